@@ -1,0 +1,38 @@
+// Package testdata finds the reference data that tests compare against.
+package testdata
+
+import (
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+)
+
+// Shared returns the path of an entry of the reference data folder that lies beside the checkout (../shared), and skips
+// the test with one line where that folder is absent, as it is in a bare clone. With RWKV_REQUIRE_SHARED=1 its absence
+// is a failure instead.
+func Shared(tb testing.TB, elem ...string) string {
+	tb.Helper()
+	root := filepath.Join(filepath.Dir(Root(tb)), "shared")
+	if _, err := os.Stat(root); err != nil {
+		if os.Getenv("RWKV_REQUIRE_SHARED") == "1" {
+			tb.Fatalf("reference data wanted (RWKV_REQUIRE_SHARED=1): %v", err)
+		}
+		tb.Skip("reference data absent: ../shared is not beside this checkout")
+	}
+	path := filepath.Join(append([]string{root}, elem...)...)
+	if _, err := os.Stat(path); err != nil {
+		tb.Fatalf("reference data incomplete: %v", err)
+	}
+	return path
+}
+
+// Root returns the top folder of the checkout.
+func Root(tb testing.TB) string {
+	tb.Helper()
+	_, file, _, ok := runtime.Caller(0)
+	if !ok {
+		tb.Fatal("testdata: no caller information")
+	}
+	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}

@@ -1,0 +1,108 @@
+package tensor
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// Tensor is a named array in some storage type, row-major, whose bytes are fetched only when asked for.
+type Tensor struct {
+	Name  string
+	Type  Type
+	Shape []int // outermost first; a matrix is [out, in] unless its name says otherwise
+	load  func() ([]byte, error)
+}
+
+// New returns a tensor whose bytes load provides: little-endian, row-major, exactly Type.Bytes(Len()) of them. The
+// bytes may alias a mapped file: nobody writes to them.
+func New(name string, typ Type, shape []int, load func() ([]byte, error)) *Tensor {
+	return &Tensor{Name: name, Type: typ, Shape: shape, load: load}
+}
+
+// FromBytes returns a tensor over data, which it aliases.
+func FromBytes(name string, typ Type, shape []int, data []byte) *Tensor {
+	return New(name, typ, shape, func() ([]byte, error) { return data, nil })
+}
+
+// FromFloats returns an F32 tensor holding a copy of data.
+func FromFloats(name string, shape []int, data []float32) *Tensor {
+	b := make([]byte, F32.Bytes(len(data)))
+	F32.Encode(b, data)
+	return FromBytes(name, F32, shape, b)
+}
+
+// Len returns the number of elements.
+func (t *Tensor) Len() int {
+	n := 1
+	for _, d := range t.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Load returns the tensor's bytes, which the caller must not change.
+func (t *Tensor) Load() ([]byte, error) {
+	b, err := t.load()
+	if err != nil {
+		return nil, err
+	}
+	if want := t.Type.Bytes(t.Len()); len(b) != want {
+		return nil, fmt.Errorf("tensor %s: data: want %d bytes for %s%v, got %d", t.Name, want, t.Type, t.Shape, len(b))
+	}
+	return b, nil
+}
+
+// Floats returns the tensor's elements as float32.
+func (t *Tensor) Floats() ([]float32, error) {
+	b, err := t.Load()
+	if err != nil {
+		return nil, err
+	}
+	f := make([]float32, t.Len())
+	t.Type.Decode(f, b)
+	return f, nil
+}
+
+// String returns the tensor's name, type and shape.
+func (t *Tensor) String() string { return fmt.Sprintf("%s %s%v", t.Name, t.Type, t.Shape) }
+
+// CheckFinite returns the index of the first element of the t-typed data that is NaN or infinite, or -1.
+func (t Type) CheckFinite(data []byte) int {
+	if t == F32 {
+		for i := 0; i+4 <= len(data); i += 4 {
+			if binary.LittleEndian.Uint32(data[i:])&0x7f800000 == 0x7f800000 {
+				return i / 4
+			}
+		}
+		return -1
+	}
+	mask := uint16(0x7c00)
+	if t == BF16 {
+		mask = 0x7f80
+	}
+	return checkFinite16(data, mask)
+}
+
+// checkFinite16 tests four elements at a time: x&mask == mask in a lane exactly when adding the mask's lowest bit to
+// the masked lane carries out of the mask's field.
+func checkFinite16(data []byte, mask uint16) int {
+	lanes := uint64(mask) * 0x0001000100010001
+	low := uint64(mask&-mask) * 0x0001000100010001
+	const carry = 0x8000800080008000
+	i := 0
+	for ; i+8 <= len(data); i += 8 {
+		if (binary.LittleEndian.Uint64(data[i:])&lanes+low)&carry != 0 {
+			break
+		}
+	}
+	for ; i+2 <= len(data); i += 2 {
+		if binary.LittleEndian.Uint16(data[i:])&mask == mask {
+			return i / 2
+		}
+	}
+	return -1
+}
+
+// IsFinite tells whether f is neither NaN nor infinite.
+func IsFinite(f float32) bool { return math.Float32bits(f)&0x7f800000 != 0x7f800000 }
