@@ -1,5 +1,5 @@
-// Package testdata finds the reference data that tests compare against.
-package testdata
+// Package reference finds the reference data that tests compare against.
+package reference
 
 import (
 	"os"
@@ -32,7 +32,7 @@ func Root(tb testing.TB) string {
 	tb.Helper()
 	_, file, _, ok := runtime.Caller(0)
 	if !ok {
-		tb.Fatal("testdata: no caller information")
+		tb.Fatal("reference: no caller information")
 	}
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
 }
