@@ -1,0 +1,254 @@
+// Package cpu is the reference: it does every op plainly in float32, with gonum's products, over all cores. It says
+// what is right; engine/vulkan says it faster.
+package cpu
+
+import (
+	"errors"
+	"fmt"
+	"hash/maphash"
+	"runtime"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// Exec runs a program on the processor. It implements op.Prober and, for its own steps, op.Backend.
+type Exec struct {
+	prog    *op.Program
+	plan    *op.Plan
+	weights [][]float32 // by operand ID
+	scratch []float32
+	state   []float32
+	batch   op.Batch
+	workers int
+}
+
+var (
+	_ op.Prober  = (*Exec)(nil)
+	_ op.Backend = (*Exec)(nil)
+)
+
+// Options sets what New makes.
+type Options struct {
+	Sizes    op.Sizes
+	Guard    int                  // see op.NewPlan
+	Progress func(done, all int64) // bytes of weights read; may be nil
+}
+
+// New decodes the program's weights to float32 and returns an executor for it.
+func New(prog *op.Program, o Options) (*Exec, error) {
+	e := &Exec{prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), workers: runtime.GOMAXPROCS(0)}
+	e.weights = make([][]float32, len(prog.Operands))
+	var done, all int64
+	for _, w := range prog.Of(op.Weight) {
+		all += int64(w.Source.Type.Bytes(w.Width))
+	}
+	for _, w := range prog.Of(op.Weight) {
+		f, err := load(w)
+		if err != nil {
+			return nil, err
+		}
+		e.weights[w.ID] = f
+		done += int64(w.Source.Type.Bytes(w.Width))
+		if o.Progress != nil {
+			o.Progress(done, all)
+		}
+	}
+	e.scratch = make([]float32, e.plan.Scratch)
+	e.state = make([]float32, e.plan.State)
+	for slot := range o.Sizes.Slots {
+		if err := e.ResetState(slot); err != nil {
+			return nil, err
+		}
+	}
+	return e, nil
+}
+
+func load(w *op.Operand) ([]float32, error) {
+	data, err := w.Source.Load()
+	if err != nil {
+		return nil, err
+	}
+	if i := w.Source.Type.CheckFinite(data); i >= 0 {
+		return nil, &op.NotFiniteError{Tensor: w.Source.Name, Index: i}
+	}
+	f := make([]float32, w.Width)
+	w.Source.Type.Decode(f, data)
+	return f, nil
+}
+
+// Device returns "CPU" with the number of threads.
+func (e *Exec) Device() string { return fmt.Sprintf("CPU (%d threads)", e.workers) }
+
+// Plan returns where operands lie.
+func (e *Exec) Plan() *op.Plan { return e.plan }
+
+// Close forgets the weights.
+func (e *Exec) Close() error {
+	e.weights, e.scratch, e.state = nil, nil, nil
+	return nil
+}
+
+// Forward runs the whole program over b.
+func (e *Exec) Forward(b *op.Batch) error {
+	if err := e.Stage(b); err != nil {
+		return err
+	}
+	for i := range e.prog.Steps {
+		if err := e.RunStep(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Stage makes b the batch of the steps that follow.
+func (e *Exec) Stage(b *op.Batch) error {
+	if e.weights == nil {
+		return errors.New("cpu: executor is closed")
+	}
+	if err := b.Check(e.prog, e.plan.Sizes); err != nil {
+		return err
+	}
+	e.batch.Tokens = append(e.batch.Tokens[:0], b.Tokens...)
+	e.batch.RowSeq = append(e.batch.RowSeq[:0], b.RowSeq...)
+	e.batch.Seqs = append(e.batch.Seqs[:0], b.Seqs...)
+	e.batch.Outs = append(e.batch.Outs[:0], b.Outs...)
+	return nil
+}
+
+// RunStep runs one step alone.
+func (e *Exec) RunStep(i int) error {
+	s := &e.prog.Steps[i]
+	if err := s.Op.Apply(e); err != nil {
+		return fmt.Errorf("%s: %w", s.Name, err)
+	}
+	return nil
+}
+
+// Logits returns the logits of the last batch's i-th out.
+func (e *Exec) Logits(i int) []float32 { return e.vec(e.prog.Logits.All(), i) }
+
+// vec returns the elements of v's i-th vector: of a row, sequence, out or slot.
+func (e *Exec) vec(v op.View, i int) []float32 {
+	arena := e.scratch
+	if v.Of.Kind == op.State {
+		arena = e.state
+	}
+	at := e.plan.Offset[v.Of.ID] + i*v.Of.Stride() + v.Off
+	return arena[at : at+v.Len : at+v.Len]
+}
+
+func (e *Exec) weight(o *op.Operand) []float32 {
+	if o == nil {
+		return nil
+	}
+	return e.weights[o.ID]
+}
+
+// ReadState copies slot's state to dst.
+func (e *Exec) ReadState(slot int, dst []float32) error {
+	return e.eachState(slot, len(dst), func(part []float32, at int) { copy(dst[at:], part) })
+}
+
+// WriteState sets slot's state to src.
+func (e *Exec) WriteState(slot int, src []float32) error {
+	return e.eachState(slot, len(src), func(part []float32, at int) { copy(part, src[at:]) })
+}
+
+// ResetState gives slot the initial state.
+func (e *Exec) ResetState(slot int) error {
+	for _, o := range e.prog.Of(op.State) {
+		part := e.vec(o.All(), slot)
+		for i := range part {
+			part[i] = o.Initial
+		}
+	}
+	return nil
+}
+
+// CopyState copies the state of slot src to slot dst.
+func (e *Exec) CopyState(dst, src int) error {
+	for _, o := range e.prog.Of(op.State) {
+		copy(e.vec(o.All(), dst), e.vec(o.All(), src))
+	}
+	return nil
+}
+
+func (e *Exec) eachState(slot, n int, do func(part []float32, at int)) error {
+	if want := e.prog.StateLen(); n != want {
+		return fmt.Errorf("cpu: state: want %d elements, got %d", want, n)
+	}
+	if slot < 0 || slot >= e.plan.Sizes.Slots {
+		return fmt.Errorf("cpu: state: want a slot below %d, got %d", e.plan.Sizes.Slots, slot)
+	}
+	at := 0
+	for _, o := range e.prog.Of(op.State) {
+		do(e.vec(o.All(), slot), at)
+		at += o.Width
+	}
+	return nil
+}
+
+// Read returns an operand's vectors.
+func (e *Exec) Read(o *op.Operand) ([]float32, error) {
+	if o.Kind == op.Weight {
+		return append([]float32(nil), e.weights[o.ID]...), nil
+	}
+	var out []float32
+	for i := range e.count(o) {
+		out = append(out, e.vec(o.All(), i)...)
+	}
+	return out, nil
+}
+
+// Write sets an operand's vectors.
+func (e *Exec) Write(o *op.Operand, data []float32) error {
+	n := e.count(o)
+	if o.Kind == op.Weight || len(data) != n*o.Width {
+		return fmt.Errorf("cpu: write %s: want %d elements, got %d", o, n*o.Width, len(data))
+	}
+	for i := range n {
+		copy(e.vec(o.All(), i), data[i*o.Width:])
+	}
+	return nil
+}
+
+func (e *Exec) count(o *op.Operand) int {
+	if o.Kind == op.State {
+		return e.plan.Sizes.Slots
+	}
+	return e.batch.Count(o.Kind)
+}
+
+// Arenas returns copies of the scratch and state memory.
+func (e *Exec) Arenas() (scratch, state []float32, err error) {
+	return append([]float32(nil), e.scratch...), append([]float32(nil), e.state...), nil
+}
+
+// SetArenas replaces the scratch and state memory.
+func (e *Exec) SetArenas(scratch, state []float32) error {
+	if len(scratch) != len(e.scratch) || len(state) != len(e.state) {
+		return fmt.Errorf("cpu: arenas: want %d and %d elements, got %d and %d",
+			len(e.scratch), len(e.state), len(scratch), len(state))
+	}
+	copy(e.scratch, scratch)
+	copy(e.state, state)
+	return nil
+}
+
+var sumSeed = maphash.MakeSeed()
+
+// WeightSum returns a checksum of the decoded weights, good within this process.
+func (e *Exec) WeightSum() (uint64, error) {
+	var h maphash.Hash
+	h.SetSeed(sumSeed)
+	buf := make([]byte, 4)
+	for _, w := range e.weights {
+		for i := range w {
+			tensor.F32.Encode(buf, w[i:i+1])
+			_, _ = h.Write(buf) // never fails
+		}
+	}
+	return h.Sum64(), nil
+}

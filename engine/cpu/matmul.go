@@ -1,0 +1,105 @@
+package cpu
+
+import (
+	"fmt"
+	"math"
+
+	"gonum.org/v1/gonum/blas"
+	"gonum.org/v1/gonum/blas/blas32"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// MatMul does the group's products one after the other, each spread over the cores by output rows.
+func (e *Exec) MatMul(o *op.MatMul) error {
+	n := e.batch.Count(o.Parts[0].X.Of.Kind)
+	if n == 0 {
+		return nil
+	}
+	for i := range o.Parts {
+		if err := e.part(&o.Parts[i], n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (e *Exec) part(p *op.Part, n int) error {
+	m, k := p.Y.Len, p.X.Len
+	w := e.weight(p.W)
+	z := make([]float32, n*m)
+	x := blas32.General{Rows: n, Cols: k, Stride: p.X.Of.Stride(), Data: e.from(p.X)}
+	e.parallel(m, n*k, func(from, to int) {
+		rows := blas32.General{Rows: to - from, Cols: k, Stride: k, Data: w[from*k : to*k]}
+		if n == 1 {
+			blas32.Gemv(blas.NoTrans, 1, rows, blas32.Vector{N: k, Inc: 1, Data: x.Data}, 0,
+				blas32.Vector{N: to - from, Inc: 1, Data: z[from:]})
+			return
+		}
+		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, rows, 0,
+			blas32.General{Rows: n, Cols: to - from, Stride: m, Data: z[from:]})
+	})
+	bias := e.weight(p.Bias)
+	for t := range n {
+		row := z[t*m : (t+1)*m]
+		if bias != nil {
+			blas32.Axpy(1, blas32.Vector{N: m, Inc: 1, Data: bias}, blas32.Vector{N: m, Inc: 1, Data: row})
+		}
+		if err := activate(p.Act, row); err != nil {
+			return err
+		}
+		if err := e.combine(p, row, t); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// from returns the arena from the first element of v's first vector on.
+func (e *Exec) from(v op.View) []float32 {
+	return e.scratch[e.plan.Offset[v.Of.ID]+v.Off:]
+}
+
+func (e *Exec) combine(p *op.Part, z []float32, t int) error {
+	y := e.vec(p.Y, t)
+	switch p.Combine {
+	case op.Set:
+		copy(y, z)
+	case op.Add:
+		for i, f := range e.vec(p.From, t) {
+			y[i] = f + z[i]
+		}
+	case op.Lerp:
+		to := e.vec(p.To, t)
+		for i, f := range e.vec(p.From, t) {
+			y[i] = f + (to[i]-f)*z[i]
+		}
+	default:
+		return fmt.Errorf("cpu: no way to combine by %s", p.Combine)
+	}
+	return nil
+}
+
+func activate(a op.Act, z []float32) error {
+	var f func(float64) float64
+	switch a {
+	case op.Identity:
+		return nil
+	case op.Tanh:
+		f = math.Tanh
+	case op.Sigmoid:
+		f = sigmoid
+	case op.ReLU2:
+		f = func(v float64) float64 { v = max(v, 0); return v * v }
+	case op.Decay:
+		f = func(v float64) float64 { return math.Exp(op.DecayScale * sigmoid(v)) }
+	default:
+		return fmt.Errorf("cpu: no activation %s", a)
+	}
+	for i, v := range z {
+		z[i] = float32(f(float64(v)))
+	}
+	return nil
+}
+
+func sigmoid(v float64) float64 { return 1 / (1 + math.Exp(-v)) }

@@ -1,0 +1,42 @@
+package cpu
+
+import "github.com/rwkv-gpu/rwkv-gpu/model/op"
+
+// ShiftMix normalises each row and mixes it with the one before.
+func (e *Exec) ShiftMix(o *op.ShiftMix) error {
+	c := o.X.Width
+	w, b := e.weight(o.NormW), e.weight(o.NormB)
+	mix := make([][]float32, len(o.Mix))
+	for i, m := range o.Mix {
+		mix[i] = e.weight(m)
+	}
+	shift := op.View{Of: o.State, Off: o.StateOff, Len: c}
+	last := op.View{Of: o.Last, Off: o.StateOff, Len: c}
+	e.parallel(len(e.batch.Seqs), 16*c, func(from, to int) {
+		now, prev := make([]float32, c), make([]float32, c)
+		for s := from; s < to; s++ {
+			q := e.batch.Seqs[s]
+			copy(prev, e.vec(shift, int(q.Slot)))
+			for t := int(q.Start); t < int(q.Start+q.Len); t++ {
+				layerNorm(now, e.vec(o.X.All(), t), w, b, o.Eps)
+				for i, m := range mix {
+					y := e.vec(o.Mixed(i), t)
+					for j, n := range now {
+						y[j] = n + (prev[j]-n)*m[j]
+					}
+				}
+				now, prev = prev, now
+			}
+			copy(e.vec(last, s), prev)
+		}
+	})
+	return nil
+}
+
+// ShiftCommit moves the last normalised rows into the slots.
+func (e *Exec) ShiftCommit(o *op.ShiftCommit) error {
+	for s, q := range e.batch.Seqs {
+		copy(e.vec(o.State.All(), int(q.Slot)), e.vec(o.Last.All(), s))
+	}
+	return nil
+}

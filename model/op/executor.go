@@ -1,0 +1,55 @@
+package op
+
+import "fmt"
+
+// Executor runs one program on one device, for a fixed number of slots and a largest batch.
+//
+// It is not safe for concurrent use. Slices it returns stay valid until its next call.
+type Executor interface {
+	// Device names what runs, as `rwkv-gpu devices` does.
+	Device() string
+	// Forward runs the whole program over b and waits for it.
+	Forward(b *Batch) error
+	// Logits returns the float32[vocab] of the last Forward's i-th out.
+	Logits(i int) []float32
+
+	// ReadState copies slot's state, float32[Program.StateLen()], the State operands one after the other.
+	ReadState(slot int, dst []float32) error
+	WriteState(slot int, src []float32) error
+	// ResetState gives slot the initial state.
+	ResetState(slot int) error
+	CopyState(dst, src int) error
+
+	Close() error
+}
+
+// Prober is an Executor that can be stopped between steps and looked into: for comparing devices and for tests.
+type Prober interface {
+	Executor
+	// Stage makes b the batch that RunStep, Read and Write are about.
+	Stage(b *Batch) error
+	// RunStep runs one step of the program alone and waits for it.
+	RunStep(i int) error
+	// Read returns the operand's vectors without padding: rows, sequences or outs of the staged batch, all slots of a
+	// State, all of a Weight as float32.
+	Read(o *Operand) ([]float32, error)
+	// Write is the inverse of Read. Weights cannot be written.
+	Write(o *Operand, data []float32) error
+	// Arenas returns copies of the memory that Plan describes.
+	Arenas() (scratch, state []float32, err error)
+	// SetArenas replaces it.
+	SetArenas(scratch, state []float32) error
+	// WeightSum returns a checksum of all weights as they lie on the device.
+	WeightSum() (uint64, error)
+	Plan() *Plan
+}
+
+// NotFiniteError reports a weight element that is NaN or infinite.
+type NotFiniteError struct {
+	Tensor string
+	Index  int // of the element, row-major
+}
+
+func (e *NotFiniteError) Error() string {
+	return fmt.Sprintf("tensor %s: element %d: want a finite number, got NaN or infinity", e.Tensor, e.Index)
+}

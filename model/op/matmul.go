@@ -1,0 +1,120 @@
+package op
+
+import "fmt"
+
+// Act is the function applied to a matrix product.
+type Act uint8
+
+// The activations.
+const (
+	Identity Act = iota
+	Tanh
+	Sigmoid
+	ReLU2 // max(z, 0)^2
+	Decay // exp(DecayScale * sigmoid(z)): RWKV-7's decay, in (0.545, 1)
+	actEnd
+)
+
+// DecayScale is -exp(-1/2) as RWKV-7's reference code spells it (ChatRWKV model.py: 0.606531).
+const DecayScale = -0.606531
+
+var actNames = [...]string{Identity: "identity", Tanh: "tanh", Sigmoid: "sigmoid", ReLU2: "relu2", Decay: "decay"}
+
+// String returns the activation's name.
+func (a Act) String() string {
+	if a < actEnd {
+		return actNames[a]
+	}
+	return fmt.Sprintf("Act(%d)", uint8(a))
+}
+
+// Combine says how a product meets what is there already.
+type Combine uint8
+
+// The ways to combine.
+const (
+	Set  Combine = iota // y = z
+	Add                 // y = From + z: a residual connection
+	Lerp                // y = From + (To - From) * z: RWKV-7's value residual
+	combineEnd
+)
+
+var combineNames = [...]string{Set: "set", Add: "add", Lerp: "lerp"}
+
+// String returns the combination's name.
+func (c Combine) String() string {
+	if c < combineEnd {
+		return combineNames[c]
+	}
+	return fmt.Sprintf("Combine(%d)", uint8(c))
+}
+
+// Part is one product of a MatMul.
+type Part struct {
+	W        *Operand // [M, K]
+	X        View     // row or out [K]
+	Bias     *Operand // [M] or nil
+	Act      Act
+	Combine  Combine
+	From, To View // of Y's kind [M]; From may be Y itself
+	Y        View // of X's kind [M]
+}
+
+// MatMul is a group of matrix products that run side by side; none reads what another writes.
+//
+//	z = Act(W * X[t] + Bias);  Y[t] = Combine(z, From[t], To[t])
+type MatMul struct {
+	Parts []Part
+}
+
+// Check verifies kinds and shapes.
+func (o *MatMul) Check() error {
+	c := checker{op: "MatMul"}
+	c.is(len(o.Parts) >= 1 && len(o.Parts) <= MaxParts, "Parts", fmt.Sprintf("1 to %d", MaxParts), len(o.Parts))
+	for i := range o.Parts {
+		p := &o.Parts[i]
+		c.op = fmt.Sprintf("MatMul part %d", i)
+		c.matrix("W", p.W, p.Y.Len, p.X.Len)
+		c.view("X", p.X, o.Parts[0].X)
+		c.view("Y", p.Y, o.Parts[0].X)
+		if p.Bias != nil {
+			c.vector("Bias", p.Bias, p.Y.Len)
+		}
+		c.is(p.Act < actEnd, "Act", "a known activation", p.Act)
+		c.is(p.Combine < combineEnd, "Combine", "a known combination", p.Combine)
+		if p.Combine != Set {
+			c.view("From", p.From, p.Y)
+			c.is(p.From.Len == p.Y.Len, "From", fmt.Sprint(p.Y.Len), p.From.Len)
+		}
+		if p.Combine == Lerp {
+			c.view("To", p.To, p.Y)
+			c.is(p.To.Len == p.Y.Len, "To", fmt.Sprint(p.Y.Len), p.To.Len)
+		}
+	}
+	return c.err
+}
+
+// MaxParts is the largest number of parts of a MatMul.
+const MaxParts = 8
+
+// Operands visits the op's views.
+func (o *MatMul) Operands(visit func(string, View, Access)) {
+	for i := range o.Parts {
+		p := &o.Parts[i]
+		visit("W", p.W.All(), Read)
+		visit("X", p.X, Read)
+		if p.Bias != nil {
+			visit("Bias", p.Bias.All(), Read)
+		}
+		if p.Combine != Set {
+			visit("From", p.From, Read)
+		}
+		if p.Combine == Lerp {
+			visit("To", p.To, Read)
+		}
+		visit("Y", p.Y, Write)
+	}
+}
+
+// Apply has b do the operation.
+func (o *MatMul) Apply(b Backend) error { return b.MatMul(o) }
