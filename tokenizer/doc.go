@@ -1,0 +1,22 @@
+// Package tokenizer turns text into token ids and back.
+//
+// A [Tokenizer] works on bytes: text need not be valid UTF-8, and for [World] decoding what was encoded gives the same
+// bytes again. [Stream] turns ids that arrive one at a time into text that is valid UTF-8 at every step.
+//
+// Id 0 is the end of a document (also the BOS and EOS of RWKV models). It is in no vocabulary, stands for no bytes and
+// is never produced by encoding.
+//
+// # World vocabulary files
+//
+// One token a line, in any order of ids:
+//
+//	ID LITERAL LENGTH
+//
+// ID is a decimal number from 1 to [MaxID]. LITERAL is a Python str ('…' or "…", meaning its UTF-8 form) or, for tokens
+// that are not valid UTF-8, a Python bytes literal (b'…' or b"…"), with the escapes that repr writes:
+// \\ \' \" \n \r \t \xNN, and in a str \uNNNN \UNNNNNNNN. LENGTH is the number of bytes of the token.
+// All 256 tokens of one byte must be there, so that every text can be encoded.
+//
+// Encoding takes, at each position, the longest token that matches: rwkv_tokenizer.py of BlinkDL's rwkv package is the
+// specification. There are no merges and no special tokens.
+package tokenizer

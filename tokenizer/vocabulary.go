@@ -1,0 +1,216 @@
+package tokenizer
+
+import (
+	"bytes"
+	"cmp"
+	"encoding/binary"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"unicode/utf8"
+)
+
+// Limits of a World vocabulary file. The published one has 65529 tokens of at most 128 bytes in 1.1 MB.
+const (
+	MaxID      = 1<<20 - 1 // highest id
+	MaxToken   = 1024      // bytes of a token
+	maxLine    = 8192      // bytes of a line: MaxToken escapes of four characters and the other fields fit
+	maxFile    = 64 << 20  // bytes
+	minLineLen = len("1 'a' 1\n")
+)
+
+// OpenWorld reads a World vocabulary file. A fault in it is an [*Error].
+func OpenWorld(path string) (*World, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("vocabulary: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("vocabulary: %w", err)
+	}
+	w, err := ParseWorld(path, data)
+	if err != nil {
+		return nil, err
+	}
+	base := filepath.Base(path)
+	w.name = strings.TrimSuffix(base, filepath.Ext(base))
+	return w, nil
+}
+
+// ParseWorld reads a World vocabulary from data; name stands for the file in errors and is the tokenizer's Name.
+// A fault in data is an [*Error]. data is not kept.
+func ParseWorld(name string, data []byte) (*World, error) {
+	if len(data) > maxFile {
+		return nil, &Error{File: name, Field: "size", Want: fmt.Sprintf("at most %d bytes", maxFile), Got: "more"}
+	}
+	v := vocabulary{file: name, text: make([]byte, 0, len(data)/2), entries: make([]entry, 0, len(data)/minLineLen/2)}
+	for line := 1; len(data) > 0; line++ {
+		var row []byte
+		row, data, _ = bytes.Cut(data, []byte("\n"))
+		if fault := v.add(bytes.TrimSuffix(row, []byte("\r"))); fault != nil {
+			fault.File, fault.Line = name, line
+			return nil, fault
+		}
+	}
+	starts, err := v.starts()
+	if err != nil {
+		return nil, err
+	}
+	sorted, err := v.sorted()
+	if err != nil {
+		return nil, err
+	}
+	if err := v.checkSingleBytes(); err != nil {
+		return nil, err
+	}
+	w := &World{name: name, starts: starts, bytes: make([]byte, len(v.text))}
+	for _, e := range v.entries {
+		copy(w.bytes[starts[e.id]:], v.token(e))
+	}
+	w.trie = newTrie(len(sorted), func(i uint32) ([]byte, uint32) {
+		e := v.entries[sorted[i].line]
+		return v.token(e), e.id
+	})
+	return w, nil
+}
+
+// vocabulary is a file while it is read: entry i stands on line i+1.
+type vocabulary struct {
+	file    string
+	text    []byte // all tokens, joined in order of line
+	entries []entry
+}
+
+type entry struct{ id, start, end uint32 }
+
+func (v *vocabulary) token(e entry) []byte { return v.text[e.start:e.end] }
+
+// add reads one line, without its line break.
+func (v *vocabulary) add(row []byte) *Error {
+	if len(row) > maxLine {
+		return &Error{Field: "line", Want: fmt.Sprintf("at most %d bytes", maxLine), Got: strconv.Itoa(len(row))}
+	}
+	if !utf8.Valid(row) {
+		return &Error{Field: "line", Want: "valid UTF-8", Got: excerpt(row)}
+	}
+	field, rest, found := bytes.Cut(row, []byte(" "))
+	id, ok := decimal(field, 1, MaxID)
+	if !ok {
+		return &Error{Field: "id", Want: fmt.Sprintf("a number from 1 to %d", MaxID), Got: excerpt(field)}
+	}
+	if !found {
+		return &Error{Field: "token", Want: "a space and a Python literal after the id", Got: "the end of the line"}
+	}
+	start := len(v.text)
+	text, rest, fault := appendLiteral(v.text, rest)
+	if fault != nil {
+		return &Error{Field: "token", Want: fault.want, Got: fault.got}
+	}
+	size := len(text) - start
+	if size < 1 || size > MaxToken {
+		return &Error{Field: "token", Want: fmt.Sprintf("1 to %d bytes", MaxToken), Got: strconv.Itoa(size)}
+	}
+	if len(rest) == 0 || rest[0] != ' ' {
+		return &Error{Field: "length", Want: "a space and a number after the token", Got: excerpt(rest)}
+	}
+	if length, ok := decimal(rest[1:], 1, MaxToken); !ok || length != size {
+		return &Error{Field: "length", Want: fmt.Sprintf("%d, the bytes of the token", size), Got: excerpt(rest[1:])}
+	}
+	v.text = text
+	v.entries = append(v.entries, entry{id: uint32(id), start: uint32(start), end: uint32(len(text))})
+	return nil
+}
+
+// decimal reads a whole field of digits as a number from low to high.
+func decimal(field []byte, low, high int) (int, bool) {
+	n := 0
+	for _, c := range field {
+		if c < '0' || c > '9' {
+			return 0, false
+		}
+		if n = 10*n + int(c-'0'); n > high {
+			return 0, false
+		}
+	}
+	return n, n >= low
+}
+
+// starts returns where each id's bytes start when tokens are joined in order of id, ids without a token taking none, and
+// the end of the last. It is where an id that is there twice is found.
+func (v *vocabulary) starts() ([]uint32, error) {
+	size := 1
+	for _, e := range v.entries {
+		size = max(size, int(e.id)+1)
+	}
+	starts := make([]uint32, size+1)
+	for i, e := range v.entries {
+		if starts[e.id+1] != 0 {
+			first := slices.IndexFunc(v.entries, func(o entry) bool { return o.id == e.id })
+			return nil, &Error{File: v.file, Line: i + 1, Field: "id", Want: "each id once",
+				Got: fmt.Sprintf("%d, which line %d has", e.id, first+1)}
+		}
+		starts[e.id+1] = e.end - e.start
+	}
+	for id := range size {
+		starts[id+1] += starts[id]
+	}
+	return starts, nil
+}
+
+// sortKey orders tokens by their first eight bytes, read as one number, before their bytes are looked at.
+type sortKey struct {
+	prefix uint64
+	line   uint32 // counted from 0
+}
+
+// sorted returns the tokens in byte order. It is where a token that is there twice is found.
+func (v *vocabulary) sorted() ([]sortKey, error) {
+	keys := make([]sortKey, len(v.entries))
+	for i, e := range v.entries {
+		var prefix [8]byte
+		copy(prefix[:], v.token(e))
+		keys[i] = sortKey{binary.BigEndian.Uint64(prefix[:]), uint32(i)}
+	}
+	slices.SortFunc(keys, func(a, b sortKey) int {
+		if a.prefix != b.prefix {
+			return cmp.Compare(a.prefix, b.prefix)
+		}
+		return cmp.Or(bytes.Compare(v.token(v.entries[a.line]), v.token(v.entries[b.line])), cmp.Compare(a.line, b.line))
+	})
+	var fault *Error
+	for i := 1; i < len(keys); i++ {
+		first, again := keys[i-1].line, int(keys[i].line)
+		token := v.token(v.entries[again])
+		if bytes.Equal(v.token(v.entries[first]), token) && (fault == nil || again+1 < fault.Line) {
+			fault = &Error{File: v.file, Line: again + 1, Field: "token", Want: "each token once",
+				Got: fmt.Sprintf("%s, which line %d has", excerpt(token), first+1)}
+		}
+	}
+	if fault != nil {
+		return nil, fault
+	}
+	return keys, nil
+}
+
+// checkSingleBytes wants a token for every byte: without it some text could not be encoded.
+func (v *vocabulary) checkSingleBytes() error {
+	var there [256]bool
+	n := 0
+	for _, e := range v.entries {
+		if e.end-e.start == 1 {
+			there[v.text[e.start]] = true
+			n++
+		}
+	}
+	if missing := slices.Index(there[:], false); missing >= 0 {
+		return &Error{File: v.file, Field: "tokens", Want: "all 256 tokens of one byte",
+			Got: fmt.Sprintf("%d, without \\x%02x", n, missing)}
+	}
+	return nil
+}
