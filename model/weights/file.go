@@ -1,0 +1,153 @@
+package weights
+
+import (
+	"fmt"
+	"os"
+	"slices"
+	"sync"
+
+	"github.com/edsrzf/mmap-go"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// File is an open model file.
+type File struct {
+	Path     string
+	Format   string                    // container: "safetensors"
+	Layout   string                    // naming scheme found inside: "original" or "web-rwkv"
+	Evidence string                    // what decided the layout, for people
+	Tensors  map[string]*tensor.Tensor // by original name; bytes are valid until Close
+	Meta     map[string]string         // the container's own annotations; never nil
+
+	size int
+	hold *hold
+}
+
+// hold guards the bytes behind a File's tensors against use after Close.
+type hold struct {
+	sync.RWMutex
+	path   string
+	closed bool
+	unmap  func() error
+}
+
+// Open maps the model file at path and checks its structure; tensor data is not read. The file must not change while
+// it is open. Every error is an *Error.
+func Open(path string) (*File, error) {
+	m, err := mapFile(path)
+	if err != nil {
+		return nil, inFile(path, err)
+	}
+	f, err := Parse(path, m)
+	if err != nil {
+		if m != nil {
+			_ = m.Unmap() // the parse error is the one to report
+		}
+		return nil, err
+	}
+	f.hold.unmap = m.Unmap
+	return f, nil
+}
+
+// mapFile returns the bytes of a regular file, nil for an empty one, which cannot be mapped.
+func mapFile(path string) (mmap.MMap, error) {
+	info, err := os.Stat(path) // before opening: opening a pipe would wait for its writer
+	if err != nil {
+		return nil, err
+	}
+	if !info.Mode().IsRegular() {
+		return nil, &Error{Field: "format", Want: "a model file (" + supported() + ")", Got: kind(info.Mode())}
+	}
+	if info.Size() == 0 {
+		return nil, nil
+	}
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }() // read-only, and the mapping outlives the descriptor
+	m, err := mmap.Map(file, mmap.RDONLY, 0)
+	if err != nil {
+		return nil, fmt.Errorf("map into memory: %w", err)
+	}
+	return m, nil
+}
+
+func kind(m os.FileMode) string {
+	if m.IsDir() {
+		return "a directory"
+	}
+	return "a special file (" + m.Type().String() + ")"
+}
+
+// Parse is Open for a model file already in memory; path only names it in errors. The tensors alias data, which must
+// not change. Every error is an *Error.
+func Parse(path string, data []byte) (*File, error) {
+	format, c, err := read(data)
+	if err != nil {
+		return nil, inFile(path, err)
+	}
+	f := &File{Path: path, Format: format, Meta: c.meta, size: len(data), hold: &hold{path: path}}
+	if f.Meta == nil {
+		f.Meta = map[string]string{}
+	}
+	if err := f.name(c); err != nil {
+		return nil, inFile(path, err)
+	}
+	return f, nil
+}
+
+// Names returns the tensors' names, sorted.
+func (f *File) Names() []string {
+	names := make([]string, 0, len(f.Tensors))
+	for n := range f.Tensors {
+		names = append(names, n)
+	}
+	slices.Sort(names)
+	return names
+}
+
+// Bytes returns the size of the file.
+func (f *File) Bytes() int { return f.size }
+
+// Tensor returns the named tensor, or an Error that wraps ErrMissing and names the most similar tensor there is.
+func (f *File) Tensor(name string) (*tensor.Tensor, error) {
+	if t, ok := f.Tensors[name]; ok {
+		return t, nil
+	}
+	err := ErrMissing
+	if near := nearest(name, f.Tensors); near != "" {
+		err = fmt.Errorf("%w (it has %s)", ErrMissing, near)
+	}
+	return nil, &Error{File: f.Path, Tensor: name, Err: err}
+}
+
+// Close unmaps the file. Bytes loaded from it must not be used afterwards; Load then fails. A second Close does
+// nothing.
+func (f *File) Close() error {
+	h := f.hold
+	h.Lock()
+	defer h.Unlock()
+	if h.closed {
+		return nil
+	}
+	h.closed = true
+	if h.unmap == nil {
+		return nil
+	}
+	if err := h.unmap(); err != nil {
+		return &Error{File: f.Path, Field: "close", Err: err}
+	}
+	return nil
+}
+
+// open runs read while the bytes are sure to stay mapped.
+func (h *hold) open(tensor string, read func() ([]byte, error)) ([]byte, error) {
+	h.RLock()
+	defer h.RUnlock()
+	if h.closed {
+		return nil, &Error{File: h.path, Tensor: tensor, Err: ErrClosed}
+	}
+	return read()
+}

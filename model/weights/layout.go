@@ -1,0 +1,171 @@
+package weights
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// layout is a naming scheme: how to know it and how to reach the original names and orientation from it. A layout that
+// is known only to be named has why set.
+type layout struct {
+	name    string
+	match   func(names index) (evidence string, ok bool, err error)
+	rename  []rename // the first that applies to a name is used
+	swapped []string // last parts of original names whose last two dimensions the layout swaps
+	why     string   // why it cannot be used
+}
+
+// rename replaces part of a name, where the file has a tensor whose name contains when and none containing unless.
+type rename struct {
+	when, unless string // "" for no condition
+	old, new     string
+}
+
+// layouts are tried in order; the last one matches everything, so that a file of other tensors opens too and the
+// model says which of its tensors are missing.
+var layouts = []layout{
+	{
+		name:  "Hugging Face fla",
+		match: contains("model.layers.", ".attn."),
+		why:   "convert it to the original names first",
+	},
+	{
+		name:  "web-rwkv",
+		match: isWebRWKV,
+		rename: []rename{
+			{when: ".att.time_mix_w1", old: ".time_mix_", new: ".time_maa_"},                                  // v6
+			{when: ".att.time_mix_w1", old: ".att.time_first", new: ".att.time_faaaa"},                        // v6
+			{when: ".att.gate.weight", unless: ".time_faaaa", old: ".att.time_first", new: ".att.time_faaaa"}, // v5.1, v5.2
+		},
+		swapped: []string{
+			"w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2", // v7
+			"time_maa_w1", "time_maa_w2", "time_decay_w1", "time_decay_w2", // v6
+			"time_state", // v5, v6
+		},
+	},
+	{name: "original", match: func(index) (string, bool, error) { return "nothing speaks for another one", true, nil }},
+}
+
+// index is a file's tensors by name, less any prefix that torch.compile left there, with the names in order.
+type index struct {
+	tensors map[string]*tensor.Tensor
+	names   []string
+	meta    map[string]string
+}
+
+// compiledPrefix is what torch.compile puts before the names inside a compiled module.
+const compiledPrefix = "_orig_mod."
+
+func newIndex(c contents) (index, error) {
+	x := index{tensors: make(map[string]*tensor.Tensor, len(c.tensors)), meta: c.meta}
+	for _, t := range c.tensors {
+		name := strings.ReplaceAll(t.Name, compiledPrefix, "")
+		if old, ok := x.tensors[name]; ok {
+			return x, duplicate(t.Name, old.Name, name)
+		}
+		x.tensors[name] = t
+		x.names = append(x.names, name)
+	}
+	slices.Sort(x.names)
+	return x, nil
+}
+
+func duplicate(a, b, name string) error {
+	return &Error{Tensor: a, Field: "name", Want: "one tensor for " + clip(name), Got: "also " + clip(b)}
+}
+
+// find returns the first name that contains part, or "".
+func (x index) find(part string) string {
+	i := slices.IndexFunc(x.names, func(n string) bool { return strings.Contains(n, part) })
+	if i < 0 {
+		return ""
+	}
+	return x.names[i]
+}
+
+// contains matches a file with names that contain each of parts.
+func contains(parts ...string) func(index) (string, bool, error) {
+	return func(x index) (string, bool, error) {
+		evidence := ""
+		for _, p := range parts {
+			if evidence = x.find(p); evidence == "" {
+				return "", false, nil
+			}
+		}
+		return "it has " + evidence, true, nil
+	}
+}
+
+// name recognises the layout of c and fills f.Tensors.
+func (f *File) name(c contents) error {
+	x, err := newIndex(c)
+	if err != nil {
+		return err
+	}
+	for _, l := range layouts {
+		evidence, ok, err := l.match(x)
+		if err != nil {
+			return err
+		}
+		if !ok {
+			continue
+		}
+		if l.why != "" {
+			return &Error{Field: "layout", Want: "tensor names of the original or web-rwkv layout", Got: fmt.Sprintf("%s (%s): %s", l.name, clip(evidence), l.why)}
+		}
+		f.Layout, f.Evidence = l.name, evidence
+		return f.original(x, l)
+	}
+	return nil
+}
+
+// original fills f.Tensors with the tensors of x as l says.
+func (f *File) original(x index, l layout) error {
+	renames := slices.DeleteFunc(slices.Clone(l.rename), func(r rename) bool {
+		return r.when != "" && x.find(r.when) == "" || r.unless != "" && x.find(r.unless) != ""
+	})
+	f.Tensors = make(map[string]*tensor.Tensor, len(x.names))
+	for _, n := range x.names {
+		t, name := x.tensors[n], n
+		for _, r := range renames {
+			if strings.Contains(n, r.old) {
+				name = strings.Replace(n, r.old, r.new, 1)
+				break
+			}
+		}
+		if old, ok := f.Tensors[name]; ok {
+			return duplicate(t.Name, old.Name, name)
+		}
+		swap := len(t.Shape) >= 2 && strings.HasPrefix(name, "blocks.") && slices.Contains(l.swapped, lastPart(name))
+		f.Tensors[name] = f.tensor(name, t, swap)
+	}
+	return nil
+}
+
+func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
+
+// tensor returns t as the File presents it: under its original name, with vectors of shape [1, 1, C] as [C], the last
+// two dimensions swapped if asked for, and closed when the file is.
+func (f *File) tensor(name string, t *tensor.Tensor, swap bool) *tensor.Tensor {
+	shape := slices.Clone(t.Shape)
+	load := t.Load
+	if swap {
+		n := len(shape)
+		shape[n-1], shape[n-2] = shape[n-2], shape[n-1]
+		load = func() ([]byte, error) {
+			b, err := t.Load()
+			if err != nil {
+				return nil, err
+			}
+			return transpose(b, t.Type.Bytes(1), t.Shape[n-2], t.Shape[n-1]), nil
+		}
+	}
+	if len(shape) == 3 && shape[0] == 1 && shape[1] == 1 {
+		shape = shape[2:]
+	}
+	hold := f.hold
+	return tensor.New(name, t.Type, shape, func() ([]byte, error) { return hold.open(name, load) })
+}
