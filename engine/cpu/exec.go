@@ -31,7 +31,7 @@ var (
 // Options sets what New makes.
 type Options struct {
 	Sizes    op.Sizes
-	Guard    int                  // see op.NewPlan
+	Guard    int                   // see op.NewPlan
 	Progress func(done, all int64) // bytes of weights read; may be nil
 }
 

@@ -13,7 +13,11 @@ func (e *Exec) parallel(n, cost int, do func(from, to int)) {
 	}
 	var wg sync.WaitGroup
 	for w := range workers {
-		wg.Go(func() { do(n*w/workers, n*(w+1)/workers) })
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			do(n*w/workers, n*(w+1)/workers)
+		}()
 	}
 	wg.Wait()
 }

@@ -106,3 +106,43 @@ func checkFinite16(data []byte, mask uint16) int {
 
 // IsFinite tells whether f is neither NaN nor infinite.
 func IsFinite(f float32) bool { return math.Float32bits(f)&0x7f800000 != 0x7f800000 }
+
+// Transposed returns the tensor with its last two dimensions swapped. The bytes are rearranged at each Load.
+func (t *Tensor) Transposed() *Tensor {
+	n := len(t.Shape)
+	if n < 2 {
+		return t
+	}
+	shape := append([]int(nil), t.Shape...)
+	rows, cols := shape[n-2], shape[n-1]
+	shape[n-2], shape[n-1] = cols, rows
+	return New(t.Name, t.Type, shape, func() ([]byte, error) {
+		src, err := t.Load()
+		if err != nil {
+			return nil, err
+		}
+		dst := make([]byte, len(src))
+		size := t.Type.Bytes(rows * cols)
+		for at := 0; at < len(src); at += size {
+			transpose(dst[at:at+size], src[at:at+size], rows, cols, t.Type.Bytes(1))
+		}
+		return dst, nil
+	})
+}
+
+// transpose rearranges rows x cols elements of the given size in squares that fit a cache.
+func transpose(dst, src []byte, rows, cols, size int) {
+	const square = 32
+	for r0 := 0; r0 < rows; r0 += square {
+		for c0 := 0; c0 < cols; c0 += square {
+			for r := r0; r < min(r0+square, rows); r++ {
+				for c := c0; c < min(c0+square, cols); c++ {
+					copy(dst[(c*rows+r)*size:][:size], src[(r*cols+c)*size:][:size])
+				}
+			}
+		}
+	}
+}
+
+// Reshaped returns the tensor under another shape of as many elements.
+func (t *Tensor) Reshaped(shape ...int) *Tensor { return New(t.Name, t.Type, shape, t.load) }

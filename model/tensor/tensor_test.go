@@ -102,3 +102,31 @@ func TestLoadChecksLength(t *testing.T) {
 		t.Fatalf("FromFloats: %v %v", f, err)
 	}
 }
+
+// Element [.., r, c] of a tensor is element [.., c, r] of its transpose, for odd sizes and every type.
+func TestTransposed(t *testing.T) {
+	rng := rand.New(rand.NewPCG(5, 6))
+	for _, typ := range Types {
+		for range 20 {
+			b, rows, cols := 1+rng.IntN(3), 1+rng.IntN(70), 1+rng.IntN(70)
+			f := make([]float32, b*rows*cols)
+			for i := range f {
+				f[i] = float32(i % 2000)
+			}
+			data := make([]byte, typ.Bytes(len(f)))
+			typ.Encode(data, f)
+			src := FromBytes("x", typ, []int{b, rows, cols}, data)
+			want, _ := src.Floats()
+			got, err := src.Transposed().Floats()
+			if err != nil {
+				t.Fatal(err)
+			}
+			for i := range want {
+				m, r, c := i/(rows*cols), i/cols%rows, i%cols
+				if got[(m*cols+c)*rows+r] != want[i] {
+					t.Fatalf("%s [%d %d %d]: element %d", typ, b, rows, cols, i)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,19 @@
+package cpu
+
+import (
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+func TestGolden(t *testing.T) {
+	golden.Run(t, "v7", []string{"safetensors", "st"}, false, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
+		e, err := New(m.Program, Options{Sizes: s})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		return e
+	})
+}

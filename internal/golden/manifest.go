@@ -1,0 +1,82 @@
+// Package golden runs whole models on an executor and compares logits and states with those of the original
+// implementation, which lie in the reference data.
+package golden
+
+import (
+	"encoding/json"
+	"os"
+	"path/filepath"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+type manifest struct {
+	Models []Model `json:"models"`
+}
+
+// Model is a reference model in several files.
+type Model struct {
+	Name    string                           `json:"name"`
+	Version string                           `json:"version"`
+	Files   map[string]struct{ Path string } `json:"files"`
+	Runs    map[string]Case                  `json:"runs"`
+}
+
+// Case is a prompt with what the original implementation made of it.
+type Case struct {
+	Tokens    []int  `json:"tokens"`
+	Expected  string `json:"expected"`
+	At        []int  `json:"logits_at_positions"`
+	Tolerance struct {
+		CPU   float64                    `json:"f32_cpu"`
+		GPU   float64                    `json:"f32_gpu"`
+		State struct{ Abs, Rel float64 } `json:"state_f32"`
+	} `json:"tolerance"`
+}
+
+// Models returns the reference models of a version, or skips the test.
+func Models(tb testing.TB, version string) []Model {
+	tb.Helper()
+	data, err := os.ReadFile(reference.Shared(tb, "vectors", "MANIFEST.json"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var m manifest
+	if err := json.Unmarshal(data, &m); err != nil {
+		tb.Fatal(err)
+	}
+	var list []Model
+	for _, x := range m.Models {
+		if x.Version == version {
+			list = append(list, x)
+		}
+	}
+	if len(list) == 0 {
+		tb.Fatalf("no reference model of version %s", version)
+	}
+	return list
+}
+
+// Path returns the full path of a file that the manifest names.
+func Path(tb testing.TB, path string) string {
+	return reference.Shared(tb, "vectors", filepath.FromSlash(path))
+}
+
+// Expect returns the expected tensors of a run.
+func (r *Case) Expect(tb testing.TB) map[string][]float32 {
+	tb.Helper()
+	f, err := weights.Open(Path(tb, r.Expected))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer func() { _ = f.Close() }()
+	m := make(map[string][]float32)
+	for name, t := range f.Tensors {
+		if m[name], err = t.Floats(); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	return m
+}

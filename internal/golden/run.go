@@ -1,0 +1,130 @@
+package golden
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// Open makes an executor for a model.
+type Open func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor
+
+// Chunks are the prompt chunk lengths every case runs in; 0 is the whole prompt at once.
+var Chunks = []int{0, 1, 2, 7, 64}
+
+// Run compares every reference model of a version, in every one of the named files that it has, for every prompt and
+// chunk length. gpu chooses the tolerance.
+func Run(t *testing.T, version string, files []string, gpu bool, open Open) {
+	for _, ref := range Models(t, version) {
+		for _, file := range files {
+			f, ok := ref.Files[file]
+			if !ok {
+				continue
+			}
+			t.Run(ref.Name+"/"+file, func(t *testing.T) {
+				m, err := model.Open(Path(t, f.Path))
+				if err != nil {
+					t.Fatal(err)
+				}
+				defer func() { _ = m.Close() }()
+				longest := 0
+				for _, r := range ref.Runs {
+					longest = max(longest, len(r.Tokens))
+				}
+				e := open(t, m, op.Sizes{Slots: 2, Rows: longest, Seqs: 1, Outs: longest})
+				for name, r := range ref.Runs {
+					for _, chunk := range Chunks {
+						t.Run(fmt.Sprintf("%s/chunk%d", name, chunk), func(t *testing.T) { compare(t, m, e, &r, chunk, gpu) })
+					}
+				}
+			})
+		}
+	}
+}
+
+func compare(t *testing.T, m *model.Model, e op.Executor, r *Case, chunk int, gpu bool) {
+	want := r.Expect(t)
+	tolerance := r.Tolerance.CPU
+	if gpu {
+		tolerance = r.Tolerance.GPU
+	}
+	const slot = 1
+	if err := e.ResetState(slot); err != nil {
+		t.Fatal(err)
+	}
+	logits := Logits(t, e, slot, r.Tokens, chunk)
+	last := logits[len(logits)-1]
+	checkClose(t, "logits.last", last, want["logits.last"], tolerance, 0)
+	if all, ok := want["logits.all"]; ok {
+		checkClose(t, "logits.all", slices.Concat(logits...), all, tolerance, 0)
+	}
+	for i, at := range r.At {
+		v := len(last)
+		checkClose(t, fmt.Sprintf("logits.at %d", at), logits[at], want["logits.at"][i*v:(i+1)*v], tolerance, 0)
+	}
+	state := make([]float32, m.Program.StateLen())
+	if err := e.ReadState(slot, state); err != nil {
+		t.Fatal(err)
+	}
+	seen := make(map[string]bool)
+	for _, f := range m.Fields {
+		n := f.Len()
+		name := "state." + f.Name
+		seen[name] = true
+		checkClose(t, fmt.Sprintf("%s layer %d", name, f.Layer), state[f.Off:f.Off+n], want[name][f.Layer*n:(f.Layer+1)*n],
+			r.Tolerance.State.Abs, r.Tolerance.State.Rel)
+	}
+	for name := range want {
+		if len(name) > 6 && name[:6] == "state." && !seen[name] {
+			t.Errorf("%s: expected, but the model has no such field", name)
+		}
+	}
+}
+
+// Logits feeds tokens to a slot in chunks (0: all at once) and returns the logits after each.
+func Logits(tb testing.TB, e op.Executor, slot int, tokens []int, chunk int) [][]float32 {
+	tb.Helper()
+	if chunk == 0 {
+		chunk = len(tokens)
+	}
+	var all [][]float32
+	var b op.Batch
+	for part := range slices.Chunk(tokens, chunk) {
+		b.Reset()
+		b.Add(slot, part, len(part))
+		if err := e.Forward(&b); err != nil {
+			tb.Fatal(err)
+		}
+		for i := range part {
+			all = append(all, slices.Clone(e.Logits(i)))
+		}
+	}
+	return all
+}
+
+// checkClose wants finite values within abs + rel*|want|.
+func checkClose(t *testing.T, what string, got, want []float32, abs, rel float64) {
+	t.Helper()
+	if len(got) != len(want) || len(want) == 0 {
+		t.Errorf("%s: want %d values, got %d", what, len(want), len(got))
+		return
+	}
+	worst, at := -1.0, 0
+	for i := range want {
+		d := math.Abs(float64(got[i]) - float64(want[i]))
+		if excess := d - rel*math.Abs(float64(want[i])); excess > worst || d != d {
+			worst, at = excess, i
+		}
+		if d != d {
+			worst = math.Inf(1)
+			break
+		}
+	}
+	if worst > abs {
+		t.Errorf("%s: element %d: want %v, got %v (off by %.3g, tolerance %.3g)", what, at, want[at], got[at], worst, abs)
+	}
+}

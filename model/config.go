@@ -1,0 +1,67 @@
+package model
+
+import (
+	"fmt"
+	"hash/crc32"
+	"slices"
+	"strings"
+)
+
+// Config is what the shapes of a model's tensors say about it.
+type Config struct {
+	Version      string
+	Layers       int
+	Embed        int            // C: width of the residual stream
+	FFN          int            // hidden width of the channel mix
+	Vocab        int            // rows of the embedding and of the head
+	Heads        int            // H
+	HeadSize     int            // N
+	Ranks        map[string]int // widths of the low-rank matrices, by their letter
+	NormEps      float32        // layer norms
+	GroupNormEps float32        // the norm over each head
+}
+
+// Hash returns a number that two models share exactly when a state of one fits the other.
+func (c *Config) Hash() uint32 {
+	return crc32.ChecksumIEEE(fmt.Appendf(nil, "%s %d %d %d %d", c.Version, c.Layers, c.Embed, c.Heads, c.HeadSize))
+}
+
+// String describes the model in a line.
+func (c *Config) String() string {
+	s := fmt.Sprintf("RWKV-%s, %d layers, width %d, %d heads of %d, ffn %d, vocabulary %d",
+		strings.TrimPrefix(c.Version, "v"), c.Layers, c.Embed, c.Heads, c.HeadSize, c.FFN, c.Vocab)
+	var ranks []string
+	for k, r := range c.Ranks {
+		ranks = append(ranks, fmt.Sprintf("%s %d", k, r))
+	}
+	if slices.Sort(ranks); len(ranks) > 0 {
+		s += ", ranks " + strings.Join(ranks, " ")
+	}
+	return s
+}
+
+// dims holds the sizes that names in tensor shapes stand for, as they become known.
+type dims map[string]int
+
+// match compares a shape with its pattern, in which a name that has no size yet takes the one it meets. It returns the
+// wanted shape in words if they differ.
+func (d dims) match(pattern []string, shape []int) (want string, ok bool) {
+	ok = len(shape) == len(pattern)
+	words := make([]string, len(pattern))
+	for i, name := range pattern {
+		size, known := d[name]
+		words[i] = name
+		if known {
+			words[i] = fmt.Sprintf("%s=%d", name, size)
+		}
+		if i < len(shape) && known && shape[i] != size {
+			ok = false
+		}
+	}
+	if ok {
+		for i, name := range pattern {
+			d[name] = shape[i]
+		}
+	}
+	return "[" + strings.Join(words, " ") + "]", ok
+}

@@ -1,0 +1,158 @@
+// Package model knows what an RWKV is: which tensors each version has, how large they are, and the program of ops that
+// one batch of tokens runs through. It knows no device.
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// Model is a checked model file with its program.
+type Model struct {
+	Config
+	File    *weights.File
+	Program *op.Program
+	Fields  []Field  // what a slot's state holds
+	Unused  []string // tensors of the file that the version does not use
+}
+
+// Field is a part of a slot's state.
+type Field struct {
+	Name  string // att_x, ffn_x, att_kv
+	Layer int
+	Shape []int
+	Off   int // of its first element in the slot's state
+
+	of  *op.Operand
+	off int
+}
+
+// Len returns the number of elements.
+func (f *Field) Len() int {
+	n := 1
+	for _, d := range f.Shape {
+		n *= d
+	}
+	return n
+}
+
+// Open opens a model file and checks it.
+func Open(path string) (*Model, error) {
+	f, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	m, err := New(f)
+	if err != nil {
+		_ = f.Close() // the error that counts is err
+		return nil, err
+	}
+	return m, nil
+}
+
+// New detects the version of the model in f, checks every tensor's shape, and builds the program. Weights are read
+// later, by whoever runs it.
+func New(f *weights.File) (*Model, error) {
+	v, err := detect(f)
+	if err != nil {
+		return nil, err
+	}
+	m := &Model{File: f, Config: Config{Version: v.name, NormEps: 1e-5, Layers: countLayers(f)}}
+	if m.Layers == 0 {
+		return nil, &weights.Error{File: f.Path, Field: "layers", Want: "tensors named blocks.N.*", Got: "none"}
+	}
+	found, d, err := m.collect(v)
+	if err != nil {
+		return nil, err
+	}
+	m.Embed, m.Vocab, m.FFN = d["C"], d["V"], d["F"]
+	if err := v.derive(&m.Config, d); err != nil {
+		return nil, &weights.Error{File: f.Path, Field: "sizes", Err: err}
+	}
+	for name := range f.Tensors {
+		if found[name] == nil {
+			m.Unused = append(m.Unused, name)
+		}
+	}
+	slices.Sort(m.Unused)
+	if m.Program, m.Fields, err = build(v, &m.Config, found); err != nil {
+		return nil, fmt.Errorf("%s: %w", f.Path, err)
+	}
+	return m, nil
+}
+
+// Close releases the file. The program's weights cannot be loaded any more.
+func (m *Model) Close() error { return m.File.Close() }
+
+// Parameters returns the number of weight elements that the program uses.
+func (m *Model) Parameters() int {
+	n := 0
+	for _, o := range m.Program.Of(op.Weight) {
+		n += o.Width
+	}
+	return n
+}
+
+// countLayers returns one more than the highest N of the tensors blocks.N.*.
+func countLayers(f *weights.File) int {
+	layers := 0
+	for name := range f.Tensors {
+		var n int
+		if _, err := fmt.Sscanf(name, "blocks.%d.", &n); err == nil && n >= layers && n < 1<<16 {
+			layers = n + 1
+		}
+	}
+	return layers
+}
+
+// collect returns the version's tensors with their shapes checked, and the sizes that they give.
+func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
+	found, d := make(map[string]*tensor.Tensor), make(dims)
+	add := func(name, shape string) error {
+		t, err := m.File.Tensor(name)
+		if err != nil {
+			return err
+		}
+		pattern := strings.Fields(shape)
+		t = squeeze(t, len(pattern))
+		want, ok := d.match(pattern, t.Shape)
+		if !ok {
+			return &weights.Error{File: m.File.Path, Tensor: name, Field: "shape", Want: want, Got: fmt.Sprint(t.Shape)}
+		}
+		found[name] = t
+		return nil
+	}
+	for _, s := range globals {
+		if err := add(s.name, s.shape); err != nil {
+			return nil, nil, err
+		}
+	}
+	for l := range m.Layers {
+		for _, s := range slices.Concat(norms, v.tensors) {
+			if l < s.from {
+				continue
+			}
+			if err := add(fmt.Sprintf("blocks.%d.%s", l, s.name), s.shape); err != nil {
+				return nil, nil, err
+			}
+		}
+	}
+	return found, d, nil
+}
+
+// squeeze drops leading dimensions of 1 down to rank n.
+func squeeze(t *tensor.Tensor, n int) *tensor.Tensor {
+	shape := t.Shape
+	for len(shape) > n && shape[0] == 1 {
+		shape = shape[1:]
+	}
+	if len(shape) == len(t.Shape) {
+		return t
+	}
+	return t.Reshaped(shape...)
+}

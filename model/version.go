@@ -1,0 +1,94 @@
+package model
+
+import (
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// version is one row of the table of architectures: everything that tells it from the others.
+type version struct {
+	name string
+	// has are tensors that files of this version hold and files of the rows below it do not.
+	has []string
+	// unsupported, if not empty, says why such a file is refused.
+	unsupported string
+	tensors     []spec
+	// derive completes the configuration from the sizes found.
+	derive func(c *Config, d dims) error
+	// timeMix and channelMix emit one layer's ops.
+	timeMix, channelMix func(*block)
+}
+
+// spec is one tensor of a version: its name, in a layer without the prefix blocks.N., and its shape in named sizes.
+type spec struct {
+	name  string
+	shape string
+	layer bool
+	from  int // the first layer that has it
+}
+
+// versions lists the architectures, the most specific first.
+var versions = []*version{
+	{name: "v8", has: []string{"enn.weight"}, unsupported: "RWKV-8 release candidates are not supported"},
+	{name: "v7b", has: []string{"blocks.0.qkv.qq.weight"}, unsupported: "RWKV-7b (DeepEmbed attention) is not supported"},
+	{name: "v7a", has: []string{"blocks.0.ffn.s_emb.weight"}, unsupported: "RWKV-7a (DeepEmbed) is not supported"},
+	version7,
+	{name: "v6", has: []string{"blocks.0.att.time_maa_x"}, unsupported: "RWKV-6 is not supported"},
+	{name: "v5", has: []string{"blocks.0.att.ln_x.weight"}, unsupported: "RWKV-5 is not supported"},
+	{name: "v4", has: []string{"blocks.0.att.time_decay"}, unsupported: "RWKV-4 is not supported"},
+}
+
+// Supported names the versions that New accepts.
+func Supported() string {
+	var names []string
+	for _, v := range versions {
+		if v.unsupported == "" {
+			names = append(names, v.name)
+		}
+	}
+	return strings.Join(names, ", ")
+}
+
+// detect returns the version that the file's tensors are of.
+func detect(f *weights.File) (*version, error) {
+	fail := func(want, got string) error {
+		return &weights.Error{File: f.Path, Field: "version", Want: want, Got: got}
+	}
+	for _, v := range versions {
+		for _, name := range v.has {
+			if _, ok := f.Tensors[name]; !ok {
+				continue
+			}
+			if v.unsupported != "" {
+				return nil, fail(Supported(), v.unsupported+" (tensor "+name+")")
+			}
+			return v, nil
+		}
+	}
+	return nil, fail("an RWKV model ("+Supported()+")", "tensors of none")
+}
+
+// globals are the tensors outside the layers, which all versions share.
+var globals = []spec{
+	{name: "emb.weight", shape: "V C"},
+	{name: "blocks.0.ln0.weight", shape: "C"},
+	{name: "blocks.0.ln0.bias", shape: "C"},
+	{name: "ln_out.weight", shape: "C"},
+	{name: "ln_out.bias", shape: "C"},
+	{name: "head.weight", shape: "V C"},
+}
+
+// norms are the layer norms of each layer.
+var norms = layer("C", "ln1.weight", "ln1.bias", "ln2.weight", "ln2.bias")
+
+// layer returns the specs of a layer's tensors of one shape.
+func layer(shape string, names ...string) []spec { return layerFrom(0, shape, names...) }
+
+func layerFrom(from int, shape string, names ...string) []spec {
+	list := make([]spec, len(names))
+	for i, n := range names {
+		list[i] = spec{name: n, shape: shape, layer: true, from: from}
+	}
+	return list
+}
