@@ -43,21 +43,19 @@ type span struct {
 	depth  uint32
 }
 
-// newTrie builds the trie of count tokens: token returns the bytes and id of the i-th in byte order, all different and
-// not empty.
-func newTrie(count int, token func(i uint32) (text []byte, id uint32)) trie {
-	b := trieBuilder{trie: trie{cells: make([]cell, 1, 2*count)}}
+// newTrie builds the trie of tokens, whose bytes lie in text: in byte order, all different and not empty.
+func newTrie(text []byte, tokens []entry) trie {
+	b := trieBuilder{trie: trie{cells: make([]cell, 1, 2*len(tokens))}}
 	var labels []byte
 	var starts []uint32
 	// Level by level: the upper ones, which every match visits, stay together. Cell 0, which is no node's child, stands
 	// in for the root's.
-	level, next := []span{{hi: uint32(count)}}, []span(nil)
+	level, next := []span{{hi: uint32(len(tokens))}}, []span(nil)
 	for len(level) > 0 {
 		for _, s := range level {
 			labels, starts = labels[:0], starts[:0]
 			for i := s.lo; i < s.hi; i++ {
-				text, _ := token(i)
-				if c := text[s.depth]; len(labels) == 0 || labels[len(labels)-1] != c {
+				if c := text[tokens[i].start+s.depth]; len(labels) == 0 || labels[len(labels)-1] != c {
 					labels, starts = append(labels, c), append(starts, i)
 				}
 			}
@@ -67,8 +65,8 @@ func newTrie(count int, token func(i uint32) (text []byte, id uint32)) trie {
 			for i, c := range labels {
 				child := span{cell: base + uint32(c), lo: starts[i], hi: starts[i+1], depth: s.depth + 1}
 				tag := uint32(c)
-				if text, id := token(child.lo); len(text) == int(child.depth) { // the shortest comes first
-					tag |= id << 8
+				if t := tokens[child.lo]; t.end-t.start == child.depth { // the shortest comes first
+					tag |= t.id << 8
 					child.lo++
 				}
 				b.cells[child.cell].tag = tag
@@ -94,7 +92,7 @@ type trieBuilder struct {
 
 // maxTries bounds the search for gaps: what lies before the gaps that did not fit is not looked at again, so that no
 // vocabulary makes the building slow.
-const maxTries = 16
+const maxTries = 8
 
 // place returns a base that no node has, for which the cells of all labels are free, and takes them.
 func (b *trieBuilder) place(labels []byte) uint32 {

@@ -19,7 +19,7 @@ const (
 	MaxID      = 1<<20 - 1 // highest id
 	MaxToken   = 1024      // bytes of a token
 	maxLine    = 8192      // bytes of a line: MaxToken escapes of four characters and the other fields fit
-	maxFile    = 64 << 20  // bytes
+	maxFile    = 64 << 20  // bytes: lines can be counted in 24 bits
 	minLineLen = len("1 'a' 1\n")
 )
 
@@ -73,10 +73,7 @@ func ParseWorld(name string, data []byte) (*World, error) {
 	for _, e := range v.entries {
 		copy(w.bytes[starts[e.id]:], v.token(e))
 	}
-	w.trie = newTrie(len(sorted), func(i uint32) ([]byte, uint32) {
-		e := v.entries[sorted[i].line]
-		return v.token(e), e.id
-	})
+	w.trie = newTrie(v.text, sorted)
 	return w, nil
 }
 
@@ -87,7 +84,8 @@ type vocabulary struct {
 	entries []entry
 }
 
-type entry struct{ id, start, end uint32 }
+// entry is a token: where its bytes are in the text of the file's tokens, and its id.
+type entry struct{ start, end, id uint32 }
 
 func (v *vocabulary) token(e entry) []byte { return v.text[e.start:e.end] }
 
@@ -163,39 +161,57 @@ func (v *vocabulary) starts() ([]uint32, error) {
 	return starts, nil
 }
 
-// sortKey orders tokens by their first eight bytes, read as one number, before their bytes are looked at.
-type sortKey struct {
-	prefix uint64
-	line   uint32 // counted from 0
-}
-
 // sorted returns the tokens in byte order. It is where a token that is there twice is found.
-func (v *vocabulary) sorted() ([]sortKey, error) {
-	keys := make([]sortKey, len(v.entries))
+func (v *vocabulary) sorted() ([]entry, error) {
+	// Most of the order comes from plain numbers: the first five bytes of a token, and its line in the low 24 bits.
+	const prefixLen, lineBits = 5, 24
+	keys := make([]uint64, len(v.entries))
 	for i, e := range v.entries {
 		var prefix [8]byte
-		copy(prefix[:], v.token(e))
-		keys[i] = sortKey{binary.BigEndian.Uint64(prefix[:]), uint32(i)}
+		copy(prefix[:prefixLen], v.token(e))
+		keys[i] = binary.BigEndian.Uint64(prefix[:]) | uint64(i)
 	}
-	slices.SortFunc(keys, func(a, b sortKey) int {
-		if a.prefix != b.prefix {
-			return cmp.Compare(a.prefix, b.prefix)
-		}
-		return cmp.Or(bytes.Compare(v.token(v.entries[a.line]), v.token(v.entries[b.line])), cmp.Compare(a.line, b.line))
-	})
+	slices.Sort(keys)
+	sorted := make([]entry, len(keys))
+	same := 0 // start of the tokens with the same first bytes as this one
 	var fault *Error
-	for i := 1; i < len(keys); i++ {
-		first, again := keys[i-1].line, int(keys[i].line)
-		token := v.token(v.entries[again])
-		if bytes.Equal(v.token(v.entries[first]), token) && (fault == nil || again+1 < fault.Line) {
-			fault = &Error{File: v.file, Line: again + 1, Field: "token", Want: "each token once",
-				Got: fmt.Sprintf("%s, which line %d has", excerpt(token), first+1)}
+	for i, key := range keys {
+		sorted[i] = v.entries[key&(1<<lineBits-1)]
+		if i+1 < len(keys) && key>>lineBits == keys[i+1]>>lineBits {
+			continue
 		}
+		run := sorted[same : i+1]
+		slices.SortFunc(run, func(a, b entry) int {
+			return cmp.Or(bytes.Compare(v.token(a), v.token(b)), cmp.Compare(a.start, b.start))
+		})
+		fault = v.firstDuplicate(run, fault)
+		same = i + 1
 	}
 	if fault != nil {
 		return nil, fault
 	}
-	return keys, nil
+	return sorted, nil
+}
+
+// firstDuplicate returns the fault of the first line that repeats a token, of those in run and the one found before.
+func (v *vocabulary) firstDuplicate(run []entry, found *Error) *Error {
+	for i := 1; i < len(run); i++ {
+		first, again := run[i-1], run[i]
+		if !bytes.Equal(v.token(first), v.token(again)) {
+			continue
+		}
+		if line := v.line(again); found == nil || line < found.Line {
+			found = &Error{File: v.file, Line: line, Field: "token", Want: "each token once",
+				Got: fmt.Sprintf("%s, which line %d has", excerpt(v.token(again)), v.line(first))}
+		}
+	}
+	return found
+}
+
+// line returns the line on which e stands.
+func (v *vocabulary) line(e entry) int {
+	i, _ := slices.BinarySearchFunc(v.entries, e.start, func(o entry, start uint32) int { return cmp.Compare(o.start, start) })
+	return i + 1
 }
 
 // checkSingleBytes wants a token for every byte: without it some text could not be encoded.
