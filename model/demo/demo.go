@@ -1,0 +1,28 @@
+// Package demo holds the model that rwkv-gpu uses when none is named: a 7.3 M parameter RWKV-7 trained for this project
+// to continue simple English stories (see MODEL_CARD.md and SOURCES.md), embedded so that text generation works from
+// the binary alone. train/ holds the scripts that made it; reference.json and reference.npy its expected logits, computed
+// by those scripts in float32 and checked there against float64.
+package demo
+
+import _ "embed"
+
+// Name identifies the model where a file name would stand.
+const Name = "demo"
+
+//go:embed demo.safetensors
+var weights []byte
+
+//go:embed vocab.txt
+var vocab []byte
+
+//go:embed MODEL_CARD.md
+var card string
+
+// Weights returns the model file: safetensors, f16, BlinkDL's tensor names and shapes. Shared memory: do not modify.
+func Weights() []byte { return weights }
+
+// Vocab returns the vocabulary in the World format, token ids 1 to 4095 (0 ends a text). Shared memory: do not modify.
+func Vocab() []byte { return vocab }
+
+// Card returns the model card as Markdown: architecture, training text, held-out loss, limits, licence.
+func Card() string { return card }
