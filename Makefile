@@ -1,0 +1,72 @@
+# make run and make test set themselves up (scripts/setup.sh) and need nothing prepared but make and git.
+
+ARGS     ?= generate "Once upon a time" -n 200
+FUZZTIME ?= 2m
+BENCH    ?= .
+
+GO   = scripts/with-go.sh go
+TOOL = $(GO) tool -modfile=tools/go.mod
+
+# Tests fail rather than skip: no device, a silent validation layer or missing reference data is an error here.
+STRICT     = RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=$(if $(wildcard ../shared),1,0)
+LAVAPIPE   = $(shell scripts/driver.sh lavapipe)
+SWIFTSHADER = $(shell scripts/driver.sh swiftshader)
+ON         = $(if $(1),VK_DRIVER_FILES=$(1) VK_ICD_FILENAMES=$(1))
+GPU_PACKAGES = ./gpu/... ./shaders/... ./engine/...
+
+.PHONY: help run build test race check shaders fuzz bench setup clean
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
+
+run: ## build, and write a story with the embedded demo model (ARGS=... for any other command)
+	@scripts/setup.sh run
+	@$(MAKE) -s build
+	@bin/rwkv-gpu $(ARGS)
+
+build: ## bin/rwkv-gpu
+	@scripts/setup.sh build
+	@$(GO) build -buildvcs=false -o bin/ ./cmd/rwkv-gpu
+
+test: ## the whole suite on lavapipe, the device packages again on SwiftShader, and the race detector
+	@scripts/setup.sh test
+	@echo "test: everything on lavapipe"
+	@$(call ON,$(LAVAPIPE)) $(STRICT) $(GO) test ./...
+	@$(if $(SWIFTSHADER),echo "test: device packages on SwiftShader")
+	@$(if $(SWIFTSHADER),$(call ON,$(SWIFTSHADER)) $(STRICT) $(GO) test $(GPU_PACKAGES))
+	@$(MAKE) -s race
+
+race: ## the suite under the race detector, long cases left out
+	@scripts/setup.sh test
+	@echo "test: race detector"
+	@$(call ON,$(LAVAPIPE)) $(STRICT) $(GO) test -race -short ./...
+
+check: ## formatting, vet, linters, file lengths, and that generated files are current
+	@scripts/setup.sh check
+	@echo "check: gofmt"; files=$$(scripts/with-go.sh gofmt -l .); [ -z "$$files" ] || { echo "gofmt -w wanted: $$files"; exit 1; }
+	@echo "check: file lengths"; scripts/file-length.sh
+	@echo "check: go vet"; $(GO) vet ./...
+	@echo "check: go.mod"; $(GO) mod tidy -diff
+	@echo "check: staticcheck"; $(TOOL) staticcheck ./...
+	@echo "check: golangci-lint"; $(TOOL) golangci-lint run
+	@echo "check: generated files"; cmake -DCHECK=1 -P CMakeLists-shaders.txt
+	@$(GO) run ./shaders/internal/gen -check
+
+shaders: ## compile shaders/*.comp to SPIR-V and write their Go bindings
+	@scripts/setup.sh check
+	@cmake -P CMakeLists-shaders.txt
+	@$(GO) run ./shaders/internal/gen
+
+fuzz: ## every fuzz target for FUZZTIME (2m)
+	@scripts/setup.sh build
+	@scripts/fuzz.sh $(FUZZTIME)
+
+bench: ## Go benchmarks on the default device (BENCH=regexp)
+	@scripts/setup.sh run
+	@$(GO) test -run '^$$' -bench '$(BENCH)' ./...
+
+setup: ## install what the targets above need
+	@scripts/setup.sh test
+
+clean: ## remove what was built
+	@rm -rf bin

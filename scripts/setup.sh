@@ -1,0 +1,253 @@
+#!/bin/sh
+# usage: scripts/setup.sh [-n] build|run|check|test
+#
+# Installs what that make target needs and this machine lacks, with the system's package manager, one line for each thing.
+# Where all is there it says nothing and touches no network. -n: only say what would be installed.
+# PACKAGE_MANAGER=apt|dnf|pacman|brew overrides the choice.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+# thing | what it is | apt | dnf | pacman | brew; "-": not offered there.
+table='
+certs      | CA certificates       | ca-certificates         | ca-certificates          | ca-certificates          | ca-certificates
+go         | Go                    | -                       | golang                   | go                       | go
+cc         | C compiler            | gcc libc6-dev           | gcc glibc-devel          | gcc                      | -
+git        | git                   | git                     | git                      | git                      | git
+loader     | Vulkan loader         | libvulkan1              | vulkan-loader            | vulkan-icd-loader        | vulkan-loader
+driver     | Vulkan driver         | mesa-vulkan-drivers     | mesa-vulkan-drivers      | vulkan-swrast            | molten-vk
+lavapipe   | Mesa lavapipe driver  | mesa-vulkan-drivers     | mesa-vulkan-drivers      | vulkan-swrast            | molten-vk
+validation | validation layers     | vulkan-validationlayers | vulkan-validation-layers | vulkan-validation-layers | vulkan-validationlayers
+glslc      | glslc                 | glslc                   | glslc                    | shaderc                  | shaderc
+cmake      | cmake                 | cmake                   | cmake                    | cmake                    | cmake
+spirv      | spirv-val             | spirv-tools             | spirv-tools              | spirv-tools              | spirv-tools
+second     | SwiftShader driver    | chromium-common         | chromium-common          | chromium                 | -
+'
+
+say() { echo "setup: $*"; }
+has() { command -v "$1" >/dev/null 2>&1; }
+
+# exist succeeds when any of the files is there.
+exist() {
+	for file in "$@"; do
+		[ ! -e "$file" ] || return 0
+	done
+	return 1
+}
+
+have_library() {
+	for dir in $(echo "${LD_LIBRARY_PATH:-}" | tr : ' ') /usr/local/lib /usr/lib /usr/lib/"$(uname -m)"-linux-gnu* /usr/lib64 /lib \
+		/lib64 /opt/homebrew/lib; do
+		[ ! -e "$dir/$1" ] || return 0
+	done
+	PATH=$PATH:/sbin:/usr/sbin
+	ldconfig -p 2>/dev/null | grep -q "[[:space:]]$1 "
+}
+
+# A driver counts when the user named it, when it is a software one, or when the machine shows a GPU for it.
+have_driver() {
+	[ -z "${VK_DRIVER_FILES:-}${VK_ICD_FILENAMES:-}" ] || return 0
+	! manifests icd.d | grep -qi -e '/lvp_icd' -e moltenvk || return 0
+	[ -n "$(manifests icd.d)" ] && exist /dev/dri/renderD* /dev/nvidiactl /dev/dxg
+}
+
+have() {
+	case $1 in
+	certs) [ -n "${SSL_CERT_FILE:-}" ] || [ "$(uname)" = Darwin ] || exist /etc/ssl/certs/*.crt /etc/ssl/certs/*.pem \
+		/etc/ssl/cert.pem /etc/pki/tls/certs/*.crt /etc/pki/ca-trust/extracted/pem/*.pem ;;
+	go) find_go ;;
+	cc) echo '#include <stdlib.h>' | "${CC:-cc}" -E - >/dev/null 2>&1 ;;
+	git | glslc | cmake) has "$1" ;;
+	loader) have_library libvulkan.so.1 || have_library libvulkan.1.dylib ;;
+	driver) have_driver ;;
+	lavapipe) [ -n "$(driver lavapipe)" ] || { [ "$(uname)" = Darwin ] && have_driver; } ;;
+	validation) manifests explicit_layer.d | grep -qi khronos_validation ;;
+	spirv) has spirv-val ;;
+	second) [ -n "$(driver swiftshader)" ] ;;
+	esac
+}
+
+column() { # THING COLUMN
+	echo "$table" | awk -F'|' -v thing="$1" -v column="$2" '
+		{ key = $1; gsub(/ /, "", key) }
+		key == thing { gsub(/^ +| +$/, "", $column); print $column }'
+}
+
+choose_manager() {
+	manager=${PACKAGE_MANAGER:-}
+	if [ -z "$manager" ]; then
+		for pair in apt-get:apt dnf:dnf pacman:pacman brew:brew; do
+			if has "${pair%:*}"; then
+				manager=${pair#*:}
+				break
+			fi
+		done
+	fi
+	case $manager in
+	apt) manager_column=3 install='apt-get install -y -q --no-install-recommends' refresh='apt-get update -q' ;;
+	dnf) manager_column=4 install='dnf install -y -q' refresh='' ;;
+	pacman) manager_column=5 install='pacman -S --noconfirm --needed' refresh='pacman -Sy' ;;
+	brew) manager_column=6 install='brew install -q' refresh='' ;;
+	*) manager='' manager_column=3 install='apt-get install' refresh='' ;;
+	esac
+	sudo=''
+	if [ "$manager" != brew ] && [ "$(id -u)" != 0 ]; then
+		sudo=sudo
+		[ -t 0 ] || sudo='sudo -n'
+	fi
+}
+
+# quietly runs a command as root and shows the end of what it said only where it fails.
+quietly() {
+	log=$(mktemp)
+	status=0
+	$sudo env DEBIAN_FRONTEND=noninteractive "$@" </dev/null >"$log" 2>&1 || status=$?
+	[ "$status" = 0 ] || tail -n 15 "$log" >&2
+	rm -f "$log"
+	return "$status"
+}
+
+refresh_once() {
+	[ -n "$refresh" ] || return 0
+	say "refreshing the package lists ($refresh)"
+	quietly $refresh || return 1
+	refresh=''
+}
+
+# newest_apt_go prints the newest package golang-1.N-go on offer if its Go can fetch newer ones (1.21 on), else nothing.
+newest_apt_go() {
+	apt-cache search --names-only '^golang-1\.[0-9]+-go$' | awk -F'[.-]' '
+		$3 > newest { newest = $3 } END { if (newest >= 21) print "golang-1." newest "-go" }'
+}
+
+# add_backports adds Debian's backports suite from the mirror that this machine uses for its own suite.
+add_backports() {
+	. /etc/os-release
+	[ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ] || return 1
+	source=$(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(SIGNED_BY)' 'Created-By: Packages' 'Component: main' |
+		awk -F'|' -v suite="$VERSION_CODENAME" '$2 == suite {
+			printf "deb %s%s %s-backports main\n", $3 == "" ? "" : "[signed-by=" $3 "] ", $1, suite; exit }')
+	[ -n "$source" ] || return 1
+	list=/etc/apt/sources.list.d/$VERSION_CODENAME-backports.list
+	say "Go: this suite's is too old; adding $VERSION_CODENAME-backports from the same mirror ($list)"
+	echo "$source" | $sudo tee "$list" >/dev/null || return 1
+	if ! quietly apt-get update -q; then
+		$sudo rm -f "$list"
+		return 1
+	fi
+}
+
+apt_go() {
+	go_package=$(newest_apt_go)
+	if [ -z "$go_package" ] && add_backports; then
+		go_package=$(newest_apt_go)
+	fi
+}
+
+# stop says what is missing and how to get it.
+stop() {
+	say "$1" >&2
+	say "missing: $words" >&2
+	[ -z "$packages" ] || say "to install by hand, type: ${sudo:+sudo }$install$packages" >&2
+	case " $missing " in
+	*' go '*) say "Go $(wanted_go) or newer: found $go_found; the Go project's download page has one for every system" >&2 ;;
+	esac
+	case " $missing " in
+	*' cc '*) [ "$manager" != brew ] || say "the C compiler comes with: xcode-select --install" >&2 ;;
+	esac
+	exit 1
+}
+
+# look sets missing to the things among its arguments that are not there, and words to what they are called.
+look() {
+	missing='' words=''
+	for thing in "$@"; do
+		have "$thing" && continue
+		missing="$missing $thing" words="$words${words:+, }$(column "$thing" 2)"
+	done
+	missing=${missing# }
+}
+
+# name_packages sets packages to what provides the missing things here.
+name_packages() {
+	packages=''
+	for thing in $missing; do
+		package=$(column "$thing" "$manager_column")
+		if [ "$thing-$manager" = go-apt ]; then
+			package=${go_package:-}
+		fi
+		[ -n "$package" ] && [ "$package" != - ] || continue
+		case "$packages " in
+		*" $package "*) ;;
+		*) packages="$packages $package" ;;
+		esac
+	done
+}
+
+install_missing() {
+	[ -n "$manager" ] || stop "found none of apt, dnf, pacman and brew here"
+	if [ -n "$sudo" ] && { ! has sudo || ! { [ -t 0 ] || $sudo true 2>/dev/null; }; }; then
+		name_packages
+		stop "installing needs root, and sudo is not permitted here"
+	fi
+	refresh_once || { name_packages; stop "the package lists could not be refreshed"; }
+	case " $missing $manager" in
+	*' go '*apt) apt_go ;;
+	esac
+	name_packages
+	[ -n "$packages" ] || stop "$manager does not offer what is missing"
+	say "$words: installing$packages with $manager"
+	quietly $install $packages || stop "$manager could not install them"
+	look "$@"
+	if [ -n "$missing" ]; then
+		name_packages
+		stop "installed, but not everything is there"
+	fi
+}
+
+# second_driver gets the one thing that tests can do without, where the package lists at hand offer it.
+second_driver() {
+	! have second || return 0
+	packages=$(column second "$manager_column")
+	if [ "$manager" = apt ] && ! apt-cache policy "$packages" | grep -q 'Candidate: [0-9]'; then
+		packages=-
+	fi
+	if [ -n "$manager" ] && [ "$packages" != - ] && { [ -z "$sudo" ] || has sudo; }; then
+		say "SwiftShader driver: installing $packages with $manager"
+		quietly $install $packages && have second && return 0
+	fi
+	say "no SwiftShader here: tests run on one driver instead of two"
+}
+
+dry=''
+if [ "${1:-}" = -n ]; then
+	dry=yes
+	shift
+fi
+case ${1:-} in
+build) things='certs go cc' ;;
+run) things='certs go cc loader driver' ;;
+check) things='certs go cc git glslc cmake spirv' ;;
+test) things='certs go cc git glslc cmake spirv loader lavapipe validation' ;;
+*)
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test' >&2
+	exit 2
+	;;
+esac
+
+choose_manager
+look $things
+if [ -n "$dry" ]; then
+	go_package='golang-1.N-go (the newest)'
+	name_packages
+	say "missing: ${words:-nothing}${packages:+; would type: ${sudo:+sudo }$install$packages}"
+	exit 0
+fi
+[ -z "$missing" ] || install_missing $things
+if [ "$1" = test ]; then
+	second_driver
+fi
+if ! scripts/with-go.sh go version >/dev/null; then
+	look go
+	stop "a newer Go could not be fetched through the module proxy"
+fi
