@@ -124,9 +124,11 @@ newest_apt_go() {
 add_backports() {
 	. /etc/os-release
 	[ "${ID:-}" = debian ] && [ -n "${VERSION_CODENAME:-}" ] || return 1
-	source=$(apt-get indextargets --format '$(REPO_URI)|$(RELEASE)|$(SIGNED_BY)' 'Created-By: Packages' 'Component: main' |
-		awk -F'|' -v suite="$VERSION_CODENAME" '$2 == suite {
-			printf "deb %s%s %s-backports main\n", $3 == "" ? "" : "[signed-by=" $3 "] ", $1, suite; exit }')
+	keys=/usr/share/keyrings/debian-archive-keyring.gpg signed=''
+	[ ! -f $keys ] || signed="[signed-by=$keys] "
+	source=$(apt-get indextargets --format '$(RELEASE) $(REPO_URI)' 'Created-By: Packages' 'Component: main' |
+		awk -v suite="$VERSION_CODENAME" -v signed="$signed" '
+			$1 == suite { print "deb " signed $2 " " suite "-backports main"; exit }')
 	[ -n "$source" ] || return 1
 	list=/etc/apt/sources.list.d/$VERSION_CODENAME-backports.list
 	say "Go: this suite's is too old; adding $VERSION_CODENAME-backports from the same mirror ($list)"
