@@ -75,7 +75,7 @@ func appendEscape(dst, src []byte, isBytes bool) (value, rest []byte, fault *lit
 	if isBytes {
 		return append(dst, byte(n)), rest, nil
 	}
-	if n > utf8.MaxRune || !utf8.ValidRune(rune(n)) {
+	if !utf8.ValidRune(rune(n)) { // beyond int32 it turns negative, which is none either
 		return dst, src, &literalError{"a Unicode character (no surrogate, at most U+10FFFF)", excerpt(code)}
 	}
 	return utf8.AppendRune(dst, rune(n)), rest, nil

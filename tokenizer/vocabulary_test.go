@@ -49,6 +49,7 @@ func TestMalformedVocabularies(t *testing.T) {
 		{"octal escape", `300 '\101b' 2`, token, `got "\\1"`},
 		{"short hex", `300 'a\x4' 2`, token, `want 2 hexadecimal digits after \x, got "\\x4'"`},
 		{"no hex", `300 'a\x`, token, `got "\\x"`},
+		{"hex cut off", `300 'a\x4`, token, `want 2 hexadecimal digits after \x, got "\\x4"`},
 		{"signed hex", `300 'a\u+123' 2`, token, `want 4 hexadecimal digits after \u, got "\\u+123"`},
 		{"underscore", `300 'a\u1_23' 2`, token, `got "\\u1_23"`},
 		{"short U", `300 'a\U0001F60' 2`, token, `want 8 hexadecimal digits after \U, got "\\U0001F60'"`},
