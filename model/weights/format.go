@@ -17,29 +17,30 @@ type contents struct {
 }
 
 // format is one kind of file, known by its first bytes. Kinds without a read function are known only to be named when
-// somebody tries to open one.
+// somebody tries to open one; those that are no model files at all say so in notModel.
 type format struct {
-	name   string
-	detect func(data []byte) bool
-	read   func(data []byte) (contents, error)
+	name     string
+	detect   func(data []byte) bool
+	read     func(data []byte) (contents, error)
+	notModel string
 }
 
 // formats are tried in order. The zip test stands first because its magic is also a possible header length of
 // safetensors, and is told apart by what follows.
 var formats = []format{
-	{"PyTorch .pth (zip)", isZip, nil},
-	{"safetensors", isSafetensors, readSafetensors},
-	{"PyTorch .pth (pickle)", isPickle, nil},
-	{"GGUF", prefix("GGUF"), nil},
-	{"rwkv.cpp .bin", prefix("fmgg"), nil},
-	{"ggml", prefix("lmgg", "tjgg"), nil},
-	{"NumPy .npy", prefix("\x93NUMPY"), nil},
-	{"HDF5", prefix("\x89HDF"), nil},
-	{"gzip", prefix("\x1f\x8b"), nil},
-	{"zstd", prefix("\x28\xb5\x2f\xfd"), nil},
-	{"Git LFS pointer (the model itself was not downloaded)", prefix("version https://git-lfs"), nil},
-	{"web page (the model itself was not downloaded)", isHTML, nil},
-	{"JSON text", isJSON, nil},
+	{"PyTorch .pth (zip)", isZip, nil, ""},
+	{"safetensors", isSafetensors, readSafetensors, ""},
+	{"PyTorch .pth (pickle)", isPickle, nil, ""},
+	{"GGUF", prefix("GGUF"), nil, ""},
+	{"rwkv.cpp .bin", prefix("fmgg"), nil, ""},
+	{"ggml", prefix("lmgg", "tjgg"), nil, ""},
+	{"NumPy .npy", prefix("\x93NUMPY"), nil, ""},
+	{"HDF5", prefix("\x89HDF"), nil, ""},
+	{"gzip", prefix("\x1f\x8b"), nil, ""},
+	{"zstd", prefix("\x28\xb5\x2f\xfd"), nil, ""},
+	{"Git LFS pointer", prefix("version https://git-lfs"), nil, "a Git LFS pointer: the model itself was not downloaded"},
+	{"web page", isHTML, nil, "a web page: the model itself was not downloaded"},
+	{"JSON text", isJSON, nil, "JSON text, not a model file"},
 }
 
 // supported lists the formats that can be read.
@@ -61,6 +62,9 @@ func read(data []byte) (name string, c contents, err error) {
 	for _, f := range formats {
 		if !f.detect(data) {
 			continue
+		}
+		if f.notModel != "" {
+			return "", c, &Error{Field: "format", Err: fmt.Errorf("this is %s (supported: %s)", f.notModel, supported())}
 		}
 		if f.read == nil {
 			return "", c, &Error{Field: "format", Err: fmt.Errorf("this is a %s file: not supported (supported: %s)", f.name, supported())}

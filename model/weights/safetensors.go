@@ -15,10 +15,10 @@ import (
 // claim far below it, and lie an order of magnitude above the largest published RWKV file.
 const (
 	maxHeader  = 100_000_000 // bytes of JSON
-	maxTensors = 1 << 16     // tensors, and also annotations
+	maxTensors = 1 << 15     // tensors, and also annotations
 	maxName    = 256         // bytes of a tensor's name
 	maxDims    = 8           // dimensions of a tensor
-	maxMeta    = 8 << 20     // bytes of __metadata__
+	maxMeta    = 1 << 20     // bytes of __metadata__
 )
 
 // entry is one tensor of a header; begin and end count from the first byte after the header.
