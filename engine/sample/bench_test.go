@@ -1,0 +1,40 @@
+package sample
+
+import (
+	"fmt"
+	"testing"
+)
+
+// BenchmarkSample draws from 65536 logits: peaked as of a confident model, and almost flat.
+func BenchmarkSample(b *testing.B) {
+	const vocab = 1 << 16
+	for _, logits := range []struct {
+		name      string
+		deviation float64
+	}{{"normal", 3}, {"flat", 0.01}} {
+		values := randomLogits(1, vocab, logits.deviation)
+		if logits.name == "normal" {
+			copy(values, randomLogits(2, 100, 6)) // some stand out
+		}
+		for _, p := range []Params{
+			{Temperature: 0}, {Temperature: 1, TopP: 1}, {Temperature: 1, TopP: 0.85}, {Temperature: 0.8, TopP: 0.99},
+			{Temperature: 1, TopP: 1, TopK: 40}, {Temperature: 1, TopP: 1, MinP: 0.05},
+			{Temperature: 0.96, TopP: 0.76, TopK: 32, Presence: 1, Frequency: 0.1, PenaltyDecay: 0.988},
+		} {
+			name := fmt.Sprintf("%s/T=%v,p=%v,k=%d,min=%v,pen=%v", logits.name, p.Temperature, p.TopP, p.TopK, p.MinP, p.Presence)
+			b.Run(name, func(b *testing.B) {
+				s := newSampler(b, p, vocab)
+				b.ReportAllocs()
+				for b.Loop() {
+					id, err := s.Sample(values)
+					if err != nil {
+						b.Fatal(err)
+					}
+					if err := s.Accept(id); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package sample
+
+import (
+	"fmt"
+	"math"
+	"math/bits"
+	"slices"
+)
+
+// minCount is where a decayed count becomes 0, far above subnormal numbers, which devices treat differently.
+const minCount = 1.0 / (1 << 40)
+
+// A Sampler draws the tokens of one sequence. It is not safe for concurrent use; Clone gives another sequence its own.
+type Sampler struct {
+	params   Params
+	vocab    int
+	free     func(id int) bool
+	mask     []uint64
+	position uint64
+	counts   []float32 // (vocab) decayed count of each accepted id; nil while nothing needs it
+	seen     []uint64  // (vocab bits) ids in accepted
+	accepted []int32   // ids accepted so far, each once
+	work     workspace
+}
+
+// New returns a sampler for logits of vocab values. free says whether a token's text leaves its count unchanged (see
+// FreeText); nil means that none does. The error names the field that is out of range.
+func New(p Params, vocab int, free func(id int) bool) (*Sampler, error) {
+	if err := p.Validate(); err != nil {
+		return nil, err
+	}
+	if vocab < 1 || vocab > MaxVocabulary {
+		return nil, fmt.Errorf("sample: vocabulary: want 1 to %d ids, got %d", MaxVocabulary, vocab)
+	}
+	for i, id := range p.Ban {
+		if id >= vocab {
+			return nil, fmt.Errorf("sample: ban[%d]: want an id below %d, got %d", i, vocab, id)
+		}
+	}
+	p.Ban = slices.Clone(p.Ban)
+	s := &Sampler{params: p, vocab: vocab, free: free}
+	if p.Presence != 0 || p.Frequency != 0 {
+		s.counts = make([]float32, vocab)
+		s.seen = make([]uint64, (vocab+63)/64)
+	}
+	return s, nil
+}
+
+// Params returns the settings that the sampler was made with.
+func (s *Sampler) Params() Params {
+	p := s.params
+	p.Ban = slices.Clone(p.Ban)
+	return p
+}
+
+// Position returns the number of the next draw in the random stream: the number of accepted tokens.
+func (s *Sampler) Position() uint64 { return s.position }
+
+// SetPosition moves to another place of the random stream, to resume a sequence or to draw several times from the
+// same logits.
+func (s *Sampler) SetPosition(position uint64) { s.position = position }
+
+// SetMask limits the draws that follow to ids whose bit is set (id i is bit i%64 of word i/64); nil lifts the limit.
+// The words stay the caller's, who may change them between draws.
+func (s *Sampler) SetMask(words []uint64) error {
+	if want := (s.vocab + 63) / 64; words != nil && len(words) != want {
+		return fmt.Errorf("sample: mask: want %d words for %d ids, got %d", want, s.vocab, len(words))
+	}
+	s.mask = words
+	return nil
+}
+
+// Accept records that id is the sequence's next token: counts decay, then id's grows, and the random stream moves on.
+// Tokens of a prompt take part in penalties only if they are accepted too.
+func (s *Sampler) Accept(id int) error {
+	if id < 0 || id >= s.vocab {
+		return fmt.Errorf("sample: accepted id: want 0 to %d, got %d", s.vocab-1, id)
+	}
+	s.position++
+	if s.counts == nil {
+		return nil
+	}
+	decay := s.params.PenaltyDecay
+	for _, other := range s.accepted {
+		if s.counts[other] *= decay; s.counts[other] < minCount {
+			s.counts[other] = 0
+		}
+	}
+	if bit := uint64(1) << (id & 63); s.seen[id>>6]&bit == 0 {
+		s.seen[id>>6] |= bit
+		s.accepted = append(s.accepted, int32(id))
+	}
+	if s.free == nil || !s.free(id) {
+		s.counts[id]++
+	}
+	return nil
+}
+
+// Count returns the decayed count of id and whether it was accepted before. Counts are kept only when a penalty is set.
+func (s *Sampler) Count(id int) (count float32, accepted bool) {
+	if s.counts == nil || id < 0 || id >= s.vocab {
+		return 0, false
+	}
+	return s.counts[id], s.seen[id>>6]>>(id&63)&1 == 1
+}
+
+// Reset forgets the accepted tokens and starts the random stream again; the mask stays.
+func (s *Sampler) Reset() {
+	s.position = 0
+	clear(s.counts)
+	clear(s.seen)
+	s.accepted = s.accepted[:0]
+}
+
+// Clone returns an independent sampler in the same state. The mask's words and free stay shared.
+func (s *Sampler) Clone() *Sampler {
+	c := *s
+	c.params.Ban = slices.Clone(s.params.Ban)
+	c.counts = slices.Clone(s.counts)
+	c.seen = slices.Clone(s.seen)
+	c.accepted = slices.Clone(s.accepted)
+	c.work = workspace{}
+	return &c
+}
+
+// Sample returns the id drawn from logits (vocab values, left as they are). It depends on Position, so it returns the
+// same id until Accept moves on. It allocates nothing once its workspace has grown. The error names a value that is
+// not a logit (NaN or +Inf), or says that no id can be drawn.
+func (s *Sampler) Sample(logits []float32) (int, error) {
+	best, largest, err := s.adjust(logits)
+	if err != nil || s.params.Greedy() {
+		return best, err
+	}
+	w := &s.work
+	random := Random(s.params.Seed, s.position)
+	if !s.params.filters(s.vocab) {
+		return w.drawAll(largest, inverse(s.params.Temperature), random), nil
+	}
+	w.keep(s.params, largest)
+	return w.draw(inverse(s.params.Temperature), random), nil
+}
+
+// Distribution returns the probabilities (vocab values, sum 1) that Sample draws from. They are computed in float64,
+// so ids that are too unlikely to ever be drawn still have theirs. Where a greedy sampler meets equal largest logits
+// they share the probability, as in the reference, while Sample takes the lowest id; top_k = 1 keeps the lowest.
+func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
+	_, largest, err := s.adjust(logits)
+	if err != nil {
+		return nil, err
+	}
+	temperature := float64(s.params.Temperature)
+	if temperature == 0 {
+		temperature = 1
+	}
+	w := &s.work
+	w.keep(s.params, largest)
+	exps := make([]float64, len(w.kept))
+	var sum float64
+	for i, c := range w.kept {
+		exps[i] = math.Exp(-float64(math.Float32frombits(c.key)) / temperature)
+		sum += exps[i]
+	}
+	probs := make([]float32, s.vocab)
+	for i, c := range w.kept {
+		probs[c.id] = float32(exps[i] / sum)
+	}
+	return probs, nil
+}
+
+// adjust copies logits to the workspace, applies bans and penalties, and returns the lowest id of the largest value.
+func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error) {
+	if len(logits) != s.vocab {
+		return 0, 0, fmt.Errorf("sample: logits: want %d values, got %d", s.vocab, len(logits))
+	}
+	s.work.values = append(s.work.values[:0], logits...)
+	values := s.work.values
+	for _, id := range s.accepted {
+		values[id] -= s.params.Presence + float32(s.counts[id]*s.params.Frequency)
+	}
+	for _, id := range s.params.Ban {
+		values[id] = exclude(values[id])
+	}
+	if s.mask != nil {
+		for i, word := range s.mask {
+			for out := ^word; out != 0; out &= out - 1 {
+				if id := i*64 + bits.TrailingZeros64(out); id < s.vocab {
+					values[id] = exclude(values[id])
+				}
+			}
+		}
+	}
+	best, largest = -1, float32(math.Inf(-1))
+	for id, v := range values {
+		if !(v <= largest) { // also NaN
+			if !(v <= math.MaxFloat32) {
+				return 0, 0, fmt.Errorf("sample: logits[%d]: want a number or -Inf, got %v", id, logits[id])
+			}
+			best, largest = id, v
+		}
+	}
+	if best < 0 {
+		return 0, 0, fmt.Errorf("sample: logits: want one id that may be drawn, got all %d at -Inf, banned or masked", s.vocab)
+	}
+	return best, largest, nil
+}
+
+// exclude returns -Inf, or a bad logit as it is so that it is still found.
+func exclude(v float32) float32 {
+	if v <= math.MaxFloat32 {
+		return float32(math.Inf(-1))
+	}
+	return v
+}

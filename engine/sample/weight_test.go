@@ -1,0 +1,57 @@
+package sample
+
+import (
+	"math"
+	"math/big"
+	"testing"
+)
+
+// The table is what exact arithmetic gives: entry i is the nearest integer to the 256th root of 2^(31*256-i).
+func TestWeightTable(t *testing.T) {
+	for i, got := range WeightTable {
+		// 2*got-1 <= 2*x <= 2*got+1 with x^256 = 2^(31*256-i), in whole numbers
+		exact := new(big.Int).Lsh(big.NewInt(1), uint(32*256-i))
+		power := func(n int64) *big.Int {
+			return new(big.Int).Exp(big.NewInt(n), big.NewInt(256), nil)
+		}
+		if power(2*int64(got)-1).Cmp(exact) > 0 || power(2*int64(got)+1).Cmp(exact) < 0 {
+			t.Errorf("entry %d: %d is not the nearest integer", i, got)
+		}
+	}
+	if want := uint64(math.Round(math.Ln2 * (1 << 32))); ln2Q32 != want {
+		t.Errorf("ln 2: got %d, want %d", ln2Q32, want)
+	}
+}
+
+func TestWeightAccuracy(t *testing.T) {
+	for i := 0; i < 40<<14; i++ {
+		u := float32(i)/(1<<14) + float32(i%7)/(1<<18)
+		got, want := float64(Weight(u)), math.Exp2(WeightBits-float64(u))
+		if math.Abs(got-want) > 5e-9*want+1 {
+			t.Fatalf("Weight(%v): got %v, want %v", u, got, want)
+		}
+	}
+	for u, want := range map[float32]uint64{
+		0: 1 << 40, 1: 1 << 39, 39: 2, 40: 0, 1e30: 0, float32(math.Inf(1)): 0, float32(math.NaN()): 0,
+		math.Nextafter32(40, 0): 1,
+	} {
+		if got := Weight(u); got != want {
+			t.Errorf("Weight(%v): got %d, want %d", u, got, want)
+		}
+	}
+}
+
+func TestWeightNeverGrows(t *testing.T) {
+	step := float32(1) / (1 << 22)
+	if testing.Short() {
+		step *= 16
+	}
+	last := Weight(0)
+	for u := float32(0); u < 2; u += step { // one whole turn of the fraction and the seams
+		w := Weight(u)
+		if w > last {
+			t.Fatalf("Weight(%v) = %d is above the %d before it", u, w, last)
+		}
+		last = w
+	}
+}
