@@ -38,7 +38,7 @@ func (m *module) typeName(id uint32, depth int) string {
 		}
 		return "struct"
 	case opTypeImage:
-		return m.typeName(t.args[0], depth+1) // the type of its texels
+		return "image of " + m.typeName(t.args[0], depth+1)
 	case opTypeSampledImage:
 		return "sampler of " + m.typeName(t.args[0], depth+1)
 	}

@@ -1,0 +1,5 @@
+#version 450
+layout(local_size_x = 1) in;
+layout(set = 0, binding = 0) buffer Y { float y[]; };
+layout(set = 0, binding = 1, r32f) uniform readonly image2D picture;
+void main() { y[0] = imageLoad(picture, ivec2(0)).x; }

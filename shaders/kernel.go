@@ -1,0 +1,82 @@
+package shaders
+
+import (
+	"fmt"
+	"math"
+	"unsafe"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+)
+
+// module is one compiled form of a shader with what the generator read from it.
+type module struct {
+	name         string // shader.variant, as its file in spv is called
+	variant      string
+	spirv        []byte
+	bindings     []gpu.Binding // by binding number
+	pushBytes    int
+	specs        int // number of specialization constants, whose ids are 0 to specs-1
+	local        [3]extent
+	capabilities []string
+}
+
+// extent is the workgroup's size in one dimension.
+type extent struct {
+	size uint32
+	spec int // id of the specialization constant that sets it instead, or -1
+}
+
+// localSize returns the workgroup's size under the given specialization.
+func (m *module) localSize(spec []uint32) [3]uint32 {
+	var size [3]uint32
+	for i, e := range m.local {
+		if size[i] = e.size; e.spec >= 0 {
+			size[i] = spec[e.spec]
+		}
+	}
+	return size
+}
+
+// Option changes how a New function compiles a kernel.
+type Option func(*gpu.KernelDesc)
+
+// SubgroupSize asks for subgroups of n invocations, which must lie within the sizes that the device offers.
+func SubgroupSize(n int) Option { return func(d *gpu.KernelDesc) { d.SubgroupSize = n } }
+
+// FullSubgroups asks that no subgroup has inactive invocations at the kernel's start; the workgroup's size in x must be
+// a multiple of the subgroup size.
+func FullSubgroups() Option { return func(d *gpu.KernelDesc) { d.FullSubgroups = true } }
+
+// kernel is what all generated kernels have in common.
+type kernel struct{ compiled *gpu.Kernel }
+
+func newKernel(dev *gpu.Device, m *module, spec []uint32, options []Option) (kernel, error) {
+	if lacking := missing(dev.Info(), m.capabilities); len(lacking) > 0 {
+		return kernel{}, fmt.Errorf("shader %s: device %s lacks %v", m.name, dev.Info().Name, lacking)
+	}
+	desc := gpu.KernelDesc{Name: m.name, SPIRV: m.spirv, Bindings: m.bindings, PushBytes: m.pushBytes, Spec: spec}
+	for _, o := range options {
+		o(&desc)
+	}
+	k, err := dev.NewKernel(desc)
+	if err != nil {
+		return kernel{}, fmt.Errorf("shader %s: %w", m.name, err)
+	}
+	return kernel{k}, nil
+}
+
+// Release frees the kernel, which no recording in use may refer to.
+func (k kernel) Release() { k.compiled.Release() }
+
+// bytesOf returns the memory of a struct of 4-byte scalars, which has the layout of the shader's push constant block.
+func bytesOf[T any](p *T) []byte { return unsafe.Slice((*byte)(unsafe.Pointer(p)), unsafe.Sizeof(*p)) }
+
+func bit(b bool) uint32 {
+	if b {
+		return 1
+	}
+	return 0
+}
+
+func toBits(f float32) uint32   { return math.Float32bits(f) }
+func fromBits(b uint32) float32 { return math.Float32frombits(b) }
