@@ -78,7 +78,7 @@ func timeMix7(b *block) {
 
 	y := b.row("att.y", c)
 	b.emit("att.wkv", &op.WKV7{
-		R: r.All(), W: w.All(), K: k.All(), V: v.All(), A: a.All(), G: g.All(),
+		R: r, W: w, K: k, V: v, A: a, G: g,
 		KK: b.w("att.k_k"), KA: b.w("att.k_a"), RK: b.w("att.r_k"),
 		NormW: b.w("att.ln_x.weight"), NormB: b.w("att.ln_x.bias"), Eps: b.cfg.GroupNormEps,
 		Heads: b.cfg.Heads, N: b.cfg.HeadSize,

@@ -2,5 +2,1097 @@
 
 package shaders
 
+import (
+	_ "embed"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+)
+
 // modules holds every compiled shader, for tests.
-var modules = [][]module{}
+var modules = [][]module{
+	embedModules[:],
+	layerNormModules[:],
+	shiftMixModules[:],
+	shiftCommitModules[:],
+	matmulVecModules[:],
+	matmulRegModules[:],
+	matmulTileModules[:],
+	wkv7Modules[:],
+	wkv7NormModules[:],
+}
+
+// EmbedArgs are the buffers of embed.comp.
+type EmbedArgs struct {
+	Tokens gpu.Range // binding 0, read: uint
+	Table  gpu.Range // binding 1, read: uvec4 (f32), uvec2 (f16, bf16)
+	Params gpu.Range // binding 2, read: float
+	Y      gpu.Range // binding 3, write: float
+}
+
+// EmbedPush are the push constants of embed.comp.
+type EmbedPush struct {
+	Width  uint32  // width, offset 0
+	Width4 uint32  // width4, offset 4
+	First  uint32  // first, offset 8
+	Count  uint32  // count, offset 12
+	NormW  uint32  // norm_w, offset 16
+	NormB  uint32  // norm_b, offset 20
+	Eps    float32 // eps, offset 24
+}
+
+// EmbedSpec are the specialization constants of embed.comp.
+type EmbedSpec struct {
+	Local  uint32 // Local, id 0
+	Single uint32 // Single, id 1
+}
+
+// DefaultEmbedSpec returns the values that embed.comp gives its specialization constants.
+func DefaultEmbedSpec() EmbedSpec {
+	return EmbedSpec{Local: 64, Single: 0}
+}
+
+func (s EmbedSpec) values() []uint32 {
+	return []uint32{s.Local, s.Single}
+}
+
+// EmbedVariant is one compiled form of embed.comp.
+type EmbedVariant uint8
+
+// The forms of embed.comp.
+const (
+	EmbedF32 EmbedVariant = iota
+	EmbedF16
+	EmbedBf16
+)
+
+// EmbedVariants holds every EmbedVariant.
+var EmbedVariants = []EmbedVariant{EmbedF32, EmbedF16, EmbedBf16}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v EmbedVariant) String() string { return embedModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v EmbedVariant) Capabilities() []string { return embedModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v EmbedVariant) Missing(info gpu.Info) []string {
+	return missing(info, embedModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v EmbedVariant) LocalSize(spec EmbedSpec) [3]uint32 {
+	return embedModules[v].localSize(spec.values())
+}
+
+// Embed is a variant of embed.comp made ready for a device.
+type Embed struct{ kernel }
+
+// NewEmbed compiles a variant for a device.
+func NewEmbed(dev *gpu.Device, v EmbedVariant, spec EmbedSpec, options ...Option) (*Embed, error) {
+	k, err := newKernel(dev, &embedModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Embed{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Embed) Dispatch(rec *gpu.Recording, a EmbedArgs, p EmbedPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Tokens, a.Table, a.Params, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/embed.f32.spv
+var spvEmbedF32 []byte
+
+//go:embed spv/embed.f16.spv
+var spvEmbedF16 []byte
+
+//go:embed spv/embed.bf16.spv
+var spvEmbedBf16 []byte
+
+var embedModules = [...]module{
+	EmbedF32: {
+		name:    "embed.f32",
+		variant: "f32",
+		spirv:   spvEmbedF32,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    28,
+		specs:        2,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedF16: {
+		name:    "embed.f16",
+		variant: "f16",
+		spirv:   spvEmbedF16,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    28,
+		specs:        2,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedBf16: {
+		name:    "embed.bf16",
+		variant: "bf16",
+		spirv:   spvEmbedBf16,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    28,
+		specs:        2,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+}
+
+// LayerNormArgs are the buffers of layer_norm.comp.
+type LayerNormArgs struct {
+	Outs   gpu.Range // binding 0, read: uint
+	X      gpu.Range // binding 1, read: float
+	Params gpu.Range // binding 2, read: float
+	Y      gpu.Range // binding 3, write: float
+}
+
+// LayerNormPush are the push constants of layer_norm.comp.
+type LayerNormPush struct {
+	Width uint32  // width, offset 0
+	NormW uint32  // norm_w, offset 4
+	NormB uint32  // norm_b, offset 8
+	Eps   float32 // eps, offset 12
+}
+
+// LayerNormSpec are the specialization constants of layer_norm.comp.
+type LayerNormSpec struct {
+	Local  uint32 // Local, id 0
+	Single uint32 // Single, id 1
+}
+
+// DefaultLayerNormSpec returns the values that layer_norm.comp gives its specialization constants.
+func DefaultLayerNormSpec() LayerNormSpec {
+	return LayerNormSpec{Local: 64, Single: 0}
+}
+
+func (s LayerNormSpec) values() []uint32 {
+	return []uint32{s.Local, s.Single}
+}
+
+// LayerNormVariant is one compiled form of layer_norm.comp.
+type LayerNormVariant uint8
+
+// The forms of layer_norm.comp.
+const (
+	LayerNormOnly LayerNormVariant = iota
+)
+
+// LayerNormVariants holds every LayerNormVariant.
+var LayerNormVariants = []LayerNormVariant{LayerNormOnly}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v LayerNormVariant) String() string { return layerNormModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v LayerNormVariant) Capabilities() []string { return layerNormModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v LayerNormVariant) Missing(info gpu.Info) []string {
+	return missing(info, layerNormModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v LayerNormVariant) LocalSize(spec LayerNormSpec) [3]uint32 {
+	return layerNormModules[v].localSize(spec.values())
+}
+
+// LayerNorm is a variant of layer_norm.comp made ready for a device.
+type LayerNorm struct{ kernel }
+
+// NewLayerNorm compiles a variant for a device.
+func NewLayerNorm(dev *gpu.Device, v LayerNormVariant, spec LayerNormSpec, options ...Option) (*LayerNorm, error) {
+	k, err := newKernel(dev, &layerNormModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &LayerNorm{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *LayerNorm) Dispatch(rec *gpu.Recording, a LayerNormArgs, p LayerNormPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Outs, a.X, a.Params, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/layer_norm.spv
+var spvLayerNormOnly []byte
+
+var layerNormModules = [...]module{
+	LayerNormOnly: {
+		name:    "layer_norm",
+		variant: "",
+		spirv:   spvLayerNormOnly,
+		bindings: []gpu.Binding{
+			{Name: "Outs", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		specs:        2,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+}
+
+// ShiftMixArgs are the buffers of shift_mix.comp.
+type ShiftMixArgs struct {
+	RowSeq gpu.Range // binding 0, read: uint
+	Spans  gpu.Range // binding 1, read: Span
+	X      gpu.Range // binding 2, read: float
+	Params gpu.Range // binding 3, read: float
+	State  gpu.Range // binding 4, read: float
+	Last   gpu.Range // binding 5, write: float
+	Y      gpu.Range // binding 6, write: float
+}
+
+// ShiftMixPush are the push constants of shift_mix.comp.
+type ShiftMixPush struct {
+	Width       uint32  // width, offset 0
+	Mixes       uint32  // mixes, offset 4
+	NormW       uint32  // norm_w, offset 8
+	NormB       uint32  // norm_b, offset 12
+	Mix         uint32  // mix, offset 16
+	StateOff    uint32  // state_off, offset 20
+	StateStride uint32  // state_stride, offset 24
+	Eps         float32 // eps, offset 28
+}
+
+// ShiftMixSpec are the specialization constants of shift_mix.comp.
+type ShiftMixSpec struct {
+	Local  uint32 // Local, id 0
+	Single uint32 // Single, id 1
+}
+
+// DefaultShiftMixSpec returns the values that shift_mix.comp gives its specialization constants.
+func DefaultShiftMixSpec() ShiftMixSpec {
+	return ShiftMixSpec{Local: 64, Single: 0}
+}
+
+func (s ShiftMixSpec) values() []uint32 {
+	return []uint32{s.Local, s.Single}
+}
+
+// ShiftMixVariant is one compiled form of shift_mix.comp.
+type ShiftMixVariant uint8
+
+// The forms of shift_mix.comp.
+const (
+	ShiftMixOnly ShiftMixVariant = iota
+)
+
+// ShiftMixVariants holds every ShiftMixVariant.
+var ShiftMixVariants = []ShiftMixVariant{ShiftMixOnly}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v ShiftMixVariant) String() string { return shiftMixModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v ShiftMixVariant) Capabilities() []string { return shiftMixModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v ShiftMixVariant) Missing(info gpu.Info) []string {
+	return missing(info, shiftMixModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v ShiftMixVariant) LocalSize(spec ShiftMixSpec) [3]uint32 {
+	return shiftMixModules[v].localSize(spec.values())
+}
+
+// ShiftMix is a variant of shift_mix.comp made ready for a device.
+type ShiftMix struct{ kernel }
+
+// NewShiftMix compiles a variant for a device.
+func NewShiftMix(dev *gpu.Device, v ShiftMixVariant, spec ShiftMixSpec, options ...Option) (*ShiftMix, error) {
+	k, err := newKernel(dev, &shiftMixModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &ShiftMix{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *ShiftMix) Dispatch(rec *gpu.Recording, a ShiftMixArgs, p ShiftMixPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.RowSeq, a.Spans, a.X, a.Params, a.State, a.Last, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/shift_mix.spv
+var spvShiftMixOnly []byte
+
+var shiftMixModules = [...]module{
+	ShiftMixOnly: {
+		name:    "shift_mix",
+		variant: "",
+		spirv:   spvShiftMixOnly,
+		bindings: []gpu.Binding{
+			{Name: "RowSeq", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		specs:        2,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+}
+
+// ShiftCommitArgs are the buffers of shift_commit.comp.
+type ShiftCommitArgs struct {
+	Spans gpu.Range // binding 0, read: Span
+	Last  gpu.Range // binding 1, read: float
+	State gpu.Range // binding 2, write: float
+}
+
+// ShiftCommitPush are the push constants of shift_commit.comp.
+type ShiftCommitPush struct {
+	Width  uint32 // width, offset 0
+	Stride uint32 // stride, offset 4
+}
+
+// ShiftCommitSpec are the specialization constants of shift_commit.comp.
+type ShiftCommitSpec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultShiftCommitSpec returns the values that shift_commit.comp gives its specialization constants.
+func DefaultShiftCommitSpec() ShiftCommitSpec {
+	return ShiftCommitSpec{Local: 64}
+}
+
+func (s ShiftCommitSpec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// ShiftCommitVariant is one compiled form of shift_commit.comp.
+type ShiftCommitVariant uint8
+
+// The forms of shift_commit.comp.
+const (
+	ShiftCommitOnly ShiftCommitVariant = iota
+)
+
+// ShiftCommitVariants holds every ShiftCommitVariant.
+var ShiftCommitVariants = []ShiftCommitVariant{ShiftCommitOnly}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v ShiftCommitVariant) String() string { return shiftCommitModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v ShiftCommitVariant) Capabilities() []string { return shiftCommitModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v ShiftCommitVariant) Missing(info gpu.Info) []string {
+	return missing(info, shiftCommitModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v ShiftCommitVariant) LocalSize(spec ShiftCommitSpec) [3]uint32 {
+	return shiftCommitModules[v].localSize(spec.values())
+}
+
+// ShiftCommit is a variant of shift_commit.comp made ready for a device.
+type ShiftCommit struct{ kernel }
+
+// NewShiftCommit compiles a variant for a device.
+func NewShiftCommit(dev *gpu.Device, v ShiftCommitVariant, spec ShiftCommitSpec, options ...Option) (*ShiftCommit, error) {
+	k, err := newKernel(dev, &shiftCommitModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &ShiftCommit{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *ShiftCommit) Dispatch(rec *gpu.Recording, a ShiftCommitArgs, p ShiftCommitPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.Last, a.State}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/shift_commit.spv
+var spvShiftCommitOnly []byte
+
+var shiftCommitModules = [...]module{
+	ShiftCommitOnly: {
+		name:    "shift_commit",
+		variant: "",
+		spirv:   spvShiftCommitOnly,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    8,
+		specs:        1,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+}
+
+// MatmulVecArgs are the buffers of matmul_vec.comp.
+type MatmulVecArgs struct {
+	W      gpu.Range // binding 0, read: uvec4
+	X      gpu.Range // binding 1, read: vec4
+	Params gpu.Range // binding 2, read: float
+	From   gpu.Range // binding 3, read: float
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: Part
+}
+
+// MatmulVecPush are the push constants of matmul_vec.comp.
+type MatmulVecPush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+}
+
+// MatmulVecSpec are the specialization constants of matmul_vec.comp.
+type MatmulVecSpec struct {
+	Local  uint32 // Local, id 0
+	Rows   uint32 // Rows, id 1
+	Tokens uint32 // Tokens, id 2
+}
+
+// DefaultMatmulVecSpec returns the values that matmul_vec.comp gives its specialization constants.
+func DefaultMatmulVecSpec() MatmulVecSpec {
+	return MatmulVecSpec{Local: 64, Rows: 2, Tokens: 1}
+}
+
+func (s MatmulVecSpec) values() []uint32 {
+	return []uint32{s.Local, s.Rows, s.Tokens}
+}
+
+// MatmulVecVariant is one compiled form of matmul_vec.comp.
+type MatmulVecVariant uint8
+
+// The forms of matmul_vec.comp.
+const (
+	MatmulVecF32 MatmulVecVariant = iota
+	MatmulVecF16
+	MatmulVecBf16
+)
+
+// MatmulVecVariants holds every MatmulVecVariant.
+var MatmulVecVariants = []MatmulVecVariant{MatmulVecF32, MatmulVecF16, MatmulVecBf16}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulVecVariant) String() string { return matmulVecModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulVecVariant) Capabilities() []string { return matmulVecModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulVecVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulVecModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulVecVariant) LocalSize(spec MatmulVecSpec) [3]uint32 {
+	return matmulVecModules[v].localSize(spec.values())
+}
+
+// MatmulVec is a variant of matmul_vec.comp made ready for a device.
+type MatmulVec struct{ kernel }
+
+// NewMatmulVec compiles a variant for a device.
+func NewMatmulVec(dev *gpu.Device, v MatmulVecVariant, spec MatmulVecSpec, options ...Option) (*MatmulVec, error) {
+	k, err := newKernel(dev, &matmulVecModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulVec{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulVec) Dispatch(rec *gpu.Recording, a MatmulVecArgs, p MatmulVecPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_vec.f32.spv
+var spvMatmulVecF32 []byte
+
+//go:embed spv/matmul_vec.f16.spv
+var spvMatmulVecF16 []byte
+
+//go:embed spv/matmul_vec.bf16.spv
+var spvMatmulVecBf16 []byte
+
+var matmulVecModules = [...]module{
+	MatmulVecF32: {
+		name:    "matmul_vec.f32",
+		variant: "f32",
+		spirv:   spvMatmulVecF32,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecF16: {
+		name:    "matmul_vec.f16",
+		variant: "f16",
+		spirv:   spvMatmulVecF16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecBf16: {
+		name:    "matmul_vec.bf16",
+		variant: "bf16",
+		spirv:   spvMatmulVecBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+}
+
+// MatmulRegArgs are the buffers of matmul_reg.comp.
+type MatmulRegArgs struct {
+	W      gpu.Range // binding 0, read: uvec4
+	X      gpu.Range // binding 1, read: vec4
+	Params gpu.Range // binding 2, read: float
+	From   gpu.Range // binding 3, read: float
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: Part
+}
+
+// MatmulRegPush are the push constants of matmul_reg.comp.
+type MatmulRegPush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+}
+
+// MatmulRegSpec are the specialization constants of matmul_reg.comp.
+type MatmulRegSpec struct {
+	Local      uint32 // Local, id 0
+	TileRows   uint32 // TileRows, id 1
+	TileTokens uint32 // TileTokens, id 2
+}
+
+// DefaultMatmulRegSpec returns the values that matmul_reg.comp gives its specialization constants.
+func DefaultMatmulRegSpec() MatmulRegSpec {
+	return MatmulRegSpec{Local: 8, TileRows: 4, TileTokens: 8}
+}
+
+func (s MatmulRegSpec) values() []uint32 {
+	return []uint32{s.Local, s.TileRows, s.TileTokens}
+}
+
+// MatmulRegVariant is one compiled form of matmul_reg.comp.
+type MatmulRegVariant uint8
+
+// The forms of matmul_reg.comp.
+const (
+	MatmulRegF32 MatmulRegVariant = iota
+	MatmulRegF16
+	MatmulRegBf16
+)
+
+// MatmulRegVariants holds every MatmulRegVariant.
+var MatmulRegVariants = []MatmulRegVariant{MatmulRegF32, MatmulRegF16, MatmulRegBf16}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulRegVariant) String() string { return matmulRegModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulRegVariant) Capabilities() []string { return matmulRegModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulRegVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulRegModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulRegVariant) LocalSize(spec MatmulRegSpec) [3]uint32 {
+	return matmulRegModules[v].localSize(spec.values())
+}
+
+// MatmulReg is a variant of matmul_reg.comp made ready for a device.
+type MatmulReg struct{ kernel }
+
+// NewMatmulReg compiles a variant for a device.
+func NewMatmulReg(dev *gpu.Device, v MatmulRegVariant, spec MatmulRegSpec, options ...Option) (*MatmulReg, error) {
+	k, err := newKernel(dev, &matmulRegModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulReg{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulReg) Dispatch(rec *gpu.Recording, a MatmulRegArgs, p MatmulRegPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_reg.f32.spv
+var spvMatmulRegF32 []byte
+
+//go:embed spv/matmul_reg.f16.spv
+var spvMatmulRegF16 []byte
+
+//go:embed spv/matmul_reg.bf16.spv
+var spvMatmulRegBf16 []byte
+
+var matmulRegModules = [...]module{
+	MatmulRegF32: {
+		name:    "matmul_reg.f32",
+		variant: "f32",
+		spirv:   spvMatmulRegF32,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegF16: {
+		name:    "matmul_reg.f16",
+		variant: "f16",
+		spirv:   spvMatmulRegF16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegBf16: {
+		name:    "matmul_reg.bf16",
+		variant: "bf16",
+		spirv:   spvMatmulRegBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+}
+
+// MatmulTileArgs are the buffers of matmul_tile.comp.
+type MatmulTileArgs struct {
+	W      gpu.Range // binding 0, read: uvec4
+	X      gpu.Range // binding 1, read: vec4
+	Params gpu.Range // binding 2, read: float
+	From   gpu.Range // binding 3, read: float
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: Part
+}
+
+// MatmulTilePush are the push constants of matmul_tile.comp.
+type MatmulTilePush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+}
+
+// MatmulTileSpec are the specialization constants of matmul_tile.comp.
+type MatmulTileSpec struct {
+	Local uint32 // Local, id 0
+	Bm    uint32 // BM, id 1
+	Bt    uint32 // BT, id 2
+}
+
+// DefaultMatmulTileSpec returns the values that matmul_tile.comp gives its specialization constants.
+func DefaultMatmulTileSpec() MatmulTileSpec {
+	return MatmulTileSpec{Local: 128, Bm: 64, Bt: 32}
+}
+
+func (s MatmulTileSpec) values() []uint32 {
+	return []uint32{s.Local, s.Bm, s.Bt}
+}
+
+// MatmulTileVariant is one compiled form of matmul_tile.comp.
+type MatmulTileVariant uint8
+
+// The forms of matmul_tile.comp.
+const (
+	MatmulTileF32 MatmulTileVariant = iota
+	MatmulTileF16
+	MatmulTileBf16
+)
+
+// MatmulTileVariants holds every MatmulTileVariant.
+var MatmulTileVariants = []MatmulTileVariant{MatmulTileF32, MatmulTileF16, MatmulTileBf16}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulTileVariant) String() string { return matmulTileModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulTileVariant) Capabilities() []string { return matmulTileModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulTileVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulTileModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulTileVariant) LocalSize(spec MatmulTileSpec) [3]uint32 {
+	return matmulTileModules[v].localSize(spec.values())
+}
+
+// MatmulTile is a variant of matmul_tile.comp made ready for a device.
+type MatmulTile struct{ kernel }
+
+// NewMatmulTile compiles a variant for a device.
+func NewMatmulTile(dev *gpu.Device, v MatmulTileVariant, spec MatmulTileSpec, options ...Option) (*MatmulTile, error) {
+	k, err := newKernel(dev, &matmulTileModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulTile{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulTile) Dispatch(rec *gpu.Recording, a MatmulTileArgs, p MatmulTilePush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_tile.f32.spv
+var spvMatmulTileF32 []byte
+
+//go:embed spv/matmul_tile.f16.spv
+var spvMatmulTileF16 []byte
+
+//go:embed spv/matmul_tile.bf16.spv
+var spvMatmulTileBf16 []byte
+
+var matmulTileModules = [...]module{
+	MatmulTileF32: {
+		name:    "matmul_tile.f32",
+		variant: "f32",
+		spirv:   spvMatmulTileF32,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileF16: {
+		name:    "matmul_tile.f16",
+		variant: "f16",
+		spirv:   spvMatmulTileF16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileBf16: {
+		name:    "matmul_tile.bf16",
+		variant: "bf16",
+		spirv:   spvMatmulTileBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		specs:        3,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+}
+
+// Wkv7Args are the buffers of wkv7.comp.
+type Wkv7Args struct {
+	Spans  gpu.Range // binding 0, read: Span
+	R      gpu.Range // binding 1, read: vec4
+	W      gpu.Range // binding 2, read: vec4
+	K      gpu.Range // binding 3, read: vec4
+	V      gpu.Range // binding 4, read: float
+	A      gpu.Range // binding 5, read: vec4
+	Params gpu.Range // binding 6, read: vec4
+	State  gpu.Range // binding 7, read and write: vec4
+	Y      gpu.Range // binding 8, write: float
+}
+
+// Wkv7Push are the push constants of wkv7.comp.
+type Wkv7Push struct {
+	Stride      uint32 // stride, offset 0
+	StateStride uint32 // state_stride, offset 4
+	Kk          uint32 // kk, offset 8
+	Ka          uint32 // ka, offset 12
+}
+
+// Wkv7Spec are the specialization constants of wkv7.comp.
+type Wkv7Spec struct {
+	N uint32 // N, id 0
+}
+
+// DefaultWkv7Spec returns the values that wkv7.comp gives its specialization constants.
+func DefaultWkv7Spec() Wkv7Spec {
+	return Wkv7Spec{N: 64}
+}
+
+func (s Wkv7Spec) values() []uint32 {
+	return []uint32{s.N}
+}
+
+// Wkv7Variant is one compiled form of wkv7.comp.
+type Wkv7Variant uint8
+
+// The forms of wkv7.comp.
+const (
+	Wkv7Only Wkv7Variant = iota
+)
+
+// Wkv7Variants holds every Wkv7Variant.
+var Wkv7Variants = []Wkv7Variant{Wkv7Only}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv7Variant) String() string { return wkv7Modules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv7Variant) Capabilities() []string { return wkv7Modules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv7Variant) Missing(info gpu.Info) []string {
+	return missing(info, wkv7Modules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv7Variant) LocalSize(spec Wkv7Spec) [3]uint32 {
+	return wkv7Modules[v].localSize(spec.values())
+}
+
+// Wkv7 is a variant of wkv7.comp made ready for a device.
+type Wkv7 struct{ kernel }
+
+// NewWkv7 compiles a variant for a device.
+func NewWkv7(dev *gpu.Device, v Wkv7Variant, spec Wkv7Spec, options ...Option) (*Wkv7, error) {
+	k, err := newKernel(dev, &wkv7Modules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv7{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv7) Dispatch(rec *gpu.Recording, a Wkv7Args, p Wkv7Push, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.A, a.Params, a.State, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv7.spv
+var spvWkv7Only []byte
+
+var wkv7Modules = [...]module{
+	Wkv7Only: {
+		name:    "wkv7",
+		variant: "",
+		spirv:   spvWkv7Only,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		specs:        1,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+}
+
+// Wkv7NormArgs are the buffers of wkv7_norm.comp.
+type Wkv7NormArgs struct {
+	R      gpu.Range // binding 0, read: float
+	K      gpu.Range // binding 1, read: float
+	V      gpu.Range // binding 2, read: float
+	A      gpu.Range // binding 3, read: float
+	G      gpu.Range // binding 4, read: float
+	Params gpu.Range // binding 5, read: float
+	Y      gpu.Range // binding 6, read and write: float
+}
+
+// Wkv7NormPush are the push constants of wkv7_norm.comp.
+type Wkv7NormPush struct {
+	N      uint32  // n, offset 0
+	Heads  uint32  // heads, offset 4
+	Tokens uint32  // tokens, offset 8
+	Stride uint32  // stride, offset 12
+	Ka     uint32  // ka, offset 16
+	Rk     uint32  // rk, offset 20
+	NormW  uint32  // norm_w, offset 24
+	NormB  uint32  // norm_b, offset 28
+	Eps    float32 // eps, offset 32
+}
+
+// Wkv7NormSpec are the specialization constants of wkv7_norm.comp.
+type Wkv7NormSpec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultWkv7NormSpec returns the values that wkv7_norm.comp gives its specialization constants.
+func DefaultWkv7NormSpec() Wkv7NormSpec {
+	return Wkv7NormSpec{Local: 64}
+}
+
+func (s Wkv7NormSpec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// Wkv7NormVariant is one compiled form of wkv7_norm.comp.
+type Wkv7NormVariant uint8
+
+// The forms of wkv7_norm.comp.
+const (
+	Wkv7NormOnly Wkv7NormVariant = iota
+)
+
+// Wkv7NormVariants holds every Wkv7NormVariant.
+var Wkv7NormVariants = []Wkv7NormVariant{Wkv7NormOnly}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv7NormVariant) String() string { return wkv7NormModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv7NormVariant) Capabilities() []string { return wkv7NormModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv7NormVariant) Missing(info gpu.Info) []string {
+	return missing(info, wkv7NormModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv7NormVariant) LocalSize(spec Wkv7NormSpec) [3]uint32 {
+	return wkv7NormModules[v].localSize(spec.values())
+}
+
+// Wkv7Norm is a variant of wkv7_norm.comp made ready for a device.
+type Wkv7Norm struct{ kernel }
+
+// NewWkv7Norm compiles a variant for a device.
+func NewWkv7Norm(dev *gpu.Device, v Wkv7NormVariant, spec Wkv7NormSpec, options ...Option) (*Wkv7Norm, error) {
+	k, err := newKernel(dev, &wkv7NormModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv7Norm{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv7Norm) Dispatch(rec *gpu.Recording, a Wkv7NormArgs, p Wkv7NormPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.R, a.K, a.V, a.A, a.G, a.Params, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv7_norm.spv
+var spvWkv7NormOnly []byte
+
+var wkv7NormModules = [...]module{
+	Wkv7NormOnly: {
+		name:    "wkv7_norm",
+		variant: "",
+		spirv:   spvWkv7NormOnly,
+		bindings: []gpu.Binding{
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "G", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+		},
+		pushBytes:    36,
+		specs:        1,
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+}

@@ -31,7 +31,7 @@ type head7 struct {
 func (h *head7) run(q op.Span, head int) {
 	o, n := h.o, h.o.N
 	at := head * n
-	part := func(v op.View, t int) []float32 { return h.e.vec(v, t)[at : at+n] }
+	part := func(x *op.Operand, t int) []float32 { return h.e.vec(x.Slice(at, n), t) }
 	param := func(p *op.Operand) []float32 { return h.e.weight(p)[at : at+n] }
 	state := h.e.vec(o.State.All(), int(q.Slot))[at*n : (at+n)*n]
 	rk, normW, normB := param(o.RK), param(o.NormW), param(o.NormB)
@@ -45,7 +45,7 @@ func (h *head7) run(q op.Span, head int) {
 		for j, k := range h.k {
 			bonus += r[j] * k * rk[j]
 		}
-		y := h.e.vec(o.Y.All(), t)[at : at+n]
+		y := part(o.Y, t)
 		layerNorm(y, h.y, normW, normB, o.Eps)
 		for i := range y {
 			y[i] = (y[i] + bonus*v[i]) * g[i]

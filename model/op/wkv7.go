@@ -1,7 +1,5 @@
 package op
 
-import "fmt"
-
 // WKV7 is RWKV-7's recurrence (BlinkDL, RWKV-LM, rwkv_v7_numpy.py) for Heads heads of N elements, with what surrounds
 // it in each head. For each row in the order of its sequence, and each head with state S[value][key]:
 //
@@ -11,7 +9,7 @@ import "fmt"
 //	o  = group_norm(S r; NormW, NormB, Eps)      (over the head, S after the update)
 //	Y  = (o + (sum(r * k' * RK)) * v) * g
 type WKV7 struct {
-	R, W, K, V, A, G View     // row [Heads*N]; W is the decay itself, A the in-context rate after its sigmoid
+	R, W, K, V, A, G *Operand // row [Heads*N]; W is the decay itself, A the in-context rate after its sigmoid
 	KK, KA, RK       *Operand // [Heads*N]
 	NormW, NormB     *Operand // [Heads*N]
 	Eps              float32
@@ -30,8 +28,7 @@ func (o *WKV7) Check() error {
 	c.is(o.N > 0 && o.N%4 == 0, "N", "a positive multiple of 4", o.N)
 	c.is(o.Heads > 0, "Heads", "a positive number", o.Heads)
 	for _, f := range o.rows() {
-		c.view(f.name, f.v, o.R)
-		c.is(f.v.Len == n, f.name, fmt.Sprint(n), f.v.Len)
+		c.operand(f.name, f.o, Row, n)
 	}
 	for _, f := range o.params() {
 		c.vector(f.name, f.o, n)
@@ -41,18 +38,13 @@ func (o *WKV7) Check() error {
 	return c.err
 }
 
-type namedView struct {
-	name string
-	v    View
-}
-
 type namedOperand struct {
 	name string
 	o    *Operand
 }
 
-func (o *WKV7) rows() []namedView {
-	return []namedView{{"R", o.R}, {"W", o.W}, {"K", o.K}, {"V", o.V}, {"A", o.A}, {"G", o.G}}
+func (o *WKV7) rows() []namedOperand {
+	return []namedOperand{{"R", o.R}, {"W", o.W}, {"K", o.K}, {"V", o.V}, {"A", o.A}, {"G", o.G}}
 }
 
 func (o *WKV7) params() []namedOperand {
@@ -62,7 +54,7 @@ func (o *WKV7) params() []namedOperand {
 // Operands visits the op's views.
 func (o *WKV7) Operands(visit func(string, View, Access)) {
 	for _, f := range o.rows() {
-		visit(f.name, f.v, Read)
+		visit(f.name, f.o.All(), Read)
 	}
 	for _, f := range o.params() {
 		visit(f.name, f.o.All(), Read)

@@ -1,0 +1,6 @@
+// The batch tables, as model/op.Batch has them.
+struct Span {
+    uint slot;
+    uint start;
+    uint len;
+};

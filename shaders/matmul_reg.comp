@@ -1,0 +1,41 @@
+#version 450
+// op.MatMul for many tokens, on devices that share no fast memory between lanes: an invocation keeps a tile of
+// TileRows x TileTokens sums in registers. Its rows lie Local apart, so that neighbours work on neighbouring rows.
+#extension GL_EXT_control_flow_attributes : require
+#include "lib/weights.glsl"
+#include "lib/matmul.glsl"
+
+layout(constant_id = 0) const uint Local = 8;
+layout(constant_id = 1) const uint TileRows = 4;
+layout(constant_id = 2) const uint TileTokens = 8;
+layout(local_size_x_id = 0) in;
+
+void main() {
+    uint row = gl_WorkGroupID.x * Local * TileRows;
+    uint p = part_of(row);
+    uint m0 = row - parts[p].row + gl_LocalInvocationID.x, rows = parts[p].rows, groups = parts[p].groups;
+    uint t0 = gl_WorkGroupID.y * TileTokens;
+
+    uint w_at[TileRows], x_at[TileTokens];
+    [[unroll]] for (uint r = 0; r < TileRows; r++) w_at[r] = parts[p].weight + min(m0 + r * Local, rows - 1) * groups;
+    [[unroll]] for (uint t = 0; t < TileTokens; t++)
+        x_at[t] = parts[p].x + min(t0 + t, push.tokens - 1) * parts[p].x_stride;
+
+    float acc[TileRows * TileTokens];
+    [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) acc[i] = 0.0;
+    for (uint g = 0; g < groups; g++) {
+        vec4 lo[TileRows], hi[TileRows];
+        [[unroll]] for (uint r = 0; r < TileRows; r++) LOAD8(w, w_at[r] + g, lo[r], hi[r]);
+        [[unroll]] for (uint t = 0; t < TileTokens; t++) {
+            vec4 x_lo = x[x_at[t] + 2 * g], x_hi = x[x_at[t] + 2 * g + 1];
+            [[unroll]] for (uint r = 0; r < TileRows; r++)
+                acc[r * TileTokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);
+        }
+    }
+    [[unroll]] for (uint r = 0; r < TileRows; r++) {
+        uint m = m0 + r * Local;
+        if (m < rows)
+            [[unroll]] for (uint t = 0; t < TileTokens; t++)
+                if (t0 + t < push.tokens) finish(p, m, t0 + t, acc[r * TileTokens + t]);
+    }
+}

@@ -1,0 +1,63 @@
+#version 450
+// op.MatMul for many tokens, on devices with fast shared memory: a workgroup stages a tile of BM rows of weights and
+// BT tokens, 32 elements deep, and each invocation keeps 4 x 4 sums in registers. Weights and tokens are read once per
+// tile, coalesced, 8 elements at a time.
+#extension GL_EXT_control_flow_attributes : require
+#include "lib/weights.glsl"
+#include "lib/matmul.glsl"
+
+layout(constant_id = 0) const uint Local = 128; // BM / 4 * BT / 4
+layout(constant_id = 1) const uint BM = 64;
+layout(constant_id = 2) const uint BT = 32;
+layout(local_size_x_id = 0) in;
+
+const uint DEPTH = 4; // groups of 8 elements
+// Deepest index first, so that an invocation reads its 4 neighbours as one; 4 more keep the columns off one bank.
+shared float w_tile[DEPTH * 8 * (BM + 4)];
+shared float x_tile[DEPTH * 8 * (BT + 4)];
+
+void main() {
+    uint row = gl_WorkGroupID.x * BM;
+    uint p = part_of(row);
+    uint m0 = row - parts[p].row, rows = parts[p].rows, groups = parts[p].groups;
+    uint t0 = gl_WorkGroupID.y * BT;
+    uint m_local = gl_LocalInvocationID.x % (BM / 4) * 4;
+    uint t_local = gl_LocalInvocationID.x / (BM / 4) * 4;
+
+    float acc[16];
+    [[unroll]] for (uint i = 0; i < 16; i++) acc[i] = 0.0;
+    for (uint g0 = 0; g0 < groups; g0 += DEPTH) {
+        for (uint i = gl_LocalInvocationID.x; i < BM * DEPTH; i += Local) {
+            uint m = i / DEPTH, g = i % DEPTH;
+            vec4 lo = vec4(0.0), hi = vec4(0.0);
+            if (g0 + g < groups) LOAD8(w, parts[p].weight + min(m0 + m, rows - 1) * groups + g0 + g, lo, hi);
+            [[unroll]] for (uint j = 0; j < 4; j++) {
+                w_tile[(8 * g + j) * (BM + 4) + m] = lo[j];
+                w_tile[(8 * g + 4 + j) * (BM + 4) + m] = hi[j];
+            }
+        }
+        for (uint i = gl_LocalInvocationID.x; i < BT * DEPTH * 2; i += Local) {
+            uint t = i / (DEPTH * 2), v = i % (DEPTH * 2);
+            vec4 xv = vec4(0.0);
+            if (2 * g0 + v < 2 * groups)
+                xv = x[parts[p].x + min(t0 + t, push.tokens - 1) * parts[p].x_stride + 2 * g0 + v];
+            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[(4 * v + j) * (BT + 4) + t] = xv[j];
+        }
+        barrier();
+        for (uint k = 0; k < DEPTH * 8; k++) {
+            float wv[4], xv[4];
+            [[unroll]] for (uint j = 0; j < 4; j++) {
+                wv[j] = w_tile[k * (BM + 4) + m_local + j];
+                xv[j] = x_tile[k * (BT + 4) + t_local + j];
+            }
+            [[unroll]] for (uint i = 0; i < 4; i++)
+                [[unroll]] for (uint j = 0; j < 4; j++) acc[4 * i + j] += wv[i] * xv[j];
+        }
+        barrier();
+    }
+    [[unroll]] for (uint i = 0; i < 4; i++)
+        [[unroll]] for (uint j = 0; j < 4; j++) {
+            uint m = m0 + m_local + i, t = t0 + t_local + j;
+            if (m < rows && t < push.tokens) finish(p, m, t, acc[4 * i + j]);
+        }
+}

@@ -1,0 +1,57 @@
+#version 450
+// op.MatMul for few tokens: bound by reading the weights once. A subgroup takes Rows rows for Tokens tokens; its lanes
+// stride along the rows together, so that loads coalesce, and meet in one subgroup sum each. No barrier, no shared
+// memory, any subgroup size.
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#extension GL_EXT_control_flow_attributes : require
+#include "lib/weights.glsl"
+#include "lib/matmul.glsl"
+
+layout(constant_id = 0) const uint Local = 64;
+layout(constant_id = 1) const uint Rows = 2;
+layout(constant_id = 2) const uint Tokens = 1;
+layout(local_size_x_id = 0) in;
+
+void main() {
+    uint row = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * Rows;
+    uint p = part_of(row);
+    uint m0 = row - parts[p].row, rows = parts[p].rows, groups = parts[p].groups;
+    if (m0 >= rows) return;
+    uint t0 = gl_WorkGroupID.y * Tokens;
+
+    // Rows and tokens past the end repeat the last one, and are not stored.
+    uint w_at[Rows], x_at[Tokens];
+    [[unroll]] for (uint r = 0; r < Rows; r++) w_at[r] = parts[p].weight + min(m0 + r, rows - 1) * groups;
+    [[unroll]] for (uint t = 0; t < Tokens; t++)
+        x_at[t] = parts[p].x + min(t0 + t, push.tokens - 1) * parts[p].x_stride;
+
+    float acc[Rows * Tokens];
+    [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = 0.0;
+    for (uint g = gl_SubgroupInvocationID; g < groups; g += gl_SubgroupSize) {
+        vec4 x_lo[Tokens], x_hi[Tokens];
+        [[unroll]] for (uint t = 0; t < Tokens; t++) {
+            x_lo[t] = x[x_at[t] + 2 * g];
+            x_hi[t] = x[x_at[t] + 2 * g + 1];
+        }
+        [[unroll]] for (uint r = 0; r < Rows; r++) {
+            vec4 lo, hi;
+            LOAD8(w, w_at[r] + g, lo, hi);
+            [[unroll]] for (uint t = 0; t < Tokens; t++)
+                acc[r * Tokens + t] += dot(lo, x_lo[t]) + dot(hi, x_hi[t]);
+        }
+    }
+
+    // Each lane keeps one sum, so that the lanes finish side by side.
+    float mine = 0.0;
+    [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) {
+        float sum = subgroupAdd(acc[i]);
+        uint lane = i % gl_SubgroupSize;
+        if (lane == gl_SubgroupInvocationID) mine = sum;
+        if (lane == gl_SubgroupSize - 1 || i == Rows * Tokens - 1) {
+            uint j = i - lane + gl_SubgroupInvocationID;
+            uint m = m0 + j / Tokens, t = t0 + j % Tokens;
+            if (gl_SubgroupInvocationID <= lane && m < rows && t < push.tokens) finish(p, m, t, mine);
+        }
+    }
+}
