@@ -130,3 +130,6 @@ func (b *Builder) Program(logits *Operand, vocab int) (*Program, error) {
 	}
 	return &b.p, nil
 }
+
+// Unchecked returns the program as it stands: for tests of single ops, whose inputs no step writes.
+func (b *Builder) Unchecked() *Program { return &b.p }
