@@ -1,6 +1,7 @@
 package shaders
 
 import (
+	"fmt"
 	"os"
 	"path/filepath"
 	"slices"
@@ -27,38 +28,84 @@ func checkModule(t *testing.T, m *module) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	for _, d := range differences(m, r) {
+		t.Error(d)
+	}
+}
+
+// differences says what a compiled module declares otherwise than its table.
+func differences(m *module, r *spirv.Module) (list []string) {
+	add := func(format string, args ...any) { list = append(list, fmt.Sprintf(format, args...)) }
 	for _, b := range r.Bindings {
 		if b.Number >= len(m.bindings) {
-			t.Errorf("binding %d: want fewer than %d bindings", b.Number, len(m.bindings))
+			add("binding %d: want fewer than %d bindings", b.Number, len(m.bindings))
 			continue
 		}
 		want := m.bindings[b.Number]
 		if (b.Kind == spirv.UniformTexel) != (want.Kind == gpu.UniformTexel) {
-			t.Errorf("binding %d %s: want kind %v, got %v", b.Number, want.Name, want.Kind, b.Kind)
+			add("binding %d %s: want kind %v, got %v", b.Number, want.Name, want.Kind, b.Kind)
 		}
-		if reads := want.Access != gpu.Write; b.Access&spirv.Read != 0 && !reads {
-			t.Errorf("binding %d %s: is read, but declared write-only", b.Number, want.Name)
+		if b.Access&spirv.Read != 0 && want.Access == gpu.Write {
+			add("binding %d %s: is read, but declared write-only", b.Number, want.Name)
 		}
-		if writes := want.Access != gpu.Read; b.Access&spirv.Write != 0 && !writes {
-			t.Errorf("binding %d %s: is written, but declared read-only", b.Number, want.Name)
+		if b.Access&spirv.Write != 0 && want.Access == gpu.Read {
+			add("binding %d %s: is written, but declared read-only", b.Number, want.Name)
 		}
 	}
 	if r.PushBytes() > m.pushBytes {
-		t.Errorf("push constants: want %d bytes or fewer, got %d", m.pushBytes, r.PushBytes())
+		add("push constants: want %d bytes or fewer, got %d", m.pushBytes, r.PushBytes())
 	}
 	for _, c := range r.Spec {
 		if c.ID >= m.specs {
-			t.Errorf("specialization constant %d: want fewer than %d constants", c.ID, m.specs)
+			add("specialization constant %d: want fewer than %d constants", c.ID, m.specs)
 		}
 	}
 	for i, l := range r.LocalSize {
 		if want := m.local[i]; l.Spec != want.spec || l.Spec < 0 && l.Value != want.size {
-			t.Errorf("workgroup size %c: want %+v, got %v", "xyz"[i], want, l)
+			add("workgroup size %c: want %+v, got %v", "xyz"[i], want, l)
 		}
 	}
 	for _, c := range r.Capabilities {
 		if !slices.Contains(m.capabilities, c) {
-			t.Errorf("capability %s: not in the table", c)
+			add("capability %s: not in the table", c)
+		}
+	}
+	return list
+}
+
+// TestDifferences wants each sort of difference seen.
+func TestDifferences(t *testing.T) {
+	for want, change := range map[string]func(*module, *spirv.Module){
+		"binding 1: want fewer than 1 bindings":                  func(_ *module, r *spirv.Module) { r.Bindings[0].Number = 1 },
+		"binding 0 w: want kind":                                 func(m *module, _ *spirv.Module) { m.bindings[0].Kind = gpu.UniformTexel },
+		"binding 0 w: is read, but declared write-only":          func(m *module, _ *spirv.Module) { m.bindings[0].Access = gpu.Write },
+		"binding 0 w: is written, but declared read-only":        func(_ *module, r *spirv.Module) { r.Bindings[0].Access = spirv.ReadWrite },
+		"push constants: want 4 bytes or fewer, got 8":           func(_ *module, r *spirv.Module) { r.Push[0].Offset = 4 },
+		"specialization constant 1: want fewer than 1 constants": func(_ *module, r *spirv.Module) { r.Spec[0].ID = 1 },
+		"workgroup size x: want {size:0 spec:0}, got 32":         func(_ *module, r *spirv.Module) { r.LocalSize[0] = spirv.Size{Value: 32, Spec: -1} },
+		"workgroup size y: want {size:1 spec:-1}, got 2":         func(_ *module, r *spirv.Module) { r.LocalSize[1].Value = 2 },
+		"capability Int8: not in the table":                      func(_ *module, r *spirv.Module) { r.Capabilities = append(r.Capabilities, "Int8") },
+	} {
+		m := &module{
+			bindings:     []gpu.Binding{{Name: "w", Kind: gpu.StorageBuffer, Access: gpu.Read}},
+			pushBytes:    4,
+			specs:        1,
+			local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+			capabilities: []string{"Shader"},
+		}
+		r := &spirv.Module{
+			Bindings:     []spirv.Binding{{Access: spirv.Read}},
+			Push:         []spirv.Member{{}},
+			Spec:         []spirv.Constant{{}},
+			LocalSize:    [3]spirv.Size{{Value: 64, Spec: 0}, {Value: 1, Spec: -1}, {Value: 1, Spec: -1}},
+			Capabilities: []string{"Shader"},
+		}
+		if got := differences(m, r); got != nil {
+			t.Fatalf("want no difference, got %q", got)
+		}
+		change(m, r)
+		if got := differences(m, r); len(got) != 1 || !strings.HasPrefix(got[0], want) {
+			t.Errorf("want %q, got %q", want, got)
 		}
 	}
 }
