@@ -1,0 +1,127 @@
+package gpu
+
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"time"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// Commands is a finished recording. It can be submitted any number of times, one after the
+// other; different Commands may be in flight at once and run in the order of their Submits.
+// Submit, Wait and Run do not allocate. It is for one goroutine at a time.
+type Commands struct {
+	r        *recorded
+	c        *C.rg_dev
+	pending  bool
+	released bool
+}
+
+var (
+	errPending  = errors.New("vulkan: commands submitted again before Wait")
+	errReleased = errors.New("vulkan: commands used after Release")
+)
+
+// Submit starts the commands. What the host wrote to mapped memory before it is seen.
+func (c *Commands) Submit() error {
+	if c.released {
+		return errReleased
+	}
+	if c.pending {
+		return errPending
+	}
+	d := c.r.dev
+	d.queueMu.Lock()
+	r := C.rg_submit(c.c, c.r.cmd, c.r.fence)
+	d.queueMu.Unlock()
+	if r != 0 {
+		return check("vkQueueSubmit", int32(r))
+	}
+	c.pending = true
+	return nil
+}
+
+// Wait returns when the submitted commands are done; at once if none are under way.
+func (c *Commands) Wait() error { return c.wait(math.MaxUint64) }
+
+// WaitTimeout is Wait for at most timeout; then the error matches ErrTimeout, and the commands
+// are still under way.
+func (c *Commands) WaitTimeout(timeout time.Duration) error { return c.wait(uint64(max(timeout, 0))) }
+
+func (c *Commands) wait(ns uint64) error {
+	if !c.pending {
+		return nil
+	}
+	r := int32(C.rg_wait(c.c, c.r.fence, C.uint64_t(ns)))
+	if r != resultTimeout {
+		c.pending = false
+	}
+	if r != 0 {
+		return check("vkWaitForFences", r)
+	}
+	return nil
+}
+
+// Run is Submit and Wait.
+func (c *Commands) Run() error {
+	if err := c.Submit(); err != nil {
+		return err
+	}
+	return c.Wait()
+}
+
+// Timestamps returns the time of every slot up to the highest recorded, relative to slot 0,
+// of the last run; -1 for slots not recorded. Call it after Wait. The error matches
+// ErrNoTimestamps where the device has none.
+func (c *Commands) Timestamps() ([]time.Duration, error) {
+	r := c.r
+	if c.released || c.pending {
+		return nil, fmt.Errorf("vulkan: %s: timestamps asked for before Wait or after Release", r.describe())
+	}
+	if !r.dev.info.Features.Timestamps {
+		return nil, fmt.Errorf("vulkan: %s: %w", r.describe(), ErrNoTimestamps)
+	}
+	if r.slots == 0 {
+		return nil, nil
+	}
+	raw := make([]uint64, 2*r.slots) // ticks, available
+	const flags = 0x1 | 0x4          // 64 bit, with availability
+	res := vk.GetQueryPoolResults(r.dev.vk, r.queries, 0, uint32(r.slots), uint(16*r.slots), unsafe.Pointer(&raw[0]), 16, flags)
+	if err := check("vkGetQueryPoolResults", int32(res)); err != nil && res != 1 { // 1: not ready, some slots are not recorded
+		return nil, fmt.Errorf("vulkan: %s: %w", r.describe(), err)
+	}
+	if raw[1] == 0 {
+		return nil, fmt.Errorf("vulkan: %s: slot 0 was not recorded or never run", r.describe())
+	}
+	mask := uint64(math.MaxUint64) >> (64 - min(r.dev.info.Limits.TimestampBits, 64))
+	times := make([]time.Duration, r.slots)
+	for i := range times {
+		times[i] = -1
+		if raw[2*i+1] != 0 {
+			times[i] = time.Duration(float64((raw[2*i]-raw[0])&mask) * r.dev.info.Limits.TimestampPeriod)
+		}
+	}
+	return times, nil
+}
+
+// Stats counts what was recorded.
+func (c *Commands) Stats() Stats { return c.r.stats }
+
+// Release waits for the commands if they are under way and gives everything back.
+func (c *Commands) Release() {
+	if c == nil || c.released {
+		return
+	}
+	_ = c.Wait() // a lost device has nothing under way
+	c.released = true
+	d := c.r.dev
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c.r.destroy()
+}

@@ -1,0 +1,176 @@
+package gpu
+
+// #include "shim.h"
+import "C"
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+	"strings"
+	"sync"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// DeviceOptions configure Instance.Device. The zero value is right for use; the rest is for tests.
+type DeviceOptions struct {
+	NoPipelineCache  bool            // keep no pipelines on disk
+	PipelineCacheDir string          // instead of rwkv-gpu in the user's cache directory
+	LimitOverride    func(*Limits)   // lowers limits that calls are checked against
+	FeatureOverride  func(*Features) // switches features off
+	NoDirectAccess   bool            // copy by staging even where the host sees the device's memory
+}
+
+// A Device runs kernels. Its methods may be called concurrently; a Recording or Commands is
+// for one goroutine at a time.
+type Device struct {
+	in     *Instance
+	phys   *physical
+	info   Info
+	opts   DeviceOptions
+	c      *C.rg_dev
+	vk     vk.Device
+	memory memoryTypes
+	shared bool // device and host share their memory
+	cache  pipelineCache
+
+	queueMu sync.Mutex // submissions
+
+	mu       sync.Mutex
+	closed   bool
+	blocks   []*block
+	buffers  map[*Buffer]struct{}
+	kernels  map[*Kernel]struct{}
+	commands map[*recorded]struct{}
+	layouts  map[string]layout // by binding kinds and push bytes
+
+	staging staging
+}
+
+// Device opens the device with that Info.Index.
+func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
+	if index < 0 || index >= len(in.devices) {
+		return nil, fmt.Errorf("%w with index %d, there are %d", ErrNoDevice, index, len(in.devices))
+	}
+	p := &in.devices[index]
+	d := &Device{
+		in: in, phys: p, info: in.Devices()[index], opts: opts, memory: p.memory,
+		shared:  p.info.Type == Integrated || p.info.Type == CPU,
+		buffers: map[*Buffer]struct{}{}, kernels: map[*Kernel]struct{}{}, commands: map[*recorded]struct{}{}, layouts: map[string]layout{},
+	}
+	if opts.LimitOverride != nil {
+		opts.LimitOverride(&d.info.Limits)
+	}
+	if opts.FeatureOverride != nil {
+		opts.FeatureOverride(&d.info.Features)
+	}
+	caps := p.caps
+	d.info.Features.apply(&caps)
+	in.mu.Lock()
+	defer in.mu.Unlock()
+	if in.closed {
+		return nil, errors.New("vulkan: instance is closed")
+	}
+	var c *C.rg_dev
+	if r := C.rg_dev_create(in.gipa, in.inst, p.handle, C.uint32_t(p.family), &caps, &c); r != 0 {
+		return nil, fmt.Errorf("vulkan: device %q: %w", p.info.Name, check("vkCreateDevice", int32(r)))
+	}
+	d.c = c
+	d.vk = vk.Device(C.rg_dev_handle(c))
+	d.openCache()
+	in.open++
+	return d, nil
+}
+
+// Info describes the device, with overrides applied.
+func (d *Device) Info() Info { return d.info }
+
+// Close waits for the device, saves the pipeline cache and releases everything. Buffers,
+// kernels and commands not released before are named in the error.
+func (d *Device) Close() error {
+	d.staging.mu.Lock()
+	d.staging.release()
+	d.staging.mu.Unlock()
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return nil
+	}
+	d.closed = true
+	C.rg_idle(d.c) // a lost device cannot be waited for, and is closed all the same
+	err := d.leaks()
+	for r := range d.commands {
+		r.destroy()
+	}
+	for k := range d.kernels {
+		k.destroy()
+	}
+	for b := range d.buffers {
+		b.destroy()
+	}
+	for len(d.blocks) > 0 {
+		d.freeBlock(d.blocks[0])
+	}
+	for _, l := range d.layouts {
+		C.rg_layouts_destroy(d.c, C.uint64_t(l.set), C.uint64_t(l.pipeline))
+	}
+	d.closeCache()
+	C.rg_dev_destroy(d.c)
+	d.in.mu.Lock()
+	d.in.open--
+	d.in.mu.Unlock()
+	return err
+}
+
+func (d *Device) leaks() error {
+	var names []string
+	for b := range d.buffers {
+		if !b.released {
+			names = append(names, fmt.Sprintf("buffer %q (%s)", b.name, sizeString(uint64(b.size))))
+		}
+	}
+	for k := range d.kernels {
+		if !k.released {
+			names = append(names, fmt.Sprintf("kernel %q", k.name))
+		}
+	}
+	for r := range d.commands {
+		names = append(names, r.describe())
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	sort.Strings(names)
+	return fmt.Errorf("vulkan: device closed with unreleased %s", strings.Join(names, ", "))
+}
+
+// layout is what kernels with the same binding kinds and push bytes share; sets of one fit all.
+type layout struct {
+	set, pipeline uint64
+	id            int
+}
+
+// layoutFor returns the layout of these descriptor types. The caller holds d.mu.
+func (d *Device) layoutFor(types []C.uint32_t, push int) (layout, error) {
+	key := fmt.Sprint(types, push)
+	if l, ok := d.layouts[key]; ok {
+		return l, nil
+	}
+	var set, pipeline C.uint64_t
+	var first *C.uint32_t
+	if len(types) > 0 {
+		first = unsafe.SliceData(types)
+	}
+	if r := C.rg_set_layout(d.c, C.uint32_t(len(types)), first, &set); r != 0 {
+		return layout{}, check("vkCreateDescriptorSetLayout", int32(r))
+	}
+	if r := C.rg_pipeline_layout(d.c, set, C.uint32_t(push), &pipeline); r != 0 {
+		C.rg_layouts_destroy(d.c, set, 0)
+		return layout{}, check("vkCreatePipelineLayout", int32(r))
+	}
+	l := layout{uint64(set), uint64(pipeline), len(d.layouts)}
+	d.layouts[key] = l
+	return l, nil
+}

@@ -1,0 +1,112 @@
+// Package gputest opens Vulkan devices for tests: validation on, every message and every leaked
+// object a failure.
+//
+// Environment: RWKV_DEVICE picks the device by index or by a part of its name;
+// RWKV_REQUIRE_GPU=1 makes a missing device a failure instead of a skip;
+// RWKV_REQUIRE_VALIDATION=1 does so for a missing validation layer.
+package gputest
+
+import (
+	"fmt"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+)
+
+// shared is the one instance of the process, opened on first use and never closed.
+var shared struct {
+	once     sync.Once
+	instance *gpu.Instance
+	err      error
+
+	mu       sync.Mutex
+	messages []string
+}
+
+// Instance returns the process's instance. Without a device the test is skipped, or fails if
+// RWKV_REQUIRE_GPU=1.
+func Instance(t testing.TB) *gpu.Instance {
+	t.Helper()
+	shared.once.Do(func() {
+		shared.instance, shared.err = gpu.Open(gpu.Options{
+			Validate: gpu.HasValidation() || os.Getenv("RWKV_REQUIRE_VALIDATION") == "1",
+			OnMessage: func(s gpu.Severity, text string) {
+				if s >= gpu.Warning {
+					shared.mu.Lock()
+					shared.messages = append(shared.messages, s.String()+": "+text)
+					shared.mu.Unlock()
+				}
+			},
+		})
+	})
+	if shared.err != nil {
+		if os.Getenv("RWKV_REQUIRE_GPU") == "1" || os.Getenv("RWKV_REQUIRE_VALIDATION") == "1" {
+			t.Fatalf("gputest: a Vulkan device with validation is required: %v", shared.err)
+		}
+		t.Skipf("no Vulkan device to test on: %v", shared.err)
+	}
+	return shared.instance
+}
+
+// Device opens a device, without a pipeline cache on disk unless opts name a directory for it,
+// and closes it when the test ends. The test fails if by then the validation layer had
+// anything to say or an object was not released.
+func Device(t testing.TB, opts ...gpu.DeviceOptions) *gpu.Device {
+	t.Helper()
+	in := Instance(t)
+	index, err := Choose(in.Devices(), os.Getenv("RWKV_DEVICE"))
+	if err != nil {
+		t.Fatalf("gputest: %v", err)
+	}
+	o := gpu.DeviceOptions{}
+	if len(opts) > 0 {
+		o = opts[0]
+	}
+	o.NoPipelineCache = o.PipelineCacheDir == ""
+	before := len(Messages())
+	dev, err := in.Device(index, o)
+	if err != nil {
+		t.Fatalf("gputest: %v", err)
+	}
+	t.Cleanup(func() {
+		if err := dev.Close(); err != nil {
+			t.Errorf("gputest: %v", err)
+		}
+		for _, m := range Messages()[before:] {
+			t.Errorf("gputest: validation %s", m)
+		}
+	})
+	return dev
+}
+
+// Messages returns all warnings and errors that the instance has reported so far.
+func Messages() []string {
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	return append([]string(nil), shared.messages...)
+}
+
+// Choose finds a device by index or by a part of its name, upper or lower case; "" is gpu.Pick.
+func Choose(infos []gpu.Info, want string) (int, error) {
+	if want == "" {
+		return gpu.Pick(infos), nil
+	}
+	if i, err := strconv.Atoi(want); err == nil {
+		if i < 0 || i >= len(infos) {
+			return 0, fmt.Errorf("RWKV_DEVICE=%s: there are %d devices", want, len(infos))
+		}
+		return i, nil
+	}
+	var names []string
+	for _, in := range infos {
+		if strings.Contains(strings.ToLower(in.Name), strings.ToLower(want)) {
+			return in.Index, nil
+		}
+		names = append(names, in.Name)
+	}
+	return 0, fmt.Errorf("RWKV_DEVICE=%s names none of %s", want, strings.Join(names, ", "))
+}

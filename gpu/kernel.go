@@ -1,0 +1,279 @@
+package gpu
+
+// #include "shim.h"
+import "C"
+
+import (
+	"fmt"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// BindingKind says how a kernel sees a buffer.
+type BindingKind uint8
+
+// Kinds of bindings.
+const (
+	StorageBuffer BindingKind = iota // buffer block
+	UniformTexel                     // samplerBuffer, usamplerBuffer: read through the texture path
+)
+
+func (k BindingKind) String() string { return [...]string{"storage buffer", "uniform texel buffer"}[k] }
+
+// Access says what a kernel does with a binding; barriers follow from it.
+type Access uint8
+
+// Accesses.
+const (
+	Read      Access = 1
+	Write     Access = 2
+	ReadWrite Access = 3
+)
+
+// Format is the element format of a texel binding.
+type Format uint8
+
+// Formats that every Vulkan device can read from texel buffers.
+const (
+	NoFormat Format = iota
+	R32F
+	RG32F
+	RGBA32F
+	R32UI
+	RG32UI
+	RGBA32UI
+	R32I
+	RGBA32I
+	R16F
+	RG16F
+	RGBA16F
+	RGBA16UI
+	RGBA8UI
+	RGBA8I
+)
+
+var formats = [...]struct {
+	name  string
+	vk    uint32 // VkFormat
+	bytes int
+}{{"none", 0, 1}, {"r32f", 100, 4}, {"rg32f", 103, 8}, {"rgba32f", 109, 16}, {"r32ui", 98, 4}, {"rg32ui", 101, 8}, {"rgba32ui", 107, 16},
+	{"r32i", 99, 4}, {"rgba32i", 108, 16}, {"r16f", 76, 2}, {"rg16f", 83, 4}, {"rgba16f", 97, 8}, {"rgba16ui", 95, 8}, {"rgba8ui", 41, 4}, {"rgba8i", 42, 4}}
+
+func (f Format) String() string { return formats[f].name }
+
+// Bytes returns the size of one texel.
+func (f Format) Bytes() int { return formats[f].bytes }
+
+func (f Format) vk() uint32 { return formats[f].vk }
+
+// Binding is one buffer argument of a kernel; its place in KernelDesc.Bindings is its binding
+// number in descriptor set 0.
+type Binding struct {
+	Name   string // appears in errors
+	Kind   BindingKind
+	Access Access
+	Format Format // of a UniformTexel
+}
+
+// KernelDesc describes a kernel.
+type KernelDesc struct {
+	Name          string
+	SPIRV         []byte // entry point "main"
+	Bindings      []Binding
+	PushBytes     int
+	Spec          []uint32 // specialization constants 0..n-1, 4 bytes each
+	SubgroupSize  int      // 0: the device's choice
+	FullSubgroups bool     // no subgroup has idle lanes
+}
+
+// A Kernel is a compute pipeline. It may be used by any number of recordings at a time.
+type Kernel struct {
+	name     string
+	dev      *Device
+	pipeline C.uint64_t
+	layout   layout
+	bindings []Binding
+	push     int
+	local    [3]int
+
+	refs     int // recordings that use it; guarded by dev.mu
+	released bool
+}
+
+// NewKernel compiles a kernel. The error names the kernel and what it needs that the device
+// lacks: a feature, a limit, a subgroup size.
+func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
+	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes}
+	m, err := parseModule(desc.SPIRV, desc.Spec)
+	if err == nil {
+		k.local = m.local
+		err = d.admit(&desc, &m)
+	}
+	if err == nil {
+		err = k.compile(&desc)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("vulkan: kernel %q: %w", desc.Name, err)
+	}
+	return k, nil
+}
+
+func (k *Kernel) compile(desc *KernelDesc) error {
+	d := k.dev
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return fmt.Errorf("device is closed")
+	}
+	types := make([]C.uint32_t, len(desc.Bindings))
+	for i, b := range desc.Bindings {
+		types[i] = map[BindingKind]C.uint32_t{StorageBuffer: 7, UniformTexel: 4}[b.Kind]
+	}
+	var err error
+	if k.layout, err = d.layoutFor(types, desc.PushBytes); err != nil {
+		return err
+	}
+	full := C.int(0)
+	if desc.FullSubgroups {
+		full = 1
+	}
+	r := C.rg_pipeline(d.c, d.cache.handle, C.uint64_t(k.layout.pipeline), unsafe.Pointer(unsafe.SliceData(desc.SPIRV)), C.size_t(len(desc.SPIRV)),
+		(*C.uint32_t)(unsafe.SliceData(desc.Spec)), C.uint32_t(len(desc.Spec)), C.uint32_t(desc.SubgroupSize), full, &k.pipeline)
+	if r != 0 {
+		return check("vkCreateComputePipelines", int32(r))
+	}
+	d.kernels[k] = struct{}{}
+	return nil
+}
+
+// admit checks a kernel against the device.
+func (d *Device) admit(desc *KernelDesc, m *module) error {
+	l := &d.info.Limits
+	if err := d.admitCode(m); err != nil {
+		return err
+	}
+	if desc.PushBytes < 0 || desc.PushBytes%4 != 0 || desc.PushBytes > l.PushConstants {
+		return fmt.Errorf("%d bytes of push constants, want a multiple of 4 up to the device's %d", desc.PushBytes, l.PushConstants)
+	}
+	if len(desc.Spec) > C.RG_MAX_SPEC {
+		return fmt.Errorf("%d specialization constants, at most %d are supported", len(desc.Spec), C.RG_MAX_SPEC)
+	}
+	if err := d.admitBindings(desc, m); err != nil {
+		return err
+	}
+	n := 1
+	for i, x := range m.local {
+		if x <= 0 || x > l.MaxWorkgroupSize[i] {
+			return fmt.Errorf("workgroup of %v invocations, the device allows 1 to %v", m.local, l.MaxWorkgroupSize)
+		}
+		n *= x
+	}
+	if n > l.MaxWorkgroupInvocations {
+		return fmt.Errorf("workgroup of %v = %d invocations, the device allows %d", m.local, n, l.MaxWorkgroupInvocations)
+	}
+	if m.shared > l.SharedMemory {
+		return fmt.Errorf("%d bytes of shared memory, the device has %d", m.shared, l.SharedMemory)
+	}
+	return d.admitSubgroup(desc, m, n)
+}
+
+func (d *Device) admitBindings(desc *KernelDesc, m *module) error {
+	if len(desc.Bindings) > C.RG_MAX_BINDINGS {
+		return fmt.Errorf("%d bindings, at most %d are supported", len(desc.Bindings), C.RG_MAX_BINDINGS)
+	}
+	count := [2]int{}
+	for i, b := range desc.Bindings {
+		if b.Kind > UniformTexel || b.Access < Read || b.Access > ReadWrite || int(b.Format) >= len(formats) {
+			return fmt.Errorf("binding %d %q: kind, access or format is not set", i, b.Name)
+		}
+		count[b.Kind]++
+		if b.Kind == UniformTexel {
+			if b.Access != Read {
+				return fmt.Errorf("binding %d %q: a texel buffer can only be read", i, b.Name)
+			}
+			if b.Format == NoFormat || !d.texelFormat(b.Format) {
+				return fmt.Errorf("binding %d %q: the device reads no texel buffers of format %s", i, b.Name, b.Format)
+			}
+		}
+		if kind, ok := m.bindings[i]; ok && kind != b.Kind {
+			return fmt.Errorf("binding %d %q is declared a %s, the shader has a %s", i, b.Name, b.Kind, kind)
+		}
+	}
+	for i := range m.bindings {
+		if i >= len(desc.Bindings) {
+			return fmt.Errorf("the shader has a binding %d, only %d are declared", i, len(desc.Bindings))
+		}
+	}
+	for kind, limit := range [2]int{d.info.Limits.MaxStorageBuffers, d.info.Limits.MaxTexelBuffers} {
+		if count[kind] > limit {
+			return fmt.Errorf("%d bindings are a %s, the device allows %d", count[kind], BindingKind(kind), limit)
+		}
+	}
+	return nil
+}
+
+func (d *Device) texelFormat(f Format) bool {
+	var p vk.FormatProperties
+	vk.GetPhysicalDeviceFormatProperties(vk.PhysicalDevice(d.phys.handle), vk.Format(f.vk()), &p)
+	p.Deref()
+	defer p.Free()
+	return p.BufferFeatures&0x8 != 0 // uniform texel buffer
+}
+
+func (d *Device) admitSubgroup(desc *KernelDesc, m *module, invocations int) error {
+	s, size := d.info.Subgroup, desc.SubgroupSize
+	if size != 0 && !d.info.AllowsSubgroup(size) {
+		return fmt.Errorf("subgroup size %d is required, the device allows %d to %d (size control: %v)", size, s.Min, s.Max, d.info.Features.SubgroupControl)
+	}
+	if limit := d.info.Limits.MaxWorkgroupSubgroups; size != 0 && limit > 0 && invocations > size*limit {
+		return fmt.Errorf("workgroup of %v holds more than the device's %d subgroups of %d", m.local, limit, size)
+	}
+	if !desc.FullSubgroups {
+		return nil
+	}
+	if !d.info.Features.FullSubgroups {
+		return fmt.Errorf("full subgroups are required, the device cannot promise them")
+	}
+	if size == 0 {
+		size = s.Max
+	}
+	if m.local[0]%size != 0 {
+		return fmt.Errorf("full subgroups need a workgroup width that is a multiple of %d, it is %d", size, m.local[0])
+	}
+	return nil
+}
+
+// Name returns the name given to NewKernel.
+func (k *Kernel) Name() string { return k.name }
+
+// LocalSize returns the workgroup size, with specialization applied.
+func (k *Kernel) LocalSize() [3]int { return k.local }
+
+// Release gives the kernel back. While Commands that use it are alive the pipeline stays.
+func (k *Kernel) Release() {
+	if k == nil {
+		return
+	}
+	k.dev.mu.Lock()
+	defer k.dev.mu.Unlock()
+	if k.released {
+		return
+	}
+	k.released = true
+	if k.refs == 0 {
+		k.destroy()
+	}
+}
+
+func (k *Kernel) destroy() {
+	C.rg_pipeline_destroy(k.dev.c, k.pipeline)
+	delete(k.dev.kernels, k)
+}
+
+func (k *Kernel) unretain() {
+	k.refs--
+	if k.refs == 0 && k.released {
+		k.destroy()
+	}
+}

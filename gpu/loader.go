@@ -1,0 +1,86 @@
+package gpu
+
+/*
+#cgo CFLAGS: -O2 -std=gnu11
+#cgo linux LDFLAGS: -ldl
+#include <stdlib.h>
+#include "shim.h"
+*/
+import "C"
+
+import (
+	"fmt"
+	"os"
+	"runtime"
+	"strings"
+	"sync"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// loaderEnv names one loader library to use instead of the usual ones.
+const loaderEnv = "RWKV_VULKAN_LOADER"
+
+func loaderNames() []string {
+	if name := os.Getenv(loaderEnv); name != "" {
+		return []string{name}
+	}
+	switch runtime.GOOS {
+	case "windows":
+		return []string{"vulkan-1.dll"}
+	case "darwin":
+		return []string{"libvulkan.1.dylib", "libvulkan.dylib", "/opt/homebrew/lib/libvulkan.1.dylib", "/usr/local/lib/libvulkan.1.dylib", "libMoltenVK.dylib"}
+	}
+	return []string{"libvulkan.so.1", "libvulkan.so"}
+}
+
+// loadMu guards the binding's own function pointers, which are global to the process.
+var (
+	loadMu     sync.Mutex
+	boundTo    unsafe.Pointer // the vkGetInstanceProcAddr that the binding holds
+	boundCalls bool           // instance-level functions are bound as well
+)
+
+// load opens the Vulkan loader and returns vkGetInstanceProcAddr.
+func load() (unsafe.Pointer, error) {
+	names := loaderNames()
+	for _, name := range names {
+		c := C.CString(name)
+		gipa := C.rg_load(c)
+		C.free(unsafe.Pointer(c))
+		if gipa == nil {
+			continue
+		}
+		loadMu.Lock()
+		defer loadMu.Unlock()
+		if boundTo != gipa {
+			vk.SetGetInstanceProcAddr(gipa)
+			if err := vk.Init(); err != nil {
+				return nil, fmt.Errorf("%w: %s: %w", ErrNoLoader, name, err)
+			}
+			boundTo, boundCalls = gipa, false
+		}
+		return gipa, nil
+	}
+	hint := ""
+	if os.Getenv(loaderEnv) != "" {
+		hint = " (from " + loaderEnv + ")"
+	}
+	return nil, fmt.Errorf("%w: tried %s%s", ErrNoLoader, strings.Join(names, ", "), hint)
+}
+
+// bind fills the binding's instance-level functions. The loader's entry points serve every
+// instance, so the first one will do.
+func bind(inst unsafe.Pointer) error {
+	loadMu.Lock()
+	defer loadMu.Unlock()
+	if boundCalls {
+		return nil
+	}
+	if err := vk.InitInstance(vk.Instance(inst)); err != nil {
+		return err
+	}
+	boundCalls = true
+	return nil
+}

@@ -1,0 +1,188 @@
+package gpu
+
+// #include "shim.h"
+import "C"
+
+import (
+	"fmt"
+	"sync/atomic"
+	"unsafe"
+
+	vk "github.com/vulkan-go/vulkan"
+)
+
+// MaxTimestamps is the number of timestamp slots of a recording.
+const MaxTimestamps = 1024
+
+// Stats counts what a recording holds.
+type Stats struct {
+	Dispatches, Copies, Barriers, Sets int
+}
+
+// recorded is what Recording builds and Commands runs: a command buffer and all it refers to.
+type recorded struct {
+	dev     *Device
+	name    string
+	number  int64
+	pool    C.uint64_t
+	cmd     unsafe.Pointer
+	fence   C.uint64_t
+	pools   []C.uint64_t // descriptor sets
+	queries vk.QueryPool
+	timed   bool
+	slots   int // one more than the highest slot written
+	stats   Stats
+	buffers map[*Buffer]struct{}
+	kernels map[*Kernel]struct{}
+}
+
+var recordings atomic.Int64
+
+func newRecorded(d *Device) *recorded {
+	return &recorded{dev: d, number: recordings.Add(1), buffers: map[*Buffer]struct{}{}, kernels: map[*Kernel]struct{}{}}
+}
+
+func (r *recorded) begin() error {
+	d := r.dev
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return fmt.Errorf("device is closed")
+	}
+	var pool, fence C.uint64_t
+	var cmd unsafe.Pointer
+	if e := C.rg_cmd_create(d.c, &pool, &cmd); e != 0 {
+		return check("vkCreateCommandPool", int32(e))
+	}
+	r.pool, r.cmd = pool, cmd
+	d.commands[r] = struct{}{}
+	if e := C.rg_fence(d.c, &fence); e != 0 {
+		return check("vkCreateFence", int32(e))
+	}
+	r.fence = fence
+	return check("vkBeginCommandBuffer", int32(C.rg_cmd_begin(d.c, cmd, 0)))
+}
+
+func (r *recorded) describe() string {
+	if r.name != "" {
+		return fmt.Sprintf("recording %q", r.name)
+	}
+	return fmt.Sprintf("recording %d (%d dispatches)", r.number, r.stats.Dispatches)
+}
+
+// The caller of these holds dev.mu.
+
+func (r *recorded) useBuffer(b *Buffer) {
+	if _, ok := r.buffers[b]; !ok {
+		r.buffers[b] = struct{}{}
+		b.retain()
+	}
+}
+
+func (r *recorded) useKernel(k *Kernel) {
+	if _, ok := r.kernels[k]; !ok {
+		r.kernels[k] = struct{}{}
+		k.refs++
+	}
+}
+
+func (r *recorded) destroy() {
+	d := r.dev
+	if _, ok := d.commands[r]; !ok {
+		return
+	}
+	delete(d.commands, r)
+	C.rg_cmd_destroy(d.c, r.pool)
+	if r.fence != 0 {
+		C.rg_fence_destroy(d.c, r.fence)
+	}
+	for _, p := range r.pools {
+		C.rg_set_pool_destroy(d.c, p)
+	}
+	if r.timed {
+		vk.DestroyQueryPool(d.vk, r.queries, nil)
+	}
+	for b := range r.buffers {
+		b.unretain()
+	}
+	for k := range r.kernels {
+		k.unretain()
+	}
+	r.buffers, r.kernels, r.pools = nil, nil, nil
+}
+
+func (r *recorded) timestamp(slot int) error {
+	if !r.timed {
+		info := vk.QueryPoolCreateInfo{SType: vk.StructureTypeQueryPoolCreateInfo, QueryType: vk.QueryTypeTimestamp, QueryCount: MaxTimestamps}
+		var pool vk.QueryPool
+		res := vk.CreateQueryPool(r.dev.vk, &info, nil, &pool)
+		info.Free()
+		if err := check("vkCreateQueryPool", int32(res)); err != nil {
+			return err
+		}
+		r.queries, r.timed = pool, true
+		C.rg_cmd_reset_queries(r.dev.c, r.cmd, C.uint64_t(bits(pool)), MaxTimestamps)
+	}
+	C.rg_cmd_timestamp(r.dev.c, r.cmd, C.uint64_t(bits(r.queries)), C.uint32_t(slot))
+	r.slots = max(r.slots, slot+1)
+	return nil
+}
+
+// setPool is the descriptor pool that sets are taken from now.
+type setPool struct {
+	handle               C.uint64_t
+	size                 int // sets of the pool
+	sets, storage, texel int // left
+}
+
+const (
+	firstPool   = 32
+	largestPool = 1024
+)
+
+// newSet makes a descriptor set of rec.args, growing the pools.
+func (rec *Recording) newSet(k *Kernel) (C.uint64_t, error) {
+	if len(k.bindings) == 0 {
+		return 0, nil
+	}
+	storage, texel := 0, 0
+	for _, b := range k.bindings {
+		if b.Kind == UniformTexel {
+			texel++
+		} else {
+			storage++
+		}
+	}
+	c := rec.r.dev.c
+	var set C.uint64_t
+	for try := 0; ; try++ {
+		p := &rec.pool
+		if p.sets < 1 || p.storage < storage || p.texel < texel {
+			if err := rec.growPool(); err != nil {
+				return 0, err
+			}
+		}
+		r := C.rg_set(c, p.handle, C.uint64_t(k.layout.set), C.uint32_t(len(rec.args)), unsafe.SliceData(rec.args), &set)
+		if r == 0 {
+			p.sets, p.storage, p.texel = p.sets-1, p.storage-storage, p.texel-texel
+			rec.r.stats.Sets++
+			return set, nil
+		}
+		if try > 0 || r != resultOutOfPoolMemory && r != resultFragmentedPool {
+			return 0, check("vkAllocateDescriptorSets", int32(r))
+		}
+		p.sets = 0 // the pool is full before we thought so
+	}
+}
+
+func (rec *Recording) growPool() error {
+	n := min(max(firstPool, 2*rec.pool.size), largestPool)
+	storage, texel := max(8*n, C.RG_MAX_BINDINGS), max(4*n, C.RG_MAX_BINDINGS)
+	var handle C.uint64_t
+	if r := C.rg_set_pool(rec.r.dev.c, C.uint32_t(n), C.uint32_t(storage), C.uint32_t(texel), &handle); r != 0 {
+		return check("vkCreateDescriptorPool", int32(r))
+	}
+	rec.r.pools = append(rec.r.pools, handle)
+	rec.pool = setPool{handle, n, n, storage, texel}
+	return nil
+}

@@ -1,0 +1,105 @@
+#include "shim.h"
+#include "shim_vk.h"
+#include <stdlib.h>
+#include <string.h>
+
+#define V(minor) (1u << 22 | (minor) << 12)
+
+typedef struct { vk_extension *p; uint32_t n; } ext_list;
+
+static ext_list device_exts(void *gipa, void *inst, void *pd) {
+	FN(vk_result, vkEnumerateDeviceExtensionProperties, vk_obj, const char *, uint32_t *, vk_extension *);
+	GET(inst, vkEnumerateDeviceExtensionProperties);
+	ext_list l = {NULL, 0};
+	if (vkEnumerateDeviceExtensionProperties(pd, NULL, &l.n, NULL)) l.n = 0;
+	l.p = calloc(l.n + 1, sizeof *l.p);
+	if (!l.p || vkEnumerateDeviceExtensionProperties(pd, NULL, &l.n, l.p) < 0) l.n = 0;
+	return l;
+}
+
+static uint32_t has(ext_list l, const char *name) {
+	for (uint32_t i = 0; i < l.n; i++)
+		if (!strcmp(l.p[i].name, name)) return 1;
+	return 0;
+}
+
+static void chain(void *head, void *link) {
+	((vk_base *)link)->pNext = ((vk_base *)head)->pNext;
+	((vk_base *)head)->pNext = link;
+}
+
+// A structure is chained only where the core version or an extension defines it.
+void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
+	FN(void, vkGetPhysicalDeviceFeatures2, vk_obj, vk_features2 *);
+	FN(void, vkGetPhysicalDeviceProperties2, vk_obj, vk_properties2 *);
+	GET(inst, vkGetPhysicalDeviceFeatures2);
+	GET(inst, vkGetPhysicalDeviceProperties2);
+	memset(o, 0, sizeof *o);
+	ext_list l = device_exts(gipa, inst, pd);
+	uint32_t v12 = api >= V(2), v13 = api >= V(3);
+	o->ext_storage8 = !v12 && has(l, "VK_KHR_8bit_storage");
+	o->ext_float16_int8 = !v12 && has(l, "VK_KHR_shader_float16_int8");
+	o->ext_size_control = !v13 && has(l, "VK_EXT_subgroup_size_control");
+	o->ext_dot = !v13 && has(l, "VK_KHR_shader_integer_dot_product");
+	o->ext_budget = has(l, "VK_EXT_memory_budget");
+	o->ext_portability = has(l, "VK_KHR_portability_subset");
+	uint32_t driver = v12 || has(l, "VK_KHR_driver_properties"), m4 = v13 || has(l, "VK_KHR_maintenance4");
+	uint32_t sc = v13 || o->ext_size_control, dp = v13 || o->ext_dot, cm = has(l, "VK_KHR_cooperative_matrix");
+	free(l.p);
+
+	vk_properties2 p = {.sType = ST_PROPERTIES2};
+	vk_subgroup sg = {.sType = ST_SUBGROUP};
+	vk_maintenance3 m3 = {.sType = ST_MAINTENANCE3};
+	vk_driver dr = {.sType = ST_DRIVER};
+	vk_size_control_props scp = {.sType = ST_SIZE_CONTROL_PROPS};
+	vk_dot_props dpp = {.sType = ST_DOT_PROPS};
+	vk_maintenance4_props m4p = {.sType = ST_MAINTENANCE4_PROPS};
+	chain(&p, &sg);
+	chain(&p, &m3);
+	if (driver) chain(&p, &dr);
+	if (sc) chain(&p, &scp);
+	if (dp) chain(&p, &dpp);
+	if (m4) chain(&p, &m4p);
+	vkGetPhysicalDeviceProperties2(pd, &p);
+	o->sg_size = sg.size, o->sg_stages = sg.stages, o->sg_ops = sg.ops;
+	o->sg_min = sc ? scp.min : sg.size, o->sg_max = sc ? scp.max : sg.size;
+	o->sg_max_groups = scp.max_groups, o->sg_required_stages = scp.stages;
+	o->dot_fast = dpp.fast[4];
+	o->max_alloc = m3.max_alloc, o->max_buffer = m4p.max_buffer;
+	memcpy(o->driver_name, dr.name, sizeof dr.name);
+	memcpy(o->driver_info, dr.info, sizeof dr.info);
+
+	vk_features2 f = {.sType = ST_FEATURES2};
+	vk_storage16 s16 = {.sType = ST_STORAGE16};
+	vk_storage8 s8 = {.sType = ST_STORAGE8};
+	vk_float16_int8 fi = {.sType = ST_FLOAT16_INT8};
+	vk_size_control scf = {.sType = ST_SIZE_CONTROL};
+	vk_dot d = {.sType = ST_DOT};
+	vk_coopmat c = {.sType = ST_COOPMAT};
+	chain(&f, &s16);
+	if (v12 || o->ext_storage8) chain(&f, &s8);
+	if (v12 || o->ext_float16_int8) chain(&f, &fi);
+	if (sc) chain(&f, &scf);
+	if (dp) chain(&f, &d);
+	if (cm) chain(&f, &c);
+	vkGetPhysicalDeviceFeatures2(pd, &f);
+	o->int16 = f.f[FEATURE_INT16], o->int64 = f.f[FEATURE_INT64], o->float64 = f.f[FEATURE_FLOAT64];
+	o->storage16 = s16.storage, o->push16 = s16.push, o->storage8 = s8.storage, o->float16 = fi.float16, o->int8 = fi.int8;
+	o->size_control = scf.control, o->full_subgroups = scf.full, o->dot = d.dot, o->coopmat = c.matrix;
+}
+
+void rg_memory_query(void *gipa, void *inst, void *pd, int budget, rg_memory *o) {
+	FN(void, vkGetPhysicalDeviceMemoryProperties2, vk_obj, vk_memory2 *);
+	GET(inst, vkGetPhysicalDeviceMemoryProperties2);
+	memset(o, 0, sizeof *o);
+	vk_memory2 m = {.sType = ST_MEMORY_PROPERTIES2};
+	vk_budget b = {.sType = ST_BUDGET};
+	if (budget) m.pNext = &b;
+	vkGetPhysicalDeviceMemoryProperties2(pd, &m);
+	o->types = m.ntypes, o->heaps = m.nheaps, o->has_budget = budget;
+	for (uint32_t i = 0; i < m.ntypes; i++) o->type_flags[i] = m.types[i].flags, o->type_heap[i] = m.types[i].heap;
+	for (uint32_t i = 0; i < m.nheaps; i++) {
+		o->heap_size[i] = m.heaps[i].size, o->heap_local[i] = m.heaps[i].flags & 1;
+		o->heap_budget[i] = b.budget[i], o->heap_usage[i] = b.usage[i];
+	}
+}

@@ -1,0 +1,236 @@
+package gpu
+
+// #include "shim.h"
+import "C"
+
+import (
+	"fmt"
+	"math"
+	"sync"
+	"unsafe"
+)
+
+// stagingSize is the piece in which data moves between host and device.
+const stagingSize = 8 << 20
+
+// staging is a ring of mapped buffers: the host works on one while the device copies another.
+// It is made on first use. Upload and Download take turns.
+type staging struct {
+	mu       sync.Mutex
+	up, down [2]*stage
+}
+
+type stage struct {
+	dev   *Device
+	buf   *Buffer
+	pool  C.uint64_t
+	cmd   unsafe.Pointer
+	fence C.uint64_t
+	busy  bool
+}
+
+func (d *Device) newStage(name string, mem Memory) (*stage, error) {
+	buf, err := d.NewBuffer(name, min(stagingSize, d.info.Limits.MaxAllocationSize), mem)
+	if err != nil {
+		return nil, err
+	}
+	s := &stage{dev: d, buf: buf}
+	d.mu.Lock()
+	delete(d.buffers, buf) // ours, not the caller's to release
+	d.mu.Unlock()
+	var pool, fence C.uint64_t
+	var cmd unsafe.Pointer
+	r := C.rg_cmd_create(d.c, &pool, &cmd)
+	if r == 0 {
+		s.pool, s.cmd = pool, cmd
+		r = C.rg_fence(d.c, &fence)
+	}
+	if r != 0 {
+		s.release()
+		return nil, check("vkCreateCommandPool", int32(r))
+	}
+	s.fence = fence
+	return s, nil
+}
+
+// start copies src to dst without waiting.
+func (s *stage) start(dst, src Range) error {
+	d := s.dev
+	if err := check("vkBeginCommandBuffer", int32(C.rg_cmd_begin(d.c, s.cmd, 1))); err != nil {
+		return err
+	}
+	C.rg_cmd_barrier(d.c, s.cmd, stageCompute|stageTransfer, stageTransfer)
+	C.rg_cmd_copy(d.c, s.cmd, C.uint64_t(bits(src.Buffer.vk)), C.uint64_t(src.Offset), C.uint64_t(bits(dst.Buffer.vk)), C.uint64_t(dst.Offset), C.uint64_t(dst.Size))
+	C.rg_cmd_barrier(d.c, s.cmd, stageTransfer, stageCompute|stageTransfer|stageHost)
+	if err := check("vkEndCommandBuffer", int32(C.rg_cmd_end(d.c, s.cmd))); err != nil {
+		return err
+	}
+	d.queueMu.Lock()
+	r := C.rg_submit(d.c, s.cmd, s.fence)
+	d.queueMu.Unlock()
+	s.busy = r == 0
+	return check("vkQueueSubmit", int32(r))
+}
+
+func (s *stage) wait() error {
+	if s == nil || !s.busy {
+		return nil
+	}
+	s.busy = false
+	return check("vkWaitForFences", int32(C.rg_wait(s.dev.c, s.fence, math.MaxUint64)))
+}
+
+func (s *stage) release() {
+	_ = s.wait()
+	if s.fence != 0 {
+		C.rg_fence_destroy(s.dev.c, s.fence)
+	}
+	if s.pool != 0 {
+		C.rg_cmd_destroy(s.dev.c, s.pool)
+	}
+	s.buf.Release()
+}
+
+func (st *staging) release() {
+	for _, ring := range [...]*[2]*stage{&st.up, &st.down} {
+		for i, s := range ring {
+			if s != nil {
+				s.release()
+				ring[i] = nil
+			}
+		}
+	}
+}
+
+// Upload copies src, dst.Size bytes, to dst, and returns when it is there. Commands that use
+// dst must not be under way.
+func (d *Device) Upload(dst Range, src []byte) error {
+	if len(src) != dst.Size {
+		return fmt.Errorf("vulkan: upload of %d bytes to a range of %d", len(src), dst.Size)
+	}
+	return d.UploadFunc(dst, func(piece []byte, off int) { copy(piece, src[off:]) })
+}
+
+// UploadFunc is Upload of data that fill produces, piece by piece from front to back: it
+// fills piece with the bytes from off of the range on. Writing straight to piece saves a
+// copy; it may be slow to read.
+func (d *Device) UploadFunc(dst Range, fill func(piece []byte, off int)) error {
+	if err := d.checkTransfer("upload", dst); err != nil {
+		return err
+	}
+	if dst.Buffer.host != nil && !d.opts.NoDirectAccess {
+		host := dst.Buffer.host[dst.Offset : dst.Offset+dst.Size]
+		for off := 0; off < dst.Size; off += stagingSize {
+			end := min(off+stagingSize, dst.Size)
+			fill(host[off:end:end], off)
+		}
+		return nil
+	}
+	d.staging.mu.Lock()
+	defer d.staging.mu.Unlock()
+	ring := &d.staging.up
+	err := d.eachPiece(ring, "staging (upload)", Upload, dst, func(s *stage, off, n int) error {
+		fill(s.buf.host[:n:n], off)
+		return s.start(Range{dst.Buffer, dst.Offset + off, n}, s.buf.Range(0, n))
+	})
+	for _, s := range ring {
+		if e := s.wait(); err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("vulkan: upload to buffer %q: %w", dst.Buffer.name, err)
+	}
+	return nil
+}
+
+// eachPiece walks a range in pieces of a stage, each time with a stage that is not busy.
+func (d *Device) eachPiece(ring *[2]*stage, name string, mem Memory, r Range, do func(s *stage, off, n int) error) error {
+	for i, off := 0, 0; off < r.Size; i++ {
+		s := ring[i%2]
+		if s == nil {
+			var err error
+			if s, err = d.newStage(name, mem); err != nil {
+				return err
+			}
+			ring[i%2] = s
+		}
+		if err := s.wait(); err != nil {
+			return err
+		}
+		n := min(s.buf.size, r.Size-off)
+		if err := do(s, off, n); err != nil {
+			return err
+		}
+		off += n
+	}
+	return nil
+}
+
+// Download copies src to dst, which has src.Size bytes. Commands that write src must not be
+// under way.
+func (d *Device) Download(dst []byte, src Range) error {
+	if len(dst) != src.Size {
+		return fmt.Errorf("vulkan: download of a range of %d bytes to %d", src.Size, len(dst))
+	}
+	if err := d.checkTransfer("download", src); err != nil {
+		return err
+	}
+	cached := d.memory.types[src.Buffer.place.block.typ].flags&memCached != 0
+	if src.Buffer.host != nil && (cached || src.Buffer.kind != DeviceLocal) && !d.opts.NoDirectAccess {
+		copy(dst, src.Buffer.host[src.Offset:])
+		return nil
+	}
+	d.staging.mu.Lock()
+	defer d.staging.mu.Unlock()
+	ring := &d.staging.down
+	var filled [2]struct {
+		s      *stage
+		off, n int
+	}
+	take := func(i int) error { // what the stage brought
+		f := &filled[i]
+		if f.s == nil {
+			return nil
+		}
+		if err := f.s.wait(); err != nil {
+			return err
+		}
+		copy(dst[f.off:f.off+f.n], f.s.buf.host)
+		f.s = nil
+		return nil
+	}
+	turn := 0
+	err := d.eachPiece(ring, "staging (download)", Readback, src, func(s *stage, off, n int) error {
+		if err := take(turn); err != nil {
+			return err
+		}
+		if err := s.start(s.buf.Range(0, n), Range{src.Buffer, src.Offset + off, n}); err != nil {
+			return err
+		}
+		filled[turn].s, filled[turn].off, filled[turn].n = s, off, n
+		turn = 1 - turn
+		return nil
+	})
+	for i := range filled {
+		if e := take(i); err == nil {
+			err = e
+		}
+	}
+	if err != nil {
+		return fmt.Errorf("vulkan: download from buffer %q: %w", src.Buffer.name, err)
+	}
+	return nil
+}
+
+func (d *Device) checkTransfer(what string, r Range) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return fmt.Errorf("vulkan: %s: device is closed", what)
+	}
+	if err := r.within(d); err != nil {
+		return fmt.Errorf("vulkan: %s: %w", what, err)
+	}
+	return nil
+}
