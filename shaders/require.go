@@ -7,7 +7,7 @@ import "github.com/rwkv-gpu/rwkv-gpu/gpu"
 // no opened device enables.
 var requirements = map[string]func(gpu.Info) bool{
 	// Every device of Vulkan 1.1 has these.
-	"Matrix": always, "Shader": always, "SampledBuffer": always, "ImageBuffer": always, "ImageQuery": always,
+	"Matrix": always, "Shader": always, "SampledBuffer": always, "ImageQuery": always,
 
 	"Float16":                  func(in gpu.Info) bool { return in.Features.Float16 },
 	"Float64":                  func(in gpu.Info) bool { return in.Features.Float64 },
@@ -20,7 +20,7 @@ var requirements = map[string]func(gpu.Info) bool{
 
 	"DotProduct":                  func(in gpu.Info) bool { return in.Features.IntDot },
 	"DotProductInputAll":          func(in gpu.Info) bool { return in.Features.IntDot },
-	"DotProductInput4x8Bit":       func(in gpu.Info) bool { return in.Features.IntDot },
+	"DotProductInput4x8Bit":       func(in gpu.Info) bool { return in.Features.IntDot && in.Features.Int8 },
 	"DotProductInput4x8BitPacked": func(in gpu.Info) bool { return in.Features.IntDot },
 
 	"GroupNonUniform":                subgroupOp("basic"),

@@ -48,7 +48,7 @@ func (v *variant) errorf(format string, args ...any) error {
 func (s *shader) check() error {
 	var all []error
 	for _, v := range s.Variants {
-		all = append(all, v.checkFace(), v.checkLean(), v.checkSame(s.Variants[0]))
+		all = append(all, v.checkFace(), v.checkFormats(), v.checkLean(), v.checkSame(s.Variants[0]))
 	}
 	return errors.Join(all...)
 }

@@ -84,7 +84,15 @@ func TestCheck(t *testing.T) {
 				a.Full.Push = append(a.Full.Push, spirv.Member{Name: "p", Offset: 4 * i})
 			}
 		},
-		`specialization constant "EPSILON": want id 2, got 7`:  func(a, _ *variant) { a.Full.Spec[2].ID = 7 },
+		`specialization constant "EPSILON": want id 2, got 7`: func(a, _ *variant) { a.Full.Spec[2].ID = 7 },
+		`binding "w": no texel format is known for u64samplerBuffer`: func(a, _ *variant) {
+			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "u64samplerBuffer"}
+		},
+		`binding "w": want a format of samplerBuffer (rgba32f, rg32f, r32f, rgba16f, rg16f, r16f), got "r32ui"`: func(a, _ *variant) {
+			a.Formats["w"] = "r32ui"
+			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "samplerBuffer"}
+		},
+		`variants.txt: "y" is given a format and is no texel`:  func(a, _ *variant) { a.Formats["y"] = "r32ui" },
 		`specialization constant 2: has no name`:               func(a, _ *variant) { a.Full.Spec[2].Name = "" },
 		`optimised: binding 9 is not in the source`:            func(a, _ *variant) { a.Lean.Bindings[0].Number = 9 },
 		`optimised: binding "y": want storage buffer, read`:    func(a, _ *variant) { a.Full.Bindings[2].Access = spirv.Read },

@@ -15,15 +15,17 @@ type shader struct {
 
 // variant is one compiled form of a shader.
 type variant struct {
-	Name string // f16; "" where the shader has only one form
-	File string // matmul_vec.f16, without .spv
+	Name    string            // f16; "" where the shader has only one form
+	File    string            // matmul_vec.f16, without .spv
+	Formats map[string]string // of texel bindings, by GLSL name, where variants.txt gives one
 	module
 }
 
 var identifier = regexp.MustCompile(`^[a-z][a-z0-9_]*$`)
 var variantName = regexp.MustCompile(`^([a-z0-9_]+|-)$`)
 
-// parseVariants reads lines "SHADER VARIANT [DEFINE[=VALUE] ...]" and groups them by shader, in order of appearance.
+// parseVariants reads lines "SHADER VARIANT [DEFINE[=VALUE] ...] [BINDING:FORMAT ...]" and groups them by shader, in
+// order of appearance.
 func parseVariants(path, text string) ([]*shader, error) {
 	var shaders []*shader
 	byName := map[string]*shader{}
@@ -38,7 +40,7 @@ func parseVariants(path, text string) ([]*shader, error) {
 			return nil, fmt.Errorf("%s:%d: %s", filepath.Base(path), i+1, fmt.Sprintf(format, args...))
 		}
 		if len(words) < 2 {
-			return fail("want SHADER VARIANT [DEFINE[=VALUE] ...], got %q", strings.TrimSpace(line))
+			return fail("want SHADER VARIANT [DEFINE[=VALUE] ...] [BINDING:FORMAT ...], got %q", strings.TrimSpace(line))
 		}
 		if !identifier.MatchString(words[0]) {
 			return fail("shader: want lower-case letters, digits and _, got %q", words[0])
@@ -52,7 +54,12 @@ func parseVariants(path, text string) ([]*shader, error) {
 			byName[s.Name] = s
 			shaders = append(shaders, s)
 		}
-		v := &variant{Name: words[1], File: words[0] + "." + words[1]}
+		v := &variant{Name: words[1], File: words[0] + "." + words[1], Formats: map[string]string{}}
+		for _, w := range words[2:] {
+			if binding, format, ok := strings.Cut(w, ":"); ok {
+				v.Formats[binding] = format
+			}
+		}
 		if v.Name == "-" {
 			v.Name, v.File = "", s.Name
 		}

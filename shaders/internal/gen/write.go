@@ -24,6 +24,7 @@ var layout = template.Must(template.New("zbind.go").Funcs(template.FuncMap{
 	"face":       func(s *shader) *spirv.Module { return s.Variants[0].Full },
 	"kind":       func(k spirv.Kind) string { return [...]string{"StorageBuffer", "UniformTexel"}[k] },
 	"access":     func(a spirv.Access) string { return [...]string{"", "Read", "Write", "ReadWrite"}[a] },
+	"format":     func(v *variant, b spirv.Binding) string { return strings.ToUpper(v.format(b)) },
 	"elements":   elements,
 	"extent":     extent,
 }).Parse(zbind))
@@ -41,12 +42,16 @@ func write(shaders []*shader) ([]byte, error) {
 	return code, nil
 }
 
-// elements says what a binding holds: "uvec4", or where variants differ "uvec4 (f16), usamplerBuffer (f16_tx)".
+// elements says what a binding holds: "uvec4", or where variants differ "uvec4 (f16), usamplerBuffer of rgba32ui (f16_tx)".
 func elements(s *shader, number int) string {
 	var order []string
 	users := map[string][]string{}
 	for _, v := range s.Variants {
-		e := v.Full.Bindings[number].Element
+		b := v.Full.Bindings[number]
+		e := b.Element
+		if f := v.format(b); f != "" {
+			e += " of " + f
+		}
 		if users[e] == nil {
 			order = append(order, e)
 		}
