@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -120,6 +121,44 @@ func TestClose(t *testing.T) {
 		}
 		wantError(t, f.CheckFinite(f.Tensors[name]), path, name, "closed")
 	}
+}
+
+// Loads that copy out of the mapping may run while another goroutine closes the file: each gives bytes or ErrClosed.
+func TestCloseDuringLoad(t *testing.T) {
+	data := weightstest.Safetensors(weightstest.WebRWKV(weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)), nil)
+	path := filepath.Join(t.TempDir(), "m.st")
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	f, err := weights.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var loaders sync.WaitGroup
+	started := make(chan struct{}, 4)
+	for range 4 {
+		loaders.Go(func() {
+			for i := 0; ; i++ {
+				_, err := f.Tensors["blocks.1.att.g2"].Load()
+				if i == 0 {
+					started <- struct{}{}
+				}
+				if err != nil {
+					if !errors.Is(err, weights.ErrClosed) {
+						t.Errorf("want ErrClosed, got %v", err)
+					}
+					return
+				}
+			}
+		})
+	}
+	for range 4 {
+		<-started
+	}
+	if err := f.Close(); err != nil {
+		t.Error(err)
+	}
+	loaders.Wait()
 }
 
 func TestOpenRefuses(t *testing.T) {

@@ -148,6 +148,8 @@ func TestCompiledPrefix(t *testing.T) {
 
 	_, err := weights.Parse("m", weightstest.Safetensors([]*tensor.Tensor{zeros("_orig_mod.a", 1), zeros("a", 1)}, nil))
 	wantError(t, err, "m: tensor a: name: want one tensor for a, got also _orig_mod.a")
+	_, err = weights.Parse("m", weightstest.Safetensors([]*tensor.Tensor{zeros("blocks.0.att.time_mix_w1", 1, 1), zeros("blocks.0.att.time_maa_w1", 1, 1)}, nil))
+	wantError(t, err, "m: tensor blocks.0.att.time_mix_w1: name: want one tensor for blocks.0.att.time_maa_w1, got also blocks.0.att.time_maa_w1")
 }
 
 // Only [1, 1, C] loses dimensions: r_k of a model with one head is a matrix, and so is a low-rank matrix of rank 1.
