@@ -9,7 +9,7 @@
 //  1. Bans and masked ids: l = -Inf.
 //  2. Penalties, for every id accepted so far (presence counts even where the count is 0):
 //     l = l - (presence + count*frequency), each operation rounded to float32, no fused multiply-add.
-//  3. m = largest l, t = m - l (float32, t >= 0). Ids whose t is +Inf are out. Greedy, that is temperature 0 or
+//  3. m = largest l, +0 for -0, and t = m - l (float32, t >= 0). Ids whose t is +Inf are out. Greedy, that is temperature 0 or
 //     top_p 0, ends here with the lowest id of t = 0.
 //  4. Weight(t*log2e), the integer 2^40 * exp(-t), stands for the probability before temperature; Z is the sum over
 //     all ids.
@@ -18,7 +18,8 @@
 //  6. top_k in [1, vocabulary): of the ids that stay, the k with the smallest t; ties by lowest id.
 //  7. min_p: ids with t <= float32(-ln(min_p)) stay: probability at least min_p times the largest one, also before
 //     temperature. Steps 5 to 7 each keep a prefix of the same order (t, then id), so they commute.
-//  8. Weight(t*s) with s = float32(log2e / temperature), the integer form of p^(1/T); Z' is its sum over what stays.
+//  8. Weight(t*s) with s = float32(min(log2e / temperature, 1e30)), the integer form of p^(1/T); Z' is its sum over
+//     what stays.
 //  9. r = the first two words of Philox4x32-10 with key = seed and counter = number of accepted tokens, first word
 //     lowest. The id drawn is the first in id order whose running sum of weights exceeds floor(r*Z' / 2^64).
 //
@@ -36,6 +37,6 @@
 //
 // # Accuracy
 //
-// A weight is within 2e-7 relative plus 2^-40 of its exact value. A token less likely than 2^-40 times the most likely
+// A weight 2^-u is within 7e-8*(1+u) of its exact value, relative, plus 2^-40. A token less likely than 2^-40 times the most likely
 // one has weight 0 and is never drawn; together such tokens miss less than 6e-8 of the probability at 65536 ids.
 package sample

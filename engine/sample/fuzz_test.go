@@ -34,6 +34,7 @@ func FuzzSample(f *testing.F) {
 	f.Add(bits(1e-30), bits(0.5), 2, bits(1), bits(0), bits(0), bits(0), uint64(3), []byte{255, 255, 127, 127, 255, 255, 127, 255})
 	f.Add(bits(3e38), bits(1), 0, bits(0), bits(-1000), bits(1000), bits(1), uint64(4), []byte{1, 0, 0, 0, 2, 0, 0, 0})
 	f.Add(uint32(0x7fc00000), bits(1), 0, bits(0), bits(0), bits(0), bits(0), uint64(5), []byte{0, 0, 192, 127})
+	f.Add(bits(1), bits(0.5), 0, bits(0), bits(0), bits(0), bits(0), uint64(6), []byte{0, 0, 0, 128, 0, 0, 0, 0})
 	f.Fuzz(func(t *testing.T, temperature, topP uint32, topK int, minP, presence, frequency, decay uint32, seed uint64, data []byte) {
 		float := math.Float32frombits
 		p := Params{

@@ -148,16 +148,16 @@ func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
-	temperature := float64(s.params.Temperature)
-	if temperature == 0 {
-		temperature = 1
+	factor := float64(log2e)
+	if s.params.Temperature > 0 {
+		factor = float64(inverse(s.params.Temperature))
 	}
 	w := &s.work
 	w.keep(s.params, largest)
 	exps := make([]float64, len(w.kept))
 	var sum float64
 	for i, c := range w.kept {
-		exps[i] = math.Exp(-float64(math.Float32frombits(c.key)) / temperature)
+		exps[i] = math.Exp2(-float64(math.Float32frombits(c.key)) * factor)
 		sum += exps[i]
 	}
 	probs := make([]float32, s.vocab)
@@ -167,41 +167,58 @@ func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
 	return probs, nil
 }
 
-// adjust copies logits to the workspace, applies bans and penalties, and returns the lowest id of the largest value.
+// adjust applies bans and penalties to a copy of logits and returns the lowest id of the largest value.
 func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error) {
 	if len(logits) != s.vocab {
 		return 0, 0, fmt.Errorf("sample: logits: want %d values, got %d", s.vocab, len(logits))
 	}
-	s.work.values = append(s.work.values[:0], logits...)
-	values := s.work.values
+	s.work.values = logits
+	if len(s.accepted) > 0 || len(s.params.Ban) > 0 || s.mask != nil {
+		s.work.copied = append(s.work.copied[:0], logits...)
+		s.work.values = s.work.copied
+		s.penalise(s.work.copied)
+	}
+	if best, largest = argMax(s.work.values); best >= 0 && largest <= math.MaxFloat32 {
+		if largest == 0 {
+			largest = 0 // -0 minus 0 would be -0, whose bits do not order like its value
+		}
+		return best, largest, nil
+	}
+	if best < 0 {
+		return 0, 0, fmt.Errorf("sample: logits: want one id that may be drawn, got all %d at -Inf, banned or masked", s.vocab)
+	}
+	return 0, 0, fmt.Errorf("sample: logits[%d]: want a number or -Inf, got %v", best, logits[best])
+}
+
+// penalise applies penalties, bans and the mask to values.
+func (s *Sampler) penalise(values []float32) {
 	for _, id := range s.accepted {
 		values[id] -= s.params.Presence + float32(s.counts[id]*s.params.Frequency)
 	}
 	for _, id := range s.params.Ban {
 		values[id] = exclude(values[id])
 	}
-	if s.mask != nil {
-		for i, word := range s.mask {
-			for out := ^word; out != 0; out &= out - 1 {
-				if id := i*64 + bits.TrailingZeros64(out); id < s.vocab {
-					values[id] = exclude(values[id])
-				}
+	for i, word := range s.mask {
+		for out := ^word; out != 0; out &= out - 1 {
+			if id := i*64 + bits.TrailingZeros64(out); id < len(values) {
+				values[id] = exclude(values[id])
 			}
 		}
 	}
+}
+
+// argMax returns the lowest id of the largest value, or that of the first NaN or +Inf; -1 where all are -Inf.
+func argMax(values []float32) (best int, largest float32) {
 	best, largest = -1, float32(math.Inf(-1))
 	for id, v := range values {
 		if !(v <= largest) { // also NaN
-			if !(v <= math.MaxFloat32) {
-				return 0, 0, fmt.Errorf("sample: logits[%d]: want a number or -Inf, got %v", id, logits[id])
-			}
 			best, largest = id, v
+			if !(v <= math.MaxFloat32) {
+				break
+			}
 		}
 	}
-	if best < 0 {
-		return 0, 0, fmt.Errorf("sample: logits: want one id that may be drawn, got all %d at -Inf, banned or masked", s.vocab)
-	}
-	return best, largest, nil
+	return best, largest
 }
 
 // exclude returns -Inf, or a bad logit as it is so that it is still found.

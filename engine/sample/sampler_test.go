@@ -60,7 +60,7 @@ func next(t testing.TB, s *Sampler, logits []float32) int {
 
 // A thousand tokens in each of 20 settings are those that float64 arithmetic with a full sort draws.
 func TestSampleAgreesWithOracle(t *testing.T) {
-	const vocab, steps = 211, 1000
+	const vocab, steps = 101, 1000
 	for n, p := range settings() {
 		s := newSampler(t, p, vocab)
 		counts := map[int]float64{}
@@ -161,6 +161,23 @@ func TestTies(t *testing.T) {
 	} {
 		if got := kept(c.p); !slices.Equal(got, c.want) {
 			t.Errorf("%+v: kept %v, want %v", c.p, got, c.want)
+		}
+	}
+}
+
+// Zeros of both signs are equal, whichever comes first.
+func TestSignedZeros(t *testing.T) {
+	minus := float32(math.Copysign(0, -1))
+	for _, logits := range [][]float32{{minus, 0, -9}, {0, minus, -9}} {
+		for n, p := range settings() {
+			p.Ban = nil
+			probs, err := newSampler(t, p, 3).Distribution(logits)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if p.TopK != 1 && probs[0] != probs[1] || p.TopK == 1 && probs[0] != 1 {
+				t.Errorf("setting %d: %v has probabilities %v", n, logits, probs)
+			}
 		}
 	}
 }

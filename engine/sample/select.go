@@ -3,6 +3,7 @@ package sample
 import (
 	"math"
 	"math/bits"
+	"slices"
 )
 
 // outKey is the bit pattern of t = +Inf: ids that cannot be drawn.
@@ -23,8 +24,10 @@ type candidate struct {
 
 // workspace holds what a draw computes on its way; it grows once.
 type workspace struct {
-	values []float32 // (vocab) adjusted logits
+	values []float32 // (vocab) adjusted logits; the caller's where nothing is adjusted
+	copied []float32 // (vocab) holds values where something is
 	kept   []candidate
+	keys   []uint32
 	sums   []uint64
 	mass   [levelSize]uint64
 }
@@ -46,7 +49,7 @@ func (w *workspace) keep(p Params, largest float32) {
 	case p.TopP < 1:
 		target, below, top := w.topBucket(p.TopP, largest)
 		w.gather(largest, top<<topShift|(1<<topShift-1))
-		cut, _ := w.refine(top, below, target, massWeight)
+		cut, _ := w.refine(top, below, target, false)
 		w.cut(min(cut, limit), len(w.kept))
 	default:
 		w.gather(largest, limit)
@@ -79,15 +82,38 @@ func (w *workspace) topBucket(topP, largest float32) (target, below uint64, top 
 	return target, below, top
 }
 
-// gather fills kept with the ids whose key is at most limit, in id order.
+// gather fills kept with the ids whose key is at most limit, in id order. Blocks where few ids stay are run through with
+// a branch, which is then well predicted, others without; the block before tells which.
 func (w *workspace) gather(largest float32, limit uint32) {
-	w.kept = w.kept[:0]
-	most := math.Float32frombits(min(limit, outKey-1))
-	for id, v := range w.values {
-		if t := largest - v; t <= most {
-			w.kept = append(w.kept, candidate{math.Float32bits(t), int32(id)})
+	const block, few = 256, 12
+	limit = min(limit, outKey-1)
+	w.kept = slices.Grow(w.kept[:0], len(w.values)+1)
+	kept, n, before := w.kept[:len(w.values)+1], 0, 0
+	for start := 0; start < len(w.values); start += block {
+		values, id := w.values[start:min(start+block, len(w.values))], int32(start)
+		first := n
+		if before <= few {
+			for i, v := range values {
+				if key := math.Float32bits(largest - v); key <= limit {
+					kept[n] = candidate{key, id + int32(i)}
+					n++
+				}
+			}
+		} else {
+			for i, v := range values {
+				key := math.Float32bits(largest - v)
+				kept[n] = candidate{key, id + int32(i)}
+				n += within(key, limit)
+			}
 		}
+		before = n - first
 	}
+	w.kept = kept[:n]
+}
+
+// within returns 1 where key <= limit and 0 elsewhere, without a branch: which ids stay cannot be predicted.
+func within(key, limit uint32) int {
+	return int(uint64(int64(key)-int64(limit)-1) >> 63)
 }
 
 // keepLargest leaves the k ids with the smallest keys; among equal keys those with the lowest ids.
@@ -97,50 +123,55 @@ func (w *workspace) keepLargest(k int) {
 		w.mass[c.key>>topShift]++
 	}
 	top, below := w.walk(0, uint64(k))
-	cut, smaller := w.refine(top, below, uint64(k), massOne)
+	cut, smaller := w.refine(top, below, uint64(k), true)
 	w.cut(cut, k-int(smaller))
 }
 
 // cut drops ids whose key is above key, and those that have it after the first ties.
 func (w *workspace) cut(key uint32, ties int) {
-	kept := w.kept[:0]
+	n := 0
 	for _, c := range w.kept {
-		if c.key > key {
-			continue
-		}
-		if c.key == key {
-			if ties == 0 {
-				continue
-			}
+		w.kept[n] = c
+		if c.key != key {
+			n += within(c.key, key)
+		} else if ties > 0 {
 			ties--
+			n++
 		}
-		kept = append(kept, c)
 	}
-	w.kept = kept
+	w.kept = w.kept[:n]
 }
 
-func massWeight(key uint32) uint64 { return Weight(math.Float32frombits(key) * log2e) }
-func massOne(uint32) uint64        { return 1 }
-
 // refine returns the smallest key at which the mass of kept, in order of keys, reaches target, and the mass of all
-// smaller keys, given the key's top bits and the mass below them.
-func (w *workspace) refine(top uint32, below, target uint64, mass func(key uint32) uint64) (key uint32, smaller uint64) {
-	clear(w.mass[:])
+// smaller keys, given the key's top bits and the mass below them. Mass is a count or the weight before temperature.
+func (w *workspace) refine(top uint32, below, target uint64, count bool) (key uint32, smaller uint64) {
+	w.keys = slices.Grow(w.keys[:0], len(w.kept)+1)
+	keys, n := w.keys[:len(w.kept)+1], 0
 	for _, c := range w.kept {
-		if c.key>>topShift == top {
-			w.mass[c.key>>midShift&(levelSize-1)] += mass(c.key)
-		}
+		keys[n] = c.key
+		n += within(c.key>>topShift^top, 0)
+	}
+	keys = keys[:n]
+	clear(w.mass[:])
+	for _, key := range keys {
+		w.mass[key>>midShift&(levelSize-1)] += keyMass(key, count)
 	}
 	mid, below := w.walk(below, target)
-	mid |= top << (topShift - midShift)
 	clear(w.mass[:])
-	for _, c := range w.kept {
-		if c.key>>midShift == mid {
-			w.mass[c.key&(1<<midShift-1)] += mass(c.key)
+	for _, key := range keys {
+		if key>>midShift&(levelSize-1) == mid {
+			w.mass[key&(1<<midShift-1)] += keyMass(key, count)
 		}
 	}
 	low, below := w.walk(below, target)
-	return mid<<midShift | low, below
+	return top<<topShift | mid<<midShift | low, below
+}
+
+func keyMass(key uint32, count bool) uint64 {
+	if count {
+		return 1
+	}
+	return Weight(math.Float32frombits(key) * log2e)
 }
 
 // walk returns the first bucket at which the running mass, from below on, reaches target, and the mass before it.
