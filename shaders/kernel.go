@@ -15,7 +15,7 @@ type module struct {
 	spirv        []byte
 	bindings     []gpu.Binding // by binding number
 	pushBytes    int
-	specs        int // number of specialization constants, whose ids are 0 to specs-1
+	defaults     []uint32 // of the specialization constants, by id
 	local        [3]extent
 	capabilities []string
 }
@@ -59,10 +59,7 @@ func newKernel(dev *gpu.Device, m *module, spec []uint32, options []Option) (ker
 		o(&desc)
 	}
 	k, err := dev.NewKernel(desc)
-	if err != nil {
-		return kernel{}, fmt.Errorf("shader %s: %w", m.name, err)
-	}
-	return kernel{k}, nil
+	return kernel{k}, err
 }
 
 // Release frees the kernel, which no recording in use may refer to.
@@ -78,5 +75,4 @@ func bit(b bool) uint32 {
 	return 0
 }
 
-func toBits(f float32) uint32   { return math.Float32bits(f) }
-func fromBits(b uint32) float32 { return math.Float32frombits(b) }
+func toBits(f float32) uint32 { return math.Float32bits(f) }

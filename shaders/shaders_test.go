@@ -56,8 +56,8 @@ func differences(m *module, r *spirv.Module) (list []string) {
 		add("push constants: want %d bytes or fewer, got %d", m.pushBytes, r.PushBytes())
 	}
 	for _, c := range r.Spec {
-		if c.ID >= m.specs {
-			add("specialization constant %d: want fewer than %d constants", c.ID, m.specs)
+		if c.ID >= len(m.defaults) {
+			add("specialization constant %d: want fewer than %d constants", c.ID, len(m.defaults))
 		}
 	}
 	for i, l := range r.LocalSize {
@@ -89,7 +89,7 @@ func TestDifferences(t *testing.T) {
 		m := &module{
 			bindings:     []gpu.Binding{{Name: "w", Kind: gpu.StorageBuffer, Access: gpu.Read}},
 			pushBytes:    4,
-			specs:        1,
+			defaults:     []uint32{64},
 			local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 			capabilities: []string{"Shader"},
 		}

@@ -3,6 +3,7 @@ package main
 import (
 	"errors"
 	"fmt"
+	"math"
 	"os"
 	"path/filepath"
 
@@ -77,6 +78,11 @@ func (v *variant) checkFace() error {
 		}
 		if c.Name == "" {
 			return v.errorf("specialization constant %d: has no name", c.ID)
+		}
+		const negativeZero = 1 << 31
+		f := float64(math.Float32frombits(c.Default))
+		if c.Type == spirv.Float && (math.IsNaN(f) || math.IsInf(f, 0) || c.Default == negativeZero) {
+			return v.errorf("specialization constant %q: want a default with a Go literal, got bits %#08x", c.Name, c.Default)
 		}
 	}
 	return nil

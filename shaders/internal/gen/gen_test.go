@@ -92,7 +92,13 @@ func TestCheck(t *testing.T) {
 			a.Formats["w"] = "r32ui"
 			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "samplerBuffer"}
 		},
-		`variants.txt: "y" is given a format and is no texel`:  func(a, _ *variant) { a.Formats["y"] = "r32ui" },
+		`variants.txt: "y" is given a format and is no texel`: func(a, _ *variant) { a.Formats["y"] = "r32ui" },
+		`specialization constant "EPSILON": want a default with a Go literal, got bits 0x80000000`: func(a, _ *variant) {
+			a.Full.Spec[2].Default = 1 << 31
+		},
+		`specialization constant "EPSILON": want a default with a Go literal, got bits 0x7f800000`: func(a, _ *variant) {
+			a.Full.Spec[2].Default = 0x7f800000
+		},
 		`specialization constant 2: has no name`:               func(a, _ *variant) { a.Full.Spec[2].Name = "" },
 		`optimised: binding 9 is not in the source`:            func(a, _ *variant) { a.Lean.Bindings[0].Number = 9 },
 		`optimised: binding "y": want storage buffer, read`:    func(a, _ *variant) { a.Full.Bindings[2].Access = spirv.Read },
@@ -172,12 +178,10 @@ func TestIdentifiers(t *testing.T) {
 
 func TestLiteral(t *testing.T) {
 	for want, c := range map[string]spirv.Constant{
-		"1e-05":                {Type: spirv.Float, Default: 0x3727c5ac},
-		"fromBits(0x7f800000)": {Type: spirv.Float, Default: 0x7f800000},
-		"fromBits(0x80000000)": {Type: spirv.Float, Default: 0x80000000},
-		"-2":                   {Type: spirv.Int, Default: 0xfffffffe},
-		"4294967294":           {Type: spirv.Uint, Default: 0xfffffffe},
-		"true":                 {Type: spirv.Bool, Default: 1},
+		"1e-05":      {Type: spirv.Float, Default: 0x3727c5ac},
+		"-2":         {Type: spirv.Int, Default: 0xfffffffe},
+		"4294967294": {Type: spirv.Uint, Default: 0xfffffffe},
+		"true":       {Type: spirv.Bool, Default: 1},
 	} {
 		if got := literal(c); got != want {
 			t.Errorf("literal(%v): want %s, got %s", c, want, got)

@@ -107,11 +107,7 @@ func literal(c spirv.Constant) string {
 	case spirv.Int:
 		return strconv.FormatInt(int64(int32(c.Default)), 10)
 	case spirv.Float:
-		f := float64(math.Float32frombits(c.Default))
-		if math.IsNaN(f) || math.IsInf(f, 0) || f == 0 && math.Signbit(f) {
-			return fmt.Sprintf("fromBits(%#08x)", c.Default)
-		}
-		return strconv.FormatFloat(f, 'g', -1, 32)
+		return strconv.FormatFloat(float64(math.Float32frombits(c.Default)), 'g', -1, 32)
 	}
 	return strconv.FormatUint(uint64(c.Default), 10)
 }
