@@ -137,7 +137,9 @@ func TestCloseDuringLoad(t *testing.T) {
 	var loaders sync.WaitGroup
 	started := make(chan struct{}, 4)
 	for range 4 {
-		loaders.Go(func() {
+		loaders.Add(1)
+		go func() {
+			defer loaders.Done()
 			for i := 0; ; i++ {
 				_, err := f.Tensors["blocks.1.att.g2"].Load()
 				if i == 0 {
@@ -150,7 +152,7 @@ func TestCloseDuringLoad(t *testing.T) {
 					return
 				}
 			}
-		})
+		}()
 	}
 	for range 4 {
 		<-started
