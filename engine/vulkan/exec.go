@@ -1,0 +1,308 @@
+// Package vulkan runs programs on a Vulkan device. Everything that an op needs is uploaded once; what a batch of some
+// shape does is recorded once and submitted again whenever that shape recurs.
+package vulkan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"unsafe"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// Options sets what New makes.
+type Options struct {
+	Sizes    op.Sizes
+	Guard    int                   // see op.NewPlan
+	Progress func(done, all int64) // bytes of weights uploaded; may be nil
+	MatMul   MatMulKernel          // Auto but in tests
+}
+
+// Exec runs a program on a device. It implements op.Prober.
+type Exec struct {
+	dev     *gpu.Device
+	matMul  MatMulKernel
+	prog    *op.Program
+	plan    *op.Plan
+	kernels *Kernels
+	ops     prepared
+
+	buffers []*gpu.Buffer // all, for Close
+	weights []*gpu.Buffer
+	scratch *gpu.Buffer
+	state   *gpu.Buffer
+	params  *gpu.Buffer
+	parts   *gpu.Buffer // nil without MatMul
+	tables  tables
+	logits  *gpu.Buffer // readback [outs, Stride(vocab)]; nil without logits
+	slot    slotStage
+
+	batch  op.Batch
+	shapes shapeCache
+}
+
+var _ op.Prober = (*Exec)(nil)
+
+// New uploads the program's weights to the kernels' device and returns an executor for it. The kernels must outlive it.
+func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
+	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard)}
+	if err := e.make(o); err != nil {
+		return nil, errors.Join(err, e.Close())
+	}
+	return e, nil
+}
+
+func (e *Exec) make(o Options) error {
+	var err error
+	if err := e.prepare(o.Progress); err != nil {
+		return err
+	}
+	if e.scratch, err = e.buffer("scratch", 4*max(e.plan.Scratch, op.Align), gpu.DeviceLocal); err != nil {
+		return err
+	}
+	if e.state, err = e.buffer("state", 4*max(e.plan.State, op.Align), gpu.DeviceLocal); err != nil {
+		return err
+	}
+	if err := e.tables.make(e); err != nil {
+		return err
+	}
+	if l := e.prog.Logits; l != nil {
+		if e.logits, err = e.buffer("logits", 4*e.plan.Extent(l), gpu.Readback); err != nil {
+			return err
+		}
+	}
+	if err := e.slot.make(e); err != nil {
+		return err
+	}
+	if err := e.clear(); err != nil {
+		return err
+	}
+	for s := range o.Sizes.Slots {
+		if err := e.ResetState(s); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// buffer makes a buffer that Close releases.
+func (e *Exec) buffer(name string, size int, m gpu.Memory) (*gpu.Buffer, error) {
+	b, err := e.dev.NewBuffer(name, size, m)
+	if err != nil {
+		return nil, err
+	}
+	e.buffers = append(e.buffers, b)
+	return b, nil
+}
+
+// clear zeroes the arenas: kernels may read padding, which has to be finite.
+func (e *Exec) clear() error {
+	rec := e.dev.NewRecording()
+	rec.Fill(e.scratch.All(), 0)
+	rec.Fill(e.state.All(), 0)
+	return runOnce(rec)
+}
+
+// runOnce runs a recording that will not be needed again.
+func runOnce(rec *gpu.Recording) error {
+	c, err := rec.End()
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	return c.Run()
+}
+
+// Close releases everything on the device.
+func (e *Exec) Close() error {
+	e.shapes.release()
+	for _, b := range e.buffers {
+		b.Release()
+	}
+	e.buffers, e.weights, e.scratch = nil, nil, nil
+	return nil
+}
+
+// Device returns the device's name.
+func (e *Exec) Device() string { return e.dev.Info().Name }
+
+// Plan returns where scratch and state lie in their buffers.
+func (e *Exec) Plan() *op.Plan { return e.plan }
+
+// Forward runs the whole program over b and waits.
+func (e *Exec) Forward(b *op.Batch) error {
+	if err := e.stage(b); err != nil {
+		return err
+	}
+	c, err := e.shapes.get(e, shape{len(b.Tokens), len(b.Seqs), len(b.Outs)})
+	if err != nil {
+		return err
+	}
+	return c.Run()
+}
+
+// stage checks b and writes its tables where the next submission reads them.
+func (e *Exec) stage(b *op.Batch) error {
+	if e.scratch == nil {
+		return errors.New("vulkan: executor is closed")
+	}
+	if err := b.Check(e.prog, e.plan.Sizes); err != nil {
+		return err
+	}
+	e.tables.write(b)
+	return nil
+}
+
+// Logits returns the logits of the last batch's i-th out, in mapped memory.
+func (e *Exec) Logits(i int) []float32 {
+	l := e.prog.Logits
+	return floats(e.logits.Bytes())[i*l.Stride():][:l.Width]
+}
+
+// tables are the batch's tables, written by the host and copied to the device at the start of each submission.
+type tables struct {
+	host, dev                           *gpu.Buffer
+	tokens, rowSeq, spans, outs         gpu.Range // in dev
+	hostWords                           []uint32
+	tokensAt, rowSeqAt, spansAt, outsAt int
+}
+
+func (t *tables) make(e *Exec) error {
+	s := e.plan.Sizes
+	words := 0
+	place := func(n int) (at int) {
+		at = words
+		words += (max(n, 1) + op.Align - 1) / op.Align * op.Align
+		return at
+	}
+	t.tokensAt, t.rowSeqAt, t.spansAt, t.outsAt = place(s.Rows), place(s.Rows), place(3*s.Seqs), place(s.Outs)
+	var err error
+	if t.host, err = e.buffer("tables (host)", 4*words, gpu.Upload); err != nil {
+		return err
+	}
+	if t.dev, err = e.buffer("tables", 4*words, gpu.DeviceLocal); err != nil {
+		return err
+	}
+	t.hostWords = uints(t.host.Bytes())
+	part := func(at, n int) gpu.Range { return t.dev.Range(4*at, 4*max(n, 1)) }
+	t.tokens, t.rowSeq = part(t.tokensAt, s.Rows), part(t.rowSeqAt, s.Rows)
+	t.spans, t.outs = part(t.spansAt, 3*s.Seqs), part(t.outsAt, s.Outs)
+	return nil
+}
+
+func (t *tables) write(b *op.Batch) {
+	copy(t.hostWords[t.tokensAt:], b.Tokens)
+	copy(t.hostWords[t.rowSeqAt:], b.RowSeq)
+	for i, q := range b.Seqs {
+		copy(t.hostWords[t.spansAt+3*i:], []uint32{q.Slot, q.Start, q.Len})
+	}
+	copy(t.hostWords[t.outsAt:], b.Outs)
+}
+
+// floats returns mapped memory as float32.
+func floats(b []byte) []float32 {
+	if len(b) == 0 {
+		return nil
+	}
+	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
+func uints(b []byte) []uint32 {
+	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
+}
+
+// shape is what decides the commands of a batch: the numbers of rows, sequences and outs.
+type shape struct{ rows, seqs, outs int }
+
+func (s shape) count(k op.Kind) int {
+	switch k {
+	case op.Row:
+		return s.rows
+	case op.Seq:
+		return s.seqs
+	}
+	return s.outs
+}
+
+// shapeCache keeps the commands of the shapes used last.
+type shapeCache struct {
+	entries []shapeEntry // most recently used last
+}
+
+type shapeEntry struct {
+	shape shape
+	cmds  *gpu.Commands
+}
+
+const maxShapes = 64
+
+func (c *shapeCache) get(e *Exec, s shape) (*gpu.Commands, error) {
+	for i := len(c.entries) - 1; i >= 0; i-- {
+		if c.entries[i].shape == s {
+			hit := c.entries[i]
+			copy(c.entries[i:], c.entries[i+1:])
+			c.entries[len(c.entries)-1] = hit
+			return hit.cmds, nil
+		}
+	}
+	cmds, err := e.record(s, 0, len(e.prog.Steps))
+	if err != nil {
+		return nil, err
+	}
+	if len(c.entries) == maxShapes {
+		c.entries[0].cmds.Release()
+		c.entries = slices.Delete(c.entries, 0, 1)
+	}
+	c.entries = append(c.entries, shapeEntry{s, cmds})
+	return cmds, nil
+}
+
+func (c *shapeCache) release() {
+	for _, s := range c.entries {
+		s.cmds.Release()
+	}
+	c.entries = nil
+}
+
+// recorder records ops for batches of one shape. It implements op.Backend.
+type recorder struct {
+	*Exec
+	rec   *gpu.Recording
+	shape shape
+}
+
+var _ op.Backend = (*recorder)(nil)
+
+// record records the steps [from, to).
+func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
+	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s}
+	r.rec.Copy(e.tables.dev.All(), e.tables.host.All())
+	for i := from; i < to; i++ {
+		step := &e.prog.Steps[i]
+		if err := step.Op.Apply(r); err != nil {
+			return nil, fmt.Errorf("%s: %w", step.Name, err)
+		}
+	}
+	if l := e.prog.Logits; l != nil && to == len(e.prog.Steps) && s.outs > 0 {
+		size := 4 * s.outs * l.Stride()
+		r.rec.Copy(e.logits.Range(0, size), e.scratch.Range(4*e.plan.Offset[l.ID], size))
+	}
+	return r.rec.End()
+}
+
+// scratchOf returns where a scratch operand's vectors lie.
+func (e *Exec) scratchOf(o *op.Operand) gpu.Range {
+	return e.scratch.Range(4*e.plan.Offset[o.ID], 4*e.plan.Extent(o))
+}
+
+// stateOf returns where a state operand's vectors lie.
+func (e *Exec) stateOf(o *op.Operand) gpu.Range {
+	return e.state.Range(4*e.plan.Offset[o.ID], 4*e.plan.Extent(o))
+}
+
+// bytesOf returns float32 memory as bytes.
+func bytesOf(f []float32) []byte {
+	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
+}

@@ -1,0 +1,193 @@
+package vulkan
+
+import (
+	"fmt"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// MatMulKernel names a kernel of op.MatMul.
+type MatMulKernel uint8
+
+// The kernels. Auto chooses by the number of rows and the device.
+const (
+	Auto MatMulKernel = iota
+	Vec
+	Reg
+	Tile
+)
+
+// String returns the kernel's name.
+func (k MatMulKernel) String() string { return [...]string{"auto", "vec", "reg", "tile"}[k] }
+
+// kernelShape holds the specialization constants, as the device's properties give them.
+type kernelShape struct {
+	many       MatMulKernel // for more rows than vecTokens
+	normLocal  uint32       // workgroup of the norms
+	normSingle uint32       // 1: that is one subgroup
+	plainLocal uint32       // workgroup of kernels whose invocations or subgroups do not meet
+	subgroups  uint32       // the fewest that such a workgroup has
+	vecRows    uint32
+	regLocal   uint32
+	regRows    uint32
+	regTokens  uint32
+	tileM      uint32
+	tileT      uint32
+}
+
+// vecTokens is the largest number of tokens that matmul_vec takes at once, and is used for.
+const vecTokens = 8
+
+// rowAlign is the granularity of rows of a part in a dispatch: no workgroup of matmul_reg or matmul_tile and no
+// subgroup of matmul_vec may straddle two parts.
+const rowAlign = 64
+
+// shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
+// costs more than the work between, so there workgroups are single subgroups and sums stay in registers.
+func shapeFor(info gpu.Info) kernelShape {
+	sub := uint32(max(info.Subgroup.Size, info.Subgroup.Max, 1))
+	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
+	s := kernelShape{many: Tile, normLocal: fit(256), vecRows: 2, regRows: 4, regTokens: 8, tileM: 64, tileT: 32}
+	s.plainLocal = max(fit(64), sub)
+	if info.Type == gpu.CPU {
+		s.many, s.normLocal, s.normSingle, s.vecRows = Reg, sub, 1, 4
+	}
+	s.subgroups = max(s.plainLocal/sub, 1)
+	s.regLocal = min(sub, rowAlign/s.regRows)
+	return s
+}
+
+// Kernels makes a device's kernels when they are first needed. Executors of one device share them.
+type Kernels struct {
+	dev   *gpu.Device
+	shape kernelShape
+	made  map[any]interface{ Release() }
+}
+
+// NewKernels returns the kernels of dev, which must outlive them.
+func NewKernels(dev *gpu.Device) *Kernels { return &Kernels{dev: dev, shape: shapeFor(dev.Info())} }
+
+// kernel returns the kernel under a key, made by make if it is the first time.
+func kernel[K interface{ Release() }](k *Kernels, key any, make func() (K, error)) (K, error) {
+	if have, ok := k.made[key]; ok {
+		return have.(K), nil
+	}
+	made, err := make()
+	if err != nil {
+		return made, err
+	}
+	if k.made == nil {
+		k.made = map[any]interface{ Release() }{}
+	}
+	k.made[key] = made
+	return made, nil
+}
+
+// Release frees the kernels, after the executors that use them are closed.
+func (k *Kernels) Release() {
+	for _, m := range k.made {
+		m.Release()
+	}
+	k.made = nil
+}
+
+// full asks for full subgroups where a device can promise them.
+func (k *Kernels) full() []shaders.Option {
+	if k.dev.Info().Features.FullSubgroups {
+		return []shaders.Option{shaders.FullSubgroups()}
+	}
+	return nil
+}
+
+func (k *Kernels) embed(t tensor.Type) (*shaders.Embed, error) {
+	v, err := variant(t, shaders.EmbedF32, shaders.EmbedF16, shaders.EmbedBf16)
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, v, func() (*shaders.Embed, error) {
+		return shaders.NewEmbed(k.dev, v, shaders.EmbedSpec{Local: k.shape.normLocal, Single: k.shape.normSingle}, k.full()...)
+	})
+}
+
+func (k *Kernels) layerNorm() (*shaders.LayerNorm, error) {
+	return kernel(k, "layer_norm", func() (*shaders.LayerNorm, error) {
+		return shaders.NewLayerNorm(k.dev, shaders.LayerNormOnly,
+			shaders.LayerNormSpec{Local: k.shape.normLocal, Single: k.shape.normSingle}, k.full()...)
+	})
+}
+
+func (k *Kernels) shiftMix() (*shaders.ShiftMix, error) {
+	return kernel(k, "shift_mix", func() (*shaders.ShiftMix, error) {
+		return shaders.NewShiftMix(k.dev, shaders.ShiftMixOnly,
+			shaders.ShiftMixSpec{Local: k.shape.normLocal, Single: k.shape.normSingle}, k.full()...)
+	})
+}
+
+func (k *Kernels) shiftCommit() (*shaders.ShiftCommit, error) {
+	return kernel(k, "shift_commit", func() (*shaders.ShiftCommit, error) {
+		return shaders.NewShiftCommit(k.dev, shaders.ShiftCommitOnly, shaders.ShiftCommitSpec{Local: k.shape.plainLocal})
+	})
+}
+
+func (k *Kernels) wkv7(n int) (*shaders.Wkv7, error) {
+	return kernel(k, fmt.Sprint("wkv7 ", n), func() (*shaders.Wkv7, error) {
+		return shaders.NewWkv7(k.dev, shaders.Wkv7Only, shaders.Wkv7Spec{N: uint32(n)})
+	})
+}
+
+func (k *Kernels) wkv7Norm() (*shaders.Wkv7Norm, error) {
+	return kernel(k, "wkv7_norm", func() (*shaders.Wkv7Norm, error) {
+		return shaders.NewWkv7Norm(k.dev, shaders.Wkv7NormOnly, shaders.Wkv7NormSpec{Local: k.shape.plainLocal}, k.full()...)
+	})
+}
+
+type vecKey struct {
+	v      shaders.MatmulVecVariant
+	tokens uint32
+}
+
+func (k *Kernels) matMulVec(t tensor.Type, tokens uint32) (*shaders.MatmulVec, error) {
+	v, err := variant(t, shaders.MatmulVecF32, shaders.MatmulVecF16, shaders.MatmulVecBf16)
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, vecKey{v, tokens}, func() (*shaders.MatmulVec, error) {
+		return shaders.NewMatmulVec(k.dev, v,
+			shaders.MatmulVecSpec{Local: k.shape.plainLocal, Rows: k.shape.vecRows, Tokens: tokens}, k.full()...)
+	})
+}
+
+func (k *Kernels) matMulReg(t tensor.Type) (*shaders.MatmulReg, error) {
+	v, err := variant(t, shaders.MatmulRegF32, shaders.MatmulRegF16, shaders.MatmulRegBf16)
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, v, func() (*shaders.MatmulReg, error) {
+		return shaders.NewMatmulReg(k.dev, v,
+			shaders.MatmulRegSpec{Local: k.shape.regLocal, TileRows: k.shape.regRows, TileTokens: k.shape.regTokens})
+	})
+}
+
+func (k *Kernels) matMulTile(t tensor.Type) (*shaders.MatmulTile, error) {
+	v, err := variant(t, shaders.MatmulTileF32, shaders.MatmulTileF16, shaders.MatmulTileBf16)
+	if err != nil {
+		return nil, err
+	}
+	s := shaders.MatmulTileSpec{Local: k.shape.tileM / 4 * k.shape.tileT / 4, Bm: k.shape.tileM, Bt: k.shape.tileT}
+	return kernel(k, v, func() (*shaders.MatmulTile, error) { return shaders.NewMatmulTile(k.dev, v, s) })
+}
+
+// variant returns the form of a kernel for a storage type.
+func variant[V any](t tensor.Type, f32, f16, bf16 V) (v V, err error) {
+	switch t {
+	case tensor.F32:
+		return f32, nil
+	case tensor.F16:
+		return f16, nil
+	case tensor.BF16:
+		return bf16, nil
+	}
+	return v, fmt.Errorf("vulkan: no kernel for weights of type %s", t)
+}

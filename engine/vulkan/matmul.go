@@ -1,0 +1,228 @@
+package vulkan
+
+import (
+	"fmt"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// unit is one dispatch of a MatMul: parts of one storage type whose weights lie in one buffer.
+type unit struct {
+	typ         tensor.Type
+	w           gpu.Range
+	x, from, y  hull
+	first       int // in the table of parts
+	count       int
+	rows        int // of all parts, each rounded up to rowAlign
+	parts       []unitPart
+	weightBytes int
+}
+
+// unitPart is a part, or some rows of it.
+type unitPart struct {
+	*op.Part
+	m0, rows int
+	row      int // in the dispatch
+	weight   int // byte offset
+}
+
+// hull is the smallest range of scratch that holds several operands.
+type hull struct{ from, to int } // elements
+
+func (h *hull) add(e *Exec, o *op.Operand) {
+	at := e.plan.Offset[o.ID]
+	if h.to == 0 {
+		h.from = at
+	}
+	h.from, h.to = min(h.from, at), max(h.to, at+e.plan.Extent(o))
+}
+
+func (e *Exec) hullRange(h hull) gpu.Range {
+	if h.to == 0 { // nothing is read: any range will do
+		return e.scratch.Range(0, 4*op.Align)
+	}
+	return e.scratch.Range(4*h.from, 4*(h.to-h.from))
+}
+
+// MatMul uploads the group's matrices, those of one type together, cut where the device's binding limit is reached.
+func (p *preparer) MatMul(o *op.MatMul) error {
+	var units []unit
+	for _, typ := range tensor.Types {
+		var list []unitPart
+		for i := range o.Parts {
+			if part := &o.Parts[i]; part.W.Source.Type == typ {
+				list = append(list, unitPart{Part: part, rows: part.Y.Len})
+			}
+		}
+		cut, err := p.cut(typ, list)
+		if err != nil {
+			return err
+		}
+		for i := range cut {
+			if err := p.uploadUnit(&cut[i]); err != nil {
+				return err
+			}
+		}
+		units = append(units, cut...)
+	}
+	p.ops.matMuls[o] = units
+	return nil
+}
+
+// cut distributes parts over units that each fit a binding.
+func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
+	var units []unit
+	limit := p.dev.Info().Limits.MaxStorageBufferRange
+	for _, part := range list {
+		rowBytes := rowBytesOf(part.W)
+		if _, err := p.rowsWithin(part.W, rowBytes); err != nil {
+			return nil, err
+		}
+		for part.rows > 0 {
+			if len(units) == 0 || units[len(units)-1].weightBytes+rowBytes > limit {
+				units = append(units, unit{typ: typ})
+			}
+			u := &units[len(units)-1]
+			piece := part
+			piece.rows = min(part.rows, (limit-u.weightBytes)/rowBytes)
+			piece.row, piece.weight = u.rows, u.weightBytes
+			u.parts = append(u.parts, piece)
+			u.weightBytes += piece.rows * rowBytes
+			u.rows += (piece.rows + rowAlign - 1) / rowAlign * rowAlign
+			part.m0, part.rows = part.m0+piece.rows, part.rows-piece.rows
+		}
+	}
+	return units, nil
+}
+
+func (p *preparer) uploadUnit(u *unit) error {
+	b, err := p.buffer(u.parts[0].W.Name, u.weightBytes, gpu.DeviceLocal)
+	if err != nil {
+		return err
+	}
+	p.weights = append(p.weights, b)
+	u.w, u.first, u.count = b.All(), len(p.parts)/partWords, len(u.parts)
+	for _, part := range u.parts {
+		m, err := p.matrix(part.W)
+		if err != nil {
+			return err
+		}
+		size := part.rows * m.rowBytes
+		if err := p.dev.Upload(b.Range(part.weight, size), m.data[part.m0*m.rowBytes:][:size]); err != nil {
+			return err
+		}
+		u.x.add(p.Exec, part.X.Of)
+		u.y.add(p.Exec, part.Y.Of)
+		if part.Combine != op.Set {
+			u.from.add(p.Exec, part.From.Of)
+		}
+		if part.Combine == op.Lerp {
+			u.from.add(p.Exec, part.To.Of)
+		}
+	}
+	for _, part := range u.parts {
+		if err := p.describe(u, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	partWords = 16 // of struct Part in shaders/lib/matmul.glsl
+	noBias    = 0xffffffff
+)
+
+// describe appends a part's row to the table that the kernels read.
+func (p *preparer) describe(u *unit, part unitPart) error {
+	at := func(h hull, v op.View, off int) uint32 { return uint32(p.plan.Offset[v.Of.ID] + v.Off + off - h.from) }
+	bias := uint32(noBias)
+	if part.Bias != nil {
+		off, err := p.vector(part.Bias)
+		if err != nil {
+			return err
+		}
+		bias = off + uint32(part.m0)
+	}
+	var from, fromStride, to, toStride uint32
+	if part.Combine != op.Set {
+		from, fromStride = at(u.from, part.From, part.m0), uint32(part.From.Of.Stride())
+	}
+	if part.Combine == op.Lerp {
+		to, toStride = at(u.from, part.To, part.m0), uint32(part.To.Of.Stride())
+	}
+	group := part.W.Source.Type.Bytes(op.Pad)
+	p.parts = append(p.parts,
+		uint32(part.row), uint32(part.rows), uint32(rowBytesOf(part.W)/group), uint32(part.weight/group),
+		at(u.x, part.X, 0)/4, uint32(part.X.Of.Stride()/4), at(u.y, part.Y, part.m0), uint32(part.Y.Of.Stride()),
+		bias, uint32(part.Act), uint32(part.Combine), from,
+		fromStride, to, toStride, 0)
+	return nil
+}
+
+// MatMul records the group's dispatches with the kernel for its number of vectors.
+func (r *recorder) MatMul(o *op.MatMul) error {
+	n := uint32(r.shape.count(o.Parts[0].X.Of.Kind))
+	if n == 0 {
+		return nil
+	}
+	for i := range r.ops.matMuls[o] {
+		if err := r.matMulUnit(&r.ops.matMuls[o][i], n); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (r *recorder) matMulUnit(u *unit, n uint32) error {
+	s := &r.kernels.shape
+	which := r.matMul
+	if which == Auto {
+		if which = s.many; n <= vecTokens {
+			which = Vec
+		}
+	}
+	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(u.count), Tokens: n}
+	args := shaders.MatmulVecArgs{W: u.w, X: r.hullRange(u.x), Params: r.params0(), From: r.hullRange(u.from),
+		Y: r.hullRange(u.y), Parts: r.parts.All()}
+	switch which {
+	case Vec:
+		tokens := uint32(1)
+		for tokens < n && tokens < vecTokens {
+			tokens *= 2
+		}
+		k, err := r.kernels.matMulVec(u.typ, tokens)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(r.rec, args, push, groupsOf(u.rows, s.vecRows*s.subgroups), groupsOf(int(n), tokens), 1)
+	case Reg:
+		k, err := r.kernels.matMulReg(u.typ)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(r.rec, shaders.MatmulRegArgs(args), shaders.MatmulRegPush(push),
+			groupsOf(u.rows, s.regLocal*s.regRows), groupsOf(int(n), s.regTokens), 1)
+	case Tile:
+		k, err := r.kernels.matMulTile(u.typ)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(r.rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push),
+			groupsOf(u.rows, s.tileM), groupsOf(int(n), s.tileT), 1)
+	default:
+		return fmt.Errorf("vulkan: no MatMul kernel %d", which)
+	}
+	return nil
+}
+
+// params0 returns the params, or in a program without any something else to bind.
+func (e *Exec) params0() gpu.Range {
+	if e.params == nil {
+		return e.parts.All()
+	}
+	return e.params.All()
+}

@@ -1,0 +1,88 @@
+package vulkan
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// normOp holds the offsets of a norm's weights in params.
+type normOp struct{ w, b uint32 }
+
+type embedOp struct {
+	norm   normOp
+	pieces []piece
+}
+
+// piece is a run of rows of an embedding table that one binding can hold.
+type piece struct {
+	table        gpu.Range
+	first, count int
+}
+
+// Embed uploads the table, in as many pieces as the device's binding limit asks for.
+func (p *preparer) Embed(o *op.Embed) error {
+	e := &embedOp{}
+	if err := p.vectors([]*uint32{&e.norm.w, &e.norm.b}, o.NormW, o.NormB); err != nil {
+		return err
+	}
+	m, err := p.matrix(o.Table)
+	if err != nil {
+		return err
+	}
+	most, err := p.rowsWithin(o.Table, m.rowBytes)
+	if err != nil {
+		return err
+	}
+	for first := 0; first < m.rows; first += most {
+		n := min(most, m.rows-first)
+		b, err := p.upload(o.Table.Name, m.data[first*m.rowBytes:(first+n)*m.rowBytes])
+		if err != nil {
+			return err
+		}
+		e.pieces = append(e.pieces, piece{b.All(), first, n})
+	}
+	p.ops.embeds[o] = e
+	return nil
+}
+
+// Embed records one dispatch for each piece of the table.
+func (r *recorder) Embed(o *op.Embed) error {
+	k, err := r.kernels.embed(o.Table.Source.Type)
+	if err != nil {
+		return err
+	}
+	e := r.ops.embeds[o]
+	for _, piece := range e.pieces {
+		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, Table: piece.table, Params: r.params.All(), Y: r.scratchOf(o.Y)},
+			shaders.EmbedPush{Width: uint32(o.Y.Width), Width4: uint32(o.Y.Stride() / 4), First: uint32(piece.first),
+				Count: uint32(piece.count), NormW: e.norm.w, NormB: e.norm.b, Eps: o.Eps},
+			uint32(r.shape.rows), 1, 1)
+	}
+	return nil
+}
+
+// LayerNorm places the norm's weights.
+func (p *preparer) LayerNorm(o *op.LayerNorm) error {
+	var n normOp
+	if err := p.vectors([]*uint32{&n.w, &n.b}, o.NormW, o.NormB); err != nil {
+		return err
+	}
+	p.ops.layerNorms[o] = n
+	return nil
+}
+
+// LayerNorm records the norm of the wanted rows.
+func (r *recorder) LayerNorm(o *op.LayerNorm) error {
+	if r.shape.outs == 0 {
+		return nil
+	}
+	k, err := r.kernels.layerNorm()
+	if err != nil {
+		return err
+	}
+	n := r.ops.layerNorms[o]
+	k.Dispatch(r.rec, shaders.LayerNormArgs{Outs: r.tables.outs, X: r.scratchOf(o.X), Params: r.params.All(), Y: r.scratchOf(o.Y)},
+		shaders.LayerNormPush{Width: uint32(o.X.Width), NormW: n.w, NormB: n.b, Eps: o.Eps}, uint32(r.shape.outs), 1, 1)
+	return nil
+}

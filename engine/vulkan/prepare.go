@@ -1,0 +1,151 @@
+package vulkan
+
+import (
+	"fmt"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// prepared is what each op of the program needs besides its scratch: places of weights and constants.
+type prepared struct {
+	embeds     map[*op.Embed]*embedOp
+	layerNorms map[*op.LayerNorm]normOp
+	shiftMixes map[*op.ShiftMix]shiftMixOp
+	matMuls    map[*op.MatMul][]unit
+	wkv7s      map[*op.WKV7]wkv7Op
+}
+
+// preparer uploads matrices and collects small weights and tables, step by step. It implements op.Backend.
+type preparer struct {
+	*Exec
+	params   []float32
+	parts    []uint32
+	done     int64
+	all      int64
+	progress func(done, all int64)
+}
+
+var _ op.Backend = (*preparer)(nil)
+
+func (e *Exec) prepare(progress func(done, all int64)) error {
+	e.ops = prepared{
+		embeds: map[*op.Embed]*embedOp{}, layerNorms: map[*op.LayerNorm]normOp{},
+		shiftMixes: map[*op.ShiftMix]shiftMixOp{}, matMuls: map[*op.MatMul][]unit{}, wkv7s: map[*op.WKV7]wkv7Op{},
+	}
+	p := &preparer{Exec: e, progress: progress}
+	for _, w := range e.prog.Of(op.Weight) {
+		p.all += int64(w.Source.Type.Bytes(w.Width))
+	}
+	for i := range e.prog.Steps {
+		step := &e.prog.Steps[i]
+		if err := step.Op.Apply(p); err != nil {
+			return fmt.Errorf("%s: %w", step.Name, err)
+		}
+	}
+	var err error
+	if len(p.params) > 0 {
+		data := make([]byte, tensor.F32.Bytes(len(p.params)))
+		tensor.F32.Encode(data, p.params)
+		if e.params, err = p.upload("params", data); err != nil {
+			return err
+		}
+	}
+	if len(p.parts) > 0 {
+		data := make([]byte, 4*len(p.parts))
+		copy(uints(data), p.parts)
+		if e.parts, err = p.upload("parts", data); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// upload makes a weight buffer of data.
+func (p *preparer) upload(name string, data []byte) (*gpu.Buffer, error) {
+	b, err := p.buffer(name, len(data), gpu.DeviceLocal)
+	if err != nil {
+		return nil, err
+	}
+	p.weights = append(p.weights, b)
+	return b, p.dev.Upload(b.All(), data)
+}
+
+// load returns a weight's bytes, after checking that every element is finite.
+func (p *preparer) load(w *op.Operand) ([]byte, error) {
+	data, err := w.Source.Load()
+	if err != nil {
+		return nil, err
+	}
+	if i := w.Source.Type.CheckFinite(data); i >= 0 {
+		return nil, &op.NotFiniteError{Tensor: w.Source.Name, Index: i}
+	}
+	p.done += int64(len(data))
+	if p.progress != nil {
+		p.progress(p.done, p.all)
+	}
+	return data, nil
+}
+
+// vector places a weight vector among the params, padded, and returns its offset in elements.
+func (p *preparer) vector(w *op.Operand) (uint32, error) {
+	data, err := p.load(w)
+	if err != nil {
+		return 0, err
+	}
+	at := len(p.params)
+	p.params = append(p.params, make([]float32, w.Stride())...)
+	w.Source.Type.Decode(p.params[at:at+w.Width], data)
+	return uint32(at), nil
+}
+
+// vectors places several, one behind the other.
+func (p *preparer) vectors(at []*uint32, list ...*op.Operand) error {
+	for i, w := range list {
+		off, err := p.vector(w)
+		if err != nil {
+			return err
+		}
+		*at[i] = off
+	}
+	return nil
+}
+
+// ShiftCommit needs nothing.
+func (p *preparer) ShiftCommit(*op.ShiftCommit) error { return nil }
+
+// matrix is a weight matrix with its rows padded to groups of op.Pad elements, as kernels read them.
+type matrix struct {
+	data     []byte
+	rows     int
+	rowBytes int
+}
+
+// rowBytesOf returns the bytes of a padded row of w.
+func rowBytesOf(w *op.Operand) int { return w.Source.Type.Bytes(op.Stride(w.Shape[1])) }
+
+// matrix loads w.
+func (p *preparer) matrix(w *op.Operand) (*matrix, error) {
+	data, err := p.load(w)
+	if err != nil {
+		return nil, err
+	}
+	m := &matrix{data: data, rows: w.Shape[0], rowBytes: rowBytesOf(w)}
+	if have := w.Source.Type.Bytes(w.Shape[1]); have != m.rowBytes {
+		m.data = make([]byte, m.rows*m.rowBytes)
+		for r := range m.rows {
+			copy(m.data[r*m.rowBytes:], data[r*have:(r+1)*have])
+		}
+	}
+	return m, nil
+}
+
+// rowsWithin returns how many rows one storage buffer range can hold.
+func (p *preparer) rowsWithin(w *op.Operand, rowBytes int) (int, error) {
+	limit := p.dev.Info().Limits.MaxStorageBufferRange
+	if n := limit / rowBytes; n > 0 {
+		return n, nil
+	}
+	return 0, fmt.Errorf("vulkan: weight %s: a row takes %d bytes, the device binds at most %d", w, rowBytes, limit)
+}

@@ -1,0 +1,57 @@
+package vulkan
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+type shiftMixOp struct {
+	norm normOp
+	mix  uint32 // offset in params of the first coefficients
+}
+
+// ShiftMix places the weights; the coefficient vectors come to lie one behind the other.
+func (p *preparer) ShiftMix(o *op.ShiftMix) error {
+	var s shiftMixOp
+	if err := p.vectors([]*uint32{&s.norm.w, &s.norm.b}, o.NormW, o.NormB); err != nil {
+		return err
+	}
+	s.mix = uint32(len(p.params))
+	for _, m := range o.Mix {
+		if _, err := p.vector(m); err != nil {
+			return err
+		}
+	}
+	p.ops.shiftMixes[o] = s
+	return nil
+}
+
+// ShiftMix records one workgroup for each row.
+func (r *recorder) ShiftMix(o *op.ShiftMix) error {
+	k, err := r.kernels.shiftMix()
+	if err != nil {
+		return err
+	}
+	s := r.ops.shiftMixes[o]
+	k.Dispatch(r.rec, shaders.ShiftMixArgs{RowSeq: r.tables.rowSeq, Spans: r.tables.spans, X: r.scratchOf(o.X),
+		Params: r.params.All(), State: r.stateOf(o.State), Last: r.scratchOf(o.Last), Y: r.scratchOf(o.Y)},
+		shaders.ShiftMixPush{Width: uint32(o.X.Width), Mixes: uint32(len(o.Mix)), NormW: s.norm.w, NormB: s.norm.b, Mix: s.mix,
+			StateOff: uint32(o.StateOff), StateStride: uint32(o.State.Stride()), Eps: o.Eps},
+		uint32(r.shape.rows), 1, 1)
+	return nil
+}
+
+// ShiftCommit records the copy of each sequence's vector into its slot.
+func (r *recorder) ShiftCommit(o *op.ShiftCommit) error {
+	k, err := r.kernels.shiftCommit()
+	if err != nil {
+		return err
+	}
+	groups := groupsOf(o.Last.Width, r.kernels.shape.plainLocal)
+	k.Dispatch(r.rec, shaders.ShiftCommitArgs{Spans: r.tables.spans, Last: r.scratchOf(o.Last), State: r.stateOf(o.State)},
+		shaders.ShiftCommitPush{Width: uint32(o.Last.Width), Stride: uint32(o.Last.Stride())}, groups, uint32(r.shape.seqs), 1)
+	return nil
+}
+
+// groupsOf returns how many workgroups of a size cover n items.
+func groupsOf(n int, size uint32) uint32 { return (uint32(n) + size - 1) / size }

@@ -1,0 +1,46 @@
+package vulkan
+
+import (
+	"fmt"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// wkv7Op holds the offsets of the op's weights in params.
+type wkv7Op struct{ kk, ka, rk, normW, normB uint32 }
+
+// WKV7 places the weights.
+func (p *preparer) WKV7(o *op.WKV7) error {
+	if most := p.dev.Info().Limits.MaxWorkgroupInvocations; o.N > most {
+		return fmt.Errorf("vulkan: head size %d: the device runs at most %d invocations together", o.N, most)
+	}
+	var w wkv7Op
+	err := p.vectors([]*uint32{&w.kk, &w.ka, &w.rk, &w.normW, &w.normB}, o.KK, o.KA, o.RK, o.NormW, o.NormB)
+	p.ops.wkv7s[o] = w
+	return err
+}
+
+// WKV7 records the recurrence and, as a dispatch of its own that is parallel over rows too, what follows it.
+func (r *recorder) WKV7(o *op.WKV7) error {
+	recur, err := r.kernels.wkv7(o.N)
+	if err != nil {
+		return err
+	}
+	norm, err := r.kernels.wkv7Norm()
+	if err != nil {
+		return err
+	}
+	w, heads, n, stride := r.ops.wkv7s[o], uint32(o.Heads), uint32(o.N), uint32(o.Y.Stride())
+	recur.Dispatch(r.rec, shaders.Wkv7Args{Spans: r.tables.spans, R: r.scratchOf(o.R), W: r.scratchOf(o.W), K: r.scratchOf(o.K),
+		V: r.scratchOf(o.V), A: r.scratchOf(o.A), Params: r.params.All(), State: r.stateOf(o.State), Y: r.scratchOf(o.Y)},
+		shaders.Wkv7Push{Stride: stride / 4, StateStride: uint32(o.State.Stride() / 4), Kk: w.kk / 4, Ka: w.ka / 4},
+		heads, uint32(r.shape.seqs), 1)
+	units := r.shape.rows * o.Heads
+	norm.Dispatch(r.rec, shaders.Wkv7NormArgs{R: r.scratchOf(o.R), K: r.scratchOf(o.K), V: r.scratchOf(o.V), A: r.scratchOf(o.A),
+		G: r.scratchOf(o.G), Params: r.params.All(), Y: r.scratchOf(o.Y)},
+		shaders.Wkv7NormPush{N: n, Heads: heads, Tokens: uint32(r.shape.rows), Stride: stride, Ka: w.ka, Rk: w.rk,
+			NormW: w.normW, NormB: w.normB, Eps: o.Eps},
+		groupsOf(units, r.kernels.shape.subgroups), 1, 1)
+	return nil
+}
