@@ -102,7 +102,7 @@ quietly() {
 	log=$(mktemp)
 	status=0
 	$sudo env DEBIAN_FRONTEND=noninteractive "$@" </dev/null >"$log" 2>&1 || status=$?
-	[ "$status" = 0 ] || tail -n 15 "$log" >&2
+	[ "$status" = 0 ] || tail -n 4 "$log" >&2
 	rm -f "$log"
 	return "$status"
 }
@@ -131,19 +131,15 @@ add_backports() {
 			$1 == suite { print "deb " signed $2 " " suite "-backports main"; exit }')
 	[ -n "$source" ] || return 1
 	list=/etc/apt/sources.list.d/$VERSION_CODENAME-backports.list
+	[ ! -e "$list" ] || return 1
 	say "Go: this suite's is too old; adding $VERSION_CODENAME-backports from the same mirror ($list)"
-	echo "$source" | $sudo tee "$list" >/dev/null || return 1
-	if ! quietly apt-get update -q; then
-		$sudo rm -f "$list"
-		return 1
-	fi
+	echo "$source" | $sudo tee "$list" >/dev/null && quietly apt-get update -q
+	[ -n "$(newest_apt_go)" ] || $sudo rm -f "$list"
 }
 
 apt_go() {
+	[ -n "$(newest_apt_go)" ] || add_backports || true
 	go_package=$(newest_apt_go)
-	if [ -z "$go_package" ] && add_backports; then
-		go_package=$(newest_apt_go)
-	fi
 }
 
 # stop says what is missing and how to get it.
@@ -237,6 +233,7 @@ test) things='certs go cc git glslc cmake spirv loader lavapipe validation' ;;
 	;;
 esac
 
+packages='' go_package=''
 choose_manager
 look $things
 if [ -n "$dry" ]; then
