@@ -8,11 +8,15 @@ GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
 # Tests fail rather than skip: no device, a silent validation layer or missing reference data is an error here.
-STRICT     = RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=$(if $(wildcard ../shared),1,0)
-LAVAPIPE   = $(shell scripts/driver.sh lavapipe)
+STRICT = RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=$(if $(wildcard ../shared),1,0)
+# -count=1: the driver is chosen by the Vulkan loader, so Go's cache of test results cannot tell one from the other.
+TEST   = $(STRICT) $(GO) test -count=1
+DEVICE_PACKAGES = ./gpu/... ./shaders/... ./engine/...
+
+LAVAPIPE    = $(shell scripts/driver.sh lavapipe)
 SWIFTSHADER = $(shell scripts/driver.sh swiftshader)
-ON         = $(if $(1),VK_DRIVER_FILES=$(1) VK_ICD_FILENAMES=$(1))
-GPU_PACKAGES = ./gpu/... ./shaders/... ./engine/...
+# The loader's newer versions read the first variable, its older ones the second.
+ON = $(if $(1),VK_DRIVER_FILES=$(1) VK_ICD_FILENAMES=$(1))
 
 .PHONY: help run build test race check shaders fuzz bench setup clean
 
@@ -31,19 +35,19 @@ build: ## bin/rwkv-gpu
 test: ## the whole suite on lavapipe, the device packages again on SwiftShader, and the race detector
 	@scripts/setup.sh test
 	@echo "test: everything on lavapipe"
-	@$(call ON,$(LAVAPIPE)) $(STRICT) $(GO) test ./...
+	@$(call ON,$(LAVAPIPE)) $(TEST) ./...
 	@$(if $(SWIFTSHADER),echo "test: device packages on SwiftShader")
-	@$(if $(SWIFTSHADER),$(call ON,$(SWIFTSHADER)) $(STRICT) $(GO) test $(GPU_PACKAGES))
+	@$(if $(SWIFTSHADER),$(call ON,$(SWIFTSHADER)) $(TEST) $(DEVICE_PACKAGES))
 	@$(MAKE) -s race
 
 race: ## the suite under the race detector, long cases left out
 	@scripts/setup.sh test
 	@echo "test: race detector"
-	@$(call ON,$(LAVAPIPE)) $(STRICT) $(GO) test -race -short ./...
+	@$(call ON,$(LAVAPIPE)) $(TEST) -race -short ./...
 
 check: ## formatting, vet, linters, file lengths, and that generated files are current
 	@scripts/setup.sh check
-	@echo "check: gofmt"; files=$$(scripts/with-go.sh gofmt -l .); [ -z "$$files" ] || { echo "gofmt -w wanted: $$files"; exit 1; }
+	@echo "check: gofmt"; files=$$($$($(GO) env GOROOT)/bin/gofmt -l .); [ -z "$$files" ] || { echo "gofmt -w wanted: $$files"; exit 1; }
 	@echo "check: file lengths"; scripts/file-length.sh
 	@echo "check: go vet"; $(GO) vet ./...
 	@echo "check: go.mod"; $(GO) mod tidy -diff
