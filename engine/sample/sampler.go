@@ -210,11 +210,17 @@ func (s *Sampler) penalise(values []float32) {
 // argMax returns the lowest id of the largest value, or that of the first NaN or +Inf; -1 where all are -Inf.
 func argMax(values []float32) (best int, largest float32) {
 	best, largest = -1, float32(math.Inf(-1))
-	for id, v := range values {
-		if !(v <= largest) { // also NaN
-			best, largest = id, v
-			if !(v <= math.MaxFloat32) {
-				break
+	for start := 0; start < len(values); start += 4 {
+		if four := values[start:]; len(four) >= 4 &&
+			four[0] <= largest && four[1] <= largest && four[2] <= largest && four[3] <= largest {
+			continue
+		}
+		for i, v := range values[start:min(start+4, len(values))] {
+			if !(v <= largest) { // also NaN
+				best, largest = start+i, v
+				if !(v <= math.MaxFloat32) {
+					return best, largest
+				}
 			}
 		}
 	}

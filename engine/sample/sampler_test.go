@@ -157,6 +157,9 @@ func TestTies(t *testing.T) {
 		{Params{Temperature: 1, TopP: 1, TopK: 4}, []int{0, 1, 3, 5}},
 		{Params{Temperature: 1, TopP: 0.9, TopK: 5}, []int{0, 1, 2, 3, 5}},
 		{Params{Temperature: 1, TopP: 1, MinP: 1}, []int{1, 3, 5}},
+		{Params{Temperature: 1, TopP: 1, MinP: 0.5, TopK: 4}, []int{1, 3, 5}},
+		{Params{Temperature: 1, TopP: 1, MinP: 0.1, TopK: 4}, []int{0, 1, 3, 5}},
+		{Params{Temperature: 1, TopP: 0.99, MinP: 0.1, TopK: 6}, []int{0, 1, 2, 3, 4, 5}},
 		{Params{Temperature: 1, TopP: 0}, []int{1, 3, 5}},
 	} {
 		if got := kept(c.p); !slices.Equal(got, c.want) {

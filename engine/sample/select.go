@@ -48,9 +48,11 @@ func (w *workspace) keep(p Params, largest float32) {
 		w.gather(largest, 0)
 	case p.TopP < 1:
 		target, below, top := w.topBucket(p.TopP, largest)
-		w.gather(largest, top<<topShift|(1<<topShift-1))
+		w.gather(largest, lastKey(top))
 		cut, _ := w.refine(top, below, target, false)
 		w.cut(min(cut, limit), len(w.kept))
+	case p.TopK > 0 && p.TopK < len(w.values):
+		w.gather(largest, min(w.topCount(p.TopK, largest), limit))
 	default:
 		w.gather(largest, limit)
 	}
@@ -66,7 +68,7 @@ func (w *workspace) topBucket(topP, largest float32) (target, below uint64, top 
 	for _, v := range w.values {
 		t := largest - v
 		if u := t * log2e; u < WeightBits {
-			w.mass[math.Float32bits(t)>>topShift] += weight(u)
+			w.mass[math.Float32bits(t)>>topShift&(levelSize-1)] += weight(u)
 		}
 	}
 	var total uint64
@@ -81,6 +83,19 @@ func (w *workspace) topBucket(topP, largest float32) (target, below uint64, top 
 	top, below = w.walk(0, target)
 	return target, below, top
 }
+
+// topCount returns a key that at least k ids, or all of them, do not exceed, and few others.
+func (w *workspace) topCount(k int, largest float32) (limit uint32) {
+	clear(w.mass[:])
+	for _, v := range w.values {
+		w.mass[math.Float32bits(largest-v)>>topShift&(levelSize-1)]++
+	}
+	top, _ := w.walk(0, uint64(k))
+	return lastKey(top)
+}
+
+// lastKey returns the largest key with these top bits.
+func lastKey(top uint32) uint32 { return top<<topShift | (1<<topShift - 1) }
 
 // gather fills kept with the ids whose key is at most limit, in id order. Blocks where few ids stay are run through with
 // a branch, which is then well predicted, others without; the block before tells which.
