@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"unsafe"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -158,7 +157,7 @@ func (e *Exec) stage(b *op.Batch) error {
 // Logits returns the logits of the last batch's i-th out, in mapped memory.
 func (e *Exec) Logits(i int) []float32 {
 	l := e.prog.Logits
-	return floats(e.logits.Bytes())[i*l.Stride():][:l.Width]
+	return gpu.Float32s(e.logits.Bytes())[i*l.Stride():][:l.Width]
 }
 
 // tables are the batch's tables, written by the host and copied to the device at the start of each submission.
@@ -185,7 +184,7 @@ func (t *tables) make(e *Exec) error {
 	if t.dev, err = e.buffer("tables", 4*words, gpu.DeviceLocal); err != nil {
 		return err
 	}
-	t.hostWords = uints(t.host.Bytes())
+	t.hostWords = gpu.Uint32s(t.host.Bytes())
 	part := func(at, n int) gpu.Range { return t.dev.Range(4*at, 4*max(n, 1)) }
 	t.tokens, t.rowSeq = part(t.tokensAt, s.Rows), part(t.rowSeqAt, s.Rows)
 	t.spans, t.outs = part(t.spansAt, 3*s.Seqs), part(t.outsAt, s.Outs)
@@ -199,18 +198,6 @@ func (t *tables) write(b *op.Batch) {
 		copy(t.hostWords[t.spansAt+3*i:], []uint32{q.Slot, q.Start, q.Len})
 	}
 	copy(t.hostWords[t.outsAt:], b.Outs)
-}
-
-// floats returns mapped memory as float32.
-func floats(b []byte) []float32 {
-	if len(b) == 0 {
-		return nil
-	}
-	return unsafe.Slice((*float32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
-}
-
-func uints(b []byte) []uint32 {
-	return unsafe.Slice((*uint32)(unsafe.Pointer(unsafe.SliceData(b))), len(b)/4)
 }
 
 // shape is what decides the commands of a batch: the numbers of rows, sequences and outs.
@@ -300,9 +287,4 @@ func (e *Exec) scratchOf(o *op.Operand) gpu.Range {
 // stateOf returns where a state operand's vectors lie.
 func (e *Exec) stateOf(o *op.Operand) gpu.Range {
 	return e.state.Range(4*e.plan.Offset[o.ID], 4*e.plan.Extent(o))
-}
-
-// bytesOf returns float32 memory as bytes.
-func bytesOf(f []float32) []byte {
-	return unsafe.Slice((*byte)(unsafe.Pointer(unsafe.SliceData(f))), 4*len(f))
 }

@@ -54,7 +54,7 @@ func (e *Exec) prepare(progress func(done, all int64)) error {
 	}
 	if len(p.parts) > 0 {
 		data := make([]byte, 4*len(p.parts))
-		copy(uints(data), p.parts)
+		copy(gpu.Uint32s(data), p.parts)
 		if e.parts, err = p.upload("parts", data); err != nil {
 			return err
 		}

@@ -51,7 +51,7 @@ func (e *Exec) Read(o *op.Operand) ([]float32, error) {
 	}
 	out := make([]float32, 0, n*o.Width)
 	for i := range n {
-		out = append(out, floats(all)[i*o.Stride():][:o.Width]...)
+		out = append(out, gpu.Float32s(all)[i*o.Stride():][:o.Width]...)
 	}
 	return out, nil
 }
@@ -70,7 +70,7 @@ func (e *Exec) Write(o *op.Operand, data []float32) error {
 		return err
 	}
 	for i := range n {
-		copy(floats(all)[i*o.Stride():][:o.Width], data[i*o.Width:])
+		copy(gpu.Float32s(all)[i*o.Stride():][:o.Width], data[i*o.Width:])
 	}
 	return e.dev.Upload(r, all)
 }
@@ -82,7 +82,7 @@ func (e *Exec) Arenas() (scratch, state []float32, err error) {
 		if n > 0 && err == nil {
 			err = e.dev.Download(data, b.Range(0, 4*n))
 		}
-		return floats(data)
+		return gpu.Float32s(data)
 	}
 	scratch = read(e.scratch, e.plan.Scratch)
 	state = read(e.state, e.plan.State)
@@ -99,7 +99,7 @@ func (e *Exec) SetArenas(scratch, state []float32) error {
 		if len(data) == 0 {
 			return nil
 		}
-		return e.dev.Upload(b.Range(0, 4*len(data)), bytesOf(data))
+		return e.dev.Upload(b.Range(0, 4*len(data)), gpu.BytesOf(data))
 	}
 	if err := write(e.scratch, scratch); err != nil {
 		return err

@@ -58,7 +58,7 @@ func (e *Exec) ReadState(slot int, dst []float32) error {
 	if err := runOnce(rec); err != nil {
 		return err
 	}
-	copy(dst, floats(e.slot.down.Bytes()))
+	copy(dst, gpu.Float32s(e.slot.down.Bytes()))
 	return nil
 }
 
@@ -67,7 +67,7 @@ func (e *Exec) WriteState(slot int, src []float32) error {
 	if err := e.checkStateLen(len(src)); err != nil {
 		return err
 	}
-	copy(floats(e.slot.up.Bytes()), src)
+	copy(gpu.Float32s(e.slot.up.Bytes()), src)
 	rec := e.dev.NewRecording()
 	err := e.eachState(slot, func(part gpu.Range, at int) { rec.Copy(part, e.slot.up.Range(at, part.Size)) })
 	if err != nil {
