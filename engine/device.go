@@ -1,0 +1,117 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// DeviceError is trouble with the device: none, unknown, lost, out of memory.
+type DeviceError struct {
+	Device string // what was asked for, or the name of what failed
+	Err    error
+}
+
+func (e *DeviceError) Error() string { return fmt.Sprintf("device %s: %v", e.Device, e.Err) }
+
+// Unwrap returns the cause.
+func (e *DeviceError) Unwrap() error { return e.Err }
+
+// Device is a place where models run: a Vulkan device, or the CPU reference.
+type Device struct {
+	instance *gpu.Instance // nil for the CPU
+	device   *gpu.Device
+	kernels  *vulkan.Kernels
+}
+
+// Devices lists the Vulkan devices of this machine.
+func Devices() ([]gpu.Info, error) {
+	in, err := gpu.Open(gpu.Options{})
+	if err != nil {
+		return nil, &DeviceError{Device: "vulkan", Err: err}
+	}
+	infos := in.Devices()
+	return infos, in.Close()
+}
+
+// OpenDevice opens the device that spec names: "auto" (the best Vulkan device, else the CPU after one line to notice),
+// "gpu" (the best Vulkan device), "cpu", an index, or a part of a name.
+func OpenDevice(spec string, notice func(string)) (*Device, error) {
+	if spec == "cpu" {
+		return &Device{}, nil
+	}
+	in, err := gpu.Open(gpu.Options{})
+	if err != nil {
+		if spec == "auto" || spec == "" {
+			notice(fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err))
+			return &Device{}, nil
+		}
+		return nil, &DeviceError{Device: spec, Err: err}
+	}
+	index, err := choose(in.Devices(), spec)
+	if err != nil {
+		return nil, errors.Join(err, in.Close())
+	}
+	dev, err := in.Device(index, gpu.DeviceOptions{})
+	if err != nil {
+		_ = in.Close() // the error that counts is err
+		return nil, &DeviceError{Device: spec, Err: err}
+	}
+	return &Device{instance: in, device: dev, kernels: vulkan.NewKernels(dev)}, nil
+}
+
+// choose returns the index of the device that spec names.
+func choose(infos []gpu.Info, spec string) (int, error) {
+	if spec == "auto" || spec == "" || spec == "gpu" {
+		return gpu.Pick(infos), nil
+	}
+	var names []string
+	n, err := strconv.Atoi(spec)
+	for _, in := range infos {
+		if err == nil && n == in.Index || err != nil && strings.Contains(strings.ToLower(in.Name), strings.ToLower(spec)) {
+			return in.Index, nil
+		}
+		names = append(names, fmt.Sprintf("%d %q", in.Index, in.Name))
+	}
+	return 0, &DeviceError{Device: strconv.Quote(spec),
+		Err: fmt.Errorf("want auto, gpu, cpu or one of %s", strings.Join(names, ", "))}
+}
+
+// IsCPU tells whether the device is the CPU reference.
+func (d *Device) IsCPU() bool { return d.device == nil }
+
+// Executor makes an executor for a program on the device, which must outlive it.
+func (d *Device) Executor(prog *op.Program, s op.Sizes, progress func(done, all int64)) (op.Prober, error) {
+	if d.IsCPU() {
+		return cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
+	}
+	e, err := vulkan.New(d.kernels, prog, vulkan.Options{Sizes: s, Progress: progress})
+	if err != nil {
+		return nil, d.fault(err)
+	}
+	return e, nil
+}
+
+// fault marks err as the device's, unless it is the model's.
+func (d *Device) fault(err error) error {
+	var vk *gpu.Error
+	if errors.As(err, &vk) || errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrDeviceLost) {
+		return &DeviceError{Device: d.device.Info().Name, Err: err}
+	}
+	return err
+}
+
+// Close releases the device.
+func (d *Device) Close() error {
+	if d.IsCPU() {
+		return nil
+	}
+	d.kernels.Release()
+	return errors.Join(d.device.Close(), d.instance.Close())
+}
