@@ -8,8 +8,8 @@ import (
 // Random allocation and release: places never overlap, are aligned, and leave nothing behind.
 func TestArena(t *testing.T) {
 	rng := rand.New(rand.NewSource(2))
-	for round := range 50 {
-		const size = 4096
+	for round := range 12 {
+		const size = 2048
 		a := newArena(size)
 		owner := make([]int, size) // 0: free
 		live := map[int]span{}
@@ -29,7 +29,7 @@ func TestArena(t *testing.T) {
 				}
 				continue
 			}
-			n, align := 1+rng.Intn(300), 1<<rng.Intn(8)
+			n, align := 1+rng.Intn(150), 1<<rng.Intn(8)
 			off, ok := a.alloc(n, align)
 			if !ok {
 				full++

@@ -136,6 +136,7 @@ func (b *Buffer) Release() {
 
 // destroy frees everything. The caller holds dev.mu.
 func (b *Buffer) destroy() {
+	b.released = true // also when Device.Close does it
 	for _, v := range b.views {
 		vk.DestroyBufferView(b.dev.vk, v, nil)
 	}

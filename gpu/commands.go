@@ -25,12 +25,12 @@ type Commands struct {
 
 var (
 	errPending  = errors.New("vulkan: commands submitted again before Wait")
-	errReleased = errors.New("vulkan: commands used after Release")
+	errReleased = errors.New("vulkan: commands used after Release or Device.Close")
 )
 
 // Submit starts the commands. What the host wrote to mapped memory before it is seen.
 func (c *Commands) Submit() error {
-	if c.released {
+	if c.released || c.r.dev.gone.Load() {
 		return errReleased
 	}
 	if c.pending {
@@ -55,6 +55,9 @@ func (c *Commands) Wait() error { return c.wait(math.MaxUint64) }
 func (c *Commands) WaitTimeout(timeout time.Duration) error { return c.wait(uint64(max(timeout, 0))) }
 
 func (c *Commands) wait(ns uint64) error {
+	if c.r.dev.gone.Load() { // Close has waited
+		c.pending = false
+	}
 	if !c.pending {
 		return nil
 	}
@@ -81,7 +84,7 @@ func (c *Commands) Run() error {
 // ErrNoTimestamps where the device has none.
 func (c *Commands) Timestamps() ([]time.Duration, error) {
 	r := c.r
-	if c.released || c.pending {
+	if c.released || c.pending || r.dev.gone.Load() {
 		return nil, fmt.Errorf("vulkan: %s: timestamps asked for before Wait or after Release", r.describe())
 	}
 	if !r.dev.info.Features.Timestamps {

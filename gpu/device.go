@@ -9,6 +9,7 @@ import (
 	"sort"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"unsafe"
 
 	vk "github.com/vulkan-go/vulkan"
@@ -36,7 +37,8 @@ type Device struct {
 	shared bool // device and host share their memory
 	cache  pipelineCache
 
-	queueMu sync.Mutex // submissions
+	queueMu sync.Mutex  // submissions
+	gone    atomic.Bool // the Vulkan device is destroyed
 
 	mu       sync.Mutex
 	closed   bool
@@ -99,6 +101,7 @@ func (d *Device) Close() error {
 		return nil
 	}
 	d.closed = true
+	d.gone.Store(true)
 	C.rg_idle(d.c) // a lost device cannot be waited for, and is closed all the same
 	err := d.leaks()
 	for r := range d.commands {
@@ -152,8 +155,13 @@ type layout struct {
 	id            int
 }
 
-// layoutFor returns the layout of these descriptor types. The caller holds d.mu.
+// layoutFor returns the layout of these descriptor types.
 func (d *Device) layoutFor(types []C.uint32_t, push int) (layout, error) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.closed {
+		return layout{}, errors.New("device is closed")
+	}
 	key := fmt.Sprint(types, push)
 	if l, ok := d.layouts[key]; ok {
 		return l, nil

@@ -174,3 +174,45 @@ func TestUseAfterRelease(t *testing.T) {
 		t.Errorf("%d bytes in use after everything is released", buffers)
 	}
 }
+
+// What outlives its device does no harm.
+func TestUseAfterClose(t *testing.T) {
+	in := gputest.Instance(t)
+	d, err := in.Device(gpu.Pick(in.Devices()), gpu.DeviceOptions{NoPipelineCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	b, err := d.NewBuffer("b", 64, gpu.Upload)
+	if err != nil {
+		t.Fatal(err)
+	}
+	k, err := d.NewKernel(gpu.KernelDesc{Name: "saxpy", SPIRV: code(t, "saxpy"), Bindings: saxpyBindings, PushBytes: 8, Spec: []uint32{8}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	rec := d.NewRecording()
+	rec.Fill(b.All(), 1)
+	c, err := rec.End()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := c.Submit(); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, "close", d.Close(), "unreleased")
+	wantError(t, "submit", c.Submit(), "Device.Close")
+	if err := c.Wait(); err != nil {
+		t.Errorf("wait: %v", err)
+	}
+	if b.Bytes() != nil {
+		t.Error("the buffer still has memory")
+	}
+	wantError(t, "upload", d.Upload(b.All(), make([]byte, 64)), "device is closed")
+	_, err = d.NewKernel(gpu.KernelDesc{Name: "saxpy", SPIRV: code(t, "saxpy"), Bindings: saxpyBindings, PushBytes: 8, Spec: []uint32{8}})
+	wantError(t, "kernel", err, "device is closed")
+	_, err = d.NewRecording().End()
+	wantError(t, "recording", err, "device is closed")
+	c.Release()
+	b.Release()
+	k.Release()
+}

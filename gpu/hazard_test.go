@@ -35,7 +35,7 @@ func (o *oracle) step(accesses []access) (barrier bool) {
 
 func TestHazardsAgainstOracle(t *testing.T) {
 	rng := rand.New(rand.NewSource(1))
-	for round := range 200 {
+	for round := range 60 {
 		bufs := make([]*Buffer, 1+rng.Intn(4))
 		for i := range bufs {
 			bufs[i] = &Buffer{name: fmt.Sprint(i)}

@@ -111,7 +111,7 @@ func (s Subgroup) HasOp(name string) bool {
 	return false
 }
 
-// Allows reports whether a kernel may require subgroups of n invocations.
+// AllowsSubgroup reports whether a kernel may require subgroups of n invocations.
 func (in Info) AllowsSubgroup(n int) bool {
 	return in.Features.SubgroupControl && n >= in.Subgroup.Min && n <= in.Subgroup.Max && n&(n-1) == 0
 }

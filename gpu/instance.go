@@ -42,6 +42,7 @@ type Instance struct {
 	handle     cgo.Handle
 	opts       Options
 	devices    []physical
+	api        uint32 // what was asked of the loader; caps the devices' own versions
 
 	messageMu sync.Mutex
 	mu        sync.Mutex
@@ -67,7 +68,8 @@ func Open(opts Options) (*Instance, error) {
 	if in.opts.Validate && !HasValidation() {
 		return nil, ErrNoValidation
 	}
-	if err := in.create(min(version, apiVersion(1, 3))); err != nil {
+	in.api = min(version, apiVersion(1, 3)|0xfff)
+	if err := in.create(); err != nil {
 		return nil, err
 	}
 	if err := in.list(); err != nil {
@@ -88,13 +90,13 @@ func HasValidation() bool {
 	return C.rg_has_layer(gipa, name) != 0
 }
 
-func (in *Instance) create(api uint32) error {
+func (in *Instance) create() error {
 	validate := C.int(0)
 	if in.opts.Validate {
 		validate = 1
 	}
 	var inst unsafe.Pointer
-	if r := C.rg_instance_create(in.gipa, C.uint32_t(api), validate, &inst); r != 0 {
+	if r := C.rg_instance_create(in.gipa, C.uint32_t(in.api), validate, &inst); r != 0 {
 		err := check("vkCreateInstance", int32(r))
 		if r == -9 { // the loader found no driver it can use
 			return fmt.Errorf("%w: %w", ErrNoDevice, err)

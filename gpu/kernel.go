@@ -121,11 +121,6 @@ func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
 
 func (k *Kernel) compile(desc *KernelDesc) error {
 	d := k.dev
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.closed {
-		return fmt.Errorf("device is closed")
-	}
 	types := make([]C.uint32_t, len(desc.Bindings))
 	for i, b := range desc.Bindings {
 		types[i] = map[BindingKind]C.uint32_t{StorageBuffer: 7, UniformTexel: 4}[b.Kind]
@@ -134,6 +129,7 @@ func (k *Kernel) compile(desc *KernelDesc) error {
 	if k.layout, err = d.layoutFor(types, desc.PushBytes); err != nil {
 		return err
 	}
+	// The compiler runs without d.mu: kernels may be made in parallel.
 	full := C.int(0)
 	if desc.FullSubgroups {
 		full = 1
@@ -143,6 +139,8 @@ func (k *Kernel) compile(desc *KernelDesc) error {
 	if r != 0 {
 		return check("vkCreateComputePipelines", int32(r))
 	}
+	d.mu.Lock()
+	defer d.mu.Unlock()
 	d.kernels[k] = struct{}{}
 	return nil
 }
@@ -267,6 +265,7 @@ func (k *Kernel) Release() {
 }
 
 func (k *Kernel) destroy() {
+	k.released = true // also when Device.Close does it
 	C.rg_pipeline_destroy(k.dev.c, k.pipeline)
 	delete(k.dev.kernels, k)
 }

@@ -64,7 +64,7 @@ func TestRoundTrips(t *testing.T) {
 		for _, mem := range []gpu.Memory{gpu.DeviceLocal, gpu.Upload, gpu.Readback} {
 			t.Run(fmt.Sprintf("%s,staged=%v", mem, staged), func(t *testing.T) {
 				d := gputest.Device(t, gpu.DeviceOptions{NoDirectAccess: staged})
-				const off, size = 3, 20<<20 + 1 // several pieces, the last one odd
+				const off, size = 3, 17<<20 + 1 // several pieces, the last one odd
 				b := buffer(t, d, "b", off+size+5, mem)
 				data := make([]byte, size)
 				rand.New(rand.NewSource(5)).Read(data)

@@ -19,7 +19,7 @@ type physical struct {
 	caps               C.rg_caps
 	memory             memoryTypes
 	family             uint32
-	api                uint32
+	api                uint32 // usable: the lesser of the device's and the instance's
 	vendorID, deviceID uint32
 	cacheUUID          [16]byte
 }
@@ -74,7 +74,7 @@ func (in *Instance) query(handle unsafe.Pointer) (physical, error) {
 	props.Limits.Deref()
 	defer props.Free()
 	name := vk.ToString(props.DeviceName[:])
-	p.api = props.ApiVersion
+	p.api = min(props.ApiVersion, in.api)
 	p.vendorID, p.deviceID, p.cacheUUID = props.VendorID, props.DeviceID, props.PipelineCacheUUID
 	if p.api < apiVersion(1, 1) {
 		return p, fmt.Errorf("device %q skipped: Vulkan %s, 1.1 is needed", name, versionString(p.api))
@@ -87,7 +87,7 @@ func (in *Instance) query(handle unsafe.Pointer) (physical, error) {
 	C.rg_caps_query(in.gipa, in.inst, handle, C.uint32_t(p.api), &p.caps)
 	p.memory = in.memory(&p)
 	p.info = Info{
-		Name: name, Type: deviceType(props.DeviceType), Vendor: vendorName(props.VendorID), API: versionString(p.api),
+		Name: name, Type: deviceType(props.DeviceType), Vendor: vendorName(props.VendorID), API: versionString(props.ApiVersion),
 		Driver: driverName(&p.caps, props.VendorID, props.DriverVersion), MemoryBytes: p.memory.localSize(),
 		Subgroup: subgroup(&p.caps), Features: features(&p.caps, uint32(bits)), Limits: limits(&p.caps, props.Limits, uint32(bits)),
 	}

@@ -2,23 +2,8 @@
 #include "shim_vk.h"
 #include <stdlib.h>
 #include <string.h>
-#ifdef _WIN32
-#include <windows.h>
-#else
-#include <dlfcn.h>
-#endif
 
 extern void rgMessage(uint32_t severity, char *text, uintptr_t user); // Go
-
-void *rg_load(const char *name) {
-#ifdef _WIN32
-	HMODULE lib = LoadLibraryA(name);
-	return lib ? (void *)GetProcAddress(lib, "vkGetInstanceProcAddr") : NULL;
-#else
-	void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL);
-	return lib ? dlsym(lib, "vkGetInstanceProcAddr") : NULL;
-#endif
-}
 
 uint32_t rg_instance_version(void *gipa) {
 	FN(vk_result, vkEnumerateInstanceVersion, uint32_t *);

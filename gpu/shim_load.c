@@ -1,0 +1,16 @@
+#include "shim.h"
+#ifdef _WIN32
+#include <windows.h>
+#else
+#include <dlfcn.h>
+#endif
+
+void *rg_load(const char *name) {
+#ifdef _WIN32
+	HMODULE lib = LoadLibraryA(name);
+	return lib ? (void *)GetProcAddress(lib, "vkGetInstanceProcAddr") : NULL;
+#else
+	void *lib = dlopen(name, RTLD_NOW | RTLD_LOCAL);
+	return lib ? dlsym(lib, "vkGetInstanceProcAddr") : NULL;
+#endif
+}
