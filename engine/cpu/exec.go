@@ -102,10 +102,20 @@ func (e *Exec) Forward(b *op.Batch) error {
 	return nil
 }
 
+// errClosed is what every call after Close returns.
+var errClosed = errors.New("cpu: executor is closed")
+
+func (e *Exec) checkOpen() error {
+	if e.weights == nil {
+		return errClosed
+	}
+	return nil
+}
+
 // Stage makes b the batch of the steps that follow.
 func (e *Exec) Stage(b *op.Batch) error {
-	if e.weights == nil {
-		return errors.New("cpu: executor is closed")
+	if err := e.checkOpen(); err != nil {
+		return err
 	}
 	if err := b.Check(e.prog, e.plan.Sizes); err != nil {
 		return err
@@ -119,6 +129,9 @@ func (e *Exec) Stage(b *op.Batch) error {
 
 // RunStep runs one step alone.
 func (e *Exec) RunStep(i int) error {
+	if err := e.checkOpen(); err != nil {
+		return err
+	}
 	s := &e.prog.Steps[i]
 	if err := s.Op.Apply(e); err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
@@ -148,43 +161,62 @@ func (e *Exec) weight(o *op.Operand) []float32 {
 
 // ReadState copies slot's state to dst.
 func (e *Exec) ReadState(slot int, dst []float32) error {
-	return e.eachState(slot, len(dst), func(part []float32, at int) { copy(dst[at:], part) })
+	if err := e.checkStateLen(len(dst)); err != nil {
+		return err
+	}
+	return e.eachState(slot, func(_ *op.Operand, part []float32, at int) { copy(dst[at:], part) })
 }
 
 // WriteState sets slot's state to src.
 func (e *Exec) WriteState(slot int, src []float32) error {
-	return e.eachState(slot, len(src), func(part []float32, at int) { copy(part, src[at:]) })
+	if err := e.checkStateLen(len(src)); err != nil {
+		return err
+	}
+	return e.eachState(slot, func(_ *op.Operand, part []float32, at int) { copy(part, src[at:]) })
 }
 
 // ResetState gives slot the initial state.
 func (e *Exec) ResetState(slot int) error {
-	for _, o := range e.prog.Of(op.State) {
-		part := e.vec(o.All(), slot)
+	return e.eachState(slot, func(o *op.Operand, part []float32, _ int) {
 		for i := range part {
 			part[i] = o.Initial
 		}
-	}
-	return nil
+	})
 }
 
 // CopyState copies the state of slot src to slot dst.
 func (e *Exec) CopyState(dst, src int) error {
-	for _, o := range e.prog.Of(op.State) {
-		copy(e.vec(o.All(), dst), e.vec(o.All(), src))
+	if err := e.checkSlot(src); err != nil {
+		return err
+	}
+	return e.eachState(dst, func(o *op.Operand, part []float32, _ int) { copy(part, e.vec(o.All(), src)) })
+}
+
+func (e *Exec) checkStateLen(n int) error {
+	if want := e.prog.StateLen(); n != want {
+		return fmt.Errorf("cpu: state: want %d elements, got %d", want, n)
 	}
 	return nil
 }
 
-func (e *Exec) eachState(slot, n int, do func(part []float32, at int)) error {
-	if want := e.prog.StateLen(); n != want {
-		return fmt.Errorf("cpu: state: want %d elements, got %d", want, n)
+func (e *Exec) checkSlot(slot int) error {
+	if err := e.checkOpen(); err != nil {
+		return err
 	}
 	if slot < 0 || slot >= e.plan.Sizes.Slots {
 		return fmt.Errorf("cpu: state: want a slot below %d, got %d", e.plan.Sizes.Slots, slot)
 	}
+	return nil
+}
+
+// eachState calls do for each state operand with slot's vector and its place in a slot's state.
+func (e *Exec) eachState(slot int, do func(o *op.Operand, part []float32, at int)) error {
+	if err := e.checkSlot(slot); err != nil {
+		return err
+	}
 	at := 0
 	for _, o := range e.prog.Of(op.State) {
-		do(e.vec(o.All(), slot), at)
+		do(o, e.vec(o.All(), slot), at)
 		at += o.Width
 	}
 	return nil
@@ -192,6 +224,9 @@ func (e *Exec) eachState(slot, n int, do func(part []float32, at int)) error {
 
 // Read returns an operand's vectors.
 func (e *Exec) Read(o *op.Operand) ([]float32, error) {
+	if err := e.checkOpen(); err != nil {
+		return nil, err
+	}
 	if o.Kind == op.Weight {
 		return append([]float32(nil), e.weights[o.ID]...), nil
 	}
@@ -204,6 +239,9 @@ func (e *Exec) Read(o *op.Operand) ([]float32, error) {
 
 // Write sets an operand's vectors.
 func (e *Exec) Write(o *op.Operand, data []float32) error {
+	if err := e.checkOpen(); err != nil {
+		return err
+	}
 	n := e.count(o)
 	if o.Kind == op.Weight || len(data) != n*o.Width {
 		return fmt.Errorf("cpu: write %s: want %d elements, got %d", o, n*o.Width, len(data))
@@ -223,11 +261,17 @@ func (e *Exec) count(o *op.Operand) int {
 
 // Arenas returns copies of the scratch and state memory.
 func (e *Exec) Arenas() (scratch, state []float32, err error) {
+	if err := e.checkOpen(); err != nil {
+		return nil, nil, err
+	}
 	return append([]float32(nil), e.scratch...), append([]float32(nil), e.state...), nil
 }
 
 // SetArenas replaces the scratch and state memory.
 func (e *Exec) SetArenas(scratch, state []float32) error {
+	if err := e.checkOpen(); err != nil {
+		return err
+	}
 	if len(scratch) != len(e.scratch) || len(state) != len(e.state) {
 		return fmt.Errorf("cpu: arenas: want %d and %d elements, got %d and %d",
 			len(e.scratch), len(e.state), len(scratch), len(state))
@@ -241,6 +285,9 @@ var sumSeed = maphash.MakeSeed()
 
 // WeightSum returns a checksum of the decoded weights, good within this process.
 func (e *Exec) WeightSum() (uint64, error) {
+	if err := e.checkOpen(); err != nil {
+		return 0, err
+	}
 	var h maphash.Hash
 	h.SetSeed(sumSeed)
 	buf := make([]byte, 4)

@@ -142,10 +142,20 @@ func (e *Exec) Forward(b *op.Batch) error {
 	return c.Run()
 }
 
+// errClosed is what every call after Close returns.
+var errClosed = errors.New("vulkan: executor is closed")
+
+func (e *Exec) checkOpen() error {
+	if e.scratch == nil {
+		return errClosed
+	}
+	return nil
+}
+
 // stage checks b and writes its tables where the next submission reads them.
 func (e *Exec) stage(b *op.Batch) error {
-	if e.scratch == nil {
-		return errors.New("vulkan: executor is closed")
+	if err := e.checkOpen(); err != nil {
+		return err
 	}
 	if err := b.Check(e.prog, e.plan.Sizes); err != nil {
 		return err

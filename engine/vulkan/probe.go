@@ -22,6 +22,9 @@ func (e *Exec) Stage(b *op.Batch) error {
 
 // RunStep runs one step alone.
 func (e *Exec) RunStep(i int) error {
+	if err := e.checkOpen(); err != nil {
+		return err
+	}
 	e.tables.write(&e.batch)
 	c, err := e.record(shape{len(e.batch.Tokens), len(e.batch.Seqs), len(e.batch.Outs)}, i, i+1)
 	if err != nil {
@@ -41,6 +44,9 @@ func (e *Exec) place(o *op.Operand) (gpu.Range, int) {
 
 // Read returns an operand's vectors.
 func (e *Exec) Read(o *op.Operand) ([]float32, error) {
+	if err := e.checkOpen(); err != nil {
+		return nil, err
+	}
 	if o.Kind == op.Weight {
 		return o.Source.Floats()
 	}
@@ -58,6 +64,9 @@ func (e *Exec) Read(o *op.Operand) ([]float32, error) {
 
 // Write sets an operand's vectors.
 func (e *Exec) Write(o *op.Operand, data []float32) error {
+	if err := e.checkOpen(); err != nil {
+		return err
+	}
 	if o.Kind == op.Weight {
 		return fmt.Errorf("vulkan: write %s: weights are read-only", o)
 	}
@@ -77,6 +86,9 @@ func (e *Exec) Write(o *op.Operand, data []float32) error {
 
 // Arenas returns copies of the scratch and state memory.
 func (e *Exec) Arenas() (scratch, state []float32, err error) {
+	if err := e.checkOpen(); err != nil {
+		return nil, nil, err
+	}
 	read := func(b *gpu.Buffer, n int) []float32 {
 		data := make([]byte, 4*n)
 		if n > 0 && err == nil {
@@ -91,6 +103,9 @@ func (e *Exec) Arenas() (scratch, state []float32, err error) {
 
 // SetArenas replaces the scratch and state memory.
 func (e *Exec) SetArenas(scratch, state []float32) error {
+	if err := e.checkOpen(); err != nil {
+		return err
+	}
 	if len(scratch) != e.plan.Scratch || len(state) != e.plan.State {
 		return fmt.Errorf("vulkan: arenas: want %d and %d elements, got %d and %d",
 			e.plan.Scratch, e.plan.State, len(scratch), len(state))
@@ -109,6 +124,9 @@ func (e *Exec) SetArenas(scratch, state []float32) error {
 
 // WeightSum returns a checksum of all weights as they lie on the device.
 func (e *Exec) WeightSum() (uint64, error) {
+	if err := e.checkOpen(); err != nil {
+		return 0, err
+	}
 	h := fnv.New64a()
 	for _, b := range e.weights {
 		data := make([]byte, b.Size())

@@ -25,17 +25,19 @@ func (s *slotStage) make(e *Exec) error {
 	return err
 }
 
-// eachState calls do for each state operand with the place of slot's vector and its byte offset in a slot's state.
-func (e *Exec) eachState(slot int, do func(part gpu.Range, at int)) error {
+// slotParts returns where slot's vector of each state operand lies, in the order of a slot's state.
+func (e *Exec) slotParts(slot int) ([]gpu.Range, error) {
+	if err := e.checkOpen(); err != nil {
+		return nil, err
+	}
 	if slot < 0 || slot >= e.plan.Sizes.Slots {
-		return fmt.Errorf("vulkan: state: want a slot below %d, got %d", e.plan.Sizes.Slots, slot)
+		return nil, fmt.Errorf("vulkan: state: want a slot below %d, got %d", e.plan.Sizes.Slots, slot)
 	}
-	at := 0
+	var parts []gpu.Range
 	for _, o := range e.prog.Of(op.State) {
-		do(e.state.Range(4*(e.plan.Offset[o.ID]+slot*o.Stride()), 4*o.Width), at)
-		at += 4 * o.Width
+		parts = append(parts, e.state.Range(4*(e.plan.Offset[o.ID]+slot*o.Stride()), 4*o.Width))
 	}
-	return nil
+	return parts, nil
 }
 
 func (e *Exec) checkStateLen(n int) error {
@@ -50,10 +52,15 @@ func (e *Exec) ReadState(slot int, dst []float32) error {
 	if err := e.checkStateLen(len(dst)); err != nil {
 		return err
 	}
-	rec := e.dev.NewRecording()
-	err := e.eachState(slot, func(part gpu.Range, at int) { rec.Copy(e.slot.down.Range(at, part.Size), part) })
-	if err != nil {
+	parts, err := e.slotParts(slot)
+	if err != nil || len(parts) == 0 {
 		return err
+	}
+	rec := e.dev.NewRecording()
+	at := 0
+	for _, part := range parts {
+		rec.Copy(e.slot.down.Range(at, part.Size), part)
+		at += part.Size
 	}
 	if err := runOnce(rec); err != nil {
 		return err
@@ -67,22 +74,23 @@ func (e *Exec) WriteState(slot int, src []float32) error {
 	if err := e.checkStateLen(len(src)); err != nil {
 		return err
 	}
+	parts, err := e.slotParts(slot)
+	if err != nil || len(parts) == 0 {
+		return err
+	}
 	copy(gpu.Float32s(e.slot.up.Bytes()), src)
 	rec := e.dev.NewRecording()
-	err := e.eachState(slot, func(part gpu.Range, at int) { rec.Copy(part, e.slot.up.Range(at, part.Size)) })
-	if err != nil {
-		return err
+	at := 0
+	for _, part := range parts {
+		rec.Copy(part, e.slot.up.Range(at, part.Size))
+		at += part.Size
 	}
 	return runOnce(rec)
 }
 
 // ResetState gives slot the initial state.
 func (e *Exec) ResetState(slot int) error {
-	n := e.prog.StateLen()
-	if n == 0 {
-		return nil
-	}
-	src := make([]float32, 0, n)
+	src := make([]float32, 0, e.prog.StateLen())
 	for _, o := range e.prog.Of(op.State) {
 		for range o.Width {
 			src = append(src, o.Initial)
@@ -93,18 +101,17 @@ func (e *Exec) ResetState(slot int) error {
 
 // CopyState copies the state of slot src to slot dst.
 func (e *Exec) CopyState(dst, src int) error {
-	var from []gpu.Range
-	if err := e.eachState(src, func(part gpu.Range, _ int) { from = append(from, part) }); err != nil || src == dst {
+	from, err := e.slotParts(src)
+	if err != nil {
+		return err
+	}
+	to, err := e.slotParts(dst)
+	if err != nil || src == dst || len(to) == 0 {
 		return err
 	}
 	rec := e.dev.NewRecording()
-	i := 0
-	err := e.eachState(dst, func(part gpu.Range, _ int) {
+	for i, part := range to {
 		rec.Copy(part, from[i])
-		i++
-	})
-	if err != nil {
-		return err
 	}
 	return runOnce(rec)
 }
