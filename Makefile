@@ -50,7 +50,7 @@ check: ## formatting, vet, linters, file lengths, and that generated files are c
 	@echo "check: gofmt"; files=$$($$($(GO) env GOROOT)/bin/gofmt -l .); [ -z "$$files" ] || { echo "gofmt -w wanted: $$files"; exit 1; }
 	@echo "check: file lengths"; scripts/file-length.sh
 	@echo "check: go vet"; $(GO) vet ./...
-	@echo "check: go.mod"; $(GO) mod tidy -diff
+	@echo "check: go.mod"; $(GO) mod tidy -diff >/dev/null || { echo "go mod tidy wanted"; exit 1; }
 	@echo "check: staticcheck"; $(TOOL) staticcheck ./...
 	@echo "check: golangci-lint"; $(TOOL) golangci-lint run
 	@echo "check: generated files"; cmake -DCHECK=1 -P CMakeLists-shaders.txt
