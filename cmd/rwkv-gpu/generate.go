@@ -1,0 +1,204 @@
+package main
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"math/rand/v2"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+const generateHelp = `Continue a text. PROMPT is the text, or - to read it from standard input, less one newline at its end.
+
+The text goes to standard output as it is made, and ends in a newline. On a terminal the prompt stands before it.
+Ctrl-C ends the text where it is; the exit status is then 130.
+
+Without --seed every run differs; the seed is part of the summary, so that any text can be made again.`
+
+// generateFlags are the flags of generate.
+type generateFlags struct {
+	max    int
+	sample sample.Params
+	seed   uint64
+	seeded bool
+	stop   []string
+	bos    bool
+}
+
+func (a *app) generateCommand() *cobra.Command {
+	o := generateFlags{sample: sample.Default()}
+	c := &cobra.Command{
+		Use: "generate [PROMPT|-]", Short: "Continue a text", Long: generateHelp, Args: cobra.MaximumNArgs(1),
+		Example: `  rwkv-gpu generate "Once upon a time" -n 200
+  echo "The king had" | rwkv-gpu generate - --temperature 0 --json`,
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	p := &o.sample
+	f.IntVarP(&o.max, "max-tokens", "n", 256, "generate at most `N` tokens")
+	f.Float32Var(&p.Temperature, "temperature", p.Temperature, "`T` >= 0; 0 always takes the likeliest token")
+	f.Float32Var(&p.TopP, "top-p", p.TopP, "keep the likeliest tokens that reach probability `P` together; 1 is off")
+	f.IntVar(&p.TopK, "top-k", p.TopK, "keep the `K` likeliest tokens; 0 is off")
+	f.Float32Var(&p.MinP, "min-p", p.MinP, "keep tokens at least `P` times as likely as the likeliest; 0 is off")
+	f.Float32Var(&p.Presence, "presence", p.Presence, "`PENALTY` on tokens that occurred")
+	f.Float32Var(&p.Frequency, "frequency", p.Frequency, "`PENALTY` on tokens for each time they occurred")
+	f.Float32Var(&p.PenaltyDecay, "penalty-decay", p.PenaltyDecay, "`FACTOR` on the occurrences after each token")
+	f.Uint64Var(&o.seed, "seed", 0, "`SEED` of the random numbers (default: another one in each run)")
+	f.StringArrayVar(&o.stop, "stop", nil, "end before `TEXT` would appear; may be given several times")
+	f.BoolVar(&o.bos, "bos", false, "begin with token 0, the start of a document; no prompt is needed then")
+	return a.command(c, func(ctx context.Context, args []string) error {
+		if o.seeded = f.Changed("seed"); !o.seeded {
+			o.seed = uint64(rand.Uint32())
+		}
+		p.Seed = o.seed
+		return a.generate(ctx, &o, args)
+	})
+}
+
+func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	prompt, err := a.prompt(ctx, args, o.bos)
+	if err != nil {
+		return err
+	}
+	m, err := a.openModel()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	tok, err := a.openTokenizer(m)
+	if err != nil {
+		return err
+	}
+	s, err := a.start(ctx, m, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	q := engine.Request{Max: o.max, Sample: o.sample, Stop: o.stop}
+	if o.bos {
+		q.Prompt = append(q.Prompt, engine.EndOfText) // the same token begins a document
+	}
+	q.Prompt = tok.AppendEncode(q.Prompt, []byte(prompt))
+	return a.emit(ctx, s, tok, q, prompt)
+}
+
+func (o *generateFlags) check() error {
+	if o.max < 0 {
+		return usagef("--max-tokens", "want 0 or more, got %d", o.max)
+	}
+	if err := o.sample.Validate(); err != nil {
+		// The package names its fields as the flags are named, but for the dash.
+		name, why, _ := strings.Cut(strings.TrimPrefix(err.Error(), "sample: "), ": ")
+		return usagef("--"+strings.ReplaceAll(name, "_", "-"), "%s", why)
+	}
+	for _, stop := range o.stop {
+		if stop == "" || !utf8.ValidString(stop) {
+			return usagef("--stop", "want UTF-8 text that is not empty, got %q", stop)
+		}
+	}
+	return nil
+}
+
+// prompt returns the text to continue.
+func (a *app) prompt(ctx context.Context, args []string, mayBeEmpty bool) (string, error) {
+	if len(args) == 0 && mayBeEmpty {
+		return "", nil
+	}
+	if len(args) == 0 {
+		return "", usagef("prompt", "want a text, or - to read it from standard input, got none")
+	}
+	data, err := a.text(ctx, args[0])
+	if err != nil {
+		return "", err
+	}
+	if args[0] == "-" {
+		data = bytes.TrimSuffix(data, []byte("\n"))
+	}
+	if len(data) == 0 && !mayBeEmpty {
+		return "", usagef("prompt", "want a text, got an empty one (--bos begins a document without one)")
+	}
+	return validText(data)
+}
+
+// validText returns data as a string if it is UTF-8.
+func validText(data []byte) (string, error) {
+	for i := 0; i < len(data); {
+		r, n := utf8.DecodeRune(data[i:])
+		if r == utf8.RuneError && n == 1 {
+			return "", usagef("prompt", "want UTF-8 text, got byte 0x%02x at offset %d", data[i], i)
+		}
+		i += n
+	}
+	return string(data), nil
+}
+
+// generated is the answer of generate --json.
+type generated struct {
+	Text         string  `json:"text"`
+	Tokens       []int   `json:"tokens"`
+	PromptTokens int     `json:"prompt_tokens"`
+	Finish       string  `json:"finish"`
+	PrefillRate  float64 `json:"prefill_tokens_per_s"`
+	DecodeRate   float64 `json:"decode_tokens_per_s"`
+	Device       string  `json:"device"`
+	Seed         uint64  `json:"seed"`
+}
+
+// emit generates, writing text as it comes or one object at the end.
+func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q engine.Request, prompt string) error {
+	last := byte('\n')
+	write := func(text string) error {
+		if text != "" {
+			last = text[len(text)-1]
+		}
+		return a.printf("%s", text)
+	}
+	if !a.common.json {
+		if isTerminal(a.stdout) && !a.common.quiet {
+			if err := write(emphasis(prompt)); err != nil {
+				return err
+			}
+		}
+		q.Emit = write
+	}
+	r, err := s.Generate(ctx, s.slot, tok, q)
+	if r == nil {
+		return blame(s.Model.File.Path, err)
+	}
+	if !a.common.json && last != '\n' {
+		err = errors.Join(err, a.printf("\n"))
+	}
+	if err != nil {
+		r.Finish = "interrupted"
+	}
+	if err != nil && !errors.Is(err, context.Canceled) {
+		return blame(s.Model.File.Path, err)
+	}
+	a.notice("prompt: %d tokens, %.0f tokens/s; generated: %d tokens, %.0f tokens/s (%s, seed %d)",
+		r.PromptTokens, r.PrefillRate(), len(r.Tokens), r.DecodeRate(), r.Finish, q.Sample.Seed)
+	if a.common.json {
+		out := generated{r.Text, append([]int{}, r.Tokens...), r.PromptTokens, r.Finish,
+			r.PrefillRate(), r.DecodeRate(), s.Device(), q.Sample.Seed}
+		return errors.Join(err, a.writeJSON(out))
+	}
+	return err
+}
+
+// emphasis returns text in bold, where a terminal shows that.
+func emphasis(text string) string {
+	if text == "" || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return text
+	}
+	return "\x1b[1m" + text + "\x1b[0m"
+}

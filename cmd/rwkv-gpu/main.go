@@ -1,0 +1,81 @@
+// Command rwkv-gpu runs RWKV language models on Vulkan devices.
+//
+// Results go to standard output; notices, progress and errors to standard error. An error is one line,
+// "rwkv-gpu: COMMAND: WHERE: WHY", and the exit status says of what kind it is (see status.go).
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+func main() {
+	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough shows as an error of write
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt)
+	context.AfterFunc(ctx, stop) // a second Ctrl-C ends the process at once
+	os.Exit(run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
+}
+
+// app is one run of the command.
+type app struct {
+	stdin          io.Reader
+	stdout, stderr io.Writer
+	common         commonFlags
+	started        bool // the command line was understood
+}
+
+// run executes a command line and returns the exit status.
+func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
+	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	name := ""
+	defer func() {
+		if p := recover(); p != nil {
+			status = a.report(name, fmt.Errorf("internal error: %v", p))
+		}
+	}()
+	root := a.rootCommand()
+	root.SetArgs(args)
+	if found, _, err := root.Find(args); err == nil && found != root {
+		name = found.Name()
+	}
+	return a.report(name, root.ExecuteContext(ctx))
+}
+
+// report prints err in one line, unless it only means that nobody reads on, and returns the exit status.
+func (a *app) report(command string, err error) int {
+	if err == nil || errors.Is(err, syscall.EPIPE) {
+		return statusDone
+	}
+	if !a.started {
+		err = asUsage(command, err)
+	}
+	line := "rwkv-gpu: "
+	if command != "" {
+		line += command + ": "
+	}
+	status := statusOf(err)
+	if status == statusInterrupted {
+		err = errors.New("interrupted")
+	}
+	_, _ = fmt.Fprintln(a.stderr, line+oneLine(err.Error())) // there is nowhere left to report to
+	return status
+}
+
+// command completes a subcommand whose body is do.
+func (a *app) command(c *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
+	c.RunE = func(c *cobra.Command, args []string) error {
+		if err := a.common.check(c.Flags()); err != nil {
+			return err
+		}
+		a.started = true
+		return do(c.Context(), args)
+	}
+	return c
+}

@@ -1,0 +1,141 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+	"golang.org/x/term"
+)
+
+// commonFlags are the flags that every command knows.
+type commonFlags struct {
+	model, vocab, device string
+	quant                string
+	groupNormEps         float64
+	epsGiven             bool
+	json, quiet          bool
+}
+
+const rootHelp = `rwkv-gpu runs RWKV language models on Vulkan devices.
+
+Without --model it uses a small story model that it carries along:
+
+  rwkv-gpu generate "Once upon a time" -n 200
+
+Exit status: 0 done, 1 a check failed, 2 wrong usage, 3 bad input file, 4 device trouble, 130 interrupted.`
+
+func (a *app) rootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use: "rwkv-gpu", Short: "RWKV language models on Vulkan", Long: rootHelp,
+		SilenceErrors: true, SilenceUsage: true, Version: buildVersion().Version,
+	}
+	root.SetOut(a.stdout)
+	root.SetErr(a.stderr)
+	root.SetIn(a.stdin)
+	root.SetVersionTemplate("rwkv-gpu {{.Version}}\n")
+	root.SetHelpCommand(helpCommand())
+	f := root.PersistentFlags()
+	f.SortFlags = false
+	c := &a.common
+	f.StringVar(&c.model, "model", "", "model `FILE` (.safetensors or .st); without it, the embedded demo model")
+	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one beside the model file, else in the user's data directory")
+	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best Vulkan device, else cpu), gpu, cpu, an index of 'rwkv-gpu devices', or part of a name")
+	f.StringVar(&c.quant, "quant", "none", "quantize weights while loading: `TYPE` none (as stored)")
+	f.Float64Var(&c.groupNormEps, "group-norm-eps", 0, "RWKV-5 only: `EPS` of the group norm, 64e-5 or 1e-5")
+	f.BoolVar(&c.json, "json", false, "write one JSON object and nothing else to standard output")
+	f.BoolVar(&c.quiet, "quiet", false, "no notices, no progress")
+	root.AddCommand(a.generateCommand(), a.versionCommand())
+	return root
+}
+
+// helpCommand is cobra's, but for its status when there is no such command.
+func helpCommand() *cobra.Command {
+	return &cobra.Command{
+		Use: "help [COMMAND]", Short: "Help about a command",
+		RunE: func(c *cobra.Command, args []string) error {
+			about, _, err := c.Root().Find(args)
+			if err != nil {
+				return err
+			}
+			return about.Help()
+		},
+	}
+}
+
+// check verifies what can be known before a model is there.
+func (c *commonFlags) check(flags *pflag.FlagSet) error {
+	for _, name := range []string{"model", "vocab", "device"} {
+		if f := flags.Lookup(name); f.Changed && f.Value.String() == "" {
+			return usagef("--"+name, "want a value, got an empty one")
+		}
+	}
+	if c.quant != "none" {
+		return usagef("--quant", "want none, which is all that is supported, got %q", c.quant)
+	}
+	if c.epsGiven = flags.Changed("group-norm-eps"); c.epsGiven && c.groupNormEps != 64e-5 && c.groupNormEps != 1e-5 {
+		return usagef("--group-norm-eps", "want 64e-5 or 1e-5, got %v", c.groupNormEps)
+	}
+	return nil
+}
+
+// notice prints a line for people.
+func (a *app) notice(format string, args ...any) {
+	if !a.common.quiet {
+		_, _ = fmt.Fprintln(a.stderr, oneLine(fmt.Sprintf(format, args...))) // a lost notice is no reason to stop
+	}
+}
+
+// writeJSON writes the one object of --json.
+func (a *app) writeJSON(v any) error {
+	e := json.NewEncoder(a.stdout)
+	e.SetEscapeHTML(false)
+	return e.Encode(v)
+}
+
+// printf writes to standard output.
+func (a *app) printf(format string, args ...any) error {
+	_, err := fmt.Fprintf(a.stdout, format, args...)
+	return err
+}
+
+// isTerminal tells whether a stream is one that a person looks at.
+func isTerminal(stream any) bool {
+	f, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// maxText bounds what is read from standard input.
+const maxText = 64 << 20
+
+// text returns the argument, or for "-" all of standard input.
+func (a *app) text(ctx context.Context, arg string) ([]byte, error) {
+	if arg != "-" {
+		return []byte(arg), nil
+	}
+	type result struct {
+		data []byte
+		err  error
+	}
+	done := make(chan result, 1)
+	go func() { // a read cannot be interrupted, but left alone
+		data, err := io.ReadAll(io.LimitReader(a.stdin, maxText+1))
+		done <- result{data, err}
+	}()
+	select {
+	case <-ctx.Done():
+		return nil, ctx.Err()
+	case r := <-done:
+		if r.err != nil {
+			return nil, inputf("standard input", "%w", r.err)
+		}
+		if len(r.data) > maxText {
+			return nil, inputf("standard input", "want at most %d bytes, got more", maxText)
+		}
+		return r.data, nil
+	}
+}

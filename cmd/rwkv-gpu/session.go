@@ -1,0 +1,63 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+)
+
+// session is a model at work on a device, with one sequence.
+type session struct {
+	*engine.Engine
+	device *engine.Device
+	slot   engine.Slot
+}
+
+// start loads m to the device of --device. chunk is the most tokens of one pass, 0 for the engine's choice.
+func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, error) {
+	d, err := engine.OpenDevice(a.common.device, func(line string) { a.notice("%s", line) })
+	if err != nil {
+		return nil, err
+	}
+	e, err := engine.New(m, d, engine.Options{Chunk: chunk, Progress: a.progress()})
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	s := &session{Engine: e, device: d}
+	if s.slot, err = e.NewSlot(); err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return nil, errors.Join(err, s.Close())
+	}
+	a.notice("running on %s", e.Device())
+	return s, nil
+}
+
+// Close releases the model's memory and the device.
+func (s *session) Close() error { return errors.Join(s.Engine.Close(), s.device.Close()) }
+
+// progress returns what draws a bar while weights load, or nil where nobody would see it.
+func (a *app) progress() func(done, all int64) {
+	if a.common.quiet || !isTerminal(a.stderr) {
+		return nil
+	}
+	var bar *progressbar.ProgressBar
+	begin := time.Now()
+	return func(done, all int64) {
+		if bar == nil {
+			if time.Since(begin) < 200*time.Millisecond {
+				return // what is over at once needs no bar
+			}
+			bar = progressbar.NewOptions64(all, progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetDescription("loading"),
+				progressbar.OptionShowBytes(true), progressbar.OptionThrottle(50*time.Millisecond),
+				progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+		}
+		_ = bar.Set64(done) // a bar that cannot be drawn is no reason to stop
+	}
+}
