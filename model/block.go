@@ -73,8 +73,23 @@ func (b *block) w(name string) *op.Operand { return b.global(b.full(name)) }
 
 // wT returns a weight of the layer that is stored [in, out].
 func (b *block) wT(name string) *op.Operand {
-	t := b.tensors[b.full(name)].Transposed()
+	t := finite(b.tensors[b.full(name)]).Transposed()
 	return b.Weight(t, t.Shape...)
+}
+
+// finite returns t with a Load that names an element that is not finite: by its place in the file, which an executor,
+// who sees the tensor transposed, does not know.
+func finite(t *tensor.Tensor) *tensor.Tensor {
+	return tensor.New(t.Name, t.Type, t.Shape, func() ([]byte, error) {
+		data, err := t.Load()
+		if err != nil {
+			return nil, err
+		}
+		if i := t.Type.CheckFinite(data); i >= 0 {
+			return nil, &op.NotFiniteError{Tensor: t.Name, Index: i}
+		}
+		return data, nil
+	})
 }
 
 // row returns new scratch of one vector a row.
