@@ -22,6 +22,7 @@ type preparer struct {
 	*Exec
 	params   []float32
 	parts    []uint32
+	counted  map[*op.Operand]bool // in done
 	done     int64
 	all      int64
 	progress func(done, all int64)
@@ -34,7 +35,7 @@ func (e *Exec) prepare(progress func(done, all int64)) error {
 		embeds: map[*op.Embed]*embedOp{}, layerNorms: map[*op.LayerNorm]normOp{},
 		shiftMixes: map[*op.ShiftMix]shiftMixOp{}, matMuls: map[*op.MatMul][]unit{}, wkv7s: map[*op.WKV7]wkv7Op{},
 	}
-	p := &preparer{Exec: e, progress: progress}
+	p := &preparer{Exec: e, progress: progress, counted: map[*op.Operand]bool{}}
 	for _, w := range e.prog.Of(op.Weight) {
 		p.all += int64(w.Source.Type.Bytes(w.Width))
 	}
@@ -81,9 +82,12 @@ func (p *preparer) load(w *op.Operand) ([]byte, error) {
 	if i := w.Source.Type.CheckFinite(data); i >= 0 {
 		return nil, &op.NotFiniteError{Tensor: w.Source.Name, Index: i}
 	}
-	p.done += int64(len(data))
-	if p.progress != nil {
-		p.progress(p.done, p.all)
+	if !p.counted[w] { // a weight in pieces is loaded for each
+		p.counted[w] = true
+		p.done += int64(len(data))
+		if p.progress != nil {
+			p.progress(p.done, p.all)
+		}
 	}
 	return data, nil
 }
