@@ -15,3 +15,19 @@ func openModel(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
 func TestProperties(t *testing.T) { golden.Properties(t, openModel) }
 
 func TestClosed(t *testing.T) { golden.Closed(t, openModel) }
+
+func TestNotFinite(t *testing.T) {
+	golden.NotFinite(t, func(prog *op.Program, s op.Sizes) error {
+		_, err := New(prog, Options{Sizes: s})
+		return err
+	})
+}
+
+// Progress counts every byte of the weights once and ends at all of them.
+func TestProgress(t *testing.T) {
+	golden.Progress(t, func(prog *op.Program, s op.Sizes, progress func(done, all int64)) {
+		if _, err := New(prog, Options{Sizes: s, Progress: progress}); err != nil {
+			t.Fatal(err)
+		}
+	})
+}

@@ -1,11 +1,16 @@
 package golden
 
 import (
+	"errors"
 	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
 // badBatches: a batch that is refused leaves every slot as it was.
@@ -106,5 +111,50 @@ func closedProber(t *testing.T, p op.Prober, prog *op.Program) {
 		"SetArenas": p.SetArenas(make([]float32, p.Plan().Scratch), make([]float32, p.Plan().State)),
 	} {
 		wantError(t, name, err, "closed")
+	}
+}
+
+// NotFinite gives models with a NaN or an infinity among the weights to open, which has to name the tensor, as the file
+// has it, and the element.
+func NotFinite(t *testing.T, open func(*op.Program, op.Sizes) error) {
+	rng := rand.New(rand.NewPCG(8, 9))
+	bad := []float32{float32(math.NaN()), float32(math.Inf(1)), float32(math.Inf(-1))}
+	for i, s := range synthetics {
+		tensors := s.tensors(uint64(i))
+		for j, at := range rng.Perm(len(tensors))[:12] {
+			x := tensors[at]
+			f, err := x.Floats()
+			must(t, err)
+			element := rng.IntN(len(f))
+			f[element] = bad[j%len(bad)]
+			data := make([]byte, x.Type.Bytes(len(f)))
+			x.Type.Encode(data, f)
+			list := slices.Clone(tensors)
+			list[at] = tensor.FromBytes(x.Name, x.Type, x.Shape, data)
+			var got *op.NotFiniteError
+			if err := open(Parse(t, list).Program, sizes); !errors.As(err, &got) || got.Tensor != x.Name || got.Index != element {
+				t.Errorf("%v in %s at %d: got error %v", f[element], x, element, err)
+			}
+		}
+	}
+}
+
+// Progress wants loading to report growing counts that end at the weights' size.
+func Progress(t *testing.T, load func(prog *op.Program, s op.Sizes, progress func(done, all int64))) {
+	for i, s := range synthetics {
+		m := Parse(t, s.tensors(uint64(i)))
+		var size, last int64
+		for _, w := range m.Program.Of(op.Weight) {
+			size += int64(w.Source.Type.Bytes(w.Width))
+		}
+		load(m.Program, sizes, func(done, all int64) {
+			if done <= last || done > all || all != size {
+				t.Errorf("%s: progress %d of %d after %d, the weights have %d bytes", s, done, all, last, size)
+			}
+			last = done
+		})
+		if last != size {
+			t.Errorf("%s: progress ended at %d of %d bytes", s, last, size)
+		}
 	}
 }

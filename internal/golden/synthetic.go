@@ -47,6 +47,12 @@ var synthetics = []synthetic{
 	{weightstest.Size{Vocab: 33, Embed: 12, Layers: 1, Head: 4, FFN: 7, W: 1, A: 2, V: 1, G: 3}, tensor.F16},
 }
 
+// Tiny returns a small random model.
+func Tiny(tb testing.TB) *model.Model {
+	tb.Helper()
+	return Parse(tb, weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1))
+}
+
 // wantClose wants finite values, as many as in want, none further off than tolerance times the largest of want.
 func wantClose(tb testing.TB, what string, got, want []float32, tolerance float64) {
 	tb.Helper()
