@@ -67,12 +67,12 @@ func (b *Batch) Check(p *Program, s Sizes) error {
 			return fmt.Errorf("op: batch: row %d: want a token below %d, got %d", i, p.Vocab, t)
 		}
 	}
-	row := uint32(0)
+	row := 0
 	for i, q := range b.Seqs {
 		if int(q.Slot) >= s.Slots {
 			return fmt.Errorf("op: batch: sequence %d: want a slot below %d, got %d", i, s.Slots, q.Slot)
 		}
-		if q.Start != row || q.Len == 0 {
+		if int(q.Start) != row || q.Len == 0 {
 			return fmt.Errorf("op: batch: sequence %d: want rows from %d, got %d rows from %d", i, row, q.Len, q.Start)
 		}
 		for j := range i {
@@ -80,10 +80,30 @@ func (b *Batch) Check(p *Program, s Sizes) error {
 				return fmt.Errorf("op: batch: sequences %d and %d: both in slot %d", j, i, q.Slot)
 			}
 		}
-		row += q.Len
+		row += int(q.Len)
 	}
-	if int(row) != len(b.Tokens) {
+	if row != len(b.Tokens) {
 		return fmt.Errorf("op: batch: want sequences over %d rows, got %d", len(b.Tokens), row)
+	}
+	return b.checkTables()
+}
+
+// checkTables verifies the indices that kernels follow, once the sequences are known to cover the rows.
+func (b *Batch) checkTables() error {
+	if len(b.RowSeq) != len(b.Tokens) {
+		return fmt.Errorf("op: batch: want %d rows in the table of sequences, got %d", len(b.Tokens), len(b.RowSeq))
+	}
+	for i, q := range b.Seqs {
+		for row := q.Start; row < q.Start+q.Len; row++ {
+			if int(b.RowSeq[row]) != i {
+				return fmt.Errorf("op: batch: row %d: want sequence %d, got %d", row, i, b.RowSeq[row])
+			}
+		}
+	}
+	for i, row := range b.Outs {
+		if int(row) >= len(b.Tokens) {
+			return fmt.Errorf("op: batch: out %d: want a row below %d, got %d", i, len(b.Tokens), row)
+		}
 	}
 	return nil
 }

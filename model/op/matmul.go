@@ -91,7 +91,32 @@ func (o *MatMul) Check() error {
 			c.is(p.To.Len == p.Y.Len, "To", fmt.Sprint(p.Y.Len), p.To.Len)
 		}
 	}
+	for i := range o.Parts {
+		for j := range o.Parts {
+			o.independent(&c, i, j)
+		}
+	}
 	return c.err
+}
+
+// independent wants part i to read nothing that part j writes, and to write nothing of it either. A part's own From and
+// To may be its Y, element for element.
+func (o *MatMul) independent(c *checker, i, j int) {
+	p, y := &o.Parts[i], o.Parts[j].Y
+	c.op = fmt.Sprintf("MatMul part %d", i)
+	check := func(field string, v View, may bool) {
+		if !may && v.overlaps(y) {
+			c.fail(field, "want nothing that part %d writes, got %s", j, v)
+		}
+	}
+	check("X", p.X, false)
+	check("Y", p.Y, i == j)
+	if p.Combine != Set {
+		check("From", p.From, i == j && p.From == y)
+	}
+	if p.Combine == Lerp {
+		check("To", p.To, i == j && p.To == y)
+	}
 }
 
 // MaxParts is the largest number of parts of a MatMul.

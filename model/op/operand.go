@@ -77,6 +77,11 @@ type View struct {
 // Zero tells whether v views nothing.
 func (v View) Zero() bool { return v.Of == nil }
 
+// overlaps tells whether v and w share an element.
+func (v View) overlaps(w View) bool {
+	return v.Of == w.Of && v.Off < w.Off+w.Len && w.Off < v.Off+v.Len
+}
+
 // String returns the operand's name, with the part that is viewed if it is not the whole.
 func (v View) String() string {
 	switch {
