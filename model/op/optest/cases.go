@@ -28,6 +28,12 @@ func embedCases() []Case {
 						NormW: g.Param(c, g.normal(1)), NormB: g.Param(c, g.normal(1))}
 				}})
 		}
+		// A table much larger than the scratch, so that it can be bound in pieces that cut it anywhere.
+		list = append(list, Case{Name: fmt.Sprintf("Embed/%s/few rows", typ), Seqs: []int{4, 1},
+			Build: func(g *Gen) op.Op {
+				return &op.Embed{Table: g.Matrix(typ, g.normal(0.3), vocab, 1000), Eps: 1e-5, Y: g.Result(op.Row, 1000),
+					NormW: g.Param(1000, g.normal(1)), NormB: g.Param(1000, g.normal(1))}
+			}})
 	}
 	return list
 }
