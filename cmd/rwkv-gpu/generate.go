@@ -36,7 +36,7 @@ type generateFlags struct {
 func (a *app) generateCommand() *cobra.Command {
 	o := generateFlags{sample: sample.Default()}
 	c := &cobra.Command{
-		Use: "generate [PROMPT|-]", Short: "Continue a text", Long: generateHelp, Args: cobra.MaximumNArgs(1),
+		Use: "generate [PROMPT|-]", Short: "Continue a text", Long: generateHelp, Args: oneText,
 		Example: `  rwkv-gpu generate "Once upon a time" -n 200
   echo "The king had" | rwkv-gpu generate - --temperature 0 --json`,
 	}
@@ -185,8 +185,8 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return blame(s.Model.File.Path, err)
 	}
-	a.notice("prompt: %d tokens, %.0f tokens/s; generated: %d tokens, %.0f tokens/s (%s, seed %d)",
-		r.PromptTokens, r.PrefillRate(), len(r.Tokens), r.DecodeRate(), r.Finish, q.Sample.Seed)
+	a.notice("prompt: %s, %.1f tokens/s; generated: %s, %.1f tokens/s (%s, seed %d)", plural(r.PromptTokens, "token"),
+		r.PrefillRate(), plural(len(r.Tokens), "token"), r.DecodeRate(), r.Finish, q.Sample.Seed)
 	if a.common.json {
 		out := generated{r.Text, append([]int{}, r.Tokens...), r.PromptTokens, r.Finish,
 			r.PrefillRate(), r.DecodeRate(), s.Device(), q.Sample.Seed}

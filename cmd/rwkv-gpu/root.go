@@ -49,7 +49,8 @@ func (a *app) rootCommand() *cobra.Command {
 	f.Float64Var(&c.groupNormEps, "group-norm-eps", 0, "RWKV-5 only: `EPS` of the group norm, 64e-5 or 1e-5")
 	f.BoolVar(&c.json, "json", false, "write one JSON object and nothing else to standard output")
 	f.BoolVar(&c.quiet, "quiet", false, "no notices, no progress")
-	root.AddCommand(a.generateCommand(), a.versionCommand())
+	root.AddCommand(a.generateCommand(), a.logitsCommand(), a.tokenizeCommand(), a.infoCommand(),
+		a.devicesCommand(), a.compareCommand(), a.versionCommand())
 	return root
 }
 
@@ -94,13 +95,45 @@ func (a *app) notice(format string, args ...any) {
 func (a *app) writeJSON(v any) error {
 	e := json.NewEncoder(a.stdout)
 	e.SetEscapeHTML(false)
-	return e.Encode(v)
+	return output(e.Encode(v))
 }
 
 // printf writes to standard output.
 func (a *app) printf(format string, args ...any) error {
 	_, err := fmt.Fprintf(a.stdout, format, args...)
-	return err
+	return output(err)
+}
+
+// output marks err as a failure to write results.
+func output(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &failure{statusFailed, "standard output", err}
+}
+
+// plural renders a count of things.
+func plural(n int, what string) string {
+	if n == 1 {
+		return "1 " + what
+	}
+	return fmt.Sprintf("%d %ss", n, what)
+}
+
+// noArgs refuses arguments.
+func noArgs(_ *cobra.Command, args []string) error {
+	if len(args) > 0 {
+		return usagef("argument", "want none, got %q (a model file goes with --model)", args[0])
+	}
+	return nil
+}
+
+// oneText refuses a second argument.
+func oneText(_ *cobra.Command, args []string) error {
+	if len(args) > 1 {
+		return usagef("argument", "want one text, got %d (put it in quotes)", len(args))
+	}
+	return nil
 }
 
 // isTerminal tells whether a stream is one that a person looks at.

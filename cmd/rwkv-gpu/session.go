@@ -24,7 +24,9 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 	if err != nil {
 		return nil, err
 	}
-	e, err := engine.New(m, d, engine.Options{Chunk: chunk, Progress: a.progress()})
+	progress, clearBar := a.progress()
+	e, err := engine.New(m, d, engine.Options{Chunk: chunk, Progress: progress})
+	clearBar()
 	if err != nil {
 		return nil, errors.Join(err, d.Close())
 	}
@@ -42,14 +44,14 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 // Close releases the model's memory and the device.
 func (s *session) Close() error { return errors.Join(s.Engine.Close(), s.device.Close()) }
 
-// progress returns what draws a bar while weights load, or nil where nobody would see it.
-func (a *app) progress() func(done, all int64) {
+// progress returns what draws a bar while weights load, nil where nobody would see it, and what takes it away again.
+func (a *app) progress() (draw func(done, all int64), clearBar func()) {
 	if a.common.quiet || !isTerminal(a.stderr) {
-		return nil
+		return nil, func() {}
 	}
 	var bar *progressbar.ProgressBar
 	begin := time.Now()
-	return func(done, all int64) {
+	draw = func(done, all int64) {
 		if bar == nil {
 			if time.Since(begin) < 200*time.Millisecond {
 				return // what is over at once needs no bar
@@ -59,5 +61,10 @@ func (a *app) progress() func(done, all int64) {
 				progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 		}
 		_ = bar.Set64(done) // a bar that cannot be drawn is no reason to stop
+	}
+	return draw, func() {
+		if bar != nil {
+			_ = bar.Clear()
+		}
 	}
 }

@@ -54,9 +54,16 @@ func inputf(where, format string, args ...any) error {
 	return &failure{statusInput, where, fmt.Errorf(format, args...)}
 }
 
-// blame makes err, if its kind is not known, the fault of the file where.
+// blame makes err the fault of the file where, unless it is known to be another's.
 func blame(where string, err error) error {
-	if err == nil || statusOf(err) != statusFailed {
+	var f *failure
+	var path *fs.PathError
+	switch {
+	case errors.As(err, &f):
+		return err
+	case errors.As(err, &path):
+		return inputf(where, "%s: %w", path.Op, path.Err)
+	case err == nil || statusOf(err) != statusFailed:
 		return err
 	}
 	return &failure{statusInput, where, err}
@@ -112,6 +119,10 @@ func asUsage(command string, err error) error {
 	if errors.As(err, &value) {
 		flag := value.GetFlag()
 		return usagef("--"+flag.Name, "want %s, got %q (see %s --help)", valueWords(flag.Value.Type()), value.GetValue(), help)
+	}
+	var missing *pflag.ValueRequiredError
+	if errors.As(err, &missing) {
+		return usagef("--"+missing.GetFlag().Name, "want a value, got none (see %s --help)", help)
 	}
 	return usagef("", "%s (see %s --help)", why, help)
 }

@@ -29,7 +29,7 @@ func buildVersion() versionInfo {
 }
 
 func (a *app) versionCommand() *cobra.Command {
-	c := &cobra.Command{Use: "version", Short: "Version of this program", Args: cobra.NoArgs}
+	c := &cobra.Command{Use: "version", Short: "Version of this program", Args: noArgs}
 	return a.command(c, func(context.Context, []string) error {
 		v := buildVersion()
 		if a.common.json {

@@ -1,0 +1,161 @@
+package main
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+const compareHelp = `Run the same tokens on the CPU, which is the reference, and on a Vulkan device: first op by op, the device always on the
+reference's inputs, then the whole model, both on their own. If an op or the logits are out of tolerance, the exit status
+is 1 and the first such op is named.
+
+--device auto means gpu here, and cpu is refused: there would be nothing to compare. Without --tokens the prompt is an
+English sentence, or, where there is no vocabulary, ids spread over all of them.`
+
+// comparedTokens is the length of the prompt unless --tokens gives another one.
+const comparedTokens = 32
+
+const comparedText = "The keeper of the lighthouse had counted 17 ships since the morning, and each of them, he wrote in " +
+	"his book, was slower than the one before; but the last was on fire, and nobody on the shore had seen it."
+
+func (a *app) compareCommand() *cobra.Command {
+	var list string
+	c := &cobra.Command{
+		Use: "compare", Short: "Compare a Vulkan device with the CPU, op by op", Long: compareHelp, Args: noArgs,
+		Example: `  rwkv-gpu compare --device 0`,
+	}
+	c.Flags().StringVar(&list, "tokens", "", "token `IDS` to run, such as 1,2,3")
+	return a.command(c, func(ctx context.Context, _ []string) (err error) {
+		if a.common.device == "cpu" {
+			return usagef("--device", "want a Vulkan device, got cpu, which is the reference")
+		}
+		var ids []int
+		if c.Flags().Changed("tokens") {
+			if ids, err = parseTokens("--tokens", list); err != nil {
+				return err
+			}
+		}
+		m, err := a.openModel()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, m.Close()) }()
+		if ids, err = a.comparedIDs(m, ids); err != nil {
+			return err
+		}
+		r, err := a.compare(ctx, m, ids)
+		if err != nil {
+			return blame(m.File.Path, err)
+		}
+		return a.printReport(r)
+	})
+}
+
+// comparedIDs returns ids after a check, or the built-in prompt.
+func (a *app) comparedIDs(m *model.Model, ids []int) ([]int, error) {
+	if ids != nil {
+		return ids, checkTokens("--tokens", ids, m.Vocab)
+	}
+	tok, err := a.optionalTokenizer(m, false)
+	if err != nil {
+		return nil, err
+	}
+	if tok != nil {
+		ids = tokenizer.Encode(tok, comparedText)
+		return ids[:min(len(ids), comparedTokens)], nil
+	}
+	for i := range comparedTokens {
+		ids = append(ids, i*m.Vocab/comparedTokens)
+	}
+	return ids, nil
+}
+
+// compare runs ids on the reference and on the device.
+func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine.Report, err error) {
+	sizes := op.Sizes{Slots: 1, Rows: len(ids), Seqs: 1, Outs: 1}
+	open := func(spec string) (op.Prober, func() error, error) {
+		d, err := engine.OpenDevice(spec, func(line string) { a.notice("%s", line) })
+		if err != nil {
+			return nil, nil, err
+		}
+		progress, clearBar := a.progress()
+		e, err := d.Executor(m.Program, sizes, progress)
+		clearBar()
+		if err != nil {
+			return nil, nil, errors.Join(fmt.Errorf("%s: %w", m.File.Path, err), d.Close())
+		}
+		return e, func() error { return errors.Join(e.Close(), d.Close()) }, nil
+	}
+	spec := a.common.device
+	if spec == "auto" {
+		spec = "gpu"
+	}
+	dev, closeDev, err := open(spec)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeDev()) }()
+	ref, closeRef, err := open("cpu")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, closeRef()) }()
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	a.notice("comparing %s with %s over %d tokens", dev.Device(), ref.Device(), len(ids))
+	return engine.Compare(m, ref, dev, ids)
+}
+
+// shownOps is how many of the ops the text form shows.
+const shownOps = 10
+
+// printReport writes the report, and returns an error if the check failed.
+func (a *app) printReport(r *engine.Report) error {
+	var err error
+	if a.common.json {
+		err = a.writeJSON(r)
+	} else {
+		err = a.printf("%s\n\n%s", r, worstOps(r.Ops))
+	}
+	if err != nil || r.Verdict == "pass" {
+		return err
+	}
+	what := "the logits are"
+	if r.FirstBad != nil {
+		what = "op " + *r.FirstBad + " is"
+	}
+	return fmt.Errorf("%s: %s out of tolerance", r.Device, what)
+}
+
+// worstOps returns a table of the ops that differ most.
+func worstOps(ops []engine.Drift) string {
+	ops = slices.Clone(ops)
+	slices.SortStableFunc(ops, func(a, b engine.Drift) int { return cmp.Compare(b.NMSE, a.NMSE) })
+	shown := ops[:min(len(ops), shownOps)]
+	var b strings.Builder
+	fmt.Fprintf(&b, "the %d of %d ops that differ most:\n", len(shown), len(ops))
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "OP\tMAX ABS\tNMSE\t")
+	for _, d := range shown {
+		mark := ""
+		if !d.OK {
+			mark = "out of tolerance"
+		}
+		fmt.Fprintf(w, "%s\t%.2e\t%.2e\t%s\n", d.Op, d.MaxAbs, d.NMSE, mark)
+	}
+	_ = w.Flush() // to memory
+	return b.String()
+}

@@ -1,0 +1,128 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// modelInfo is the answer of info --json.
+type modelInfo struct {
+	Version    string         `json:"version"`
+	Layers     int            `json:"layers"`
+	Embedding  int            `json:"embedding"`
+	HeadSize   int            `json:"head_size"`
+	FFN        int            `json:"ffn"`
+	Vocab      int            `json:"vocab"`
+	Parameters int            `json:"parameters"`
+	Bytes      int            `json:"bytes"`
+	Format     string         `json:"format"`
+	Layout     string         `json:"layout"` // of the tensors' names
+	Ranks      map[string]int `json:"ranks"`
+	Tensors    []tensorInfo   `json:"tensors"`
+	Unused     []string       `json:"unused"`
+}
+
+type tensorInfo struct {
+	Name  string `json:"name"`
+	Type  string `json:"type"`
+	Shape []int  `json:"shape"`
+}
+
+func (a *app) infoCommand() *cobra.Command {
+	c := &cobra.Command{
+		Use: "info", Short: "Describe a model file", Args: noArgs,
+		Long: "Describe a model file: version, sizes and tensors, under their original names. Weights are not read.",
+	}
+	return a.command(c, func(context.Context, []string) (err error) {
+		m, err := a.openModel()
+		if err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, m.Close()) }()
+		if len(m.Unused) > 0 {
+			a.notice("%s not used by RWKV-%s: %s", plural(len(m.Unused), "tensor"), strings.TrimPrefix(m.Version, "v"), some(m.Unused))
+		}
+		in := describe(m)
+		if a.common.json {
+			return a.writeJSON(in)
+		}
+		return a.printInfo(m, in)
+	})
+}
+
+// some lists names, many of them cut short.
+func some(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], " "), len(names)-most)
+}
+
+func describe(m *model.Model) *modelInfo {
+	in := &modelInfo{
+		Version: m.Version, Layers: m.Layers, Embedding: m.Embed, HeadSize: m.HeadSize, FFN: m.FFN, Vocab: m.Vocab,
+		Parameters: m.Parameters(), Bytes: m.File.Bytes(), Format: m.File.Format, Layout: m.File.Layout,
+		Ranks: m.Ranks, Unused: append([]string{}, m.Unused...),
+	}
+	for _, name := range m.File.Names() {
+		t := m.File.Tensors[name]
+		in.Tensors = append(in.Tensors, tensorInfo{name, t.Type.String(), append([]int{}, t.Shape...)})
+	}
+	return in
+}
+
+func (a *app) printInfo(m *model.Model, in *modelInfo) error {
+	var b strings.Builder
+	types := map[string]int{}
+	for _, t := range in.Tensors {
+		types[t.Type]++
+	}
+	var kinds []string
+	for _, t := range tensor.Types {
+		if n := types[t.String()]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%d %s", n, t))
+		}
+	}
+	fmt.Fprintf(&b, "%s: %s\n", m.File.Path, &m.Config)
+	fmt.Fprintf(&b, "%s parameters, %s, %s (%s names), %d tensors: %s\n\n", amount(float64(in.Parameters)),
+		size(uint64(in.Bytes)), in.Format, in.Layout, len(in.Tensors), strings.Join(kinds, ", "))
+	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+	fmt.Fprintln(w, "TENSOR\tTYPE\tSHAPE")
+	for _, t := range in.Tensors {
+		fmt.Fprintf(w, "%s\t%s\t%s\n", oneLine(t.Name), t.Type, strings.Trim(fmt.Sprint(t.Shape), "[]"))
+	}
+	_ = w.Flush() // to memory
+	return a.printf("%s", b.String())
+}
+
+// amount renders a count with three digits and a unit of thousands.
+func amount(n float64) string {
+	for _, unit := range []string{"", "k", "M", "G"} {
+		if n < 1000 {
+			return strings.TrimSpace(fmt.Sprintf("%.3g %s", n, unit))
+		}
+		n /= 1000
+	}
+	return fmt.Sprintf("%.3g T", n)
+}
+
+// size renders bytes in binary units.
+func size(bytes uint64) string {
+	n := float64(bytes)
+	for _, unit := range []string{"B", "KiB", "MiB"} {
+		if n < 1024 {
+			return fmt.Sprintf("%.4g %s", n, unit)
+		}
+		n /= 1024
+	}
+	return fmt.Sprintf("%.4g GiB", n)
+}

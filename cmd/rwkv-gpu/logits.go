@@ -1,0 +1,219 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"text/tabwriter"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+const logitsHelp = `Feed tokens to the model and show the logits after the last, or with --all after each: in JSON all of them, as float32
+before any softmax; otherwise the likeliest tokens with their probabilities.
+
+A state written by --state-out continues with --state-in as if all had been one prompt, on any device.`
+
+type logitsFlags struct {
+	tokens, prompt    string
+	all               bool
+	stateIn, stateOut string
+	chunk             int
+}
+
+// logitsAnswer is the answer of logits --json.
+type logitsAnswer struct {
+	Device  string      `json:"device"`
+	Version string      `json:"version"`
+	Tokens  []int       `json:"tokens"`
+	Logits  [][]float32 `json:"logits"`
+}
+
+func (a *app) logitsCommand() *cobra.Command {
+	var o logitsFlags
+	c := &cobra.Command{
+		Use: "logits", Short: "Show the logits after a prompt", Long: logitsHelp, Args: noArgs,
+		Example: `  rwkv-gpu logits --prompt "Once upon a time"
+  rwkv-gpu logits --tokens 1660,2383,275 --state-out s.safetensors --json`,
+	}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.tokens, "tokens", "", "token `IDS` to feed, such as 1,2,3; needs no vocabulary")
+	f.StringVar(&o.prompt, "prompt", "", "`TEXT` to feed")
+	f.BoolVar(&o.all, "all", false, "logits after every token")
+	f.StringVar(&o.stateIn, "state-in", "", "begin with the state in `FILE`")
+	f.StringVar(&o.stateOut, "state-out", "", "write the state after the last token to `FILE`")
+	f.IntVar(&o.chunk, "chunk", engine.DefaultChunk, "feed at most `N` tokens in one pass")
+	return a.command(c, func(ctx context.Context, _ []string) error {
+		byPrompt := f.Changed("prompt")
+		if byPrompt == f.Changed("tokens") {
+			return usagef("input", "want either --tokens or --prompt, got %s", map[bool]string{true: "both", false: "none"}[byPrompt])
+		}
+		for _, name := range []string{"state-in", "state-out"} {
+			if f.Changed(name) && f.Lookup(name).Value.String() == "" {
+				return usagef("--"+name, "want a file, got an empty name")
+			}
+		}
+		if o.chunk < 1 {
+			return usagef("--chunk", "want 1 or more, got %d", o.chunk)
+		}
+		return a.logits(ctx, &o, byPrompt)
+	})
+}
+
+func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err error) {
+	var ids []int
+	if !byPrompt {
+		if ids, err = parseTokens("--tokens", o.tokens); err != nil {
+			return err
+		}
+	} else if _, err = a.prompt(ctx, []string{o.prompt}, false); err != nil {
+		return err
+	}
+	m, err := a.openModel()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	tok, err := a.optionalTokenizer(m, byPrompt)
+	if err != nil {
+		return err
+	}
+	if byPrompt {
+		ids = tokenizer.Encode(tok, o.prompt)
+	}
+	if err := checkTokens("--tokens", ids, m.Vocab); err != nil {
+		return err
+	}
+	rows, device, err := a.feed(ctx, m, o, ids)
+	if err != nil {
+		return blame(m.File.Path, err)
+	}
+	if a.common.json {
+		return a.writeJSON(logitsAnswer{device, m.Version, ids, rows})
+	}
+	return a.printLogits(tok, ids, rows)
+}
+
+// optionalTokenizer opens the tokenizer; unless it is needed or asked for, none is fine too.
+func (a *app) optionalTokenizer(m *model.Model, needed bool) (tokenizer.Tokenizer, error) {
+	tok, err := a.openTokenizer(m)
+	if err != nil && !needed && a.common.vocab == "" {
+		return nil, nil
+	}
+	return tok, err
+}
+
+// feed runs ids through the model and returns the wanted logits and the device's name.
+func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []int) (rows [][]float32, device string, err error) {
+	var state []float32
+	if o.stateIn != "" {
+		if state, err = m.ReadState(o.stateIn); err != nil {
+			return nil, "", blame(o.stateIn, err)
+		}
+	}
+	s, err := a.start(ctx, m, min(o.chunk, len(ids)))
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
+	if state != nil {
+		if err := s.SetState(s.slot, state); err != nil {
+			return nil, "", err
+		}
+	}
+	for at := 0; at < len(ids); at += o.chunk {
+		if err := ctx.Err(); err != nil {
+			return nil, "", err
+		}
+		in := engine.Input{Slot: s.slot, Tokens: ids[at:min(at+o.chunk, len(ids))]}
+		switch {
+		case o.all:
+			in.Wanted = len(in.Tokens)
+		case at+o.chunk >= len(ids):
+			in.Wanted = 1
+		}
+		err := s.Step([]engine.Input{in}, func(_, pos int, logits []float32) error {
+			rows = append(rows, slices.Clone(logits))
+			return checkLogits(at+pos, logits)
+		})
+		if err != nil {
+			return nil, "", err
+		}
+	}
+	if o.stateOut == "" {
+		return rows, s.Device(), nil
+	}
+	if state, err = s.State(s.slot); err != nil {
+		return nil, "", err
+	}
+	return rows, s.Device(), blame(o.stateOut, m.WriteState(o.stateOut, state))
+}
+
+// checkLogits wants finite values: others mean that the weights drive the model out of range.
+func checkLogits(pos int, logits []float32) error {
+	for id, v := range logits {
+		if !tensor.IsFinite(v) {
+			return fmt.Errorf("after token %d: logit %d: want a finite number, got %v", pos, id, v)
+		}
+	}
+	return nil
+}
+
+// shownTokens is how many of the likeliest tokens the text form shows.
+const shownTokens = 10
+
+func (a *app) printLogits(tok tokenizer.Tokenizer, ids []int, rows [][]float32) error {
+	var b strings.Builder
+	first := len(ids) - len(rows)
+	for i, row := range rows {
+		fmt.Fprintf(&b, "after token %d, id %d%s\n", first+i, ids[first+i], quoted(tok, ids[first+i]))
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', tabwriter.AlignRight)
+		fmt.Fprintln(w, "id\tlogit\tprobability\t")
+		order, logSum := likeliest(row, shownTokens)
+		for _, id := range order {
+			fmt.Fprintf(w, "%d\t%.4f\t%.4f\t%s\n", id, row[id], math.Exp(float64(row[id])-logSum), quoted(tok, id))
+		}
+		_ = w.Flush() // to memory
+	}
+	return a.printf("%s", b.String())
+}
+
+// quoted returns a token's text in quotes after a space, "" without a vocabulary.
+func quoted(tok tokenizer.Tokenizer, id int) string {
+	if tok == nil {
+		return ""
+	}
+	return fmt.Sprintf(" %q", tok.Bytes(id))
+}
+
+// likeliest returns the ids of the n largest logits, largest first, and log(sum(exp(logits))).
+func likeliest(logits []float32, n int) (ids []int, logSum float64) {
+	ids = make([]int, len(logits))
+	for i := range ids {
+		ids[i] = i
+	}
+	slices.SortStableFunc(ids, func(a, b int) int {
+		switch {
+		case logits[a] > logits[b]:
+			return -1
+		case logits[a] < logits[b]:
+			return 1
+		}
+		return 0
+	})
+	largest := float64(logits[ids[0]])
+	var sum float64
+	for _, v := range logits {
+		sum += math.Exp(float64(v) - largest)
+	}
+	return ids[:min(n, len(ids))], largest + math.Log(sum)
+}
