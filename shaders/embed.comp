@@ -15,8 +15,8 @@ layout(push_constant) uniform Push {
 } push;
 
 layout(binding = 0) readonly buffer Tokens { uint tokens[]; };
-layout(binding = 1) readonly restrict buffer Table { W4 table[]; };
-layout(binding = 2) readonly buffer Params { float params[]; };
+WEIGHT4S(1, Table);
+FLOATS(2, Params);
 layout(binding = 3) writeonly buffer Y { float y[]; };
 
 void main() {
@@ -27,23 +27,23 @@ void main() {
 
     float sum = 0.0;
     for (uint i = gl_LocalInvocationID.x; 4 * i < push.width; i += Local) {
-        vec4 v = unpack4(table[base + i]);
+        vec4 v = W4(Table, base + i);
         for (uint j = 0; j < min(4, push.width - 4 * i); j++) sum += v[j];
     }
     float mean = workgroup_sum(sum) / float(push.width);
     float sq = 0.0;
     for (uint i = gl_LocalInvocationID.x; 4 * i < push.width; i += Local) {
-        vec4 v = unpack4(table[base + i]) - mean;
+        vec4 v = W4(Table, base + i) - mean;
         for (uint j = 0; j < min(4, push.width - 4 * i); j++) sq += v[j] * v[j];
     }
     float rstd = inversesqrt(workgroup_sum(sq) / float(push.width) + push.eps);
 
     uint out_base = row * ((push.width + 7) & ~7u);
     for (uint i = gl_LocalInvocationID.x; 4 * i < push.width; i += Local) {
-        vec4 v = (unpack4(table[base + i]) - mean) * rstd;
+        vec4 v = (W4(Table, base + i) - mean) * rstd;
         for (uint j = 0; j < min(4, push.width - 4 * i); j++) {
             uint c = 4 * i + j;
-            y[out_base + c] = v[j] * params[push.norm_w + c] + params[push.norm_b + c];
+            y[out_base + c] = v[j] * F(Params, push.norm_w + c) + F(Params, push.norm_b + c);
         }
     }
 }

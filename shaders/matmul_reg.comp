@@ -12,22 +12,22 @@ layout(local_size_x_id = 0) in;
 
 void main() {
     uint row = gl_WorkGroupID.x * Local * TileRows;
-    uint p = part_of(row);
-    uint m0 = row - parts[p].row + gl_LocalInvocationID.x, rows = parts[p].rows, groups = parts[p].groups;
+    Part p = part_of(row);
+    uint m0 = row - p.row + gl_LocalInvocationID.x, rows = p.rows, groups = p.groups;
     uint t0 = gl_WorkGroupID.y * TileTokens;
 
     uint w_at[TileRows], x_at[TileTokens];
-    [[unroll]] for (uint r = 0; r < TileRows; r++) w_at[r] = parts[p].weight + min(m0 + r * Local, rows - 1) * groups;
+    [[unroll]] for (uint r = 0; r < TileRows; r++) w_at[r] = p.weight + min(m0 + r * Local, rows - 1) * groups;
     [[unroll]] for (uint t = 0; t < TileTokens; t++)
-        x_at[t] = parts[p].x + min(t0 + t, push.tokens - 1) * parts[p].x_stride;
+        x_at[t] = p.x + min(t0 + t, push.tokens - 1) * p.x_stride;
 
     float acc[TileRows * TileTokens];
     [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) acc[i] = 0.0;
     for (uint g = 0; g < groups; g++) {
         vec4 lo[TileRows], hi[TileRows];
-        [[unroll]] for (uint r = 0; r < TileRows; r++) LOAD8(w, w_at[r] + g, lo[r], hi[r]);
+        [[unroll]] for (uint r = 0; r < TileRows; r++) LOAD8(W, w_at[r] + g, lo[r], hi[r]);
         [[unroll]] for (uint t = 0; t < TileTokens; t++) {
-            vec4 x_lo = x[x_at[t] + 2 * g], x_hi = x[x_at[t] + 2 * g + 1];
+            vec4 x_lo = V4(X, x_at[t] + 2 * g), x_hi = V4(X, x_at[t] + 2 * g + 1);
             [[unroll]] for (uint r = 0; r < TileRows; r++)
                 acc[r * TileTokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);
         }

@@ -18,8 +18,8 @@ shared float x_tile[DEPTH * 8 * (BT + 4)];
 
 void main() {
     uint row = gl_WorkGroupID.x * BM;
-    uint p = part_of(row);
-    uint m0 = row - parts[p].row, rows = parts[p].rows, groups = parts[p].groups;
+    Part p = part_of(row);
+    uint m0 = row - p.row, rows = p.rows, groups = p.groups;
     uint t0 = gl_WorkGroupID.y * BT;
     uint m_local = gl_LocalInvocationID.x % (BM / 4) * 4;
     uint t_local = gl_LocalInvocationID.x / (BM / 4) * 4;
@@ -30,7 +30,7 @@ void main() {
         for (uint i = gl_LocalInvocationID.x; i < BM * DEPTH; i += Local) {
             uint m = i / DEPTH, g = i % DEPTH;
             vec4 lo = vec4(0.0), hi = vec4(0.0);
-            if (g0 + g < groups) LOAD8(w, parts[p].weight + min(m0 + m, rows - 1) * groups + g0 + g, lo, hi);
+            if (g0 + g < groups) LOAD8(W, p.weight + min(m0 + m, rows - 1) * groups + g0 + g, lo, hi);
             [[unroll]] for (uint j = 0; j < 4; j++) {
                 w_tile[(8 * g + j) * (BM + 4) + m] = lo[j];
                 w_tile[(8 * g + 4 + j) * (BM + 4) + m] = hi[j];
@@ -40,7 +40,7 @@ void main() {
             uint t = i / (DEPTH * 2), v = i % (DEPTH * 2);
             vec4 xv = vec4(0.0);
             if (2 * g0 + v < 2 * groups)
-                xv = x[parts[p].x + min(t0 + t, push.tokens - 1) * parts[p].x_stride + 2 * g0 + v];
+                xv = V4(X, p.x + min(t0 + t, push.tokens - 1) * p.x_stride + 2 * g0 + v);
             [[unroll]] for (uint j = 0; j < 4; j++) x_tile[(4 * v + j) * (BT + 4) + t] = xv[j];
         }
         barrier();

@@ -15,28 +15,28 @@ layout(local_size_x_id = 0) in;
 
 void main() {
     uint row = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * Rows;
-    uint p = part_of(row);
-    uint m0 = row - parts[p].row, rows = parts[p].rows, groups = parts[p].groups;
+    Part p = part_of(row);
+    uint m0 = row - p.row, rows = p.rows, groups = p.groups;
     if (m0 >= rows) return;
     uint t0 = gl_WorkGroupID.y * Tokens;
 
     // Rows and tokens past the end repeat the last one, and are not stored.
     uint w_at[Rows], x_at[Tokens];
-    [[unroll]] for (uint r = 0; r < Rows; r++) w_at[r] = parts[p].weight + min(m0 + r, rows - 1) * groups;
+    [[unroll]] for (uint r = 0; r < Rows; r++) w_at[r] = p.weight + min(m0 + r, rows - 1) * groups;
     [[unroll]] for (uint t = 0; t < Tokens; t++)
-        x_at[t] = parts[p].x + min(t0 + t, push.tokens - 1) * parts[p].x_stride;
+        x_at[t] = p.x + min(t0 + t, push.tokens - 1) * p.x_stride;
 
     float acc[Rows * Tokens];
     [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = 0.0;
     for (uint g = gl_SubgroupInvocationID; g < groups; g += gl_SubgroupSize) {
         vec4 x_lo[Tokens], x_hi[Tokens];
         [[unroll]] for (uint t = 0; t < Tokens; t++) {
-            x_lo[t] = x[x_at[t] + 2 * g];
-            x_hi[t] = x[x_at[t] + 2 * g + 1];
+            x_lo[t] = V4(X, x_at[t] + 2 * g);
+            x_hi[t] = V4(X, x_at[t] + 2 * g + 1);
         }
         [[unroll]] for (uint r = 0; r < Rows; r++) {
             vec4 lo, hi;
-            LOAD8(w, w_at[r] + g, lo, hi);
+            LOAD8(W, w_at[r] + g, lo, hi);
             [[unroll]] for (uint t = 0; t < Tokens; t++)
                 acc[r * Tokens + t] += dot(lo, x_lo[t]) + dot(hi, x_hi[t]);
         }

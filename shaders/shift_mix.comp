@@ -1,6 +1,7 @@
 #version 450
 // op.ShiftMix: layer norm, token shift and all interpolations of it. One workgroup per row, which normalises the row
 // before it again rather than wait for that row's workgroup: a second read from cache against a dispatch and a barrier.
+#include "lib/load.glsl"
 #include "lib/reduce.glsl"
 #include "lib/batch.glsl"
 
@@ -17,20 +18,20 @@ layout(push_constant) uniform Push {
 
 layout(binding = 0) readonly buffer RowSeq { uint row_seq[]; };
 layout(binding = 1) readonly buffer Spans { Span spans[]; };
-layout(binding = 2) readonly buffer X { float x[]; };
-layout(binding = 3) readonly buffer Params { float params[]; };
-layout(binding = 4) readonly buffer State { float state[]; };
+FLOATS(2, X);
+FLOATS(3, Params);
+FLOATS(4, State);
 layout(binding = 5) writeonly buffer Last { float last[]; };
 layout(binding = 6) writeonly buffer Y { float y[]; };
 
 // moments returns (mean, 1/sqrt(var + eps)) of the row that begins at base.
 vec2 moments(uint base) {
     float sum = 0.0;
-    for (uint c = gl_LocalInvocationID.x; c < push.width; c += Local) sum += x[base + c];
+    for (uint c = gl_LocalInvocationID.x; c < push.width; c += Local) sum += F(X, base + c);
     float mean = workgroup_sum(sum) / float(push.width);
     float sq = 0.0;
     for (uint c = gl_LocalInvocationID.x; c < push.width; c += Local) {
-        float d = x[base + c] - mean;
+        float d = F(X, base + c) - mean;
         sq += d * d;
     }
     return vec2(mean, inversesqrt(workgroup_sum(sq) / float(push.width) + push.eps));
@@ -52,11 +53,13 @@ void main() {
     uint last_base = seq * push.state_stride + push.state_off;
     uint y_base = row * push.mixes * stride;
     for (uint c = gl_LocalInvocationID.x; c < push.width; c += Local) {
-        float w = params[push.norm_w + c], b = params[push.norm_b + c];
-        float now = (x[base + c] - m.x) * m.y * w + b;
-        float prev = first ? state[state_base + c] : (x[base - stride + c] - p.x) * p.y * w + b;
+        float w = F(Params, push.norm_w + c), b = F(Params, push.norm_b + c);
+        float now = (F(X, base + c) - m.x) * m.y * w + b;
+        float prev;
+        if (first) prev = F(State, state_base + c);
+        else prev = (F(X, base - stride + c) - p.x) * p.y * w + b;
         for (uint i = 0; i < push.mixes; i++)
-            y[y_base + i * stride + c] = now + (prev - now) * params[push.mix + i * stride + c];
+            y[y_base + i * stride + c] = now + (prev - now) * F(Params, push.mix + i * stride + c);
         if (final) last[last_base + c] = now;
     }
 }

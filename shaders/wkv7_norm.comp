@@ -1,7 +1,8 @@
 #version 450
-// op.WKV7, after the recurrence: group norm of each head, bonus and gate, in place. One subgroup per token and head.
+// op.WKV7, after the recurrence: group norm of each head, bonus and gate, in place: O and Y are the same memory. One subgroup per token and head.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
+#include "lib/load.glsl"
 
 layout(constant_id = 0) const uint Local = 64;
 layout(local_size_x_id = 0) in;
@@ -18,13 +19,14 @@ layout(push_constant) uniform Push {
     float eps;
 } push;
 
-layout(binding = 0) readonly buffer R { float r[]; };
-layout(binding = 1) readonly buffer K { float k[]; };
-layout(binding = 2) readonly buffer V { float v[]; };
-layout(binding = 3) readonly buffer A { float a[]; };
-layout(binding = 4) readonly buffer G { float g[]; };
-layout(binding = 5) readonly buffer Params { float params[]; };
-layout(binding = 6) buffer Y { float y[]; };
+FLOATS(0, R);
+FLOATS(1, K);
+FLOATS(2, V);
+FLOATS(3, A);
+FLOATS(4, G);
+FLOATS(5, O);
+FLOATS(6, Params);
+layout(binding = 7) writeonly buffer Y { float y[]; };
 
 void main() {
     uint unit = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;
@@ -34,20 +36,20 @@ void main() {
 
     float sum = 0.0, bonus = 0.0;
     for (uint c = gl_SubgroupInvocationID; c < push.n; c += gl_SubgroupSize) {
-        sum += y[at + c];
-        float key = k[at + c] * (1.0 + (a[at + c] - 1.0) * params[push.ka + channel + c]);
-        bonus += r[at + c] * key * params[push.rk + channel + c];
+        sum += F(O, at + c);
+        float key = F(K, at + c) * (1.0 + (F(A, at + c) - 1.0) * F(Params, push.ka + channel + c));
+        bonus += F(R, at + c) * key * F(Params, push.rk + channel + c);
     }
     float mean = subgroupAdd(sum) / float(push.n);
     bonus = subgroupAdd(bonus);
     float sq = 0.0;
     for (uint c = gl_SubgroupInvocationID; c < push.n; c += gl_SubgroupSize) {
-        float d = y[at + c] - mean;
+        float d = F(O, at + c) - mean;
         sq += d * d;
     }
     float rstd = inversesqrt(subgroupAdd(sq) / float(push.n) + push.eps);
     for (uint c = gl_SubgroupInvocationID; c < push.n; c += gl_SubgroupSize) {
-        float o = (y[at + c] - mean) * rstd * params[push.norm_w + channel + c] + params[push.norm_b + channel + c];
-        y[at + c] = (o + bonus * v[at + c]) * g[at + c];
+        float o = (F(O, at + c) - mean) * rstd * F(Params, push.norm_w + channel + c) + F(Params, push.norm_b + channel + c);
+        y[at + c] = (o + bonus * F(V, at + c)) * F(G, at + c);
     }
 }

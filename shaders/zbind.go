@@ -24,8 +24,8 @@ var modules = [][]module{
 // EmbedArgs are the buffers of embed.comp.
 type EmbedArgs struct {
 	Tokens gpu.Range // binding 0, read: uint
-	Table  gpu.Range // binding 1, read: uvec4 (f32), uvec2 (f16, bf16)
-	Params gpu.Range // binding 2, read: float
+	Table  gpu.Range // binding 1, read: uvec4 (f32), uvec2 (f16, bf16), usamplerBuffer of rgba32ui (f32_tx), usamplerBuffer of rg32ui (f16_tx, bf16_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
 	Y      gpu.Range // binding 3, write: float
 }
 
@@ -63,10 +63,13 @@ const (
 	EmbedF32 EmbedVariant = iota
 	EmbedF16
 	EmbedBf16
+	EmbedF32Tx
+	EmbedF16Tx
+	EmbedBf16Tx
 )
 
 // EmbedVariants holds every EmbedVariant.
-var EmbedVariants = []EmbedVariant{EmbedF32, EmbedF16, EmbedBf16}
+var EmbedVariants = []EmbedVariant{EmbedF32, EmbedF16, EmbedBf16, EmbedF32Tx, EmbedF16Tx, EmbedBf16Tx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v EmbedVariant) String() string { return embedModules[v].variant }
@@ -110,6 +113,15 @@ var spvEmbedF16 []byte
 
 //go:embed spv/embed.bf16.spv
 var spvEmbedBf16 []byte
+
+//go:embed spv/embed.f32_tx.spv
+var spvEmbedF32Tx []byte
+
+//go:embed spv/embed.f16_tx.spv
+var spvEmbedF16Tx []byte
+
+//go:embed spv/embed.bf16_tx.spv
+var spvEmbedBf16Tx []byte
 
 var embedModules = [...]module{
 	EmbedF32: {
@@ -157,13 +169,58 @@ var embedModules = [...]module{
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
+	EmbedF32Tx: {
+		name:    "embed.f32_tx",
+		variant: "f32_tx",
+		spirv:   spvEmbedF32Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    28,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedF16Tx: {
+		name:    "embed.f16_tx",
+		variant: "f16_tx",
+		spirv:   spvEmbedF16Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RG32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    28,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedBf16Tx: {
+		name:    "embed.bf16_tx",
+		variant: "bf16_tx",
+		spirv:   spvEmbedBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RG32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    28,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
 }
 
 // LayerNormArgs are the buffers of layer_norm.comp.
 type LayerNormArgs struct {
 	Outs   gpu.Range // binding 0, read: uint
-	X      gpu.Range // binding 1, read: float
-	Params gpu.Range // binding 2, read: float
+	X      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
+	Params gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
 	Y      gpu.Range // binding 3, write: float
 }
 
@@ -195,11 +252,12 @@ type LayerNormVariant uint8
 
 // The forms of layer_norm.comp.
 const (
-	LayerNormOnly LayerNormVariant = iota
+	LayerNormBuf LayerNormVariant = iota
+	LayerNormTx
 )
 
 // LayerNormVariants holds every LayerNormVariant.
-var LayerNormVariants = []LayerNormVariant{LayerNormOnly}
+var LayerNormVariants = []LayerNormVariant{LayerNormBuf, LayerNormTx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v LayerNormVariant) String() string { return layerNormModules[v].variant }
@@ -235,14 +293,17 @@ func (k *LayerNorm) Dispatch(rec *gpu.Recording, a LayerNormArgs, p LayerNormPus
 	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
 }
 
-//go:embed spv/layer_norm.spv
-var spvLayerNormOnly []byte
+//go:embed spv/layer_norm.buf.spv
+var spvLayerNormBuf []byte
+
+//go:embed spv/layer_norm.tx.spv
+var spvLayerNormTx []byte
 
 var layerNormModules = [...]module{
-	LayerNormOnly: {
-		name:    "layer_norm",
-		variant: "",
-		spirv:   spvLayerNormOnly,
+	LayerNormBuf: {
+		name:    "layer_norm.buf",
+		variant: "buf",
+		spirv:   spvLayerNormBuf,
 		bindings: []gpu.Binding{
 			{Name: "Outs", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
@@ -254,15 +315,30 @@ var layerNormModules = [...]module{
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
+	LayerNormTx: {
+		name:    "layer_norm.tx",
+		variant: "tx",
+		spirv:   spvLayerNormTx,
+		bindings: []gpu.Binding{
+			{Name: "Outs", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
 }
 
 // ShiftMixArgs are the buffers of shift_mix.comp.
 type ShiftMixArgs struct {
 	RowSeq gpu.Range // binding 0, read: uint
 	Spans  gpu.Range // binding 1, read: Span
-	X      gpu.Range // binding 2, read: float
-	Params gpu.Range // binding 3, read: float
-	State  gpu.Range // binding 4, read: float
+	X      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
+	Params gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
+	State  gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
 	Last   gpu.Range // binding 5, write: float
 	Y      gpu.Range // binding 6, write: float
 }
@@ -299,11 +375,12 @@ type ShiftMixVariant uint8
 
 // The forms of shift_mix.comp.
 const (
-	ShiftMixOnly ShiftMixVariant = iota
+	ShiftMixBuf ShiftMixVariant = iota
+	ShiftMixTx
 )
 
 // ShiftMixVariants holds every ShiftMixVariant.
-var ShiftMixVariants = []ShiftMixVariant{ShiftMixOnly}
+var ShiftMixVariants = []ShiftMixVariant{ShiftMixBuf, ShiftMixTx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v ShiftMixVariant) String() string { return shiftMixModules[v].variant }
@@ -339,14 +416,17 @@ func (k *ShiftMix) Dispatch(rec *gpu.Recording, a ShiftMixArgs, p ShiftMixPush, 
 	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
 }
 
-//go:embed spv/shift_mix.spv
-var spvShiftMixOnly []byte
+//go:embed spv/shift_mix.buf.spv
+var spvShiftMixBuf []byte
+
+//go:embed spv/shift_mix.tx.spv
+var spvShiftMixTx []byte
 
 var shiftMixModules = [...]module{
-	ShiftMixOnly: {
-		name:    "shift_mix",
-		variant: "",
-		spirv:   spvShiftMixOnly,
+	ShiftMixBuf: {
+		name:    "shift_mix.buf",
+		variant: "buf",
+		spirv:   spvShiftMixBuf,
 		bindings: []gpu.Binding{
 			{Name: "RowSeq", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
@@ -360,6 +440,24 @@ var shiftMixModules = [...]module{
 		defaults:     []uint32{0x40, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	ShiftMixTx: {
+		name:    "shift_mix.tx",
+		variant: "tx",
+		spirv:   spvShiftMixTx,
+		bindings: []gpu.Binding{
+			{Name: "RowSeq", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 }
 
@@ -457,12 +555,12 @@ var shiftCommitModules = [...]module{
 
 // MatmulVecArgs are the buffers of matmul_vec.comp.
 type MatmulVecArgs struct {
-	W      gpu.Range // binding 0, read: uvec4
-	X      gpu.Range // binding 1, read: vec4
-	Params gpu.Range // binding 2, read: float
-	From   gpu.Range // binding 3, read: float
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: Part
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
 }
 
 // MatmulVecPush are the push constants of matmul_vec.comp.
@@ -496,10 +594,13 @@ const (
 	MatmulVecF32 MatmulVecVariant = iota
 	MatmulVecF16
 	MatmulVecBf16
+	MatmulVecF32Tx
+	MatmulVecF16Tx
+	MatmulVecBf16Tx
 )
 
 // MatmulVecVariants holds every MatmulVecVariant.
-var MatmulVecVariants = []MatmulVecVariant{MatmulVecF32, MatmulVecF16, MatmulVecBf16}
+var MatmulVecVariants = []MatmulVecVariant{MatmulVecF32, MatmulVecF16, MatmulVecBf16, MatmulVecF32Tx, MatmulVecF16Tx, MatmulVecBf16Tx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulVecVariant) String() string { return matmulVecModules[v].variant }
@@ -543,6 +644,15 @@ var spvMatmulVecF16 []byte
 
 //go:embed spv/matmul_vec.bf16.spv
 var spvMatmulVecBf16 []byte
+
+//go:embed spv/matmul_vec.f32_tx.spv
+var spvMatmulVecF32Tx []byte
+
+//go:embed spv/matmul_vec.f16_tx.spv
+var spvMatmulVecF16Tx []byte
+
+//go:embed spv/matmul_vec.bf16_tx.spv
+var spvMatmulVecBf16Tx []byte
 
 var matmulVecModules = [...]module{
 	MatmulVecF32: {
@@ -596,16 +706,67 @@ var matmulVecModules = [...]module{
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
+	MatmulVecF32Tx: {
+		name:    "matmul_vec.f32_tx",
+		variant: "f32_tx",
+		spirv:   spvMatmulVecF32Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecF16Tx: {
+		name:    "matmul_vec.f16_tx",
+		variant: "f16_tx",
+		spirv:   spvMatmulVecF16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecBf16Tx: {
+		name:    "matmul_vec.bf16_tx",
+		variant: "bf16_tx",
+		spirv:   spvMatmulVecBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
 }
 
 // MatmulRegArgs are the buffers of matmul_reg.comp.
 type MatmulRegArgs struct {
-	W      gpu.Range // binding 0, read: uvec4
-	X      gpu.Range // binding 1, read: vec4
-	Params gpu.Range // binding 2, read: float
-	From   gpu.Range // binding 3, read: float
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: Part
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
 }
 
 // MatmulRegPush are the push constants of matmul_reg.comp.
@@ -639,10 +800,13 @@ const (
 	MatmulRegF32 MatmulRegVariant = iota
 	MatmulRegF16
 	MatmulRegBf16
+	MatmulRegF32Tx
+	MatmulRegF16Tx
+	MatmulRegBf16Tx
 )
 
 // MatmulRegVariants holds every MatmulRegVariant.
-var MatmulRegVariants = []MatmulRegVariant{MatmulRegF32, MatmulRegF16, MatmulRegBf16}
+var MatmulRegVariants = []MatmulRegVariant{MatmulRegF32, MatmulRegF16, MatmulRegBf16, MatmulRegF32Tx, MatmulRegF16Tx, MatmulRegBf16Tx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulRegVariant) String() string { return matmulRegModules[v].variant }
@@ -686,6 +850,15 @@ var spvMatmulRegF16 []byte
 
 //go:embed spv/matmul_reg.bf16.spv
 var spvMatmulRegBf16 []byte
+
+//go:embed spv/matmul_reg.f32_tx.spv
+var spvMatmulRegF32Tx []byte
+
+//go:embed spv/matmul_reg.f16_tx.spv
+var spvMatmulRegF16Tx []byte
+
+//go:embed spv/matmul_reg.bf16_tx.spv
+var spvMatmulRegBf16Tx []byte
 
 var matmulRegModules = [...]module{
 	MatmulRegF32: {
@@ -739,16 +912,67 @@ var matmulRegModules = [...]module{
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
+	MatmulRegF32Tx: {
+		name:    "matmul_reg.f32_tx",
+		variant: "f32_tx",
+		spirv:   spvMatmulRegF32Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegF16Tx: {
+		name:    "matmul_reg.f16_tx",
+		variant: "f16_tx",
+		spirv:   spvMatmulRegF16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegBf16Tx: {
+		name:    "matmul_reg.bf16_tx",
+		variant: "bf16_tx",
+		spirv:   spvMatmulRegBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
 }
 
 // MatmulTileArgs are the buffers of matmul_tile.comp.
 type MatmulTileArgs struct {
-	W      gpu.Range // binding 0, read: uvec4
-	X      gpu.Range // binding 1, read: vec4
-	Params gpu.Range // binding 2, read: float
-	From   gpu.Range // binding 3, read: float
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: Part
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
 }
 
 // MatmulTilePush are the push constants of matmul_tile.comp.
@@ -782,10 +1006,13 @@ const (
 	MatmulTileF32 MatmulTileVariant = iota
 	MatmulTileF16
 	MatmulTileBf16
+	MatmulTileF32Tx
+	MatmulTileF16Tx
+	MatmulTileBf16Tx
 )
 
 // MatmulTileVariants holds every MatmulTileVariant.
-var MatmulTileVariants = []MatmulTileVariant{MatmulTileF32, MatmulTileF16, MatmulTileBf16}
+var MatmulTileVariants = []MatmulTileVariant{MatmulTileF32, MatmulTileF16, MatmulTileBf16, MatmulTileF32Tx, MatmulTileF16Tx, MatmulTileBf16Tx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulTileVariant) String() string { return matmulTileModules[v].variant }
@@ -829,6 +1056,15 @@ var spvMatmulTileF16 []byte
 
 //go:embed spv/matmul_tile.bf16.spv
 var spvMatmulTileBf16 []byte
+
+//go:embed spv/matmul_tile.f32_tx.spv
+var spvMatmulTileF32Tx []byte
+
+//go:embed spv/matmul_tile.f16_tx.spv
+var spvMatmulTileF16Tx []byte
+
+//go:embed spv/matmul_tile.bf16_tx.spv
+var spvMatmulTileBf16Tx []byte
 
 var matmulTileModules = [...]module{
 	MatmulTileF32: {
@@ -882,19 +1118,71 @@ var matmulTileModules = [...]module{
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
+	MatmulTileF32Tx: {
+		name:    "matmul_tile.f32_tx",
+		variant: "f32_tx",
+		spirv:   spvMatmulTileF32Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x40, 0x20},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileF16Tx: {
+		name:    "matmul_tile.f16_tx",
+		variant: "f16_tx",
+		spirv:   spvMatmulTileF16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x40, 0x20},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileBf16Tx: {
+		name:    "matmul_tile.bf16_tx",
+		variant: "bf16_tx",
+		spirv:   spvMatmulTileBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x40, 0x20},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
 }
 
 // Wkv7Args are the buffers of wkv7.comp.
 type Wkv7Args struct {
-	Spans  gpu.Range // binding 0, read: Span
-	R      gpu.Range // binding 1, read: vec4
-	W      gpu.Range // binding 2, read: vec4
-	K      gpu.Range // binding 3, read: vec4
-	V      gpu.Range // binding 4, read: float
-	A      gpu.Range // binding 5, read: vec4
-	Params gpu.Range // binding 6, read: vec4
-	State  gpu.Range // binding 7, read and write: vec4
-	Y      gpu.Range // binding 8, write: float
+	Spans    gpu.Range // binding 0, read: Span
+	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	A        gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	Params   gpu.Range // binding 6, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	State    gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	StateOut gpu.Range // binding 8, write: vec4
+	Y        gpu.Range // binding 9, write: float
 }
 
 // Wkv7Push are the push constants of wkv7.comp.
@@ -924,11 +1212,12 @@ type Wkv7Variant uint8
 
 // The forms of wkv7.comp.
 const (
-	Wkv7Only Wkv7Variant = iota
+	Wkv7Buf Wkv7Variant = iota
+	Wkv7Tx
 )
 
 // Wkv7Variants holds every Wkv7Variant.
-var Wkv7Variants = []Wkv7Variant{Wkv7Only}
+var Wkv7Variants = []Wkv7Variant{Wkv7Buf, Wkv7Tx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7Variant) String() string { return wkv7Modules[v].variant }
@@ -960,18 +1249,21 @@ func NewWkv7(dev *gpu.Device, v Wkv7Variant, spec Wkv7Spec, options ...Option) (
 
 // Dispatch records a run of x*y*z workgroups.
 func (k *Wkv7) Dispatch(rec *gpu.Recording, a Wkv7Args, p Wkv7Push, x, y, z uint32) {
-	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.A, a.Params, a.State, a.Y}
+	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.A, a.Params, a.State, a.StateOut, a.Y}
 	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
 }
 
-//go:embed spv/wkv7.spv
-var spvWkv7Only []byte
+//go:embed spv/wkv7.buf.spv
+var spvWkv7Buf []byte
+
+//go:embed spv/wkv7.tx.spv
+var spvWkv7Tx []byte
 
 var wkv7Modules = [...]module{
-	Wkv7Only: {
-		name:    "wkv7",
-		variant: "",
-		spirv:   spvWkv7Only,
+	Wkv7Buf: {
+		name:    "wkv7.buf",
+		variant: "buf",
+		spirv:   spvWkv7Buf,
 		bindings: []gpu.Binding{
 			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
@@ -980,7 +1272,8 @@ var wkv7Modules = [...]module{
 			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    16,
@@ -988,17 +1281,39 @@ var wkv7Modules = [...]module{
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
+	Wkv7Tx: {
+		name:    "wkv7.tx",
+		variant: "tx",
+		spirv:   spvWkv7Tx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
 }
 
 // Wkv7NormArgs are the buffers of wkv7_norm.comp.
 type Wkv7NormArgs struct {
-	R      gpu.Range // binding 0, read: float
-	K      gpu.Range // binding 1, read: float
-	V      gpu.Range // binding 2, read: float
-	A      gpu.Range // binding 3, read: float
-	G      gpu.Range // binding 4, read: float
-	Params gpu.Range // binding 5, read: float
-	Y      gpu.Range // binding 6, read and write: float
+	R      gpu.Range // binding 0, read: float (buf), samplerBuffer of r32f (tx)
+	K      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
+	V      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
+	A      gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
+	G      gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	O      gpu.Range // binding 5, read: float (buf), samplerBuffer of r32f (tx)
+	Params gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
+	Y      gpu.Range // binding 7, write: float
 }
 
 // Wkv7NormPush are the push constants of wkv7_norm.comp.
@@ -1033,11 +1348,12 @@ type Wkv7NormVariant uint8
 
 // The forms of wkv7_norm.comp.
 const (
-	Wkv7NormOnly Wkv7NormVariant = iota
+	Wkv7NormBuf Wkv7NormVariant = iota
+	Wkv7NormTx
 )
 
 // Wkv7NormVariants holds every Wkv7NormVariant.
-var Wkv7NormVariants = []Wkv7NormVariant{Wkv7NormOnly}
+var Wkv7NormVariants = []Wkv7NormVariant{Wkv7NormBuf, Wkv7NormTx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7NormVariant) String() string { return wkv7NormModules[v].variant }
@@ -1069,30 +1385,53 @@ func NewWkv7Norm(dev *gpu.Device, v Wkv7NormVariant, spec Wkv7NormSpec, options 
 
 // Dispatch records a run of x*y*z workgroups.
 func (k *Wkv7Norm) Dispatch(rec *gpu.Recording, a Wkv7NormArgs, p Wkv7NormPush, x, y, z uint32) {
-	args := [...]gpu.Range{a.R, a.K, a.V, a.A, a.G, a.Params, a.Y}
+	args := [...]gpu.Range{a.R, a.K, a.V, a.A, a.G, a.O, a.Params, a.Y}
 	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
 }
 
-//go:embed spv/wkv7_norm.spv
-var spvWkv7NormOnly []byte
+//go:embed spv/wkv7_norm.buf.spv
+var spvWkv7NormBuf []byte
+
+//go:embed spv/wkv7_norm.tx.spv
+var spvWkv7NormTx []byte
 
 var wkv7NormModules = [...]module{
-	Wkv7NormOnly: {
-		name:    "wkv7_norm",
-		variant: "",
-		spirv:   spvWkv7NormOnly,
+	Wkv7NormBuf: {
+		name:    "wkv7_norm.buf",
+		variant: "buf",
+		spirv:   spvWkv7NormBuf,
 		bindings: []gpu.Binding{
 			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "G", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "O", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    36,
 		defaults:     []uint32{0x40},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	Wkv7NormTx: {
+		name:    "wkv7_norm.tx",
+		variant: "tx",
+		spirv:   spvWkv7NormTx,
+		bindings: []gpu.Binding{
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "G", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "O", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    36,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 }

@@ -17,12 +17,14 @@ type Options struct {
 	Guard    int                   // see op.NewPlan
 	Progress func(done, all int64) // bytes of weights uploaded; may be nil
 	MatMul   MatMulKernel          // Auto but in tests
+	Loads    Loads                 // Measured but in tests
 }
 
 // Exec runs a program on a device. It implements op.Prober.
 type Exec struct {
 	dev     *gpu.Device
 	matMul  MatMulKernel
+	loads   Loads
 	prog    *op.Program
 	plan    *op.Plan
 	kernels *Kernels
@@ -55,6 +57,11 @@ func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
 
 func (e *Exec) make(o Options) error {
 	var err error
+	if e.loads = o.Loads; e.loads == Measured {
+		if e.loads, err = e.kernels.measure(); err != nil {
+			return err
+		}
+	}
 	if err := e.prepare(o.Progress); err != nil {
 		return err
 	}

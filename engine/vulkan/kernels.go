@@ -63,6 +63,7 @@ func shapeFor(info gpu.Info) kernelShape {
 type Kernels struct {
 	dev   *gpu.Device
 	shape kernelShape
+	loads Loads
 	made  map[any]interface{ Release() }
 }
 
@@ -101,8 +102,9 @@ func (k *Kernels) full() []shaders.Option {
 	return nil
 }
 
-func (k *Kernels) embed(t tensor.Type) (*shaders.Embed, error) {
-	v, err := variant(t, shaders.EmbedF32, shaders.EmbedF16, shaders.EmbedBf16)
+func (k *Kernels) embed(t tensor.Type, texel bool) (*shaders.Embed, error) {
+	v, err := variant(t, texel, [...]shaders.EmbedVariant{shaders.EmbedF32, shaders.EmbedF16, shaders.EmbedBf16},
+		[...]shaders.EmbedVariant{shaders.EmbedF32Tx, shaders.EmbedF16Tx, shaders.EmbedBf16Tx})
 	if err != nil {
 		return nil, err
 	}
@@ -111,35 +113,44 @@ func (k *Kernels) embed(t tensor.Type) (*shaders.Embed, error) {
 	})
 }
 
-func (k *Kernels) layerNorm() (*shaders.LayerNorm, error) {
-	return kernel(k, "layer_norm", func() (*shaders.LayerNorm, error) {
-		return shaders.NewLayerNorm(k.dev, shaders.LayerNormOnly,
+func (k *Kernels) layerNorm(texel bool) (*shaders.LayerNorm, error) {
+	v := form(texel, shaders.LayerNormBuf, shaders.LayerNormTx)
+	return kernel(k, v, func() (*shaders.LayerNorm, error) {
+		return shaders.NewLayerNorm(k.dev, v,
 			shaders.LayerNormSpec{Local: k.shape.normLocal, Single: k.shape.normSingle}, k.full()...)
 	})
 }
 
-func (k *Kernels) shiftMix() (*shaders.ShiftMix, error) {
-	return kernel(k, "shift_mix", func() (*shaders.ShiftMix, error) {
-		return shaders.NewShiftMix(k.dev, shaders.ShiftMixOnly,
+func (k *Kernels) shiftMix(texel bool) (*shaders.ShiftMix, error) {
+	v := form(texel, shaders.ShiftMixBuf, shaders.ShiftMixTx)
+	return kernel(k, v, func() (*shaders.ShiftMix, error) {
+		return shaders.NewShiftMix(k.dev, v,
 			shaders.ShiftMixSpec{Local: k.shape.normLocal, Single: k.shape.normSingle}, k.full()...)
 	})
 }
 
 func (k *Kernels) shiftCommit() (*shaders.ShiftCommit, error) {
-	return kernel(k, "shift_commit", func() (*shaders.ShiftCommit, error) {
+	return kernel(k, shaders.ShiftCommitOnly, func() (*shaders.ShiftCommit, error) {
 		return shaders.NewShiftCommit(k.dev, shaders.ShiftCommitOnly, shaders.ShiftCommitSpec{Local: k.shape.plainLocal})
 	})
 }
 
-func (k *Kernels) wkv7(n int) (*shaders.Wkv7, error) {
-	return kernel(k, fmt.Sprint("wkv7 ", n), func() (*shaders.Wkv7, error) {
-		return shaders.NewWkv7(k.dev, shaders.Wkv7Only, shaders.Wkv7Spec{N: uint32(n)})
+type wkv7Key struct {
+	v shaders.Wkv7Variant
+	n int
+}
+
+func (k *Kernels) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
+	v := form(texel, shaders.Wkv7Buf, shaders.Wkv7Tx)
+	return kernel(k, wkv7Key{v, n}, func() (*shaders.Wkv7, error) {
+		return shaders.NewWkv7(k.dev, v, shaders.Wkv7Spec{N: uint32(n)})
 	})
 }
 
-func (k *Kernels) wkv7Norm() (*shaders.Wkv7Norm, error) {
-	return kernel(k, "wkv7_norm", func() (*shaders.Wkv7Norm, error) {
-		return shaders.NewWkv7Norm(k.dev, shaders.Wkv7NormOnly, shaders.Wkv7NormSpec{Local: k.shape.plainLocal}, k.full()...)
+func (k *Kernels) wkv7Norm(texel bool) (*shaders.Wkv7Norm, error) {
+	v := form(texel, shaders.Wkv7NormBuf, shaders.Wkv7NormTx)
+	return kernel(k, v, func() (*shaders.Wkv7Norm, error) {
+		return shaders.NewWkv7Norm(k.dev, v, shaders.Wkv7NormSpec{Local: k.shape.plainLocal}, k.full()...)
 	})
 }
 
@@ -148,8 +159,10 @@ type vecKey struct {
 	tokens uint32
 }
 
-func (k *Kernels) matMulVec(t tensor.Type, tokens uint32) (*shaders.MatmulVec, error) {
-	v, err := variant(t, shaders.MatmulVecF32, shaders.MatmulVecF16, shaders.MatmulVecBf16)
+func (k *Kernels) matMulVec(t tensor.Type, texel bool, tokens uint32) (*shaders.MatmulVec, error) {
+	v, err := variant(t, texel,
+		[...]shaders.MatmulVecVariant{shaders.MatmulVecF32, shaders.MatmulVecF16, shaders.MatmulVecBf16},
+		[...]shaders.MatmulVecVariant{shaders.MatmulVecF32Tx, shaders.MatmulVecF16Tx, shaders.MatmulVecBf16Tx})
 	if err != nil {
 		return nil, err
 	}
@@ -159,8 +172,10 @@ func (k *Kernels) matMulVec(t tensor.Type, tokens uint32) (*shaders.MatmulVec, e
 	})
 }
 
-func (k *Kernels) matMulReg(t tensor.Type) (*shaders.MatmulReg, error) {
-	v, err := variant(t, shaders.MatmulRegF32, shaders.MatmulRegF16, shaders.MatmulRegBf16)
+func (k *Kernels) matMulReg(t tensor.Type, texel bool) (*shaders.MatmulReg, error) {
+	v, err := variant(t, texel,
+		[...]shaders.MatmulRegVariant{shaders.MatmulRegF32, shaders.MatmulRegF16, shaders.MatmulRegBf16},
+		[...]shaders.MatmulRegVariant{shaders.MatmulRegF32Tx, shaders.MatmulRegF16Tx, shaders.MatmulRegBf16Tx})
 	if err != nil {
 		return nil, err
 	}
@@ -170,8 +185,10 @@ func (k *Kernels) matMulReg(t tensor.Type) (*shaders.MatmulReg, error) {
 	})
 }
 
-func (k *Kernels) matMulTile(t tensor.Type) (*shaders.MatmulTile, error) {
-	v, err := variant(t, shaders.MatmulTileF32, shaders.MatmulTileF16, shaders.MatmulTileBf16)
+func (k *Kernels) matMulTile(t tensor.Type, texel bool) (*shaders.MatmulTile, error) {
+	v, err := variant(t, texel,
+		[...]shaders.MatmulTileVariant{shaders.MatmulTileF32, shaders.MatmulTileF16, shaders.MatmulTileBf16},
+		[...]shaders.MatmulTileVariant{shaders.MatmulTileF32Tx, shaders.MatmulTileF16Tx, shaders.MatmulTileBf16Tx})
 	if err != nil {
 		return nil, err
 	}
@@ -179,15 +196,20 @@ func (k *Kernels) matMulTile(t tensor.Type) (*shaders.MatmulTile, error) {
 	return kernel(k, v, func() (*shaders.MatmulTile, error) { return shaders.NewMatmulTile(k.dev, v, s) })
 }
 
-// variant returns the form of a kernel for a storage type.
-func variant[V any](t tensor.Type, f32, f16, bf16 V) (v V, err error) {
-	switch t {
-	case tensor.F32:
-		return f32, nil
-	case tensor.F16:
-		return f16, nil
-	case tensor.BF16:
-		return bf16, nil
+// form returns one of the two forms of a kernel.
+func form[V any](texel bool, buf, tx V) V {
+	if texel {
+		return tx
+	}
+	return buf
+}
+
+// variant returns the form of a kernel for a storage type: f32, f16 or bf16, in this order.
+func variant[V any](t tensor.Type, texel bool, buf, tx [3]V) (v V, err error) {
+	for i, typ := range [...]tensor.Type{tensor.F32, tensor.F16, tensor.BF16} {
+		if typ == t {
+			return form(texel, buf[i], tx[i]), nil
+		}
 	}
 	return v, fmt.Errorf("vulkan: no kernel for weights of type %s", t)
 }

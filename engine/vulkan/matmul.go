@@ -188,26 +188,27 @@ func (r *recorder) matMulUnit(u *unit, n uint32) error {
 	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(u.count), Tokens: n}
 	args := shaders.MatmulVecArgs{W: u.w, X: r.hullRange(u.x), Params: r.params0(), From: r.hullRange(u.from),
 		Y: r.hullRange(u.y), Parts: r.parts.All()}
+	texel := r.texel(texels{args.W, 16}, texels{args.X, 16}, texels{args.Parts, 16}, floatTexels(args.Params), floatTexels(args.From))
 	switch which {
 	case Vec:
 		tokens := uint32(1)
 		for tokens < n && tokens < vecTokens {
 			tokens *= 2
 		}
-		k, err := r.kernels.matMulVec(u.typ, tokens)
+		k, err := r.kernels.matMulVec(u.typ, texel, tokens)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(r.rec, args, push, groupsOf(u.rows, s.vecRows*s.subgroups), groupsOf(int(n), tokens), 1)
 	case Reg:
-		k, err := r.kernels.matMulReg(u.typ)
+		k, err := r.kernels.matMulReg(u.typ, texel)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(r.rec, shaders.MatmulRegArgs(args), shaders.MatmulRegPush(push),
 			groupsOf(u.rows, s.regLocal*s.regRows), groupsOf(int(n), s.regTokens), 1)
 	case Tile:
-		k, err := r.kernels.matMulTile(u.typ)
+		k, err := r.kernels.matMulTile(u.typ, texel)
 		if err != nil {
 			return err
 		}

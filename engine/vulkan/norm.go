@@ -48,12 +48,12 @@ func (p *preparer) Embed(o *op.Embed) error {
 
 // Embed records one dispatch for each piece of the table.
 func (r *recorder) Embed(o *op.Embed) error {
-	k, err := r.kernels.embed(o.Table.Source.Type)
-	if err != nil {
-		return err
-	}
 	e := r.ops.embeds[o]
 	for _, piece := range e.pieces {
+		k, err := r.kernels.embed(o.Table.Source.Type, r.texel(texels{piece.table, tableTexel(o)}, floatTexels(r.params.All())))
+		if err != nil {
+			return err
+		}
 		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, Table: piece.table, Params: r.params.All(), Y: r.scratchOf(o.Y)},
 			shaders.EmbedPush{Width: uint32(o.Y.Width), Width4: uint32(o.Y.Stride() / 4), First: uint32(piece.first),
 				Count: uint32(piece.count), NormW: e.norm.w, NormB: e.norm.b, Eps: o.Eps},
@@ -77,12 +77,16 @@ func (r *recorder) LayerNorm(o *op.LayerNorm) error {
 	if r.shape.outs == 0 {
 		return nil
 	}
-	k, err := r.kernels.layerNorm()
+	args := shaders.LayerNormArgs{Outs: r.tables.outs, X: r.scratchOf(o.X), Params: r.params.All(), Y: r.scratchOf(o.Y)}
+	k, err := r.kernels.layerNorm(r.texel(floatTexels(args.X), floatTexels(args.Params)))
 	if err != nil {
 		return err
 	}
 	n := r.ops.layerNorms[o]
-	k.Dispatch(r.rec, shaders.LayerNormArgs{Outs: r.tables.outs, X: r.scratchOf(o.X), Params: r.params.All(), Y: r.scratchOf(o.Y)},
+	k.Dispatch(r.rec, args,
 		shaders.LayerNormPush{Width: uint32(o.X.Width), NormW: n.w, NormB: n.b, Eps: o.Eps}, uint32(r.shape.outs), 1, 1)
 	return nil
 }
+
+// tableTexel returns the bytes of 4 elements of the table, which a texel holds.
+func tableTexel(o *op.Embed) int { return o.Table.Source.Type.Bytes(4) }

@@ -28,13 +28,14 @@ func (p *preparer) ShiftMix(o *op.ShiftMix) error {
 
 // ShiftMix records one workgroup for each row.
 func (r *recorder) ShiftMix(o *op.ShiftMix) error {
-	k, err := r.kernels.shiftMix()
+	args := shaders.ShiftMixArgs{RowSeq: r.tables.rowSeq, Spans: r.tables.spans, X: r.scratchOf(o.X),
+		Params: r.params.All(), State: r.stateOf(o.State), Last: r.scratchOf(o.Last), Y: r.scratchOf(o.Y)}
+	k, err := r.kernels.shiftMix(r.texel(floatTexels(args.X), floatTexels(args.Params), floatTexels(args.State)))
 	if err != nil {
 		return err
 	}
 	s := r.ops.shiftMixes[o]
-	k.Dispatch(r.rec, shaders.ShiftMixArgs{RowSeq: r.tables.rowSeq, Spans: r.tables.spans, X: r.scratchOf(o.X),
-		Params: r.params.All(), State: r.stateOf(o.State), Last: r.scratchOf(o.Last), Y: r.scratchOf(o.Y)},
+	k.Dispatch(r.rec, args,
 		shaders.ShiftMixPush{Width: uint32(o.X.Width), Mixes: uint32(len(o.Mix)), NormW: s.norm.w, NormB: s.norm.b, Mix: s.mix,
 			StateOff: uint32(o.StateOff), StateStride: uint32(o.State.Stride()), Eps: o.Eps},
 		uint32(r.shape.rows), 1, 1)

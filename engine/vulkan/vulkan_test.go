@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -19,9 +20,11 @@ func kernels(tb testing.TB, opts ...gpu.DeviceOptions) *Kernels {
 	return k
 }
 
-func opener(k *Kernels, kernel MatMulKernel) optest.Open {
+func opener(k *Kernels, kernel MatMulKernel) optest.Open { return openerOf(k, kernel, Measured) }
+
+func openerOf(k *Kernels, kernel MatMulKernel, l Loads) optest.Open {
 	return func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
-		e, err := New(k, prog, Options{Sizes: s, Guard: guard, MatMul: kernel})
+		e, err := New(k, prog, Options{Sizes: s, Guard: guard, MatMul: kernel, Loads: l})
 		if err != nil {
 			tb.Fatal(err)
 		}
@@ -34,12 +37,19 @@ func opener(k *Kernels, kernel MatMulKernel) optest.Open {
 	}
 }
 
-// Every kernel of MatMul takes every case, whatever it would be chosen for.
+// Every form of every kernel takes every case, whatever it would be chosen for.
 func TestOps(t *testing.T) {
 	k := kernels(t)
-	for _, kernel := range []MatMulKernel{Auto, Vec, Reg, Tile} {
-		t.Run(kernel.String(), func(t *testing.T) { optest.Run(t, opener(k, kernel)) })
+	for _, l := range []Loads{Texels, Buffers} {
+		for _, kernel := range []MatMulKernel{Auto, Vec, Reg, Tile} {
+			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) { optest.RunIf(t, openerOf(k, kernel, l), concerns(kernel)) })
+		}
 	}
+}
+
+// concerns picks the cases that a choice of kernel changes: without one, all.
+func concerns(kernel MatMulKernel) func(name string) bool {
+	return func(name string) bool { return kernel == Auto || strings.HasPrefix(name, "MatMul/") }
 }
 
 // A device that binds little makes every weight fall into pieces. Only weights can: cases whose vectors do not fit are

@@ -3,6 +3,7 @@ package vulkan
 import (
 	"fmt"
 
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
@@ -23,22 +24,26 @@ func (p *preparer) WKV7(o *op.WKV7) error {
 
 // WKV7 records the recurrence and, as a dispatch of its own that is parallel over rows too, what follows it.
 func (r *recorder) WKV7(o *op.WKV7) error {
-	recur, err := r.kernels.wkv7(o.N)
-	if err != nil {
-		return err
-	}
-	norm, err := r.kernels.wkv7Norm()
-	if err != nil {
-		return err
-	}
 	w, heads, n, stride := r.ops.wkv7s[o], uint32(o.Heads), uint32(o.N), uint32(o.Y.Stride())
-	recur.Dispatch(r.rec, shaders.Wkv7Args{Spans: r.tables.spans, R: r.scratchOf(o.R), W: r.scratchOf(o.W), K: r.scratchOf(o.K),
-		V: r.scratchOf(o.V), A: r.scratchOf(o.A), Params: r.params.All(), State: r.stateOf(o.State), Y: r.scratchOf(o.Y)},
+	in := func(x *op.Operand) gpu.Range { return r.scratchOf(x) }
+	params, state, y := r.params.All(), r.stateOf(o.State), r.scratchOf(o.Y)
+	texel := r.texel(floatTexels(in(o.R)), floatTexels(params), texels{state, 16})
+
+	recur, err := r.kernels.wkv7(o.N, texel)
+	if err != nil {
+		return err
+	}
+	recur.Dispatch(r.rec, shaders.Wkv7Args{Spans: r.tables.spans, R: in(o.R), W: in(o.W), K: in(o.K), V: in(o.V), A: in(o.A),
+		Params: params, State: state, StateOut: state, Y: y},
 		shaders.Wkv7Push{Stride: stride / 4, StateStride: uint32(o.State.Stride() / 4), Kk: w.kk / 4, Ka: w.ka / 4},
 		heads, uint32(r.shape.seqs), 1)
+
+	norm, err := r.kernels.wkv7Norm(texel)
+	if err != nil {
+		return err
+	}
 	units := r.shape.rows * o.Heads
-	norm.Dispatch(r.rec, shaders.Wkv7NormArgs{R: r.scratchOf(o.R), K: r.scratchOf(o.K), V: r.scratchOf(o.V), A: r.scratchOf(o.A),
-		G: r.scratchOf(o.G), Params: r.params.All(), Y: r.scratchOf(o.Y)},
+	norm.Dispatch(r.rec, shaders.Wkv7NormArgs{R: in(o.R), K: in(o.K), V: in(o.V), A: in(o.A), G: in(o.G), O: y, Params: params, Y: y},
 		shaders.Wkv7NormPush{N: n, Heads: heads, Tokens: uint32(r.shape.rows), Stride: stride, Ka: w.ka, Rk: w.rk,
 			NormW: w.normW, NormB: w.normB, Eps: o.Eps},
 		groupsOf(units, r.kernels.shape.subgroups), 1, 1)

@@ -1,10 +1,11 @@
 // What the MatMul kernels share: the table of parts, and what happens to a finished product.
 
-layout(binding = 0) readonly restrict buffer W { uvec4 w[]; };
-layout(binding = 1) readonly buffer X { vec4 x[]; };
-layout(binding = 2) readonly buffer Params { float params[]; };
-layout(binding = 3) readonly buffer From { float from[]; };
+UINT4S(0, W);
+VEC4S(1, X);
+FLOATS(2, Params);
+FLOATS(3, From);
 layout(binding = 4) writeonly buffer Y { float y[]; };
+UINT4S(5, Parts); // 4 to a part
 
 // One product: rows of one matrix. Strides are between tokens; offsets count the elements of the bound ranges.
 struct Part {
@@ -26,7 +27,10 @@ struct Part {
     uint unused;
 };
 
-layout(binding = 5) readonly restrict buffer Parts { Part parts[]; };
+Part part_at(uint p) {
+    uvec4 a = U4(Parts, 4 * p), b = U4(Parts, 4 * p + 1), c = U4(Parts, 4 * p + 2), d = U4(Parts, 4 * p + 3);
+    return Part(a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w, c.x, c.y, c.z, c.w, d.x, d.y, d.z, d.w);
+}
 
 layout(push_constant) uniform Push {
     uint part;   // first
@@ -54,21 +58,20 @@ float activate(uint act, float z) {
 }
 
 // part_of returns the part that holds a row of the dispatch.
-uint part_of(uint row) {
+Part part_of(uint row) {
     uint p = push.part;
-    while (p + 1 < push.part + push.count && row >= parts[p + 1].row) p++;
-    return p;
+    while (p + 1 < push.part + push.count && row >= U4(Parts, 4 * p + 4).x) p++;
+    return part_at(p);
 }
 
-// finish stores the product z of row m of part p for token t.
-void finish(uint p, uint m, uint t, float z) {
-    if (parts[p].bias != NONE) z += params[parts[p].bias + m];
-    z = activate(parts[p].act, z);
-    uint combine = parts[p].combine;
-    if (combine != 0) {
-        float f = from[parts[p].from + t * parts[p].from_stride + m];
-        if (combine == COMBINE_LERP) z *= from[parts[p].to + t * parts[p].to_stride + m] - f;
+// finish stores the product z of row m of a part for token t.
+void finish(Part p, uint m, uint t, float z) {
+    if (p.bias != NONE) z += F(Params, p.bias + m);
+    z = activate(p.act, z);
+    if (p.combine != 0) {
+        float f = F(From, p.from + t * p.from_stride + m);
+        if (p.combine == COMBINE_LERP) z *= F(From, p.to + t * p.to_stride + m) - f;
         z += f;
     }
-    y[parts[p].y + t * parts[p].y_stride + m] = z;
+    y[p.y + t * p.y_stride + m] = z;
 }

@@ -1,22 +1,36 @@
 // Weights as they are stored, read 4 or 8 elements at a time. A variant defines one of W_F32, W_F16, W_BF16.
 // Only 32-bit loads and bit operations, so that no optional feature of a device is needed.
+#include "lib/load.glsl"
 
 #if defined(W_F32)
-#define W4 uvec4
+#define WORDS4 uvec4
 vec4 unpack4(uvec4 w) { return uintBitsToFloat(w); }
 #elif defined(W_F16)
-#define W4 uvec2
+#define WORDS4 uvec2
 vec4 unpack4(uvec2 w) { return vec4(unpackHalf2x16(w.x), unpackHalf2x16(w.y)); }
 #elif defined(W_BF16)
-#define W4 uvec2
+#define WORDS4 uvec2
 vec4 unpack4(uvec2 w) {
     return uintBitsToFloat(uvec4(w.x << 16, w.x & 0xffff0000u, w.y << 16, w.y & 0xffff0000u));
 }
 #endif
 
-// LOAD8(buffer, i, lo, hi) reads elements 8*i .. 8*i+7 of a uvec4 array.
-#if defined(W_F32)
-#define LOAD8(buf, i, lo, hi) { lo = uintBitsToFloat(buf[2 * (i)]); hi = uintBitsToFloat(buf[2 * (i) + 1]); }
+// WEIGHT4S(n, Name) declares binding n as groups of 4 elements, W4(Name, i) reads one.
+#ifdef TEXEL
+#define WEIGHT4S(n, Name) layout(binding = n) uniform usamplerBuffer Name
+#ifdef W_F32
+#define W4(Name, i) unpack4(texelFetch(Name, int(i)))
 #else
-#define LOAD8(buf, i, lo, hi) { uvec4 w8 = buf[i]; lo = unpack4(w8.xy); hi = unpack4(w8.zw); }
+#define W4(Name, i) unpack4(texelFetch(Name, int(i)).xy)
+#endif
+#else
+#define WEIGHT4S(n, Name) layout(binding = n) readonly restrict buffer Name { WORDS4 Name##_at[]; }
+#define W4(Name, i) unpack4(Name##_at[i])
+#endif
+
+// LOAD8(Name, i, lo, hi) reads elements 8*i .. 8*i+7 of UINT4S.
+#if defined(W_F32)
+#define LOAD8(Name, i, lo, hi) { lo = uintBitsToFloat(U4(Name, 2 * (i))); hi = uintBitsToFloat(U4(Name, 2 * (i) + 1)); }
+#else
+#define LOAD8(Name, i, lo, hi) { uvec4 w8 = U4(Name, i); lo = unpack4(w8.xy); hi = unpack4(w8.zw); }
 #endif

@@ -31,10 +31,15 @@ type Case struct {
 const guard = 77
 
 // Run tests every case on the executors that open makes.
-func Run(t *testing.T, open Open) {
+func Run(t *testing.T, open Open) { RunIf(t, open, func(string) bool { return true }) }
+
+// RunIf tests the cases whose name want accepts.
+func RunIf(t *testing.T, open Open, want func(name string) bool) {
 	coverage(t)
 	for _, c := range Cases() {
-		t.Run(c.Name, func(t *testing.T) { c.run(t, open) })
+		if want(c.Name) {
+			t.Run(c.Name, func(t *testing.T) { c.run(t, open) })
+		}
 	}
 }
 
