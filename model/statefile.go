@@ -182,7 +182,7 @@ func (m *Model) DecodeState(path string, data []byte) ([]float32, error) {
 		return nil, &weights.Error{File: path, Field: "tensors", Want: fmt.Sprint(len(list)), Got: fmt.Sprint(len(f.Tensors))}
 	}
 	if want, got := f.Meta["sha256"], checksum(body); got != want {
-		return nil, &weights.Error{File: path, Field: "sha256 of the data", Want: want, Got: got}
+		return nil, &weights.Error{File: path, Field: "data", Want: "the SHA-256 " + want, Got: got}
 	}
 	return state, nil
 }

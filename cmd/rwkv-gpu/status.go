@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"slices"
 	"strconv"
 	"strings"
 	"unicode"
@@ -142,7 +143,8 @@ func valueWords(typ string) string {
 
 // oneLine makes text fit for one line of a terminal.
 func oneLine(s string) string {
-	s = strings.ReplaceAll(strings.TrimSpace(s), "\n", "; ") // joined errors
+	lines := strings.Split(strings.TrimSpace(s), "\n") // joined errors, which may have one cause
+	s = strings.Join(slices.Compact(lines), "; ")
 	var b strings.Builder
 	for _, r := range strings.ToValidUTF8(s, string(unicode.ReplacementChar)) {
 		if unicode.IsPrint(r) {

@@ -1,0 +1,188 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+)
+
+// demoPrompt is a prompt with what the training scripts' own model continues it with.
+type demoPrompt struct {
+	Prompt string
+	Tokens []int
+	Rows   [2]int
+	Greedy []int `json:"greedy_next_32"`
+}
+
+func demoPrompts(t *testing.T) []demoPrompt {
+	t.Helper()
+	data, err := os.ReadFile(filepath.Join(reference.Root(t), "model", "demo", "reference.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var ref struct{ Prompts []demoPrompt }
+	if err := json.Unmarshal(data, &ref); err != nil || len(ref.Prompts) == 0 {
+		t.Fatalf("reference.json: %v", err)
+	}
+	return ref.Prompts
+}
+
+// The embedded model continues each reference prompt as it did where it was trained.
+func TestGreedyDemo(t *testing.T) {
+	devices(t, func(t *testing.T, device string) {
+		for _, p := range demoPrompts(t) {
+			want, finish := p.Greedy, "length"
+			if end := slices.Index(want, 0); end >= 0 {
+				want, finish = want[:end], "end"
+			}
+			var g generated
+			cliJSON(t, &g, "generate", p.Prompt, "-n", "32", "--temperature", "0", "--device", device)
+			if !slices.Equal(g.Tokens, want) || g.Finish != finish || g.PromptTokens != len(p.Tokens) {
+				t.Errorf("%q: want %v (%s), got %v (%s)", p.Prompt, want, finish, g.Tokens, g.Finish)
+			}
+			if g.Device == "" || g.PrefillRate <= 0 || g.DecodeRate <= 0 {
+				t.Errorf("%q: %+v", p.Prompt, g)
+			}
+			var d decoded
+			cliJSON(t, &d, "tokenize", "--decode", formatTokens(g.Tokens))
+			if d.Text != g.Text {
+				t.Errorf("%q: want the text of the tokens %q, got %q", p.Prompt, d.Text, g.Text)
+			}
+		}
+	})
+}
+
+// The same seed gives the same text on both devices, for 200 tokens.
+func TestSameTextOnBothDevices(t *testing.T) {
+	if testing.Short() {
+		t.Skip("long")
+	}
+	device := vulkanDevice(t)
+	for _, sampling := range [][]string{
+		{"--temperature", "0"},
+		{"--seed", "11"},
+		{"--seed", "12", "--top-p", "1", "--top-k", "50", "--min-p", "0.01", "--presence", "0.3", "--frequency", "0.3"},
+	} {
+		args := append([]string{"generate", "The king had", "-n", "200", "--quiet"}, sampling...)
+		onCPU, onGPU := cli(append(args, "--device", "cpu")...), cli(append(args, "--device", device)...)
+		if onCPU.status != statusDone || len(onCPU.stdout) < 300 || onCPU.stdout != onGPU.stdout {
+			t.Errorf("%q: CPU %s\nGPU %s", sampling, onCPU, onGPU)
+		}
+	}
+}
+
+// What is streamed, and what --json says, is the same text; standard output holds nothing else.
+func TestGenerateForms(t *testing.T) {
+	base := []string{"generate", "--device", "cpu", "--seed", "3", "-n", "20"}
+	var g generated
+	cliJSON(t, &g, append(base, "Once upon a time")...)
+	if len(g.Tokens) != 20 || g.Finish != "length" || g.Seed != 3 || g.PromptTokens != 4 {
+		t.Errorf("%+v", g)
+	}
+	for _, r := range []answer{
+		cli(append(base, "Once upon a time")...),
+		cliWith(context.Background(), "Once upon a time\n", nil, append(base, "-")...),
+	} {
+		if r.status != statusDone || r.stdout != g.Text+"\n" {
+			t.Errorf("want %q, got %s", g.Text, r)
+		}
+		if !strings.Contains(r.stderr, "running on CPU") || !strings.Contains(r.stderr, "generated: 20 tokens") ||
+			!strings.Contains(r.stderr, "(length, seed 3)") || strings.Count(r.stderr, "\n") != 2 {
+			t.Errorf("notices: %q", r.stderr)
+		}
+	}
+	if r := cli(append(base, "Once", "--quiet")...); r.stderr != "" || r.status != statusDone {
+		t.Error(r)
+	}
+	var stopped generated
+	word := strings.Fields(g.Text)[5]
+	cliJSON(t, &stopped, append(base, "Once upon a time", "--stop", "never,this", "--stop", word)...)
+	if before, _, _ := strings.Cut(g.Text, word); stopped.Finish != "stop" || stopped.Text != before {
+		t.Errorf("stop %q: want %q, got %+v", word, before, stopped)
+	}
+	var bos generated
+	cliJSON(t, &bos, append(base, "--bos")...)
+	if bos.PromptTokens != 1 || bos.Text == "" {
+		t.Errorf("%+v", bos)
+	}
+	var none generated
+	cliJSON(t, &none, append(base, "Once", "-n", "0")...)
+	if none.Text != "" || none.Tokens == nil || len(none.Tokens) != 0 || none.Finish != "length" {
+		t.Errorf("%+v", none)
+	}
+}
+
+// Without --seed runs differ, and the seed that is reported repeats one.
+func TestSeed(t *testing.T) {
+	var a, b, again generated
+	base := []string{"generate", "One day", "--device", "cpu", "-n", "40"}
+	cliJSON(t, &a, base...)
+	cliJSON(t, &b, base...)
+	if a.Seed == b.Seed || a.Text == b.Text {
+		t.Errorf("two runs gave seeds %d and %d, %q and %q", a.Seed, b.Seed, a.Text, b.Text)
+	}
+	cliJSON(t, &again, append(base, "--seed", formatTokens([]int{int(a.Seed)}))...)
+	if again.Text != a.Text {
+		t.Errorf("seed %d: %q, then %q", a.Seed, a.Text, again.Text)
+	}
+}
+
+// cutter is a reader of standard output that acts after some bytes.
+type cutter struct {
+	strings.Builder
+	left int
+	act  func() error
+}
+
+func (c *cutter) Write(p []byte) (int, error) {
+	if c.left -= len(p); c.left < 0 {
+		if err := c.act(); err != nil {
+			return 0, err
+		}
+	}
+	return c.Builder.Write(p)
+}
+
+// Ctrl-C ends the text where it is.
+func TestInterrupt(t *testing.T) {
+	devices(t, func(t *testing.T, device string) {
+		ctx, cancel := context.WithCancel(context.Background())
+		out := &cutter{left: 20, act: func() error { cancel(); return nil }}
+		r := cliWith(ctx, "", out, "generate", "Once upon a time", "-n", "100000", "--device", device)
+		if r.status != statusInterrupted || !strings.HasSuffix(r.stderr, "\nrwkv-gpu: generate: interrupted\n") || !strings.Contains(r.stderr, "(interrupted, seed") {
+			t.Error(r)
+		}
+		if text := out.String(); len(text) < 20 || len(text) > 200 || !strings.HasSuffix(text, "\n") {
+			t.Errorf("text %q", text)
+		}
+	})
+	done, cancel := context.WithCancel(context.Background())
+	cancel()
+	for _, args := range [][]string{{"generate", "x"}, {"generate", "-"}, {"logits", "--tokens", "1"}} {
+		wantError(t, cliWith(done, "", nil, append(args, "--quiet", "--device", "cpu")...), statusInterrupted, "interrupted")
+	}
+	r := cliWith(done, "", nil, "generate", "x", "--quiet", "--device", "cpu", "--json")
+	wantError(t, r, statusInterrupted, "interrupted")
+}
+
+// A reader that has seen enough is no error; a full disk is.
+func TestOutputEnds(t *testing.T) {
+	for _, args := range [][]string{{"generate", "Once", "-n", "1000"}, {"generate", "Once", "-n", "5", "--json"}, {"info"}, {"version"},
+		{"tokenize", "x"}, {"logits", "--tokens", "1", "--json"}} {
+		args = append(args, "--quiet", "--device", "cpu")
+		closed := &cutter{act: func() error { return syscall.EPIPE }, left: 0}
+		if r := cliWith(context.Background(), "", closed, args...); r.status != statusDone || r.stderr != "" {
+			t.Errorf("%q: %s", args, r)
+		}
+		full := &cutter{act: func() error { return errors.New("no space left on device") }, left: 0}
+		wantError(t, cliWith(context.Background(), "", full, args...), statusFailed, "standard output: no space left on device")
+	}
+}
