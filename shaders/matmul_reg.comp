@@ -32,10 +32,11 @@ void main() {
                 acc[r * TileTokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);
         }
     }
-    [[unroll]] for (uint r = 0; r < TileRows; r++) {
-        uint m = m0 + r * Local;
-        if (m < rows)
-            [[unroll]] for (uint t = 0; t < TileTokens; t++)
-                if (t0 + t < push.tokens) finish(p, m, t0 + t, acc[r * TileTokens + t]);
+    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.
+    [[dont_unroll]] for (uint mine = 0; mine < TileRows * TileTokens; mine++) {
+        uint m = m0 + mine / TileTokens * Local, t = t0 + mine % TileTokens;
+        float sum = 0.0;
+        [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) sum = i == mine ? acc[i] : sum;
+        if (m < rows && t < push.tokens) finish(p, m, t, sum);
     }
 }

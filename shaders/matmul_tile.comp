@@ -55,9 +55,11 @@ void main() {
         }
         barrier();
     }
-    [[unroll]] for (uint i = 0; i < 4; i++)
-        [[unroll]] for (uint j = 0; j < 4; j++) {
-            uint m = m0 + m_local + i, t = t0 + t_local + j;
-            if (m < rows && t < push.tokens) finish(p, m, t, acc[4 * i + j]);
-        }
+    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.
+    [[dont_unroll]] for (uint mine = 0; mine < 16; mine++) {
+        uint m = m0 + m_local + mine / 4, t = t0 + t_local + mine % 4;
+        float sum = 0.0;
+        [[unroll]] for (uint i = 0; i < 16; i++) sum = i == mine ? acc[i] : sum;
+        if (m < rows && t < push.tokens) finish(p, m, t, sum);
+    }
 }

@@ -42,16 +42,14 @@ void main() {
         }
     }
 
-    // Each lane keeps one sum, so that the lanes finish side by side.
-    float mine = 0.0;
-    [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) {
-        float sum = subgroupAdd(acc[i]);
-        uint lane = i % gl_SubgroupSize;
-        if (lane == gl_SubgroupInvocationID) mine = sum;
-        if (lane == gl_SubgroupSize - 1 || i == Rows * Tokens - 1) {
-            uint j = i - lane + gl_SubgroupInvocationID;
-            uint m = m0 + j / Tokens, t = t0 + j % Tokens;
-            if (gl_SubgroupInvocationID <= lane && m < rows && t < push.tokens) finish(p, m, t, mine);
-        }
+    // Lane i finishes sum base + i. One copy of finish, and sums picked by comparison instead of by index, keep the code
+    // small and the sums in registers.
+    [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = subgroupAdd(acc[i]);
+    [[dont_unroll]] for (uint base = 0; base < Rows * Tokens; base += gl_SubgroupSize) {
+        uint mine = base + gl_SubgroupInvocationID;
+        uint m = m0 + mine / Tokens, t = t0 + mine % Tokens;
+        float sum = 0.0;
+        [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) sum = i == mine ? acc[i] : sum;
+        if (mine < Rows * Tokens && m < rows && t < push.tokens) finish(p, m, t, sum);
     }
 }
