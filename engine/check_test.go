@@ -1,0 +1,182 @@
+package engine
+
+import (
+	"encoding/json"
+	"errors"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+var compared = []int{1, 60, 0, 7, 7, 31, 12}
+
+func prober(t *testing.T, m *model.Model, d *Device) op.Prober {
+	t.Helper()
+	e, err := d.Executor(m.Program, op.Sizes{Slots: 2, Rows: len(compared), Seqs: 1, Outs: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return e
+}
+
+// A device agrees with the reference, and the reference exactly with itself.
+func TestComparePasses(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		dev := prober(t, m, d)
+		r, err := Compare(m, prober(t, m, &Device{}), dev, compared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.Verdict != "pass" || r.FirstBad != nil || r.Top1Agree != 1 || r.Device != dev.Device() || !(r.KL < 1e-6) {
+			t.Errorf("%s: %+v", r, r)
+		}
+		for i, s := range m.Program.Steps {
+			if d := r.Ops[i]; d.Op != s.Name || d.Layer != s.Layer || !d.OK || !(d.NMSE < opTolerance) {
+				t.Errorf("op %d (%s): %+v", i, s.Name, d)
+			}
+		}
+		if len(r.Ops) != len(m.Program.Steps) {
+			t.Errorf("%d ops of %d", len(r.Ops), len(m.Program.Steps))
+		}
+		if d.IsCPU() && (r.MaxAbs != 0 || r.NMSE != 0 || r.KL != 0) {
+			t.Errorf("the CPU differs from itself: %s", r)
+		}
+	})
+}
+
+// spoiled changes what one step, or Forward, leaves.
+type spoiled struct {
+	op.Prober
+	prog   *op.Program
+	at     int // step, or -1 for the logits of Forward
+	change func(float32) float32
+}
+
+func (s *spoiled) RunStep(i int) error {
+	if err := s.Prober.RunStep(i); err != nil || i != s.at {
+		return err
+	}
+	o := operands(s.prog.Steps[i].Op, op.Write)[0]
+	data, err := s.Read(o)
+	if err != nil {
+		return err
+	}
+	for j, v := range data {
+		data[j] = s.change(v)
+	}
+	return s.Write(o, data)
+}
+
+func (s *spoiled) Logits(i int) []float32 {
+	l := slices.Clone(s.Prober.Logits(i))
+	if s.at < 0 {
+		for j, v := range l {
+			l[j] = s.change(v)
+		}
+	}
+	return l
+}
+
+// An op that is off by a thousandth, or gives a NaN, is named, on either device; so are logits that only differ when
+// the device runs on its own. The report is JSON all the same.
+func TestCompareCatches(t *testing.T) {
+	m := golden.Tiny(t)
+	changes := map[string]func(float32) float32{
+		"thousandth": func(v float32) float32 { return v * 1.001 },
+		"NaN":        func(float32) float32 { return float32(math.NaN()) },
+		"infinity":   func(float32) float32 { return float32(math.Inf(1)) },
+	}
+	eachDevice(t, func(t *testing.T, d *Device) {
+		ref, dev := prober(t, m, &Device{}), prober(t, m, d)
+		for name, change := range changes {
+			for at := -1; at < len(m.Program.Steps); at++ {
+				r, err := Compare(m, ref, &spoiled{dev, m.Program, at, change}, compared)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if r.Verdict != "fail" {
+					t.Errorf("%s in step %d: verdict %s", name, at, r.Verdict)
+				}
+				if _, err := json.Marshal(r); err != nil {
+					t.Errorf("%s in step %d: %v", name, at, err)
+				}
+				if at < 0 {
+					if r.FirstBad != nil {
+						t.Errorf("%s in the logits: op %s named", name, *r.FirstBad)
+					}
+					continue
+				}
+				want := m.Program.Steps[at].Name
+				if r.FirstBad == nil || *r.FirstBad != want {
+					t.Errorf("%s in %s: %s", name, want, r)
+				}
+				for i, o := range r.Ops {
+					if o.OK != (i == at) {
+						continue
+					}
+					t.Errorf("%s in %s: op %s: %+v", name, want, o.Op, o)
+				}
+				if !strings.Contains(r.String(), want) {
+					t.Errorf("%q does not name %s", r, want)
+				}
+			}
+		}
+	})
+}
+
+// broken fails in one step.
+type broken struct {
+	op.Prober
+	err error
+}
+
+func (b broken) RunStep(int) error { return b.err }
+
+// Errors of either executor come back.
+func TestCompareErrors(t *testing.T) {
+	m := golden.Tiny(t)
+	good, boom := prober(t, m, &Device{}), errors.New("boom")
+	for _, pair := range [][2]op.Prober{{good, broken{good, boom}}, {broken{good, boom}, good}} {
+		if _, err := Compare(m, pair[0], pair[1], compared); !errors.Is(err, boom) {
+			t.Errorf("want the executor's error, got %v", err)
+		}
+	}
+	for want, tokens := range map[string][]int{"at least one row": nil, "token below": {m.Vocab}, "at most 7 rows": make([]int, 8)} {
+		if _, err := Compare(m, good, prober(t, m, &Device{}), tokens); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q, got %v", want, err)
+		}
+	}
+}
+
+// The measures, on numbers worked out by hand.
+func TestMeasures(t *testing.T) {
+	if d, n := difference([]float32{1, 2, 2}, []float32{1, 2, 4}); d != 2 || n != 4.0/21 {
+		t.Errorf("difference %v, NMSE %v", d, n)
+	}
+	if d, n := difference([]float32{0, 1e-3}, []float32{0, 0}); !(d > 9e-4) || !(n > 1) {
+		t.Errorf("difference from zero %v, NMSE %v", d, n)
+	}
+	if d, n := difference(nil, nil); d != 0 || n != 0 {
+		t.Errorf("difference of nothing %v, NMSE %v", d, n)
+	}
+	ln3 := float32(math.Log(3))
+	// Probabilities (1/4, 3/4) and (1/2, 1/2).
+	want := 0.25*math.Log(0.5) + 0.75*math.Log(1.5)
+	if got := divergence([]float32{100, 100 + ln3}, []float32{-5, -5}); math.Abs(got-want) > 1e-5 {
+		t.Errorf("divergence %v, want %v", got, want)
+	}
+	if got := divergence([]float32{1, 2, 3}, []float32{1, 2, 3}); got != 0 {
+		t.Errorf("divergence of equals: %v", got)
+	}
+}

@@ -1,0 +1,187 @@
+package engine
+
+import (
+	"context"
+	"encoding/binary"
+	"encoding/json"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+// vulkanDevice opens the Vulkan device of the tests, which fail on any validation message and any leak.
+func vulkanDevice(tb testing.TB) *Device {
+	d := gputest.Device(tb)
+	k := vulkan.NewKernels(d)
+	tb.Cleanup(k.Release)
+	return &Device{device: d, kernels: k}
+}
+
+// eachDevice runs a test on the CPU and on the Vulkan device.
+func eachDevice(t *testing.T, test func(t *testing.T, d *Device)) {
+	t.Run("cpu", func(t *testing.T) { test(t, &Device{}) })
+	t.Run("vulkan", func(t *testing.T) { test(t, vulkanDevice(t)) })
+}
+
+func demoModel(tb testing.TB) *model.Model {
+	tb.Helper()
+	f, err := weights.Parse(demo.Name, demo.Weights())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := model.New(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
+
+func demoTokenizer(tb testing.TB) tokenizer.Tokenizer {
+	tb.Helper()
+	w, err := tokenizer.ParseWorld(demo.Name, demo.Vocab())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return w
+}
+
+func newEngine(tb testing.TB, m *model.Model, d *Device, o Options) *Engine {
+	tb.Helper()
+	e, err := New(m, d, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return e
+}
+
+func newSlot(tb testing.TB, e *Engine) Slot {
+	tb.Helper()
+	s, err := e.NewSlot()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return s
+}
+
+// step runs Step and returns copies of the logits by input.
+func step(tb testing.TB, e *Engine, in ...Input) [][][]float32 {
+	tb.Helper()
+	all := make([][][]float32, len(in))
+	err := e.Step(in, func(i, pos int, logits []float32) error {
+		if want := len(in[i].Tokens) - in[i].Wanted + len(all[i]); pos != want {
+			tb.Errorf("input %d: logits after token %d, want those after %d", i, pos, want)
+		}
+		all[i] = append(all[i], slices.Clone(logits))
+		return nil
+	})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for i := range in {
+		if len(all[i]) != in[i].Wanted {
+			tb.Fatalf("input %d: %d logits, want %d", i, len(all[i]), in[i].Wanted)
+		}
+	}
+	return all
+}
+
+// distance returns the largest difference, or infinity where a value is not finite.
+func distance(got, want []float32) float64 {
+	if len(got) != len(want) {
+		return math.Inf(1)
+	}
+	var worst float64
+	for i, w := range want {
+		if !tensor.IsFinite(got[i]) || !tensor.IsFinite(w) {
+			return math.Inf(1)
+		}
+		worst = max(worst, math.Abs(float64(got[i])-float64(w)))
+	}
+	return worst
+}
+
+// demoReference is what the demo model's training scripts say of it.
+type demoReference struct {
+	Prompts []struct {
+		Prompt string
+		Tokens []int
+		Rows   [2]int
+		Greedy []int `json:"greedy_next_32"`
+	}
+	logits []float32
+}
+
+func readReference(tb testing.TB) *demoReference {
+	tb.Helper()
+	dir := filepath.Join(reference.Root(tb), "model", "demo")
+	text, err := os.ReadFile(filepath.Join(dir, "reference.json"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	var r demoReference
+	if err := json.Unmarshal(text, &r); err != nil {
+		tb.Fatal(err)
+	}
+	npy, err := os.ReadFile(filepath.Join(dir, "reference.npy"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	data := npy[10+int(binary.LittleEndian.Uint16(npy[8:])):] // model/demo tests the header
+	r.logits = make([]float32, len(data)/4)
+	tensor.F32.Decode(r.logits, data)
+	return &r
+}
+
+// The demo model's logits after every prompt token, and its greedy continuation, are those of the scripts that trained
+// it. Their own distance from float64 is 4e-6.
+func TestDemoReference(t *testing.T) {
+	m, tok, ref := demoModel(t), demoTokenizer(t), readReference(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		limit := 1e-3
+		if d.IsCPU() {
+			limit = 2e-4
+		}
+		e := newEngine(t, m, d, Options{Chunk: 8})
+		s := newSlot(t, e)
+		for _, p := range ref.Prompts {
+			if got := tokenizer.Encode(tok, p.Prompt); !slices.Equal(got, p.Tokens) {
+				t.Errorf("%q: tokens %v, want %v", p.Prompt, got, p.Tokens)
+			}
+			if err := e.Reset(s); err != nil {
+				t.Fatal(err)
+			}
+			for i, got := range step(t, e, Input{s, p.Tokens, len(p.Tokens)})[0] {
+				want := ref.logits[(p.Rows[0]+i)*m.Vocab:][:m.Vocab]
+				if off := distance(got, want); !(off <= limit) {
+					t.Errorf("%q: logits after token %d: off by %g, at most %g", p.Prompt, i, off, limit)
+				}
+			}
+			if err := e.Reset(s); err != nil {
+				t.Fatal(err)
+			}
+			r, err := e.Generate(context.Background(), s, tok, Request{Prompt: p.Tokens, Max: len(p.Greedy)})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !slices.Equal(r.Tokens, p.Greedy) {
+				t.Errorf("%q: continues with %v, want %v", p.Prompt, r.Tokens, p.Greedy)
+			}
+		}
+	})
+}

@@ -1,0 +1,116 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+// sameText is how many tokens the devices have to agree on.
+func sameText() int {
+	if testing.Short() {
+		return 20
+	}
+	return 200
+}
+
+// settings are ways to draw, all of which give 200 tokens: the end of the text is banned.
+func settings() map[string]sample.Params {
+	hot, penalised, few := sample.Default(), sample.Default(), sample.Default()
+	hot.Temperature, hot.TopP, hot.Seed = 1.3, 1, 7
+	penalised.Presence, penalised.Frequency, penalised.Seed = 0.4, 0.3, 11
+	few.TopK, few.MinP, few.Temperature, few.Seed = 40, 0.02, 0.8, 1<<63+5
+	all := map[string]sample.Params{
+		"greedy": {}, "greedy, penalties": {Presence: 0.5, Frequency: 0.5, PenaltyDecay: 0.99},
+		"default": sample.Default(), "hot": hot, "penalties": penalised, "few": few,
+	}
+	for name, p := range all {
+		p.Ban = []int{EndOfText}
+		all[name] = p
+	}
+	return all
+}
+
+// The same seed gives the same 200 tokens on both devices, one sequence at a time and, on the Vulkan device, several in
+// one batch.
+func TestSameTextOnBothDevices(t *testing.T) {
+	m, tok := demoModel(t), demoTokenizer(t)
+	prompt := tokenizer.Encode(tok, "Once upon a time")
+	cpu := newEngine(t, m, &Device{}, Options{})
+	gpu := newEngine(t, m, vulkanDevice(t), Options{Slots: len(settings())})
+	generate := func(e *Engine, p sample.Params) *Result {
+		s := newSlot(t, e)
+		r, err := e.Generate(context.Background(), s, tok, Request{Prompt: prompt, Max: sameText(), Sample: p})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := e.Release(s); err != nil {
+			t.Fatal(err)
+		}
+		if len(r.Tokens) != sameText() || r.Finish != FinishLength {
+			t.Errorf("%d tokens, finish %q", len(r.Tokens), r.Finish)
+		}
+		return r
+	}
+	texts := map[string]string{}
+	batched := generateBatch(t, gpu, prompt)
+	for name, p := range settings() {
+		want := generate(cpu, p)
+		if !slices.Equal(batched[name], want.Tokens) {
+			t.Errorf("%s: the CPU drew %v, the Vulkan device in a batch %v", name, want.Tokens, batched[name])
+		}
+		if other, ok := texts[want.Text]; ok {
+			t.Errorf("%s and %s wrote the same text", name, other)
+		}
+		texts[want.Text] = name
+		if name != "default" {
+			continue // the rest in the batch only, to save time; TestDemoReference has greedy ones alone
+		}
+		if got := generate(gpu, p); got.Text != want.Text || !slices.Equal(got.Tokens, want.Tokens) {
+			t.Errorf("%s: the CPU wrote %q, the Vulkan device %q", name, want.Text, got.Text)
+		}
+	}
+}
+
+// generateBatch continues the prompt by all settings at once and returns each one's tokens.
+func generateBatch(t *testing.T, e *Engine, prompt []int) map[string][]int {
+	var names []string
+	var in []Input
+	var samplers []*sample.Sampler
+	tok, drawn := demoTokenizer(t), map[string][]int{}
+	for name, p := range settings() {
+		s, err := sample.New(p, e.Model.Vocab, func(id int) bool { return sample.FreeText(tok.Bytes(id)) })
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, samplers = append(names, name), append(samplers, s)
+		in = append(in, Input{newSlot(t, e), prompt, 1})
+	}
+	for range sameText() {
+		next := make([][]int, len(in))
+		err := e.Step(in, func(i, _ int, logits []float32) error {
+			id, err := samplers[i].Sample(logits)
+			if err != nil {
+				return err
+			}
+			next[i] = []int{id}
+			drawn[names[i]] = append(drawn[names[i]], id)
+			return samplers[i].Accept(id)
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range in {
+			in[i].Tokens = next[i]
+		}
+	}
+	for _, x := range in {
+		if err := e.Release(x.Slot); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return drawn
+}
