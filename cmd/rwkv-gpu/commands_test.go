@@ -10,6 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
 func floats(data []byte) []float32 {
@@ -70,12 +71,20 @@ func TestInfo(t *testing.T) {
 	if n != in.Parameters || n < 7_000_000 {
 		t.Errorf("tensors of %d elements, %d parameters", n, in.Parameters)
 	}
-	r := cli("info", "--model", tinyModel(t, func(m map[string]*tensor.Tensor) {
-		m["blocks.0.att.k_k"].Name = "blocks.0.att.k_k" // unchanged
-		m["emb.weight"] = tensor.FromFloats("emb.weight", []int{67, 32}, make([]float32, 67*32))
-	}))
+	r := cli("info", "--model", tinyModel(t, nil))
 	if r.status != statusDone || r.stderr != "" || !strings.Contains(r.stdout, "RWKV-7, 2 layers, width 32") || !strings.Contains(r.stdout, "emb.weight") {
 		t.Error(r)
+	}
+	list := weightstest.RWKV7(weightstest.Tiny, tensor.BF16, 1)
+	list = append(list, tensor.FromFloats("optimizer.step", []int{1}, []float32{3}))
+	more := writeFile(t, "more.st", weightstest.Safetensors(list, nil))
+	if r := cli("info", "--model", more); r.status != statusDone || r.stderr != "1 tensor not used by RWKV-7: optimizer.step\n" ||
+		!strings.Contains(r.stdout, "1 F32") {
+		t.Error(r)
+	}
+	cliJSON(t, &in, "info", "--model", more)
+	if len(in.Unused) != 1 || in.Unused[0] != "optimizer.step" {
+		t.Errorf("%v", in.Unused)
 	}
 }
 

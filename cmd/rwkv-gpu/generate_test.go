@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"encoding/json"
 	"errors"
@@ -10,7 +11,10 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
@@ -169,12 +173,44 @@ func TestInterrupt(t *testing.T) {
 	for _, args := range [][]string{{"generate", "x"}, {"generate", "-"}, {"logits", "--tokens", "1"}} {
 		wantError(t, cliWith(done, "", nil, append(args, "--quiet", "--device", "cpu")...), statusInterrupted, "interrupted")
 	}
-	r := cliWith(done, "", nil, "generate", "x", "--quiet", "--device", "cpu", "--json")
-	wantError(t, r, statusInterrupted, "interrupted")
+}
+
+// With --json what was generated until Ctrl-C is an answer too.
+func TestInterruptJSON(t *testing.T) {
+	var out bytes.Buffer
+	a := &app{stdout: &out, stderr: &bytes.Buffer{}, common: commonFlags{device: "cpu", json: true}}
+	m, err := a.openModel()
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := a.openTokenizer(m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := a.start(context.Background(), m, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	defer time.AfterFunc(300*time.Millisecond, cancel).Stop()
+	q := engine.Request{Prompt: []int{1660}, Max: 1 << 20, Sample: sample.Params{Ban: []int{engine.EndOfText}}}
+	if err := a.emit(ctx, s, tok, q, ""); statusOf(err) != statusInterrupted {
+		t.Errorf("want an interruption, got %v", err)
+	}
+	var g generated
+	decode(t, out.String(), &g)
+	if g.Finish != "interrupted" || len(g.Tokens) == 0 || g.Text == "" {
+		t.Errorf("%+v", g)
+	}
+	if err := errors.Join(s.Close(), m.Close()); err != nil {
+		t.Error(err)
+	}
 }
 
 // A reader that has seen enough is no error; a full disk is.
 func TestOutputEnds(t *testing.T) {
+	broken := &cutter{act: func() error { panic("broken") }}
+	wantError(t, cliWith(context.Background(), "", broken, "version"), statusFailed, "version: internal error: broken")
 	for _, args := range [][]string{{"generate", "Once", "-n", "1000"}, {"generate", "Once", "-n", "5", "--json"}, {"info"}, {"version"},
 		{"tokenize", "x"}, {"logits", "--tokens", "1", "--json"}} {
 		args = append(args, "--quiet", "--device", "cpu")

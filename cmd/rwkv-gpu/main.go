@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	name := ""
 	defer func() {
 		if p := recover(); p != nil {
+			a.started = true // whatever it is, the command line is not to blame
 			status = a.report(name, fmt.Errorf("internal error: %v", p))
 		}
 	}()
@@ -70,6 +71,7 @@ func (a *app) report(command string, err error) int {
 
 // command completes a subcommand whose body is do.
 func (a *app) command(c *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
+	c.InheritedFlags().SortFlags = false
 	c.RunE = func(c *cobra.Command, args []string) error {
 		if err := a.common.check(c.Flags()); err != nil {
 			return err

@@ -39,6 +39,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.SetIn(a.stdin)
 	root.SetVersionTemplate("rwkv-gpu {{.Version}}\n")
 	root.SetHelpCommand(helpCommand())
+	root.Flags().SortFlags = false
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	c := &a.common
