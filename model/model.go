@@ -72,7 +72,8 @@ func New(f *weights.File) (*Model, error) {
 	}
 	m.Embed, m.Vocab, m.FFN = d["C"], d["V"], d["F"]
 	if err := v.derive(&m.Config, d); err != nil {
-		return nil, &weights.Error{File: f.Path, Field: "sizes", Err: err}
+		err.File = f.Path
+		return nil, err
 	}
 	for name := range f.Tensors {
 		if found[name] == nil {

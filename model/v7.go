@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 // version7 is RWKV-7 "Goose" (x070), after BlinkDL's rwkv_v7_numpy.py.
@@ -29,13 +30,13 @@ var version7 = &version{
 	channelMix: channelMix7,
 }
 
-func derive7(c *Config, d dims) error {
+func derive7(c *Config, d dims) *weights.Error {
 	c.Heads, c.HeadSize = d["H"], d["N"]
 	if c.Heads*c.HeadSize != c.Embed {
-		return fmt.Errorf("want heads * head size = %d, got %d * %d", c.Embed, c.Heads, c.HeadSize)
+		return headError(fmt.Sprintf("heads * head size = %d", c.Embed), fmt.Sprintf("%d * %d", c.Heads, c.HeadSize))
 	}
 	if c.HeadSize%4 != 0 {
-		return fmt.Errorf("want a head size that is a multiple of 4, got %d", c.HeadSize)
+		return headError("a head size that is a multiple of 4", fmt.Sprint(c.HeadSize))
 	}
 	c.GroupNormEps = 64e-5
 	c.Ranks = map[string]int{"w": d["Rw"], "a": d["Ra"], "g": d["Rg"]}
@@ -43,6 +44,11 @@ func derive7(c *Config, d dims) error {
 		c.Ranks["v"] = r
 	}
 	return nil
+}
+
+// headError is about the tensor that tells heads and their size.
+func headError(want, got string) *weights.Error {
+	return &weights.Error{Tensor: "blocks.0.att.r_k", Field: "shape", Want: want, Got: got}
 }
 
 func timeMix7(b *block) {

@@ -14,8 +14,8 @@ type version struct {
 	// unsupported, if not empty, says why such a file is refused.
 	unsupported string
 	tensors     []spec
-	// derive completes the configuration from the sizes found.
-	derive func(c *Config, d dims) error
+	// derive completes the configuration from the sizes found. Its error names the tensor; New adds the file.
+	derive func(c *Config, d dims) *weights.Error
 	// timeMix and channelMix emit one layer's ops.
 	timeMix, channelMix func(*block)
 }

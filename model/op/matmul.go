@@ -1,6 +1,9 @@
 package op
 
-import "fmt"
+import (
+	"fmt"
+	"strings"
+)
 
 // Act is the function applied to a matrix product.
 type Act uint8
@@ -139,6 +142,15 @@ func (o *MatMul) Operands(visit func(string, View, Access)) {
 		}
 		visit("Y", p.Y, Write)
 	}
+}
+
+// Functions lists what happens to each part's product: activation and combination.
+func (o *MatMul) Functions() string {
+	list := make([]string, len(o.Parts))
+	for i, p := range o.Parts {
+		list[i] = fmt.Sprintf("%s %s", p.Act, p.Combine)
+	}
+	return "(" + strings.Join(list, ", ") + ")"
 }
 
 // Apply has b do the operation.

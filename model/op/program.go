@@ -73,11 +73,14 @@ func (p *Program) Check() error {
 	return nil
 }
 
-// String lists the steps, one a line, with what each reads and writes.
+// String lists the steps, one a line, with what each does to products, reads and writes.
 func (p *Program) String() string {
 	var b strings.Builder
 	for _, s := range p.Steps {
 		fmt.Fprintf(&b, "%s %s", s.Name, strings.TrimPrefix(fmt.Sprintf("%T", s.Op), "*op."))
+		if f, ok := s.Op.(interface{ Functions() string }); ok {
+			fmt.Fprintf(&b, " %s", f.Functions())
+		}
 		s.Op.Operands(func(name string, v View, a Access) {
 			arrow := [...]string{Read: "<-", Write: "->", Update: "<>"}[a]
 			fmt.Fprintf(&b, " %s%s%s", name, arrow, v)
