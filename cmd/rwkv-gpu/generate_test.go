@@ -11,11 +11,11 @@ import (
 	"strings"
 	"syscall"
 	"testing"
-	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
 // demoPrompt is a prompt with what the training scripts' own model continues it with.
@@ -175,6 +175,20 @@ func TestInterrupt(t *testing.T) {
 	}
 }
 
+// canceller is a tokenizer that calls cancel when it is asked for its left-th token's text.
+type canceller struct {
+	tokenizer.Tokenizer
+	left   int
+	cancel func()
+}
+
+func (c *canceller) Bytes(id int) []byte {
+	if c.left--; c.left == 0 {
+		c.cancel()
+	}
+	return c.Tokenizer.Bytes(id)
+}
+
 // With --json what was generated until Ctrl-C is an answer too.
 func TestInterruptJSON(t *testing.T) {
 	var out bytes.Buffer
@@ -192,14 +206,14 @@ func TestInterruptJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	defer time.AfterFunc(300*time.Millisecond, cancel).Stop()
+	defer cancel()
 	q := engine.Request{Prompt: []int{1660}, Max: 1 << 20, Sample: sample.Params{Ban: []int{engine.EndOfText}}}
-	if err := a.emit(ctx, s, tok, q, ""); statusOf(err) != statusInterrupted {
+	if err := a.emit(ctx, s, &canceller{tok, 5, cancel}, q, ""); statusOf(err) != statusInterrupted {
 		t.Errorf("want an interruption, got %v", err)
 	}
 	var g generated
 	decode(t, out.String(), &g)
-	if g.Finish != "interrupted" || len(g.Tokens) == 0 || g.Text == "" {
+	if g.Finish != "interrupted" || len(g.Tokens) != 5 || g.Text == "" {
 		t.Errorf("%+v", g)
 	}
 	if err := errors.Join(s.Close(), m.Close()); err != nil {
