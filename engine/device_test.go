@@ -1,0 +1,89 @@
+package engine
+
+import (
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+)
+
+// Devices are found by index and by a part of their name in any case; what finds none names them all.
+func TestChooseDevice(t *testing.T) {
+	infos := []gpu.Info{{Index: 0, Name: "Software", Type: gpu.CPU}, {Index: 1, Name: "Big GPU 3"}, {Index: 2, Name: "Big GPU 4"}}
+	best := gpu.Pick(infos)
+	for spec, want := range map[string]int{"auto": best, "": best, "gpu": best, "0": 0, "2": 2, "soft": 0, "BIG": 1, "gpu 4": 2} {
+		if got, err := choose(infos, spec); err != nil || got != want {
+			t.Errorf("%q: device %d (%v), want %d", spec, got, err, want)
+		}
+	}
+	for _, spec := range []string{"3", "-1", "nvidia", "1 "} {
+		_, err := choose(infos, spec)
+		var d *DeviceError
+		if !errors.As(err, &d) || !strings.Contains(err.Error(), spec) || !strings.Contains(err.Error(), `1 "Big GPU 3"`) ||
+			strings.Contains(err.Error(), "\n") {
+			t.Errorf("%q: %v", spec, err)
+		}
+	}
+}
+
+func TestOpenDevice(t *testing.T) {
+	none := func(s string) { t.Errorf("notice %q", s) }
+	d, err := OpenDevice("cpu", none)
+	if err != nil || !d.IsCPU() || d.Close() != nil {
+		t.Fatalf("cpu: %v", err)
+	}
+	gputest.Instance(t) // the rest needs a Vulkan device
+	infos, err := Devices()
+	if err != nil || len(infos) == 0 {
+		t.Fatalf("devices: %v", err)
+	}
+	for _, spec := range []string{"auto", "", "gpu", fmt.Sprint(infos[0].Index), infos[0].Name} {
+		d, err := OpenDevice(spec, none)
+		if err != nil || d.IsCPU() {
+			t.Fatalf("%q: %v", spec, err)
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("%q: %v", spec, err)
+		}
+	}
+	var e *DeviceError
+	if _, err := OpenDevice("no such device", none); !errors.As(err, &e) || !strings.Contains(err.Error(), infos[0].Name) {
+		t.Errorf("a device that is not there: %v", err)
+	}
+}
+
+// Errors of Vulkan are the device's; errors of the model are not.
+func TestFault(t *testing.T) {
+	d := vulkanDevice(t)
+	var e *DeviceError
+	for _, err := range []error{&gpu.Error{Call: "vkQueueSubmit", Result: -4}, fmt.Errorf("x: %w", gpu.ErrOutOfMemory)} {
+		if got := d.fault(err); !errors.As(got, &e) || !errors.Is(got, err) {
+			t.Errorf("%v became %v", err, got)
+		}
+	}
+	if err := errors.New("tensor x"); d.fault(err) != err {
+		t.Errorf("%v became the device's", err)
+	}
+}
+
+// An engine that was closed refuses, on either device.
+func TestClosedEngine(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		e := newEngine(t, m, d, Options{})
+		s := newSlot(t, e)
+		if err := e.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for name, err := range map[string]error{"Step": e.Step([]Input{{s, []int{1}, 1}}, nil), "Reset": e.Reset(s),
+			"State": second(e.State(s)), "Generate": second(e.Generate(t.Context(), s, demoTokenizer(t), Request{Prompt: []int{1}, Max: 1}))} {
+			if err == nil || !strings.Contains(err.Error(), "closed") {
+				t.Errorf("%s: %v", name, err)
+			}
+		}
+	})
+}

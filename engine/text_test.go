@@ -1,0 +1,137 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+// story generates from a prompt on the CPU and wants no error.
+func story(t *testing.T, e *Engine, tok tokenizer.Tokenizer, q Request) *Result {
+	t.Helper()
+	s := newSlot(t, e)
+	r, err := e.Generate(context.Background(), s, tok, q)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Release(s); err != nil {
+		t.Fatal(err)
+	}
+	return r
+}
+
+// What is emitted piece by piece is the text, which is that of the tokens up to a stop string; the counts fit.
+func TestGenerate(t *testing.T) {
+	tok := demoTokenizer(t)
+	e := newEngine(t, demoModel(t), &Device{}, Options{Chunk: 4})
+	prompt := tokenizer.Encode(tok, "Once upon a time, there was a little girl named Lily.")
+	run := func(q Request) (*Result, string) {
+		var emitted strings.Builder
+		q.Prompt, q.Emit = prompt, func(s string) error {
+			if s == "" {
+				t.Error("nothing was emitted")
+			}
+			emitted.WriteString(s)
+			return nil
+		}
+		r := story(t, e, tok, q)
+		if emitted.String() != r.Text || r.PromptTokens != len(prompt) {
+			t.Errorf("emitted %q, text %q, %d prompt tokens", emitted.String(), r.Text, r.PromptTokens)
+		}
+		return r, r.Text
+	}
+	whole, text := run(Request{Max: 30})
+	if want := string(tokenizer.Decode(tok, whole.Tokens)); text != want || whole.Finish != FinishLength || len(whole.Tokens) != 30 {
+		t.Errorf("%q of %d tokens, finish %s, want %q", text, len(whole.Tokens), whole.Finish, want)
+	}
+	if whole.DecodedTokens != 29 || whole.PrefillRate() <= 0 || whole.DecodeRate() <= 0 {
+		t.Errorf("%d decoded, rates %v and %v", whole.DecodedTokens, whole.PrefillRate(), whole.DecodeRate())
+	}
+	for _, stop := range []string{text[10:14], text[len(text)-3:], text[:1]} {
+		at := strings.Index(text, stop)
+		if r, got := run(Request{Max: 30, Stop: []string{"nowhere to be found", stop}}); got != text[:at] || r.Finish != FinishStop {
+			t.Errorf("stopped at %q with %q, finish %s, want %q", stop, got, r.Finish, text[:at])
+		}
+	}
+	for _, n := range []int{0, 1, 2} {
+		if r, _ := run(Request{Max: n}); !slices.Equal(r.Tokens, whole.Tokens[:n]) || r.Finish != FinishLength {
+			t.Errorf("%d tokens: %v, finish %s", n, r.Tokens, r.Finish)
+		}
+	}
+	var ban []int
+	for id := 1; id < e.Model.Vocab; id++ {
+		ban = append(ban, id)
+	}
+	if r, got := run(Request{Max: 30, Sample: sample.Params{Ban: ban}}); got != "" || r.Finish != FinishEnd || len(r.Tokens) != 0 {
+		t.Errorf("end of text at once: %q, finish %s", got, r.Finish)
+	}
+}
+
+// A continued slot goes on where it was: two prompts in a row are one.
+func TestGenerateContinues(t *testing.T) {
+	tok := demoTokenizer(t)
+	e := newEngine(t, demoModel(t), &Device{}, Options{Slots: 2})
+	prompt := tokenizer.Encode(tok, "The king had three sons, and the youngest")
+	whole := story(t, e, tok, Request{Prompt: prompt, Max: 12})
+	s := newSlot(t, e)
+	for _, q := range []Request{{Prompt: prompt[:4]}, {Prompt: prompt[4:], Max: 12}} {
+		r, err := e.Generate(context.Background(), s, tok, q)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if q.Max > 0 && !slices.Equal(r.Tokens, whole.Tokens) {
+			t.Errorf("in two calls %v, in one %v", r.Tokens, whole.Tokens)
+		}
+	}
+}
+
+// Bad requests, errors of Emit and the end of the context come back; what was written until then is there.
+func TestGenerateErrors(t *testing.T) {
+	tok := demoTokenizer(t)
+	e := newEngine(t, demoModel(t), &Device{}, Options{Chunk: 2})
+	s := newSlot(t, e)
+	for want, q := range map[string]Request{
+		"prompt: want at least one token":  {Max: 3},
+		"temperature: want a finite value": {Prompt: []int{1}, Max: 3, Sample: sample.Params{Temperature: -1}},
+		"stop":                             {Prompt: []int{1}, Max: 3, Stop: []string{""}},
+		"token 0: want an id below 4096":   {Prompt: []int{4096}, Max: 3},
+		"ban[0]: want an id below 4096":    {Prompt: []int{1}, Max: 3, Sample: sample.Params{Ban: []int{4096}}},
+	} {
+		if _, err := e.Generate(context.Background(), s, tok, q); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q, got %v", want, err)
+		}
+	}
+	if _, err := e.Generate(context.Background(), 7, tok, Request{Prompt: []int{1}}); err == nil || !strings.Contains(err.Error(), "slot 7 is not in use") {
+		t.Errorf("a slot that is not there: %v", err)
+	}
+	boom := errors.New("boom")
+	calls := 0
+	r, err := e.Generate(context.Background(), s, tok, Request{Prompt: []int{1660, 2383}, Max: 9, Emit: func(string) error {
+		if calls++; calls == 3 {
+			return boom
+		}
+		return nil
+	}})
+	if !errors.Is(err, boom) || r == nil || len(r.Tokens) == 0 || len(r.Tokens) >= 9 {
+		t.Errorf("Emit's error: %v after %+v", err, r)
+	}
+	ctx, cancel := context.WithCancel(context.Background())
+	calls = 0
+	r, err = e.Generate(ctx, s, tok, Request{Prompt: []int{1660, 2383}, Max: 50, Emit: func(string) error {
+		if calls++; calls == 4 {
+			cancel()
+		}
+		return nil
+	}})
+	if !errors.Is(err, context.Canceled) || r.Text == "" || len(r.Tokens) >= 50 || r.Finish != "" {
+		t.Errorf("a context that ends: %v after %+v", err, r)
+	}
+	if r, err = e.Generate(ctx, s, tok, Request{Prompt: []int{1, 2, 3}, Max: 5}); !errors.Is(err, context.Canceled) || len(r.Tokens) != 0 {
+		t.Errorf("a context that had ended: %v after %+v", err, r)
+	}
+}
