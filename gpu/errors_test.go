@@ -50,7 +50,7 @@ func TestResultErrors(t *testing.T) {
 	for result, target := range map[int32]error{-1: gpu.ErrOutOfMemory, -2: gpu.ErrOutOfMemory, -4: gpu.ErrDeviceLost, 2: gpu.ErrTimeout} {
 		err := error(&gpu.Error{Call: "vkX", Result: result})
 		for _, e := range []error{gpu.ErrOutOfMemory, gpu.ErrDeviceLost, gpu.ErrTimeout, gpu.ErrNoDevice} {
-			if errors.Is(err, e) != (e == target) {
+			if errors.Is(err, e) != (e.Error() == target.Error()) {
 				t.Errorf("%v matches %v: %v", err, e, errors.Is(err, e))
 			}
 		}
@@ -127,7 +127,7 @@ func TestKernelErrors(t *testing.T) {
 		},
 	})
 	out := []gpu.Binding{{Name: "o", Access: gpu.Write}}
-	two := append(out, gpu.Binding{Name: "p", Access: gpu.Read})
+	two := []gpu.Binding{out[0], {Name: "p", Access: gpu.Read}}
 	for _, c := range []struct {
 		name string
 		desc gpu.KernelDesc

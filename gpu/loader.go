@@ -52,14 +52,8 @@ func load() (unsafe.Pointer, error) {
 		if gipa == nil {
 			continue
 		}
-		loadMu.Lock()
-		defer loadMu.Unlock()
-		if boundTo != gipa {
-			vk.SetGetInstanceProcAddr(gipa)
-			if err := vk.Init(); err != nil {
-				return nil, fmt.Errorf("%w: %s: %w", ErrNoLoader, name, err)
-			}
-			boundTo, boundCalls = gipa, false
+		if err := bindLoader(gipa); err != nil {
+			return nil, fmt.Errorf("%w: %s: %w", ErrNoLoader, name, err)
 		}
 		return gipa, nil
 	}
@@ -68,6 +62,21 @@ func load() (unsafe.Pointer, error) {
 		hint = " (from " + loaderEnv + ")"
 	}
 	return nil, fmt.Errorf("%w: tried %s%s", ErrNoLoader, strings.Join(names, ", "), hint)
+}
+
+// bindLoader gives the binding its vkGetInstanceProcAddr.
+func bindLoader(gipa unsafe.Pointer) error {
+	loadMu.Lock()
+	defer loadMu.Unlock()
+	if boundTo == gipa {
+		return nil
+	}
+	vk.SetGetInstanceProcAddr(gipa)
+	if err := vk.Init(); err != nil {
+		return err
+	}
+	boundTo, boundCalls = gipa, false
+	return nil
 }
 
 // bind fills the binding's instance-level functions. The loader's entry points serve every

@@ -128,7 +128,7 @@ func TestHeapFull(t *testing.T) {
 	for i := 0; i < 3 && err == nil; i++ {
 		var b *gpu.Buffer
 		if b, err = d.NewBuffer(fmt.Sprintf("b%d", i), 12<<20, gpu.DeviceLocal); err == nil {
-			defer b.Release()
+			t.Cleanup(b.Release)
 		}
 	}
 	wantError(t, "third block", err, `buffer "b2"`, "12.0 MiB of device-local memory wanted", "in use 24.0 MiB", "too many objects")
