@@ -46,12 +46,17 @@ func OpenDevice(spec string, notice func(string)) (*Device, error) {
 	if spec == "cpu" {
 		return &Device{}, nil
 	}
+	d, err := openVulkan(spec)
+	if err != nil && (spec == "auto" || spec == "") {
+		notice(fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err))
+		return &Device{}, nil
+	}
+	return d, err
+}
+
+func openVulkan(spec string) (*Device, error) {
 	in, err := gpu.Open(gpu.Options{})
 	if err != nil {
-		if spec == "auto" || spec == "" {
-			notice(fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err))
-			return &Device{}, nil
-		}
 		return nil, &DeviceError{Device: spec, Err: err}
 	}
 	index, err := choose(in.Devices(), spec)
