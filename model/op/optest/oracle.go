@@ -124,12 +124,13 @@ func (r *oracle) ShiftCommit(o *op.ShiftCommit) error {
 func (r *oracle) MatMul(o *op.MatMul) error {
 	for i := range o.Parts {
 		p := &o.Parts[i]
+		w := r.weight(p.W)
 		for t := range r.s.batch.Count(p.X.Of.Kind) {
 			x, y := r.at(p.X, t), r.at(p.Y, t)
 			for m := range y {
 				var z float64
 				for k, v := range x {
-					z += r.weight(p.W)[m*len(x)+k] * v
+					z += w[m*len(x)+k] * v
 				}
 				if p.Bias != nil {
 					z += r.weight(p.Bias)[m]
@@ -182,13 +183,14 @@ func (r *oracle) step7(o *op.WKV7, state []float64, c, t int) {
 	row := func(x *op.Operand) []float64 { return r.vals[x.ID][t][c : c+n] }
 	param := func(x *op.Operand) []float64 { return r.weight(x)[c : c+n] }
 	rr, w, k, v, a, g := row(o.R), row(o.W), row(o.K), row(o.V), row(o.A), row(o.G)
+	kkScale, aScale, rk := param(o.KK), param(o.KA), param(o.RK)
 	kk, key := make([]float64, n), make([]float64, n)
 	var norm, bonus float64
 	for j := range n {
-		kk[j] = k[j] * param(o.KK)[j]
+		kk[j] = k[j] * kkScale[j]
 		norm += kk[j] * kk[j]
-		key[j] = k[j] * (1 + (a[j]-1)*param(o.KA)[j])
-		bonus += rr[j] * key[j] * param(o.RK)[j]
+		key[j] = k[j] * (1 + (a[j]-1)*aScale[j])
+		bonus += rr[j] * key[j] * rk[j]
 	}
 	norm = math.Max(math.Sqrt(norm), 1e-12)
 	y := make([]float64, n)
