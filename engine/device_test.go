@@ -65,7 +65,7 @@ func TestFault(t *testing.T) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}
-	if err := errors.New("tensor x"); d.fault(err) != err {
+	if err := d.fault(errors.New("tensor x")); errors.As(err, &e) {
 		t.Errorf("%v became the device's", err)
 	}
 }
