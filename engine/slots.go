@@ -28,7 +28,11 @@ func (e *Engine) Fork(s Slot) (Slot, error) {
 	if err != nil {
 		return 0, err
 	}
-	return to, e.exec.CopyState(int(to), int(s))
+	if err := e.exec.CopyState(int(to), int(s)); err != nil {
+		e.used[to] = false
+		return 0, err
+	}
+	return to, nil
 }
 
 // Release gives a slot back.
