@@ -41,8 +41,11 @@ func (t *Tensor) Len() int {
 	return n
 }
 
-// Load returns the tensor's bytes, which the caller must not change.
+// Load returns the tensor's bytes, which the caller must not change. Rows of a block type must be whole blocks.
 func (t *Tensor) Load() ([]byte, error) {
+	if n, _ := t.Type.Block(); n > 1 && (len(t.Shape) == 0 || t.Shape[len(t.Shape)-1]%n != 0) {
+		return nil, fmt.Errorf("tensor %s: shape: want rows of whole %s blocks (%d elements), got %v", t.Name, t.Type, n, t.Shape)
+	}
 	b, err := t.load()
 	if err != nil {
 		return nil, err
@@ -69,6 +72,9 @@ func (t *Tensor) String() string { return fmt.Sprintf("%s %s%v", t.Name, t.Type,
 
 // CheckFinite returns the index of the first element of the t-typed data that is NaN or infinite, or -1.
 func (t Type) CheckFinite(data []byte) int {
+	if t.IsBlock() {
+		return t.checkFiniteBlocks(data)
+	}
 	if t == F32 {
 		for i := 0; i+4 <= len(data); i += 4 {
 			if binary.LittleEndian.Uint32(data[i:])&0x7f800000 == 0x7f800000 {
@@ -107,11 +113,15 @@ func checkFinite16(data []byte, mask uint16) int {
 // IsFinite tells whether f is neither NaN nor infinite.
 func IsFinite(f float32) bool { return math.Float32bits(f)&0x7f800000 != 0x7f800000 }
 
-// Transposed returns the tensor with its last two dimensions swapped. The bytes are rearranged at each Load.
+// Transposed returns the tensor with its last two dimensions swapped. The bytes are rearranged at each Load. A block
+// runs along a row and has no counterpart along a column: a tensor of a block type is transposed as F32.
 func (t *Tensor) Transposed() *Tensor {
 	n := len(t.Shape)
 	if n < 2 {
 		return t
+	}
+	if t.Type.IsBlock() {
+		return t.decoded().Transposed()
 	}
 	shape := append([]int(nil), t.Shape...)
 	rows, cols := shape[n-2], shape[n-1]
@@ -127,6 +137,19 @@ func (t *Tensor) Transposed() *Tensor {
 			transpose(dst[at:at+size], src[at:at+size], rows, cols, t.Type.Bytes(1))
 		}
 		return dst, nil
+	})
+}
+
+// decoded returns the tensor as F32, converted at each Load.
+func (t *Tensor) decoded() *Tensor {
+	return New(t.Name, F32, t.Shape, func() ([]byte, error) {
+		f, err := t.Floats()
+		if err != nil {
+			return nil, err
+		}
+		b := make([]byte, F32.Bytes(len(f)))
+		F32.Encode(b, f)
+		return b, nil
 	})
 }
 

@@ -11,21 +11,56 @@ import (
 // Type is the storage type of a tensor's elements.
 type Type uint8
 
-// The storage types. The zero value is none of them.
+// The storage types. The zero value is none of them. A plain type stores every element by itself; the others store
+// blocks of consecutive elements of a row, laid out and named as in ggml (see block.go).
 const (
 	F32  Type = iota + 1 // IEEE binary32
 	F16                  // IEEE binary16
 	BF16                 // upper half of binary32
+
+	Q4_0   // 32 elements: scale, 4-bit
+	Q4_1   // 32 elements: scale and minimum, 4-bit
+	Q5_0   // 32 elements: scale, 5-bit
+	Q5_1   // 32 elements: scale and minimum, 5-bit
+	Q8_0   // 32 elements: scale, 8-bit
+	Q3_K   // 256 elements: 16 scales of 6 bits, 3-bit
+	Q4_K   // 256 elements: 8 scales and 8 minima of 6 bits, 4-bit
+	Q5_K   // 256 elements: 8 scales and 8 minima of 6 bits, 5-bit
+	Q6_K   // 256 elements: 16 scales of 8 bits, 6-bit
+	IQ4_NL // 32 elements: scale, 4-bit index into 16 fixed levels
 )
 
-// Types lists every storage type.
+// Types lists the plain storage types, those that CanEncode.
 var Types = []Type{F32, F16, BF16}
 
-var typeNames = map[Type]string{F32: "F32", F16: "F16", BF16: "BF16"}
+// BlockTypes lists the storage types made of blocks.
+var BlockTypes = []Type{Q4_0, Q4_1, Q5_0, Q5_1, Q8_0, Q3_K, Q4_K, Q5_K, Q6_K, IQ4_NL}
 
-// String returns the type's name as safetensors spells it.
+// typeInfo is what size computations need to know of a type, and its name.
+type typeInfo struct {
+	name     string
+	elements int // of a block; 1 for a plain type
+	bytes    int // of a block
+}
+
+var typeInfos = [...]typeInfo{
+	F32: {"F32", 1, 4}, F16: {"F16", 1, 2}, BF16: {"BF16", 1, 2},
+	Q4_0: {"Q4_0", 32, 18}, Q4_1: {"Q4_1", 32, 20}, Q5_0: {"Q5_0", 32, 22}, Q5_1: {"Q5_1", 32, 24}, Q8_0: {"Q8_0", 32, 34},
+	Q3_K: {"Q3_K", 256, 110}, Q4_K: {"Q4_K", 256, 144}, Q5_K: {"Q5_K", 256, 176}, Q6_K: {"Q6_K", 256, 210},
+	IQ4_NL: {"IQ4_NL", 32, 18},
+}
+
+// info returns the row of typeInfos for t, a row of zeros if t is no type.
+func (t Type) info() typeInfo {
+	if int(t) >= len(typeInfos) {
+		return typeInfo{}
+	}
+	return typeInfos[t]
+}
+
+// String returns the type's name as safetensors and ggml spell it.
 func (t Type) String() string {
-	if s, ok := typeNames[t]; ok {
+	if s := t.info().name; s != "" {
 		return s
 	}
 	return fmt.Sprintf("Type(%d)", uint8(t))
@@ -33,23 +68,42 @@ func (t Type) String() string {
 
 // ParseType returns the type that String names s.
 func ParseType(s string) (Type, bool) {
-	for t, n := range typeNames {
-		if n == s {
-			return t, true
+	for t, i := range typeInfos {
+		if i.name == s && s != "" {
+			return Type(t), true
 		}
 	}
 	return 0, false
 }
 
-// Bytes returns the size in bytes of n elements.
-func (t Type) Bytes(n int) int {
-	if t == F32 {
-		return 4 * n
-	}
-	return 2 * n
+// Block returns how many consecutive elements of a row are stored together and in how many bytes: 1 and the element's
+// size for a plain type.
+func (t Type) Block() (elements, bytes int) {
+	i := t.info()
+	return i.elements, i.bytes
 }
 
-// Decode converts the len(dst) little-endian elements of src to float32, exactly.
+// IsBlock tells whether t stores elements in blocks, so that single ones have no address.
+func (t Type) IsBlock() bool { return t.info().elements > 1 }
+
+// CanEncode tells whether Encode and Round are defined for t: for the plain types. Quantizing to blocks is a search
+// for good scales, which has no one right answer and is not this package's business.
+func (t Type) CanEncode() bool { return t.info().elements == 1 }
+
+// Bytes returns the size in bytes of n elements, which must be whole blocks: n is rounded up to them.
+func (t Type) Bytes(n int) int {
+	i := t.info()
+	if i.elements == 1 {
+		return i.bytes * n
+	}
+	if i.elements == 0 {
+		panic("tensor: size of " + t.String())
+	}
+	return (n + i.elements - 1) / i.elements * i.bytes
+}
+
+// Decode converts the len(dst) little-endian elements of src to float32. Plain types convert exactly; blocks give what
+// ggml's dequantization gives, to the bit. src begins at a block.
 func (t Type) Decode(dst []float32, src []byte) {
 	src = src[:t.Bytes(len(dst))]
 	switch t {
@@ -66,11 +120,12 @@ func (t Type) Decode(dst []float32, src []byte) {
 			dst[i] = math.Float32frombits(uint32(binary.LittleEndian.Uint16(src[2*i:])) << 16)
 		}
 	default:
-		panic("tensor: decode of " + t.String())
+		t.decodeBlocks(dst, src)
 	}
 }
 
-// Encode stores src in dst as little-endian elements, rounding to nearest, ties to even.
+// Encode stores src in dst as little-endian elements, rounding to nearest, ties to even. It is defined for the types
+// that CanEncode; what type to use is never the choice of a file, so any other is a bug in the caller, and panics.
 func (t Type) Encode(dst []byte, src []float32) {
 	dst = dst[:t.Bytes(len(src))]
 	switch t {
@@ -91,7 +146,7 @@ func (t Type) Encode(dst []byte, src []float32) {
 	}
 }
 
-// Round returns f as it reads back after being stored as t.
+// Round returns f as it reads back after being stored as t, a type that CanEncode.
 func (t Type) Round(f float32) float32 {
 	var b [4]byte
 	var out [1]float32
