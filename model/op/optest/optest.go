@@ -34,13 +34,13 @@ const guard = 77
 // Run tests every case on the executors that open makes.
 func Run(t *testing.T, open Open) { RunIf(t, open, func(string) bool { return true }) }
 
-// RunIf tests the cases whose name want accepts.
+// RunIf tests the cases whose name want accepts; in a short run, for the race detector, without those of a useful size.
 func RunIf(t *testing.T, open Open, want func(name string) bool) {
 	if missing := uncovered(); len(missing) > 0 {
 		t.Errorf("ops without a conformance case: %v", missing)
 	}
 	for _, c := range Cases() {
-		if want(c.Name) {
+		if want(c.Name) && !(c.Perf && testing.Short()) {
 			t.Run(c.Name, func(t *testing.T) { c.run(t, open) })
 		}
 	}
