@@ -17,13 +17,15 @@ type block struct {
 
 	x           *op.Operand // row [C]: the residual stream
 	shift, last *op.Operand // state and seq [2*Layers*Stride(C)]: the token shifts' memory
-	vFirst      op.View     // RWKV-7: layer 0's value, which later layers mix in
+	constants   map[float32]*op.Operand
+	vFirst      op.View // RWKV-7: layer 0's value, which later layers mix in
 }
 
 // build makes the program of a model whose tensors have been checked.
 func build(v *version, cfg *Config, tensors map[string]*tensor.Tensor) (*op.Program, []Field, error) {
 	var fields []Field
-	b := &block{Builder: new(op.Builder), cfg: cfg, tensors: tensors, fields: &fields}
+	b := &block{Builder: new(op.Builder), cfg: cfg, tensors: tensors, fields: &fields,
+		constants: make(map[float32]*op.Operand)}
 	c, stride := cfg.Embed, op.Stride(cfg.Embed)
 	b.x = b.Scratch("x", op.Row, c)
 	b.shift = b.State("shift", 2*cfg.Layers*stride, 0)
@@ -68,14 +70,23 @@ func (b *block) global(name string) *op.Operand {
 	return b.Weight(t, t.Shape...)
 }
 
+// t returns a tensor of the layer, nil if it is one that a file may lack.
+func (b *block) t(name string) *tensor.Tensor { return b.tensors[b.full(name)] }
+
 // w returns a weight of the layer, as it is stored.
-func (b *block) w(name string) *op.Operand { return b.global(b.full(name)) }
+func (b *block) w(name string) *op.Operand { return b.weightOf(b.t(name)) }
+
+// ws returns several.
+func (b *block) ws(names ...string) []*op.Operand {
+	list := make([]*op.Operand, len(names))
+	for i, name := range names {
+		list[i] = b.w(name)
+	}
+	return list
+}
 
 // wT returns a weight of the layer that is stored [in, out].
-func (b *block) wT(name string) *op.Operand {
-	t := finite(b.tensors[b.full(name)]).Transposed()
-	return b.Weight(t, t.Shape...)
-}
+func (b *block) wT(name string) *op.Operand { return b.weightOf(finite(b.t(name)).Transposed()) }
 
 // finite returns t with a Load that names an element that is not finite: by its place in the file, which an executor,
 // who sees the tensor transposed, does not know.
@@ -97,7 +108,7 @@ func (b *block) row(name string, width int) *op.Operand {
 	return b.Scratch(b.full(name), op.Row, width)
 }
 
-// state returns a new vector of every slot.
+// state returns a new vector of every slot, which holds one number at first.
 func (b *block) state(field string, shape []int, initial float32) *op.Operand {
 	n := 1
 	for _, d := range shape {
@@ -110,8 +121,9 @@ func (b *block) state(field string, shape []int, initial float32) *op.Operand {
 
 func (b *block) emit(name string, o op.Op) { b.Emit(b.layer, b.full(name), o) }
 
-// shiftMix emits the norm and token shift that begin the time mix ("att") or channel mix ("ffn").
-func (b *block) shiftMix(mix, norm string, coefficients ...string) *op.ShiftMix {
+// shiftMix emits the norm and token shift that begin the time mix ("att") or channel mix ("ffn"), with interpolations by
+// coefficients of the previous token.
+func (b *block) shiftMix(mix, norm string, coefficients []*op.Operand) *op.ShiftMix {
 	stride := op.Stride(b.cfg.Embed)
 	half := 0
 	if mix == "ffn" {
@@ -119,10 +131,7 @@ func (b *block) shiftMix(mix, norm string, coefficients ...string) *op.ShiftMix 
 	}
 	o := &op.ShiftMix{X: b.x, NormW: b.w(norm + ".weight"), NormB: b.w(norm + ".bias"), Eps: b.cfg.NormEps,
 		State: b.shift, StateOff: (2*b.layer + half) * stride, Last: b.last,
-		Y: b.row(mix+".mixed", len(coefficients)*stride)}
-	for _, name := range coefficients {
-		o.Mix = append(o.Mix, b.w(name))
-	}
+		Mix: coefficients, Y: b.row(mix+".mixed", len(coefficients)*stride)}
 	b.emit(mix+".shift", o)
 	return o
 }

@@ -19,6 +19,9 @@ type Model struct {
 	Program *op.Program
 	Fields  []Field  // what a slot's state holds
 	Unused  []string // tensors of the file that the version does not use
+
+	version    *version
+	parameters int
 }
 
 // Field is a part of a slot's state.
@@ -41,13 +44,30 @@ func (f *Field) Len() int {
 	return n
 }
 
+// Options are what a file does not say about itself. The zero value is right for all but few.
+type Options struct {
+	// GroupNormEps is the epsilon of the norm over each head, 0 for the original implementation's. Only RWKV-5 models
+	// were made for another: 1e-5, if rwkv.cpp was to run them.
+	GroupNormEps float32
+}
+
+// EpsError reports a GroupNormEps for a version that has only one.
+type EpsError struct{ Path, Version string }
+
+func (e *EpsError) Error() string {
+	return fmt.Sprintf("only RWKV-5 has it, %s is %s", e.Path, e.Version)
+}
+
 // Open opens a model file and checks it.
-func Open(path string) (*Model, error) {
+func Open(path string) (*Model, error) { return OpenWith(path, Options{}) }
+
+// OpenWith opens a model file with options and checks it.
+func OpenWith(path string, o Options) (*Model, error) {
 	f, err := weights.Open(path)
 	if err != nil {
 		return nil, err
 	}
-	m, err := New(f)
+	m, err := NewWith(f, o)
 	if err != nil {
 		_ = f.Close() // the error that counts is err
 		return nil, err
@@ -57,12 +77,18 @@ func Open(path string) (*Model, error) {
 
 // New detects the version of the model in f, checks every tensor's shape, and builds the program. Weights are read
 // later, by whoever runs it.
-func New(f *weights.File) (*Model, error) {
+func New(f *weights.File) (*Model, error) { return NewWith(f, Options{}) }
+
+// NewWith is New with options.
+func NewWith(f *weights.File, o Options) (*Model, error) {
 	v, err := detect(f)
 	if err != nil {
 		return nil, err
 	}
-	m := &Model{File: f, Config: Config{Version: v.name, NormEps: 1e-5, Layers: countLayers(f)}}
+	if o.GroupNormEps != 0 && !v.ownEps {
+		return nil, &EpsError{f.Path, v.name}
+	}
+	m := &Model{File: f, version: v, Config: Config{Version: v.name, NormEps: 1e-5, Layers: countLayers(f)}}
 	if m.Layers == 0 {
 		return nil, &weights.Error{File: f.Path, Field: "layers", Want: "tensors named blocks.N.*", Got: "none"}
 	}
@@ -75,8 +101,13 @@ func New(f *weights.File) (*Model, error) {
 		err.File = f.Path
 		return nil, err
 	}
-	for name := range f.Tensors {
-		if found[name] == nil {
+	if o.GroupNormEps != 0 {
+		m.GroupNormEps = o.GroupNormEps
+	}
+	for name, t := range f.Tensors {
+		if found[name] != nil {
+			m.parameters += t.Len()
+		} else {
 			m.Unused = append(m.Unused, name)
 		}
 	}
@@ -90,14 +121,8 @@ func New(f *weights.File) (*Model, error) {
 // Close releases the file. The program's weights cannot be loaded any more.
 func (m *Model) Close() error { return m.File.Close() }
 
-// Parameters returns the number of weight elements that the program uses.
-func (m *Model) Parameters() int {
-	n := 0
-	for _, o := range m.Program.Of(op.Weight) {
-		n += o.Width
-	}
-	return n
-}
+// Parameters returns the number of elements of the file's tensors that the model uses.
+func (m *Model) Parameters() int { return m.parameters }
 
 // countLayers returns one more than the highest N of the tensors blocks.N.*.
 func countLayers(f *weights.File) int {
@@ -114,12 +139,19 @@ func countLayers(f *weights.File) int {
 // collect returns the version's tensors with their shapes checked, and the sizes that they give.
 func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 	found, d := make(map[string]*tensor.Tensor), make(dims)
-	add := func(name, shape string) error {
+	add := func(prefix string, s *spec) error {
+		name := prefix + s.name
+		if _, ok := m.File.Tensors[prefix+s.or]; ok && s.or != "" {
+			name = prefix + s.or
+		}
+		if _, ok := m.File.Tensors[name]; !ok && s.optional {
+			return nil
+		}
 		t, err := m.File.Tensor(name)
 		if err != nil {
 			return err
 		}
-		pattern := strings.Fields(shape)
+		pattern := strings.Fields(s.shape)
 		t = squeeze(t, len(pattern))
 		want, ok := d.match(pattern, t.Shape)
 		if !ok {
@@ -128,8 +160,8 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 		found[name] = t
 		return nil
 	}
-	for _, s := range globals {
-		if err := add(s.name, s.shape); err != nil {
+	for i := range globals {
+		if err := add("", &globals[i]); err != nil {
 			return nil, nil, err
 		}
 	}
@@ -138,7 +170,7 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 			if l < s.from {
 				continue
 			}
-			if err := add(fmt.Sprintf("blocks.%d.%s", l, s.name), s.shape); err != nil {
+			if err := add(fmt.Sprintf("blocks.%d.", l), &s); err != nil {
 				return nil, nil, err
 			}
 		}
@@ -146,9 +178,12 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 	return found, d, nil
 }
 
-// squeeze drops leading dimensions of 1 down to rank n.
+// squeeze drops trailing, then leading dimensions of 1 down to rank n.
 func squeeze(t *tensor.Tensor, n int) *tensor.Tensor {
 	shape := t.Shape
+	for len(shape) > n && shape[len(shape)-1] == 1 {
+		shape = shape[:len(shape)-1]
+	}
 	for len(shape) > n && shape[0] == 1 {
 		shape = shape[1:]
 	}

@@ -22,8 +22,11 @@ import (
 const (
 	stateFormat  = "rwkv-gpu state"
 	stateVersion = "1"
-	// stateLayout: row i of a head's matrix belongs to element i of the value, column j to element j of the key.
-	stateLayout = "value-major"
+	// Of a head's matrix in RWKV-7, row i belongs to element i of the value, column j to element j of the key; in RWKV-5
+	// and 6 it is the other way round. RWKV-4 has none.
+	valueMajor = "value-major"
+	keyMajor   = "key-major"
+	vectors    = "vectors"
 )
 
 // stateTensor is a field over all layers.
@@ -58,7 +61,7 @@ func (m *Model) annotations() map[string]string {
 		"version":     stateVersion,
 		"model":       m.Version,
 		"config_hash": fmt.Sprintf("%08x", m.Hash()),
-		"layout":      stateLayout,
+		"layout":      m.version.stateLayout,
 	}
 }
 

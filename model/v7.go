@@ -10,8 +10,8 @@ import (
 
 // version7 is RWKV-7 "Goose" (x070), after BlinkDL's rwkv_v7_numpy.py.
 var version7 = &version{
-	name: "v7",
-	has:  []string{"blocks.0.att.r_k", "blocks.0.att.w0"},
+	name: "v7", stateLayout: valueMajor,
+	has: []string{"blocks.0.att.r_k", "blocks.0.att.w0"},
 	tensors: slices.Concat(
 		layer("H N", "att.r_k"),
 		layer("C", "att.x_r", "att.x_w", "att.x_k", "att.x_v", "att.x_a", "att.x_g"),
@@ -33,10 +33,10 @@ var version7 = &version{
 func derive7(c *Config, d dims) *weights.Error {
 	c.Heads, c.HeadSize = d["H"], d["N"]
 	if c.Heads*c.HeadSize != c.Embed {
-		return headError(fmt.Sprintf("heads * head size = %d", c.Embed), fmt.Sprintf("%d * %d", c.Heads, c.HeadSize))
+		return headError("blocks.0.att.r_k", fmt.Sprintf("heads * head size = %d", c.Embed), fmt.Sprintf("%d * %d", c.Heads, c.HeadSize))
 	}
 	if c.HeadSize%4 != 0 {
-		return headError("a head size that is a multiple of 4", fmt.Sprint(c.HeadSize))
+		return headError("blocks.0.att.r_k", "a head size that is a multiple of 4", fmt.Sprint(c.HeadSize))
 	}
 	c.GroupNormEps = 64e-5
 	c.Ranks = map[string]int{"w": d["Rw"], "a": d["Ra"], "g": d["Rg"]}
@@ -47,13 +47,13 @@ func derive7(c *Config, d dims) *weights.Error {
 }
 
 // headError is about the tensor that tells heads and their size.
-func headError(want, got string) *weights.Error {
-	return &weights.Error{Tensor: "blocks.0.att.r_k", Field: "shape", Want: want, Got: got}
+func headError(name, want, got string) *weights.Error {
+	return &weights.Error{Tensor: name, Field: "shape", Want: want, Got: got}
 }
 
 func timeMix7(b *block) {
 	c := b.cfg.Embed
-	mix := b.shiftMix("att", "ln1", "att.x_r", "att.x_w", "att.x_k", "att.x_v", "att.x_a", "att.x_g")
+	mix := b.shiftMix("att", "ln1", b.ws("att.x_r", "att.x_w", "att.x_k", "att.x_v", "att.x_a", "att.x_g"))
 	xr, xw, xk, xv, xa, xg := mix.Mixed(0), mix.Mixed(1), mix.Mixed(2), mix.Mixed(3), mix.Mixed(4), mix.Mixed(5)
 	r, k, v := b.row("att.r", c), b.row("att.k", c), b.row("att.v", c)
 	w, a, g := b.row("att.w", c), b.row("att.a", c), b.row("att.g", c)
@@ -94,7 +94,7 @@ func timeMix7(b *block) {
 }
 
 func channelMix7(b *block) {
-	mix := b.shiftMix("ffn", "ln2", "ffn.x_k")
+	mix := b.shiftMix("ffn", "ln2", b.ws("ffn.x_k"))
 	k := b.row("ffn.k", b.cfg.FFN)
 	b.emit("ffn.key", &op.MatMul{Parts: []op.Part{{W: b.w("ffn.key.weight"), X: mix.Mixed(0), Act: op.ReLU2, Y: k.All()}}})
 	b.emit("ffn.value", &op.MatMul{Parts: []op.Part{b.residual("ffn.value.weight", k)}})

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -11,9 +12,14 @@ type version struct {
 	name string
 	// has are tensors that files of this version hold and files of the rows below it do not.
 	has []string
+	// is, if not nil, is what else a file of this version is.
+	is func(*weights.File) bool
 	// unsupported, if not empty, says why such a file is refused.
 	unsupported string
 	tensors     []spec
+	stateLayout string // of state files
+	// ownEps tells that files of this version were made for more than one epsilon of the group norm.
+	ownEps bool
 	// derive completes the configuration from the sizes found. Its error names the tensor; New adds the file.
 	derive func(c *Config, d dims) *weights.Error
 	// timeMix and channelMix emit one layer's ops.
@@ -22,10 +28,12 @@ type version struct {
 
 // spec is one tensor of a version: its name, in a layer without the prefix blocks.N., and its shape in named sizes.
 type spec struct {
-	name  string
-	shape string
-	layer bool
-	from  int // the first layer that has it
+	name     string
+	or       string // another name that a file may have it by
+	shape    string
+	layer    bool
+	from     int  // the first layer that has it
+	optional bool // a file may lack it
 }
 
 // versions lists the architectures, the most specific first.
@@ -36,13 +44,13 @@ var versions = []*version{
 	version7,
 	{name: "v6", has: []string{"blocks.0.att.time_maa_x"}, unsupported: "RWKV-6 is not supported"},
 	{name: "v5", has: []string{"blocks.0.att.ln_x.weight"}, unsupported: "RWKV-5 is not supported"},
-	{name: "v4", has: []string{"blocks.0.att.time_decay"}, unsupported: "RWKV-4 is not supported"},
+	version4,
 }
 
 // Supported names the versions that New accepts.
 func Supported() string {
 	var names []string
-	for _, v := range versions {
+	for _, v := range slices.Backward(versions) {
 		if v.unsupported == "" {
 			names = append(names, v.name)
 		}
@@ -57,7 +65,7 @@ func detect(f *weights.File) (*version, error) {
 	}
 	for _, v := range versions {
 		for _, name := range v.has {
-			if _, ok := f.Tensors[name]; !ok {
+			if _, ok := f.Tensors[name]; !ok || v.is != nil && !v.is(f) {
 				continue
 			}
 			if v.unsupported != "" {

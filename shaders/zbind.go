@@ -17,6 +17,7 @@ var modules = [][]module{
 	matmulVecModules[:],
 	matmulRegModules[:],
 	matmulTileModules[:],
+	wkv4Modules[:],
 	wkv7Modules[:],
 	wkv7NormModules[:],
 }
@@ -1166,6 +1167,136 @@ var matmulTileModules = [...]module{
 		},
 		pushBytes:    12,
 		defaults:     []uint32{0x80, 0x40, 0x20},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// Wkv4Args are the buffers of wkv4.comp.
+type Wkv4Args struct {
+	Spans  gpu.Range // binding 0, read: Span
+	R      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
+	K      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
+	V      gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
+	Params gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	Aa     gpu.Range // binding 5, read and write: float
+	Bb     gpu.Range // binding 6, read and write: float
+	Pp     gpu.Range // binding 7, read and write: float
+	Y      gpu.Range // binding 8, write: float
+}
+
+// Wkv4Push are the push constants of wkv4.comp.
+type Wkv4Push struct {
+	Width  uint32 // width, offset 0
+	Stride uint32 // stride, offset 4
+	W      uint32 // w, offset 8
+	U      uint32 // u, offset 12
+}
+
+// Wkv4Spec are the specialization constants of wkv4.comp.
+type Wkv4Spec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultWkv4Spec returns the values that wkv4.comp gives its specialization constants.
+func DefaultWkv4Spec() Wkv4Spec {
+	return Wkv4Spec{Local: 64}
+}
+
+func (s Wkv4Spec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// Wkv4Variant is one compiled form of wkv4.comp.
+type Wkv4Variant uint8
+
+// The forms of wkv4.comp.
+const (
+	Wkv4Buf Wkv4Variant = iota
+	Wkv4Tx
+)
+
+// Wkv4Variants holds every Wkv4Variant.
+var Wkv4Variants = []Wkv4Variant{Wkv4Buf, Wkv4Tx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv4Variant) String() string { return wkv4Modules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv4Variant) Capabilities() []string { return wkv4Modules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv4Variant) Missing(info gpu.Info) []string {
+	return missing(info, wkv4Modules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv4Variant) LocalSize(spec Wkv4Spec) [3]uint32 {
+	return wkv4Modules[v].localSize(spec.values())
+}
+
+// Wkv4 is a variant of wkv4.comp made ready for a device.
+type Wkv4 struct{ kernel }
+
+// NewWkv4 compiles a variant for a device.
+func NewWkv4(dev *gpu.Device, v Wkv4Variant, spec Wkv4Spec, options ...Option) (*Wkv4, error) {
+	k, err := newKernel(dev, &wkv4Modules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv4{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv4) Dispatch(rec *gpu.Recording, a Wkv4Args, p Wkv4Push, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.R, a.K, a.V, a.Params, a.Aa, a.Bb, a.Pp, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv4.buf.spv
+var spvWkv4Buf []byte
+
+//go:embed spv/wkv4.tx.spv
+var spvWkv4Tx []byte
+
+var wkv4Modules = [...]module{
+	Wkv4Buf: {
+		name:    "wkv4.buf",
+		variant: "buf",
+		spirv:   spvWkv4Buf,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "AA", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "BB", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "PP", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	Wkv4Tx: {
+		name:    "wkv4.tx",
+		variant: "tx",
+		spirv:   spvWkv4Tx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "AA", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "BB", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "PP", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},

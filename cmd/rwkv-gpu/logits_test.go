@@ -34,19 +34,15 @@ func largest(t *testing.T, got, want []float32, rel float64) float64 {
 // Every reference model gives the original implementation's logits and state, from the command line.
 func TestReferenceLogits(t *testing.T) {
 	devices(t, func(t *testing.T, device string) {
-		for _, m := range golden.Models(t, "v7") {
-			for _, kind := range []string{"safetensors", "st"} {
-				f, ok := m.Files[kind]
-				if !ok {
-					continue
-				}
+		for _, version := range golden.Versions {
+			for _, m := range golden.Models(t, version) {
 				for name, c := range m.Runs {
 					if testing.Short() && len(c.Tokens) > 7 {
 						continue
 					}
 					for _, chunk := range []int{7, len(c.Tokens)} {
-						t.Run(fmt.Sprintf("%s/%s/%s/chunk%d", m.Name, kind, name, chunk), func(t *testing.T) {
-							checkReference(t, device, golden.Path(t, f.Path), &c, chunk)
+						t.Run(fmt.Sprintf("%s/%s/chunk%d", m.Name, name, chunk), func(t *testing.T) {
+							checkReference(t, device, &m, &c, chunk)
 						})
 					}
 				}
@@ -55,14 +51,25 @@ func TestReferenceLogits(t *testing.T) {
 	})
 }
 
-func checkReference(t *testing.T, device, path string, c *golden.Case, chunk int) {
+// readable returns the path of the first of the model's files that is of a kind that is read.
+func readable(t *testing.T, m *golden.Model) string {
+	for _, kind := range golden.Kinds {
+		if f, ok := m.Files[kind]; ok {
+			return golden.Path(t, f.Path)
+		}
+	}
+	t.Fatalf("%s: no file that is read", m.Name)
+	return ""
+}
+
+func checkReference(t *testing.T, device string, m *golden.Model, c *golden.Case, chunk int) {
 	tolerance := c.Tolerance.GPU
 	if device == "cpu" {
 		tolerance = c.Tolerance.CPU
 	}
-	want := c.Expect(t)
+	want := c.Expect(t, false)
 	state := filepath.Join(t.TempDir(), "state")
-	args := []string{"logits", "--model", path, "--device", device, "--tokens", formatTokens(c.Tokens),
+	args := []string{"logits", "--model", readable(t, m), "--device", device, "--tokens", formatTokens(c.Tokens),
 		"--chunk", strconv.Itoa(chunk), "--state-out", state}
 	all, everywhere := want["logits.all"]
 	if everywhere {
@@ -70,7 +77,7 @@ func checkReference(t *testing.T, device, path string, c *golden.Case, chunk int
 	}
 	var got logitsAnswer
 	cliJSON(t, &got, args...)
-	if got.Version != "v7" || got.Device == "" || formatTokens(got.Tokens) != formatTokens(c.Tokens) {
+	if got.Version != m.Version || got.Device == "" || formatTokens(got.Tokens) != formatTokens(c.Tokens) {
 		t.Errorf("version %q, device %q, tokens %v", got.Version, got.Device, got.Tokens)
 	}
 	if d := largest(t, got.Logits[len(got.Logits)-1], want["logits.last"], 0); d > tolerance {

@@ -9,7 +9,7 @@ import (
 )
 
 func TestGolden(t *testing.T) {
-	golden.Run(t, "v7", []string{"safetensors", "st"}, false, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
+	golden.Run(t, false, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
 		e, err := New(m.Program, Options{Sizes: s})
 		if err != nil {
 			tb.Fatal(err)

@@ -40,6 +40,9 @@ func (e *Exec) part(p *op.Part, n int) error {
 			blas32.General{Rows: n, Cols: to - from, Stride: m, Data: z[from:]})
 	})
 	bias := e.weight(p.Bias)
+	if s := p.Factor(); s != 1 {
+		blas32.Scal(s, blas32.Vector{N: len(z), Inc: 1, Data: z})
+	}
 	for t := range n {
 		row := z[t*m : (t+1)*m]
 		if bias != nil {
@@ -74,6 +77,15 @@ func (e *Exec) combine(p *op.Part, z []float32, t int) error {
 		for i, f := range e.vec(p.From, t) {
 			y[i] = f + (to[i]-f)*z[i]
 		}
+	case op.Gate:
+		to := e.vec(p.To, t)
+		for i, f := range e.vec(p.From, t) {
+			y[i] = f + to[i]*z[i]
+		}
+	case op.Mul:
+		for i, f := range e.vec(p.From, t) {
+			y[i] = f * z[i]
+		}
 	default:
 		return fmt.Errorf("cpu: no way to combine by %s", p.Combine)
 	}
@@ -93,6 +105,10 @@ func activate(a op.Act, z []float32) error {
 		f = func(v float64) float64 { v = max(v, 0); return v * v }
 	case op.Decay:
 		f = func(v float64) float64 { return math.Exp(op.DecayScale * sigmoid(v)) }
+	case op.SiLU:
+		f = func(v float64) float64 { return v * sigmoid(v) }
+	case op.ExpDecay:
+		f = func(v float64) float64 { return math.Exp(-math.Exp(v)) }
 	default:
 		return fmt.Errorf("cpu: no activation %s", a)
 	}

@@ -8,11 +8,7 @@ import (
 
 // WKV7 runs the recurrence, one goroutine for some sequences and heads.
 func (e *Exec) WKV7(o *op.WKV7) error {
-	rows := 0
-	for _, q := range e.batch.Seqs {
-		rows = max(rows, int(q.Len))
-	}
-	e.parallel(len(e.batch.Seqs)*o.Heads, 6*o.N*o.N*rows, func(from, to int) {
+	e.parallel(len(e.batch.Seqs)*o.Heads, 6*o.N*o.N*e.longest(), func(from, to int) {
 		h := head7{o: o, e: e, kk: make([]float32, o.N), k: make([]float32, o.N), y: make([]float32, o.N)}
 		for i := from; i < to; i++ {
 			h.run(e.batch.Seqs[i/o.Heads], i%o.Heads)

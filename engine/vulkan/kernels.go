@@ -135,6 +135,13 @@ func (k *Kernels) shiftCommit() (*shaders.ShiftCommit, error) {
 	})
 }
 
+func (k *Kernels) wkv4(texel bool) (*shaders.Wkv4, error) {
+	v := form(texel, shaders.Wkv4Buf, shaders.Wkv4Tx)
+	return kernel(k, v, func() (*shaders.Wkv4, error) {
+		return shaders.NewWkv4(k.dev, v, shaders.Wkv4Spec{Local: k.shape.plainLocal})
+	})
+}
+
 type wkv7Key struct {
 	v shaders.Wkv7Variant
 	n int

@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"math"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -116,10 +117,10 @@ func (p *preparer) uploadUnit(u *unit) error {
 		}
 		u.x.add(p.Exec, part.X.Of)
 		u.y.add(p.Exec, part.Y.Of)
-		if part.Combine != op.Set {
+		if part.Combine.ReadsFrom() {
 			u.from.add(p.Exec, part.From.Of)
 		}
-		if part.Combine == op.Lerp {
+		if part.Combine.ReadsTo() {
 			u.from.add(p.Exec, part.To.Of)
 		}
 	}
@@ -148,10 +149,10 @@ func (p *preparer) describe(u *unit, part unitPart) error {
 		bias = off + uint32(part.m0)
 	}
 	var from, fromStride, to, toStride uint32
-	if part.Combine != op.Set {
+	if part.Combine.ReadsFrom() {
 		from, fromStride = at(u.from, part.From, part.m0), uint32(part.From.Of.Stride())
 	}
-	if part.Combine == op.Lerp {
+	if part.Combine.ReadsTo() {
 		to, toStride = at(u.from, part.To, part.m0), uint32(part.To.Of.Stride())
 	}
 	group := part.W.Source.Type.Bytes(op.Pad)
@@ -159,7 +160,7 @@ func (p *preparer) describe(u *unit, part unitPart) error {
 		uint32(part.row), uint32(part.rows), uint32(rowBytesOf(part.W)/group), uint32(part.weight/group),
 		at(u.x, part.X, 0)/4, uint32(part.X.Of.Stride()/4), at(u.y, part.Y, part.m0), uint32(part.Y.Of.Stride()),
 		bias, uint32(part.Act), uint32(part.Combine), from,
-		fromStride, to, toStride, 0)
+		fromStride, to, toStride, math.Float32bits(part.Factor()))
 	return nil
 }
 

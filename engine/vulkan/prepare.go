@@ -14,6 +14,7 @@ type prepared struct {
 	layerNorms map[*op.LayerNorm]normOp
 	shiftMixes map[*op.ShiftMix]shiftMixOp
 	matMuls    map[*op.MatMul][]unit
+	wkv4s      map[*op.WKV4]wkv4Op
 	wkv7s      map[*op.WKV7]wkv7Op
 }
 
@@ -33,7 +34,8 @@ var _ op.Backend = (*preparer)(nil)
 func (e *Exec) prepare(progress func(done, all int64)) error {
 	e.ops = prepared{
 		embeds: map[*op.Embed]*embedOp{}, layerNorms: map[*op.LayerNorm]normOp{},
-		shiftMixes: map[*op.ShiftMix]shiftMixOp{}, matMuls: map[*op.MatMul][]unit{}, wkv7s: map[*op.WKV7]wkv7Op{},
+		shiftMixes: map[*op.ShiftMix]shiftMixOp{}, matMuls: map[*op.MatMul][]unit{},
+		wkv4s: map[*op.WKV4]wkv4Op{}, wkv7s: map[*op.WKV7]wkv7Op{},
 	}
 	p := &preparer{Exec: e, progress: progress, counted: map[*op.Operand]bool{}}
 	for _, w := range e.prog.Of(op.Weight) {

@@ -80,7 +80,7 @@ func TestOpsSplitWeights(t *testing.T) {
 
 func TestGolden(t *testing.T) {
 	k := kernels(t)
-	golden.Run(t, "v7", []string{"safetensors", "st"}, true, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
+	golden.Run(t, true, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
 		return opener(k, Auto)(tb, m.Program, s, 0)
 	})
 }

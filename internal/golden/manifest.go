@@ -26,9 +26,11 @@ type Model struct {
 
 // Case is a prompt with what the original implementation made of it.
 type Case struct {
-	Tokens    []int  `json:"tokens"`
-	Expected  string `json:"expected"`
-	At        []int  `json:"logits_at_positions"`
+	Tokens   []int  `json:"tokens"`
+	Expected string `json:"expected"`
+	At       []int  `json:"logits_at_positions"`
+	// OtherEps holds, for RWKV-5, what to expect with rwkv.cpp's epsilon of the group norm.
+	OtherEps  map[string]any `json:"gn_eps_1e-5"`
 	Tolerance struct {
 		CPU   float64                    `json:"f32_cpu"`
 		GPU   float64                    `json:"f32_gpu"`
@@ -64,10 +66,14 @@ func Path(tb testing.TB, path string) string {
 	return reference.Shared(tb, "vectors", filepath.FromSlash(path))
 }
 
-// Expect returns the expected tensors of a run.
-func (r *Case) Expect(tb testing.TB) map[string][]float32 {
+// Expect returns the expected tensors of a run, with the original's epsilon of the group norm or the other one.
+func (r *Case) Expect(tb testing.TB, otherEps bool) map[string][]float32 {
 	tb.Helper()
-	f, err := weights.Open(Path(tb, r.Expected))
+	path := r.Expected
+	if otherEps {
+		path, _ = r.OtherEps["expected"].(string)
+	}
+	f, err := weights.Open(Path(tb, path))
 	if err != nil {
 		tb.Fatal(err)
 	}

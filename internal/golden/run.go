@@ -13,41 +13,65 @@ import (
 // Open makes an executor for a model.
 type Open func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor
 
-// Chunks are the prompt chunk lengths every case runs in; 0 is the whole prompt at once.
-var Chunks = []int{0, 1, 2, 7, 64}
+// chunks are the prompt chunk lengths that a model's first file runs in; 0 is the whole prompt at once.
+var chunks = []int{0, 1, 2, 7, 64}
 
-// Run compares every reference model of a version, in every one of the named files that it has, for every prompt and
-// chunk length. gpu chooses the tolerance.
-func Run(t *testing.T, version string, files []string, gpu bool, open Open) {
-	for _, ref := range Models(t, version) {
-		for _, file := range files {
-			f, ok := ref.Files[file]
-			if !ok {
-				continue
+// Versions are those of the reference models, each of which has at least one.
+var Versions = []string{"v4", "v7"}
+
+// Kinds are the kinds of file that are read, by their names in the manifest.
+var Kinds = []string{"safetensors", "st"}
+
+// Run compares every reference model in every file that it has: the first in all chunk lengths, the others, which
+// differ only in how weights are read, with the whole prompt. gpu chooses the tolerance.
+func Run(t *testing.T, gpu bool, open Open) {
+	for _, version := range Versions {
+		for _, ref := range Models(t, version) {
+			lengths := chunks
+			for _, kind := range Kinds {
+				f, ok := ref.Files[kind]
+				if !ok {
+					continue
+				}
+				t.Run(ref.Name+"/"+kind, func(t *testing.T) { run(t, &ref, f.Path, model.Options{}, lengths, gpu, open) })
+				if _, ok := ref.Runs["t1"].OtherEps["expected"]; ok {
+					t.Run(ref.Name+"/"+kind+"/1e-5", func(t *testing.T) {
+						run(t, &ref, f.Path, model.Options{GroupNormEps: 1e-5}, lengths[:1], gpu, open)
+					})
+				}
+				lengths = chunks[:1]
 			}
-			t.Run(ref.Name+"/"+file, func(t *testing.T) {
-				m, err := model.Open(Path(t, f.Path))
-				if err != nil {
-					t.Fatal(err)
-				}
-				defer func() { _ = m.Close() }()
-				longest := 0
-				for _, r := range ref.Runs {
-					longest = max(longest, len(r.Tokens))
-				}
-				e := open(t, m, op.Sizes{Slots: 2, Rows: longest, Seqs: 1, Outs: longest})
-				for name, r := range ref.Runs {
-					for _, chunk := range Chunks {
-						t.Run(fmt.Sprintf("%s/chunk%d", name, chunk), func(t *testing.T) { compare(t, m, e, &r, chunk, gpu) })
-					}
-				}
-			})
+			if len(lengths) == len(chunks) {
+				t.Errorf("%s: none of its files is of a kind that is read", ref.Name)
+			}
 		}
 	}
 }
 
-func compare(t *testing.T, m *model.Model, e op.Executor, r *Case, chunk int, gpu bool) {
-	want := r.Expect(t)
+// run compares all prompts of one file.
+func run(t *testing.T, ref *Model, path string, o model.Options, lengths []int, gpu bool, open Open) {
+	m, err := model.OpenWith(Path(t, path), o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	if m.Version != ref.Version {
+		t.Errorf("version: want %s, got %s", ref.Version, m.Version)
+	}
+	longest := 0
+	for _, r := range ref.Runs {
+		longest = max(longest, len(r.Tokens))
+	}
+	e := open(t, m, op.Sizes{Slots: 2, Rows: longest, Seqs: 1, Outs: longest})
+	for name, r := range ref.Runs {
+		want := r.Expect(t, o.GroupNormEps != 0)
+		for _, chunk := range lengths {
+			t.Run(fmt.Sprintf("%s/chunk%d", name, chunk), func(t *testing.T) { compare(t, m, e, &r, want, chunk, gpu) })
+		}
+	}
+}
+
+func compare(t *testing.T, m *model.Model, e op.Executor, r *Case, want map[string][]float32, chunk int, gpu bool) {
 	tolerance := r.Tolerance.CPU
 	if gpu {
 		tolerance = r.Tolerance.GPU

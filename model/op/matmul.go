@@ -13,15 +13,18 @@ const (
 	Identity Act = iota
 	Tanh
 	Sigmoid
-	ReLU2 // max(z, 0)^2
-	Decay // exp(DecayScale * sigmoid(z)): RWKV-7's decay, in (0.545, 1)
+	ReLU2    // max(z, 0)^2
+	Decay    // exp(DecayScale * sigmoid(z)): RWKV-7's decay, in (0.545, 1)
+	SiLU     // z * sigmoid(z)
+	ExpDecay // exp(-exp(z)): RWKV-6's decay, in [0, 1]
 	actEnd
 )
 
 // DecayScale is -exp(-1/2) as RWKV-7's reference code spells it (ChatRWKV model.py: 0.606531).
 const DecayScale = -0.606531
 
-var actNames = [...]string{Identity: "identity", Tanh: "tanh", Sigmoid: "sigmoid", ReLU2: "relu2", Decay: "decay"}
+var actNames = [...]string{Identity: "identity", Tanh: "tanh", Sigmoid: "sigmoid", ReLU2: "relu2", Decay: "decay",
+	SiLU: "silu", ExpDecay: "exp decay"}
 
 // String returns the activation's name.
 func (a Act) String() string {
@@ -38,11 +41,13 @@ type Combine uint8
 const (
 	Set  Combine = iota // y = z
 	Add                 // y = From + z: a residual connection
-	Lerp                // y = From + (To - From) * z: RWKV-7's value residual
+	Lerp                // y = From + (To - From) * z: RWKV-7's value residual, RWKV-6's token shift
+	Gate                // y = From + To * z: a residual connection behind a receptance
+	Mul                 // y = From * z
 	combineEnd
 )
 
-var combineNames = [...]string{Set: "set", Add: "add", Lerp: "lerp"}
+var combineNames = [...]string{Set: "set", Add: "add", Lerp: "lerp", Gate: "gate", Mul: "mul"}
 
 // String returns the combination's name.
 func (c Combine) String() string {
@@ -52,10 +57,17 @@ func (c Combine) String() string {
 	return fmt.Sprintf("Combine(%d)", uint8(c))
 }
 
+// ReadsFrom tells whether c needs Part.From.
+func (c Combine) ReadsFrom() bool { return c != Set }
+
+// ReadsTo tells whether c needs Part.To.
+func (c Combine) ReadsTo() bool { return c == Lerp || c == Gate }
+
 // Part is one product of a MatMul.
 type Part struct {
 	W        *Operand // [M, K]
 	X        View     // row or out [K]
+	Scale    float32  // of the product; 0 is 1
 	Bias     *Operand // [M] or nil
 	Act      Act
 	Combine  Combine
@@ -65,7 +77,7 @@ type Part struct {
 
 // MatMul is a group of matrix products that run side by side; none reads what another writes.
 //
-//	z = Act(W * X[t] + Bias);  Y[t] = Combine(z, From[t], To[t])
+//	z = Act(Scale * (W * X[t]) + Bias);  Y[t] = Combine(z, From[t], To[t])
 type MatMul struct {
 	Parts []Part
 }
@@ -85,11 +97,11 @@ func (o *MatMul) Check() error {
 		}
 		c.is(p.Act < actEnd, "Act", "a known activation", p.Act)
 		c.is(p.Combine < combineEnd, "Combine", "a known combination", p.Combine)
-		if p.Combine != Set {
+		if p.Combine.ReadsFrom() {
 			c.view("From", p.From, p.Y)
 			c.is(p.From.Len == p.Y.Len, "From", fmt.Sprint(p.Y.Len), p.From.Len)
 		}
-		if p.Combine == Lerp {
+		if p.Combine.ReadsTo() {
 			c.view("To", p.To, p.Y)
 			c.is(p.To.Len == p.Y.Len, "To", fmt.Sprint(p.Y.Len), p.To.Len)
 		}
@@ -114,10 +126,10 @@ func (o *MatMul) independent(c *checker, i, j int) {
 	}
 	check("X", p.X, false)
 	check("Y", p.Y, i == j)
-	if p.Combine != Set {
+	if p.Combine.ReadsFrom() {
 		check("From", p.From, i == j && p.From == y)
 	}
-	if p.Combine == Lerp {
+	if p.Combine.ReadsTo() {
 		check("To", p.To, i == j && p.To == y)
 	}
 }
@@ -134,14 +146,22 @@ func (o *MatMul) Operands(visit func(string, View, Access)) {
 		if p.Bias != nil {
 			visit("Bias", p.Bias.All(), Read)
 		}
-		if p.Combine != Set {
+		if p.Combine.ReadsFrom() {
 			visit("From", p.From, Read)
 		}
-		if p.Combine == Lerp {
+		if p.Combine.ReadsTo() {
 			visit("To", p.To, Read)
 		}
 		visit("Y", p.Y, Write)
 	}
+}
+
+// Factor returns what the product is multiplied with: Scale, or 1 where that is not set.
+func (p *Part) Factor() float32 {
+	if p.Scale == 0 {
+		return 1
+	}
+	return p.Scale
 }
 
 // Functions lists what happens to each part's product: activation and combination.

@@ -29,6 +29,7 @@ type Backend interface {
 	LayerNorm(*LayerNorm) error
 	ShiftMix(*ShiftMix) error
 	MatMul(*MatMul) error
+	WKV4(*WKV4) error
 	WKV7(*WKV7) error
 	ShiftCommit(*ShiftCommit) error
 }

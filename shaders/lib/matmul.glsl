@@ -24,12 +24,12 @@ struct Part {
     uint from_stride;
     uint to;
     uint to_stride;
-    uint unused;
+    float scale;
 };
 
 Part part_at(uint p) {
     uvec4 a = U4(Parts, 4 * p), b = U4(Parts, 4 * p + 1), c = U4(Parts, 4 * p + 2), d = U4(Parts, 4 * p + 3);
-    return Part(a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w, c.x, c.y, c.z, c.w, d.x, d.y, d.z, d.w);
+    return Part(a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w, c.x, c.y, c.z, c.w, d.x, d.y, d.z, uintBitsToFloat(d.w));
 }
 
 layout(push_constant) uniform Push {
@@ -41,8 +41,8 @@ layout(push_constant) uniform Push {
 const uint NONE = 0xffffffffu;
 
 // As model/op has them.
-const uint ACT_TANH = 1, ACT_SIGMOID = 2, ACT_RELU2 = 3, ACT_DECAY = 4;
-const uint COMBINE_ADD = 1, COMBINE_LERP = 2;
+const uint ACT_TANH = 1, ACT_SIGMOID = 2, ACT_RELU2 = 3, ACT_DECAY = 4, ACT_SILU = 5, ACT_EXP_DECAY = 6;
+const uint COMBINE_LERP = 2, COMBINE_GATE = 3, COMBINE_MUL = 4;
 const float DECAY_SCALE = -0.606531;
 
 float sigmoid(float z) { return 1.0 / (1.0 + exp(-z)); }
@@ -53,6 +53,8 @@ float activate(uint act, float z) {
     case ACT_SIGMOID: return sigmoid(z);
     case ACT_RELU2: z = max(z, 0.0); return z * z;
     case ACT_DECAY: return exp(DECAY_SCALE * sigmoid(z));
+    case ACT_SILU: return z * sigmoid(z);
+    case ACT_EXP_DECAY: return exp(-exp(min(z, 10.0))); // beyond, it is 0 in any case
     }
     return z;
 }
@@ -66,12 +68,18 @@ Part part_of(uint row) {
 
 // finish stores the product z of row m of a part for token t.
 void finish(Part p, uint m, uint t, float z) {
+    z *= p.scale;
     if (p.bias != NONE) z += F(Params, p.bias + m);
     z = activate(p.act, z);
     if (p.combine != 0) {
         float f = F(From, p.from + t * p.from_stride + m);
-        if (p.combine == COMBINE_LERP) z *= F(From, p.to + t * p.to_stride + m) - f;
-        z += f;
+        if (p.combine == COMBINE_MUL) {
+            z *= f;
+        } else {
+            if (p.combine == COMBINE_LERP) z *= F(From, p.to + t * p.to_stride + m) - f;
+            if (p.combine == COMBINE_GATE) z *= F(From, p.to + t * p.to_stride + m);
+            z += f;
+        }
     }
     y[p.y + t * p.y_stride + m] = z;
 }

@@ -14,7 +14,7 @@ var ragged = []int{3, 1, 7, 2}
 // Cases returns every conformance case.
 func Cases() []Case {
 	return slices.Concat(embedCases(), layerNormCases(), shiftMixCases(), shiftCommitCases(),
-		matMulCases(), matMulFunctionCases(), groupCases(), wkv7Cases())
+		matMulCases(), matMulFunctionCases(), groupCases(), wkv4Cases(), wkv7Cases())
 }
 
 func embedCases() []Case {
@@ -129,7 +129,7 @@ func matMulFunctionCases() []Case {
 					return &op.MatMul{Parts: []op.Part{p}}
 				}})
 		}
-		for _, act := range []op.Act{op.Identity, op.Tanh, op.Sigmoid, op.ReLU2, op.Decay} {
+		for _, act := range []op.Act{op.Identity, op.Tanh, op.Sigmoid, op.ReLU2, op.Decay, op.SiLU, op.ExpDecay} {
 			add(act.String(), 0.2, func(g *Gen, p *op.Part) { p.Act, p.Bias = act, g.Param(m, g.normal(1)) })
 			add(act.String()+" large", 8, func(_ *Gen, p *op.Part) { p.Act = act })
 		}
@@ -144,6 +144,21 @@ func matMulFunctionCases() []Case {
 			p.Combine, p.Act, p.Bias = op.Lerp, op.Sigmoid, g.Param(m, g.normal(1))
 			p.Y, p.To = g.In(op.Row, m, g.normal(1)).All(), g.In(op.Row, m, g.normal(1)).All()
 			p.From = p.Y
+		})
+		add("gate in place", 0.2, func(g *Gen, p *op.Part) {
+			p.Combine, p.Scale = op.Gate, 4
+			p.Y, p.To = g.In(op.Row, m, g.normal(1)).All(), g.In(op.Row, m, g.uniform(0, 1)).All()
+			p.From = p.Y
+		})
+		add("mul", 0.2, func(g *Gen, p *op.Part) {
+			p.Combine, p.Bias, p.From = op.Mul, g.Param(m, g.normal(1)), g.In(op.Row, m, g.normal(1)).All()
+		})
+		add("mul in place", 0.2, func(g *Gen, p *op.Part) {
+			p.Combine, p.Y = op.Mul, g.In(op.Row, m, g.normal(1)).All()
+			p.From = p.Y
+		})
+		add("scale before bias and act", 0.2, func(g *Gen, p *op.Part) {
+			p.Scale, p.Bias, p.Act = 0.25, g.Param(m, g.normal(1)), op.Sigmoid
 		})
 	}
 	return append(list, Case{Name: "MatMul/outs", Seqs: ragged, Outs: 1, Build: func(g *Gen) op.Op {

@@ -132,6 +132,9 @@ func (r *oracle) MatMul(o *op.MatMul) error {
 				for k, v := range x {
 					z += w[m*len(x)+k] * v
 				}
+				if p.Scale != 0 {
+					z *= float64(p.Scale)
+				}
 				if p.Bias != nil {
 					z += r.weight(p.Bias)[m]
 				}
@@ -143,6 +146,10 @@ func (r *oracle) MatMul(o *op.MatMul) error {
 					y[m] = r.at(p.From, t)[m] + z
 				case op.Lerp:
 					y[m] = (1-z)*r.at(p.From, t)[m] + z*r.at(p.To, t)[m]
+				case op.Gate:
+					y[m] = r.at(p.From, t)[m] + z*r.at(p.To, t)[m]
+				case op.Mul:
+					y[m] = z * r.at(p.From, t)[m]
 				}
 			}
 		}
@@ -160,8 +167,31 @@ func activation(a op.Act, z float64) float64 {
 		return math.Pow(math.Max(0, z), 2)
 	case op.Decay:
 		return math.Exp(-0.606531 / (1 + math.Exp(-z)))
+	case op.SiLU:
+		return z / (1 + math.Exp(-z))
+	case op.ExpDecay:
+		return math.Exp(-math.Exp(z))
 	}
 	return z
+}
+
+func (r *oracle) WKV4(o *op.WKV4) error {
+	for _, q := range r.s.batch.Seqs {
+		aa, bb, pp := r.vals[o.AA.ID][q.Slot], r.vals[o.BB.ID][q.Slot], r.vals[o.PP.ID][q.Slot]
+		for t := q.Start; t < q.Start+q.Len; t++ {
+			for c := range pp {
+				k, v := r.vals[o.K.ID][t][c], r.vals[o.V.ID][t][c]
+				w, bonus := r.weight(o.W)[c], r.weight(o.U)[c]
+				most := math.Max(pp[c], bonus+k)
+				past, now := math.Exp(pp[c]-most), math.Exp(bonus+k-most)
+				r.vals[o.Y.ID][t][c] = r.vals[o.R.ID][t][c] * (past*aa[c] + now*v) / (past*bb[c] + now)
+				most = math.Max(pp[c]+w, k)
+				past, now = math.Exp(pp[c]+w-most), math.Exp(k-most)
+				aa[c], bb[c], pp[c] = past*aa[c]+now*v, past*bb[c]+now, most
+			}
+		}
+	}
+	return nil
 }
 
 func (r *oracle) WKV7(o *op.WKV7) error {

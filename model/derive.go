@@ -1,0 +1,87 @@
+package model
+
+import (
+	"math"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// Some weights are computed from what a file holds, when they are loaded: in float64, kept as F32.
+
+// derived returns a tensor of the name of t and of some shape whose elements f computes from those of t.
+func derived(t *tensor.Tensor, shape []int, f func(x []float32) []float32) *tensor.Tensor {
+	t = finite(t)
+	return tensor.New(t.Name, tensor.F32, shape, func() ([]byte, error) {
+		x, err := t.Floats()
+		if err != nil {
+			return nil, err
+		}
+		y := f(x)
+		data := make([]byte, tensor.F32.Bytes(len(y)))
+		tensor.F32.Encode(data, y)
+		return data, nil
+	})
+}
+
+// mapped returns a tensor of f of each element of t.
+func mapped(t *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
+	return derived(t, t.Shape, func(x []float32) []float32 {
+		y := make([]float32, len(x))
+		for i, v := range x {
+			y[i] = float32(f(float64(v)))
+		}
+		return y
+	})
+}
+
+// perChannel returns t, of one number for each head or one for each channel, with one for each of n channels.
+func perChannel(t *tensor.Tensor, n int) *tensor.Tensor {
+	return derived(t, []int{n}, func(x []float32) []float32 {
+		y := make([]float32, n)
+		for i := range y {
+			y[i] = x[i/(n/len(x))]
+		}
+		return y
+	})
+}
+
+// part returns the n-th of the equal parts of t along its first dimension.
+func part(t *tensor.Tensor, n int) *tensor.Tensor {
+	shape := t.Shape[1:]
+	return tensor.New(t.Name, t.Type, shape, func() ([]byte, error) {
+		data, err := t.Load()
+		if err != nil {
+			return nil, err
+		}
+		size := len(data) / t.Shape[0]
+		return data[n*size : (n+1)*size], nil
+	})
+}
+
+func minusExp(x float64) float64 { return -math.Exp(x) }
+
+func expMinusExp(x float64) float64 { return math.Exp(-math.Exp(x)) }
+
+func oneMinus(x float64) float64 { return 1 - x }
+
+// weightOf returns a weight of the layer.
+func (b *block) weightOf(t *tensor.Tensor) *op.Operand { return b.Weight(t, t.Shape...) }
+
+// constant returns a weight of the width of the residual stream that holds one number.
+func (b *block) constant(value float32) *op.Operand {
+	if o, ok := b.constants[value]; ok {
+		return o
+	}
+	x := make([]float32, b.cfg.Embed)
+	name := "zeros"
+	for i := range x {
+		x[i] = value
+	}
+	if value == 1 {
+		name = "ones"
+	}
+	o := b.weightOf(tensor.FromFloats(name, []int{len(x)}, x))
+	b.constants[value] = o
+	return o
+}
