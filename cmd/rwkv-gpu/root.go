@@ -164,6 +164,9 @@ func (a *app) text(ctx context.Context, arg string) ([]byte, error) {
 	case <-ctx.Done():
 		return nil, ctx.Err()
 	case r := <-done:
+		if err := ctx.Err(); err != nil { // both were ready: Ctrl-C on a terminal ends the read too
+			return nil, err
+		}
 		if r.err != nil {
 			return nil, inputf("standard input", "%w", r.err)
 		}
