@@ -28,9 +28,9 @@ type format struct {
 // formats are tried in order. The zip test stands first because its magic is also a possible header length of
 // safetensors, and is told apart by what follows.
 var formats = []format{
-	{"PyTorch .pth (zip)", isZip, nil, ""},
+	{"PyTorch .pth (zip)", isZip, readTorchZip, ""},
 	{"safetensors", isSafetensors, readSafetensors, ""},
-	{"PyTorch .pth (pickle)", isPickle, nil, ""},
+	{"PyTorch .pth (pickle)", isPickle, readTorchLegacy, ""},
 	{"GGUF", prefix("GGUF"), nil, ""},
 	{"rwkv.cpp .bin", prefix("fmgg"), nil, ""},
 	{"ggml", prefix("lmgg", "tjgg"), nil, ""},

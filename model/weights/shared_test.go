@@ -180,14 +180,12 @@ func TestSharedOlderVersions(t *testing.T) {
 func TestSharedOtherFormats(t *testing.T) {
 	vectors := reference.Shared(t, "vectors")
 	for path, fragment := range map[string]string{
-		"models/v7-C192-L2/v7-C192-L2.pth_bf16.pth":      "PyTorch .pth (zip) file: not supported (supported: safetensors)",
-		"models/v7-C64-L2/v7-C64-L2.pth_bf16_legacy.pth": "PyTorch .pth (pickle)",
-		"models/v7-C192-L2/v7-C192-L2.f16.gguf":          "GGUF",
-		"models/v7-C192-L2/v7-C192-L2.fp16.bin":          "rwkv.cpp .bin",
-		"models/v7-C192-L2/hf_bf16/model.safetensors":    "Hugging Face fla",
-		"models/v7-C64-L2/hf_bf16_sharded/config.json":   "JSON text",
-		"models/v7-C192-L2/hf_bf16":                      "a directory",
-		"big_v7/expected.safetensors":                    `dtype: want one of F32, F16, BF16, got "I32"`,
+		"models/v7-C192-L2/v7-C192-L2.f16.gguf":        "GGUF",
+		"models/v7-C192-L2/v7-C192-L2.fp16.bin":        "rwkv.cpp .bin",
+		"models/v7-C192-L2/hf_bf16/model.safetensors":  "Hugging Face fla",
+		"models/v7-C64-L2/hf_bf16_sharded/config.json": "JSON text",
+		"models/v7-C192-L2/hf_bf16":                    "a directory",
+		"big_v7/expected.safetensors":                  `dtype: want one of F32, F16, BF16, got "I32"`,
 	} {
 		full := filepath.Join(vectors, filepath.FromSlash(path))
 		_, err := weights.Open(full)
