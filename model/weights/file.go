@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"os"
 	"slices"
+	"strconv"
+	"strings"
 	"sync"
 
 	"github.com/edsrzf/mmap-go"
@@ -14,11 +16,22 @@ import (
 // File is an open model file.
 type File struct {
 	Path     string
-	Format   string                    // container: "safetensors"
-	Layout   string                    // naming scheme found inside: "original" or "web-rwkv"
+	Format   string                    // container: "safetensors", "GGUF", …
+	Layout   string                    // naming scheme found inside: "original", "web-rwkv", …
 	Evidence string                    // what decided the layout, for people
 	Tensors  map[string]*tensor.Tensor // by original name; bytes are valid until Close
 	Meta     map[string]string         // the container's own annotations; never nil
+
+	// Vocab is the tokenizer that came with the model: the bytes of every token by id, nil for ids that stand for no
+	// text (end of document, padding). It is nil if the file has no World tokenizer, else as long as the vocabulary.
+	Vocab [][]byte
+
+	// RescaleEvery is n > 0 in a v6 file whose att.output.weight and ffn.value.weight of layer i are stored divided by
+	// 2^(i/n), rounded down: the hidden vector must then be halved after every n-th layer, so that fp16 holds it.
+	RescaleEvery int
+
+	// EmbeddingNormed says that the rows of emb.weight are stored as they leave blocks.0.ln0, which the file lacks.
+	EmbeddingNormed bool
 
 	size int
 	hold *hold
@@ -32,12 +45,20 @@ type hold struct {
 	unmap  func() error
 }
 
-// Open maps the model file at path and checks its structure; tensor data is not read. The file must not change while
-// it is open. Every error is an *Error.
+// Open maps the model file at path and checks its structure; tensor data is not read. A path may also name a Hugging
+// Face directory, or the index.json of a model in several files. The files must not change while they are open. Every
+// error is an *Error.
 func Open(path string) (*File, error) {
+	if info, err := os.Stat(path); err == nil && info.IsDir() {
+		return openDirectory(path)
+	}
 	m, err := mapFile(path)
 	if err != nil {
 		return nil, inFile(path, err)
+	}
+	if isIndex(m) {
+		defer func() { _ = m.Unmap() }() // the index is read in full before its shards
+		return openSharded(path, m)
 	}
 	f, err := Parse(path, m)
 	if err != nil {
@@ -88,7 +109,12 @@ func Parse(path string, data []byte) (*File, error) {
 	if err != nil {
 		return nil, inFile(path, err)
 	}
-	f := &File{Path: path, Format: format, Meta: c.meta, size: len(data), hold: &hold{path: path}}
+	return newFile(path, format, c, len(data))
+}
+
+// newFile presents what was read from size bytes.
+func newFile(path, format string, c contents, size int) (*File, error) {
+	f := &File{Path: path, Format: format, Meta: c.meta, Vocab: c.vocab, RescaleEvery: c.rescale, size: size, hold: &hold{path: path}}
 	if f.Meta == nil {
 		f.Meta = map[string]string{}
 	}
@@ -108,8 +134,20 @@ func (f *File) Names() []string {
 	return names
 }
 
-// Bytes returns the size of the file.
+// Bytes returns the size of the file, or of all files of the model.
 func (f *File) Bytes() int { return f.size }
+
+// Divisor returns by how much the named tensor was divided before it was stored: a power of two, 1 for most. See
+// RescaleEvery.
+func (f *File) Divisor(name string) int {
+	rest, ok := strings.CutPrefix(name, "blocks.")
+	layer, part, _ := strings.Cut(rest, ".")
+	i, err := strconv.Atoi(layer)
+	if f.RescaleEvery == 0 || !ok || err != nil || part != "att.output.weight" && part != "ffn.value.weight" {
+		return 1
+	}
+	return 1 << min(max(i/f.RescaleEvery, 0), 30)
+}
 
 // Tensor returns the named tensor, or an Error that wraps ErrMissing and names the most similar tensor there is.
 func (f *File) Tensor(name string) (*tensor.Tensor, error) {

@@ -171,7 +171,7 @@ func TestOpenRefuses(t *testing.T) {
 		t.Errorf("want fs.ErrNotExist and the path once, got %v", err)
 	}
 	_, err = weights.Open(dir)
-	wantError(t, err, dir, "want a model file", "a directory")
+	wantError(t, err, dir, "want a directory of one model", "no such file")
 
 	empty := filepath.Join(dir, "empty\nname")
 	if err := os.WriteFile(empty, nil, 0o600); err != nil {

@@ -14,6 +14,8 @@ import (
 type contents struct {
 	tensors []*tensor.Tensor
 	meta    map[string]string
+	vocab   [][]byte // see File.Vocab
+	rescale int      // see File.RescaleEvery
 }
 
 // format is one kind of file, known by its first bytes. Kinds without a read function are known only to be named when
@@ -31,7 +33,7 @@ var formats = []format{
 	{"PyTorch .pth (zip)", isZip, readTorchZip, ""},
 	{"safetensors", isSafetensors, readSafetensors, ""},
 	{"PyTorch .pth (pickle)", isPickle, readTorchLegacy, ""},
-	{"GGUF", prefix("GGUF"), nil, ""},
+	{"GGUF", prefix("GGUF"), readGGUF, ""},
 	{"rwkv.cpp .bin", prefix("fmgg"), nil, ""},
 	{"ggml", prefix("lmgg", "tjgg"), nil, ""},
 	{"NumPy .npy", prefix("\x93NUMPY"), nil, ""},

@@ -1,21 +1,21 @@
 package weights
 
 import (
-	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// layout is a naming scheme: how to know it and how to reach the original names and orientation from it. A layout that
-// is known only to be named has why set.
+// layout is a naming scheme: how to know it and how to reach the original names and orientation from it.
 type layout struct {
 	name    string
 	match   func(names index) (evidence string, ok bool, err error)
-	rename  []rename // the first that applies to a name is used
-	swapped []string // last parts of original names whose last two dimensions the layout swaps
-	why     string   // why it cannot be used
+	prepare func(x index) (index, error) // cuts, reshapes and leaves out tensors under the layout's own names; may be nil
+	scheme  *scheme                      // other names for everything; may be nil
+	rename  []rename                     // for what scheme does not know; the first that applies to a name is used
+	swapped []string                     // last parts of original names whose last two dimensions the layout swaps
+	fused   bool                         // the layout may hold an embedding that went through ln0, without ln0
 }
 
 // rename replaces part of a name, where the file has a tensor whose name contains when and none containing unless.
@@ -27,11 +27,12 @@ type rename struct {
 // layouts are tried in order; the last one matches everything, so that a file of other tensors opens too and the
 // model says which of its tensors are missing.
 var layouts = []layout{
-	{
-		name:  "Hugging Face fla",
-		match: contains("model.layers.", ".attn."),
-		why:   "convert it to the original names first",
-	},
+	llamaV6,
+	llamaV7,
+	flaLayout,
+	nativeLayout,
+	transformersV7,
+	transformersOld,
 	{
 		name:  "web-rwkv",
 		match: isWebRWKV,
@@ -113,8 +114,10 @@ func (f *File) name(c contents) error {
 		if !ok {
 			continue
 		}
-		if l.why != "" {
-			return &Error{Field: "layout", Want: "tensor names of the original or web-rwkv layout", Got: fmt.Sprintf("%s (%s): %s", l.name, clip(evidence), l.why)}
+		if l.prepare != nil {
+			if x, err = l.prepare(x); err != nil {
+				return err
+			}
 		}
 		f.Layout, f.Evidence = l.name, evidence
 		return f.original(x, l)
@@ -130,9 +133,12 @@ func (f *File) original(x index, l layout) error {
 	f.Tensors = make(map[string]*tensor.Tensor, len(x.names))
 	for _, n := range x.names {
 		t, name := x.tensors[n], n
+		if l.scheme != nil {
+			name = l.scheme.original(n)
+		}
 		for _, r := range renames {
-			if strings.Contains(n, r.old) {
-				name = strings.Replace(n, r.old, r.new, 1)
+			if strings.Contains(name, r.old) {
+				name = strings.Replace(name, r.old, r.new, 1)
 				break
 			}
 		}
@@ -142,7 +148,7 @@ func (f *File) original(x index, l layout) error {
 		swap := len(t.Shape) >= 2 && strings.HasPrefix(name, "blocks.") && slices.Contains(l.swapped, lastPart(name))
 		f.Tensors[name] = f.tensor(name, t, swap)
 	}
-	return nil
+	return f.checkFused(l)
 }
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
@@ -150,22 +156,13 @@ func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')
 // tensor returns t as the File presents it: under its original name, with vectors of shape [1, 1, C] as [C], the last
 // two dimensions swapped if asked for, and closed when the file is.
 func (f *File) tensor(name string, t *tensor.Tensor, swap bool) *tensor.Tensor {
-	shape := slices.Clone(t.Shape)
-	load := t.Load
 	if swap {
-		n := len(shape)
-		shape[n-1], shape[n-2] = shape[n-2], shape[n-1]
-		load = func() ([]byte, error) {
-			b, err := t.Load()
-			if err != nil {
-				return nil, err
-			}
-			return transpose(b, t.Type.Bytes(1), t.Shape[n-2], t.Shape[n-1]), nil
-		}
+		t = t.Transposed()
 	}
+	shape := slices.Clone(t.Shape)
 	if len(shape) == 3 && shape[0] == 1 && shape[1] == 1 {
 		shape = shape[2:]
 	}
 	hold := f.hold
-	return tensor.New(name, t.Type, shape, func() ([]byte, error) { return hold.open(name, load) })
+	return tensor.New(name, t.Type, shape, func() ([]byte, error) { return hold.open(name, t.Load) })
 }

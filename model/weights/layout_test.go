@@ -176,8 +176,3 @@ func TestTransposeStack(t *testing.T) {
 		t.Errorf("want %v, got %v (%v)", want, got, err)
 	}
 }
-
-func TestFlaNamesAreRecognised(t *testing.T) {
-	_, err := weights.Parse("m", weightstest.Safetensors([]*tensor.Tensor{zeros("model.layers.0.attn.r_proj.weight", 2, 2)}, nil))
-	wantError(t, err, "m: layout", "Hugging Face fla", "model.layers.0.attn.r_proj.weight")
-}

@@ -180,11 +180,9 @@ func TestSharedOlderVersions(t *testing.T) {
 func TestSharedOtherFormats(t *testing.T) {
 	vectors := reference.Shared(t, "vectors")
 	for path, fragment := range map[string]string{
-		"models/v7-C192-L2/v7-C192-L2.f16.gguf":        "GGUF",
 		"models/v7-C192-L2/v7-C192-L2.fp16.bin":        "rwkv.cpp .bin",
-		"models/v7-C192-L2/hf_bf16/model.safetensors":  "Hugging Face fla",
 		"models/v7-C64-L2/hf_bf16_sharded/config.json": "JSON text",
-		"models/v7-C192-L2/hf_bf16":                    "a directory",
+		"models/v7-C192-L2":                            "a directory of one model",
 		"big_v7/expected.safetensors":                  `dtype: want one of F32, F16, BF16, got "I32"`,
 	} {
 		full := filepath.Join(vectors, filepath.FromSlash(path))

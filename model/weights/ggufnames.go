@@ -1,0 +1,131 @@
+package weights
+
+import (
+	"fmt"
+	"maps"
+	"strconv"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// llamaWhole are llama.cpp's names outside the layers.
+var llamaWhole = map[string]string{
+	"token_embd": "emb", "token_embd_norm": "blocks.0.ln0", "output_norm": "ln_out", "output": "head",
+}
+
+// llamaParts are llama.cpp's names inside a layer that v6 and v7 share.
+var llamaParts = map[string]string{
+	"attn_norm": "ln1", "attn_norm_2": "ln2",
+	"time_mix_receptance": "att.receptance", "time_mix_key": "att.key", "time_mix_value": "att.value",
+	"time_mix_output": "att.output", "time_mix_ln": "att.ln_x",
+	"channel_mix_key": "ffn.key", "channel_mix_value": "ffn.value",
+}
+
+// llamaV6 is what llama.cpp's converter writes for v6: low-rank matrices transposed, the five mixes in one tensor.
+var llamaV6 = layout{
+	name:  "llama.cpp",
+	match: llama("rwkv6"),
+	prepare: func(x index) (index, error) {
+		return x.edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
+			return unfuse(name, t, "w", "k", "v", "r", "g")
+		})
+	},
+	scheme: &scheme{whole: llamaWhole, layers: []string{"blk."}, parts: withParts(llamaParts, map[string]string{
+		"time_mix_gate":          "att.gate",
+		"time_mix_lerp_x.weight": "att.time_maa_x", "time_mix_lerp_w.weight": "att.time_maa_w",
+		"time_mix_lerp_k.weight": "att.time_maa_k", "time_mix_lerp_v.weight": "att.time_maa_v",
+		"time_mix_lerp_r.weight": "att.time_maa_r", "time_mix_lerp_g.weight": "att.time_maa_g",
+		"time_mix_w1.weight": "att.time_maa_w1", "time_mix_w2.weight": "att.time_maa_w2",
+		"time_mix_first.weight": "att.time_faaaa", "time_mix_decay.weight": "att.time_decay",
+		"time_mix_decay_w1.weight": "att.time_decay_w1", "time_mix_decay_w2.weight": "att.time_decay_w2",
+		"channel_mix_receptance":    "ffn.receptance",
+		"channel_mix_lerp_k.weight": "ffn.time_maa_k", "channel_mix_lerp_r.weight": "ffn.time_maa_r",
+	})},
+	swapped: []string{"time_maa_w1", "time_maa_w2", "time_decay_w1", "time_decay_w2"},
+}
+
+// llamaV7 is what llama.cpp's converter writes for v7: low-rank matrices transposed, the six mixes in one tensor, r_k as
+// a vector, and copies of a0 a1 a2 where layer 0 has no v0 v1 v2.
+var llamaV7 = layout{
+	name:    "llama.cpp",
+	match:   llama("rwkv7"),
+	prepare: prepareLlamaV7,
+	scheme: &scheme{whole: llamaWhole, layers: []string{"blk."}, parts: withParts(llamaParts,
+		lastNames("time_mix_lerp_%s.weight", "att.x_%s", "r", "w", "k", "v", "a", "g"),
+		lastNames("time_mix_%s.weight", "att.%s", "w0", "w1", "w2", "a0", "a1", "a2", "v0", "v1", "v2", "g1", "g2", "k_k", "k_a", "r_k"),
+		map[string]string{"channel_mix_lerp_k.weight": "ffn.x_k"},
+	)},
+	swapped: []string{"w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2"},
+}
+
+func withParts(all ...map[string]string) map[string]string {
+	sum := map[string]string{}
+	for _, m := range all {
+		maps.Copy(sum, m)
+	}
+	return sum
+}
+
+// lastNames maps one pattern to another for each name.
+func lastNames(from, to string, names ...string) map[string]string {
+	m := map[string]string{}
+	for _, n := range names {
+		m[fmt.Sprintf(from, n)] = fmt.Sprintf(to, n)
+	}
+	return m
+}
+
+// llama matches a file that says it holds that architecture, in llama.cpp's names.
+func llama(architecture string) func(index) (string, bool, error) {
+	return func(x index) (string, bool, error) {
+		evidence := x.find("token_embd.")
+		if x.meta[ggufArchitecture] != architecture || evidence == "" {
+			return "", false, nil
+		}
+		return fmt.Sprintf("it has %s, and %s is %s", evidence, ggufArchitecture, architecture), true, nil
+	}
+}
+
+// unfuse cuts a layer's fused mixes [n, 1, 1, C] into vectors of the names given, in order, and keeps any other tensor.
+func unfuse(name string, t *tensor.Tensor, mixes ...string) ([]*tensor.Tensor, error) {
+	const fused = "time_mix_lerp_fused.weight"
+	layer, ok := strings.CutSuffix(name, fused)
+	if !ok {
+		return []*tensor.Tensor{t}, nil
+	}
+	if t.Type.IsBlock() || len(t.Shape) < 2 || t.Shape[0] != len(mixes) {
+		return nil, &Error{Tensor: name, Field: "shape", Want: fmt.Sprintf("F32[%d 1 1 C], a row for each of %s", len(mixes), strings.Join(mixes, " ")), Got: fmt.Sprintf("%s%v", t.Type, t.Shape)}
+	}
+	names := make([]string, len(mixes))
+	for i, m := range mixes {
+		names[i] = layer + "time_mix_lerp_" + m + ".weight"
+	}
+	return slicesOf(t, names), nil
+}
+
+func prepareLlamaV7(x index) (index, error) {
+	return x.edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
+		switch strings.TrimPrefix(name, "blk.0.") {
+		case "time_mix_v0.weight", "time_mix_v1.weight", "time_mix_v2.weight":
+			return nil, nil
+		}
+		if strings.HasSuffix(name, ".time_mix_r_k.weight") {
+			t, err := headed(t, x.meta, "rwkv7.wkv.head_size")
+			return []*tensor.Tensor{t}, err
+		}
+		return unfuse(name, t, "r", "w", "k", "v", "a", "g")
+	})
+}
+
+// headed returns the vector t of all heads as [H, N], with N from the annotation of that name.
+func headed(t *tensor.Tensor, meta map[string]string, annotation string) (*tensor.Tensor, error) {
+	if len(t.Shape) == 2 && t.Shape[0] > 1 {
+		return t, nil
+	}
+	n, err := strconv.Atoi(meta[annotation])
+	if err != nil || n < 1 || t.Len()%n != 0 {
+		return nil, &Error{Tensor: t.Name, Field: annotation, Want: fmt.Sprintf("a head size that divides the tensor's length %d", t.Len()), Got: fmt.Sprintf("%q", meta[annotation])}
+	}
+	return t.Reshaped(t.Len()/n, n), nil
+}
