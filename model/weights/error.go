@@ -95,3 +95,13 @@ func oneLine(s string) string {
 	}
 	return b.String()
 }
+
+// inTensor returns err as an Error that names the tensor.
+func inTensor(name string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Tensor = name
+		return e
+	}
+	return &Error{Tensor: name, Err: err}
+}

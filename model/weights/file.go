@@ -33,6 +33,9 @@ type File struct {
 	// EmbeddingNormed says that the rows of emb.weight are stored as they leave blocks.0.ln0, which the file lacks.
 	EmbeddingNormed bool
 
+	// Forms holds, by name, the tensors that are not Plain: functions of the original numbers.
+	Forms map[string]Form
+
 	size int
 	hold *hold
 }
@@ -114,7 +117,7 @@ func Parse(path string, data []byte) (*File, error) {
 
 // newFile presents what was read from size bytes.
 func newFile(path, format string, c contents, size int) (*File, error) {
-	f := &File{Path: path, Format: format, Meta: c.meta, Vocab: c.vocab, RescaleEvery: c.rescale, size: size, hold: &hold{path: path}}
+	f := &File{Path: path, Format: format, Meta: c.meta, Forms: c.forms, Vocab: c.vocab, RescaleEvery: c.rescale, size: size, hold: &hold{path: path}}
 	if f.Meta == nil {
 		f.Meta = map[string]string{}
 	}

@@ -14,8 +14,10 @@ import (
 type contents struct {
 	tensors []*tensor.Tensor
 	meta    map[string]string
-	vocab   [][]byte // see File.Vocab
-	rescale int      // see File.RescaleEvery
+	forms   map[string]Form // see File.Forms; by original name
+	layout  string          // set where the format settles it: the tensors then have their original names
+	vocab   [][]byte        // see File.Vocab
+	rescale int             // see File.RescaleEvery
 }
 
 // format is one kind of file, known by its first bytes. Kinds without a read function are known only to be named when
@@ -34,7 +36,7 @@ var formats = []format{
 	{"safetensors", isSafetensors, readSafetensors, ""},
 	{"PyTorch .pth (pickle)", isPickle, readTorchLegacy, ""},
 	{"GGUF", prefix("GGUF"), readGGUF, ""},
-	{"rwkv.cpp .bin", prefix("fmgg"), nil, ""},
+	{"rwkv.cpp .bin", prefix("fmgg"), readGGMF, ""},
 	{"ggml", prefix("lmgg", "tjgg"), nil, ""},
 	{"NumPy .npy", prefix("\x93NUMPY"), nil, ""},
 	{"HDF5", prefix("\x89HDF"), nil, ""},

@@ -106,6 +106,10 @@ func (f *File) name(c contents) error {
 	if err != nil {
 		return err
 	}
+	if c.layout != "" {
+		f.Layout, f.Evidence = c.layout, "the format has no other"
+		return f.original(x, layout{})
+	}
 	for _, l := range layouts {
 		evidence, ok, err := l.match(x)
 		if err != nil {

@@ -180,7 +180,6 @@ func TestSharedOlderVersions(t *testing.T) {
 func TestSharedOtherFormats(t *testing.T) {
 	vectors := reference.Shared(t, "vectors")
 	for path, fragment := range map[string]string{
-		"models/v7-C192-L2/v7-C192-L2.fp16.bin":        "rwkv.cpp .bin",
 		"models/v7-C64-L2/hf_bf16_sharded/config.json": "JSON text",
 		"models/v7-C192-L2":                            "a directory of one model",
 		"big_v7/expected.safetensors":                  `dtype: want one of F32, F16, BF16, got "I32"`,

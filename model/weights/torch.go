@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"unicode/utf8"
@@ -44,11 +43,7 @@ func torchContents(value any, of storages, size int) (contents, error) {
 		seen[name] = true
 		out, err := t.tensor(name, of)
 		if err != nil {
-			var at *Error
-			if errors.As(err, &at) {
-				at.Tensor = name
-			}
-			return c, err
+			return c, inTensor(name, err)
 		}
 		if room -= int64(out.Type.Bytes(out.Len())); room < 0 {
 			return c, &Error{Tensor: name, Field: "storage", Want: fmt.Sprintf("tensors of at most %d times the file's %d bytes", mostSharing, size), Got: "more: they view the same bytes too often"}
