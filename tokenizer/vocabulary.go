@@ -58,6 +58,11 @@ func ParseWorld(name string, data []byte) (*World, error) {
 			return nil, fault
 		}
 	}
+	return v.world(name)
+}
+
+// world builds the tokenizer.
+func (v *vocabulary) world(name string) (*World, error) {
 	starts, err := v.starts()
 	if err != nil {
 		return nil, err
