@@ -9,7 +9,8 @@
 //     naming scheme.
 //
 // Nothing is read before it is needed. Open maps the file and checks its structure; Load on a tensor returns the
-// mapped bytes themselves, or a fresh copy where the layout stores the tensor transposed. Model files come from
+// mapped bytes themselves, or a fresh copy where the layout stores the tensor transposed. A tensor of a block type
+// (tensor.BlockTypes) keeps its blocks, but is F32 where it had to be transposed. Model files come from
 // strangers: every number in one is checked before use, and the memory spent on a file that turns out to be broken
 // stays below 100 MiB whatever its header claims.
 //
@@ -24,4 +25,21 @@
 // nothing and follow the rest of the file. If all are square, which no published model is, the file is taken for
 // web-rwkv if every tensor is F16 and __metadata__ is exactly {"format": "pt"}, which is what that converter writes;
 // File.Evidence then says that this was assumed.
+//
+// llama.cpp: what its converter writes for v6 and v7 (general.architecture is rwkv6 or rwkv7). Low-rank matrices are
+// transposed, the mixes of a layer lie in one tensor (w k v r g in v6, r w k v a g in v7), r_k is a vector whose heads
+// rwkv7.wkv.head_size tells, and the v0 v1 v2 of layer 0, which are copies of a0 a1 a2, are left out. See
+// File.RescaleEvery for v6. Hybrids of RWKV and Qwen (arwkv7, rwkv6qwen2) are refused.
+//
+// Hugging Face fla, known by attn.r_proj: v7 with every low-rank pair as lora.0 and lora.2, transposed. Hugging Face
+// rwkv-rs, known by linear_attn.r_k: v7 in the original orientation, dimensions of 1 left out. Hugging Face rwkv7, known
+// by the prefixes rwkv7.blocks and model.blocks: the original names behind them. Each of these may hold an embedding
+// that went through ln0 already, and then has no ln0: see File.EmbeddingNormed. Hugging Face rwkv, known by rwkv.blocks
+// and attention: v4, v5 and v6 in the original orientation under longer names.
+//
+// # Directories
+//
+// Open takes a Hugging Face directory (config.json beside model.safetensors, or beside shards and their index), or the
+// index.json itself. The shards are one File; a tensor that lies elsewhere than the index says is an error. Strings,
+// numbers and truth values of config.json stand in File.Meta as config.KEY.
 package weights

@@ -6,13 +6,13 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
 // twin is the same model in a file with the original or web-rwkv names: .safetensors where there is one, else .st.
@@ -122,28 +122,20 @@ func relativeError(got, want []float32) float64 {
 	return math.Sqrt(e / max(size, 1e-30))
 }
 
-// checkDemoVocabulary wants the lines "ID LITERAL LENGTH" of the demo model's vocabulary, by id and length, and by
-// content where the literal is plain.
+// checkDemoVocabulary wants the tokens of the demo model's vocabulary, and a tokenizer to take them.
 func checkDemoVocabulary(t *testing.T, vocab [][]byte) {
 	t.Helper()
-	text, err := os.ReadFile(reference.Shared(t, "demo-model", "vocab.txt"))
+	want, err := tokenizer.OpenWorld(reference.Shared(t, "demo-model", "vocab.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	lines := strings.Split(strings.TrimRight(string(text), "\n"), "\n")
-	if len(vocab) != 4096 || len(lines) != 4095 {
-		t.Fatalf("%d tokens and %d lines", len(vocab), len(lines))
+	w, err := tokenizer.NewWorld("demo", vocab)
+	if err != nil || w.Size() != want.Size() || len(vocab) != 4096 {
+		t.Fatalf("%d tokens, want %d (%v)", len(vocab), want.Size(), err)
 	}
-	for _, line := range lines {
-		first, last := strings.IndexByte(line, ' '), strings.LastIndexByte(line, ' ')
-		id, err1 := strconv.Atoi(line[:first])
-		size, err2 := strconv.Atoi(line[last+1:])
-		literal := line[first+1 : last]
-		if err1 != nil || err2 != nil || len(vocab[id]) != size {
-			t.Fatalf("line %q: token %q", line, vocab[id])
-		}
-		if inside := literal[1 : len(literal)-1]; literal[0] != 'b' && !strings.Contains(inside, `\`) && string(vocab[id]) != inside {
-			t.Fatalf("line %q: token %q", line, vocab[id])
+	for id, token := range vocab {
+		if !bytes.Equal(token, want.Bytes(id)) {
+			t.Errorf("token %d: want %q, got %q", id, want.Bytes(id), token)
 		}
 	}
 }

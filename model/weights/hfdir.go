@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -157,7 +158,7 @@ type shardSet struct {
 // openShards maps the named files of dir and opens them as one model under path, which errors of the whole name. where
 // is what an index says about them, nil without one.
 func openShards(path, dir string, shards []string, where map[string]string) (_ *File, err error) {
-	set := shardSet{all: contents{meta: map[string]string{}}, from: map[string]string{}}
+	set := shardSet{from: map[string]string{}}
 	defer func() {
 		if err != nil {
 			_ = set.unmap() // the first error is the one to report
@@ -194,7 +195,7 @@ func (s *shardSet) unmap() error {
 	return errors.Join(errs...)
 }
 
-// add maps a file and takes its tensors.
+// add maps a file and takes its tensors; annotations are the first file's, which writers repeat in all.
 func (s *shardSet) add(path, shard string) error {
 	m, err := mapFile(path)
 	if err != nil {
@@ -218,23 +219,20 @@ func (s *shardSet) add(path, shard string) error {
 		}
 		s.from[t.Name] = shard
 	}
-	tensors := append(s.all.tensors, c.tensors...)
-	if len(tensors) > maxTensors {
+	if len(s.maps) == 1 {
+		s.all = c
+		return nil
+	}
+	s.all.tensors = append(s.all.tensors, c.tensors...)
+	if len(s.all.tensors) > maxTensors {
 		return &Error{Field: "tensors", Want: fmt.Sprintf("at most %d in all files", maxTensors), Got: "more"}
 	}
-	meta := s.all.meta
-	for k, v := range c.meta {
-		if _, ok := meta[k]; !ok {
-			meta[k] = v
-		}
-	}
-	s.all = contents{tensors: tensors, meta: meta, vocab: c.vocab, rescale: c.rescale}
 	return nil
 }
 
 // compare wants the tensors to lie where an index says.
 func (s *shardSet) compare(where map[string]string) error {
-	for _, name := range sortedKeys(where) {
+	for _, name := range slices.Sorted(maps.Keys(where)) {
 		if got, ok := s.from[name]; !ok || got != where[name] {
 			if !ok {
 				got = "no such tensor"
@@ -265,10 +263,13 @@ func (s *shardSet) configure(path string) error {
 	if err := d.Decode(&config); err != nil || config == nil {
 		return &Error{Field: "config", Want: "a JSON object", Got: fmt.Sprint(err)}
 	}
+	meta := map[string]string{}
+	maps.Copy(meta, s.all.meta)
+	s.all.meta = meta
 	for k, v := range config {
 		switch v := v.(type) {
 		case string, json.Number, bool:
-			s.all.meta["config."+k] = fmt.Sprint(v)
+			meta["config."+k] = fmt.Sprint(v)
 		}
 	}
 	return nil
@@ -284,13 +285,4 @@ func readSmall(path string, most int64) ([]byte, error) {
 		return nil, &Error{Field: "size", Want: fmt.Sprintf("a file of at most %d bytes", most), Got: fmt.Sprintf("%d bytes, mode %s", info.Size(), info.Mode())}
 	}
 	return os.ReadFile(path)
-}
-
-func sortedKeys(m map[string]string) []string {
-	keys := make([]string, 0, len(m))
-	for k := range m {
-		keys = append(keys, k)
-	}
-	slices.Sort(keys)
-	return keys
 }

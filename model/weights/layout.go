@@ -135,6 +135,7 @@ func (f *File) original(x index, l layout) error {
 		return r.when != "" && x.find(r.when) == "" || r.unless != "" && x.find(r.unless) != ""
 	})
 	f.Tensors = make(map[string]*tensor.Tensor, len(x.names))
+	from := make(map[string]string, len(x.names))
 	for _, n := range x.names {
 		t, name := x.tensors[n], n
 		if l.scheme != nil {
@@ -146,9 +147,10 @@ func (f *File) original(x index, l layout) error {
 				break
 			}
 		}
-		if old, ok := f.Tensors[name]; ok {
-			return duplicate(t.Name, old.Name, name)
+		if old, ok := from[name]; ok {
+			return duplicate(t.Name, old, name)
 		}
+		from[name] = t.Name
 		swap := len(t.Shape) >= 2 && strings.HasPrefix(name, "blocks.") && slices.Contains(l.swapped, lastPart(name))
 		f.Tensors[name] = f.tensor(name, t, swap)
 	}
