@@ -7,8 +7,9 @@ BENCH    ?= .
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-# Tests fail rather than skip: no device, a silent validation layer or missing reference data is an error here.
-STRICT = RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=$(if $(wildcard ../shared),1,0)
+# Tests fail rather than skip: no device, a silent validation layer or missing reference data is an error here. The layer
+# also watches for missing barriers, which software drivers forgive.
+STRICT = VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=$(if $(wildcard ../shared),1,0)
 # -count=1: the driver is chosen by the Vulkan loader, so Go's cache of test results cannot tell one from the other.
 TEST   = $(STRICT) $(GO) test -count=1
 DEVICE_PACKAGES = ./gpu/... ./shaders/... ./engine/...
