@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"math"
 	"slices"
@@ -39,18 +40,18 @@ const (
 )
 
 // Compare runs tokens through the reference and a device: op by op, the device always on the reference's inputs, and
-// then freely. Executors must be of m's program and have a slot 0, which is overwritten.
-func Compare(m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
+// then freely, until ctx is done. Executors must be of m's program and have a slot 0, which is overwritten.
+func Compare(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
 	r := &Report{Verdict: "pass", Device: dev.Device()}
 	for _, e := range []op.Prober{ref, dev} {
 		if err := e.ResetState(0); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.ops(m.Program, ref, dev, tokens); err != nil {
+	if err := r.ops(ctx, m.Program, ref, dev, tokens); err != nil {
 		return nil, err
 	}
-	if err := r.logits(ref, dev, tokens); err != nil {
+	if err := r.logits(ctx, ref, dev, tokens); err != nil {
 		return nil, err
 	}
 	if !(r.NMSE <= logitTolerance) || r.FirstBad != nil {
@@ -60,7 +61,7 @@ func Compare(m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) 
 }
 
 // ops compares each op of a pass over tokens.
-func (r *Report) ops(prog *op.Program, ref, dev op.Prober, tokens []int) error {
+func (r *Report) ops(ctx context.Context, prog *op.Program, ref, dev op.Prober, tokens []int) error {
 	var b op.Batch
 	b.Add(0, tokens, 1)
 	for _, e := range []op.Prober{ref, dev} {
@@ -69,6 +70,9 @@ func (r *Report) ops(prog *op.Program, ref, dev op.Prober, tokens []int) error {
 		}
 	}
 	for i := range prog.Steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		s := &prog.Steps[i]
 		if err := copyInputs(s.Op, ref, dev); err != nil {
 			return err
@@ -153,7 +157,7 @@ func difference(got, want []float32) (maxAbs, nmse float64) {
 }
 
 // logits compares the logits after every token, each executor on its own.
-func (r *Report) logits(ref, dev op.Prober, tokens []int) error {
+func (r *Report) logits(ctx context.Context, ref, dev op.Prober, tokens []int) error {
 	var b op.Batch
 	var all, allRef []float32
 	agree := 0
@@ -163,6 +167,9 @@ func (r *Report) logits(ref, dev op.Prober, tokens []int) error {
 		}
 	}
 	for i := range tokens {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		b.Reset()
 		b.Add(0, tokens[i:i+1], 1)
 		if err := ref.Forward(&b); err != nil {

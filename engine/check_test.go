@@ -34,7 +34,7 @@ func TestComparePasses(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDevice(t, func(t *testing.T, d *Device) {
 		dev := prober(t, m, d)
-		r, err := Compare(m, prober(t, m, &Device{}), dev, compared)
+		r, err := Compare(t.Context(), m, prober(t, m, &Device{}), dev, compared)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -101,7 +101,7 @@ func TestCompareCatches(t *testing.T) {
 		ref, dev := prober(t, m, &Device{}), prober(t, m, d)
 		for name, change := range changes {
 			for at := -1; at < len(m.Program.Steps); at++ {
-				r, err := Compare(m, ref, &spoiled{dev, m.Program, at, change}, compared)
+				r, err := Compare(t.Context(), m, ref, &spoiled{dev, m.Program, at, change}, compared)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -148,12 +148,12 @@ func TestCompareErrors(t *testing.T) {
 	m := golden.Tiny(t)
 	good, boom := prober(t, m, &Device{}), errors.New("boom")
 	for _, pair := range [][2]op.Prober{{good, broken{good, boom}}, {broken{good, boom}, good}} {
-		if _, err := Compare(m, pair[0], pair[1], compared); !errors.Is(err, boom) {
+		if _, err := Compare(t.Context(), m, pair[0], pair[1], compared); !errors.Is(err, boom) {
 			t.Errorf("want the executor's error, got %v", err)
 		}
 	}
 	for want, tokens := range map[string][]int{"at least one row": nil, "token below": {m.Vocab}, "at most 7 rows": make([]int, 8)} {
-		if _, err := Compare(m, good, prober(t, m, &Device{}), tokens); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Compare(t.Context(), m, good, prober(t, m, &Device{}), tokens); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}

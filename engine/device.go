@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -10,6 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 // DeviceError is trouble with the device: none, unknown, lost, out of memory.
@@ -92,7 +94,7 @@ func choose(infos []gpu.Info, spec string) (int, error) {
 func (d *Device) IsCPU() bool { return d.device == nil }
 
 // Executor makes an executor for a program on the device, which must outlive it.
-func (d *Device) Executor(prog *op.Program, s op.Sizes, progress func(done, all int64)) (op.Prober, error) {
+func (d *Device) Executor(prog *op.Program, s op.Sizes, progress func(done, all int64) error) (op.Prober, error) {
 	if d.IsCPU() {
 		return cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
 	}
@@ -103,13 +105,24 @@ func (d *Device) Executor(prog *op.Program, s op.Sizes, progress func(done, all 
 	return e, nil
 }
 
-// fault marks err as the device's, unless it is the model's.
+// fault marks err as the device's, unless it is the model's or the caller's.
 func (d *Device) fault(err error) error {
-	var vk *gpu.Error
-	if errors.As(err, &vk) || errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrDeviceLost) {
-		return &DeviceError{Device: d.device.Info().Name, Err: err}
+	var notFinite *op.NotFiniteError
+	var file *weights.Error
+	switch {
+	case err == nil, d.IsCPU(), errors.As(err, &notFinite), errors.As(err, &file),
+		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
+		return err
 	}
-	return err
+	return &DeviceError{Device: d.device.Info().Name, Err: err}
+}
+
+// fit lowers the rows of a batch to what the device can bind and start at once.
+func (d *Device) fit(prog *op.Program, s op.Sizes) op.Sizes {
+	if d.IsCPU() {
+		return s
+	}
+	return vulkan.Fit(d.device.Info().Limits, prog, s)
 }
 
 // Close releases the device.

@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -9,6 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 // Devices are found by index and by a part of their name in any case; what finds none names them all.
@@ -56,7 +59,7 @@ func TestOpenDevice(t *testing.T) {
 	}
 }
 
-// Errors of Vulkan are the device's; errors of the model are not.
+// Errors of a device's executor are the device's; errors of the model and of the caller are not.
 func TestFault(t *testing.T) {
 	d := vulkanDevice(t)
 	var e *DeviceError
@@ -65,8 +68,10 @@ func TestFault(t *testing.T) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}
-	if err := d.fault(errors.New("tensor x")); errors.As(err, &e) {
-		t.Errorf("%v became the device's", err)
+	for _, err := range []error{&op.NotFiniteError{Tensor: "x"}, &weights.Error{File: "f"}, context.Canceled} {
+		if got := d.fault(fmt.Errorf("x: %w", err)); errors.As(got, &e) {
+			t.Errorf("%v became the device's", err)
+		}
 	}
 }
 

@@ -10,9 +10,9 @@ import (
 
 // Options sets what New makes. The zero value is good for one sequence.
 type Options struct {
-	Slots    int // sequences that can be held at once; 0 is 1
-	Chunk    int // most tokens of one pass; 0 is DefaultChunk
-	Progress func(done, all int64)
+	Slots    int                         // sequences that can be held at once; 0 is 1
+	Chunk    int                         // most tokens of one pass; 0 is DefaultChunk
+	Progress func(done, all int64) error // bytes of weights loaded; an error ends New; may be nil
 }
 
 // DefaultChunk is the most tokens of one pass unless Options says otherwise.
@@ -45,6 +45,7 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 	}
 	rows := max(chunk, slots)
 	s := op.Sizes{Slots: slots, Rows: rows, Seqs: slots, Outs: max(slots, min(rows, maxOuts))}
+	s = d.fit(m.Program, s)
 	exec, err := d.Executor(m.Program, s, o.Progress)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
@@ -78,10 +79,7 @@ func (e *Engine) Step(in []Input, each func(input, pos int, logits []float32) er
 	}
 	for e.fill(in) {
 		if err := e.exec.Forward(&e.batch); err != nil {
-			if !e.dev.IsCPU() {
-				err = e.dev.fault(err)
-			}
-			return err
+			return e.dev.fault(err)
 		}
 		for i, out := range e.ends {
 			if err := each(out.input, out.pos, e.exec.Logits(i)); err != nil {

@@ -30,14 +30,15 @@ var (
 
 // Submit starts the commands. What the host wrote to mapped memory before it is seen.
 func (c *Commands) Submit() error {
-	if c.released || c.r.dev.gone.Load() {
-		return errReleased
-	}
-	if c.pending {
+	if c.pending && !c.r.dev.gone.Load() {
 		return errPending
 	}
 	d := c.r.dev
 	d.queueMu.Lock()
+	if c.released || d.gone.Load() {
+		d.queueMu.Unlock()
+		return errReleased
+	}
 	r := C.rg_submit(c.c, c.r.cmd, c.r.fence)
 	d.queueMu.Unlock()
 	if r != 0 {

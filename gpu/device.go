@@ -101,8 +101,10 @@ func (d *Device) Close() error {
 		return nil
 	}
 	d.closed = true
+	d.queueMu.Lock() // so that no Submit comes between, and none runs beside the wait
 	d.gone.Store(true)
 	C.rg_idle(d.c) // a lost device cannot be waited for, and is closed all the same
+	d.queueMu.Unlock()
 	err := d.leaks()
 	for r := range d.commands {
 		r.destroy()

@@ -5,11 +5,13 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 // block emits the ops of one layer.
 type block struct {
 	*op.Builder
+	file    *weights.File
 	cfg     *Config
 	layer   int
 	tensors map[string]*tensor.Tensor // by full name, shapes checked
@@ -22,9 +24,9 @@ type block struct {
 }
 
 // build makes the program of a model whose tensors have been checked.
-func build(v *version, cfg *Config, tensors map[string]*tensor.Tensor) (*op.Program, []Field, error) {
+func build(v *version, f *weights.File, cfg *Config, tensors map[string]*tensor.Tensor) (*op.Program, []Field, error) {
 	var fields []Field
-	b := &block{Builder: new(op.Builder), cfg: cfg, tensors: tensors, fields: &fields,
+	b := &block{Builder: new(op.Builder), file: f, cfg: cfg, tensors: tensors, fields: &fields,
 		constants: make(map[float32]*op.Operand)}
 	c, stride := cfg.Embed, op.Stride(cfg.Embed)
 	b.x = b.Scratch("x", op.Row, c)
@@ -35,8 +37,11 @@ func build(v *version, cfg *Config, tensors map[string]*tensor.Tensor) (*op.Prog
 			Field{Name: "att_x", Layer: l, Shape: []int{c}, of: b.shift, off: 2 * l * stride},
 			Field{Name: "ffn_x", Layer: l, Shape: []int{c}, of: b.shift, off: (2*l + 1) * stride})
 	}
-	b.Emit(-1, "emb", &op.Embed{Table: b.global("emb.weight"), Y: b.x, Eps: cfg.NormEps,
-		NormW: b.global("blocks.0.ln0.weight"), NormB: b.global("blocks.0.ln0.bias")})
+	embed := &op.Embed{Table: b.global("emb.weight"), Y: b.x, Eps: cfg.NormEps}
+	if !f.EmbeddingNormed {
+		embed.NormW, embed.NormB = b.global("blocks.0.ln0.weight"), b.global("blocks.0.ln0.bias")
+	}
+	b.Emit(-1, "emb", embed)
 	for b.layer = range cfg.Layers {
 		v.timeMix(b)
 		v.channelMix(b)
@@ -119,6 +124,14 @@ func (b *block) state(field string, shape []int, initial float32) *op.Operand {
 	return o
 }
 
+// tuned has a state begin with the values that a state-tuned model carries, if it does: [H, N, N], transposed.
+func (b *block) tuned(o *op.Operand) *op.Operand {
+	if t := b.t("att.time_state"); t != nil {
+		o.InitialValues = finite(t).Transposed()
+	}
+	return o
+}
+
 func (b *block) emit(name string, o op.Op) { b.Emit(b.layer, b.full(name), o) }
 
 // shiftMix emits the norm and token shift that begin the time mix ("att") or channel mix ("ffn"), with interpolations by
@@ -136,7 +149,8 @@ func (b *block) shiftMix(mix, norm string, coefficients []*op.Operand) *op.Shift
 	return o
 }
 
-// residual returns the product that adds W * y to the residual stream.
+// residual returns the product that adds W * y to the residual stream. Files meant for fp16 hold W divided by a power of
+// two and want the stream halved as it grows; the product is multiplied instead, which float32 does exactly.
 func (b *block) residual(name string, y *op.Operand) op.Part {
-	return op.Part{W: b.w(name), X: y.All(), Combine: op.Add, From: b.x.All(), Y: b.x.All()}
+	return op.Part{W: b.w(name), X: y.All(), Scale: float32(b.file.Divisor(b.full(name))), Combine: op.Add, From: b.x.All(), Y: b.x.All()}
 }

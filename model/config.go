@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"hash/crc32"
 	"slices"
+	"strconv"
 	"strings"
 )
 
@@ -51,6 +52,10 @@ func (d dims) match(pattern []string, shape []int) (want string, ok bool) {
 	for i, name := range pattern {
 		size, known := d[name]
 		words[i] = name
+		if n, err := strconv.Atoi(name); err == nil { // a size that never varies
+			ok = ok && shape[i] == n
+			continue
+		}
 		if known {
 			words[i] = fmt.Sprintf("%s=%d", name, size)
 		}

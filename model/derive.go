@@ -5,6 +5,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 // Some weights are computed from what a file holds, when they are loaded: in float64, kept as F32.
@@ -33,6 +34,14 @@ func mapped(t *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
 		}
 		return y
 	})
+}
+
+// mapped returns a tensor of the layer as f makes it, unless the file holds it in that form already.
+func (b *block) mapped(name string, form weights.Form, f func(float64) float64) *tensor.Tensor {
+	if b.file.Forms[b.full(name)] == form {
+		return b.t(name)
+	}
+	return mapped(b.t(name), f)
 }
 
 // perChannel returns t, of one number for each head or one for each channel, with one for each of n channels.

@@ -112,7 +112,7 @@ func NewWith(f *weights.File, o Options) (*Model, error) {
 		}
 	}
 	slices.Sort(m.Unused)
-	if m.Program, m.Fields, err = build(v, &m.Config, found); err != nil {
+	if m.Program, m.Fields, err = build(v, f, &m.Config, found); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
 	return m, nil
@@ -161,6 +161,9 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 		return nil
 	}
 	for i := range globals {
+		if m.File.EmbeddingNormed && strings.HasPrefix(globals[i].name, "blocks.0.ln0.") {
+			continue
+		}
 		if err := add("", &globals[i]); err != nil {
 			return nil, nil, err
 		}

@@ -48,7 +48,7 @@ func timeMix4(b *block) {
 		{W: b.w("att.receptance.weight"), X: mix.Mixed(2), Act: op.Sigmoid, Y: r.All()},
 	}})
 	y, shape := b.row("att.y", c), []int{c}
-	b.emit("att.wkv", &op.WKV4{R: r, K: k, V: v, W: b.weightOf(mapped(b.t("att.time_decay"), minusExp)), U: b.w("att.time_first"),
+	b.emit("att.wkv", &op.WKV4{R: r, K: k, V: v, W: b.weightOf(b.mapped("att.time_decay", weights.NegExp, minusExp)), U: b.w("att.time_first"),
 		AA: b.state("att_aa", shape, 0), BB: b.state("att_bb", shape, 0), PP: b.state("att_pp", shape, op.MinExponent), Y: y})
 	b.emit("att.output", &op.MatMul{Parts: []op.Part{b.residual("att.output.weight", y)}})
 }

@@ -1,7 +1,6 @@
 package model
 
 import (
-	"fmt"
 	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -31,24 +30,11 @@ var version7 = &version{
 }
 
 func derive7(c *Config, d dims) *weights.Error {
-	c.Heads, c.HeadSize = d["H"], d["N"]
-	if c.Heads*c.HeadSize != c.Embed {
-		return headError("blocks.0.att.r_k", fmt.Sprintf("heads * head size = %d", c.Embed), fmt.Sprintf("%d * %d", c.Heads, c.HeadSize))
-	}
-	if c.HeadSize%4 != 0 {
-		return headError("blocks.0.att.r_k", "a head size that is a multiple of 4", fmt.Sprint(c.HeadSize))
-	}
-	c.GroupNormEps = 64e-5
 	c.Ranks = map[string]int{"w": d["Rw"], "a": d["Ra"], "g": d["Rg"]}
 	if r, ok := d["Rv"]; ok { // a model of one layer has none
 		c.Ranks["v"] = r
 	}
-	return nil
-}
-
-// headError is about the tensor that tells heads and their size.
-func headError(name, want, got string) *weights.Error {
-	return &weights.Error{Tensor: name, Field: "shape", Want: want, Got: got}
+	return deriveHeads(c, d, "blocks.0.att.r_k")
 }
 
 func timeMix7(b *block) {

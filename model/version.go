@@ -40,10 +40,12 @@ type spec struct {
 var versions = []*version{
 	{name: "v8", has: []string{"enn.weight"}, unsupported: "RWKV-8 release candidates are not supported"},
 	{name: "v7b", has: []string{"blocks.0.qkv.qq.weight"}, unsupported: "RWKV-7b (DeepEmbed attention) is not supported"},
-	{name: "v7a", has: []string{"blocks.0.ffn.s_emb.weight"}, unsupported: "RWKV-7a (DeepEmbed) is not supported"},
+	version7a,
 	version7,
-	{name: "v6", has: []string{"blocks.0.att.time_maa_x"}, unsupported: "RWKV-6 is not supported"},
-	{name: "v5", has: []string{"blocks.0.att.ln_x.weight"}, unsupported: "RWKV-5 is not supported"},
+	version6,
+	version52,
+	version51,
+	version50,
 	version4,
 }
 

@@ -12,6 +12,7 @@ layout(push_constant) uniform Push {
     uint norm_w;   // offsets into params
     uint norm_b;
     float eps;
+    uint plain;    // 1: no norm
 } push;
 
 layout(binding = 0) readonly buffer Tokens { uint tokens[]; };
@@ -25,6 +26,14 @@ void main() {
     if (token >= push.count) return;
     uint base = token * push.width4;
 
+    uint out_base = row * ((push.width + 7) & ~7u);
+    if (push.plain != 0) {
+        for (uint i = gl_LocalInvocationID.x; 4 * i < push.width; i += Local) {
+            vec4 v = W4(Table, base + i);
+            for (uint j = 0; j < min(4, push.width - 4 * i); j++) y[out_base + 4 * i + j] = v[j];
+        }
+        return;
+    }
     float sum = 0.0;
     for (uint i = gl_LocalInvocationID.x; 4 * i < push.width; i += Local) {
         vec4 v = W4(Table, base + i);
@@ -38,7 +47,6 @@ void main() {
     }
     float rstd = inversesqrt(workgroup_sum(sq) / float(push.width) + push.eps);
 
-    uint out_base = row * ((push.width + 7) & ~7u);
     for (uint i = gl_LocalInvocationID.x; 4 * i < push.width; i += Local) {
         vec4 v = (W4(Table, base + i) - mean) * rstd;
         for (uint j = 0; j < min(4, push.width - 4 * i); j++) {

@@ -10,21 +10,23 @@ layout(constant_id = 1) const uint TileRows = 4;
 layout(constant_id = 2) const uint TileTokens = 8;
 layout(local_size_x_id = 0) in;
 
+const uint MAX_ROWS = 8, MAX_TOKENS = 16; // see lib/reduce.glsl; what the constants leave unused costs nothing
+
 void main() {
     uint row = gl_WorkGroupID.x * Local * TileRows;
     Part p = part_of(row);
     uint m0 = row - p.row + gl_LocalInvocationID.x, rows = p.rows, groups = p.groups;
     uint t0 = gl_WorkGroupID.y * TileTokens;
 
-    uint w_at[TileRows], x_at[TileTokens];
+    uint w_at[MAX_ROWS], x_at[MAX_TOKENS];
     [[unroll]] for (uint r = 0; r < TileRows; r++) w_at[r] = p.weight + min(m0 + r * Local, rows - 1) * groups;
     [[unroll]] for (uint t = 0; t < TileTokens; t++)
         x_at[t] = p.x + min(t0 + t, push.tokens - 1) * p.x_stride;
 
-    float acc[TileRows * TileTokens];
+    float acc[MAX_ROWS * MAX_TOKENS];
     [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) acc[i] = 0.0;
     for (uint g = 0; g < groups; g++) {
-        vec4 lo[TileRows], hi[TileRows];
+        vec4 lo[MAX_ROWS], hi[MAX_ROWS];
         [[unroll]] for (uint r = 0; r < TileRows; r++) LOAD8(W, w_at[r] + g, lo[r], hi[r]);
         [[unroll]] for (uint t = 0; t < TileTokens; t++) {
             vec4 x_lo = V4(X, x_at[t] + 2 * g), x_hi = V4(X, x_at[t] + 2 * g + 1);

@@ -6,13 +6,12 @@
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 
-layout(constant_id = 0) const uint Local = 128; // BM / 4 * BT / 4
-layout(constant_id = 1) const uint BM = 64;
-layout(constant_id = 2) const uint BT = 32;
-layout(local_size_x_id = 0) in;
+const uint BM = 64, BT = 32, DEPTH = 4; // rows, tokens, groups of 8 elements
+const uint Local = BM / 4 * BT / 4;
+layout(local_size_x = 128) in;
 
-const uint DEPTH = 4; // groups of 8 elements
-// Deepest index first, so that an invocation reads its 4 neighbours as one; 4 more keep the columns off one bank.
+// Deepest index first, so that an invocation reads its 4 neighbours as one load; 4 more elements keep those aligned and
+// the rows of one depth off the banks of the next.
 shared float w_tile[DEPTH * 8 * (BM + 4)];
 shared float x_tile[DEPTH * 8 * (BT + 4)];
 

@@ -13,6 +13,8 @@ layout(constant_id = 1) const uint Rows = 2;
 layout(constant_id = 2) const uint Tokens = 1;
 layout(local_size_x_id = 0) in;
 
+const uint MAX_ROWS = 8, MAX_TOKENS = 8; // see lib/reduce.glsl; what the constants leave unused costs nothing
+
 void main() {
     uint row = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * Rows;
     Part p = part_of(row);
@@ -21,15 +23,15 @@ void main() {
     uint t0 = gl_WorkGroupID.y * Tokens;
 
     // Rows and tokens past the end repeat the last one, and are not stored.
-    uint w_at[Rows], x_at[Tokens];
+    uint w_at[MAX_ROWS], x_at[MAX_TOKENS];
     [[unroll]] for (uint r = 0; r < Rows; r++) w_at[r] = p.weight + min(m0 + r, rows - 1) * groups;
     [[unroll]] for (uint t = 0; t < Tokens; t++)
         x_at[t] = p.x + min(t0 + t, push.tokens - 1) * p.x_stride;
 
-    float acc[Rows * Tokens];
+    float acc[MAX_ROWS * MAX_TOKENS];
     [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = 0.0;
     for (uint g = gl_SubgroupInvocationID; g < groups; g += gl_SubgroupSize) {
-        vec4 x_lo[Tokens], x_hi[Tokens];
+        vec4 x_lo[MAX_TOKENS], x_hi[MAX_TOKENS];
         [[unroll]] for (uint t = 0; t < Tokens; t++) {
             x_lo[t] = V4(X, x_at[t] + 2 * g);
             x_hi[t] = V4(X, x_at[t] + 2 * g + 1);

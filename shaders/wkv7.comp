@@ -29,18 +29,18 @@ VEC4S(7, State);
 layout(binding = 8) writeonly buffer StateOut { vec4 state_out[]; }; // the same memory
 layout(binding = 9) writeonly buffer Y { float y[]; };
 
-const uint N4 = N / 4;
+const uint N4 = N / 4, MAX_N4 = 64; // see lib/reduce.glsl
 
 void main() {
     uint head = gl_WorkGroupID.x, i = gl_LocalInvocationID.x;
     Span span = spans[gl_WorkGroupID.y];
     uint state_at = span.slot * push.state_stride + (head * N + i) * N4;
-    vec4 s[N4];
+    vec4 s[MAX_N4];
     [[unroll]] for (uint j = 0; j < N4; j++) s[j] = V4(State, state_at + j);
 
     for (uint t = span.start; t < span.start + span.len; t++) {
         uint at = t * push.stride + head * N4;
-        vec4 kk[N4];
+        vec4 kk[MAX_N4];
         float sq = 0.0;
         [[unroll]] for (uint j = 0; j < N4; j++) {
             kk[j] = V4(K, at + j) * V4(Params, push.kk + head * N4 + j);

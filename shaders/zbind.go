@@ -18,6 +18,9 @@ var modules = [][]module{
 	matmulRegModules[:],
 	matmulTileModules[:],
 	wkv4Modules[:],
+	wkv6Modules[:],
+	wkv6NormModules[:],
+	deepEmbedModules[:],
 	wkv7Modules[:],
 	wkv7NormModules[:],
 }
@@ -39,6 +42,7 @@ type EmbedPush struct {
 	NormW  uint32  // norm_w, offset 16
 	NormB  uint32  // norm_b, offset 20
 	Eps    float32 // eps, offset 24
+	Plain  uint32  // plain, offset 28
 }
 
 // EmbedSpec are the specialization constants of embed.comp.
@@ -135,7 +139,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    28,
+		pushBytes:    32,
 		defaults:     []uint32{0x40, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
@@ -150,7 +154,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    28,
+		pushBytes:    32,
 		defaults:     []uint32{0x40, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
@@ -165,7 +169,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    28,
+		pushBytes:    32,
 		defaults:     []uint32{0x40, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
@@ -180,7 +184,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    28,
+		pushBytes:    32,
 		defaults:     []uint32{0x40, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
@@ -195,7 +199,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    28,
+		pushBytes:    32,
 		defaults:     []uint32{0x40, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
@@ -210,7 +214,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    28,
+		pushBytes:    32,
 		defaults:     []uint32{0x40, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
@@ -985,18 +989,15 @@ type MatmulTilePush struct {
 
 // MatmulTileSpec are the specialization constants of matmul_tile.comp.
 type MatmulTileSpec struct {
-	Local uint32 // Local, id 0
-	Bm    uint32 // BM, id 1
-	Bt    uint32 // BT, id 2
 }
 
 // DefaultMatmulTileSpec returns the values that matmul_tile.comp gives its specialization constants.
 func DefaultMatmulTileSpec() MatmulTileSpec {
-	return MatmulTileSpec{Local: 128, Bm: 64, Bt: 32}
+	return MatmulTileSpec{}
 }
 
 func (s MatmulTileSpec) values() []uint32 {
-	return []uint32{s.Local, s.Bm, s.Bt}
+	return []uint32{}
 }
 
 // MatmulTileVariant is one compiled form of matmul_tile.comp.
@@ -1081,8 +1082,8 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x40, 0x20},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulTileF16: {
@@ -1098,8 +1099,8 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x40, 0x20},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulTileBf16: {
@@ -1115,8 +1116,8 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x40, 0x20},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulTileF32Tx: {
@@ -1132,8 +1133,8 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x40, 0x20},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulTileF16Tx: {
@@ -1149,8 +1150,8 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x40, 0x20},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulTileBf16Tx: {
@@ -1166,8 +1167,8 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x40, 0x20},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 }
@@ -1296,6 +1297,451 @@ var wkv4Modules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    16,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// Wkv6Args are the buffers of wkv6.comp.
+type Wkv6Args struct {
+	Spans    gpu.Range // binding 0, read: Span
+	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	Params   gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	State    gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
+	StateOut gpu.Range // binding 7, write: float
+	Y        gpu.Range // binding 8, write: float
+}
+
+// Wkv6Push are the push constants of wkv6.comp.
+type Wkv6Push struct {
+	Stride      uint32 // stride, offset 0
+	StateStride uint32 // state_stride, offset 4
+	W           uint32 // w, offset 8
+	WStride     uint32 // w_stride, offset 12
+	U           uint32 // u, offset 16
+}
+
+// Wkv6Spec are the specialization constants of wkv6.comp.
+type Wkv6Spec struct {
+	N uint32 // N, id 0
+}
+
+// DefaultWkv6Spec returns the values that wkv6.comp gives its specialization constants.
+func DefaultWkv6Spec() Wkv6Spec {
+	return Wkv6Spec{N: 64}
+}
+
+func (s Wkv6Spec) values() []uint32 {
+	return []uint32{s.N}
+}
+
+// Wkv6Variant is one compiled form of wkv6.comp.
+type Wkv6Variant uint8
+
+// The forms of wkv6.comp.
+const (
+	Wkv6Buf Wkv6Variant = iota
+	Wkv6Tx
+)
+
+// Wkv6Variants holds every Wkv6Variant.
+var Wkv6Variants = []Wkv6Variant{Wkv6Buf, Wkv6Tx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv6Variant) String() string { return wkv6Modules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv6Variant) Capabilities() []string { return wkv6Modules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv6Variant) Missing(info gpu.Info) []string {
+	return missing(info, wkv6Modules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv6Variant) LocalSize(spec Wkv6Spec) [3]uint32 {
+	return wkv6Modules[v].localSize(spec.values())
+}
+
+// Wkv6 is a variant of wkv6.comp made ready for a device.
+type Wkv6 struct{ kernel }
+
+// NewWkv6 compiles a variant for a device.
+func NewWkv6(dev *gpu.Device, v Wkv6Variant, spec Wkv6Spec, options ...Option) (*Wkv6, error) {
+	k, err := newKernel(dev, &wkv6Modules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv6{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv6) Dispatch(rec *gpu.Recording, a Wkv6Args, p Wkv6Push, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.Params, a.State, a.StateOut, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv6.buf.spv
+var spvWkv6Buf []byte
+
+//go:embed spv/wkv6.tx.spv
+var spvWkv6Tx []byte
+
+var wkv6Modules = [...]module{
+	Wkv6Buf: {
+		name:    "wkv6.buf",
+		variant: "buf",
+		spirv:   spvWkv6Buf,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    20,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	Wkv6Tx: {
+		name:    "wkv6.tx",
+		variant: "tx",
+		spirv:   spvWkv6Tx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    20,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// Wkv6NormArgs are the buffers of wkv6_norm.comp.
+type Wkv6NormArgs struct {
+	G      gpu.Range // binding 0, read: float (buf), samplerBuffer of r32f (tx)
+	O      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
+	Params gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
+	Y      gpu.Range // binding 3, write: float
+}
+
+// Wkv6NormPush are the push constants of wkv6_norm.comp.
+type Wkv6NormPush struct {
+	N      uint32  // n, offset 0
+	Heads  uint32  // heads, offset 4
+	Tokens uint32  // tokens, offset 8
+	Stride uint32  // stride, offset 12
+	NormW  uint32  // norm_w, offset 16
+	NormB  uint32  // norm_b, offset 20
+	Eps    float32 // eps, offset 24
+	Gated  uint32  // gated, offset 28
+}
+
+// Wkv6NormSpec are the specialization constants of wkv6_norm.comp.
+type Wkv6NormSpec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultWkv6NormSpec returns the values that wkv6_norm.comp gives its specialization constants.
+func DefaultWkv6NormSpec() Wkv6NormSpec {
+	return Wkv6NormSpec{Local: 64}
+}
+
+func (s Wkv6NormSpec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// Wkv6NormVariant is one compiled form of wkv6_norm.comp.
+type Wkv6NormVariant uint8
+
+// The forms of wkv6_norm.comp.
+const (
+	Wkv6NormBuf Wkv6NormVariant = iota
+	Wkv6NormTx
+)
+
+// Wkv6NormVariants holds every Wkv6NormVariant.
+var Wkv6NormVariants = []Wkv6NormVariant{Wkv6NormBuf, Wkv6NormTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv6NormVariant) String() string { return wkv6NormModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv6NormVariant) Capabilities() []string { return wkv6NormModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv6NormVariant) Missing(info gpu.Info) []string {
+	return missing(info, wkv6NormModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv6NormVariant) LocalSize(spec Wkv6NormSpec) [3]uint32 {
+	return wkv6NormModules[v].localSize(spec.values())
+}
+
+// Wkv6Norm is a variant of wkv6_norm.comp made ready for a device.
+type Wkv6Norm struct{ kernel }
+
+// NewWkv6Norm compiles a variant for a device.
+func NewWkv6Norm(dev *gpu.Device, v Wkv6NormVariant, spec Wkv6NormSpec, options ...Option) (*Wkv6Norm, error) {
+	k, err := newKernel(dev, &wkv6NormModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv6Norm{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv6Norm) Dispatch(rec *gpu.Recording, a Wkv6NormArgs, p Wkv6NormPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.G, a.O, a.Params, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv6_norm.buf.spv
+var spvWkv6NormBuf []byte
+
+//go:embed spv/wkv6_norm.tx.spv
+var spvWkv6NormTx []byte
+
+var wkv6NormModules = [...]module{
+	Wkv6NormBuf: {
+		name:    "wkv6_norm.buf",
+		variant: "buf",
+		spirv:   spvWkv6NormBuf,
+		bindings: []gpu.Binding{
+			{Name: "G", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "O", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	Wkv6NormTx: {
+		name:    "wkv6_norm.tx",
+		variant: "tx",
+		spirv:   spvWkv6NormTx,
+		bindings: []gpu.Binding{
+			{Name: "G", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "O", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+}
+
+// DeepEmbedArgs are the buffers of deep_embed.comp.
+type DeepEmbedArgs struct {
+	Tokens gpu.Range // binding 0, read: uint
+	Table  gpu.Range // binding 1, read: uvec4 (f32), uvec2 (f16, bf16), usamplerBuffer of rgba32ui (f32_tx), usamplerBuffer of rg32ui (f16_tx, bf16_tx)
+	H      gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	Y      gpu.Range // binding 3, write: float
+}
+
+// DeepEmbedPush are the push constants of deep_embed.comp.
+type DeepEmbedPush struct {
+	Rows     uint32 // rows, offset 0
+	Inner    uint32 // inner, offset 4
+	Columns4 uint32 // columns4, offset 8
+	Width4   uint32 // width4, offset 12
+	First    uint32 // first, offset 16
+	Count    uint32 // count, offset 20
+	HStride  uint32 // h_stride, offset 24
+	YStride  uint32 // y_stride, offset 28
+}
+
+// DeepEmbedSpec are the specialization constants of deep_embed.comp.
+type DeepEmbedSpec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultDeepEmbedSpec returns the values that deep_embed.comp gives its specialization constants.
+func DefaultDeepEmbedSpec() DeepEmbedSpec {
+	return DeepEmbedSpec{Local: 64}
+}
+
+func (s DeepEmbedSpec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// DeepEmbedVariant is one compiled form of deep_embed.comp.
+type DeepEmbedVariant uint8
+
+// The forms of deep_embed.comp.
+const (
+	DeepEmbedF32 DeepEmbedVariant = iota
+	DeepEmbedF16
+	DeepEmbedBf16
+	DeepEmbedF32Tx
+	DeepEmbedF16Tx
+	DeepEmbedBf16Tx
+)
+
+// DeepEmbedVariants holds every DeepEmbedVariant.
+var DeepEmbedVariants = []DeepEmbedVariant{DeepEmbedF32, DeepEmbedF16, DeepEmbedBf16, DeepEmbedF32Tx, DeepEmbedF16Tx, DeepEmbedBf16Tx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v DeepEmbedVariant) String() string { return deepEmbedModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v DeepEmbedVariant) Capabilities() []string { return deepEmbedModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v DeepEmbedVariant) Missing(info gpu.Info) []string {
+	return missing(info, deepEmbedModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v DeepEmbedVariant) LocalSize(spec DeepEmbedSpec) [3]uint32 {
+	return deepEmbedModules[v].localSize(spec.values())
+}
+
+// DeepEmbed is a variant of deep_embed.comp made ready for a device.
+type DeepEmbed struct{ kernel }
+
+// NewDeepEmbed compiles a variant for a device.
+func NewDeepEmbed(dev *gpu.Device, v DeepEmbedVariant, spec DeepEmbedSpec, options ...Option) (*DeepEmbed, error) {
+	k, err := newKernel(dev, &deepEmbedModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &DeepEmbed{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *DeepEmbed) Dispatch(rec *gpu.Recording, a DeepEmbedArgs, p DeepEmbedPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Tokens, a.Table, a.H, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/deep_embed.f32.spv
+var spvDeepEmbedF32 []byte
+
+//go:embed spv/deep_embed.f16.spv
+var spvDeepEmbedF16 []byte
+
+//go:embed spv/deep_embed.bf16.spv
+var spvDeepEmbedBf16 []byte
+
+//go:embed spv/deep_embed.f32_tx.spv
+var spvDeepEmbedF32Tx []byte
+
+//go:embed spv/deep_embed.f16_tx.spv
+var spvDeepEmbedF16Tx []byte
+
+//go:embed spv/deep_embed.bf16_tx.spv
+var spvDeepEmbedBf16Tx []byte
+
+var deepEmbedModules = [...]module{
+	DeepEmbedF32: {
+		name:    "deep_embed.f32",
+		variant: "f32",
+		spirv:   spvDeepEmbedF32,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "H", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	DeepEmbedF16: {
+		name:    "deep_embed.f16",
+		variant: "f16",
+		spirv:   spvDeepEmbedF16,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "H", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	DeepEmbedBf16: {
+		name:    "deep_embed.bf16",
+		variant: "bf16",
+		spirv:   spvDeepEmbedBf16,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "H", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	DeepEmbedF32Tx: {
+		name:    "deep_embed.f32_tx",
+		variant: "f32_tx",
+		spirv:   spvDeepEmbedF32Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "H", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	DeepEmbedF16Tx: {
+		name:    "deep_embed.f16_tx",
+		variant: "f16_tx",
+		spirv:   spvDeepEmbedF16Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RG32UI},
+			{Name: "H", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	DeepEmbedBf16Tx: {
+		name:    "deep_embed.bf16_tx",
+		variant: "bf16_tx",
+		spirv:   spvDeepEmbedBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RG32UI},
+			{Name: "H", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
 		defaults:     []uint32{0x40},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},

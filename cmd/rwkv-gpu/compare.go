@@ -90,7 +90,7 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine
 		if err != nil {
 			return nil, nil, err
 		}
-		progress, clearBar := a.progress()
+		progress, clearBar := a.progress(ctx)
 		e, err := d.Executor(m.Program, sizes, progress)
 		clearBar()
 		if err != nil {
@@ -116,7 +116,7 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine
 		return nil, err
 	}
 	a.notice("comparing %s with %s over %d tokens", dev.Device(), ref.Device(), len(ids))
-	return engine.Compare(m, ref, dev, ids)
+	return engine.Compare(ctx, m, ref, dev, ids)
 }
 
 // shownOps is how many of the ops the text form shows.

@@ -51,7 +51,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 
 // report prints err in one line, unless it only means that nobody reads on, and returns the exit status.
 func (a *app) report(command string, err error) int {
-	if err == nil || errors.Is(err, syscall.EPIPE) {
+	if err == nil || closedEarly(err) {
 		return statusDone
 	}
 	if !a.started {
@@ -67,6 +67,22 @@ func (a *app) report(command string, err error) int {
 	}
 	_, _ = fmt.Fprintln(a.stderr, line+oneLine(err.Error())) // there is nowhere left to report to
 	return status
+}
+
+// closedEarly tells whether err is nothing but that the reader of standard output has gone.
+func closedEarly(err error) bool {
+	switch e := err.(type) { //nolint:errorlint // it is the tree itself that is walked
+	case interface{ Unwrap() []error }:
+		for _, part := range e.Unwrap() {
+			if !closedEarly(part) {
+				return false
+			}
+		}
+		return true
+	case interface{ Unwrap() error }:
+		return closedEarly(e.Unwrap())
+	}
+	return err == syscall.EPIPE //nolint:errorlint // the leaf
 }
 
 // command completes a subcommand whose body is do.

@@ -24,7 +24,7 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 	if err != nil {
 		return nil, err
 	}
-	progress, clearBar := a.progress()
+	progress, clearBar := a.progress(ctx)
 	e, err := engine.New(m, d, engine.Options{Chunk: chunk, Progress: progress})
 	clearBar()
 	if err != nil {
@@ -44,23 +44,25 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 // Close releases the model's memory and the device.
 func (s *session) Close() error { return errors.Join(s.Engine.Close(), s.device.Close()) }
 
-// progress returns what draws a bar while weights load, nil where nobody would see it, and what takes it away again.
-func (a *app) progress() (draw func(done, all int64), clearBar func()) {
+// progress returns what draws a bar while weights load, where somebody would see it, and ends the load when ctx is done;
+// and what takes the bar away again.
+func (a *app) progress(ctx context.Context) (draw func(done, all int64) error, clearBar func()) {
 	if a.common.quiet || !isTerminal(a.stderr) {
-		return nil, func() {}
+		return func(int64, int64) error { return ctx.Err() }, func() {}
 	}
 	var bar *progressbar.ProgressBar
 	begin := time.Now()
-	draw = func(done, all int64) {
+	draw = func(done, all int64) error {
 		if bar == nil {
 			if time.Since(begin) < 200*time.Millisecond {
-				return // what is over at once needs no bar
+				return ctx.Err() // what is over at once needs no bar
 			}
 			bar = progressbar.NewOptions64(all, progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetDescription("loading"),
 				progressbar.OptionShowBytes(true), progressbar.OptionThrottle(50*time.Millisecond),
 				progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
 		}
 		_ = bar.Set64(done) // a bar that cannot be drawn is no reason to stop
+		return ctx.Err()
 	}
 	return draw, func() {
 		if bar != nil {

@@ -19,6 +19,7 @@ type Exec struct {
 	weights [][]float32 // by operand ID
 	scratch []float32
 	state   []float32
+	initial []float32 // of a slot
 	batch   op.Batch
 	workers int
 }
@@ -31,8 +32,8 @@ var (
 // Options sets what New makes.
 type Options struct {
 	Sizes    op.Sizes
-	Guard    int                   // see op.NewPlan
-	Progress func(done, all int64) // bytes of weights read; may be nil
+	Guard    int                         // see op.NewPlan
+	Progress func(done, all int64) error // bytes of weights read; an error ends New; may be nil
 }
 
 // New decodes the program's weights to float32 and returns an executor for it.
@@ -51,8 +52,14 @@ func New(prog *op.Program, o Options) (*Exec, error) {
 		e.weights[w.ID] = f
 		done += int64(w.Source.Type.Bytes(w.Width))
 		if o.Progress != nil {
-			o.Progress(done, all)
+			if err := o.Progress(done, all); err != nil {
+				return nil, err
+			}
 		}
+	}
+	var err error
+	if e.initial, err = prog.InitialState(); err != nil {
+		return nil, err
 	}
 	e.scratch = make([]float32, e.plan.Scratch)
 	e.state = make([]float32, e.plan.State)
@@ -177,11 +184,7 @@ func (e *Exec) WriteState(slot int, src []float32) error {
 
 // ResetState gives slot the initial state.
 func (e *Exec) ResetState(slot int) error {
-	return e.eachState(slot, func(o *op.Operand, part []float32, _ int) {
-		for i := range part {
-			part[i] = o.Initial
-		}
-	})
+	return e.eachState(slot, func(_ *op.Operand, part []float32, at int) { copy(part, e.initial[at:]) })
 }
 
 // CopyState copies the state of slot src to slot dst.

@@ -35,7 +35,11 @@ func (e *Exec) Embed(o *op.Embed) error {
 	e.parallel(len(e.batch.Tokens), 4*c, func(from, to int) {
 		for t := from; t < to; t++ {
 			at := int(e.batch.Tokens[t]) * c
-			layerNorm(e.vec(o.Y.All(), t), table[at:at+c], w, b, o.Eps)
+			if y := e.vec(o.Y.All(), t); o.Normed() {
+				layerNorm(y, table[at:at+c], w, b, o.Eps)
+			} else {
+				copy(y, table[at:at+c])
+			}
 		}
 	})
 	return nil

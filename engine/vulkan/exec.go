@@ -14,10 +14,10 @@ import (
 // Options sets what New makes.
 type Options struct {
 	Sizes    op.Sizes
-	Guard    int                   // see op.NewPlan
-	Progress func(done, all int64) // bytes of weights uploaded; may be nil
-	MatMul   MatMulKernel          // Auto but in tests
-	Loads    Loads                 // Measured but in tests
+	Guard    int                         // see op.NewPlan
+	Progress func(done, all int64) error // bytes of weights uploaded; an error ends New; may be nil
+	MatMul   MatMulKernel                // Auto but in tests
+	Loads    Loads                       // Measured but in tests
 }
 
 // Exec runs a program on a device. It implements op.Prober.
@@ -39,6 +39,7 @@ type Exec struct {
 	tables  tables
 	logits  *gpu.Buffer // readback [outs, Stride(vocab)]; nil without logits
 	slot    slotStage
+	initial []float32 // state of a slot
 
 	batch  op.Batch
 	shapes shapeCache
@@ -83,6 +84,9 @@ func (e *Exec) make(o Options) error {
 		return err
 	}
 	if err := e.clear(); err != nil {
+		return err
+	}
+	if e.initial, err = e.prog.InitialState(); err != nil {
 		return err
 	}
 	for s := range o.Sizes.Slots {
@@ -286,6 +290,9 @@ func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
 	for i := from; i < to; i++ {
 		step := &e.prog.Steps[i]
 		if err := step.Op.Apply(r); err != nil {
+			if c, failed := r.rec.End(); failed == nil {
+				c.Release()
+			}
 			return nil, fmt.Errorf("%s: %w", step.Name, err)
 		}
 	}

@@ -35,7 +35,7 @@ func TestNotFinite(t *testing.T) {
 // Progress counts every byte of the weights once, also where a weight is bound in pieces.
 func TestProgress(t *testing.T) {
 	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxStorageBufferRange = 32 << 10 }})
-	golden.Progress(t, func(prog *op.Program, s op.Sizes, progress func(done, all int64)) {
+	golden.Progress(t, func(prog *op.Program, s op.Sizes, progress func(done, all int64) error) {
 		e, err := New(k, prog, Options{Sizes: s, Progress: progress})
 		if err != nil {
 			t.Fatal(err)

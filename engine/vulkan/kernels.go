@@ -33,12 +33,13 @@ type kernelShape struct {
 	regLocal   uint32
 	regRows    uint32
 	regTokens  uint32
-	tileM      uint32
-	tileT      uint32
 }
 
 // vecTokens is the largest number of tokens that matmul_vec takes at once, and is used for.
 const vecTokens = 8
+
+// The tile of matmul_tile.comp.
+const tileRows, tileTokens = 64, 32
 
 // rowAlign is the granularity of rows of a part in a dispatch: no workgroup of matmul_reg or matmul_tile and no
 // subgroup of matmul_vec may straddle two parts.
@@ -47,9 +48,9 @@ const rowAlign = 64
 // shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
 // costs more than the work between, so there workgroups are single subgroups and sums stay in registers.
 func shapeFor(info gpu.Info) kernelShape {
-	sub := uint32(max(info.Subgroup.Size, info.Subgroup.Max, 1))
+	sub := uint32(subgroupFor(info))
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
-	s := kernelShape{many: Tile, normLocal: fit(256), vecRows: 2, regRows: 4, regTokens: 8, tileM: 64, tileT: 32}
+	s := kernelShape{many: Tile, normLocal: fit(256), vecRows: 2, regRows: 4, regTokens: 8}
 	s.plainLocal = max(fit(64), sub)
 	if info.Type == gpu.CPU {
 		s.many, s.normLocal, s.normSingle, s.vecRows = Reg, sub, 1, 4
@@ -57,6 +58,16 @@ func shapeFor(info gpu.Info) kernelShape {
 	s.subgroups = max(s.plainLocal/sub, 1)
 	s.regLocal = min(sub, rowAlign/s.regRows)
 	return s
+}
+
+// subgroupFor returns the subgroup size that kernels are made for, and are made to run with where the device lets them
+// choose. Of a range that begins below 16, 16 is the middle way: there the device's own choice may be its widest, which
+// spills registers.
+func subgroupFor(info gpu.Info) int {
+	if info.Subgroup.Min < 16 && info.AllowsSubgroup(16) {
+		return 16
+	}
+	return max(info.Subgroup.Size, 1)
 }
 
 // Kernels makes a device's kernels when they are first needed. Executors of one device share them.
@@ -94,12 +105,16 @@ func (k *Kernels) Release() {
 	k.made = nil
 }
 
-// full asks for full subgroups where a device can promise them.
-func (k *Kernels) full() []shaders.Option {
-	if k.dev.Info().Features.FullSubgroups {
-		return []shaders.Option{shaders.FullSubgroups()}
+// full asks for full subgroups of the size that the constants are made for, as far as a device can promise that.
+func (k *Kernels) full() (list []shaders.Option) {
+	info := k.dev.Info()
+	if info.Features.FullSubgroups {
+		list = append(list, shaders.FullSubgroups())
 	}
-	return nil
+	if n := subgroupFor(info); info.AllowsSubgroup(n) {
+		list = append(list, shaders.SubgroupSize(n))
+	}
+	return list
 }
 
 func (k *Kernels) embed(t tensor.Type, texel bool) (*shaders.Embed, error) {
@@ -142,14 +157,41 @@ func (k *Kernels) wkv4(texel bool) (*shaders.Wkv4, error) {
 	})
 }
 
-type wkv7Key struct {
-	v shaders.Wkv7Variant
+// headKey is the key of a kernel that is made for a head size.
+type headKey[V any] struct {
+	v V
 	n int
+}
+
+func (k *Kernels) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
+	v := form(texel, shaders.Wkv6Buf, shaders.Wkv6Tx)
+	return kernel(k, headKey[shaders.Wkv6Variant]{v, n}, func() (*shaders.Wkv6, error) {
+		return shaders.NewWkv6(k.dev, v, shaders.Wkv6Spec{N: uint32(n)})
+	})
+}
+
+func (k *Kernels) wkv6Norm(texel bool) (*shaders.Wkv6Norm, error) {
+	v := form(texel, shaders.Wkv6NormBuf, shaders.Wkv6NormTx)
+	return kernel(k, v, func() (*shaders.Wkv6Norm, error) {
+		return shaders.NewWkv6Norm(k.dev, v, shaders.Wkv6NormSpec{Local: k.shape.plainLocal}, k.full()...)
+	})
+}
+
+func (k *Kernels) deepEmbed(t tensor.Type, texel bool) (*shaders.DeepEmbed, error) {
+	v, err := variant(t, texel,
+		[...]shaders.DeepEmbedVariant{shaders.DeepEmbedF32, shaders.DeepEmbedF16, shaders.DeepEmbedBf16},
+		[...]shaders.DeepEmbedVariant{shaders.DeepEmbedF32Tx, shaders.DeepEmbedF16Tx, shaders.DeepEmbedBf16Tx})
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, v, func() (*shaders.DeepEmbed, error) {
+		return shaders.NewDeepEmbed(k.dev, v, shaders.DeepEmbedSpec{Local: k.shape.plainLocal})
+	})
 }
 
 func (k *Kernels) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
 	v := form(texel, shaders.Wkv7Buf, shaders.Wkv7Tx)
-	return kernel(k, wkv7Key{v, n}, func() (*shaders.Wkv7, error) {
+	return kernel(k, headKey[shaders.Wkv7Variant]{v, n}, func() (*shaders.Wkv7, error) {
 		return shaders.NewWkv7(k.dev, v, shaders.Wkv7Spec{N: uint32(n)})
 	})
 }
@@ -199,8 +241,7 @@ func (k *Kernels) matMulTile(t tensor.Type, texel bool) (*shaders.MatmulTile, er
 	if err != nil {
 		return nil, err
 	}
-	s := shaders.MatmulTileSpec{Local: k.shape.tileM / 4 * k.shape.tileT / 4, Bm: k.shape.tileM, Bt: k.shape.tileT}
-	return kernel(k, v, func() (*shaders.MatmulTile, error) { return shaders.NewMatmulTile(k.dev, v, s) })
+	return kernel(k, v, func() (*shaders.MatmulTile, error) { return shaders.NewMatmulTile(k.dev, v, shaders.MatmulTileSpec{}) })
 }
 
 // form returns one of the two forms of a kernel.

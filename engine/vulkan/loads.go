@@ -48,30 +48,33 @@ func fits(l gpu.Limits, inputs []texels) bool {
 	return true
 }
 
-// measure returns the faster way to load on this device, found once with a small product of each form.
+// measure returns the faster way to load on this device, found once by running a product in each form. Texels have to win
+// clearly: where the two are alike, noise must not choose.
 func (k *Kernels) measure() (Loads, error) {
 	if k.loads != Measured {
 		return k.loads, nil
 	}
-	var times [2]time.Duration
-	for i, l := range []Loads{Buffers, Texels} {
-		t, err := k.timeLoads(l)
-		if err != nil {
-			return Measured, err
-		}
-		times[i] = t
+	buffers, err := k.timeLoads(Buffers)
+	if err != nil {
+		return Measured, err
 	}
-	if k.loads = Buffers; times[1] < times[0] {
+	texels, err := k.timeLoads(Texels)
+	if err != nil {
+		return Measured, err
+	}
+	if k.loads = Buffers; texels < buffers*3/4 {
 		k.loads = Texels
 	}
 	return k.loads, nil
 }
 
-// Size of the measured product: the smallest texel buffers that Vulkan allows hold its matrix.
+// The measured product is of the size of the smallest texel buffer that Vulkan allows (65536 texels), and repeated within
+// a submission, so that the submission's own cost does not count.
 const (
-	measureRows = 512
-	measureK    = 512
-	measureRuns = 5
+	measureRows  = 512
+	measureK     = 1024
+	measureSteps = 16
+	measureRuns  = 4
 )
 
 // timeLoads returns the shortest time of some runs of a matrix-vector product.
@@ -81,7 +84,10 @@ func (k *Kernels) timeLoads(l Loads) (best time.Duration, err error) {
 	})
 	var b op.Builder
 	x, y := b.Scratch("x", op.Row, measureK), b.Scratch("y", op.Row, measureRows)
-	b.Emit(-1, "measure", &op.MatMul{Parts: []op.Part{{W: b.Weight(w, w.Shape...), X: x.All(), Y: y.All()}}})
+	product := &op.MatMul{Parts: []op.Part{{W: b.Weight(w, w.Shape...), X: x.All(), Y: y.All()}}}
+	for range measureSteps {
+		b.Emit(-1, "measure", product)
+	}
 	prog := b.Unchecked()
 	prog.Vocab = 1
 	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: l})

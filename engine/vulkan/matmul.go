@@ -50,6 +50,9 @@ func (e *Exec) hullRange(h hull) gpu.Range {
 
 // MatMul uploads the group's matrices, those of one type together, cut where the device's binding limit is reached.
 func (p *preparer) MatMul(o *op.MatMul) error {
+	if _, done := p.ops.matMuls[o]; done { // one op may stand in several steps
+		return nil
+	}
 	var units []unit
 	for _, typ := range tensor.Types {
 		var list []unitPart
@@ -76,7 +79,7 @@ func (p *preparer) MatMul(o *op.MatMul) error {
 // cut distributes parts over units that each fit a binding.
 func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 	var units []unit
-	limit := p.dev.Info().Limits.MaxStorageBufferRange
+	limit := p.pieceBytes()
 	for _, part := range list {
 		rowBytes := rowBytesOf(part.W)
 		if _, err := p.rowsWithin(part.W, rowBytes); err != nil {
@@ -214,7 +217,7 @@ func (r *recorder) matMulUnit(u *unit, n uint32) error {
 			return err
 		}
 		k.Dispatch(r.rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push),
-			groupsOf(u.rows, s.tileM), groupsOf(int(n), s.tileT), 1)
+			groupsOf(u.rows, tileRows), groupsOf(int(n), tileTokens), 1)
 	default:
 		return fmt.Errorf("vulkan: no MatMul kernel %d", which)
 	}

@@ -23,40 +23,55 @@ type piece struct {
 // Embed uploads the table, in as many pieces as the device's binding limit asks for.
 func (p *preparer) Embed(o *op.Embed) error {
 	e := &embedOp{}
-	if err := p.vectors([]*uint32{&e.norm.w, &e.norm.b}, o.NormW, o.NormB); err != nil {
-		return err
+	var err error
+	if o.Normed() {
+		err = p.vectors([]*uint32{&e.norm.w, &e.norm.b}, o.NormW, o.NormB)
 	}
-	m, err := p.matrix(o.Table)
 	if err != nil {
 		return err
 	}
-	most, err := p.rowsWithin(o.Table, m.rowBytes)
+	e.pieces, err = p.table(o.Table)
+	p.ops.embeds[o] = e
+	return err
+}
+
+// table uploads the rows of a table.
+func (p *preparer) table(w *op.Operand) ([]piece, error) {
+	m, err := p.matrix(w)
 	if err != nil {
-		return err
+		return nil, err
 	}
+	most, err := p.rowsWithin(w, m.rowBytes)
+	if err != nil {
+		return nil, err
+	}
+	var pieces []piece
 	for first := 0; first < m.rows; first += most {
 		n := min(most, m.rows-first)
-		b, err := p.upload(o.Table.Name, m.data[first*m.rowBytes:(first+n)*m.rowBytes])
+		b, err := p.upload(w.Name, m.data[first*m.rowBytes:(first+n)*m.rowBytes])
 		if err != nil {
-			return err
+			return nil, err
 		}
-		e.pieces = append(e.pieces, piece{b.All(), first, n})
+		pieces = append(pieces, piece{b.All(), first, n})
 	}
-	p.ops.embeds[o] = e
-	return nil
+	return pieces, nil
 }
 
 // Embed records one dispatch for each piece of the table.
 func (r *recorder) Embed(o *op.Embed) error {
 	e := r.ops.embeds[o]
+	params, plain := r.tables.tokens, uint32(1) // without a norm, nothing is read there
+	if o.Normed() {
+		params, plain = r.params.All(), 0
+	}
 	for _, piece := range e.pieces {
-		k, err := r.kernels.embed(o.Table.Source.Type, r.texel(texels{piece.table, tableTexel(o)}, floatTexels(r.params.All())))
+		k, err := r.kernels.embed(o.Table.Source.Type, r.texel(texels{piece.table, tableTexel(o.Table)}, floatTexels(params)))
 		if err != nil {
 			return err
 		}
-		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, Table: piece.table, Params: r.params.All(), Y: r.scratchOf(o.Y)},
+		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, Table: piece.table, Params: params, Y: r.scratchOf(o.Y)},
 			shaders.EmbedPush{Width: uint32(o.Y.Width), Width4: uint32(o.Y.Stride() / 4), First: uint32(piece.first),
-				Count: uint32(piece.count), NormW: e.norm.w, NormB: e.norm.b, Eps: o.Eps},
+				Count: uint32(piece.count), NormW: e.norm.w, NormB: e.norm.b, Eps: o.Eps, Plain: plain},
 			uint32(r.shape.rows), 1, 1)
 	}
 	return nil
@@ -89,4 +104,4 @@ func (r *recorder) LayerNorm(o *op.LayerNorm) error {
 }
 
 // tableTexel returns the bytes of 4 elements of the table, which a texel holds.
-func tableTexel(o *op.Embed) int { return o.Table.Source.Type.Bytes(4) }
+func tableTexel(w *op.Operand) int { return w.Source.Type.Bytes(4) }

@@ -15,7 +15,9 @@ type prepared struct {
 	shiftMixes map[*op.ShiftMix]shiftMixOp
 	matMuls    map[*op.MatMul][]unit
 	wkv4s      map[*op.WKV4]wkv4Op
+	wkv6s      map[*op.WKV6]wkv6Op
 	wkv7s      map[*op.WKV7]wkv7Op
+	deepEmbeds map[*op.DeepEmbed][]piece
 }
 
 // preparer uploads matrices and collects small weights and tables, step by step. It implements op.Backend.
@@ -26,16 +28,17 @@ type preparer struct {
 	counted  map[*op.Operand]bool // in done
 	done     int64
 	all      int64
-	progress func(done, all int64)
+	progress func(done, all int64) error
 }
 
 var _ op.Backend = (*preparer)(nil)
 
-func (e *Exec) prepare(progress func(done, all int64)) error {
+func (e *Exec) prepare(progress func(done, all int64) error) error {
 	e.ops = prepared{
 		embeds: map[*op.Embed]*embedOp{}, layerNorms: map[*op.LayerNorm]normOp{},
 		shiftMixes: map[*op.ShiftMix]shiftMixOp{}, matMuls: map[*op.MatMul][]unit{},
-		wkv4s: map[*op.WKV4]wkv4Op{}, wkv7s: map[*op.WKV7]wkv7Op{},
+		wkv4s: map[*op.WKV4]wkv4Op{}, wkv6s: map[*op.WKV6]wkv6Op{}, wkv7s: map[*op.WKV7]wkv7Op{},
+		deepEmbeds: map[*op.DeepEmbed][]piece{},
 	}
 	p := &preparer{Exec: e, progress: progress, counted: map[*op.Operand]bool{}}
 	for _, w := range e.prog.Of(op.Weight) {
@@ -88,7 +91,9 @@ func (p *preparer) load(w *op.Operand) ([]byte, error) {
 		p.counted[w] = true
 		p.done += int64(len(data))
 		if p.progress != nil {
-			p.progress(p.done, p.all)
+			if err := p.progress(p.done, p.all); err != nil {
+				return nil, err
+			}
 		}
 	}
 	return data, nil
@@ -147,9 +152,15 @@ func (p *preparer) matrix(w *op.Operand) (*matrix, error) {
 	return m, nil
 }
 
+// pieceBytes returns the most bytes of a weight that can lie in one buffer and be bound at once.
+func (p *preparer) pieceBytes() int {
+	l := p.dev.Info().Limits
+	return min(l.MaxStorageBufferRange, l.MaxAllocationSize)
+}
+
 // rowsWithin returns how many rows one storage buffer range can hold.
 func (p *preparer) rowsWithin(w *op.Operand, rowBytes int) (int, error) {
-	limit := p.dev.Info().Limits.MaxStorageBufferRange
+	limit := p.pieceBytes()
 	if n := limit / rowBytes; n > 0 {
 		return n, nil
 	}

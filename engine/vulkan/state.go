@@ -90,13 +90,7 @@ func (e *Exec) WriteState(slot int, src []float32) error {
 
 // ResetState gives slot the initial state.
 func (e *Exec) ResetState(slot int) error {
-	src := make([]float32, 0, e.prog.StateLen())
-	for _, o := range e.prog.Of(op.State) {
-		for range o.Width {
-			src = append(src, o.Initial)
-		}
-	}
-	return e.WriteState(slot, src)
+	return e.WriteState(slot, e.initial)
 }
 
 // CopyState copies the state of slot src to slot dst.

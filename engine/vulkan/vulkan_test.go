@@ -54,7 +54,7 @@ func concerns(kernel MatMulKernel) func(name string) bool {
 
 // A device that binds little makes every weight fall into pieces. Only weights can: cases whose vectors do not fit are
 // left out, as long as some of every op that has matrices remain.
-func TestOpsSplitWeights(t *testing.T) {
+func TestSplitWeights(t *testing.T) {
 	const limit = 48 << 10
 	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxStorageBufferRange = limit }})
 	split := map[string]int{}
@@ -74,6 +74,11 @@ func TestOpsSplitWeights(t *testing.T) {
 			if n := split[name+typ.String()]; n == 0 {
 				t.Errorf("no case of %s%s has a weight in pieces", name, typ)
 			}
+		}
+	}
+	for _, typ := range []tensor.Type{tensor.F32, tensor.F16, tensor.BF16} {
+		if split["*op.DeepEmbed/"+typ.String()] == 0 {
+			t.Errorf("no case of DeepEmbed of type %s has a table in pieces", typ)
 		}
 	}
 }

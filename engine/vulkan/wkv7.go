@@ -11,9 +11,12 @@ import (
 // wkv7Op holds the offsets of the op's weights in params.
 type wkv7Op struct{ kk, ka, rk, normW, normB uint32 }
 
+// maxHead is the largest head that wkv6.comp and wkv7.comp keep in registers.
+const maxHead = 256
+
 // WKV7 places the weights.
 func (p *preparer) WKV7(o *op.WKV7) error {
-	if most := p.dev.Info().Limits.MaxWorkgroupInvocations; o.N > most {
+	if most := min(p.dev.Info().Limits.MaxWorkgroupInvocations, maxHead); o.N > most {
 		return fmt.Errorf("vulkan: head size %d: the device runs at most %d invocations together", o.N, most)
 	}
 	var w wkv7Op

@@ -24,6 +24,15 @@ type Model struct {
 	Runs    map[string]Case                  `json:"runs"`
 }
 
+// VersionIn returns the version that a file of a kind is recognised as. web-rwkv's converter repeats the decay of 5.1
+// for each channel, which makes it a 5.2 with the same results.
+func (m *Model) VersionIn(kind string) string {
+	if m.Version == "v5.1" && kind == "st" {
+		return "v5.2"
+	}
+	return m.Version
+}
+
 // Case is a prompt with what the original implementation made of it.
 type Case struct {
 	Tokens   []int  `json:"tokens"`

@@ -250,16 +250,9 @@ func (p *properties) state(t *testing.T) {
 func (p *properties) reset(t *testing.T) {
 	p.scatter(t)
 	must(t, p.e.ResetState(4))
-	at := 0
-	state := p.read(t, 4)
-	for _, o := range p.m.Program.Of(op.State) {
-		for i, v := range state[at : at+o.Width] {
-			if v != o.Initial {
-				t.Fatalf("%s element %d after a reset: want %v, got %v", o, i, o.Initial, v)
-			}
-		}
-		at += o.Width
-	}
+	initial, err := p.m.Program.InitialState()
+	must(t, err)
+	wantSame(t, "state after a reset", p.read(t, 4), initial)
 }
 
 // wanted: which logits are asked for changes neither them nor the state.

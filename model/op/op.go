@@ -30,16 +30,18 @@ type Backend interface {
 	ShiftMix(*ShiftMix) error
 	MatMul(*MatMul) error
 	WKV4(*WKV4) error
+	WKV6(*WKV6) error
 	WKV7(*WKV7) error
+	DeepEmbed(*DeepEmbed) error
 	ShiftCommit(*ShiftCommit) error
 }
 
-// Embed looks up each row's token in the table and normalises the vector:
+// Embed looks up each row's token in the table and normalises the vector, unless the table holds normalised ones:
 //
 //	Y[t] = layer_norm(Table[token[t]]; NormW, NormB, Eps)
 type Embed struct {
 	Table        *Operand // [vocab, C]
-	NormW, NormB *Operand // [C]
+	NormW, NormB *Operand // [C], or both nil for no norm
 	Eps          float32
 	Y            *Operand // row [C]
 }
@@ -49,16 +51,23 @@ func (o *Embed) Check() error {
 	c := checker{op: "Embed"}
 	c.operand("Y", o.Y, Row, 0)
 	c.matrix("Table", o.Table, 0, width(o.Y))
-	c.vector("NormW", o.NormW, width(o.Y))
-	c.vector("NormB", o.NormB, width(o.Y))
+	if o.Normed() {
+		c.vector("NormW", o.NormW, width(o.Y))
+		c.vector("NormB", o.NormB, width(o.Y))
+	}
 	return c.err
 }
+
+// Normed tells whether there is a norm.
+func (o *Embed) Normed() bool { return o.NormW != nil || o.NormB != nil }
 
 // Operands visits the op's views.
 func (o *Embed) Operands(visit func(string, View, Access)) {
 	visit("Table", o.Table.All(), Read)
-	visit("NormW", o.NormW.All(), Read)
-	visit("NormB", o.NormB.All(), Read)
+	if o.Normed() {
+		visit("NormW", o.NormW.All(), Read)
+		visit("NormB", o.NormB.All(), Read)
+	}
 	visit("Y", o.Y.All(), Write)
 }
 

@@ -46,8 +46,9 @@ type Operand struct {
 	// Of weights only.
 	Shape  []int // [out, in] for a matrix
 	Source *tensor.Tensor
-	// Of State only: the value a fresh slot holds, for all elements.
-	Initial float32
+	// Of State only: the value a fresh slot holds, for all elements, unless InitialValues has one for each.
+	Initial       float32
+	InitialValues *tensor.Tensor
 }
 
 // Stride returns the distance in elements between the operand's vectors.

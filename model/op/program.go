@@ -42,6 +42,33 @@ func (p *Program) StateLen() int {
 	return n
 }
 
+// InitialState returns what a fresh slot holds: the State operands one after the other, float32[StateLen()].
+func (p *Program) InitialState() ([]float32, error) {
+	state := make([]float32, 0, p.StateLen())
+	for _, o := range p.Of(State) {
+		if o.InitialValues == nil {
+			for range o.Width {
+				state = append(state, o.Initial)
+			}
+			continue
+		}
+		x, err := o.InitialValues.Floats()
+		if err != nil {
+			return nil, err
+		}
+		if len(x) != o.Width {
+			return nil, fmt.Errorf("op: state %s: want %d initial values, got %d", o, o.Width, len(x))
+		}
+		for i, v := range x {
+			if !tensor.IsFinite(v) {
+				return nil, &NotFiniteError{Tensor: o.InitialValues.Name, Index: i}
+			}
+		}
+		state = append(state, x...)
+	}
+	return state, nil
+}
+
 // Check verifies every step, and that no step reads scratch that nothing wrote.
 func (p *Program) Check() error {
 	written := make([]bool, len(p.Operands))

@@ -63,5 +63,8 @@ func (o *WKV7) Operands(visit func(string, View, Access)) {
 	visit("Y", o.Y.All(), Write)
 }
 
+// HeadCount returns the number of heads.
+func (o *WKV7) HeadCount() int { return o.Heads }
+
 // Apply has b do the operation.
 func (o *WKV7) Apply(b Backend) error { return b.WKV7(o) }

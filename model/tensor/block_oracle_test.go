@@ -100,14 +100,14 @@ func (b block) bytes() []byte {
 		out := append(append(dm, b.scalesMinima()...), planes(b.weights, 16)...)
 		return append(out, pairs(b.weights, 64)...)
 	}
-	var low []byte // Q6_K
+	var out []byte // Q6_K
 	for half := range 2 {
 		for l := range 64 {
 			q := b.weights[128*half+l:]
-			low = append(low, byte(q[0]&15|q[64]&15<<4))
+			out = append(out, byte(q[0]&15|q[64]&15<<4))
 		}
 	}
-	out := append(low, bitPairs(b.weights, 4)...)
+	out = append(out, bitPairs(b.weights, 4)...)
 	for _, s := range b.scales {
 		out = append(out, byte(s))
 	}

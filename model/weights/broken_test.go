@@ -70,7 +70,7 @@ var brokenFraming = []broken{
 	edited("data one byte long", func(b []byte) []byte { return append(b, 0) }, "size: want 12 bytes of data, as the header says, got 13"),
 	{"torch zip", append([]byte("PK\x03\x04\x00\x00\x08\x08\x00\x00"), make([]byte, 100)...), "zip directory: want one at the end of the file, got none"},
 	{"zip of four bytes", []byte("PK\x03\x04"), "zip directory: want one at the end of the file, got none"},
-	{"pickle", []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"), "pickle: want a STOP opcode, got the end after 14 bytes"},
+	{"pickle", []byte("\x80\x02\x8a\x0a\x6c\xfc\x9c\x46\xf9\x20\x6a\xa8\x50\x19"), "pickle: want 1 more bytes, got 0 (truncated file?) for STOP at byte 14"},
 	{"GGUF whose count looks like a brace", []byte("GGUF\x03\x00\x00\x00{\x00\x00\x00"), "tensor count: want 8 bytes"},
 	{"rwkv.cpp whose vocabulary looks like a brace", []byte("fmgg\x65\x00\x00\x00{\x00\x00\x00"), "header: want 24 bytes, got 12"},
 	{"ggml", []byte("lmgg\x00\x00\x00\x00"), "this is a ggml file"},

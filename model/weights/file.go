@@ -15,7 +15,7 @@ import (
 
 // File is an open model file.
 type File struct {
-	Path     string
+	Path     string                    // as given to Open; in a directory, the file inside that holds the model or its index
 	Format   string                    // container: "safetensors", "GGUF", …
 	Layout   string                    // naming scheme found inside: "original", "web-rwkv", …
 	Evidence string                    // what decided the layout, for people

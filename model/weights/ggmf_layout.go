@@ -124,4 +124,3 @@ func unique(tensors []*tensor.Tensor) error {
 	}
 	return nil
 }
-

@@ -2,6 +2,7 @@ package weights
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -174,10 +175,9 @@ func (g *gguf) headers(n int) error {
 			return &Error{Tensor: name, Field: "header", Want: "one entry", Got: "the name twice"}
 		}
 		seen[name] = true
-		t, fault := g.header()
-		if fault != nil {
-			fault.Tensor = name
-			return fault
+		t, err := g.header()
+		if err != nil {
+			return aboutTensor(name, err)
 		}
 		t.name = name
 		g.tensors = append(g.tensors, t)
@@ -193,11 +193,19 @@ func (g *gguf) headers(n int) error {
 	return nil
 }
 
+// aboutTensor returns err as one that names the tensor.
+func aboutTensor(name string, err error) error {
+	var e *Error
+	if errors.As(err, &e) {
+		e.Tensor = name
+	}
+	return err
+}
+
 func (g *gguf) aligned(n uint64) uint64 { return (n + g.alignment - 1) &^ (g.alignment - 1) }
 
-// header reads the description of one tensor after its name. What it returns fits an int in all products.
-func (g *gguf) header() (t ggufTensor, fault *Error) {
-	var err error
+// header reads the description of one tensor after its name. The tensor's size in bytes and elements fits an int.
+func (g *gguf) header() (t ggufTensor, err error) {
 	read := func(field string, size uint64) (n uint64) {
 		if err == nil && size == 4 {
 			var short uint32
@@ -220,13 +228,14 @@ func (g *gguf) header() (t ggufTensor, fault *Error) {
 	number := uint32(read("type", 4))
 	t.begin = read("offset", 8)
 	if err != nil {
-		return t, err.(*Error) // the cursor has no others
+		return t, err
 	}
 	var ok bool
 	if t.typ, ok = ggufTypes[number]; !ok {
 		return t, &Error{Field: "type", Want: "one of " + ggufTypeNames(), Got: strings.TrimSpace(fmt.Sprintf("%s (%d)", ggufOtherTypes[number], number))}
 	}
-	return t, t.measure(shape)
+	err = t.measure(shape)
+	return t, err
 }
 
 func ggufTypeNames() string {
@@ -238,7 +247,7 @@ func ggufTypeNames() string {
 }
 
 // measure sets the shape and the end of the tensor, whose begin is known.
-func (t *ggufTensor) measure(shape []uint64) *Error {
+func (t *ggufTensor) measure(shape []uint64) error {
 	elements, bytes := t.typ.Block()
 	row := shape[len(shape)-1]
 	if row%uint64(elements) != 0 {

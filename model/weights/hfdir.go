@@ -128,9 +128,9 @@ func parseIndex(data []byte) (map[string]string, error) {
 		if err != nil {
 			return nil, bad("JSON", err.Error())
 		}
-		name, shard := key.(string), ""
-		var ok bool
-		if shard, ok = value.(string); !ok {
+		name, isString := key.(string) // as every key of an object
+		shard, ok := value.(string)
+		if !isString || !ok {
 			return nil, &Error{Tensor: name, Field: "weight_map", Want: "a file name", Got: fmt.Sprint(value)}
 		}
 		if _, ok := where[name]; ok {

@@ -10,7 +10,7 @@ import (
 // Limits on a pickle. A state dict takes about 30 values per tensor, so the second leaves room for many times the
 // largest published model with its optimizer, and keeps what a hostile pickle can claim at some tens of MiB.
 const (
-	maxPickle = 64 << 20 // bytes
+	maxPickle = 16 << 20 // bytes
 	maxValues = 1 << 19  // values pushed on the stack, and also memo slots
 )
 
@@ -18,6 +18,7 @@ const (
 // No opcode recurses, names of globals are only compared, and nothing is ever imported, called or executed.
 type unpickler struct {
 	data   []byte
+	cut    bool // data is not all there is
 	at     int
 	op     byte
 	opAt   int // where op stands
@@ -33,7 +34,7 @@ type unpickler struct {
 // unpickle runs the pickle that data begins with: its value is then stack[0], its length at. Strings in the value alias
 // data.
 func unpickle(data []byte) (*unpickler, error) {
-	u := &unpickler{data: data[:min(len(data), maxPickle)]}
+	u := &unpickler{data: data[:min(len(data), maxPickle)], cut: len(data) > maxPickle}
 	if len(data) < 2 || data[0] != 0x80 || data[1] < 2 || data[1] > 5 {
 		return nil, &Error{Field: "pickle", Want: "a pickle of protocol 2 to 5", Got: fmt.Sprintf("one that begins % x", data[:min(len(data), 2)])}
 	}
@@ -47,9 +48,10 @@ func unpickle(data []byte) (*unpickler, error) {
 
 func (u *unpickler) step() error {
 	u.opAt = u.at
+	u.op = '.' // what is missing if nothing is left
 	op, err := u.take(1)
 	if err != nil {
-		return &Error{Field: "pickle", Want: "a STOP opcode", Got: fmt.Sprintf("the end after %d bytes (truncated file?)", u.at)}
+		return err
 	}
 	u.op = op[0]
 	run := opcodes[u.op]
@@ -114,7 +116,7 @@ func (u *unpickler) fail(want, got string) error {
 // take returns the next n bytes.
 func (u *unpickler) take(n uint64) ([]byte, error) {
 	if room := uint64(len(u.data) - u.at); n > room {
-		if len(u.data) == maxPickle {
+		if u.cut {
 			return nil, &Error{Field: "pickle", Want: fmt.Sprintf("at most %d bytes", maxPickle), Got: "more"}
 		}
 		return nil, u.fail(fmt.Sprintf("%d more bytes", n), fmt.Sprintf("%d (truncated file?)", room))
@@ -208,7 +210,7 @@ func (u *unpickler) proto() error {
 
 func (u *unpickler) stop() error {
 	if len(u.stack) != 1 || len(u.marks) != 0 {
-		return u.fail("one value", fmt.Sprintf("%d values and %d open marks", len(u.stack), len(u.marks)))
+		return u.fail("one value", fmt.Sprintf("%d and %d open marks", len(u.stack), len(u.marks)))
 	}
 	u.done = true
 	return nil

@@ -125,10 +125,11 @@ func outline(v any) string {
 			text += fmt.Sprintf(" %s: %s,", describe(k), describe(d.values[i]))
 		}
 	}
+	text = text[:len(text)-1]
 	if more := len(d.keys) - 4; more > 0 {
 		return fmt.Sprintf("%s and %d more", text, more)
 	}
-	return text[:len(text)-1]
+	return text
 }
 
 // isCounter tells a single integer or bool, which modules keep as a buffer and no RWKV reads.

@@ -17,7 +17,7 @@ const torchProtocol = 1001
 type legacy struct {
 	data     []byte
 	at       int
-	storages map[string]legacyStorage
+	storages map[string]legacyStorage // nil before they are read
 }
 
 type legacyStorage struct {
@@ -26,18 +26,22 @@ type legacyStorage struct {
 }
 
 func readTorchLegacy(data []byte) (contents, error) {
-	l := &legacy{data: data, storages: map[string]legacyStorage{}}
+	l := &legacy{data: data}
 	if err := l.preamble(); err != nil {
 		return contents{}, err
 	}
-	value, storages, err := l.next()
+	value, named, err := l.next()
 	if err != nil {
 		return contents{}, err
 	}
-	if err := l.readStorages(storages); err != nil {
-		return contents{}, err
-	}
-	return torchContents(value, l.storage, len(data))
+	return torchContents(value, func(s *torchStorage) ([]byte, error) {
+		if l.storages == nil { // not before a tensor needs them: what is wrong with the tensors is the better error
+			if err := l.readStorages(named); err != nil {
+				return nil, err
+			}
+		}
+		return l.storage(s)
+	}, len(data))
 }
 
 // next reads one pickle and returns its value and the storages it names.
@@ -80,6 +84,7 @@ func (l *legacy) preamble() error {
 // readStorages finds the bytes of every storage. The file does not say how wide their elements are: those who name them
 // do, and must agree.
 func (l *legacy) readStorages(named []*torchStorage) error {
+	l.storages = map[string]legacyStorage{}
 	kinds := make(map[string]*storageKind, len(named))
 	for _, s := range named {
 		if k := kinds[string(s.key)]; k != nil && k.size != s.kind.size {

@@ -61,8 +61,8 @@ func TestTorchInPlace(t *testing.T) {
 			}
 		}
 	}
-	data := weightstest.Torch{Strided: true}.File(weightstest.RWKV7(weightstest.Size{Vocab: 8192, Embed: 1024, Layers: 1, Head: 64, FFN: 8, W: 1, A: 1, V: 1, G: 1}, tensor.F16, 1))
-	if _, used := allocated(func() { parse(t, data) }); used > 1<<20 {
+	data := weightstest.Torch{Strided: true}.File(weightstest.RWKV7(weightstest.Size{Vocab: 1024, Embed: 1024, Layers: 1, Head: 64, FFN: 8, W: 1, A: 1, V: 1, G: 1}, tensor.F16, 1))
+	if _, used := allocated(func() { parse(t, data) }); used > 1<<18 {
 		t.Errorf("reading a file of %d MiB took %d KiB", len(data)>>20, used>>10)
 	}
 }

@@ -6,7 +6,9 @@ layout(constant_id = 0) const uint Local = 64;
 layout(constant_id = 1) const uint Single = 0;
 layout(local_size_x_id = 0) in;
 
-shared float partial_sum[Local];
+// Array sizes are literals throughout: some translators of SPIR-V size an array by a constant's default. Here: as many
+// subgroups of 4 as a workgroup of 1024 has.
+shared float partial_sum[256];
 
 float workgroup_sum(float v) {
     v = subgroupAdd(v);

@@ -14,7 +14,7 @@ var ragged = []int{3, 1, 7, 2}
 // Cases returns every conformance case.
 func Cases() []Case {
 	return slices.Concat(embedCases(), layerNormCases(), shiftMixCases(), shiftCommitCases(),
-		matMulCases(), matMulFunctionCases(), groupCases(), wkv4Cases(), wkv7Cases())
+		matMulCases(), matMulFunctionCases(), groupCases(), wkv4Cases(), wkv6Cases(), wkv7Cases(), deepEmbedCases())
 }
 
 func embedCases() []Case {
@@ -28,6 +28,10 @@ func embedCases() []Case {
 						NormW: g.Param(c, g.normal(1)), NormB: g.Param(c, g.normal(1))}
 				}})
 		}
+		list = append(list, Case{Name: fmt.Sprintf("Embed/%s/no norm", typ), Seqs: ragged,
+			Build: func(g *Gen) op.Op {
+				return &op.Embed{Table: g.Matrix(typ, g.normal(0.3), vocab, 70), Y: g.Result(op.Row, 70)}
+			}})
 		// A table much larger than the scratch, so that it can be bound in pieces that cut it anywhere.
 		list = append(list, Case{Name: fmt.Sprintf("Embed/%s/few rows", typ), Seqs: []int{4, 1},
 			Build: func(g *Gen) op.Op {

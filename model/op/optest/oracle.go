@@ -85,7 +85,11 @@ func normalise(x, w, b []float64, eps float64) []float64 {
 func (r *oracle) Embed(o *op.Embed) error {
 	c := o.Y.Width
 	for t, token := range r.s.batch.Tokens {
-		copy(r.vals[o.Y.ID][t], r.norm(r.weight(o.Table)[int(token)*c:][:c], o.NormW, o.NormB, o.Eps))
+		y := r.weight(o.Table)[int(token)*c:][:c]
+		if o.NormW != nil {
+			y = r.norm(y, o.NormW, o.NormB, o.Eps)
+		}
+		copy(r.vals[o.Y.ID][t], y)
 	}
 	return nil
 }
@@ -189,6 +193,59 @@ func (r *oracle) WKV4(o *op.WKV4) error {
 				past, now = math.Exp(pp[c]+w-most), math.Exp(k-most)
 				aa[c], bb[c], pp[c] = past*aa[c]+now*v, past*bb[c]+now, most
 			}
+		}
+	}
+	return nil
+}
+
+func (r *oracle) WKV6(o *op.WKV6) error {
+	n := o.N
+	for _, q := range r.s.batch.Seqs {
+		for h := range o.Heads {
+			state := r.vals[o.State.ID][q.Slot][h*n*n:][:n*n]
+			for t := q.Start; t < q.Start+q.Len; t++ {
+				r.step6(o, state, h*n, int(t))
+			}
+		}
+	}
+	return nil
+}
+
+// step6 is one token of one head, whose channels begin at c.
+func (r *oracle) step6(o *op.WKV6, state []float64, c, t int) {
+	n := o.N
+	row := func(x *op.Operand) []float64 { return r.vals[x.ID][t][c : c+n] }
+	param := func(x *op.Operand) []float64 { return r.weight(x)[c : c+n] }
+	rr, k, v, u := row(o.R), row(o.K), row(o.V), param(o.U)
+	w := r.vals[o.W.ID][0][c:]
+	if o.W.Kind == op.Row {
+		w = row(o.W)
+	}
+	y := make([]float64, n)
+	for j := range n {
+		for i := range n {
+			s := &state[j*n+i]
+			y[i] += rr[j] * (*s + u[j]*k[j]*v[i])
+			*s = *s*w[j] + k[j]*v[i]
+		}
+	}
+	for i, f := range normalise(y, param(o.NormW), param(o.NormB), float64(o.Eps)) {
+		if o.G != nil {
+			f *= row(o.G)[i]
+		}
+		row(o.Y)[i] = f
+	}
+}
+
+func (r *oracle) DeepEmbed(o *op.DeepEmbed) error {
+	n := o.Y.Width
+	for t, token := range r.s.batch.Tokens {
+		for j := range n {
+			var sum float64
+			for i, h := range r.vals[o.H.ID][t] {
+				sum += h * r.weight(o.Table)[(int(token)*o.H.Width+i)*n+j]
+			}
+			r.vals[o.Y.ID][t][j] = sum
 		}
 	}
 	return nil

@@ -1,6 +1,11 @@
 package optest
 
-import "github.com/rwkv-gpu/rwkv-gpu/model/op"
+import (
+	"fmt"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
 
 // wkv4Cases: keys are fill functions, since it is their size that decides the arithmetic.
 func wkv4Cases() []Case {
@@ -40,4 +45,63 @@ func wkv4Cases() []Case {
 		{Name: "WKV4/C768 decode", Seqs: []int{1}, Build: build(768, normal(1), normal(1)), Perf: true},
 		{Name: "WKV4/C768 prefill", Seqs: []int{64}, Build: build(768, normal(1), normal(1)), Perf: true},
 	}
+}
+
+// wkv6Cases: RWKV-6 has a decay for each token, RWKV-5 one for all, its first version no gate.
+func wkv6Cases() []Case {
+	type kind struct{ perToken, gated bool }
+	v6, v52, v50 := kind{true, true}, kind{false, true}, kind{false, false}
+	build := func(heads, n int, k kind, decay func(*Gen) func() float32) func(g *Gen) op.Op {
+		return func(g *Gen) op.Op {
+			c := heads * n
+			o := &op.WKV6{Heads: heads, N: n, Eps: 64e-5,
+				R: g.In(op.Row, c, g.normal(1)), K: g.In(op.Row, c, g.normal(1)), V: g.In(op.Row, c, g.normal(1)),
+				U: g.Param(c, g.normal(1)), NormW: g.Param(c, g.normal(1)), NormB: g.Param(c, g.normal(1)),
+				State: g.In(op.State, heads*n*n, g.normal(0.5)), Y: g.Result(op.Row, c)}
+			if k.perToken {
+				o.W = g.In(op.Row, c, decay(g))
+			} else {
+				o.W = g.Param(c, decay(g))
+			}
+			if k.gated {
+				o.G = g.In(op.Row, c, g.normal(1))
+			}
+			return o
+		}
+	}
+	usual := func(g *Gen) func() float32 { return g.uniform(0.3, 1) }
+	extreme := func(g *Gen) func() float32 {
+		return func() float32 { return []float32{0, 1, 1e-30, 0.9999999}[g.rng.IntN(4)] }
+	}
+	return []Case{
+		{Name: "WKV6/one row", Seqs: []int{1}, Build: build(3, 64, v6, usual)},
+		{Name: "WKV6/N4", Seqs: ragged, Build: build(5, 4, v6, usual)},
+		{Name: "WKV6/N20", Seqs: ragged, Build: build(2, 20, v6, usual)},
+		{Name: "WKV6/N32, one decay", Seqs: ragged, Build: build(3, 32, v52, usual)},
+		{Name: "WKV6/N12, one decay, no gate", Seqs: ragged, Build: build(3, 12, v50, usual)},
+		{Name: "WKV6/N128", Seqs: []int{4}, Build: build(1, 128, v6, usual)},
+		{Name: "WKV6/long", Seqs: []int{50}, Build: build(2, 64, v6, usual)},
+		{Name: "WKV6/many slots", Seqs: []int{1, 1, 1, 1, 1, 1}, Build: build(2, 64, v52, usual)},
+		{Name: "WKV6/extreme decay", Seqs: ragged, Build: build(2, 64, v6, extreme)},
+		{Name: "WKV6/extreme decay for all", Seqs: ragged, Build: build(2, 32, v50, extreme)},
+		{Name: "WKV6/H12 decode", Seqs: []int{1}, Build: build(12, 64, v6, usual), Perf: true},
+		{Name: "WKV6/H12 prefill", Seqs: []int{64}, Build: build(12, 64, v6, usual), Perf: true},
+	}
+}
+
+func deepEmbedCases() []Case {
+	var list []Case
+	for _, typ := range []tensor.Type{tensor.F32, tensor.F16, tensor.BF16} {
+		for _, s := range []struct{ inner, width int }{{1, 4}, {3, 12}, {32, 32}, {17, 100}} {
+			for _, seqs := range [][]int{{1}, ragged} {
+				list = append(list, Case{
+					Name: fmt.Sprintf("DeepEmbed/%s/%dx%d/%d seqs", typ, s.inner, s.width, len(seqs)), Seqs: seqs,
+					Build: func(g *Gen) op.Op {
+						return &op.DeepEmbed{H: g.In(op.Row, s.inner, g.normal(1)), Y: g.Result(op.Row, s.width),
+							Table: g.Matrix(typ, g.normal(0.2), vocab, s.inner*s.width)}
+					}})
+			}
+		}
+	}
+	return list
 }

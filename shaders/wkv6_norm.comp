@@ -1,0 +1,47 @@
+#version 450
+// op.WKV6, after the recurrence: group norm of each head and gate, in place: O and Y are the same memory. One subgroup per
+// token and head.
+#extension GL_KHR_shader_subgroup_basic : require
+#extension GL_KHR_shader_subgroup_arithmetic : require
+#include "lib/load.glsl"
+
+layout(constant_id = 0) const uint Local = 64;
+layout(local_size_x_id = 0) in;
+
+layout(push_constant) uniform Push {
+    uint n;      // head size
+    uint heads;
+    uint tokens;
+    uint stride; // between tokens
+    uint norm_w; // offsets into params
+    uint norm_b;
+    float eps;
+    uint gated;  // 0: there is no G
+} push;
+
+FLOATS(0, G);
+FLOATS(1, O);
+FLOATS(2, Params);
+layout(binding = 3) writeonly buffer Y { float y[]; };
+
+void main() {
+    uint unit = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;
+    if (unit >= push.tokens * push.heads) return;
+    uint channel = unit % push.heads * push.n; // of the head's first element
+    uint at = unit / push.heads * push.stride + channel;
+
+    float sum = 0.0;
+    for (uint c = gl_SubgroupInvocationID; c < push.n; c += gl_SubgroupSize) sum += F(O, at + c);
+    float mean = subgroupAdd(sum) / float(push.n);
+    float sq = 0.0;
+    for (uint c = gl_SubgroupInvocationID; c < push.n; c += gl_SubgroupSize) {
+        float d = F(O, at + c) - mean;
+        sq += d * d;
+    }
+    float rstd = inversesqrt(subgroupAdd(sq) / float(push.n) + push.eps);
+    for (uint c = gl_SubgroupInvocationID; c < push.n; c += gl_SubgroupSize) {
+        float o = (F(O, at + c) - mean) * rstd * F(Params, push.norm_w + channel + c) + F(Params, push.norm_b + channel + c);
+        if (push.gated != 0) o *= F(G, at + c);
+        y[at + c] = o;
+    }
+}
