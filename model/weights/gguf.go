@@ -2,7 +2,6 @@ package weights
 
 import (
 	"cmp"
-	"errors"
 	"fmt"
 	"maps"
 	"math"
@@ -177,7 +176,7 @@ func (g *gguf) headers(n int) error {
 		seen[name] = true
 		t, err := g.header()
 		if err != nil {
-			return aboutTensor(name, err)
+			return inTensor(name, err)
 		}
 		t.name = name
 		g.tensors = append(g.tensors, t)
@@ -191,15 +190,6 @@ func (g *gguf) headers(n int) error {
 	}
 	g.body = g.data[start:]
 	return nil
-}
-
-// aboutTensor returns err as one that names the tensor.
-func aboutTensor(name string, err error) error {
-	var e *Error
-	if errors.As(err, &e) {
-		e.Tensor = name
-	}
-	return err
 }
 
 func (g *gguf) aligned(n uint64) uint64 { return (n + g.alignment - 1) &^ (g.alignment - 1) }

@@ -42,8 +42,8 @@ func meta(name string, place int, value any, fragment string) ggufChange {
 	return ggufChange{name, func(h *weightstest.GGUFHeader) { h.Meta[place].Value = value }, fragment}
 }
 
-// added appends a key to the sound file.
-func added(name, key string, value any, fragment string) ggufChange {
+// addedKey appends a key to the sound file.
+func addedKey(name, key string, value any, fragment string) ggufChange {
 	return ggufChange{name, func(h *weightstest.GGUFHeader) {
 		h.Meta, h.Keys = append(h.Meta, weightstest.KV{Key: key, Value: value}), h.Keys+1
 	}, fragment}
@@ -113,10 +113,10 @@ var brokenGGUFMeta = []ggufChange{
 	meta("array of arrays", 3, raw(9, 9, 1, 8, 1), "tokenizer.ggml.tokens: want an array of numbers or strings, got an array of array"),
 	meta("array of kind 99", 3, raw(9, 99, 1), "got an array of kind 99"),
 	meta("string in an array past the end", 3, raw(9, 8, 2, 0, 1<<50), "tokenizer.ggml.tokens: want 1125899906842624 bytes"),
-	added("bool of 2", "x", weightstest.Raw{Kind: 7, Data: []byte{2}}, "x: want a bool of 0 or 1, got 2"),
-	added("split", "split.count", uint16(3), "split.count: want a model in one file, got one of 3"),
-	added("rescaling backwards", "rwkv6.rescale_every_n_layers", int32(-6), "rwkv6.rescale_every_n_layers: want a number of layers, got -6"),
-	added("rescaling by text", "rwkv6.rescale_every_n_layers", "6", "rwkv6.rescale_every_n_layers: want a number of layers, got 6"),
+	addedKey("bool of 2", "x", weightstest.Raw{Kind: 7, Data: []byte{2}}, "x: want a bool of 0 or 1, got 2"),
+	addedKey("split", "split.count", uint16(3), "split.count: want a model in one file, got one of 3"),
+	addedKey("rescaling backwards", "rwkv6.rescale_every_n_layers", int32(-6), "rwkv6.rescale_every_n_layers: want a number of layers, got -6"),
+	addedKey("rescaling by text", "rwkv6.rescale_every_n_layers", "6", "rwkv6.rescale_every_n_layers: want a number of layers, got 6"),
 	{"no tokens", func(h *weightstest.GGUFHeader) { h.Meta[3].Key = "x" }, "tokenizer.ggml.tokens: want an array of strings, got none"},
 	meta("tokens are numbers", 3, []int32{1, 2}, "tokenizer.ggml.tokens: want an array of strings, got (2 of int32)"),
 	meta("a token too few", 3, []string{"a"}, "tokenizer.ggml.tokens: want 2 tokens, the rows of token_embd.weight, got 1"),
