@@ -66,8 +66,8 @@ func number(n uint32) func(*weightstest.GGUFEntry) {
 	return func(e *weightstest.GGUFEntry) { e.Type = n }
 }
 
-// raw is a metadata value of any kind whose bytes are numbers of 8 bytes, after an array's 4 bytes of element kind.
-func raw(kind uint32, element int, words ...uint64) weightstest.Raw {
+// rawValue is a metadata value of any kind whose bytes are numbers of 8 bytes, after an array's 4 bytes of element kind.
+func rawValue(kind uint32, element int, words ...uint64) weightstest.Raw {
 	var data []byte
 	if element >= 0 {
 		data = binary.LittleEndian.AppendUint32(data, uint32(element))
@@ -103,16 +103,16 @@ var brokenGGUFMeta = []ggufChange{
 	meta("alignment 2^31", 1, uint32(1<<31), "general.alignment: want a uint32 that is a power of two"),
 	meta("alignment of 8 bytes", 1, uint64(32), "got 32 (uint64)"),
 	meta("alignment is text", 1, "32", "got 32 (string)"),
-	meta("kind 13", 1, raw(13, -1, 0), "general.alignment: want a known type of value (0 to 12), got 13"),
-	meta("kind 2^32-1", 1, raw(math.MaxUint32, -1, 0), "want a known type of value"),
-	meta("string past the end", 0, raw(8, -1, 1<<40), "general.architecture: want 1099511627776 bytes at byte "),
-	meta("string of 2^64-1 bytes", 0, raw(8, -1, math.MaxUint64), "want 18446744073709551615 bytes"),
-	meta("array past the end", 3, raw(9, 5, 1<<40), "tokenizer.ggml.tokens: want an array that fits the "),
-	meta("array whose size wraps", 3, raw(9, 12, 1<<61+1), "got 2305843009213693953 of float64 (truncated file?)"),
-	meta("array of 2^64-1 strings", 3, raw(9, 8, math.MaxUint64), "got 18446744073709551615 of string"),
-	meta("array of arrays", 3, raw(9, 9, 1, 8, 1), "tokenizer.ggml.tokens: want an array of numbers or strings, got an array of array"),
-	meta("array of kind 99", 3, raw(9, 99, 1), "got an array of kind 99"),
-	meta("string in an array past the end", 3, raw(9, 8, 2, 0, 1<<50), "tokenizer.ggml.tokens: want 1125899906842624 bytes"),
+	meta("kind 13", 1, rawValue(13, -1, 0), "general.alignment: want a known type of value (0 to 12), got 13"),
+	meta("kind 2^32-1", 1, rawValue(math.MaxUint32, -1, 0), "want a known type of value"),
+	meta("string past the end", 0, rawValue(8, -1, 1<<40), "general.architecture: want 1099511627776 bytes at byte "),
+	meta("string of 2^64-1 bytes", 0, rawValue(8, -1, math.MaxUint64), "want 18446744073709551615 bytes"),
+	meta("array past the end", 3, rawValue(9, 5, 1<<40), "tokenizer.ggml.tokens: want an array that fits the "),
+	meta("array whose size wraps", 3, rawValue(9, 12, 1<<61+1), "got 2305843009213693953 of float64 (truncated file?)"),
+	meta("array of 2^64-1 strings", 3, rawValue(9, 8, math.MaxUint64), "got 18446744073709551615 of string"),
+	meta("array of arrays", 3, rawValue(9, 9, 1, 8, 1), "tokenizer.ggml.tokens: want an array of numbers or strings, got an array of array"),
+	meta("array of kind 99", 3, rawValue(9, 99, 1), "got an array of kind 99"),
+	meta("string in an array past the end", 3, rawValue(9, 8, 2, 0, 1<<50), "tokenizer.ggml.tokens: want 1125899906842624 bytes"),
 	addedKey("bool of 2", "x", weightstest.Raw{Kind: 7, Data: []byte{2}}, "x: want a bool of 0 or 1, got 2"),
 	addedKey("split", "split.count", uint16(3), "split.count: want a model in one file, got one of 3"),
 	addedKey("rescaling backwards", "rwkv6.rescale_every_n_layers", int32(-6), "rwkv6.rescale_every_n_layers: want a number of layers, got -6"),
