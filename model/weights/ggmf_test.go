@@ -159,13 +159,13 @@ func headed(name string, change func(*weightstest.GGMF), fragment string) broken
 	return broken{name, h.File(plainTensor("emb.weight", 2, 3), plainTensor("blocks.0.ln1.weight", 2)), fragment}
 }
 
-// added is a file with a tensor more, of eight bytes of data.
-func added(name string, typ int32, dims []int32, fragment string) broken {
+// oneMore is a file with a tensor more, of eight bytes of data.
+func oneMore(name string, typ int32, dims []int32, fragment string) broken {
 	return broken{name, layered(weightstest.GGMFTensor{Name: "x", Type: typ, Dims: dims, Data: make([]byte, 8)}), fragment}
 }
 
-// raw is a sound file and these numbers after it.
-func raw(name string, fragment string, numbers ...int32) broken {
+// trailing is a sound file and these numbers after it.
+func trailing(name string, fragment string, numbers ...int32) broken {
 	data := layered()
 	for _, n := range numbers {
 		data = binary.LittleEndian.AppendUint32(data, uint32(n))
@@ -193,33 +193,33 @@ var brokenGGMF = []broken{
 	headed("type -1", func(h *weightstest.GGMF) { h.Type = -1 }, "got -1"),
 	headed("blocks of version 100", func(h *weightstest.GGMF) { h.Version, h.Type = 100, 2 }, "data_type: want F32 or F16 in a file of version 100, got Q4_0"),
 	{"one byte more", append(layered(), 0), "header: want 12 bytes, got 1 (truncated file, or something after its end)"},
-	raw("zeros at the end", "rank: want 1 to 3, got 0", 0, 0, 0),
-	raw("rank 4", "rank: want 1 to 3, got 4", 4, 1, 0, 1, 1, 1, 1, 'x'),
-	raw("rank -1", "rank: want 1 to 3, got -1", -1, 1, 0),
-	raw("rank 2^31-1", "rank: want 1 to 3, got 2147483647", math.MaxInt32, 1, 0),
-	raw("no name", "name length: want 1 to 256, got 0", 1, 0, 0, 1, 0),
-	raw("name of -1", "name length: want 1 to 256, got -1", 1, -1, 0, 1, 0),
-	raw("name of 257", "name length: want 1 to 256, got 257", 1, 257, 0, 1, 0),
-	raw("name of 2^31-1", "name length: want 1 to 256, got 2147483647", 1, math.MaxInt32, 0, 1, 0),
-	raw("name past the end", "dimensions and name: want 14 bytes, got 8 (truncated file?)", 1, 10, 0, 1, 0),
-	raw("dimensions past the end", "dimensions and name: want 13 bytes, got 4", 3, 1, 0, 1),
-	{"name that is not UTF-8", layered(plainTensor("\xff\xfe", 2)), `name: want UTF-8, got "\\xff\\xfe"`},
+	trailing("zeros at the end", "rank: want 1 to 3, got 0", 0, 0, 0),
+	trailing("rank 4", "rank: want 1 to 3, got 4", 4, 1, 0, 1, 1, 1, 1, 'x'),
+	trailing("rank -1", "rank: want 1 to 3, got -1", -1, 1, 0),
+	trailing("rank 2^31-1", "rank: want 1 to 3, got 2147483647", math.MaxInt32, 1, 0),
+	trailing("no name", "name length: want 1 to 256, got 0", 1, 0, 0, 1, 0),
+	trailing("name of -1", "name length: want 1 to 256, got -1", 1, -1, 0, 1, 0),
+	trailing("name of 257", "name length: want 1 to 256, got 257", 1, 257, 0, 1, 0),
+	trailing("name of 2^31-1", "name length: want 1 to 256, got 2147483647", 1, math.MaxInt32, 0, 1, 0),
+	trailing("name past the end", "dimensions and name: want 14 bytes, got 8 (truncated file?)", 1, 10, 0, 1, 0),
+	trailing("dimensions past the end", "dimensions and name: want 13 bytes, got 4", 3, 1, 0, 1),
+	{"name that is not UTF-8", layered(plainTensor("\xff\xfe", 2)), `name: want UTF-8, got "\xff\xfe"`},
 	{"name twice", layered(plainTensor("emb.weight", 2, 3)), "tensor emb.weight: name: want one tensor, got two"},
-	added("type 5", 5, []int32{2}, "tensor x: data_type: want F32, F16, Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0, got 5, which was withdrawn"),
-	added("type 11", 11, []int32{2}, "tensor x: data_type: want 0 F32, 1 F16"),
-	added("type 2^31-1", math.MaxInt32, []int32{2}, "got 2147483647"),
-	added("zero", 0, []int32{0}, "tensor x: dimensions: want numbers of 1 or more, got [0]"),
-	added("negative", 0, []int32{-2}, "tensor x: dimensions: want numbers of 1 or more, got [-2]"),
-	added("two negatives", 0, []int32{-1, -2}, "tensor x: dimensions: want numbers of 1 or more, got [-2 -1]"),
-	added("zero behind a huge one", 0, []int32{0, math.MaxInt32}, "tensor x: dimensions: want"),
-	added("one too many", 0, []int32{3}, "tensor x: dimensions: want at most the 8 bytes that follow, got F32[3] (truncated file?)"),
-	added("huge", 0, []int32{math.MaxInt32}, "tensor x: dimensions: want at most the 8 bytes that follow, got F32[2147483647]"),
-	added("product wraps", 1, []int32{math.MaxInt32, math.MaxInt32, 4}, "tensor x: dimensions: want at most the 8 bytes that follow"),
-	added("product wraps to 4", 0, []int32{1 << 30, 1 << 30, 16}, "tensor x: dimensions: want at most the 8 bytes that follow"),
-	added("half a block", 2, []int32{16}, "tensor x: dimensions: want rows of whole Q4_0 blocks of 32, got [16]"),
-	added("blocks across rows", 9, []int32{16, 2}, "tensor x: dimensions: want rows of whole Q8_0 blocks of 32, got [2 16]"),
-	added("block past the end", 7, []int32{32}, "tensor x: dimensions: want at most the 8 bytes that follow, got Q5_0[32]"),
-	added("too few numbers", 0, []int32{1}, "want 12 bytes, got 4 (truncated file, or something after its end)"),
+	oneMore("type 5", 5, []int32{2}, "tensor x: data_type: want F32, F16, Q4_0, Q4_1, Q5_0, Q5_1 or Q8_0, got 5, which was withdrawn"),
+	oneMore("type 11", 11, []int32{2}, "tensor x: data_type: want 0 F32, 1 F16"),
+	oneMore("type 2^31-1", math.MaxInt32, []int32{2}, "got 2147483647"),
+	oneMore("zero", 0, []int32{0}, "tensor x: dimensions: want numbers of 1 or more, got [0]"),
+	oneMore("negative", 0, []int32{-2}, "tensor x: dimensions: want numbers of 1 or more, got [-2]"),
+	oneMore("two negatives", 0, []int32{-1, -2}, "tensor x: dimensions: want numbers of 1 or more, got [-2 -1]"),
+	oneMore("zero behind a huge one", 0, []int32{0, math.MaxInt32}, "tensor x: dimensions: want"),
+	oneMore("one too many", 0, []int32{3}, "tensor x: dimensions: want at most the 8 bytes that follow, got F32[3] (truncated file?)"),
+	oneMore("huge", 0, []int32{math.MaxInt32}, "tensor x: dimensions: want at most the 8 bytes that follow, got F32[2147483647]"),
+	oneMore("product wraps", 1, []int32{math.MaxInt32, math.MaxInt32, 4}, "tensor x: dimensions: want at most the 8 bytes that follow"),
+	oneMore("product wraps to 4", 0, []int32{1 << 30, 1 << 30, 16}, "tensor x: dimensions: want at most the 8 bytes that follow"),
+	oneMore("half a block", 2, []int32{16}, "tensor x: dimensions: want rows of whole Q4_0 blocks of 32, got [16]"),
+	oneMore("blocks across rows", 9, []int32{16, 2}, "tensor x: dimensions: want rows of whole Q8_0 blocks of 32, got [2 16]"),
+	oneMore("block past the end", 7, []int32{32}, "tensor x: dimensions: want at most the 8 bytes that follow, got Q5_0[32]"),
+	oneMore("too few numbers", 0, []int32{1}, "want 12 bytes, got 4 (truncated file, or something after its end)"),
 	{"blocks in version 100", weightstest.GGMF{Version: 100, Vocab: 1, Embed: 1, Layers: 1}.File(weightstest.GGMFTensor{Name: "x", Type: 8, Dims: []int32{32}, Data: make([]byte, 24)}), "tensor x: data_type: want F32 or F16 in a file of version 100, got Q5_1 (its blocks had another layout then)"},
 	{"layer 2^31", layered(plainTensor("blocks.2147483648.x", 1)), "n_layer: want 2147483648, as there are tensors"},
 	{"a layer too many", layered(plainTensor("blocks.1.x", 1)), "n_layer: want 2, as there are tensors (truncated file?), got 1"},
