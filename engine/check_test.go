@@ -1,6 +1,7 @@
 package engine
 
 import (
+	"context"
 	"encoding/json"
 	"errors"
 	"math"
@@ -156,6 +157,32 @@ func TestCompareErrors(t *testing.T) {
 		if _, err := Compare(t.Context(), m, good, prober(t, m, &Device{}), tokens); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
+	}
+}
+
+// impatient cancels while a step runs.
+type impatient struct {
+	op.Prober
+	cancel func()
+}
+
+func (p impatient) RunStep(i int) error {
+	p.cancel()
+	return p.Prober.RunStep(i)
+}
+
+func (p impatient) Forward(b *op.Batch) error {
+	p.cancel()
+	return p.Prober.Forward(b)
+}
+
+// A comparison ends when its context does, at the next step.
+func TestCompareInterrupted(t *testing.T) {
+	m := golden.Tiny(t)
+	ctx, cancel := context.WithCancel(t.Context())
+	r, err := Compare(ctx, m, prober(t, m, &Device{}), impatient{prober(t, m, &Device{}), cancel}, compared)
+	if !errors.Is(err, context.Canceled) || r != nil {
+		t.Errorf("got %v, %v", r, err)
 	}
 }
 

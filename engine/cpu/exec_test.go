@@ -25,9 +25,8 @@ func TestNotFinite(t *testing.T) {
 
 // Progress counts every byte of the weights once and ends at all of them.
 func TestProgress(t *testing.T) {
-	golden.Progress(t, func(prog *op.Program, s op.Sizes, progress func(done, all int64) error) {
-		if _, err := New(prog, Options{Sizes: s, Progress: progress}); err != nil {
-			t.Fatal(err)
-		}
+	golden.Progress(t, func(prog *op.Program, s op.Sizes, progress func(done, all int64) error) error {
+		_, err := New(prog, Options{Sizes: s, Progress: progress})
+		return err
 	})
 }

@@ -35,14 +35,12 @@ func TestNotFinite(t *testing.T) {
 // Progress counts every byte of the weights once, also where a weight is bound in pieces.
 func TestProgress(t *testing.T) {
 	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxStorageBufferRange = 32 << 10 }})
-	golden.Progress(t, func(prog *op.Program, s op.Sizes, progress func(done, all int64) error) {
+	golden.Progress(t, func(prog *op.Program, s op.Sizes, progress func(done, all int64) error) error {
 		e, err := New(k, prog, Options{Sizes: s, Progress: progress})
 		if err != nil {
-			t.Fatal(err)
+			return err
 		}
-		if err := e.Close(); err != nil {
-			t.Fatal(err)
-		}
+		return e.Close()
 	})
 }
 

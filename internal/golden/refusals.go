@@ -139,23 +139,36 @@ func NotFinite(t *testing.T, open func(*op.Program, op.Sizes) error) {
 	}
 }
 
-// Progress wants loading to report growing counts that end at the weights' size.
-func Progress(t *testing.T, load func(prog *op.Program, s op.Sizes, progress func(done, all int64) error)) {
+// Progress wants loading to report growing counts that end at the weights' size, and to end when it is told to.
+func Progress(t *testing.T, load func(prog *op.Program, s op.Sizes, progress func(done, all int64) error) error) {
 	for i, s := range synthetics {
 		m := Parse(t, s.tensors(uint64(i)))
 		var size, last int64
 		for _, w := range m.Program.Of(op.Weight) {
 			size += int64(w.Source.Type.Bytes(w.Width))
 		}
-		load(m.Program, sizes, func(done, all int64) error {
+		err := load(m.Program, sizes, func(done, all int64) error {
 			if done <= last || done > all || all != size {
 				t.Errorf("%s: progress %d of %d after %d, the weights have %d bytes", s, done, all, last, size)
 			}
 			last = done
 			return nil
 		})
+		if err != nil {
+			t.Fatal(err)
+		}
 		if last != size {
 			t.Errorf("%s: progress ended at %d of %d bytes", s, last, size)
+		}
+		enough, calls := errors.New("enough"), 0
+		err = load(m.Program, sizes, func(int64, int64) error {
+			if calls++; calls == 3 {
+				return enough
+			}
+			return nil
+		})
+		if !errors.Is(err, enough) || calls != 3 {
+			t.Errorf("%s: told to end at the third weight, loading went on to %d and gave %v", s, calls, err)
 		}
 	}
 }
