@@ -1,6 +1,7 @@
 package main
 
 import (
+	"errors"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -14,26 +15,23 @@ import (
 
 // openModel opens the model of --model, or the embedded one.
 func (a *app) openModel() (*model.Model, error) {
-	m, err := openModelFile(a.common.model)
-	if err != nil {
-		return nil, blame(a.common.model, err)
+	m, err := openModelFile(a.common.model, model.Options{GroupNormEps: float32(a.common.groupNormEps)})
+	var eps *model.EpsError
+	if errors.As(err, &eps) {
+		return nil, usagef("--group-norm-eps", "%v", eps)
 	}
-	if a.common.epsGiven {
-		_ = m.Close() // the error that counts is the next
-		return nil, usagef("--group-norm-eps", "only RWKV-5 has it, %s is %s", m.File.Path, m.Version)
-	}
-	return m, nil
+	return m, blame(a.common.model, err)
 }
 
-func openModelFile(path string) (*model.Model, error) {
+func openModelFile(path string, o model.Options) (*model.Model, error) {
 	if path != "" {
-		return model.Open(path)
+		return model.OpenWith(path, o)
 	}
 	f, err := weights.Parse(demo.Name, demo.Weights())
 	if err != nil {
 		return nil, err
 	}
-	return model.New(f)
+	return model.NewWith(f, o)
 }
 
 // vocabNames are the vocabulary files looked for, in this order, first beside the model file, then in dataDir.

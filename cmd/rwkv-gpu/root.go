@@ -17,7 +17,6 @@ type commonFlags struct {
 	model, vocab, device string
 	quant                string
 	groupNormEps         float64
-	epsGiven             bool
 	json, quiet          bool
 }
 
@@ -79,7 +78,7 @@ func (c *commonFlags) check(flags *pflag.FlagSet) error {
 	if c.quant != "none" {
 		return usagef("--quant", "want none, which is all that is supported, got %q", c.quant)
 	}
-	if c.epsGiven = flags.Changed("group-norm-eps"); c.epsGiven && c.groupNormEps != 64e-5 && c.groupNormEps != 1e-5 {
+	if flags.Changed("group-norm-eps") && c.groupNormEps != 64e-5 && c.groupNormEps != 1e-5 {
 		return usagef("--group-norm-eps", "want 64e-5 or 1e-5, got %v", c.groupNormEps)
 	}
 	return nil

@@ -37,6 +37,7 @@ func TestUsage(t *testing.T) {
 		{"generate|x|--stop|", "--stop: want UTF-8 text that is not empty"},
 		{"generate|x|--quant|q8_0", `--quant: want none, which is all that is supported, got "q8_0"`},
 		{"generate|x|--group-norm-eps|2", "--group-norm-eps: want 64e-5 or 1e-5, got 2"},
+		{"generate|x|--group-norm-eps|0", "--group-norm-eps: want 64e-5 or 1e-5, got 0"},
 		{"generate|x|--group-norm-eps|1e-5", "--group-norm-eps: only RWKV-5 has it, demo is v7"},
 		{"generate|x|--model|", "--model: want a value, got an empty one"},
 		{"generate|x|--device|", "--device: want a value, got an empty one"},
