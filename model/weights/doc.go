@@ -31,11 +31,26 @@
 // rwkv7.wkv.head_size tells, and the v0 v1 v2 of layer 0, which are copies of a0 a1 a2, are left out. See
 // File.RescaleEvery for v6. Hybrids of RWKV and Qwen (arwkv7, rwkv6qwen2) are refused.
 //
+// rwkv.cpp: what its converter writes, one layout for its format. Mixes are unpacked and matrices turned back. What it
+// computed from the original numbers and cannot be undone exactly (-exp(w), exp(-exp(w)), exp(u)) stays as it is stored:
+// File.Forms names those tensors, and a model must apply the rest of its formula only. v5 files were made for a group
+// norm epsilon of 1e-5, which nothing in them says.
+//
 // Hugging Face fla, known by attn.r_proj: v7 with every low-rank pair as lora.0 and lora.2, transposed. Hugging Face
 // rwkv-rs, known by linear_attn.r_k: v7 in the original orientation, dimensions of 1 left out. Hugging Face rwkv7, known
 // by the prefixes rwkv7.blocks and model.blocks: the original names behind them. Each of these may hold an embedding
 // that went through ln0 already, and then has no ln0: see File.EmbeddingNormed. Hugging Face rwkv, known by rwkv.blocks
 // and attention: v4, v5 and v6 in the original orientation under longer names.
+//
+// # PyTorch files
+//
+// A .pth file is a pickle, which Python would execute. Here it runs on a machine that can build dicts, lists, tuples,
+// strings, numbers and views of the file's storages, and nothing else: any other opcode, and any name but those of
+// torch's storages, its three functions that rebuild a tensor and OrderedDict, is refused by name. The state dict may
+// lie in another dict (under state_dict, model, ...). Values in it that are no tensors, and single integers, are left
+// out. Zip files must be stored without compression, as torch.save writes them, so that tensors are the mapped bytes
+// themselves; one whose elements do not lie in order is gathered at each Load. Tensors may share storages, but together
+// hold at most four times the size of the file.
 //
 // # Directories
 //

@@ -136,12 +136,12 @@ func TestSharedGGMFTypes(t *testing.T) {
 // distance is the root mean square of a-b relative to that of a, but not to less than what an F16 scale can hold: some
 // matrices of the tiny v4 model are all but zero.
 func distance(a, b []float32) float64 {
-	var error, size float64
+	var off, size float64
 	for i := range a {
 		d := float64(a[i]) - float64(b[i])
-		error += d * d
+		off += d * d
 		size += float64(a[i]) * float64(a[i])
 	}
 	const least = 1e-5
-	return math.Sqrt(error / max(size, least*least*float64(len(a))))
+	return math.Sqrt(off / max(size, least*least*float64(len(a))))
 }

@@ -177,7 +177,7 @@ var brokenValues = []brokenPickle{
 
 // shared is a state dict of n tensors over one storage of count numbers.
 func shared(n, count int) (d weightstest.Dict) {
-	x := any(weightstest.TorchTensor(weightstest.TorchStorage(tensor.F16, "0", count), 0, []int{count}, []int{1}))
+	x := weightstest.TorchTensor(weightstest.TorchStorage(tensor.F16, "0", count), 0, []int{count}, []int{1})
 	for i := range n {
 		d = append(d, weightstest.Pair{fmt.Sprint(i), weightstest.Ref{Value: &x}})
 	}

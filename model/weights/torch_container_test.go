@@ -44,7 +44,7 @@ const (
 // nested is a zip file in which the entry data/1 lies within the bytes of data/0.
 func nested() []byte {
 	inner := weightstest.Zip(false, weightstest.ZipEntry{Name: "m/data/1", Data: make([]byte, 8)})
-	inner = inner[:bytes.Index(inner, []byte("PK\x07\x08"))]
+	inner, _, _ = bytes.Cut(inner, []byte("PK\x07\x08"))
 	x := weightstest.TorchTensor(weightstest.TorchStorage(tensor.F16, "0", len(inner)/2), 0, []int{1}, []int{1})
 	y := weightstest.TorchTensor(weightstest.TorchStorage(tensor.F16, "1", 4), 0, []int{1}, []int{1})
 	data := weightstest.Zip(false,

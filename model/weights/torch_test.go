@@ -100,11 +100,12 @@ func TestTorchOfAnotherZipWriter(t *testing.T) {
 			t.Fatal(err)
 		}
 		f, err := weights.Parse("model.pth", out.Bytes())
-		if method == zip.Deflate {
+		switch {
+		case method == zip.Deflate:
 			wantError(t, err, "model.pth: zip entry model/byteorder: want a stored entry", "got compression method 8")
-		} else if err != nil {
+		case err != nil:
 			t.Error(err)
-		} else {
+		default:
 			sameTensors(t, want, f)
 		}
 	}

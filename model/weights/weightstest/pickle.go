@@ -7,23 +7,39 @@ import (
 	"strings"
 )
 
-// The values Pickle writes, beside nil, bool, int, float64, string and []any (a list).
-type (
-	Tuple   []any
-	Pair    [2]any // key and value
-	Dict    []Pair
-	Ordered Dict     // an OrderedDict
-	Global  string   // a function or class, as "module name"
-	Call    struct { // what Func makes of Args
-		Func any
-		Args Tuple
-	}
-	Persistent struct{ ID any }          // a reference to something outside
-	State      struct{ Value, Dict any } // Value after its attributes were set from Dict
-	Long       []byte                    // a little-endian two's complement number of any length
-	Opcodes    string                    // bytes that leave one value, written as they are
-	Ref        struct{ Value *any }      // Value, written once and looked up in the memo afterwards
-)
+// Tuple is a tuple. With the types below it is what Pickle writes, beside nil, bool, int, float64, string and []any (a
+// list).
+type Tuple []any
+
+// Pair is a key and its value.
+type Pair [2]any
+
+// Dict is a dict, in order.
+type Dict []Pair
+
+// Ordered is an OrderedDict.
+type Ordered Dict
+
+// Global is a function or class, as "module name".
+type Global string
+
+// Call is what Func makes of Args.
+type Call struct {
+	Func any
+	Args Tuple
+}
+
+// Persistent is a reference to something outside the pickle.
+type Persistent struct{ ID any }
+
+// State is Value after its attributes were set from Dict.
+type State struct{ Value, Dict any }
+
+// Long is a little-endian two's complement number of any length below 256 bytes.
+type Long []byte
+
+// Ref is Value, written once and looked up in the memo afterwards.
+type Ref struct{ Value *any }
 
 // Pickle returns v as a pickle of protocol 2 to 5, with the opcodes Python's pickler chooses: from 4 on in a frame, with
 // MEMOIZE and STACK_GLOBAL. It panics on a value of another type.
@@ -106,8 +122,6 @@ func (p *pickler) value(v any) {
 		p.object(Call{Func: Global("collections OrderedDict")})
 		p.put()
 		p.items(Dict(v))
-	case Opcodes:
-		p.op([]byte(v)...)
 	case Ref:
 		if slot, ok := p.memo[v.Value]; ok {
 			p.get(slot)

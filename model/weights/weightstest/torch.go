@@ -33,7 +33,7 @@ func (o Torch) File(tensors []*tensor.Tensor) []byte {
 		o.Protocol = 2
 	}
 	state, arrays := o.state(tensors)
-	var value any = Dict(state)
+	var value any = state
 	if o.Ordered {
 		value = State{Ordered(state), Dict{{"_metadata", Ordered{{"", Dict{{"version", 1}}}}}}}
 	}
