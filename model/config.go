@@ -15,11 +15,11 @@ type Config struct {
 	Embed        int            // C: width of the residual stream
 	FFN          int            // hidden width of the channel mix
 	Vocab        int            // rows of the embedding and of the head
-	Heads        int            // H
-	HeadSize     int            // N
+	Heads        int            // H; 0 in RWKV-4
+	HeadSize     int            // N; 0 in RWKV-4
 	Ranks        map[string]int // widths of the low-rank matrices, by their letter
 	NormEps      float32        // layer norms
-	GroupNormEps float32        // the norm over each head
+	GroupNormEps float32        // the norm over each head; 0 in RWKV-4
 }
 
 // Hash returns a number that two models share exactly when a state of one fits the other.
@@ -29,8 +29,11 @@ func (c *Config) Hash() uint32 {
 
 // String describes the model in a line.
 func (c *Config) String() string {
-	s := fmt.Sprintf("RWKV-%s, %d layers, width %d, %d heads of %d, ffn %d, vocabulary %d",
-		strings.TrimPrefix(c.Version, "v"), c.Layers, c.Embed, c.Heads, c.HeadSize, c.FFN, c.Vocab)
+	s := fmt.Sprintf("RWKV-%s, %d layers, width %d", strings.TrimPrefix(c.Version, "v"), c.Layers, c.Embed)
+	if c.Heads > 0 {
+		s += fmt.Sprintf(", %d heads of %d", c.Heads, c.HeadSize)
+	}
+	s += fmt.Sprintf(", ffn %d, vocabulary %d", c.FFN, c.Vocab)
 	var ranks []string
 	for k, r := range c.Ranks {
 		ranks = append(ranks, fmt.Sprintf("%s %d", k, r))

@@ -23,14 +23,21 @@ func parse(t *testing.T, tensors []*tensor.Tensor) *weights.File {
 	return f
 }
 
-// The program of a model of two layers, step by step (go test -update writes it anew), and what it says of its size.
+// The program of a model of two layers of each version, step by step (go test -update writes it anew), and what it says
+// of its size.
 func TestProgram(t *testing.T) {
-	m, err := New(parse(t, weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)))
+	for version := range allVersions {
+		t.Run(version, func(t *testing.T) { checkProgram(t, version) })
+	}
+}
+
+func checkProgram(t *testing.T, version string) {
+	m, err := New(parse(t, weightstest.RWKV(version, weightstest.Tiny, tensor.F16, 1)))
 	if err != nil {
 		t.Fatal(err)
 	}
 	got := m.Config.String() + "\n" + m.Program.String()
-	path := filepath.Join("testdata", "v7_two_layers.txt")
+	path := filepath.Join("testdata", version+"_two_layers.txt")
 	if *update {
 		if err := os.WriteFile(path, []byte(got), 0o644); err != nil {
 			t.Fatal(err)

@@ -27,24 +27,31 @@ func Parse(tb testing.TB, tensors []*tensor.Tensor) *model.Model {
 
 // synthetic is a random model of a size that no kernel is made for.
 type synthetic struct {
-	size weightstest.Size
-	typ  tensor.Type
+	version string
+	size    weightstest.Size
+	typ     tensor.Type
 }
 
 func (s synthetic) String() string {
-	return fmt.Sprintf("C%d/L%d/N%d/%s", s.size.Embed, s.size.Layers, s.size.Head, s.typ)
+	return fmt.Sprintf("%s/C%d/L%d/N%d/%s", s.version, s.size.Embed, s.size.Layers, s.size.Head, s.typ)
 }
 
 func (s synthetic) tensors(seed uint64) []*tensor.Tensor {
-	return weightstest.RWKV7(s.size, s.typ, seed)
+	return weightstest.RWKV(s.version, s.size, s.typ, seed)
 }
 
-// synthetics cover every storage type, widths on and off every alignment, and a model of one layer.
+// synthetics cover every version, every plain storage type, widths on and off every alignment, and a model of one layer.
 var synthetics = []synthetic{
-	{weightstest.Size{Vocab: 101, Embed: 60, Layers: 3, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, tensor.F32},
-	{weightstest.Tiny, tensor.F16},
-	{weightstest.Size{Vocab: 131, Embed: 192, Layers: 2, Head: 64, FFN: 200, W: 24, A: 40, V: 11, G: 56}, tensor.BF16},
-	{weightstest.Size{Vocab: 33, Embed: 12, Layers: 1, Head: 4, FFN: 7, W: 1, A: 2, V: 1, G: 3}, tensor.F16},
+	{"v7", weightstest.Size{Vocab: 101, Embed: 60, Layers: 3, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, tensor.F32},
+	{"v7", weightstest.Tiny, tensor.F16},
+	{"v7", weightstest.Size{Vocab: 131, Embed: 192, Layers: 2, Head: 64, FFN: 200, W: 24, A: 40, V: 11, G: 56}, tensor.BF16},
+	{"v7", weightstest.Size{Vocab: 33, Embed: 12, Layers: 1, Head: 4, FFN: 7, W: 1, A: 2, V: 1, G: 3}, tensor.F16},
+	{"v4", weightstest.Size{Vocab: 61, Embed: 45, Layers: 2, FFN: 130}, tensor.F16},
+	{"v5.0", weightstest.Size{Vocab: 41, Embed: 60, Layers: 2, Head: 20, FFN: 70}, tensor.F32},
+	{"v5.1", weightstest.Size{Vocab: 41, Embed: 32, Layers: 2, Head: 16, FFN: 70}, tensor.BF16},
+	{"v5.2", weightstest.Size{Vocab: 41, Embed: 60, Layers: 2, Head: 12, FFN: 70}, tensor.F16},
+	{"v6", weightstest.Size{Vocab: 41, Embed: 60, Layers: 3, Head: 12, FFN: 75, W: 11, A: 7}, tensor.BF16},
+	{"v7a", weightstest.Size{Vocab: 51, Embed: 36, Layers: 2, Head: 12, FFN: 75, W: 5, A: 9, V: 3, G: 17}, tensor.F16},
 }
 
 // Tiny returns a small random model.

@@ -169,6 +169,9 @@ func (o *MatMul) Functions() string {
 	list := make([]string, len(o.Parts))
 	for i, p := range o.Parts {
 		list[i] = fmt.Sprintf("%s %s", p.Act, p.Combine)
+		if s := p.Factor(); s != 1 {
+			list[i] = fmt.Sprintf("*%g ", s) + list[i]
+		}
 	}
 	return "(" + strings.Join(list, ", ") + ")"
 }
