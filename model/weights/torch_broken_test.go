@@ -210,6 +210,9 @@ func TestTorchBrokenPickle(t *testing.T) {
 
 // Pickles that try to cost memory or stack do not get it.
 func TestTorchHugePickle(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts memory, and is slow under the race detector")
+	}
 	const many = 600_000
 	list := func(item string, n int) []byte {
 		return []byte("\x80\x02](" + strings.Repeat(item, n) + "e.")

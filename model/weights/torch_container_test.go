@@ -22,6 +22,16 @@ func zipped(wide bool, more ...weightstest.ZipEntry) []byte {
 
 var numbers = weightstest.ZipEntry{Name: "m/data/0", Data: make([]byte, 8)}
 
+// wide is numbers with its sizes and place in a 64-bit extra field.
+var wide = weightstest.ZipEntry{Name: "m/data/0", Data: make([]byte, 8), Wide: true}
+
+// widened is a sound zip file with the 64-bit field at an offset after its id overwritten.
+func widened(name string, offset int, bytes []byte, fragment string) broken {
+	data := zipped(true, wide)
+	copy(data[strings.LastIndex(string(data), "\x01\x00\x18\x00")+offset:], bytes)
+	return broken{name, data, fragment}
+}
+
 // patched is a sound zip file with bytes overwritten at an offset from the last place of a mark.
 func patched(name, mark string, offset int, bytes []byte, fragment string) broken {
 	data := zipped(true, numbers)
@@ -105,6 +115,10 @@ var brokenZips = []broken{
 	patched("header with another method", localHeader, 8, le16(8), "zip entry m/data/0: want the same name and method in its header"),
 	patched("header with a long extra field", localHeader, 28, le16(0xffff), "zip entry m/data/0: want at most the"),
 	patched("storage past the directory", entryLine, 20, append(le32(1<<20), le32(1<<20)...), "zip entry m/data/0: want at most the"),
+	widened("64-bit field past its entry", 2, le16(99), "zip directory: want extra fields within the entry m/data/0, got longer ones"),
+	widened("64-bit field too short", 2, le16(8), "zip entry m/data/0: want 8 bytes stored, got 4294967295"),
+	widened("64-bit size of 2^64-1", 4, append(le64(1<<64-1), le64(1<<64-1)...), "zip entry m/data/0: want at most the"),
+	widened("64-bit place of 2^64-1", 20, le64(1<<64-1), "zip entry m/data/0: want a header at byte 18446744073709551615, got none"),
 	{"entries within one another", nested(), "zip entry m/data/1: want a begin from byte"},
 	{"no pickle", weightstest.Zip(true, numbers), "zip directory: want an entry */data.pkl, as torch.save writes it, got 1 others, the first m/data/0"},
 	{"pickle too deep", weightstest.Zip(true, weightstest.ZipEntry{Name: "a/b/data.pkl", Data: soundPickle}), "zip directory: want an entry */data.pkl"},
@@ -172,7 +186,7 @@ var brokenLegacy = []broken{
 }
 
 func TestTorchBrokenContainer(t *testing.T) {
-	for _, sound := range [][]byte{zipped(true, numbers), zipped(false, numbers), legacyFile("", func(*parts) {}, "").data} {
+	for _, sound := range [][]byte{zipped(true, numbers), zipped(true, wide), zipped(false, numbers), legacyFile("", func(*parts) {}, "").data} {
 		if _, err := weights.Parse("sound", sound); err != nil {
 			t.Fatal("the file that is varied is broken itself:", err)
 		}
@@ -186,6 +200,9 @@ func TestTorchBrokenContainer(t *testing.T) {
 
 // A directory as long as can be costs little.
 func TestTorchHugeZip(t *testing.T) {
+	if testing.Short() {
+		t.Skip("counts memory, and is slow under the race detector")
+	}
 	entries := make([]weightstest.ZipEntry, 1<<16+1)
 	for i := range entries {
 		entries[i].Name = fmt.Sprintf("m/data/%0200d", i)

@@ -8,6 +8,7 @@ type ZipEntry struct {
 	Data   []byte
 	Method uint16 // 0 for stored; Data is written as it is
 	Full   int    // bytes after decompression; 0 for len(Data)
+	Wide   bool   // the directory holds sizes and place in 64 bits, as it must beyond 4 GiB
 }
 
 // Zip returns a zip file laid out as torch.save does: sizes only in the directory, data aligned to 64 bytes by an extra
@@ -37,16 +38,7 @@ func Zip(wide bool, entries ...ZipEntry) []byte {
 		out = le.AppendUint32(out, uint32(len(e.Data)))
 		out = le.AppendUint32(out, uint32(full))
 
-		dir = append(dir, "PK\x01\x02\x00\x00\x00\x00"...)
-		dir = le.AppendUint16(dir, flags)
-		dir = le.AppendUint16(dir, e.Method)
-		dir = append(dir, make([]byte, 8)...)
-		dir = le.AppendUint32(dir, uint32(len(e.Data)))
-		dir = le.AppendUint32(dir, uint32(full))
-		dir = le.AppendUint16(dir, uint16(len(e.Name)))
-		dir = append(dir, make([]byte, 12)...)
-		dir = le.AppendUint32(dir, uint32(at))
-		dir = append(dir, e.Name...)
+		dir = append(dir, e.line(flags, full, at)...)
 	}
 	at := len(out)
 	out = append(out, dir...)
@@ -74,4 +66,30 @@ func zip64(out []byte, entries, size, at int) []byte {
 	out = append(out, "PK\x06\x07\x00\x00\x00\x00"...)
 	out = le.AppendUint64(out, uint64(record))
 	return append(out, 1, 0, 0, 0)
+}
+
+// line returns the entry's line in the directory.
+func (e ZipEntry) line(flags uint16, full, at int) []byte {
+	le := binary.LittleEndian
+	var extra []byte
+	sizes := []uint32{uint32(len(e.Data)), uint32(full), uint32(at)}
+	if e.Wide {
+		sizes = []uint32{0xffffffff, 0xffffffff, 0xffffffff}
+		extra = append(extra, 'x', 'x', 2, 0, 0, 0) // a field of another kind comes first
+		extra = append(extra, 1, 0, 24, 0)
+		for _, n := range []int{full, len(e.Data), at} {
+			extra = le.AppendUint64(extra, uint64(n))
+		}
+	}
+	line := []byte("PK\x01\x02\x00\x00\x00\x00")
+	line = le.AppendUint16(line, flags)
+	line = le.AppendUint16(line, e.Method)
+	line = append(line, make([]byte, 8)...)
+	line = le.AppendUint32(line, sizes[0])
+	line = le.AppendUint32(line, sizes[1])
+	line = le.AppendUint16(line, uint16(len(e.Name)))
+	line = le.AppendUint16(line, uint16(len(extra)))
+	line = append(line, make([]byte, 10)...)
+	line = le.AppendUint32(line, sizes[2])
+	return append(append(line, e.Name...), extra...)
 }
