@@ -17,3 +17,7 @@ func TestGolden(t *testing.T) {
 		return e
 	})
 }
+
+func TestRWKVCpp(t *testing.T) {
+	golden.RunRWKVCpp(t, false, func(string) bool { return true }, openModel)
+}

@@ -90,4 +90,8 @@ func TestGolden(t *testing.T) {
 	})
 }
 
+func TestRWKVCpp(t *testing.T) {
+	golden.RunRWKVCpp(t, true, golden.IsPlain, modelOpener(kernels(t), Auto))
+}
+
 func BenchmarkOps(b *testing.B) { optest.Bench(b, opener(kernels(b), Auto)) }

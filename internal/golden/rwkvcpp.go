@@ -1,0 +1,154 @@
+package golden
+
+import (
+	"encoding/json"
+	"fmt"
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// cppManifest is the manifest's part about files that rwkv.cpp wrote.
+type cppManifest struct {
+	Quantized []struct {
+		Name    string
+		Prompts map[string][]int
+		Files   map[string]struct {
+			Path     string
+			Expected string
+			Info     map[string]struct {
+				Tolerance float64 `json:"tolerance_dequantise_to_f32"`
+			}
+		}
+	} `json:"quantized_rwkv_cpp"`
+	Tiny struct {
+		Prompt  []int `json:"prompt_tokens"`
+		Prompt2 []int `json:"prompt2_tokens"`
+		Models  []struct {
+			Name     string
+			Eps      float32 `json:"group_norm_eps"`
+			Expected string  `json:"expected_logits"`
+			Files    map[string]struct {
+				Path      string
+				Expected  string `json:"expected_dequantised"`
+				Tolerance struct {
+					CPU float64 `json:"cpu_f32"`
+					GPU float64 `json:"gpu_f32"`
+				} `json:"tolerance_vs_expected_dequantised"`
+			}
+		}
+	} `json:"rwkv_cpp_tiny"`
+}
+
+// cppFile is a file of rwkv.cpp with what to expect of it.
+type cppFile struct {
+	name, path, expected string
+	options              model.Options
+	prompts              map[string][]int
+	tolerance            func(prompt string) float64
+	last                 string // rwkv.cpp's own logits after the prompt named "prompt", or ""
+}
+
+// RunRWKVCpp compares the files that rwkv.cpp's own tools wrote and quantized, those whose type want accepts (FP32, Q4_0,
+// …), with the original implementation on the same weights, and where rwkv.cpp has its own logits with those.
+func RunRWKVCpp(t *testing.T, gpu bool, want func(typ string) bool, open Open) {
+	data, err := os.ReadFile(reference.Shared(t, "vectors", "MANIFEST.json"))
+	must(t, err)
+	var m cppManifest
+	must(t, json.Unmarshal(data, &m))
+	tried := 0
+	for _, f := range m.files(gpu, want) {
+		t.Run(f.name, func(t *testing.T) { f.run(t, open) })
+		tried++
+	}
+	if tried == 0 {
+		t.Error("no file")
+	}
+}
+
+func (m *cppManifest) files(gpu bool, want func(typ string) bool) (list []cppFile) {
+	for _, q := range m.Quantized {
+		for typ, f := range q.Files {
+			if !want(typ) {
+				continue
+			}
+			list = append(list, cppFile{name: q.Name + "/" + typ, path: f.Path, expected: f.Expected, prompts: q.Prompts,
+				tolerance: func(prompt string) float64 {
+					if gpu {
+						return 10 * f.Info[prompt].Tolerance // as the manifest has it elsewhere
+					}
+					return f.Info[prompt].Tolerance
+				}})
+		}
+	}
+	for _, q := range m.Tiny.Models {
+		for typ, f := range q.Files {
+			if !want(typ) || f.Expected == "" {
+				continue
+			}
+			c := cppFile{name: q.Name + "/" + typ, path: f.Path, expected: f.Expected, options: model.Options{GroupNormEps: q.Eps},
+				prompts:   map[string][]int{"prompt": m.Tiny.Prompt, "prompt2": m.Tiny.Prompt2},
+				tolerance: func(string) float64 { return f.Tolerance.CPU }}
+			if gpu {
+				c.tolerance = func(string) float64 { return f.Tolerance.GPU }
+			}
+			if q.Eps != 1e-5 { // RWKV-6 and 7 have one epsilon only
+				c.options = model.Options{}
+			}
+			if typ == "FP32" {
+				c.last = q.Expected
+			}
+			list = append(list, c)
+		}
+	}
+	return list
+}
+
+func (f *cppFile) run(t *testing.T, open Open) {
+	m, err := model.OpenWith(Path(t, f.path), f.options)
+	must(t, err)
+	defer func() { _ = m.Close() }()
+	expected, err := weights.Open(Path(t, f.expected))
+	must(t, err)
+	defer func() { _ = expected.Close() }()
+	longest := 0
+	for _, tokens := range f.prompts {
+		longest = max(longest, len(tokens))
+	}
+	e := open(t, m, op.Sizes{Slots: 1, Rows: longest, Seqs: 1, Outs: longest})
+	for name, tokens := range f.prompts {
+		x, err := expected.Tensor(name + ".logits.all")
+		must(t, err)
+		want, err := x.Floats()
+		must(t, err)
+		for _, chunk := range []int{0, 7} {
+			must(t, e.ResetState(0))
+			logits := Logits(t, e, 0, tokens, chunk)
+			for i, got := range logits {
+				checkClose(t, fmt.Sprintf("%s: logits %d in chunks of %d", name, i, chunk), got, want[i*m.Vocab:(i+1)*m.Vocab],
+					f.tolerance(name), 0)
+			}
+			if name == "prompt" && f.last != "" {
+				checkClose(t, "rwkv.cpp's own logits", logits[len(logits)-1], floats(t, Path(t, f.last)), f.tolerance(name), 0)
+			}
+		}
+	}
+}
+
+// floats reads a file of little-endian float32.
+func floats(t *testing.T, path string) []float32 {
+	data, err := os.ReadFile(path)
+	must(t, err)
+	f := make([]float32, len(data)/4)
+	tensor.F32.Decode(f, data)
+	return f
+}
+
+// IsPlain tells whether a type of rwkv.cpp is not a quantized one.
+func IsPlain(typ string) bool { return strings.HasPrefix(typ, "FP") }
