@@ -1,10 +1,10 @@
 // Package tokenizer turns text into token ids and back.
 //
-// A [Tokenizer] works on bytes: text need not be valid UTF-8, and for [World] decoding what was encoded gives the same
-// bytes again. [Stream] turns ids that arrive one at a time into text that is valid UTF-8 at every step.
+// A [Tokenizer] works on bytes: text need not be valid UTF-8, and for [World] and [Bytes] decoding what was encoded gives
+// the same bytes again. [Stream] turns ids that arrive one at a time into text that is valid UTF-8 at every step.
 //
-// Id 0 is the end of a document (also the BOS and EOS of RWKV models). It is in no vocabulary, stands for no bytes and
-// is never produced by encoding.
+// Id 0 is the end of a document (also the BOS and EOS of RWKV models). It is in no World vocabulary, stands for no bytes
+// there and is never produced by encoding; for [BPE] it is the added token "<|endoftext|>".
 //
 // # World vocabulary files
 //
@@ -19,4 +19,8 @@
 //
 // Encoding takes, at each position, the longest token that matches: rwkv_tokenizer.py of BlinkDL's rwkv package is the
 // specification. There are no merges and no special tokens.
+//
+// # tokenizer.json
+//
+// A file of Hugging Face's tokenizers with a byte-level BPE model, as 20B_tokenizer.json is: see [ParseBPE].
 package tokenizer

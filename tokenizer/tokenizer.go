@@ -9,7 +9,7 @@ type Tokenizer interface {
 	Size() int
 	// AppendEncode appends the ids of text to dst and returns the longer slice. No text is refused.
 	AppendEncode(dst []int, text []byte) []int
-	// Bytes returns what id stands for, or nil where it stands for nothing: id 0, ids that the vocabulary leaves out
+	// Bytes returns what id stands for, or nil where it stands for nothing: id 0 of World, ids that the vocabulary leaves out
 	// and ids outside 0..Size()-1. The slice must not be written to.
 	Bytes(id int) []byte
 }

@@ -5,12 +5,8 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
-	"io"
-	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"unicode/utf8"
 )
 
@@ -25,21 +21,15 @@ const (
 
 // OpenWorld reads a World vocabulary file. A fault in it is an [*Error].
 func OpenWorld(path string) (*World, error) {
-	f, err := os.Open(path)
+	data, err := readFile(path)
 	if err != nil {
-		return nil, fmt.Errorf("vocabulary: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
-	if err != nil {
-		return nil, fmt.Errorf("vocabulary: %w", err)
+		return nil, err
 	}
 	w, err := ParseWorld(path, data)
 	if err != nil {
 		return nil, err
 	}
-	base := filepath.Base(path)
-	w.name = strings.TrimSuffix(base, filepath.Ext(base))
+	w.name = baseName(path)
 	return w, nil
 }
 

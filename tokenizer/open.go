@@ -1,0 +1,66 @@
+package tokenizer
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+)
+
+// Open reads the vocabulary file at path and decides by its content what it is: JSON is a [BPE], other text a [World].
+// A fault in it is an [*Error].
+func Open(path string) (Tokenizer, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	if bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
+		t, err := ParseBPE(path, data)
+		if err != nil {
+			return nil, err
+		}
+		t.name = baseName(path)
+		return t, nil
+	}
+	w, err := ParseWorld(path, data)
+	if err != nil {
+		return nil, err
+	}
+	w.name = baseName(path)
+	return w, nil
+}
+
+// OpenBPE reads a tokenizer.json file. A fault in it is an [*Error].
+func OpenBPE(path string) (*BPE, error) {
+	data, err := readFile(path)
+	if err != nil {
+		return nil, err
+	}
+	t, err := ParseBPE(path, data)
+	if err != nil {
+		return nil, err
+	}
+	t.name = baseName(path)
+	return t, nil
+}
+
+// readFile reads a vocabulary file, and no more than one byte beyond the largest that is accepted.
+func readFile(path string) ([]byte, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("vocabulary: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	if err != nil {
+		return nil, fmt.Errorf("vocabulary: %w", err)
+	}
+	return data, nil
+}
+
+func baseName(path string) string {
+	base := filepath.Base(path)
+	return strings.TrimSuffix(base, filepath.Ext(base))
+}
