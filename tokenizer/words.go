@@ -19,9 +19,9 @@ type addedToken struct {
 }
 
 func (a *added) add(text []byte, id int) {
-	list := append(a[text[0]], addedToken{text, id})
-	slices.SortStableFunc(list, func(x, y addedToken) int { return cmp.Compare(len(y.text), len(x.text)) })
-	a[text[0]] = list
+	list := &a[text[0]]
+	*list = append(*list, addedToken{text, id})
+	slices.SortStableFunc(*list, func(x, y addedToken) int { return cmp.Compare(len(y.text), len(x.text)) })
 }
 
 // split appends, in order, the ids of the added tokens in text and what encode appends for each part between them.

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 	"text/tabwriter"
 
@@ -87,7 +88,7 @@ func (a *app) printInfo(m *model.Model, in *modelInfo) error {
 		types[t.Type]++
 	}
 	var kinds []string
-	for _, t := range tensor.Types {
+	for _, t := range slices.Concat(tensor.Types, tensor.BlockTypes) {
 		if n := types[t.String()]; n > 0 {
 			kinds = append(kinds, fmt.Sprintf("%d %s", n, t))
 		}

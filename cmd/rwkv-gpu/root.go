@@ -43,7 +43,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.SortFlags = false
 	c := &a.common
 	f.StringVar(&c.model, "model", "", "model `FILE` (.safetensors or .st); without it, the embedded demo model")
-	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one beside the model file, else in the user's data directory")
+	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
 	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best Vulkan device, else cpu), gpu, cpu, an index of 'rwkv-gpu devices', or part of a name")
 	f.StringVar(&c.quant, "quant", "none", "quantize weights while loading: `TYPE` none (as stored)")
 	f.Float64Var(&c.groupNormEps, "group-norm-eps", 0, "RWKV-5 only: `EPS` of the group norm, 64e-5 or 1e-5")
