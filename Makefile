@@ -33,12 +33,12 @@ build: ## bin/rwkv-gpu
 	@scripts/setup.sh build
 	@$(GO) build -buildvcs=false -o bin/ ./cmd/rwkv-gpu
 
-test: ## the whole suite on lavapipe, the device packages again on SwiftShader, and the race detector
+test: ## the whole suite on lavapipe, the device packages again on SwiftShader (long cases left out), and the race detector
 	@scripts/setup.sh test
 	@echo "test: everything on lavapipe"
 	@$(call ON,$(LAVAPIPE)) $(TEST) ./...
 	@$(if $(SWIFTSHADER),echo "test: device packages on SwiftShader")
-	@$(if $(SWIFTSHADER),$(call ON,$(SWIFTSHADER)) $(TEST) $(DEVICE_PACKAGES))
+	@$(if $(SWIFTSHADER),$(call ON,$(SWIFTSHADER)) $(TEST) -short $(DEVICE_PACKAGES))
 	@$(MAKE) -s race
 
 race: ## the suite under the race detector, long cases left out
