@@ -23,6 +23,8 @@ var modules = [][]module{
 	deepEmbedModules[:],
 	wkv7Modules[:],
 	wkv7NormModules[:],
+	benchReadModules[:],
+	benchFmaModules[:],
 }
 
 // EmbedArgs are the buffers of embed.comp.
@@ -2010,5 +2012,217 @@ var wkv7NormModules = [...]module{
 		defaults:     []uint32{0x40},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+}
+
+// BenchReadArgs are the buffers of bench_read.comp.
+type BenchReadArgs struct {
+	W gpu.Range // binding 0, read: uvec4 (buf), usamplerBuffer of rgba32ui (tx)
+	Y gpu.Range // binding 1, write: uint
+}
+
+// BenchReadPush are the push constants of bench_read.comp.
+type BenchReadPush struct {
+	Steps uint32 // steps, offset 0
+}
+
+// BenchReadSpec are the specialization constants of bench_read.comp.
+type BenchReadSpec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultBenchReadSpec returns the values that bench_read.comp gives its specialization constants.
+func DefaultBenchReadSpec() BenchReadSpec {
+	return BenchReadSpec{Local: 64}
+}
+
+func (s BenchReadSpec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// BenchReadVariant is one compiled form of bench_read.comp.
+type BenchReadVariant uint8
+
+// The forms of bench_read.comp.
+const (
+	BenchReadBuf BenchReadVariant = iota
+	BenchReadTx
+)
+
+// BenchReadVariants holds every BenchReadVariant.
+var BenchReadVariants = []BenchReadVariant{BenchReadBuf, BenchReadTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v BenchReadVariant) String() string { return benchReadModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v BenchReadVariant) Capabilities() []string { return benchReadModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v BenchReadVariant) Missing(info gpu.Info) []string {
+	return missing(info, benchReadModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v BenchReadVariant) LocalSize(spec BenchReadSpec) [3]uint32 {
+	return benchReadModules[v].localSize(spec.values())
+}
+
+// BenchRead is a variant of bench_read.comp made ready for a device.
+type BenchRead struct{ kernel }
+
+// NewBenchRead compiles a variant for a device.
+func NewBenchRead(dev *gpu.Device, v BenchReadVariant, spec BenchReadSpec, options ...Option) (*BenchRead, error) {
+	k, err := newKernel(dev, &benchReadModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &BenchRead{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *BenchRead) Dispatch(rec *gpu.Recording, a BenchReadArgs, p BenchReadPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/bench_read.buf.spv
+var spvBenchReadBuf []byte
+
+//go:embed spv/bench_read.tx.spv
+var spvBenchReadTx []byte
+
+var benchReadModules = [...]module{
+	BenchReadBuf: {
+		name:    "bench_read.buf",
+		variant: "buf",
+		spirv:   spvBenchReadBuf,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    4,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	BenchReadTx: {
+		name:    "bench_read.tx",
+		variant: "tx",
+		spirv:   spvBenchReadTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    4,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// BenchFmaArgs are the buffers of bench_fma.comp.
+type BenchFmaArgs struct {
+	X gpu.Range // binding 0, read: float (buf), samplerBuffer of r32f (tx)
+	Y gpu.Range // binding 1, write: float
+}
+
+// BenchFmaPush are the push constants of bench_fma.comp.
+type BenchFmaPush struct {
+	Steps uint32 // steps, offset 0
+}
+
+// BenchFmaSpec are the specialization constants of bench_fma.comp.
+type BenchFmaSpec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultBenchFmaSpec returns the values that bench_fma.comp gives its specialization constants.
+func DefaultBenchFmaSpec() BenchFmaSpec {
+	return BenchFmaSpec{Local: 64}
+}
+
+func (s BenchFmaSpec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// BenchFmaVariant is one compiled form of bench_fma.comp.
+type BenchFmaVariant uint8
+
+// The forms of bench_fma.comp.
+const (
+	BenchFmaBuf BenchFmaVariant = iota
+	BenchFmaTx
+)
+
+// BenchFmaVariants holds every BenchFmaVariant.
+var BenchFmaVariants = []BenchFmaVariant{BenchFmaBuf, BenchFmaTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v BenchFmaVariant) String() string { return benchFmaModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v BenchFmaVariant) Capabilities() []string { return benchFmaModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v BenchFmaVariant) Missing(info gpu.Info) []string {
+	return missing(info, benchFmaModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v BenchFmaVariant) LocalSize(spec BenchFmaSpec) [3]uint32 {
+	return benchFmaModules[v].localSize(spec.values())
+}
+
+// BenchFma is a variant of bench_fma.comp made ready for a device.
+type BenchFma struct{ kernel }
+
+// NewBenchFma compiles a variant for a device.
+func NewBenchFma(dev *gpu.Device, v BenchFmaVariant, spec BenchFmaSpec, options ...Option) (*BenchFma, error) {
+	k, err := newKernel(dev, &benchFmaModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &BenchFma{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *BenchFma) Dispatch(rec *gpu.Recording, a BenchFmaArgs, p BenchFmaPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.X, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/bench_fma.buf.spv
+var spvBenchFmaBuf []byte
+
+//go:embed spv/bench_fma.tx.spv
+var spvBenchFmaTx []byte
+
+var benchFmaModules = [...]module{
+	BenchFmaBuf: {
+		name:    "bench_fma.buf",
+		variant: "buf",
+		spirv:   spvBenchFmaBuf,
+		bindings: []gpu.Binding{
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    4,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	BenchFmaTx: {
+		name:    "bench_fma.tx",
+		variant: "tx",
+		spirv:   spvBenchFmaTx,
+		bindings: []gpu.Binding{
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    4,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 }
