@@ -22,6 +22,7 @@ type Model struct {
 
 	version    *version
 	parameters int
+	roles      map[string]role // of the tensors in use that are not kept, by name
 }
 
 // Field is a part of a slot's state.
@@ -88,7 +89,7 @@ func NewWith(f *weights.File, o Options) (*Model, error) {
 	if o.GroupNormEps != 0 && !v.ownEps {
 		return nil, &EpsError{f.Path, v.name}
 	}
-	m := &Model{File: f, version: v, Config: Config{Version: v.name, NormEps: 1e-5, Layers: countLayers(f)}}
+	m := &Model{File: f, version: v, Config: Config{Version: v.name, NormEps: 1e-5, Layers: countLayers(f)}, roles: make(map[string]role)}
 	if m.Layers == 0 {
 		return nil, &weights.Error{File: f.Path, Field: "layers", Want: "tensors named blocks.N.*", Got: "none"}
 	}
@@ -158,6 +159,9 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 			return &weights.Error{File: m.File.Path, Tensor: name, Field: "shape", Want: want, Got: fmt.Sprint(t.Shape)}
 		}
 		found[name] = t
+		if s.quant != kept {
+			m.roles[name] = s.quant
+		}
 		return nil
 	}
 	for i := range globals {

@@ -14,7 +14,7 @@ var version4 = &version{
 	tensors: slices.Concat(
 		layer("C", "att.time_decay", "att.time_first"),
 		layer("C", "att.time_mix_k", "att.time_mix_v", "att.time_mix_r"),
-		layer("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.output.weight"),
+		products("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.output.weight"),
 		channelMixTensors("time_mix"),
 	),
 	derive:     func(*Config, dims) *weights.Error { return nil },
@@ -24,8 +24,8 @@ var version4 = &version{
 
 // channelMixTensors returns what the channel mix of RWKV-4, 5 and 6 needs, whose coefficients are named differently.
 func channelMixTensors(mix string) []spec {
-	return slices.Concat(layer("C", "ffn."+mix+"_k", "ffn."+mix+"_r"), layer("F C", "ffn.key.weight"),
-		layer("C C", "ffn.receptance.weight"), layer("C F", "ffn.value.weight"))
+	return slices.Concat(layer("C", "ffn."+mix+"_k", "ffn."+mix+"_r"), products("F C", "ffn.key.weight"),
+		products("C C", "ffn.receptance.weight"), products("C F", "ffn.value.weight"))
 }
 
 // kept returns the coefficients of the previous token that belong to coefficients of the current one, which is what

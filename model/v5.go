@@ -25,13 +25,13 @@ func version5(name, has, decay string, is func(*weights.File) bool) *version {
 			layer(decay, "att.time_decay"),
 			[]spec{{name: "att.time_faaaa", or: "att.time_first", shape: decay, layer: true}},
 			layer("C", "att.time_mix_k", "att.time_mix_v", "att.time_mix_r"),
-			layer("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.output.weight"),
+			products("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.output.weight"),
 			headTensors, channelMixTensors("time_mix"),
 		),
 		derive: derive5, timeMix: timeMix5, channelMix: channelMix4,
 	}
 	if has == "blocks.0.att.gate.weight" {
-		v.tensors = slices.Concat(v.tensors, layer("C", "att.time_mix_g"), layer("C C", "att.gate.weight"))
+		v.tensors = slices.Concat(v.tensors, layer("C", "att.time_mix_g"), products("C C", "att.gate.weight"))
 	}
 	return v
 }

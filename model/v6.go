@@ -17,7 +17,7 @@ var version6 = &version{
 		layer("C", "att.time_maa_x", "att.time_maa_w", "att.time_maa_k", "att.time_maa_v", "att.time_maa_r", "att.time_maa_g"),
 		layer("5 R C", "att.time_maa_w2"), layer("C 5R", "att.time_maa_w1"),
 		layer("C", "att.time_decay"), layer("C Rd", "att.time_decay_w1"), layer("Rd C", "att.time_decay_w2"),
-		layer("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.gate.weight", "att.output.weight"),
+		products("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.gate.weight", "att.output.weight"),
 		headTensors, channelMixTensors("time_maa"),
 	),
 	derive:     derive6,

@@ -34,6 +34,7 @@ type spec struct {
 	layer    bool
 	from     int  // the first layer that has it
 	optional bool // a file may lack it
+	quant    role // what it becomes when the model is quantized
 }
 
 // versions lists the architectures, the most specific first.
@@ -86,7 +87,7 @@ var globals = []spec{
 	{name: "blocks.0.ln0.bias", shape: "C"},
 	{name: "ln_out.weight", shape: "C"},
 	{name: "ln_out.bias", shape: "C"},
-	{name: "head.weight", shape: "V C"},
+	{name: "head.weight", shape: "V C", quant: head},
 }
 
 // norms are the layer norms of each layer.
@@ -99,6 +100,15 @@ func layerFrom(from int, shape string, names ...string) []spec {
 	list := make([]spec, len(names))
 	for i, n := range names {
 		list[i] = spec{name: n, shape: shape, layer: true, from: from}
+	}
+	return list
+}
+
+// products returns the specs of a layer's large matrices, nearly all of what a decoded token reads.
+func products(shape string, names ...string) []spec {
+	list := layer(shape, names...)
+	for i := range list {
+		list[i].quant = product
 	}
 	return list
 }

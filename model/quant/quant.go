@@ -1,0 +1,127 @@
+// Package quant stores float32 weights in the block types of model/tensor.
+//
+// A block type fixes how a block is read, not how its scales are found. Except for Q8_0, where rounding to the largest
+// value is as good as anything, Encode searches: it tries scales around the obvious one, improves the best by
+// alternating between the nearest levels for a scale and the least-squares scale for those levels, and rounds last,
+// to what the block can hold. What it minimises is the squared error of the block.
+package quant
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// RangeError reports a number that a type cannot hold.
+type RangeError struct {
+	Tensor string // its name, if one is known
+	Type   tensor.Type
+	Index  int // of the element
+	Value  float32
+	Limit  float32 // the largest magnitude that fits; 0 if Value is not finite
+}
+
+func (e *RangeError) Error() string {
+	s := ""
+	if e.Tensor != "" {
+		s = "tensor " + e.Tensor + ": "
+	}
+	want := "finite numbers"
+	if e.Limit > 0 {
+		want = fmt.Sprintf("at most %.6g for %s", e.Limit, e.Type)
+	}
+	return fmt.Sprintf("%selement %d: want %s, got %v", s, e.Index, want, e.Value)
+}
+
+// encoder encodes blocks of one type.
+type encoder struct {
+	block func(dst []byte, x []float32) // one block
+	limit float32                       // the largest magnitude whose scale fits a binary16
+}
+
+const maxHalf = 65504
+
+var encoders = map[tensor.Type]encoder{
+	tensor.Q8_0: {encodeQ8_0, 127 * maxHalf},
+	tensor.Q4_0: {encodeQ4_0, 7 * maxHalf},
+}
+
+// Encode stores src as typ in dst, of typ.Bytes(len(src)) bytes, so that typ.Decode reads it. src must be whole blocks:
+// for a matrix, whole rows of whole blocks. Plain types are rounded as by tensor.Type.Encode. A number that is not
+// finite, or too large for the type's scales, is a *RangeError; what was written of dst then means nothing.
+func Encode(typ tensor.Type, dst []byte, src []float32) error {
+	n, size := typ.Block()
+	if n == 0 || len(src)%n != 0 {
+		return fmt.Errorf("quant: want whole blocks of %d elements for %s, got %d elements", n, typ, len(src))
+	}
+	if len(dst) != typ.Bytes(len(src)) {
+		return fmt.Errorf("quant: want %d bytes for %d elements of %s, got %d", typ.Bytes(len(src)), len(src), typ, len(dst))
+	}
+	if typ.CanEncode() {
+		return encodePlain(typ, dst, src)
+	}
+	e, ok := encoders[typ]
+	if !ok {
+		return fmt.Errorf("quant: no encoder for %s", typ)
+	}
+	if err := inRange(typ, src, e.limit); err != nil {
+		return err
+	}
+	for ; len(src) > 0; src, dst = src[n:], dst[size:] {
+		e.block(dst[:size:size], src[:n:n])
+	}
+	return nil
+}
+
+func encodePlain(typ tensor.Type, dst []byte, src []float32) error {
+	limit := float32(math.MaxFloat32)
+	if typ == tensor.F16 {
+		limit = maxHalf
+	}
+	if err := inRange(typ, src, limit); err != nil {
+		return err
+	}
+	typ.Encode(dst, src)
+	if i := typ.CheckFinite(dst); i >= 0 { // the last numbers below MaxFloat32 round to an infinite BF16
+		return &RangeError{Type: typ, Index: i, Value: src[i], Limit: 0x1.fep127}
+	}
+	return nil
+}
+
+// inRange returns a RangeError for the first of x that is beyond limit or not finite.
+func inRange(typ tensor.Type, x []float32, limit float32) error {
+	for i, v := range x {
+		if v <= limit && v >= -limit {
+			continue
+		}
+		if !tensor.IsFinite(v) {
+			limit = 0
+		}
+		return &RangeError{Type: typ, Index: i, Value: v, Limit: limit}
+	}
+	return nil
+}
+
+// putHalf stores f as a binary16 and returns what is read back. A scale of a block that is not zero must not become
+// zero or infinite: it is held between the least and the largest binary16.
+func putHalf(b []byte, f float32) float32 {
+	const least = 1.0 / (1 << 24)
+	switch {
+	case f == 0:
+	case f > -least && f < least:
+		f = float32(math.Copysign(least, float64(f)))
+	default:
+		f = max(min(f, maxHalf), -maxHalf)
+	}
+	h := tensor.FloatToF16(f)
+	binary.LittleEndian.PutUint16(b, h)
+	return tensor.F16ToFloat(h)
+}
+
+// half returns f as putHalf would store it.
+func half(f float32) float32 {
+	var b [2]byte
+	return putHalf(b[:], f)
+}

@@ -1,0 +1,60 @@
+package model
+
+import "github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+
+// role says what becomes of a tensor when the model is quantized.
+type role uint8
+
+const (
+	kept    role = iota // embeddings, low-rank matrices, norms, mixes, states: few bytes, or read one row at a time
+	product             // a large product: takes the wanted type
+	head                // the last product, whose errors reach the logits undamped: takes at least Q6_K
+)
+
+// QuantTypes returns the types that tensors take, by their names in the file, when the model is quantized to want, a
+// block type: the products of the time and channel mixes that type, the head Q6_K or better. Where rows are not whole
+// blocks of 256, the nearest type of blocks of 32 stands in, and where they are not whole blocks of 32 either, the tensor
+// keeps its type. Tensors that are not in the map stay as they are stored, and so does a head stored in no more bytes. For
+// a plain type the map is empty.
+func (m *Model) QuantTypes(want tensor.Type) map[string]tensor.Type {
+	types := make(map[string]tensor.Type)
+	if !want.IsBlock() {
+		return types
+	}
+	for name, r := range m.roles {
+		t := m.File.Tensors[name]
+		typ := want
+		if r == head {
+			typ = headType(want)
+		}
+		typ = fitting(typ, t.Shape[len(t.Shape)-1])
+		if typ == 0 || typ == t.Type || r == head && t.Type.IsBlock() && t.Type.Bytes(t.Len()) <= typ.Bytes(t.Len()) {
+			continue
+		}
+		types[name] = typ
+	}
+	return types
+}
+
+// headType returns the type of the head in a model of type want.
+func headType(want tensor.Type) tensor.Type {
+	if want == tensor.Q8_0 {
+		return want
+	}
+	return tensor.Q6_K
+}
+
+// shortRows are the types of blocks of 32 nearest to those of blocks of 256, not smaller.
+var shortRows = map[tensor.Type]tensor.Type{
+	tensor.Q3_K: tensor.IQ4_NL, tensor.Q4_K: tensor.Q5_0, tensor.Q5_K: tensor.Q5_1, tensor.Q6_K: tensor.Q8_0,
+}
+
+// fitting returns typ or what stands in for it in rows of n elements, 0 if nothing does.
+func fitting(typ tensor.Type, n int) tensor.Type {
+	for ; typ != 0; typ = shortRows[typ] {
+		if block, _ := typ.Block(); n%block == 0 {
+			return typ
+		}
+	}
+	return 0
+}
