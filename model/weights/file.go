@@ -1,12 +1,14 @@
 package weights
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"slices"
 	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 
 	"github.com/edsrzf/mmap-go"
 
@@ -45,8 +47,13 @@ type hold struct {
 	sync.RWMutex
 	path   string
 	closed bool
-	unmap  func() error
+	maps   []mmap.MMap
+	loaded atomic.Int64 // bytes of tensors since pages were last given back
 }
+
+// mostResident is about how many bytes of tensors that were loaded stay in memory beside the one that is in use: a mapped
+// page that was read counts as the process's own until it is given back.
+const mostResident = 32 << 20
 
 // Open maps the model file at path and checks its structure; tensor data is not read. A path may also name a Hugging
 // Face directory, or the index.json of a model in several files. The files must not change while they are open. Every
@@ -70,7 +77,7 @@ func Open(path string) (*File, error) {
 		}
 		return nil, err
 	}
-	f.hold.unmap = m.Unmap
+	f.hold.maps = []mmap.MMap{m}
 	return f, nil
 }
 
@@ -174,21 +181,35 @@ func (f *File) Close() error {
 		return nil
 	}
 	h.closed = true
-	if h.unmap == nil {
-		return nil
-	}
-	if err := h.unmap(); err != nil {
+	if err := unmap(h.maps); err != nil {
 		return &Error{File: f.Path, Field: "close", Err: err}
 	}
 	return nil
 }
 
-// open runs read while the bytes are sure to stay mapped.
+func unmap(maps []mmap.MMap) error {
+	var errs []error
+	for _, m := range maps {
+		errs = append(errs, m.Unmap())
+	}
+	return errors.Join(errs...)
+}
+
+// open runs read while the bytes are sure to stay mapped. Pages that earlier calls brought in are given back first, once
+// they are many: who still reads them gets them again from the system's cache.
 func (h *hold) open(tensor string, read func() ([]byte, error)) ([]byte, error) {
 	h.RLock()
 	defer h.RUnlock()
 	if h.closed {
 		return nil, &Error{File: h.path, Tensor: tensor, Err: ErrClosed}
 	}
-	return read()
+	if h.loaded.Load() > mostResident {
+		h.loaded.Store(0)
+		for _, m := range h.maps {
+			giveBack(m)
+		}
+	}
+	data, err := read()
+	h.loaded.Add(int64(len(data)))
+	return data, err
 }

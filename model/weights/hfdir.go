@@ -161,7 +161,7 @@ func openShards(path, dir string, shards []string, where map[string]string) (_ *
 	set := shardSet{from: map[string]string{}}
 	defer func() {
 		if err != nil {
-			_ = set.unmap() // the first error is the one to report
+			_ = unmap(set.maps) // the first error is the one to report
 		}
 	}()
 	for _, shard := range shards {
@@ -183,16 +183,8 @@ func openShards(path, dir string, shards []string, where map[string]string) (_ *
 	if err != nil {
 		return nil, err
 	}
-	f.hold.unmap = set.unmap
+	f.hold.maps = set.maps
 	return f, nil
-}
-
-func (s *shardSet) unmap() error {
-	var errs []error
-	for _, m := range s.maps {
-		errs = append(errs, m.Unmap())
-	}
-	return errors.Join(errs...)
 }
 
 // add maps a file and takes its tensors; annotations are the first file's, which writers repeat in all.
