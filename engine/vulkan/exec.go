@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -43,6 +44,7 @@ type Exec struct {
 
 	batch  op.Batch
 	shapes shapeCache
+	waited time.Duration // see Waited
 }
 
 var _ op.Prober = (*Exec)(nil)
@@ -150,7 +152,7 @@ func (e *Exec) Forward(b *op.Batch) error {
 	if err != nil {
 		return err
 	}
-	return c.Run()
+	return e.run(c)
 }
 
 // errClosed is what every call after Close returns.
@@ -285,8 +287,16 @@ var _ op.Backend = (*recorder)(nil)
 
 // record records the steps [from, to).
 func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
+	return e.recordStamped(s, from, to, false)
+}
+
+// recordStamped is record, if asked for with a timestamp before the first step and after each.
+func (e *Exec) recordStamped(s shape, from, to int, stamped bool) (*gpu.Commands, error) {
 	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s}
 	r.rec.Copy(e.tables.dev.All(), e.tables.host.All())
+	if stamped {
+		r.rec.Timestamp(0)
+	}
 	for i := from; i < to; i++ {
 		step := &e.prog.Steps[i]
 		if err := step.Op.Apply(r); err != nil {
@@ -294,6 +304,9 @@ func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
 				c.Release()
 			}
 			return nil, fmt.Errorf("%s: %w", step.Name, err)
+		}
+		if stamped {
+			r.rec.Timestamp(i - from + 1)
 		}
 	}
 	if l := e.prog.Logits; l != nil && to == len(e.prog.Steps) && s.outs > 0 {

@@ -1,0 +1,65 @@
+package vulkan
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// run submits c, waits, and counts how long.
+func (e *Exec) run(c *gpu.Commands) error {
+	if err := c.Submit(); err != nil {
+		return err
+	}
+	start := time.Now()
+	err := c.Wait()
+	e.waited += time.Since(start)
+	return err
+}
+
+// Waited returns how long all calls of Forward so far have waited for the device.
+func (e *Exec) Waited() time.Duration { return e.waited }
+
+// Timings runs the whole program over b, as Forward does, and returns each step's time on the device. Timestamps stand
+// between the steps: where a device runs neighbouring steps side by side, the time of both counts for the later one. The
+// error matches gpu.ErrNoTimestamps on a device that has none.
+func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
+	if err := e.stage(b); err != nil {
+		return nil, err
+	}
+	if !e.dev.Info().Features.Timestamps {
+		return nil, fmt.Errorf("vulkan: %s: %w", e.Device(), gpu.ErrNoTimestamps)
+	}
+	times := make([]time.Duration, 0, len(e.prog.Steps))
+	for from := 0; from < len(e.prog.Steps); from += gpu.MaxTimestamps - 1 {
+		part, err := e.timings(b, from, min(from+gpu.MaxTimestamps-1, len(e.prog.Steps)))
+		if err != nil {
+			return nil, err
+		}
+		times = append(times, part...)
+	}
+	return times, nil
+}
+
+// timings runs the steps [from, to) with a timestamp before and after each.
+func (e *Exec) timings(b *op.Batch, from, to int) ([]time.Duration, error) {
+	c, err := e.recordStamped(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)}, from, to, true)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	if err := c.Run(); err != nil {
+		return nil, err
+	}
+	stamps, err := c.Timestamps()
+	if err != nil {
+		return nil, err
+	}
+	times := make([]time.Duration, to-from)
+	for i := range times {
+		times[i] = max(stamps[i+1]-stamps[i], 0)
+	}
+	return times, nil
+}
