@@ -2,14 +2,18 @@ package quant
 
 import "math"
 
-// nearest rounds f, of magnitude below 2^22, to an integer, ties to even: adding 1.5 * 2^23 leaves no bits for the
-// fraction.
-func nearest(f float32) int32 {
-	return int32(math.Float32bits(f+3<<22)&0x7fffff) - 0x400000
+// shift is 1.5 * 2^23: a number near it has no bits for a fraction, and its bits count up with it.
+const shift, shiftBits = 3 << 22, 0x4b400000
+
+// level returns the integer of [lo, hi] nearest to f, ties to even.
+func level(f float32, lo, hi int32) int32 {
+	return max(shiftBits+lo, min(shiftBits+hi, int32(math.Float32bits(f+shift)))) - shiftBits
 }
 
-// level returns the integer of [lo, hi] nearest to f.
-func level(f float32, lo, hi int32) int32 { return max(lo, min(hi, nearest(f))) }
+// levelFloat is level as a float.
+func levelFloat(f float32, lo, hi int32) float32 {
+	return math.Float32frombits(uint32(max(shiftBits+lo, min(shiftBits+hi, int32(math.Float32bits(f+shift)))))) - shift
+}
 
 // magnitude returns the largest |x|.
 func magnitude(x []float32) float32 {
@@ -23,6 +27,14 @@ func magnitude(x []float32) float32 {
 		}
 	}
 	return most
+}
+
+// inverse returns 1 / d, and 0 for 0.
+func inverse(d float32) float32 {
+	if d == 0 {
+		return 0
+	}
+	return 1 / d
 }
 
 // negligible is a magnitude that rounds to zero even with the least binary16, 2^-24, for a scale. Below it reciprocals
@@ -39,15 +51,15 @@ type symmetric struct {
 func (s *symmetric) sums(x []float32, inv float32) (xq, qq float32) {
 	lo, hi := s.lo, s.hi
 	for _, v := range x {
-		q := float32(level(v*inv, lo, hi))
+		q := levelFloat(v*inv, lo, hi)
 		xq += float32(v * q)
 		qq += float32(q * q)
 	}
 	return xq, qq
 }
 
-// fit returns the scale d that makes the error of x small. With the levels fixed, the best is sum xq / sum qq, and it
-// takes (sum xq)^2 / sum qq off the squares of x: the more the better.
+// fit returns the scale d that makes the squared error of x small. With the levels fixed, the best is sum xq / sum qq,
+// and it takes (sum xq)^2 / sum qq off the squares of x: the more the better.
 func (s *symmetric) fit(x []float32) float32 {
 	most := magnitude(x)
 	if most < negligible {
@@ -77,22 +89,113 @@ func (s *symmetric) fit(x []float32) float32 {
 	return d
 }
 
-// quantize stores the levels nearest to x / d in q and returns the squared error.
-func (s *symmetric) quantize(q []int8, x []float32, d float32) (err float32) {
-	inv := inverse(d)
-	for i, v := range x {
-		l := level(v*inv, s.lo, s.hi)
-		q[i] = int8(l)
-		e := v - float32(d*float32(l))
+// err returns the squared error of the levels nearest to x / d.
+func (s *symmetric) err(x []float32, d float32) (err float32) {
+	inv, lo, hi := inverse(d), s.lo, s.hi
+	for _, v := range x {
+		e := v - float32(d*levelFloat(v*inv, lo, hi))
 		err += float32(e * e)
 	}
 	return err
 }
 
-// inverse returns 1 / d, and 0 for 0.
-func inverse(d float32) float32 {
-	if d == 0 {
-		return 0
+// quantize stores the levels nearest to x / d in q, counted from lo.
+func (s *symmetric) quantize(q []uint8, x []float32, d float32) {
+	inv, lo, hi := inverse(d), s.lo, s.hi
+	for i, v := range x {
+		q[i] = uint8(level(v*inv, lo, hi) - lo)
 	}
-	return 1 / d
+}
+
+// line is a least-squares problem: y = d q + m.
+type line struct{ n, q, y, qq, qy float32 }
+
+// sum sets the sums over y = x - base for the levels q of [0, top] nearest to (x - from) * inv.
+func (l *line) sum(x []float32, base, from, inv float32, top int32) {
+	*l = line{n: float32(len(x))}
+	for _, v := range x {
+		q, y := levelFloat((v-from)*inv, 0, top), v-base
+		l.q += q
+		l.y += y
+		l.qq += float32(q * q)
+		l.qy += float32(q * y)
+	}
+}
+
+// solve returns d and m, and by how much they lower the sum of squares of y below that of y = 0. m is at most most.
+func (l *line) solve(most float32) (d, m, gain float32) {
+	det := float32(l.n*l.qq) - float32(l.q*l.q)
+	if det > 0 {
+		d = (float32(l.n*l.qy) - float32(l.q*l.y)) / det
+		m = (float32(l.qq*l.y) - float32(l.q*l.qy)) / det
+	} else {
+		m = l.y / l.n // all levels are the same
+	}
+	if m > most {
+		m = most
+		d = 0
+		if l.qq > 0 {
+			d = (l.qy - float32(m*l.q)) / l.qq
+		}
+	}
+	residue := d*d*l.qq + 2*d*m*l.q + m*m*l.n - 2*d*l.qy - 2*m*l.y
+	return d, m, -residue
+}
+
+// fitAffine returns the scale d >= 0 and the minimum m for which d q + m, q of [0, top], comes close to x in squared
+// error; with atMostZero, m <= 0.
+func fitAffine(x []float32, top int32, atMostZero bool) (d, m float32) {
+	low, high := x[0], x[0]
+	for _, v := range x {
+		low, high = min(low, v), max(high, v)
+	}
+	if atMostZero {
+		low = min(low, 0)
+	}
+	if high-low < negligible {
+		return 0, low
+	}
+	most := float32(math.MaxFloat32)
+	if atMostZero {
+		most = -low // of what is counted from low
+	}
+	gain := float32(math.Inf(-1))
+	var l line
+	try := func(from, inv float32) bool {
+		l.sum(x, low, from, inv, top)
+		scale, offset, g := l.solve(most)
+		if g <= gain || scale <= 0 {
+			return false
+		}
+		d, m, gain = scale, offset+low, g
+		return true
+	}
+	const tries = 12
+	for i := range tries {
+		try(low, (float32(top)*0.86+float32(top)*0.2*float32(i)/(tries-1))/(high-low))
+	}
+	for range 5 {
+		if d == 0 || !try(m, 1/d) {
+			break
+		}
+	}
+	return d, m
+}
+
+// errAffine returns the squared error of the levels of [0, top] nearest to (x - m) / d.
+func errAffine(x []float32, d, m float32, top int32) (err float32) {
+	inv := inverse(d)
+	for _, v := range x {
+		e := v - (float32(d*levelFloat((v-m)*inv, 0, top)) + m)
+		err += float32(e * e)
+	}
+	return err
+}
+
+// quantizeAffine stores those levels in q.
+func quantizeAffine(q []uint8, x []float32, d, m float32, top int32) {
+	inv := inverse(d)
+	for i, v := range x {
+		q[i] = uint8(level((v-m)*inv, 0, top))
+	}
 }

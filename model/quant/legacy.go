@@ -1,5 +1,6 @@
 package quant
 
+import "encoding/binary"
 
 // What these write is what the decoders in model/tensor/block.go read, where the layouts are described.
 
@@ -27,11 +28,51 @@ var (
 	levels5 = symmetric{-16, 15, 12}
 )
 
-// encodeQ4_0 searches the scale.
 func encodeQ4_0(dst []byte, x []float32) {
-	var q [32]int8
+	var q [32]uint8
 	levels4.quantize(q[:], x, putHalf(dst, levels4.fit(x)))
+	packNibbles(dst[2:], &q)
+}
+
+func encodeQ5_0(dst []byte, x []float32) {
+	var q [32]uint8
+	levels5.quantize(q[:], x, putHalf(dst, levels5.fit(x)))
+	packFifths(dst[2:], &q)
+	packNibbles(dst[6:], &q)
+}
+
+func encodeQ4_1(dst []byte, x []float32) {
+	var q [32]uint8
+	encodeAffine(&q, dst, x, 15)
+	packNibbles(dst[4:], &q)
+}
+
+func encodeQ5_1(dst []byte, x []float32) {
+	var q [32]uint8
+	encodeAffine(&q, dst, x, 31)
+	packFifths(dst[4:], &q)
+	packNibbles(dst[8:], &q)
+}
+
+// encodeAffine searches scale and minimum, stores them in dst, and the levels of [0, top] in q.
+func encodeAffine(q *[32]uint8, dst []byte, x []float32, top int32) {
+	d, m := fitAffine(x, top, false)
+	d, m = putHalf(dst, d), putMinimum(dst[2:], m)
+	quantizeAffine(q[:], x, d, m, top)
+}
+
+// packNibbles stores the low four bits of q: element j in the low and j + 16 in the high nibble of byte j.
+func packNibbles(dst []byte, q *[32]uint8) {
 	for j := range 16 {
-		dst[2+j] = byte(q[j]+8) | byte(q[j+16]+8)<<4
+		dst[j] = q[j]&15 | q[j+16]<<4
 	}
+}
+
+// packFifths stores bit 4 of element j as bit j.
+func packFifths(dst []byte, q *[32]uint8) {
+	var high uint32
+	for j, v := range q {
+		high |= uint32(v>>4&1) << j
+	}
+	binary.LittleEndian.PutUint32(dst, high)
 }

@@ -45,7 +45,11 @@ const maxHalf = 65504
 
 var encoders = map[tensor.Type]encoder{
 	tensor.Q8_0: {encodeQ8_0, 127 * maxHalf},
-	tensor.Q4_0: {encodeQ4_0, 7 * maxHalf},
+	tensor.Q4_0: {encodeQ4_0, 7 * maxHalf}, tensor.Q5_0: {encodeQ5_0, 15 * maxHalf},
+	tensor.Q4_1: {encodeQ4_1, maxHalf}, tensor.Q5_1: {encodeQ5_1, maxHalf},
+	tensor.IQ4_NL: {encodeIQ4_NL, 113 * maxHalf},
+	tensor.Q3_K:   {encodeQ3_K, 3 * 31 * maxHalf}, tensor.Q6_K: {encodeQ6_K, 31 * 127 * maxHalf},
+	tensor.Q4_K: {encodeQ4_K, 63 * maxHalf}, tensor.Q5_K: {encodeQ5_K, 63 * maxHalf},
 }
 
 // Encode stores src as typ in dst, of typ.Bytes(len(src)) bytes, so that typ.Decode reads it. src must be whole blocks:
@@ -62,10 +66,7 @@ func Encode(typ tensor.Type, dst []byte, src []float32) error {
 	if typ.CanEncode() {
 		return encodePlain(typ, dst, src)
 	}
-	e, ok := encoders[typ]
-	if !ok {
-		return fmt.Errorf("quant: no encoder for %s", typ)
-	}
+	e := encoders[typ]
 	if err := inRange(typ, src, e.limit); err != nil {
 		return err
 	}
@@ -104,18 +105,19 @@ func inRange(typ tensor.Type, x []float32, limit float32) error {
 	return nil
 }
 
-// putHalf stores f as a binary16 and returns what is read back. A scale of a block that is not zero must not become
-// zero or infinite: it is held between the least and the largest binary16.
+// putHalf stores the scale f as a binary16 and returns what is read back. A scale that is not zero must not become zero
+// or infinite: it is held between the least and the largest binary16.
 func putHalf(b []byte, f float32) float32 {
 	const least = 1.0 / (1 << 24)
-	switch {
-	case f == 0:
-	case f > -least && f < least:
+	if f != 0 && f > -least && f < least {
 		f = float32(math.Copysign(least, float64(f)))
-	default:
-		f = max(min(f, maxHalf), -maxHalf)
 	}
-	h := tensor.FloatToF16(f)
+	return putMinimum(b, f)
+}
+
+// putMinimum is putHalf for what may become zero.
+func putMinimum(b []byte, f float32) float32 {
+	h := tensor.FloatToF16(max(min(f, maxHalf), -maxHalf))
 	binary.LittleEndian.PutUint16(b, h)
 	return tensor.F16ToFloat(h)
 }

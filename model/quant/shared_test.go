@@ -1,0 +1,99 @@
+package quant_test
+
+import (
+	"bytes"
+	"math"
+	"path/filepath"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model/quant"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// TestOthers compares errors with those of llama.cpp's and rwkv.cpp's quantizers, tensor by tensor. Q8_0 is a rule and not
+// a search: its bytes are the same.
+func TestOthers(t *testing.T) {
+	tiny := func(version, typ string) [2]string {
+		return [2]string{"vectors/rwkv.cpp-tiny/tiny-rwkv-" + version + "-FP32.bin", "vectors/rwkv.cpp-tiny/tiny-rwkv-" + version + "-" + typ + ".bin"}
+	}
+	for _, pair := range [][2]string{
+		{"demo-model/demo.safetensors", "vectors/gguf-llama.cpp/demo-Q8_0.gguf"},
+		{"demo-model/demo.safetensors", "vectors/gguf-llama.cpp/demo-Q4_K_M.gguf"},
+		{"demo-model/demo.safetensors", "vectors/gguf-llama.cpp/demo-IQ4_NL.gguf"},
+		tiny("4v0-660K", "Q5_0"), tiny("4v0-660K", "Q5_1"), tiny("5v2-730K", "Q5_0"), tiny("5v2-730K", "Q5_1"), tiny("7v0-834K", "Q5_1"),
+	} {
+		t.Run(filepath.Base(pair[1]), func(t *testing.T) {
+			source, theirs := open(t, pair[0]), open(t, pair[1])
+			compared := 0
+			for _, name := range theirs.Names() {
+				if their := theirs.Tensors[name]; their.Type.IsBlock() {
+					x := floats(t, source, name)
+					compared++
+					compare(t, x, their)
+				}
+			}
+			if compared < 6 {
+				t.Errorf("%d tensors compared", compared)
+			}
+		})
+	}
+}
+
+// compare encodes x as their is.
+func compare(t *testing.T, x []float32, their *tensor.Tensor) {
+	data, err := their.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	our, err := quant.Tensor(tensor.FromFloats(their.Name, their.Shape, x), their.Type).Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if their.Type == tensor.Q8_0 {
+		if !bytes.Equal(our, data) {
+			t.Errorf("%s: bytes differ, error %g and theirs %g", their, rmse(their.Type, x, our), rmse(their.Type, x, data))
+		}
+		return
+	}
+	if a, b := rmse(their.Type, x, our), rmse(their.Type, x, data); a > b {
+		t.Errorf("%s: error %g, theirs %g", their, a, b)
+	} else {
+		t.Logf("%s: error %g, theirs %g (%.3f)", their, a, b, a/b)
+	}
+}
+
+// rmse returns the root of the mean squared difference of x and the typ-typed data.
+func rmse(typ tensor.Type, x []float32, data []byte) float64 {
+	y := make([]float32, len(x))
+	typ.Decode(y, data)
+	var sum float64
+	for i := range x {
+		sum += (float64(x[i]) - float64(y[i])) * (float64(x[i]) - float64(y[i]))
+	}
+	return math.Sqrt(sum / float64(len(x)))
+}
+
+func open(t *testing.T, path string) *weights.File {
+	t.Helper()
+	f, err := weights.Open(reference.Shared(t, filepath.FromSlash(path)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = f.Close() })
+	return f
+}
+
+func floats(t *testing.T, f *weights.File, name string) []float32 {
+	t.Helper()
+	src, err := f.Tensor(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, err := src.Floats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
