@@ -126,9 +126,16 @@ func headedRK(x index) (index, error) {
 // fusedNorm is the key of a configuration that says whether the embedding went through ln0.
 const fusedNorm = "config.embedding_layer_norm_fused"
 
+// NormedEmbedding is the annotation, "true", of a safetensors file under the original names whose embedding went through
+// ln0, as convert writes it.
+const NormedEmbedding = "embedding_normed"
+
 // checkFused sets f.EmbeddingNormed where the layout allows it, and refuses a configuration that contradicts the file.
 func (f *File) checkFused(l layout) error {
 	says, has := f.Meta[fusedNorm], f.Tensors["blocks.0.ln0.weight"] != nil
+	if f.Layout == "original" && f.Meta[NormedEmbedding] == "true" {
+		l.fused = true
+	}
 	if l.fused && has && says == "true" {
 		return &Error{Tensor: "blocks.0.ln0.weight", Field: fusedNorm, Want: "an embedding without its norm", Got: fmt.Sprintf("%s and the norm", says)}
 	}
