@@ -32,6 +32,7 @@ type Engine struct {
 	batch op.Batch
 	taken []int // by input of a Step: tokens already done
 	ends  []outEnd
+	work  Work
 }
 
 // outEnd says whose logits an out of a pass is.
@@ -81,6 +82,7 @@ func (e *Engine) Step(in []Input, each func(input, pos int, logits []float32) er
 		if err := e.exec.Forward(&e.batch); err != nil {
 			return e.dev.fault(err)
 		}
+		e.work.count(&e.batch)
 		for i, out := range e.ends {
 			if err := each(out.input, out.pos, e.exec.Logits(i)); err != nil {
 				return err

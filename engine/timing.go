@@ -1,0 +1,104 @@
+package engine
+
+import (
+	"fmt"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// Work counts what an engine's Steps have done so far.
+type Work struct {
+	Passes    int           // runs of the program
+	OutPasses int           // of which logits were wanted
+	Rows      int           // tokens
+	Outs      int           // logits
+	Waited    time.Duration // for the device; 0 on the CPU
+}
+
+// Sub returns what was done since before.
+func (w Work) Sub(before Work) Work {
+	return Work{w.Passes - before.Passes, w.OutPasses - before.OutPasses, w.Rows - before.Rows, w.Outs - before.Outs, w.Waited - before.Waited}
+}
+
+// Work returns what was done so far.
+func (e *Engine) Work() Work {
+	w := e.work
+	if d, ok := e.exec.(interface{ Waited() time.Duration }); ok {
+		w.Waited = d.Waited()
+	}
+	return w
+}
+
+// count adds a batch.
+func (w *Work) count(b *op.Batch) {
+	w.Passes++
+	w.Rows += len(b.Tokens)
+	w.Outs += len(b.Outs)
+	if len(b.Outs) > 0 {
+		w.OutPasses++
+	}
+}
+
+// StepTimes feeds tokens as Step does, in a single pass, and returns the time of each step of the model's program: on a
+// Vulkan device as its timestamps tell it, on the CPU by the clock. Inputs that take more than one pass are an error, and
+// so is a device without timestamps.
+func (e *Engine) StepTimes(in []Input) ([]time.Duration, error) {
+	if err := e.checkInputs(in); err != nil {
+		return nil, err
+	}
+	e.taken = append(e.taken[:0], make([]int, len(in))...)
+	e.fill(in)
+	for i := range in {
+		if e.taken[i] != len(in[i].Tokens) {
+			return nil, fmt.Errorf("engine: input %d: want tokens that fit one pass, got %d", i, len(in[i].Tokens))
+		}
+	}
+	if d, ok := e.exec.(interface {
+		Timings(*op.Batch) ([]time.Duration, error)
+	}); ok {
+		times, err := d.Timings(&e.batch)
+		return times, e.dev.fault(err)
+	}
+	if err := e.exec.Stage(&e.batch); err != nil {
+		return nil, err
+	}
+	times := make([]time.Duration, len(e.Model.Program.Steps))
+	for i := range times {
+		start := time.Now()
+		if err := e.exec.RunStep(i); err != nil {
+			return nil, err
+		}
+		times[i] = time.Since(start)
+	}
+	return times, nil
+}
+
+// Chunk returns the most tokens of one pass.
+func (e *Engine) Chunk() int { return e.sizes.Rows }
+
+// Limits is what a device does at best with nothing else to do.
+type Limits struct {
+	Read  float64 // bytes per second, streamed from memory
+	Flops float64 // float32 operations per second, a multiply-add being two
+}
+
+// Limits measures the device, which takes about a second. bytes is how much is streamed: a device may read what fits its
+// caches faster than what does not, so it should be what the model at hand reads.
+func (d *Device) Limits(bytes int) (Limits, error) {
+	if d.IsCPU() {
+		read, flops := cpu.Limits(bytes)
+		return Limits{read, flops}, nil
+	}
+	read, flops, err := d.kernels.Limits(bytes)
+	return Limits{read, flops}, d.fault(err)
+}
+
+// Memory returns the bytes of the device's live buffers, and the bytes taken from the driver to hold them; 0 on the CPU.
+func (d *Device) Memory() (buffers, blocks int) {
+	if d.IsCPU() {
+		return 0, 0
+	}
+	return d.device.MemoryInUse()
+}

@@ -1,0 +1,76 @@
+package engine
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+)
+
+// StepTimes moves the state as Step does and takes about as long; what was done is counted.
+func TestStepTimes(t *testing.T) {
+	eachDevice(t, func(t *testing.T, d *Device) {
+		m := golden.Tiny(t)
+		e, err := New(m, d, Options{Slots: 2, Chunk: 8})
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() { _ = e.Close() }()
+		a, _ := e.NewSlot()
+		b, _ := e.NewSlot()
+		ids := []int{1, 2, 3, 4}
+		if err := e.Step([]Input{{Slot: a, Tokens: ids, Wanted: 1}}, func(int, int, []float32) error { return nil }); err != nil {
+			t.Fatal(err)
+		}
+		before := e.Work()
+		if before.Passes != 1 || before.OutPasses != 1 || before.Rows != 4 || before.Outs != 1 || (before.Waited > 0) == d.IsCPU() {
+			t.Errorf("%+v", before)
+		}
+		start := time.Now()
+		times, err := e.StepTimes([]Input{{Slot: b, Tokens: ids, Wanted: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var sum time.Duration
+		for i, d := range times {
+			if d < 0 {
+				t.Errorf("step %d took %s", i, d)
+			}
+			sum += d
+		}
+		if len(times) != len(m.Program.Steps) || sum <= 0 || sum > time.Since(start) {
+			t.Errorf("%d steps in %s, of %s", len(times), sum, time.Since(start))
+		}
+		want, _ := e.State(a)
+		got, _ := e.State(b)
+		for i := range want {
+			if want[i] != got[i] {
+				t.Fatalf("state element %d: want %v, got %v", i, want[i], got[i])
+			}
+		}
+		if err := e.Step([]Input{{Slot: a, Tokens: make([]int, 20)}}, nil); err != nil {
+			t.Fatal(err)
+		}
+		if w := e.Work().Sub(before); w.Passes != 3 || w.OutPasses != 0 || w.Rows != 20 || w.Outs != 0 {
+			t.Errorf("%+v", w)
+		}
+		if _, err := e.StepTimes([]Input{{Slot: a, Tokens: make([]int, 9)}}); err == nil || !strings.Contains(err.Error(), "fit one pass") {
+			t.Errorf("two passes: %v", err)
+		}
+	})
+}
+
+// The limits are those of a device: more than nothing, and nothing is left behind.
+func TestLimits(t *testing.T) {
+	eachDevice(t, func(t *testing.T, d *Device) {
+		before, _ := d.Memory()
+		l, err := d.Limits(1 << 20)
+		if err != nil || l.Read < 1e8 || l.Flops < 1e8 || l.Read > 1e14 || l.Flops > 1e16 {
+			t.Errorf("%+v, %v", l, err)
+		}
+		if after, _ := d.Memory(); after != before {
+			t.Errorf("%d bytes in use before, %d after", before, after)
+		}
+	})
+}

@@ -1,0 +1,186 @@
+package vulkan
+
+import (
+	"math"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// Limits measures what the device does at best with nothing else to do: bytes read per second from some bytes of buffers,
+// streamed by whichever of a few shapes of one shader is the fastest, and float32 operations per second of independent
+// multiply-adds, each of which is two.
+func (k *Kernels) Limits(bytes int) (read, flops float64, err error) {
+	if read, err = k.readLimit(bytes); err != nil {
+		return 0, 0, err
+	}
+	flops, err = k.fmaLimit()
+	return read, flops, err
+}
+
+const (
+	limitUnit  = 8 * 16   // bytes that an invocation of bench_read reads in a step
+	limitSteps = 16       // of bench_read
+	limitPiece = 64 << 20 // most bytes of one buffer
+)
+
+// readLimit streams through enough buffers to hold the bytes.
+func (k *Kernels) readLimit(bytes int) (best float64, err error) {
+	l := k.dev.Info().Limits
+	locals := k.limitLocals()
+	group := limitUnit * limitSteps * int(locals[len(locals)-1]) // of the largest workgroup
+	piece := max(min(limitPiece, l.MaxStorageBufferRange, l.MaxAllocationSize)/group, 1) * group
+	count := max((bytes+piece-1)/piece, 1)
+	var buffers []*gpu.Buffer
+	defer func() {
+		for _, b := range buffers {
+			b.Release()
+		}
+	}()
+	buffer := func(size int) (*gpu.Buffer, error) {
+		b, err := k.dev.NewBuffer("limit", size, gpu.DeviceLocal)
+		if err == nil {
+			buffers = append(buffers, b)
+		}
+		return b, err
+	}
+	sums, err := buffer(count * piece / (limitUnit * limitSteps) * 4)
+	if err != nil {
+		return 0, err
+	}
+	fill := k.dev.NewRecording()
+	for range count {
+		b, err := buffer(piece)
+		if err != nil {
+			abandon(fill)
+			return 0, err
+		}
+		fill.Fill(b.All(), 0x01010101) // untouched memory may not be memory yet
+	}
+	if err := runOnce(fill); err != nil {
+		return 0, err
+	}
+	weights := buffers[1:]
+	for _, v := range shaders.BenchReadVariants {
+		if v == shaders.BenchReadTx && piece/16 > l.MaxTexelBufferElements {
+			continue
+		}
+		for _, local := range locals {
+			kern, err := shaders.NewBenchRead(k.dev, v, shaders.BenchReadSpec{Local: local})
+			if err != nil {
+				return 0, err
+			}
+			groups := piece / (limitUnit * limitSteps * int(local))
+			rate, err := k.rate(float64(count*piece), func(rec *gpu.Recording) {
+				for i, w := range weights {
+					part := 4 * groups * int(local)
+					args := shaders.BenchReadArgs{W: w.All(), Y: sums.Range(i*part, part)}
+					kern.Dispatch(rec, args, shaders.BenchReadPush{Steps: limitSteps}, uint32(groups), 1, 1)
+				}
+			})
+			kern.Release()
+			if err != nil {
+				return 0, err
+			}
+			best = max(best, rate)
+		}
+	}
+	return best, nil
+}
+
+// limitLocals are the workgroup sizes that limits are measured with, the largest last.
+func (k *Kernels) limitLocals() []uint32 {
+	most := uint32(k.dev.Info().Limits.MaxWorkgroupInvocations)
+	if small := k.shape.plainLocal; small < min(256, most) {
+		return []uint32{small, min(256, most)}
+	}
+	return []uint32{k.shape.plainLocal}
+}
+
+// fmaLimit runs multiply-adds in as many invocations as a large device holds at once.
+func (k *Kernels) fmaLimit() (best float64, err error) {
+	const invocations, steps, flops = 1 << 17, 256, 12 * 4 * 2
+	in, err := k.dev.NewBuffer("limit", 8, gpu.DeviceLocal)
+	if err != nil {
+		return 0, err
+	}
+	defer in.Release()
+	out, err := k.dev.NewBuffer("limit", 4*invocations, gpu.DeviceLocal)
+	if err != nil {
+		return 0, err
+	}
+	defer out.Release()
+	if err := k.dev.Upload(in.All(), gpu.BytesOf([]float32{0.5, 0.25})); err != nil {
+		return 0, err
+	}
+	for _, v := range shaders.BenchFmaVariants {
+		for _, local := range k.limitLocals() {
+			kern, err := shaders.NewBenchFma(k.dev, v, shaders.BenchFmaSpec{Local: local})
+			if err != nil {
+				return 0, err
+			}
+			groups := invocations / local
+			rate, err := k.rate(flops*steps*float64(groups*local), func(rec *gpu.Recording) {
+				kern.Dispatch(rec, shaders.BenchFmaArgs{X: in.All(), Y: out.All()}, shaders.BenchFmaPush{Steps: steps}, groups, 1, 1)
+			})
+			kern.Release()
+			if err != nil {
+				return 0, err
+			}
+			best = max(best, rate)
+		}
+	}
+	return best, nil
+}
+
+// What is measured is repeated in a submission until that takes limitTime, so that its own cost does not count.
+const (
+	limitTime    = 20 * time.Millisecond
+	limitRepeats = 256
+	limitRuns    = 5
+)
+
+// rate returns how much of an amount per second record's dispatches do, in the best of some runs.
+func (k *Kernels) rate(amount float64, record func(*gpu.Recording)) (float64, error) {
+	repeats := 1
+	for {
+		once, err := k.bestTime(record, repeats)
+		if err != nil {
+			return 0, err
+		}
+		if once >= limitTime || repeats >= limitRepeats {
+			return amount * float64(repeats) / once.Seconds(), nil
+		}
+		repeats = min(max(repeats*2, int(float64(repeats)*1.2*float64(limitTime)/float64(max(once, 1)))), limitRepeats)
+	}
+}
+
+// bestTime returns the shortest of some runs.
+func (k *Kernels) bestTime(record func(*gpu.Recording), repeats int) (time.Duration, error) {
+	rec := k.dev.NewRecording()
+	for range repeats {
+		record(rec)
+	}
+	c, err := rec.End()
+	if err != nil {
+		return 0, err
+	}
+	defer c.Release()
+	best := time.Duration(math.MaxInt64)
+	for range limitRuns {
+		start := time.Now()
+		if err := c.Run(); err != nil {
+			return 0, err
+		}
+		best = min(best, time.Since(start))
+	}
+	return best, nil
+}
+
+// abandon gives back a recording that will not be run.
+func abandon(rec *gpu.Recording) {
+	if c, err := rec.End(); err == nil {
+		c.Release()
+	}
+}
