@@ -72,39 +72,44 @@ func (t *Tensor) String() string { return fmt.Sprintf("%s %s%v", t.Name, t.Type,
 
 // CheckFinite returns the index of the first element of the t-typed data that is NaN or infinite, or -1.
 func (t Type) CheckFinite(data []byte) int {
-	if t.IsBlock() {
-		return t.checkFiniteBlocks(data)
+	switch t {
+	case F32:
+		return checkFinite(data, 4, 0x7f800000_7f800000, 0x00800000_00800000, 0x80000000_80000000)
+	case F16:
+		return checkFinite(data, 2, 0x7c00_7c00_7c00_7c00, 0x0400_0400_0400_0400, 0x8000_8000_8000_8000)
+	case BF16:
+		return checkFinite(data, 2, 0x7f80_7f80_7f80_7f80, 0x0080_0080_0080_0080, 0x8000_8000_8000_8000)
 	}
-	if t == F32 {
-		for i := 0; i+4 <= len(data); i += 4 {
-			if binary.LittleEndian.Uint32(data[i:])&0x7f800000 == 0x7f800000 {
-				return i / 4
-			}
-		}
-		return -1
-	}
-	mask := uint16(0x7c00)
-	if t == BF16 {
-		mask = 0x7f80
-	}
-	return checkFinite16(data, mask)
+	return t.checkFiniteBlocks(data)
 }
 
-// checkFinite16 tests four elements at a time: x&mask == mask in a lane exactly when adding the mask's lowest bit to
-// the masked lane carries out of the mask's field.
-func checkFinite16(data []byte, mask uint16) int {
-	lanes := uint64(mask) * 0x0001000100010001
-	low := uint64(mask&-mask) * 0x0001000100010001
-	const carry = 0x8000800080008000
+// checkFinite tests all elements of 8 bytes at once: an element's exponent, under mask, is all ones exactly when adding
+// the lowest bit of the exponent carries out of it, into the place of the sign. It goes through the data by 64 bytes, and
+// looks closer where they hold such an element.
+func checkFinite(data []byte, size int, mask, low, sign uint64) int {
+	le := binary.LittleEndian
 	i := 0
-	for ; i+8 <= len(data); i += 8 {
-		if (binary.LittleEndian.Uint64(data[i:])&lanes+low)&carry != 0 {
+	for ; i+64 <= len(data); i += 64 {
+		d := data[i : i+64 : i+64]
+		sum := le.Uint64(d)&mask + low
+		sum |= le.Uint64(d[8:])&mask + low
+		sum |= le.Uint64(d[16:])&mask + low
+		sum |= le.Uint64(d[24:])&mask + low
+		sum |= le.Uint64(d[32:])&mask + low
+		sum |= le.Uint64(d[40:])&mask + low
+		sum |= le.Uint64(d[48:])&mask + low
+		sum |= le.Uint64(d[56:])&mask + low
+		if sum&sign != 0 {
 			break
 		}
 	}
-	for ; i+2 <= len(data); i += 2 {
-		if binary.LittleEndian.Uint16(data[i:])&mask == mask {
-			return i / 2
+	for ; i+size <= len(data); i += size {
+		var bits uint64
+		for b := range size {
+			bits |= uint64(data[i+b]) << (8 * b)
+		}
+		if top := mask & (1<<(8*size) - 1); bits&top == top {
+			return i / size
 		}
 	}
 	return -1

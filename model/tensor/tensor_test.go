@@ -65,7 +65,7 @@ func TestCheckFinite(t *testing.T) {
 	rng := rand.New(rand.NewPCG(3, 4))
 	for _, typ := range Types {
 		for range 300 {
-			n := 1 + rng.IntN(40)
+			n := 1 + rng.IntN(140)
 			f := make([]float32, n)
 			for i := range f {
 				f[i] = (rng.Float32() - 0.5) * 1000
