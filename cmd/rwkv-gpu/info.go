@@ -87,15 +87,9 @@ func (a *app) printInfo(m *model.Model, in *modelInfo) error {
 	for _, t := range in.Tensors {
 		types[t.Type]++
 	}
-	var kinds []string
-	for _, t := range slices.Concat(tensor.Types, tensor.BlockTypes) {
-		if n := types[t.String()]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%d %s", n, t))
-		}
-	}
 	fmt.Fprintf(&b, "%s: %s\n", m.File.Path, &m.Config)
 	fmt.Fprintf(&b, "%s parameters, %s, %s (%s names), %d tensors: %s\n\n", amount(float64(in.Parameters)),
-		size(uint64(in.Bytes)), in.Format, in.Layout, len(in.Tensors), strings.Join(kinds, ", "))
+		size(uint64(in.Bytes)), in.Format, in.Layout, len(in.Tensors), typeCounts(types))
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TENSOR\tTYPE\tSHAPE")
 	for _, t := range in.Tensors {
@@ -103,6 +97,17 @@ func (a *app) printInfo(m *model.Model, in *modelInfo) error {
 	}
 	_ = w.Flush() // to memory
 	return a.printf("%s", b.String())
+}
+
+// typeCounts lists how many tensors are of each type.
+func typeCounts(types map[string]int) string {
+	var kinds []string
+	for _, t := range slices.Concat(tensor.Types, tensor.BlockTypes) {
+		if n := types[t.String()]; n > 0 {
+			kinds = append(kinds, fmt.Sprintf("%d %s", n, t))
+		}
+	}
+	return strings.Join(kinds, ", ")
 }
 
 // amount renders a count with three digits and a unit of thousands.

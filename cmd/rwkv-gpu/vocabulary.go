@@ -49,7 +49,9 @@ func (a *app) openTokenizer(m *model.Model) (tokenizer.Tokenizer, error) {
 		t, path, err = a.findTokenizer()
 	case m.File.Vocab != nil:
 		path += ": vocabulary inside"
-		if w, fault := tokenizer.NewWorld(path, m.File.Vocab); fault != nil {
+		if isBytes(m.File.Vocab) {
+			t = tokenizer.Bytes{}
+		} else if w, fault := tokenizer.NewWorld(path, m.File.Vocab); fault != nil {
 			err = fault
 		} else {
 			t = w
@@ -70,6 +72,16 @@ func (a *app) openTokenizer(m *model.Model) (tokenizer.Tokenizer, error) {
 		return nil, inputf(path, "want a vocabulary for the %d ids of %s%s, got one of %d ids", m.Vocab, m.File.Path, wanted, t.Size())
 	}
 	return t, nil
+}
+
+// isBytes tells whether a vocabulary is that of the byte-level tokenizer, which has no id for the end of a document.
+func isBytes(vocab [][]byte) bool {
+	for id, token := range vocab {
+		if len(token) != 1 || token[0] != byte(id) {
+			return false
+		}
+	}
+	return len(vocab) == tokenizer.Bytes{}.Size()
 }
 
 // findTokenizer opens the vocabulary of --vocab, or the embedded model's, and says where it is from.

@@ -22,8 +22,11 @@ func (e *SaveError) Error() string { return oneLine(e.Path + ": " + e.Err.Error(
 // Unwrap returns the cause.
 func (e *SaveError) Unwrap() error { return e.Err }
 
-// ErrExists is what the SaveError of a file that is there already wraps.
-var ErrExists = errors.New("the file exists")
+// What SaveErrors wrap, if nothing was wrong but the path.
+var (
+	ErrExists  = errors.New("the file exists")
+	ErrNotFile = errors.New("not a regular file")
+)
 
 // Target returns the file that writing to path replaces, which is path itself unless that is a symbolic link, or a
 // SaveError if it cannot be replaced: since it is no regular file, or is there and force is not given.
@@ -40,7 +43,7 @@ func Target(path string, force bool) (string, error) {
 	case err != nil:
 		return "", saveError(path, err)
 	case !info.Mode().IsRegular():
-		return "", &SaveError{path, fmt.Errorf("want a file, got %s", kind(info.Mode()))}
+		return "", &SaveError{path, fmt.Errorf("want a file, got %s: %w", kind(info.Mode()), ErrNotFile)}
 	case !force:
 		return "", &SaveError{path, ErrExists}
 	}
