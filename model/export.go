@@ -1,6 +1,7 @@
 package model
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -92,6 +93,8 @@ func originalShape(t *tensor.Tensor) *tensor.Tensor {
 
 // GGUFOptions say what a GGUF file is to hold beside the model.
 type GGUFOptions struct {
+	// Name is the model's, "" for that of its file.
+	Name string
 	// Vocab holds the bytes of each token by id, nil for ids without; ids beyond it are reserved.
 	Vocab [][]byte
 	// Types are what to store tensors as, by their names in the model's file; others keep their types.
@@ -138,7 +141,7 @@ func (m *Model) GGUF(o GGUFOptions) (*Export, error) {
 	var list annotations
 	list.add("general.architecture", arch)
 	list.add("general.type", "model")
-	list.add("general.name", modelName(m.File.Path))
+	list.add("general.name", cmp.Or(o.Name, m.File.Meta["general.name"], modelName(m.File.Path)))
 	m.sizes(&list, arch, every)
 	list.add("general.file_type", fileType(tensors))
 	list.add(arch+".attention.head_count", uint32(0)) // llama.cpp wants it there
@@ -248,7 +251,7 @@ func fileType(tensors []weights.Stored) uint32 {
 }
 
 // inherited are annotations that a GGUF file passes on to one made of it. They are texts.
-var inherited = []string{"name", "author", "version", "organization", "description", "basename", "finetune", "size_label",
+var inherited = []string{"author", "version", "organization", "description", "basename", "finetune", "size_label",
 	"license", "license.name", "license.link", "url", "repo_url", "doi", "uuid", "quantized_by"}
 
 // inherit takes over what people wrote into the GGUF file f.

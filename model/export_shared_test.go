@@ -1,0 +1,177 @@
+package model_test
+
+import (
+	"bytes"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// referenceGGUFs are files in the exact form of llama.cpp's converter, with the file of the same model that they are
+// made from again, and the type and rescaling that they were made with.
+var referenceGGUFs = []struct {
+	want, from string
+	typ        tensor.Type
+	rescale    int
+}{
+	{"v6-C128-L3/v6-C128-L3.f16.gguf", "v6-C128-L3/v6-C128-L3.pth_bf16.pth", tensor.F16, 2},
+	{"v7-C192-L2/v7-C192-L2.f16.gguf", "v7-C192-L2/v7-C192-L2.safetensors", tensor.F16, 0},
+	{"v7-C64-L2/v7-C64-L2.bf16.gguf", "v7-C64-L2/v7-C64-L2.pth_bf16_legacy.pth", tensor.BF16, 0},
+	{"v7-C64-L2/v7-C64-L2.bf16.gguf", "v7-C64-L2/hf_bf16_sharded", 0, 0},
+	{"v7-C96-L3/v7-C96-L3.f32.gguf", "v7-C96-L3/v7-C96-L3.safetensors", 0, 0},
+}
+
+// A GGUF file made of a reference model is, byte for byte, the one that was made of it in llama.cpp's form: names,
+// order, types, forms, annotations and numbers. Only the model's name, which comes from the file's, is given to it.
+func TestGGUFEqualsReference(t *testing.T) {
+	for _, c := range referenceGGUFs {
+		want := reference.Shared(t, "vectors", "models", filepath.FromSlash(c.want))
+		m := openModel(t, reference.Shared(t, "vectors", "models", filepath.FromSlash(c.from)))
+		types := map[string]tensor.Type{}
+		for name := range m.File.Tensors {
+			if c.typ != 0 {
+				types[name] = c.typ
+			}
+		}
+		vocab := openModel(t, want).File.Vocab
+		name, _, _ := strings.Cut(filepath.Base(want), ".")
+		e, err := m.GGUF(model.GGUFOptions{Vocab: vocab, Types: types, RescaleEvery: c.rescale, Name: name})
+		if err != nil {
+			t.Fatal(err)
+		}
+		got, data := written(t, e), readFile(t, want)
+		if i := differ(got, data); i >= 0 {
+			t.Errorf("%s made of %s: %d bytes, want %d; they differ from byte %d on:\n%q\n%q", c.want, c.from, len(got), len(data), i,
+				got[max(i-40, 0):min(i+40, len(got))], data[max(i-40, 0):min(i+40, len(data))])
+		}
+	}
+}
+
+// A GGUF file made of itself is itself.
+func TestGGUFOfGGUF(t *testing.T) {
+	for _, c := range referenceGGUFs {
+		path := reference.Shared(t, "vectors", "models", filepath.FromSlash(c.want))
+		m := openModel(t, path)
+		e, err := m.GGUF(model.GGUFOptions{Vocab: m.File.Vocab})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i := differ(written(t, e), readFile(t, path)); i >= 0 {
+			t.Errorf("%s: differs from byte %d on", c.want, i)
+		}
+	}
+}
+
+// What llama.cpp quantized of the demo model comes out of a writer with the same tensors and numbers, and the same
+// annotations but for those named.
+func TestGGUFOfLlamaQuantize(t *testing.T) {
+	differs := map[string]string{
+		"tokenizer.ggml.eot_token_id": "llama.cpp always says 261, which is a line break twice only in the World vocabulary",
+	}
+	for _, name := range []string{"Q8_0", "Q4_K_M", "IQ4_NL"} {
+		m := openModel(t, reference.Shared(t, "vectors", "gguf-llama.cpp", "demo-"+name+".gguf"))
+		e, err := m.GGUF(model.GGUFOptions{Vocab: m.File.Vocab})
+		if err != nil {
+			t.Fatal(err)
+		}
+		f, err := weights.Parse("written", written(t, e))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if f.Bytes() != m.File.Bytes() { // llama.cpp's order is another, its sizes are not
+			t.Errorf("%s: %d bytes, want %d", name, f.Bytes(), m.File.Bytes())
+		}
+		sameTensors(t, name, f, m.File)
+		for key, want := range m.File.Meta {
+			if got := f.Meta[key]; got != want && differs[key] == "" {
+				t.Errorf("%s: %s: want %s, got %s", name, key, want, got)
+			}
+		}
+		if len(f.Meta) != len(m.File.Meta) {
+			t.Errorf("%s: %d annotations, want %d", name, len(f.Meta), len(m.File.Meta))
+		}
+	}
+}
+
+// sameTensors wants two files to present the same tensors under the original names, bit for bit.
+func sameTensors(t *testing.T, what string, got, want *weights.File) {
+	t.Helper()
+	if !slices.Equal(got.Names(), want.Names()) {
+		t.Fatalf("%s: names differ:\n%v\n%v", what, got.Names(), want.Names())
+	}
+	for _, n := range want.Names() {
+		a, b := got.Tensors[n], want.Tensors[n]
+		if a.Type != b.Type || !slices.Equal(a.Shape, b.Shape) || !bytes.Equal(load(t, a), load(t, b)) {
+			t.Errorf("%s: %s and %s differ", what, a, b)
+		}
+	}
+}
+
+func load(t *testing.T, x *tensor.Tensor) []byte {
+	t.Helper()
+	data, err := x.Load()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+func openModel(t *testing.T, path string) *model.Model {
+	t.Helper()
+	m, err := model.Open(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+// written returns the bytes of a file, whose size must be what was foretold.
+func written(t *testing.T, e *model.Export) []byte {
+	t.Helper()
+	var b bytes.Buffer
+	last := int64(0)
+	err := e.Write(&b, func(done, all int64) error {
+		if done < last || all != e.Size() {
+			t.Errorf("progress from %d to %d of %d", last, done, all)
+		}
+		last = done
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if int64(b.Len()) != e.Size() || last != e.Size() {
+		t.Errorf("%d bytes, %d by the progress, %d foretold", b.Len(), last, e.Size())
+	}
+	return b.Bytes()
+}
+
+func readFile(t *testing.T, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
+
+// differ returns the first place where a and b differ, -1 if nowhere.
+func differ(a, b []byte) int {
+	for i := range min(len(a), len(b)) {
+		if a[i] != b[i] {
+			return i
+		}
+	}
+	if len(a) != len(b) {
+		return min(len(a), len(b))
+	}
+	return -1
+}
