@@ -20,6 +20,9 @@ type Model struct {
 	Fields  []Field  // what a slot's state holds
 	Unused  []string // tensors of the file that the version does not use
 
+	// Quantized holds the types that tensors are loaded as by Options.Quant, where they differ from the file's, by name.
+	Quantized map[string]tensor.Type
+
 	version    *version
 	parameters int
 	roles      map[string]role // of the tensors in use that are not kept, by name
@@ -50,6 +53,8 @@ type Options struct {
 	// GroupNormEps is the epsilon of the norm over each head, 0 for the original implementation's. Only RWKV-5 models
 	// were made for another: 1e-5, if rwkv.cpp was to run them.
 	GroupNormEps float32
+	// Quant is a block type to quantize to while loading, as QuantTypes says, 0 to keep types.
+	Quant tensor.Type
 }
 
 // EpsError reports a GroupNormEps for a version that has only one.
@@ -95,6 +100,9 @@ func NewWith(f *weights.File, o Options) (*Model, error) {
 	}
 	found, d, err := m.collect(v)
 	if err != nil {
+		return nil, err
+	}
+	if err := m.quantize(found, o.Quant); err != nil {
 		return nil, err
 	}
 	m.Embed, m.Vocab, m.FFN = d["C"], d["V"], d["F"]

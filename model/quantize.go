@@ -1,6 +1,14 @@
 package model
 
-import "github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/quant"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
 
 // role says what becomes of a tensor when the model is quantized.
 type role uint8
@@ -57,4 +65,49 @@ func fitting(typ tensor.Type, n int) tensor.Type {
 		}
 	}
 	return 0
+}
+
+// quantize replaces the tensors of QuantTypes(want), all of whose shapes are checked, by ones quantized at each Load.
+func (m *Model) quantize(found map[string]*tensor.Tensor, want tensor.Type) error {
+	if want != 0 && !want.IsBlock() {
+		return fmt.Errorf("model: quantize: want a type of blocks, got %s", want)
+	}
+	m.Quantized = m.QuantTypes(want)
+	for name, typ := range m.Quantized {
+		found[name] = m.inFile(quant.Tensor(finite(found[name]), typ))
+	}
+	return nil
+}
+
+// inFile returns t with a Load that names the file where a number is too large for t's type.
+func (m *Model) inFile(t *tensor.Tensor) *tensor.Tensor {
+	return tensor.New(t.Name, t.Type, t.Shape, func() ([]byte, error) {
+		data, err := t.Load()
+		var out *quant.RangeError
+		if errors.As(err, &out) {
+			return nil, &weights.Error{File: m.File.Path, Tensor: t.Name, Field: fmt.Sprintf("element %d", out.Index),
+				Want: fmt.Sprintf("at most %.6g in magnitude, for %s", out.Limit, t.Type), Got: fmt.Sprint(out.Value)}
+		}
+		return data, err
+	})
+}
+
+// LoadedAs returns the type that the named tensor of the file is loaded as.
+func (m *Model) LoadedAs(name string) tensor.Type {
+	if typ, ok := m.Quantized[name]; ok {
+		return typ
+	}
+	return m.File.Tensors[name].Type
+}
+
+// Bytes returns the size of the tensors that the model uses: in the file, and as they are loaded.
+func (m *Model) Bytes() (stored, loaded int) {
+	for name, t := range m.File.Tensors {
+		if slices.Contains(m.Unused, name) {
+			continue
+		}
+		stored += t.Type.Bytes(t.Len())
+		loaded += m.LoadedAs(name).Bytes(t.Len())
+	}
+	return stored, loaded
 }
