@@ -58,7 +58,7 @@ func (m *Model) Safetensors(typ tensor.Type) (*Export, error) {
 				as = tensor.F32
 			}
 		}
-		list = append(list, weights.Stored{Tensor: originalShape(t), As: as})
+		list = append(list, weights.Stored{Tensor: originalShape(m.Version, t), As: as})
 	}
 	if blocks > 0 && (typ == 0 || typ == tensor.F32) {
 		e.noticef("%d tensors of blocks become F32, which holds their numbers exactly", blocks)
@@ -83,9 +83,11 @@ var originalVectors = []string{"x_r", "x_w", "x_k", "x_v", "x_a", "x_g", "w0", "
 	"time_mix_k", "time_mix_v", "time_mix_r", "time_mix_g",
 	"time_maa_x", "time_maa_w", "time_maa_k", "time_maa_v", "time_maa_r", "time_maa_g"}
 
-// originalShape returns t in the shape that the original files have it in.
-func originalShape(t *tensor.Tensor) *tensor.Tensor {
-	if len(t.Shape) == 1 && strings.HasPrefix(t.Name, "blocks.") && slices.Contains(originalVectors, t.Name[strings.LastIndexByte(t.Name, '.')+1:]) {
+// originalShape returns t in the shape that the original files of a version have it in.
+func originalShape(version string, t *tensor.Tensor) *tensor.Tensor {
+	part := t.Name[strings.LastIndexByte(t.Name, '.')+1:]
+	wide := slices.Contains(originalVectors, part) || version == "v6" && part == "time_decay"
+	if len(t.Shape) == 1 && strings.HasPrefix(t.Name, "blocks.") && wide {
 		return t.Reshaped(1, 1, t.Shape[0])
 	}
 	return t

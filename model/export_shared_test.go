@@ -10,6 +10,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/quant"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
@@ -174,4 +175,14 @@ func differ(a, b []byte) int {
 		return min(len(a), len(b))
 	}
 	return -1
+}
+
+// encoded returns the bytes of x in blocks.
+func encoded(t *testing.T, x *tensor.Tensor, typ tensor.Type) []byte {
+	t.Helper()
+	data := make([]byte, typ.Bytes(x.Len()))
+	if err := quant.Encode(typ, data, floats(t, x)); err != nil {
+		t.Fatal(err)
+	}
+	return data
 }

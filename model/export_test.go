@@ -1,0 +1,325 @@
+package model_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
+)
+
+func parseModel(t *testing.T, data []byte) *model.Model {
+	t.Helper()
+	f, err := weights.Parse("written", data)
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.New(f)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+func synthetic(t *testing.T, version string, typ tensor.Type, keep func(name string) bool) (*model.Model, []*tensor.Tensor) {
+	t.Helper()
+	var list []*tensor.Tensor
+	for _, x := range weightstest.RWKV(version, weightstest.Tiny, typ, 3) {
+		if keep == nil || keep(x.Name) {
+			list = append(list, x)
+		}
+	}
+	return parseModel(t, weightstest.Safetensors(list, nil)), list
+}
+
+// stateless leaves out what GGUF has no place for.
+func stateless(name string) bool { return !strings.HasSuffix(name, "time_state") }
+
+func export(t *testing.T, e *model.Export, err error) *model.Model {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return parseModel(t, written(t, e))
+}
+
+// Every version of every plain type comes back from a safetensors file bit for bit, in the original shapes, and the file
+// of that file is the same one.
+func TestSafetensorsComesBack(t *testing.T) {
+	for _, version := range strings.Split(model.Supported(), ", ") {
+		for _, typ := range tensor.Types {
+			what := version + " " + typ.String()
+			m, list := synthetic(t, version, typ, nil)
+			e, err := m.Safetensors(0)
+			back := export(t, e, err)
+			sameTensors(t, what, back.File, m.File)
+			if back.Version != version || back.File.Layout != "original" || len(e.Notices) > 0 {
+				t.Errorf("%s: a %s in %s names, notices %v", what, back.Version, back.File.Layout, e.Notices)
+			}
+			for _, x := range list {
+				i := slices.IndexFunc(e.Tensors, func(s weights.Stored) bool { return s.Name == x.Name })
+				if i < 0 || !slices.Equal(e.Tensors[i].Shape, x.Shape) {
+					t.Errorf("%s: %s is not in the original shape", what, x)
+				}
+			}
+			again, err := back.Safetensors(0)
+			if err != nil || !bytes.Equal(written(t, again), written(t, e)) {
+				t.Errorf("%s: another file the second time (%v)", what, err)
+			}
+		}
+	}
+}
+
+// tokens are a World vocabulary of n ids.
+func tokens(n int) [][]byte {
+	list := make([][]byte, n)
+	for id := 1; id < n; id++ {
+		if list[id] = []byte{byte(id - 1)}; id > 256 {
+			list[id] = fmt.Appendf(nil, "'%d\"\\\n", id)
+		}
+	}
+	return list
+}
+
+// Versions that llama.cpp has come back from a GGUF file: numbers bit for bit, types as they were, but for F32 where
+// llama.cpp has that; and what a GGUF file gives to a safetensors file is what the model gives.
+func TestGGUFComesBack(t *testing.T) {
+	for _, version := range []string{"v6", "v7"} {
+		for _, typ := range tensor.Types {
+			what := version + " " + typ.String()
+			m, _ := synthetic(t, version, typ, stateless)
+			vocab := tokens(m.Vocab - 3)
+			e, err := m.GGUF(model.GGUFOptions{Vocab: vocab})
+			back := export(t, e, err)
+			ours, theirs := back.Config, m.Config
+			if fmt.Sprint(ours) != fmt.Sprint(theirs) || back.File.Layout != "llama.cpp" || len(e.Notices) > 0 || len(back.Unused) > 0 {
+				t.Errorf("%s: %v, want %v; notices %v, unused %v", what, ours, theirs, e.Notices, back.Unused)
+			}
+			if len(back.File.Vocab) != m.Vocab || back.File.Vocab[m.Vocab-1] != nil || !slices.EqualFunc(back.File.Vocab[:len(vocab)], vocab, bytes.Equal) {
+				t.Errorf("%s: another vocabulary", what)
+			}
+			types := sameNumbers(t, what, back.File, m.File)
+			if typ != tensor.F32 && (types[typ] < 2+6*m.Layers || types[tensor.F32] < 10*m.Layers) {
+				t.Errorf("%s: types %v", what, types)
+			}
+			st, err := back.Safetensors(typ)
+			sameTensors(t, what, export(t, st, err).File, m.File)
+		}
+	}
+}
+
+// sameNumbers wants two files to present the same numbers, in the same type or as F32, and counts the types.
+func sameNumbers(t *testing.T, what string, got, want *weights.File) map[tensor.Type]int {
+	t.Helper()
+	if !slices.Equal(got.Names(), want.Names()) {
+		t.Fatalf("%s: names differ:\n%v\n%v", what, got.Names(), want.Names())
+	}
+	types := map[tensor.Type]int{}
+	for _, n := range want.Names() {
+		a, b := got.Tensors[n], want.Tensors[n]
+		types[a.Type]++
+		if a.Type != b.Type && a.Type != tensor.F32 || !slices.Equal(a.Shape, b.Shape) || !slices.Equal(floats(t, a), floats(t, b)) {
+			t.Errorf("%s: %s and %s differ", what, a, b)
+		}
+	}
+	return types
+}
+
+func floats(t *testing.T, x *tensor.Tensor) []float32 {
+	t.Helper()
+	f, err := x.Floats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// Another type is the number rounded to it, and blocks become F32 in a safetensors file and stay as they are in GGUF.
+func TestExportTypes(t *testing.T) {
+	size := weightstest.Size{Vocab: 300, Embed: 256, Layers: 1, Head: 64, FFN: 256, W: 8, A: 8, V: 8, G: 8}
+	list := weightstest.RWKV7(size, tensor.F32, 3)
+	m := parseModel(t, weightstest.Safetensors(list, nil))
+	for _, typ := range []tensor.Type{tensor.F16, tensor.BF16} {
+		e, err := m.Safetensors(typ)
+		back := export(t, e, err)
+		for _, n := range m.File.Names() {
+			want := floats(t, m.File.Tensors[n])
+			for i, v := range want {
+				want[i] = typ.Round(v)
+			}
+			if x := back.File.Tensors[n]; x.Type != typ || !slices.Equal(floats(t, x), want) {
+				t.Errorf("%s is not %s rounded to %s", x, n, typ)
+			}
+		}
+	}
+	for i, typ := range tensor.BlockTypes {
+		blocks := slices.Clone(list)
+		for k, x := range blocks {
+			if strings.HasSuffix(x.Name, ".weight") && len(x.Shape) == 2 {
+				blocks[k] = weightstest.Blocks(x.Name, typ, uint32(i+k), x.Shape...)
+			}
+		}
+		m := parseModel(t, weightstest.GGUF(weightstest.LlamaMeta(size), weightstest.Llama(blocks)))
+		e, err := m.GGUF(model.GGUFOptions{Vocab: m.File.Vocab})
+		sameTensors(t, typ.String(), export(t, e, err).File, m.File)
+		st, err := m.Safetensors(0)
+		back := export(t, st, err)
+		if types := sameNumbers(t, typ.String(), back.File, m.File); len(types) != 1 || len(st.Notices) != 1 || !strings.Contains(st.Notices[0], "8 tensors of blocks become F32") {
+			t.Errorf("%s: types %v, notices %q", typ, types, st.Notices)
+		}
+	}
+}
+
+// A file that writers quantized holds, in every tensor, the blocks that QuantTypes and quant.Encode make of it.
+func TestGGUFQuantizes(t *testing.T) {
+	size := weightstest.Size{Vocab: 300, Embed: 256, Layers: 1, Head: 64, FFN: 256, W: 8, A: 8, V: 8, G: 8}
+	m := parseModel(t, weightstest.Safetensors(weightstest.RWKV7(size, tensor.BF16, 3), nil))
+	for _, typ := range tensor.BlockTypes {
+		types := m.QuantTypes(typ)
+		e, err := m.GGUF(model.GGUFOptions{Vocab: tokens(300), Types: types})
+		back := export(t, e, err)
+		blocks := 0
+		for _, n := range m.File.Names() {
+			x := back.File.Tensors[n]
+			if types[n] == 0 {
+				if !slices.Equal(floats(t, x), floats(t, m.File.Tensors[n])) {
+					t.Errorf("%s: %s differs", typ, x)
+				}
+				continue
+			}
+			blocks++
+			if want := encoded(t, m.File.Tensors[n], types[n]); x.Type != types[n] || !bytes.Equal(load(t, x), want) {
+				t.Errorf("%s: %s has not the blocks of %s", typ, x, types[n])
+			}
+		}
+		if want := fmt.Sprint(map[tensor.Type]int{tensor.Q4_0: 2, tensor.Q4_1: 3, tensor.Q8_0: 7, tensor.Q5_0: 8, tensor.Q5_1: 9, tensor.Q3_K: 12,
+			tensor.Q4_K: 15, tensor.Q5_K: 17, tensor.Q6_K: 18, tensor.IQ4_NL: 25}[typ]); blocks != 7 || back.File.Meta["general.file_type"] != want {
+			t.Errorf("%s: %d tensors of blocks, file type %s, want %s", typ, blocks, back.File.Meta["general.file_type"], want)
+		}
+	}
+}
+
+// What GGUF has no place for is refused by name.
+func TestGGUFRefuses(t *testing.T) {
+	wantError := func(err error, fragments ...string) {
+		t.Helper()
+		var e *weights.Error
+		if !errors.As(err, &e) {
+			t.Errorf("want a *weights.Error with %q, got %v", fragments, err)
+			return
+		}
+		for _, s := range fragments {
+			if !strings.Contains(err.Error(), s) {
+				t.Errorf("want an error with %q, got %v", s, err)
+			}
+		}
+	}
+	for _, version := range []string{"v4", "v5.0", "v5.1", "v5.2", "v7a"} {
+		m, _ := synthetic(t, version, tensor.F16, nil)
+		_, err := m.GGUF(model.GGUFOptions{})
+		wantError(err, "written: version: want v6 or v7, which are all that GGUF has names for, got "+version)
+	}
+	m, _ := synthetic(t, "v6", tensor.F16, nil)
+	_, err := m.GGUF(model.GGUFOptions{})
+	wantError(err, ".att.time_state: want none: GGUF has no place for an initial state")
+	m, _ = synthetic(t, "v7", tensor.F16, nil)
+	_, err = m.GGUF(model.GGUFOptions{Vocab: tokens(m.Vocab + 1)})
+	wantError(err, fmt.Sprintf("vocabulary: want at most %d tokens, the rows of emb.weight, got %d", m.Vocab, m.Vocab+1))
+	_, err = m.GGUF(model.GGUFOptions{RescaleEvery: 2})
+	wantError(err, "rescaling: want an RWKV-6 that is not divided yet, got v7")
+	m.File.EmbeddingNormed = true
+	_, err = m.GGUF(model.GGUFOptions{})
+	wantError(err, "blocks.0.ln0.weight: want the norm of the embedding")
+}
+
+// An embedding behind its norm stays one in a safetensors file.
+func TestSafetensorsOfNormedEmbedding(t *testing.T) {
+	list := slices.DeleteFunc(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 3), func(x *tensor.Tensor) bool {
+		return strings.HasPrefix(x.Name, "blocks.0.ln0.")
+	})
+	m := parseModel(t, weightstest.Safetensors(list, map[string]string{weights.NormedEmbedding: "true"}))
+	e, err := m.Safetensors(0)
+	back := export(t, e, err)
+	if sameTensors(t, "normed", back.File, m.File); !m.File.EmbeddingNormed || !back.File.EmbeddingNormed || len(e.Notices) != 1 {
+		t.Errorf("normed %v, then %v; notices %q", m.File.EmbeddingNormed, back.File.EmbeddingNormed, e.Notices)
+	}
+}
+
+// Matrices that a file holds divided get their size back, as F32 where their type could not hold it.
+func TestSafetensorsUndoesDivision(t *testing.T) {
+	m, _ := synthetic(t, "v6", tensor.F16, stateless)
+	const large = "blocks.1.ffn.value.weight"
+	f16 := slices.Repeat([]byte{0xff, 0x7b}, m.File.Tensors[large].Len()) // 65504
+	m.File.Tensors[large] = tensor.FromBytes(large, tensor.F16, m.File.Tensors[large].Shape, f16)
+	m.File.RescaleEvery = 1
+	e, err := m.Safetensors(0)
+	back := export(t, e, err)
+	for _, n := range m.File.Names() {
+		x, want := back.File.Tensors[n], floats(t, m.File.Tensors[n])
+		for i := range want {
+			want[i] *= float32(m.File.Divisor(n))
+		}
+		if typ := map[bool]tensor.Type{true: tensor.F32, false: tensor.F16}[n == large]; x.Type != typ || !slices.Equal(floats(t, x), want) {
+			t.Errorf("%s: want %s, %d times what was there", x, typ, m.File.Divisor(n))
+		}
+	}
+	if back.File.RescaleEvery != 0 || m.File.Divisor(large) != 2 {
+		t.Errorf("rescaling every %d layers", back.File.RescaleEvery)
+	}
+}
+
+// Exponentials are undone so that the model computes the very numbers that were there.
+func TestSafetensorsUndoesExponentials(t *testing.T) {
+	for _, c := range []struct {
+		version, part string
+		form          weights.Form
+		f             func(float64) float64
+	}{
+		{"v4", "att.time_decay", weights.NegExp, func(x float64) float64 { return -math.Exp(x) }},
+		{"v5.0", "att.time_decay", weights.ExpNegExp, func(x float64) float64 { return math.Exp(-math.Exp(x)) }},
+		{"v5.2", "att.time_decay", weights.ExpNegExp, func(x float64) float64 { return math.Exp(-math.Exp(x)) }},
+		{"v5.0", "att.time_first", weights.Exp, math.Exp},
+	} {
+		m, _ := synthetic(t, c.version, tensor.BF16, nil)
+		f := &weights.File{}
+		*f = *m.File
+		f.Forms = map[string]weights.Form{}
+		want := map[string][]float32{}
+		for _, n := range f.Names() {
+			if !strings.HasSuffix(n, c.part) {
+				continue
+			}
+			x := floats(t, f.Tensors[n])
+			for i := range x {
+				x[i] = float32(c.f(float64(x[i])*8 - 3 + float64(i)/64))
+			}
+			if c.form == weights.ExpNegExp {
+				x[0], x[1] = 0, 1 // what the largest and smallest exponents become
+			}
+			f.Tensors[n], want[n], f.Forms[n] = tensor.FromFloats(n, f.Tensors[n].Shape, x), x, c.form
+		}
+		formed, err := model.New(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := formed.Safetensors(0)
+		back := export(t, e, err)
+		for n, y := range want {
+			for i, w := range floats(t, back.File.Tensors[n]) {
+				if got := float32(c.f(float64(w))); got != y[i] {
+					t.Errorf("%s %s: %v gives %v, want %v", c.version, n, w, got, y[i])
+				}
+			}
+		}
+		if len(want) != m.Layers || len(e.Notices) != 1 || len(back.File.Forms) != 0 {
+			t.Errorf("%s: notices %q, forms %v", c.version, e.Notices, back.File.Forms)
+		}
+	}
+}
