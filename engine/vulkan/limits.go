@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
@@ -30,7 +31,7 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 	l := k.dev.Info().Limits
 	locals := k.limitLocals()
 	group := limitUnit * limitSteps * int(locals[len(locals)-1]) // of the largest workgroup
-	piece := max(min(limitPiece, l.MaxStorageBufferRange, l.MaxAllocationSize)/group, 1) * group
+	piece := max(min(bytes, limitPiece, l.MaxStorageBufferRange, l.MaxAllocationSize)/group, 1) * group
 	count := max((bytes+piece-1)/piece, 1)
 	var buffers []*gpu.Buffer
 	defer func() {
@@ -45,7 +46,9 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 		}
 		return b, err
 	}
-	sums, err := buffer(count * piece / (limitUnit * limitSteps) * 4)
+	part := max(piece/(limitUnit*limitSteps)*4, 4*op.Align) // of the sums, one for each buffer
+	part = (part + 4*op.Align - 1) / (4 * op.Align) * (4 * op.Align)
+	sums, err := buffer(count * part)
 	if err != nil {
 		return 0, err
 	}
@@ -74,8 +77,7 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 			groups := piece / (limitUnit * limitSteps * int(local))
 			rate, err := k.rate(float64(count*piece), func(rec *gpu.Recording) {
 				for i, w := range weights {
-					part := 4 * groups * int(local)
-					args := shaders.BenchReadArgs{W: w.All(), Y: sums.Range(i*part, part)}
+					args := shaders.BenchReadArgs{W: w.All(), Y: sums.Range(i*part, 4*groups*int(local))}
 					kern.Dispatch(rec, args, shaders.BenchReadPush{Steps: limitSteps}, uint32(groups), 1, 1)
 				}
 			})
@@ -91,11 +93,11 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 
 // limitLocals are the workgroup sizes that limits are measured with, the largest last.
 func (k *Kernels) limitLocals() []uint32 {
-	most := uint32(k.dev.Info().Limits.MaxWorkgroupInvocations)
-	if small := k.shape.plainLocal; small < min(256, most) {
-		return []uint32{small, min(256, most)}
+	info := k.dev.Info()
+	if k.shape.normSingle == 1 { // each subgroup is one core's vector
+		return []uint32{k.shape.normLocal, k.shape.plainLocal}
 	}
-	return []uint32{k.shape.plainLocal}
+	return []uint32{k.shape.plainLocal, max(min(256, uint32(info.Limits.MaxWorkgroupInvocations)), k.shape.plainLocal)}
 }
 
 // fmaLimit runs multiply-adds in as many invocations as a large device holds at once.
@@ -134,30 +136,36 @@ func (k *Kernels) fmaLimit() (best float64, err error) {
 	return best, nil
 }
 
-// What is measured is repeated in a submission until that takes limitTime, so that its own cost does not count.
+// What is measured is repeated in a submission until that takes limitTime, so that its own cost does not count; the best
+// of limitRuns counts, or of fewer that take limitTotal.
 const (
 	limitTime    = 20 * time.Millisecond
+	limitTotal   = 10 * limitTime
 	limitRepeats = 256
-	limitRuns    = 5
+	limitRuns    = 6
 )
 
-// rate returns how much of an amount per second record's dispatches do, in the best of some runs.
+// rate returns how much of an amount per second record's dispatches do.
 func (k *Kernels) rate(amount float64, record func(*gpu.Recording)) (float64, error) {
-	repeats := 1
+	repeats, runs := 1, 1
 	for {
-		once, err := k.bestTime(record, repeats)
+		once, err := k.bestTime(record, repeats, runs)
 		if err != nil {
 			return 0, err
 		}
-		if once >= limitTime || repeats >= limitRepeats {
+		if runs == limitRuns {
 			return amount * float64(repeats) / once.Seconds(), nil
 		}
-		repeats = min(max(repeats*2, int(float64(repeats)*1.2*float64(limitTime)/float64(max(once, 1)))), limitRepeats)
+		if once >= limitTime || repeats == limitRepeats {
+			runs = limitRuns
+			continue
+		}
+		repeats = min(max(2*repeats, int(float64(repeats)*1.2*float64(limitTime)/float64(max(once, 1)))), limitRepeats)
 	}
 }
 
 // bestTime returns the shortest of some runs.
-func (k *Kernels) bestTime(record func(*gpu.Recording), repeats int) (time.Duration, error) {
+func (k *Kernels) bestTime(record func(*gpu.Recording), repeats, runs int) (time.Duration, error) {
 	rec := k.dev.NewRecording()
 	for range repeats {
 		record(rec)
@@ -167,13 +175,14 @@ func (k *Kernels) bestTime(record func(*gpu.Recording), repeats int) (time.Durat
 		return 0, err
 	}
 	defer c.Release()
-	best := time.Duration(math.MaxInt64)
-	for range limitRuns {
+	best, total := time.Duration(math.MaxInt64), time.Duration(0)
+	for i := 0; i < runs && total < limitTotal; i++ {
 		start := time.Now()
 		if err := c.Run(); err != nil {
 			return 0, err
 		}
 		best = min(best, time.Since(start))
+		total += time.Since(start)
 	}
 	return best, nil
 }
