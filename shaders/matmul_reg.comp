@@ -15,23 +15,28 @@ const uint MAX_ROWS = 8, MAX_TOKENS = 16; // see lib/reduce.glsl; what the const
 void main() {
     uint row = gl_WorkGroupID.x * Local * TileRows;
     Part p = part_of(row);
-    uint m0 = row - p.row + gl_LocalInvocationID.x, rows = p.rows, groups = p.groups;
+    uint m0 = row - p.row + gl_LocalInvocationID.x, rows = p.rows, units = p.units;
     uint t0 = gl_WorkGroupID.y * TileTokens;
 
     uint w_at[MAX_ROWS], x_at[MAX_TOKENS];
-    [[unroll]] for (uint r = 0; r < TileRows; r++) w_at[r] = p.weight + min(m0 + r * Local, rows - 1) * groups;
+    [[unroll]] for (uint r = 0; r < TileRows; r++) 
+        w_at[r] = row_at(p.weight, min(m0 + r * Local, rows - 1), units);
     [[unroll]] for (uint t = 0; t < TileTokens; t++)
         x_at[t] = p.x + min(t0 + t, push.tokens - 1) * p.x_stride;
 
     float acc[MAX_ROWS * MAX_TOKENS];
     [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) acc[i] = 0.0;
-    for (uint g = 0; g < groups; g++) {
-        vec4 lo[MAX_ROWS], hi[MAX_ROWS];
-        [[unroll]] for (uint r = 0; r < TileRows; r++) LOAD8(W, w_at[r] + g, lo[r], hi[r]);
-        [[unroll]] for (uint t = 0; t < TileTokens; t++) {
-            vec4 x_lo = V4(X, x_at[t] + 2 * g), x_hi = V4(X, x_at[t] + 2 * g + 1);
-            [[unroll]] for (uint r = 0; r < TileRows; r++)
-                acc[r * TileTokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);
+    for (uint u = 0; u < units; u++) {
+        Packed w[MAX_ROWS];
+        [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(w_at[r], u);
+        for (uint c = 0; c < GROUPS; c++) {
+            vec4 lo[MAX_ROWS], hi[MAX_ROWS];
+            [[unroll]] for (uint r = 0; r < TileRows; r++) weight8(w[r], c, lo[r], hi[r]);
+            [[unroll]] for (uint t = 0; t < TileTokens; t++) {
+                vec4 x_lo = V4(X, x_at[t] + UNIT4 * u + 2 * c), x_hi = V4(X, x_at[t] + UNIT4 * u + 2 * c + 1);
+                [[unroll]] for (uint r = 0; r < TileRows; r++)
+                    acc[r * TileTokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);
+            }
         }
     }
     // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.

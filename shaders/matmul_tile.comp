@@ -7,6 +7,7 @@
 #include "lib/matmul.glsl"
 
 const uint BM = 64, BT = 32, DEPTH = 4; // rows, tokens, groups of 8 elements
+const uint SHARE = min(GROUPS, 2);
 const uint Local = BM / 4 * BT / 4;
 layout(local_size_x = 128) in;
 
@@ -18,7 +19,7 @@ shared float x_tile[DEPTH * 8 * (BT + 4)];
 void main() {
     uint row = gl_WorkGroupID.x * BM;
     Part p = part_of(row);
-    uint m0 = row - p.row, rows = p.rows, groups = p.groups;
+    uint m0 = row - p.row, rows = p.rows, groups = p.units * GROUPS;
     uint t0 = gl_WorkGroupID.y * BT;
     uint m_local = gl_LocalInvocationID.x % (BM / 4) * 4;
     uint t_local = gl_LocalInvocationID.x / (BM / 4) * 4;
@@ -26,13 +27,20 @@ void main() {
     float acc[16];
     [[unroll]] for (uint i = 0; i < 16; i++) acc[i] = 0.0;
     for (uint g0 = 0; g0 < groups; g0 += DEPTH) {
-        for (uint i = gl_LocalInvocationID.x; i < BM * DEPTH; i += Local) {
-            uint m = i / DEPTH, g = i % DEPTH;
-            vec4 lo = vec4(0.0), hi = vec4(0.0);
-            if (g0 + g < groups) LOAD8(W, p.weight + min(m0 + m, rows - 1) * groups + g0 + g, lo, hi);
-            [[unroll]] for (uint j = 0; j < 4; j++) {
-                w_tile[(8 * g + j) * (BM + 4) + m] = lo[j];
-                w_tile[(8 * g + 4 + j) * (BM + 4) + m] = hi[j];
+        // Of a unit of several groups, an invocation takes as many as leave none of the others idle.
+        for (uint i = gl_LocalInvocationID.x; i < BM * DEPTH / SHARE; i += Local) {
+            uint m = i / (DEPTH / SHARE), first = i % (DEPTH / SHARE) * SHARE;
+            Packed w;
+            if (g0 + first < groups)
+                w = fetch(row_at(p.weight, min(m0 + m, rows - 1), p.units), (g0 + first) / GROUPS);
+            [[unroll]] for (uint s = 0; s < SHARE; s++) {
+                uint g = first + s;
+                vec4 lo = vec4(0.0), hi = vec4(0.0);
+                if (g0 + g < groups) weight8(w, g % GROUPS, lo, hi);
+                [[unroll]] for (uint j = 0; j < 4; j++) {
+                    w_tile[(8 * g + j) * (BM + 4) + m] = lo[j];
+                    w_tile[(8 * g + 4 + j) * (BM + 4) + m] = hi[j];
+                }
             }
         }
         for (uint i = gl_LocalInvocationID.x; i < BT * DEPTH * 2; i += Local) {

@@ -18,29 +18,45 @@ const uint MAX_ROWS = 8, MAX_TOKENS = 8; // see lib/reduce.glsl; what the consta
 void main() {
     uint row = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * Rows;
     Part p = part_of(row);
-    uint m0 = row - p.row, rows = p.rows, groups = p.groups;
+    uint m0 = row - p.row, rows = p.rows, units = p.units;
     if (m0 >= rows) return;
     uint t0 = gl_WorkGroupID.y * Tokens;
 
     // Rows and tokens past the end repeat the last one, and are not stored.
     uint w_at[MAX_ROWS], x_at[MAX_TOKENS];
-    [[unroll]] for (uint r = 0; r < Rows; r++) w_at[r] = p.weight + min(m0 + r, rows - 1) * groups;
+    [[unroll]] for (uint r = 0; r < Rows; r++) w_at[r] = row_at(p.weight, min(m0 + r, rows - 1), units);
     [[unroll]] for (uint t = 0; t < Tokens; t++)
         x_at[t] = p.x + min(t0 + t, push.tokens - 1) * p.x_stride;
 
     float acc[MAX_ROWS * MAX_TOKENS];
     [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = 0.0;
-    for (uint g = gl_SubgroupInvocationID; g < groups; g += gl_SubgroupSize) {
-        vec4 x_lo[MAX_TOKENS], x_hi[MAX_TOKENS];
-        [[unroll]] for (uint t = 0; t < Tokens; t++) {
-            x_lo[t] = V4(X, x_at[t] + 2 * g);
-            x_hi[t] = V4(X, x_at[t] + 2 * g + 1);
-        }
-        [[unroll]] for (uint r = 0; r < Rows; r++) {
-            vec4 lo, hi;
-            LOAD8(W, w_at[r] + g, lo, hi);
-            [[unroll]] for (uint t = 0; t < Tokens; t++)
-                acc[r * Tokens + t] += dot(lo, x_lo[t]) + dot(hi, x_hi[t]);
+    for (uint u = gl_SubgroupInvocationID; u < units; u += gl_SubgroupSize) {
+        Packed w[MAX_ROWS];
+        [[unroll]] for (uint r = 0; r < Rows; r++) w[r] = fetch(w_at[r], u);
+        [[unroll]] for (uint h = 0; h < SCALES; h++) {
+            float codes[MAX_ROWS * MAX_TOKENS], x_sum[MAX_TOKENS]; // products of the codes; a unit's scale comes last
+            [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) codes[i] = 0.0;
+            [[unroll]] for (uint t = 0; t < Tokens; t++) x_sum[t] = 0.0;
+            [[unroll]] for (uint c = h * GROUPS / SCALES; c < (h + 1) * GROUPS / SCALES; c++) {
+                vec4 x_lo[MAX_TOKENS], x_hi[MAX_TOKENS];
+                [[unroll]] for (uint t = 0; t < Tokens; t++) {
+                    x_lo[t] = V4(X, x_at[t] + UNIT4 * u + 2 * c);
+                    x_hi[t] = V4(X, x_at[t] + UNIT4 * u + 2 * c + 1);
+#ifdef MINIMA
+                    vec4 x = x_lo[t] + x_hi[t];
+                    x_sum[t] += x.x + x.y + x.z + x.w;
+#endif
+                }
+                [[unroll]] for (uint r = 0; r < Rows; r++) {
+                    vec4 lo, hi;
+                    unpack8(w[r], c, lo, hi);
+                    [[unroll]] for (uint t = 0; t < Tokens; t++)
+                        codes[r * Tokens + t] += dot(lo, x_lo[t]) + dot(hi, x_hi[t]);
+                }
+            }
+            [[unroll]] for (uint r = 0; r < Rows; r++)
+                [[unroll]] for (uint t = 0; t < Tokens; t++)
+                    acc[r * Tokens + t] += codes[r * Tokens + t] * scale(w[r], h) + x_sum[t] * minimum(w[r], h);
         }
     }
 

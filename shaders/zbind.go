@@ -30,21 +30,21 @@ var modules = [][]module{
 // EmbedArgs are the buffers of embed.comp.
 type EmbedArgs struct {
 	Tokens gpu.Range // binding 0, read: uint
-	Table  gpu.Range // binding 1, read: uvec4 (f32), uvec2 (f16, bf16), usamplerBuffer of rgba32ui (f32_tx), usamplerBuffer of rg32ui (f16_tx, bf16_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	W      gpu.Range // binding 1, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 3, write: float
 }
 
 // EmbedPush are the push constants of embed.comp.
 type EmbedPush struct {
-	Width  uint32  // width, offset 0
-	Width4 uint32  // width4, offset 4
-	First  uint32  // first, offset 8
-	Count  uint32  // count, offset 12
-	NormW  uint32  // norm_w, offset 16
-	NormB  uint32  // norm_b, offset 20
-	Eps    float32 // eps, offset 24
-	Plain  uint32  // plain, offset 28
+	Width uint32  // width, offset 0
+	Units uint32  // units, offset 4
+	First uint32  // first, offset 8
+	Count uint32  // count, offset 12
+	NormW uint32  // norm_w, offset 16
+	NormB uint32  // norm_b, offset 20
+	Eps   float32 // eps, offset 24
+	Plain uint32  // plain, offset 28
 }
 
 // EmbedSpec are the specialization constants of embed.comp.
@@ -70,13 +70,33 @@ const (
 	EmbedF32 EmbedVariant = iota
 	EmbedF16
 	EmbedBf16
+	EmbedQ40
+	EmbedQ41
+	EmbedQ50
+	EmbedQ51
+	EmbedQ80
+	EmbedQ3K
+	EmbedQ4K
+	EmbedQ5K
+	EmbedQ6K
+	EmbedIq4Nl
 	EmbedF32Tx
 	EmbedF16Tx
 	EmbedBf16Tx
+	EmbedQ40Tx
+	EmbedQ41Tx
+	EmbedQ50Tx
+	EmbedQ51Tx
+	EmbedQ80Tx
+	EmbedQ3KTx
+	EmbedQ4KTx
+	EmbedQ5KTx
+	EmbedQ6KTx
+	EmbedIq4NlTx
 )
 
 // EmbedVariants holds every EmbedVariant.
-var EmbedVariants = []EmbedVariant{EmbedF32, EmbedF16, EmbedBf16, EmbedF32Tx, EmbedF16Tx, EmbedBf16Tx}
+var EmbedVariants = []EmbedVariant{EmbedF32, EmbedF16, EmbedBf16, EmbedQ40, EmbedQ41, EmbedQ50, EmbedQ51, EmbedQ80, EmbedQ3K, EmbedQ4K, EmbedQ5K, EmbedQ6K, EmbedIq4Nl, EmbedF32Tx, EmbedF16Tx, EmbedBf16Tx, EmbedQ40Tx, EmbedQ41Tx, EmbedQ50Tx, EmbedQ51Tx, EmbedQ80Tx, EmbedQ3KTx, EmbedQ4KTx, EmbedQ5KTx, EmbedQ6KTx, EmbedIq4NlTx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v EmbedVariant) String() string { return embedModules[v].variant }
@@ -108,7 +128,7 @@ func NewEmbed(dev *gpu.Device, v EmbedVariant, spec EmbedSpec, options ...Option
 
 // Dispatch records a run of x*y*z workgroups.
 func (k *Embed) Dispatch(rec *gpu.Recording, a EmbedArgs, p EmbedPush, x, y, z uint32) {
-	args := [...]gpu.Range{a.Tokens, a.Table, a.Params, a.Y}
+	args := [...]gpu.Range{a.Tokens, a.W, a.Params, a.Y}
 	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
 }
 
@@ -121,6 +141,36 @@ var spvEmbedF16 []byte
 //go:embed spv/embed.bf16.spv
 var spvEmbedBf16 []byte
 
+//go:embed spv/embed.q4_0.spv
+var spvEmbedQ40 []byte
+
+//go:embed spv/embed.q4_1.spv
+var spvEmbedQ41 []byte
+
+//go:embed spv/embed.q5_0.spv
+var spvEmbedQ50 []byte
+
+//go:embed spv/embed.q5_1.spv
+var spvEmbedQ51 []byte
+
+//go:embed spv/embed.q8_0.spv
+var spvEmbedQ80 []byte
+
+//go:embed spv/embed.q3_k.spv
+var spvEmbedQ3K []byte
+
+//go:embed spv/embed.q4_k.spv
+var spvEmbedQ4K []byte
+
+//go:embed spv/embed.q5_k.spv
+var spvEmbedQ5K []byte
+
+//go:embed spv/embed.q6_k.spv
+var spvEmbedQ6K []byte
+
+//go:embed spv/embed.iq4_nl.spv
+var spvEmbedIq4Nl []byte
+
 //go:embed spv/embed.f32_tx.spv
 var spvEmbedF32Tx []byte
 
@@ -130,6 +180,36 @@ var spvEmbedF16Tx []byte
 //go:embed spv/embed.bf16_tx.spv
 var spvEmbedBf16Tx []byte
 
+//go:embed spv/embed.q4_0_tx.spv
+var spvEmbedQ40Tx []byte
+
+//go:embed spv/embed.q4_1_tx.spv
+var spvEmbedQ41Tx []byte
+
+//go:embed spv/embed.q5_0_tx.spv
+var spvEmbedQ50Tx []byte
+
+//go:embed spv/embed.q5_1_tx.spv
+var spvEmbedQ51Tx []byte
+
+//go:embed spv/embed.q8_0_tx.spv
+var spvEmbedQ80Tx []byte
+
+//go:embed spv/embed.q3_k_tx.spv
+var spvEmbedQ3KTx []byte
+
+//go:embed spv/embed.q4_k_tx.spv
+var spvEmbedQ4KTx []byte
+
+//go:embed spv/embed.q5_k_tx.spv
+var spvEmbedQ5KTx []byte
+
+//go:embed spv/embed.q6_k_tx.spv
+var spvEmbedQ6KTx []byte
+
+//go:embed spv/embed.iq4_nl_tx.spv
+var spvEmbedIq4NlTx []byte
+
 var embedModules = [...]module{
 	EmbedF32: {
 		name:    "embed.f32",
@@ -137,7 +217,7 @@ var embedModules = [...]module{
 		spirv:   spvEmbedF32,
 		bindings: []gpu.Binding{
 			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
@@ -152,7 +232,7 @@ var embedModules = [...]module{
 		spirv:   spvEmbedF16,
 		bindings: []gpu.Binding{
 			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
@@ -167,7 +247,157 @@ var embedModules = [...]module{
 		spirv:   spvEmbedBf16,
 		bindings: []gpu.Binding{
 			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Table", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ40: {
+		name:    "embed.q4_0",
+		variant: "q4_0",
+		spirv:   spvEmbedQ40,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ41: {
+		name:    "embed.q4_1",
+		variant: "q4_1",
+		spirv:   spvEmbedQ41,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ50: {
+		name:    "embed.q5_0",
+		variant: "q5_0",
+		spirv:   spvEmbedQ50,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ51: {
+		name:    "embed.q5_1",
+		variant: "q5_1",
+		spirv:   spvEmbedQ51,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ80: {
+		name:    "embed.q8_0",
+		variant: "q8_0",
+		spirv:   spvEmbedQ80,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ3K: {
+		name:    "embed.q3_k",
+		variant: "q3_k",
+		spirv:   spvEmbedQ3K,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ4K: {
+		name:    "embed.q4_k",
+		variant: "q4_k",
+		spirv:   spvEmbedQ4K,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ5K: {
+		name:    "embed.q5_k",
+		variant: "q5_k",
+		spirv:   spvEmbedQ5K,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedQ6K: {
+		name:    "embed.q6_k",
+		variant: "q6_k",
+		spirv:   spvEmbedQ6K,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	EmbedIq4Nl: {
+		name:    "embed.iq4_nl",
+		variant: "iq4_nl",
+		spirv:   spvEmbedIq4Nl,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
@@ -182,7 +412,7 @@ var embedModules = [...]module{
 		spirv:   spvEmbedF32Tx,
 		bindings: []gpu.Binding{
 			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
@@ -197,7 +427,7 @@ var embedModules = [...]module{
 		spirv:   spvEmbedF16Tx,
 		bindings: []gpu.Binding{
 			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RG32UI},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
@@ -212,7 +442,157 @@ var embedModules = [...]module{
 		spirv:   spvEmbedBf16Tx,
 		bindings: []gpu.Binding{
 			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Table", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RG32UI},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ40Tx: {
+		name:    "embed.q4_0_tx",
+		variant: "q4_0_tx",
+		spirv:   spvEmbedQ40Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ41Tx: {
+		name:    "embed.q4_1_tx",
+		variant: "q4_1_tx",
+		spirv:   spvEmbedQ41Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ50Tx: {
+		name:    "embed.q5_0_tx",
+		variant: "q5_0_tx",
+		spirv:   spvEmbedQ50Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ51Tx: {
+		name:    "embed.q5_1_tx",
+		variant: "q5_1_tx",
+		spirv:   spvEmbedQ51Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ80Tx: {
+		name:    "embed.q8_0_tx",
+		variant: "q8_0_tx",
+		spirv:   spvEmbedQ80Tx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ3KTx: {
+		name:    "embed.q3_k_tx",
+		variant: "q3_k_tx",
+		spirv:   spvEmbedQ3KTx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ4KTx: {
+		name:    "embed.q4_k_tx",
+		variant: "q4_k_tx",
+		spirv:   spvEmbedQ4KTx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ5KTx: {
+		name:    "embed.q5_k_tx",
+		variant: "q5_k_tx",
+		spirv:   spvEmbedQ5KTx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedQ6KTx: {
+		name:    "embed.q6_k_tx",
+		variant: "q6_k_tx",
+		spirv:   spvEmbedQ6KTx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	EmbedIq4NlTx: {
+		name:    "embed.iq4_nl_tx",
+		variant: "iq4_nl_tx",
+		spirv:   spvEmbedIq4NlTx,
+		bindings: []gpu.Binding{
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
@@ -562,12 +942,12 @@ var shiftCommitModules = [...]module{
 
 // MatmulVecArgs are the buffers of matmul_vec.comp.
 type MatmulVecArgs struct {
-	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
-	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
-	From   gpu.Range // binding 3, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 }
 
 // MatmulVecPush are the push constants of matmul_vec.comp.
@@ -601,13 +981,33 @@ const (
 	MatmulVecF32 MatmulVecVariant = iota
 	MatmulVecF16
 	MatmulVecBf16
+	MatmulVecQ40
+	MatmulVecQ41
+	MatmulVecQ50
+	MatmulVecQ51
+	MatmulVecQ80
+	MatmulVecQ3K
+	MatmulVecQ4K
+	MatmulVecQ5K
+	MatmulVecQ6K
+	MatmulVecIq4Nl
 	MatmulVecF32Tx
 	MatmulVecF16Tx
 	MatmulVecBf16Tx
+	MatmulVecQ40Tx
+	MatmulVecQ41Tx
+	MatmulVecQ50Tx
+	MatmulVecQ51Tx
+	MatmulVecQ80Tx
+	MatmulVecQ3KTx
+	MatmulVecQ4KTx
+	MatmulVecQ5KTx
+	MatmulVecQ6KTx
+	MatmulVecIq4NlTx
 )
 
 // MatmulVecVariants holds every MatmulVecVariant.
-var MatmulVecVariants = []MatmulVecVariant{MatmulVecF32, MatmulVecF16, MatmulVecBf16, MatmulVecF32Tx, MatmulVecF16Tx, MatmulVecBf16Tx}
+var MatmulVecVariants = []MatmulVecVariant{MatmulVecF32, MatmulVecF16, MatmulVecBf16, MatmulVecQ40, MatmulVecQ41, MatmulVecQ50, MatmulVecQ51, MatmulVecQ80, MatmulVecQ3K, MatmulVecQ4K, MatmulVecQ5K, MatmulVecQ6K, MatmulVecIq4Nl, MatmulVecF32Tx, MatmulVecF16Tx, MatmulVecBf16Tx, MatmulVecQ40Tx, MatmulVecQ41Tx, MatmulVecQ50Tx, MatmulVecQ51Tx, MatmulVecQ80Tx, MatmulVecQ3KTx, MatmulVecQ4KTx, MatmulVecQ5KTx, MatmulVecQ6KTx, MatmulVecIq4NlTx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulVecVariant) String() string { return matmulVecModules[v].variant }
@@ -652,6 +1052,36 @@ var spvMatmulVecF16 []byte
 //go:embed spv/matmul_vec.bf16.spv
 var spvMatmulVecBf16 []byte
 
+//go:embed spv/matmul_vec.q4_0.spv
+var spvMatmulVecQ40 []byte
+
+//go:embed spv/matmul_vec.q4_1.spv
+var spvMatmulVecQ41 []byte
+
+//go:embed spv/matmul_vec.q5_0.spv
+var spvMatmulVecQ50 []byte
+
+//go:embed spv/matmul_vec.q5_1.spv
+var spvMatmulVecQ51 []byte
+
+//go:embed spv/matmul_vec.q8_0.spv
+var spvMatmulVecQ80 []byte
+
+//go:embed spv/matmul_vec.q3_k.spv
+var spvMatmulVecQ3K []byte
+
+//go:embed spv/matmul_vec.q4_k.spv
+var spvMatmulVecQ4K []byte
+
+//go:embed spv/matmul_vec.q5_k.spv
+var spvMatmulVecQ5K []byte
+
+//go:embed spv/matmul_vec.q6_k.spv
+var spvMatmulVecQ6K []byte
+
+//go:embed spv/matmul_vec.iq4_nl.spv
+var spvMatmulVecIq4Nl []byte
+
 //go:embed spv/matmul_vec.f32_tx.spv
 var spvMatmulVecF32Tx []byte
 
@@ -660,6 +1090,36 @@ var spvMatmulVecF16Tx []byte
 
 //go:embed spv/matmul_vec.bf16_tx.spv
 var spvMatmulVecBf16Tx []byte
+
+//go:embed spv/matmul_vec.q4_0_tx.spv
+var spvMatmulVecQ40Tx []byte
+
+//go:embed spv/matmul_vec.q4_1_tx.spv
+var spvMatmulVecQ41Tx []byte
+
+//go:embed spv/matmul_vec.q5_0_tx.spv
+var spvMatmulVecQ50Tx []byte
+
+//go:embed spv/matmul_vec.q5_1_tx.spv
+var spvMatmulVecQ51Tx []byte
+
+//go:embed spv/matmul_vec.q8_0_tx.spv
+var spvMatmulVecQ80Tx []byte
+
+//go:embed spv/matmul_vec.q3_k_tx.spv
+var spvMatmulVecQ3KTx []byte
+
+//go:embed spv/matmul_vec.q4_k_tx.spv
+var spvMatmulVecQ4KTx []byte
+
+//go:embed spv/matmul_vec.q5_k_tx.spv
+var spvMatmulVecQ5KTx []byte
+
+//go:embed spv/matmul_vec.q6_k_tx.spv
+var spvMatmulVecQ6KTx []byte
+
+//go:embed spv/matmul_vec.iq4_nl_tx.spv
+var spvMatmulVecIq4NlTx []byte
 
 var matmulVecModules = [...]module{
 	MatmulVecF32: {
@@ -700,6 +1160,176 @@ var matmulVecModules = [...]module{
 		name:    "matmul_vec.bf16",
 		variant: "bf16",
 		spirv:   spvMatmulVecBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ40: {
+		name:    "matmul_vec.q4_0",
+		variant: "q4_0",
+		spirv:   spvMatmulVecQ40,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ41: {
+		name:    "matmul_vec.q4_1",
+		variant: "q4_1",
+		spirv:   spvMatmulVecQ41,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ50: {
+		name:    "matmul_vec.q5_0",
+		variant: "q5_0",
+		spirv:   spvMatmulVecQ50,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ51: {
+		name:    "matmul_vec.q5_1",
+		variant: "q5_1",
+		spirv:   spvMatmulVecQ51,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ80: {
+		name:    "matmul_vec.q8_0",
+		variant: "q8_0",
+		spirv:   spvMatmulVecQ80,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ3K: {
+		name:    "matmul_vec.q3_k",
+		variant: "q3_k",
+		spirv:   spvMatmulVecQ3K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ4K: {
+		name:    "matmul_vec.q4_k",
+		variant: "q4_k",
+		spirv:   spvMatmulVecQ4K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ5K: {
+		name:    "matmul_vec.q5_k",
+		variant: "q5_k",
+		spirv:   spvMatmulVecQ5K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecQ6K: {
+		name:    "matmul_vec.q6_k",
+		variant: "q6_k",
+		spirv:   spvMatmulVecQ6K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	MatmulVecIq4Nl: {
+		name:    "matmul_vec.iq4_nl",
+		variant: "iq4_nl",
+		spirv:   spvMatmulVecIq4Nl,
 		bindings: []gpu.Binding{
 			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
@@ -764,16 +1394,186 @@ var matmulVecModules = [...]module{
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
+	MatmulVecQ40Tx: {
+		name:    "matmul_vec.q4_0_tx",
+		variant: "q4_0_tx",
+		spirv:   spvMatmulVecQ40Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecQ41Tx: {
+		name:    "matmul_vec.q4_1_tx",
+		variant: "q4_1_tx",
+		spirv:   spvMatmulVecQ41Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecQ50Tx: {
+		name:    "matmul_vec.q5_0_tx",
+		variant: "q5_0_tx",
+		spirv:   spvMatmulVecQ50Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecQ51Tx: {
+		name:    "matmul_vec.q5_1_tx",
+		variant: "q5_1_tx",
+		spirv:   spvMatmulVecQ51Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecQ80Tx: {
+		name:    "matmul_vec.q8_0_tx",
+		variant: "q8_0_tx",
+		spirv:   spvMatmulVecQ80Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecQ3KTx: {
+		name:    "matmul_vec.q3_k_tx",
+		variant: "q3_k_tx",
+		spirv:   spvMatmulVecQ3KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecQ4KTx: {
+		name:    "matmul_vec.q4_k_tx",
+		variant: "q4_k_tx",
+		spirv:   spvMatmulVecQ4KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecQ5KTx: {
+		name:    "matmul_vec.q5_k_tx",
+		variant: "q5_k_tx",
+		spirv:   spvMatmulVecQ5KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecQ6KTx: {
+		name:    "matmul_vec.q6_k_tx",
+		variant: "q6_k_tx",
+		spirv:   spvMatmulVecQ6KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulVecIq4NlTx: {
+		name:    "matmul_vec.iq4_nl_tx",
+		variant: "iq4_nl_tx",
+		spirv:   spvMatmulVecIq4NlTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
 }
 
 // MatmulRegArgs are the buffers of matmul_reg.comp.
 type MatmulRegArgs struct {
-	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
-	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
-	From   gpu.Range // binding 3, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 }
 
 // MatmulRegPush are the push constants of matmul_reg.comp.
@@ -807,13 +1607,33 @@ const (
 	MatmulRegF32 MatmulRegVariant = iota
 	MatmulRegF16
 	MatmulRegBf16
+	MatmulRegQ40
+	MatmulRegQ41
+	MatmulRegQ50
+	MatmulRegQ51
+	MatmulRegQ80
+	MatmulRegQ3K
+	MatmulRegQ4K
+	MatmulRegQ5K
+	MatmulRegQ6K
+	MatmulRegIq4Nl
 	MatmulRegF32Tx
 	MatmulRegF16Tx
 	MatmulRegBf16Tx
+	MatmulRegQ40Tx
+	MatmulRegQ41Tx
+	MatmulRegQ50Tx
+	MatmulRegQ51Tx
+	MatmulRegQ80Tx
+	MatmulRegQ3KTx
+	MatmulRegQ4KTx
+	MatmulRegQ5KTx
+	MatmulRegQ6KTx
+	MatmulRegIq4NlTx
 )
 
 // MatmulRegVariants holds every MatmulRegVariant.
-var MatmulRegVariants = []MatmulRegVariant{MatmulRegF32, MatmulRegF16, MatmulRegBf16, MatmulRegF32Tx, MatmulRegF16Tx, MatmulRegBf16Tx}
+var MatmulRegVariants = []MatmulRegVariant{MatmulRegF32, MatmulRegF16, MatmulRegBf16, MatmulRegQ40, MatmulRegQ41, MatmulRegQ50, MatmulRegQ51, MatmulRegQ80, MatmulRegQ3K, MatmulRegQ4K, MatmulRegQ5K, MatmulRegQ6K, MatmulRegIq4Nl, MatmulRegF32Tx, MatmulRegF16Tx, MatmulRegBf16Tx, MatmulRegQ40Tx, MatmulRegQ41Tx, MatmulRegQ50Tx, MatmulRegQ51Tx, MatmulRegQ80Tx, MatmulRegQ3KTx, MatmulRegQ4KTx, MatmulRegQ5KTx, MatmulRegQ6KTx, MatmulRegIq4NlTx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulRegVariant) String() string { return matmulRegModules[v].variant }
@@ -858,6 +1678,36 @@ var spvMatmulRegF16 []byte
 //go:embed spv/matmul_reg.bf16.spv
 var spvMatmulRegBf16 []byte
 
+//go:embed spv/matmul_reg.q4_0.spv
+var spvMatmulRegQ40 []byte
+
+//go:embed spv/matmul_reg.q4_1.spv
+var spvMatmulRegQ41 []byte
+
+//go:embed spv/matmul_reg.q5_0.spv
+var spvMatmulRegQ50 []byte
+
+//go:embed spv/matmul_reg.q5_1.spv
+var spvMatmulRegQ51 []byte
+
+//go:embed spv/matmul_reg.q8_0.spv
+var spvMatmulRegQ80 []byte
+
+//go:embed spv/matmul_reg.q3_k.spv
+var spvMatmulRegQ3K []byte
+
+//go:embed spv/matmul_reg.q4_k.spv
+var spvMatmulRegQ4K []byte
+
+//go:embed spv/matmul_reg.q5_k.spv
+var spvMatmulRegQ5K []byte
+
+//go:embed spv/matmul_reg.q6_k.spv
+var spvMatmulRegQ6K []byte
+
+//go:embed spv/matmul_reg.iq4_nl.spv
+var spvMatmulRegIq4Nl []byte
+
 //go:embed spv/matmul_reg.f32_tx.spv
 var spvMatmulRegF32Tx []byte
 
@@ -866,6 +1716,36 @@ var spvMatmulRegF16Tx []byte
 
 //go:embed spv/matmul_reg.bf16_tx.spv
 var spvMatmulRegBf16Tx []byte
+
+//go:embed spv/matmul_reg.q4_0_tx.spv
+var spvMatmulRegQ40Tx []byte
+
+//go:embed spv/matmul_reg.q4_1_tx.spv
+var spvMatmulRegQ41Tx []byte
+
+//go:embed spv/matmul_reg.q5_0_tx.spv
+var spvMatmulRegQ50Tx []byte
+
+//go:embed spv/matmul_reg.q5_1_tx.spv
+var spvMatmulRegQ51Tx []byte
+
+//go:embed spv/matmul_reg.q8_0_tx.spv
+var spvMatmulRegQ80Tx []byte
+
+//go:embed spv/matmul_reg.q3_k_tx.spv
+var spvMatmulRegQ3KTx []byte
+
+//go:embed spv/matmul_reg.q4_k_tx.spv
+var spvMatmulRegQ4KTx []byte
+
+//go:embed spv/matmul_reg.q5_k_tx.spv
+var spvMatmulRegQ5KTx []byte
+
+//go:embed spv/matmul_reg.q6_k_tx.spv
+var spvMatmulRegQ6KTx []byte
+
+//go:embed spv/matmul_reg.iq4_nl_tx.spv
+var spvMatmulRegIq4NlTx []byte
 
 var matmulRegModules = [...]module{
 	MatmulRegF32: {
@@ -906,6 +1786,176 @@ var matmulRegModules = [...]module{
 		name:    "matmul_reg.bf16",
 		variant: "bf16",
 		spirv:   spvMatmulRegBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ40: {
+		name:    "matmul_reg.q4_0",
+		variant: "q4_0",
+		spirv:   spvMatmulRegQ40,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ41: {
+		name:    "matmul_reg.q4_1",
+		variant: "q4_1",
+		spirv:   spvMatmulRegQ41,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ50: {
+		name:    "matmul_reg.q5_0",
+		variant: "q5_0",
+		spirv:   spvMatmulRegQ50,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ51: {
+		name:    "matmul_reg.q5_1",
+		variant: "q5_1",
+		spirv:   spvMatmulRegQ51,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ80: {
+		name:    "matmul_reg.q8_0",
+		variant: "q8_0",
+		spirv:   spvMatmulRegQ80,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ3K: {
+		name:    "matmul_reg.q3_k",
+		variant: "q3_k",
+		spirv:   spvMatmulRegQ3K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ4K: {
+		name:    "matmul_reg.q4_k",
+		variant: "q4_k",
+		spirv:   spvMatmulRegQ4K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ5K: {
+		name:    "matmul_reg.q5_k",
+		variant: "q5_k",
+		spirv:   spvMatmulRegQ5K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegQ6K: {
+		name:    "matmul_reg.q6_k",
+		variant: "q6_k",
+		spirv:   spvMatmulRegQ6K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulRegIq4Nl: {
+		name:    "matmul_reg.iq4_nl",
+		variant: "iq4_nl",
+		spirv:   spvMatmulRegIq4Nl,
 		bindings: []gpu.Binding{
 			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
@@ -970,16 +2020,186 @@ var matmulRegModules = [...]module{
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
+	MatmulRegQ40Tx: {
+		name:    "matmul_reg.q4_0_tx",
+		variant: "q4_0_tx",
+		spirv:   spvMatmulRegQ40Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegQ41Tx: {
+		name:    "matmul_reg.q4_1_tx",
+		variant: "q4_1_tx",
+		spirv:   spvMatmulRegQ41Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegQ50Tx: {
+		name:    "matmul_reg.q5_0_tx",
+		variant: "q5_0_tx",
+		spirv:   spvMatmulRegQ50Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegQ51Tx: {
+		name:    "matmul_reg.q5_1_tx",
+		variant: "q5_1_tx",
+		spirv:   spvMatmulRegQ51Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegQ80Tx: {
+		name:    "matmul_reg.q8_0_tx",
+		variant: "q8_0_tx",
+		spirv:   spvMatmulRegQ80Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegQ3KTx: {
+		name:    "matmul_reg.q3_k_tx",
+		variant: "q3_k_tx",
+		spirv:   spvMatmulRegQ3KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegQ4KTx: {
+		name:    "matmul_reg.q4_k_tx",
+		variant: "q4_k_tx",
+		spirv:   spvMatmulRegQ4KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegQ5KTx: {
+		name:    "matmul_reg.q5_k_tx",
+		variant: "q5_k_tx",
+		spirv:   spvMatmulRegQ5KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegQ6KTx: {
+		name:    "matmul_reg.q6_k_tx",
+		variant: "q6_k_tx",
+		spirv:   spvMatmulRegQ6KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulRegIq4NlTx: {
+		name:    "matmul_reg.iq4_nl_tx",
+		variant: "iq4_nl_tx",
+		spirv:   spvMatmulRegIq4NlTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
 }
 
 // MatmulTileArgs are the buffers of matmul_tile.comp.
 type MatmulTileArgs struct {
-	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
-	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
-	From   gpu.Range // binding 3, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 }
 
 // MatmulTilePush are the push constants of matmul_tile.comp.
@@ -1010,13 +2230,33 @@ const (
 	MatmulTileF32 MatmulTileVariant = iota
 	MatmulTileF16
 	MatmulTileBf16
+	MatmulTileQ40
+	MatmulTileQ41
+	MatmulTileQ50
+	MatmulTileQ51
+	MatmulTileQ80
+	MatmulTileQ3K
+	MatmulTileQ4K
+	MatmulTileQ5K
+	MatmulTileQ6K
+	MatmulTileIq4Nl
 	MatmulTileF32Tx
 	MatmulTileF16Tx
 	MatmulTileBf16Tx
+	MatmulTileQ40Tx
+	MatmulTileQ41Tx
+	MatmulTileQ50Tx
+	MatmulTileQ51Tx
+	MatmulTileQ80Tx
+	MatmulTileQ3KTx
+	MatmulTileQ4KTx
+	MatmulTileQ5KTx
+	MatmulTileQ6KTx
+	MatmulTileIq4NlTx
 )
 
 // MatmulTileVariants holds every MatmulTileVariant.
-var MatmulTileVariants = []MatmulTileVariant{MatmulTileF32, MatmulTileF16, MatmulTileBf16, MatmulTileF32Tx, MatmulTileF16Tx, MatmulTileBf16Tx}
+var MatmulTileVariants = []MatmulTileVariant{MatmulTileF32, MatmulTileF16, MatmulTileBf16, MatmulTileQ40, MatmulTileQ41, MatmulTileQ50, MatmulTileQ51, MatmulTileQ80, MatmulTileQ3K, MatmulTileQ4K, MatmulTileQ5K, MatmulTileQ6K, MatmulTileIq4Nl, MatmulTileF32Tx, MatmulTileF16Tx, MatmulTileBf16Tx, MatmulTileQ40Tx, MatmulTileQ41Tx, MatmulTileQ50Tx, MatmulTileQ51Tx, MatmulTileQ80Tx, MatmulTileQ3KTx, MatmulTileQ4KTx, MatmulTileQ5KTx, MatmulTileQ6KTx, MatmulTileIq4NlTx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulTileVariant) String() string { return matmulTileModules[v].variant }
@@ -1061,6 +2301,36 @@ var spvMatmulTileF16 []byte
 //go:embed spv/matmul_tile.bf16.spv
 var spvMatmulTileBf16 []byte
 
+//go:embed spv/matmul_tile.q4_0.spv
+var spvMatmulTileQ40 []byte
+
+//go:embed spv/matmul_tile.q4_1.spv
+var spvMatmulTileQ41 []byte
+
+//go:embed spv/matmul_tile.q5_0.spv
+var spvMatmulTileQ50 []byte
+
+//go:embed spv/matmul_tile.q5_1.spv
+var spvMatmulTileQ51 []byte
+
+//go:embed spv/matmul_tile.q8_0.spv
+var spvMatmulTileQ80 []byte
+
+//go:embed spv/matmul_tile.q3_k.spv
+var spvMatmulTileQ3K []byte
+
+//go:embed spv/matmul_tile.q4_k.spv
+var spvMatmulTileQ4K []byte
+
+//go:embed spv/matmul_tile.q5_k.spv
+var spvMatmulTileQ5K []byte
+
+//go:embed spv/matmul_tile.q6_k.spv
+var spvMatmulTileQ6K []byte
+
+//go:embed spv/matmul_tile.iq4_nl.spv
+var spvMatmulTileIq4Nl []byte
+
 //go:embed spv/matmul_tile.f32_tx.spv
 var spvMatmulTileF32Tx []byte
 
@@ -1069,6 +2339,36 @@ var spvMatmulTileF16Tx []byte
 
 //go:embed spv/matmul_tile.bf16_tx.spv
 var spvMatmulTileBf16Tx []byte
+
+//go:embed spv/matmul_tile.q4_0_tx.spv
+var spvMatmulTileQ40Tx []byte
+
+//go:embed spv/matmul_tile.q4_1_tx.spv
+var spvMatmulTileQ41Tx []byte
+
+//go:embed spv/matmul_tile.q5_0_tx.spv
+var spvMatmulTileQ50Tx []byte
+
+//go:embed spv/matmul_tile.q5_1_tx.spv
+var spvMatmulTileQ51Tx []byte
+
+//go:embed spv/matmul_tile.q8_0_tx.spv
+var spvMatmulTileQ80Tx []byte
+
+//go:embed spv/matmul_tile.q3_k_tx.spv
+var spvMatmulTileQ3KTx []byte
+
+//go:embed spv/matmul_tile.q4_k_tx.spv
+var spvMatmulTileQ4KTx []byte
+
+//go:embed spv/matmul_tile.q5_k_tx.spv
+var spvMatmulTileQ5KTx []byte
+
+//go:embed spv/matmul_tile.q6_k_tx.spv
+var spvMatmulTileQ6KTx []byte
+
+//go:embed spv/matmul_tile.iq4_nl_tx.spv
+var spvMatmulTileIq4NlTx []byte
 
 var matmulTileModules = [...]module{
 	MatmulTileF32: {
@@ -1122,6 +2422,176 @@ var matmulTileModules = [...]module{
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
+	MatmulTileQ40: {
+		name:    "matmul_tile.q4_0",
+		variant: "q4_0",
+		spirv:   spvMatmulTileQ40,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileQ41: {
+		name:    "matmul_tile.q4_1",
+		variant: "q4_1",
+		spirv:   spvMatmulTileQ41,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileQ50: {
+		name:    "matmul_tile.q5_0",
+		variant: "q5_0",
+		spirv:   spvMatmulTileQ50,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileQ51: {
+		name:    "matmul_tile.q5_1",
+		variant: "q5_1",
+		spirv:   spvMatmulTileQ51,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileQ80: {
+		name:    "matmul_tile.q8_0",
+		variant: "q8_0",
+		spirv:   spvMatmulTileQ80,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileQ3K: {
+		name:    "matmul_tile.q3_k",
+		variant: "q3_k",
+		spirv:   spvMatmulTileQ3K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileQ4K: {
+		name:    "matmul_tile.q4_k",
+		variant: "q4_k",
+		spirv:   spvMatmulTileQ4K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileQ5K: {
+		name:    "matmul_tile.q5_k",
+		variant: "q5_k",
+		spirv:   spvMatmulTileQ5K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileQ6K: {
+		name:    "matmul_tile.q6_k",
+		variant: "q6_k",
+		spirv:   spvMatmulTileQ6K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulTileIq4Nl: {
+		name:    "matmul_tile.iq4_nl",
+		variant: "iq4_nl",
+		spirv:   spvMatmulTileIq4Nl,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
 	MatmulTileF32Tx: {
 		name:    "matmul_tile.f32_tx",
 		variant: "f32_tx",
@@ -1160,6 +2630,176 @@ var matmulTileModules = [...]module{
 		name:    "matmul_tile.bf16_tx",
 		variant: "bf16_tx",
 		spirv:   spvMatmulTileBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ40Tx: {
+		name:    "matmul_tile.q4_0_tx",
+		variant: "q4_0_tx",
+		spirv:   spvMatmulTileQ40Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ41Tx: {
+		name:    "matmul_tile.q4_1_tx",
+		variant: "q4_1_tx",
+		spirv:   spvMatmulTileQ41Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ50Tx: {
+		name:    "matmul_tile.q5_0_tx",
+		variant: "q5_0_tx",
+		spirv:   spvMatmulTileQ50Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ51Tx: {
+		name:    "matmul_tile.q5_1_tx",
+		variant: "q5_1_tx",
+		spirv:   spvMatmulTileQ51Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ80Tx: {
+		name:    "matmul_tile.q8_0_tx",
+		variant: "q8_0_tx",
+		spirv:   spvMatmulTileQ80Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ3KTx: {
+		name:    "matmul_tile.q3_k_tx",
+		variant: "q3_k_tx",
+		spirv:   spvMatmulTileQ3KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ4KTx: {
+		name:    "matmul_tile.q4_k_tx",
+		variant: "q4_k_tx",
+		spirv:   spvMatmulTileQ4KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ5KTx: {
+		name:    "matmul_tile.q5_k_tx",
+		variant: "q5_k_tx",
+		spirv:   spvMatmulTileQ5KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileQ6KTx: {
+		name:    "matmul_tile.q6_k_tx",
+		variant: "q6_k_tx",
+		spirv:   spvMatmulTileQ6KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulTileIq4NlTx: {
+		name:    "matmul_tile.iq4_nl_tx",
+		variant: "iq4_nl_tx",
+		spirv:   spvMatmulTileIq4NlTx,
 		bindings: []gpu.Binding{
 			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},

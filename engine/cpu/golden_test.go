@@ -18,6 +18,8 @@ func TestGolden(t *testing.T) {
 	})
 }
 
+func TestLlamaCpp(t *testing.T) { golden.RunLlamaCpp(t, openModel) }
+
 func TestRWKVCpp(t *testing.T) {
 	golden.RunRWKVCpp(t, false, func(string) bool { return true }, openModel)
 }

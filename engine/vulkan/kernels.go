@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -118,8 +119,7 @@ func (k *Kernels) full() (list []shaders.Option) {
 }
 
 func (k *Kernels) embed(t tensor.Type, texel bool) (*shaders.Embed, error) {
-	v, err := variant(t, texel, [...]shaders.EmbedVariant{shaders.EmbedF32, shaders.EmbedF16, shaders.EmbedBf16},
-		[...]shaders.EmbedVariant{shaders.EmbedF32Tx, shaders.EmbedF16Tx, shaders.EmbedBf16Tx})
+	v, err := variant(t, texel, shaders.EmbedVariants)
 	if err != nil {
 		return nil, err
 	}
@@ -178,9 +178,7 @@ func (k *Kernels) wkv6Norm(texel bool) (*shaders.Wkv6Norm, error) {
 }
 
 func (k *Kernels) deepEmbed(t tensor.Type, texel bool) (*shaders.DeepEmbed, error) {
-	v, err := variant(t, texel,
-		[...]shaders.DeepEmbedVariant{shaders.DeepEmbedF32, shaders.DeepEmbedF16, shaders.DeepEmbedBf16},
-		[...]shaders.DeepEmbedVariant{shaders.DeepEmbedF32Tx, shaders.DeepEmbedF16Tx, shaders.DeepEmbedBf16Tx})
+	v, err := variant(t, texel, shaders.DeepEmbedVariants)
 	if err != nil {
 		return nil, err
 	}
@@ -209,9 +207,7 @@ type vecKey struct {
 }
 
 func (k *Kernels) matMulVec(t tensor.Type, texel bool, tokens uint32) (*shaders.MatmulVec, error) {
-	v, err := variant(t, texel,
-		[...]shaders.MatmulVecVariant{shaders.MatmulVecF32, shaders.MatmulVecF16, shaders.MatmulVecBf16},
-		[...]shaders.MatmulVecVariant{shaders.MatmulVecF32Tx, shaders.MatmulVecF16Tx, shaders.MatmulVecBf16Tx})
+	v, err := variant(t, texel, shaders.MatmulVecVariants)
 	if err != nil {
 		return nil, err
 	}
@@ -222,9 +218,7 @@ func (k *Kernels) matMulVec(t tensor.Type, texel bool, tokens uint32) (*shaders.
 }
 
 func (k *Kernels) matMulReg(t tensor.Type, texel bool) (*shaders.MatmulReg, error) {
-	v, err := variant(t, texel,
-		[...]shaders.MatmulRegVariant{shaders.MatmulRegF32, shaders.MatmulRegF16, shaders.MatmulRegBf16},
-		[...]shaders.MatmulRegVariant{shaders.MatmulRegF32Tx, shaders.MatmulRegF16Tx, shaders.MatmulRegBf16Tx})
+	v, err := variant(t, texel, shaders.MatmulRegVariants)
 	if err != nil {
 		return nil, err
 	}
@@ -235,9 +229,7 @@ func (k *Kernels) matMulReg(t tensor.Type, texel bool) (*shaders.MatmulReg, erro
 }
 
 func (k *Kernels) matMulTile(t tensor.Type, texel bool) (*shaders.MatmulTile, error) {
-	v, err := variant(t, texel,
-		[...]shaders.MatmulTileVariant{shaders.MatmulTileF32, shaders.MatmulTileF16, shaders.MatmulTileBf16},
-		[...]shaders.MatmulTileVariant{shaders.MatmulTileF32Tx, shaders.MatmulTileF16Tx, shaders.MatmulTileBf16Tx})
+	v, err := variant(t, texel, shaders.MatmulTileVariants)
 	if err != nil {
 		return nil, err
 	}
@@ -252,11 +244,12 @@ func form[V any](texel bool, buf, tx V) V {
 	return buf
 }
 
-// variant returns the form of a kernel for a storage type: f32, f16 or bf16, in this order.
-func variant[V any](t tensor.Type, texel bool, buf, tx [3]V) (v V, err error) {
-	for i, typ := range [...]tensor.Type{tensor.F32, tensor.F16, tensor.BF16} {
-		if typ == t {
-			return form(texel, buf[i], tx[i]), nil
+// variant returns the form of a kernel for a storage type: the variant of the type's name.
+func variant[V fmt.Stringer](t tensor.Type, texel bool, list []V) (v V, err error) {
+	name := strings.ToLower(t.String()) + form(texel, "", "_tx")
+	for _, v := range list {
+		if v.String() == name {
+			return v, nil
 		}
 	}
 	return v, fmt.Errorf("vulkan: no kernel for weights of type %s", t)

@@ -3,6 +3,7 @@ package vulkan
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -54,7 +55,7 @@ func (p *preparer) MatMul(o *op.MatMul) error {
 		return nil
 	}
 	var units []unit
-	for _, typ := range tensor.Types {
+	for _, typ := range slices.Concat(tensor.Types, tensor.BlockTypes) {
 		var list []unitPart
 		for i := range o.Parts {
 			if part := &o.Parts[i]; part.W.Source.Type == typ {
@@ -114,8 +115,7 @@ func (p *preparer) uploadUnit(u *unit) error {
 		if err != nil {
 			return err
 		}
-		size := part.rows * m.rowBytes
-		if err := p.dev.Upload(b.Range(part.weight, size), m.data[part.m0*m.rowBytes:][:size]); err != nil {
+		if err := m.upload(b, part.weight, part.m0, part.rows); err != nil {
 			return err
 		}
 		u.x.add(p.Exec, part.X.Of)
@@ -158,9 +158,9 @@ func (p *preparer) describe(u *unit, part unitPart) error {
 	if part.Combine.ReadsTo() {
 		to, toStride = at(u.from, part.To, part.m0), uint32(part.To.Of.Stride())
 	}
-	group := part.W.Source.Type.Bytes(op.Pad)
+	units, step := unitsOf(part.W)
 	p.parts = append(p.parts,
-		uint32(part.row), uint32(part.rows), uint32(rowBytesOf(part.W)/group), uint32(part.weight/group),
+		uint32(part.row), uint32(part.rows), uint32(units), uint32(part.weight/step),
 		at(u.x, part.X, 0)/4, uint32(part.X.Of.Stride()/4), at(u.y, part.Y, part.m0), uint32(part.Y.Of.Stride()),
 		bias, uint32(part.Act), uint32(part.Combine), from,
 		fromStride, to, toStride, math.Float32bits(part.Factor()))

@@ -41,15 +41,19 @@ func (p *preparer) table(w *op.Operand) ([]piece, error) {
 	if err != nil {
 		return nil, err
 	}
-	most, err := p.rowsWithin(w, m.rowBytes)
+	most, err := p.rowsWithin(w, m.to)
 	if err != nil {
 		return nil, err
 	}
 	var pieces []piece
 	for first := 0; first < m.rows; first += most {
 		n := min(most, m.rows-first)
-		b, err := p.upload(w.Name, m.data[first*m.rowBytes:(first+n)*m.rowBytes])
+		b, err := p.buffer(w.Name, n*m.to, gpu.DeviceLocal)
 		if err != nil {
+			return nil, err
+		}
+		p.weights = append(p.weights, b)
+		if err := m.upload(b, 0, first, n); err != nil {
 			return nil, err
 		}
 		pieces = append(pieces, piece{b.All(), first, n})
@@ -64,13 +68,14 @@ func (r *recorder) Embed(o *op.Embed) error {
 	if o.Normed() {
 		params, plain = r.params.All(), 0
 	}
+	units, _ := unitsOf(o.Table)
 	for _, piece := range e.pieces {
-		k, err := r.kernels.embed(o.Table.Source.Type, r.texel(texels{piece.table, tableTexel(o.Table)}, floatTexels(params)))
+		k, err := r.kernels.embed(o.Table.Source.Type, r.texel(texels{piece.table, 16}, floatTexels(params)))
 		if err != nil {
 			return err
 		}
-		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, Table: piece.table, Params: params, Y: r.scratchOf(o.Y)},
-			shaders.EmbedPush{Width: uint32(o.Y.Width), Width4: uint32(o.Y.Stride() / 4), First: uint32(piece.first),
+		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, W: piece.table, Params: params, Y: r.scratchOf(o.Y)},
+			shaders.EmbedPush{Width: uint32(o.Y.Width), Units: uint32(units), First: uint32(piece.first),
 				Count: uint32(piece.count), NormW: e.norm.w, NormB: e.norm.b, Eps: o.Eps, Plain: plain},
 			uint32(r.shape.rows), 1, 1)
 	}

@@ -2,6 +2,8 @@ package vulkan
 
 import (
 	"fmt"
+	"runtime"
+	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -126,15 +128,14 @@ func (p *preparer) vectors(at []*uint32, list ...*op.Operand) error {
 // ShiftCommit needs nothing.
 func (p *preparer) ShiftCommit(*op.ShiftCommit) error { return nil }
 
-// matrix is a weight matrix with its rows padded to groups of op.Pad elements, as kernels read them.
+// matrix is a weight matrix, to be uploaded as kernels read it.
 type matrix struct {
-	data     []byte
+	p        *preparer
+	typ      tensor.Type
+	data     []byte // as loaded
 	rows     int
-	rowBytes int
+	from, to int // bytes of a row as loaded and on the device
 }
-
-// rowBytesOf returns the bytes of a padded row of w.
-func rowBytesOf(w *op.Operand) int { return w.Source.Type.Bytes(op.Stride(w.Shape[1])) }
 
 // matrix loads w.
 func (p *preparer) matrix(w *op.Operand) (*matrix, error) {
@@ -142,14 +143,46 @@ func (p *preparer) matrix(w *op.Operand) (*matrix, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &matrix{data: data, rows: w.Shape[0], rowBytes: rowBytesOf(w)}
-	if have := w.Source.Type.Bytes(w.Shape[1]); have != m.rowBytes {
-		m.data = make([]byte, m.rows*m.rowBytes)
-		for r := range m.rows {
-			copy(m.data[r*m.rowBytes:], data[r*have:(r+1)*have])
-		}
+	typ := w.Source.Type
+	return &matrix{p: p, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: rowBytesOf(w)}, nil
+}
+
+// upload brings n rows from row first on to b, at offset off.
+func (m *matrix) upload(b *gpu.Buffer, off, first, n int) error {
+	src := m.data[first*m.from:][:n*m.from]
+	to := b.Range(off, n*m.to)
+	if m.from == m.to && !m.typ.IsBlock() {
+		return m.p.dev.Upload(to, src)
 	}
-	return m, nil
+	return m.p.dev.UploadFunc(to, func(piece []byte, at int) { m.fill(piece, at, src) })
+}
+
+// fill writes what lies at and behind a place of the rows in src as the device has them. Workers take its rows in turns.
+func (m *matrix) fill(piece []byte, at int, src []byte) {
+	first, end := at/m.to, (at+len(piece)-1)/m.to+1
+	each := max((end-first)/runtime.GOMAXPROCS(0), 1)
+	var wait sync.WaitGroup
+	for row := first; row < end; row += each {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for r := row; r < min(row+each, end); r++ {
+				m.fillRow(piece, r*m.to-at, src[r*m.from:][:m.from])
+			}
+		}()
+	}
+	wait.Wait()
+}
+
+// fillRow writes the part of a row that lies within piece, where the row begins at offset at, which may be outside.
+func (m *matrix) fillRow(piece []byte, at int, src []byte) {
+	if at >= 0 && at+m.to <= len(piece) {
+		packRow(m.typ, piece[at:at+m.to], src)
+		return
+	}
+	whole := make([]byte, m.to)
+	packRow(m.typ, whole, src)
+	copy(piece[max(at, 0):], whole[max(-at, 0):])
 }
 
 // pieceBytes returns the most bytes of a weight that can lie in one buffer and be bound at once.

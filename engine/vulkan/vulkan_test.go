@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"testing"
 
@@ -69,7 +70,7 @@ func TestSplitWeights(t *testing.T) {
 		}
 		return opener(k, Auto)(tb, prog, s, guard)
 	})
-	for _, typ := range tensor.Types {
+	for _, typ := range slices.Concat(tensor.Types, tensor.BlockTypes) {
 		for _, name := range []string{"*op.Embed/", "*op.MatMul/"} {
 			if n := split[name+typ.String()]; n == 0 {
 				t.Errorf("no case of %s%s has a weight in pieces", name, typ)
@@ -91,7 +92,9 @@ func TestGolden(t *testing.T) {
 }
 
 func TestRWKVCpp(t *testing.T) {
-	golden.RunRWKVCpp(t, true, golden.IsPlain, modelOpener(kernels(t), Auto))
+	golden.RunRWKVCpp(t, true, func(string) bool { return true }, modelOpener(kernels(t), Auto))
 }
+
+func TestLlamaCpp(t *testing.T) { golden.RunLlamaCpp(t, modelOpener(kernels(t), Auto)) }
 
 func BenchmarkOps(b *testing.B) { optest.Bench(b, opener(kernels(b), Auto)) }

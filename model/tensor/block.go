@@ -95,7 +95,7 @@ func decodeQ3_K(dst []float32, b []byte) {
 	for row := range 8 { // of 32 elements
 		q := low[row/4*32:]
 		for part := range 2 {
-			scale := d * float32(int(scale3(scales, 2*row+part))-32)
+			scale := d * float32(int(Scale3(scales, 2*row+part))-32)
 			for l := 16 * part; l < 16*part+16; l++ {
 				v := int(q[l]>>(row%4*2)&3) - 4
 				if high[l]>>row&1 == 1 {
@@ -107,8 +107,8 @@ func decodeQ3_K(dst []float32, b []byte) {
 	}
 }
 
-// scale3 returns the j-th six-bit scale of Q3_K: four bits in the nibbles of the first 8 bytes, two in the last 4.
-func scale3(s []byte, j int) byte {
+// Scale3 returns the j-th of the 16 six-bit scales of Q3_K from their 12 bytes: four bits in the nibbles of the first 8 bytes, two in the last 4.
+func Scale3(s []byte, j int) byte {
 	low := s[j%8] >> (j / 8 * 4) & 15
 	return low | s[8+j%4]>>(j/4*2)&3<<4
 }
@@ -118,7 +118,7 @@ func scale3(s []byte, j int) byte {
 func decodeQ4_K(dst []float32, b []byte) {
 	d, m, scales, nibbles := half(b), half(b[2:]), b[4:16], b[16:144]
 	for j := range 8 {
-		scale, minimum := scaleMin(scales, j)
+		scale, minimum := ScaleMin(scales, j)
 		ds, mm := d*float32(scale), float32(m*float32(minimum))
 		for l, q := range nibbles[j/2*32:][:32] {
 			dst[32*j+l] = float32(ds*float32(q>>(j%2*4)&15)) - mm
@@ -130,7 +130,7 @@ func decodeQ4_K(dst []float32, b []byte) {
 func decodeQ5_K(dst []float32, b []byte) {
 	d, m, scales, high, nibbles := half(b), half(b[2:]), b[4:16], b[16:48], b[48:176]
 	for j := range 8 {
-		scale, minimum := scaleMin(scales, j)
+		scale, minimum := ScaleMin(scales, j)
 		ds, mm := d*float32(scale), float32(m*float32(minimum))
 		for l, q := range nibbles[j/2*32:][:32] {
 			dst[32*j+l] = float32(ds*float32(q>>(j%2*4)&15|high[l]>>j&1<<4)) - mm
@@ -138,9 +138,9 @@ func decodeQ5_K(dst []float32, b []byte) {
 	}
 }
 
-// scaleMin returns the j-th scale and minimum of Q4_K and Q5_K, six bits each. The first four of each stand in the low
+// ScaleMin returns the j-th of 8 scales and minima of Q4_K and Q5_K, six bits each, from their 12 bytes. The first four of each stand in the low
 // bits of 8 bytes; the others are split into nibbles of the last 4 and the two high bits of the first 8.
-func scaleMin(s []byte, j int) (scale, minimum byte) {
+func ScaleMin(s []byte, j int) (scale, minimum byte) {
 	if j < 4 {
 		return s[j] & 63, s[j+4] & 63
 	}
@@ -163,6 +163,9 @@ func decodeQ6_K(dst []float32, b []byte) {
 		}
 	}
 }
+
+// Halves returns the offsets of the binary16 numbers in a block of type t, its scale and minimum: none for a plain type.
+func (t Type) Halves() []int { return halves[t] }
 
 // halves are the offsets of the binary16 numbers in a block of each type.
 var halves = map[Type][]int{

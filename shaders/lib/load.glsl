@@ -1,8 +1,8 @@
 // Inputs, bound as storage buffers or, with TEXEL defined, as uniform texel buffers: which of the two a device reads
 // faster differs by an order of magnitude between drivers, so both are compiled and the device is measured.
 //
-// FLOATS(n, Name) declares binding n as an array of float, read by F(Name, i); VEC4S by V4, UINT4S by U4; WEIGHT4S and
-// W4 are for 4 elements of a weight (lib/weights.glsl).
+// FLOATS(n, Name) declares binding n as an array of float, read by F(Name, i); VEC4S by V4, UINT4S by U4, or its component
+// c by U1; WEIGHT4S and W4 are for 4 elements of a weight (lib/weights.glsl).
 
 #ifdef TEXEL
 #define FLOATS(n, Name) layout(binding = n) uniform samplerBuffer Name
@@ -11,6 +11,7 @@
 #define F(Name, i) texelFetch(Name, int(i)).x
 #define V4(Name, i) texelFetch(Name, int(i))
 #define U4(Name, i) texelFetch(Name, int(i))
+#define U1(Name, i, c) texelFetch(Name, int(i))[c]
 #else
 #define FLOATS(n, Name) layout(binding = n) readonly buffer Name { float Name##_at[]; }
 #define VEC4S(n, Name) layout(binding = n) readonly buffer Name { vec4 Name##_at[]; }
@@ -18,4 +19,5 @@
 #define F(Name, i) Name##_at[i]
 #define V4(Name, i) Name##_at[i]
 #define U4(Name, i) Name##_at[i]
+#define U1(Name, i, c) Name##_at[i][c]
 #endif

@@ -1,6 +1,7 @@
 // What the MatMul kernels share: the table of parts, and what happens to a finished product.
 
 UINT4S(0, W);
+#include "lib/blocks.glsl"
 VEC4S(1, X);
 FLOATS(2, Params);
 FLOATS(3, From);
@@ -11,8 +12,8 @@ UINT4S(5, Parts); // 4 to a part
 struct Part {
     uint row;      // first row in the numbering of the dispatch, a multiple of Rows
     uint rows;
-    uint groups;   // 8-element groups of a row
-    uint weight;   // first group of the first row
+    uint units;    // of a row (lib/blocks.glsl)
+    uint weight;   // where the first row lies
     uint x;        // in vec4
     uint x_stride; // in vec4
     uint y;

@@ -1,4 +1,4 @@
-// Weights as they are stored, read 4 or 8 elements at a time. A variant defines one of W_F32, W_F16, W_BF16.
+// Weights as they are stored. A variant defines one of W_F32, W_F16, W_BF16, or a block type (lib/blocks.glsl).
 // Only 32-bit loads and bit operations, so that no optional feature of a device is needed.
 #include "lib/load.glsl"
 
@@ -26,11 +26,4 @@ vec4 unpack4(uvec2 w) {
 #else
 #define WEIGHT4S(n, Name) layout(binding = n) readonly restrict buffer Name { WORDS4 Name##_at[]; }
 #define W4(Name, i) unpack4(Name##_at[i])
-#endif
-
-// LOAD8(Name, i, lo, hi) reads elements 8*i .. 8*i+7 of UINT4S.
-#if defined(W_F32)
-#define LOAD8(Name, i, lo, hi) { lo = uintBitsToFloat(U4(Name, 2 * (i))); hi = uintBitsToFloat(U4(Name, 2 * (i) + 1)); }
-#else
-#define LOAD8(Name, i, lo, hi) { uvec4 w8 = U4(Name, i); lo = unpack4(w8.xy); hi = unpack4(w8.zw); }
 #endif

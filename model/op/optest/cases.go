@@ -14,7 +14,7 @@ var ragged = []int{3, 1, 7, 2}
 // Cases returns every conformance case.
 func Cases() []Case {
 	return slices.Concat(embedCases(), layerNormCases(), shiftMixCases(), shiftCommitCases(),
-		matMulCases(), matMulFunctionCases(), groupCases(), wkv4Cases(), wkv6Cases(), wkv7Cases(), deepEmbedCases())
+		matMulCases(), blockCases(), matMulFunctionCases(), groupCases(), wkv4Cases(), wkv6Cases(), wkv7Cases(), deepEmbedCases())
 }
 
 func embedCases() []Case {
@@ -107,6 +107,30 @@ func matMulCases() []Case {
 		}
 		list = append(list, product(typ, 768, 768, 1, true), product(typ, 3072, 768, 1, true),
 			product(typ, 768, 3072, 1, true), product(typ, 768, 768, 64, true))
+	}
+	return list
+}
+
+// blockCases are products and tables of the block types: rows of one block, of whole and of cut superblocks.
+func blockCases() []Case {
+	var list []Case
+	for _, typ := range tensor.BlockTypes {
+		n, _ := typ.Block()
+		for _, s := range []struct{ m, k int }{{7, n}, {100, 7 * n}, {67, 512}} {
+			for _, rows := range []int{1, 3, 9, 33} {
+				list = append(list, product(typ, s.m, s.k, rows, false))
+			}
+		}
+		list = append(list, product(typ, 3072, 768, 1, true), product(typ, 768, 3072, 64, true))
+		embed := func(c int, seqs []int) Case {
+			return Case{Name: fmt.Sprintf("Embed/%s/C%d", typ, c), Seqs: seqs,
+				Build: func(g *Gen) op.Op {
+					return &op.Embed{Table: g.Matrix(typ, g.uniform(-0.02, 0.02), vocab, c), Eps: 1e-5, Y: g.Result(op.Row, c),
+						NormW: g.Param(c, g.normal(1)), NormB: g.Param(c, g.normal(1))}
+				}}
+		}
+		// The last two have weights much larger than the scratch, as above.
+		list = append(list, embed(n, ragged), embed(3*n, ragged), embed(2304, []int{1}), product(typ, 512, 512, 1, false))
 	}
 	return list
 }

@@ -4,6 +4,7 @@
 package optest
 
 import (
+	"encoding/binary"
 	"fmt"
 	"math"
 	"math/rand/v2"
@@ -108,11 +109,14 @@ func (g *Gen) Result(k op.Kind, width int) *op.Operand { return g.Scratch(g.name
 // Param adds a weight vector.
 func (g *Gen) Param(n int, fill func() float32) *op.Operand { return g.Matrix(tensor.F32, fill, n) }
 
-// Matrix adds a weight of a storage type; its values are rounded to it.
+// Matrix adds a weight of a storage type; its values are rounded to it. Of a block type, fill gives the scales.
 func (g *Gen) Matrix(typ tensor.Type, fill func() float32, shape ...int) *op.Operand {
 	n := 1
 	for _, d := range shape {
 		n *= d
+	}
+	if typ.IsBlock() {
+		return g.Weight(tensor.FromBytes(g.name(), typ, shape, g.blocks(typ, n, fill)), shape...)
 	}
 	f := make([]float32, n)
 	for i := range f {
@@ -121,6 +125,21 @@ func (g *Gen) Matrix(typ tensor.Type, fill func() float32, shape ...int) *op.Ope
 	data := make([]byte, typ.Bytes(n))
 	typ.Encode(data, f)
 	return g.Weight(tensor.FromBytes(g.name(), typ, shape, data), shape...)
+}
+
+// blocks returns blocks of n elements: any bytes, but for scales and minima.
+func (g *Gen) blocks(typ tensor.Type, n int, scale func() float32) []byte {
+	data := make([]byte, typ.Bytes(n))
+	for i := range data {
+		data[i] = byte(g.rng.Uint32())
+	}
+	_, size := typ.Block()
+	for block := 0; block < len(data); block += size {
+		for _, at := range typ.Halves() {
+			binary.LittleEndian.PutUint16(data[block+at:], tensor.FloatToF16(scale()))
+		}
+	}
+	return data
 }
 
 // setup is a case ready to run.
@@ -156,7 +175,7 @@ func (c *Case) setup(tb testing.TB) *setup {
 // slotOf spreads sequences over slots in no order.
 func slotOf(i, n int) int { return (n - i) % (n + 1) }
 
-const vocab = 37
+const vocab = 61
 
 func (c *Case) run(t *testing.T, open Open) {
 	s := c.setup(t)

@@ -1,0 +1,192 @@
+// Rows of the weight W, included after its UINT4S(n, W): fetch reads a unit of a row, unpack8 gives 8 of its elements.
+// A unit of a plain type is 8 elements. One of a block type is 32, out of superblocks of 256 that the host has packed
+// (engine/vulkan/pack.go): SIZE uvec4 each, what belongs to a unit together in whole uvec4 or words.
+//
+// Elements are scale * code + minimum, with one scale and minimum to a unit, or SCALES = 2 for its halves.
+
+#if defined(W_F32) || defined(W_F16) || defined(W_BF16)
+
+#define PLAIN
+const uint GROUPS = 1, SCALES = 1; // groups of 8 elements in a unit
+
+#ifdef W_F32
+struct Packed { uvec4 lo; uvec4 hi; };
+Packed fetch(uint row, uint u) { return Packed(U4(W, 2 * (row + u)), U4(W, 2 * (row + u) + 1)); }
+void unpack8(Packed p, uint c, out vec4 lo, out vec4 hi) { lo = unpack4(p.lo); hi = unpack4(p.hi); }
+#else
+struct Packed { uvec4 q; };
+Packed fetch(uint row, uint u) { return Packed(U4(W, row + u)); }
+void unpack8(Packed p, uint c, out vec4 lo, out vec4 hi) { lo = unpack4(p.q.xy); hi = unpack4(p.q.zw); }
+#endif
+float scale(Packed p, uint h) { return 1.0; }
+float minimum(Packed p, uint h) { return 0.0; }
+
+// row_at returns where row m of a matrix that starts at first lies; both count units.
+uint row_at(uint first, uint m, uint units) { return first + m * units; }
+
+#else
+
+const uint GROUPS = 4;
+#if defined(W_Q3_K) || defined(W_Q6_K)
+const uint SCALES = 2;
+#else
+const uint SCALES = 1;
+#endif
+#ifndef W_Q8_0
+#ifndef W_IQ4_NL
+#define MINIMA // other than 0
+#endif
+#endif
+
+struct Packed {
+    uvec4 q; // 32 nibbles; of Q8_0, the first 16 elements; of Q3_K, in xy, 32 pairs of bits
+#ifdef W_Q8_0
+    uvec4 q1;
+#endif
+#ifdef W_Q6_K
+    uvec2 pairs;
+#endif
+#if defined(W_Q5_0) || defined(W_Q5_1) || defined(W_Q5_K) || defined(W_Q3_K)
+    uint high; // a bit of each element
+#endif
+    vec2 s, m;
+};
+
+float half_of(uint w, uint odd) { return unpackHalf2x16(w >> 16 * odd).x; }
+
+// pair returns two of the four words of a uvec4.
+uvec2 pair(uvec4 w, uint odd) { return odd != 0 ? w.zw : w.xy; }
+
+// six returns two 6-bit numbers of unit j: their low nibbles are a byte in y and z, their high bits a nibble of w.
+uvec2 six(uvec4 head, uint j) {
+    uint low = (j < 4 ? head.y : head.z) >> 8 * (j & 3), high = head.w >> 4 * j;
+    return uvec2(low & 15u | (high & 3u) << 4, low >> 4 & 15u | (high & 12u) << 2);
+}
+
+Packed fetch(uint row, uint u) {
+    uint j = u & 7;
+    Packed p;
+#if defined(W_Q8_0)
+    uint at = 17 * (row + (u >> 3));
+    p.q = U4(W, at + 1 + 2 * j);
+    p.q1 = U4(W, at + 2 + 2 * j);
+    p.s = vec2(half_of(U1(W, at, j >> 1), j & 1));
+    p.m = vec2(0.0);
+#elif defined(W_Q4_0) || defined(W_IQ4_NL)
+    uint at = 9 * (row + (u >> 3));
+    p.q = U4(W, at + 1 + j);
+    p.s = vec2(half_of(U1(W, at, j >> 1), j & 1));
+    p.m = -8.0 * p.s;
+#elif defined(W_Q4_1)
+    uint at = 10 * (row + (u >> 3));
+    p.q = U4(W, at + 2 + j);
+    vec2 sm = unpackHalf2x16(U1(W, at + (j >> 2), j & 3));
+    p.s = sm.xx;
+    p.m = sm.yy;
+#elif defined(W_Q5_0)
+    uint at = 11 * (row + (u >> 3));
+    p.q = U4(W, at + 3 + j);
+    p.high = U1(W, at + 1 + (j >> 2), j & 3);
+    p.s = vec2(half_of(U1(W, at, j >> 1), j & 1));
+    p.m = -16.0 * p.s;
+#elif defined(W_Q5_1)
+    uint at = 12 * (row + (u >> 3));
+    p.q = U4(W, at + 4 + j);
+    p.high = U1(W, at + 2 + (j >> 2), j & 3);
+    vec2 sm = unpackHalf2x16(U1(W, at + (j >> 2), j & 3));
+    p.s = sm.xx;
+    p.m = sm.yy;
+#elif defined(W_Q4_K) || defined(W_Q5_K)
+#ifdef W_Q4_K
+    uint at = 9 * (row + (u >> 3));
+    p.q = U4(W, at + 1 + j);
+#else
+    uint at = 11 * (row + (u >> 3));
+    p.q = U4(W, at + 3 + j);
+    p.high = U1(W, at + 1 + (j >> 2), j & 3);
+#endif
+    uvec4 head = U4(W, at);
+    vec2 sm = unpackHalf2x16(head.x) * vec2(six(head, j));
+    p.s = sm.xx;
+    p.m = -sm.yy;
+#elif defined(W_Q6_K)
+    uint at = 14 * (row + (u >> 3));
+    p.q = U4(W, at + 6 + j);
+    p.pairs = pair(U4(W, at + 2 + (j >> 1)), j & 1);
+    int scales = int(U1(W, at, j >> 1) >> 16 * (j & 1));
+    p.s = unpackHalf2x16(U1(W, at + 1, 0)).x * vec2(scales << 24 >> 24, scales << 16 >> 24);
+    p.m = -32.0 * p.s;
+#elif defined(W_Q3_K)
+    uint at = 7 * (row + (u >> 3));
+    p.q.xy = pair(U4(W, at + 3 + (j >> 1)), j & 1);
+    p.high = U1(W, at + 1 + (j >> 2), j & 3);
+    uvec4 head = U4(W, at);
+    p.s = unpackHalf2x16(head.x).x * (vec2(six(head, j)) - 32.0);
+    p.m = -4.0 * p.s;
+#endif
+    return p;
+}
+
+// codes4 returns the codes of elements 4*k .. 4*k+3 as bytes.
+uint codes4(Packed p, uint k) {
+#if defined(W_Q8_0)
+    return k < 4 ? p.q[k] : p.q1[k - 4];
+#elif defined(W_Q3_K)
+    return p.q[k >> 2] >> 2 * (k & 3) & 0x03030303u | (p.high >> k & 0x01010101u) << 2;
+#else
+    uint low = p.q[k >> 1] >> 4 * (k & 1) & 0x0f0f0f0fu;
+#if defined(W_Q6_K)
+    return low | (p.pairs[k >> 2] >> 2 * (k & 3) & 0x03030303u) << 4;
+#elif defined(W_Q5_0) || defined(W_Q5_1) || defined(W_Q5_K)
+    return low | (p.high >> k & 0x01010101u) << 4;
+#else
+    return low;
+#endif
+#endif
+}
+
+#if defined(W_Q8_0)
+vec4 decode4(uint codes) { return vec4(ivec4(codes) << ivec4(24, 16, 8, 0) >> 24); }
+#elif defined(W_IQ4_NL)
+// The levels, as model/tensor has them, 4 to a word.
+uint level(uint i) {
+    uint lower = (i & 4) != 0 ? 0xf6eaddcfu : 0xbfad9881u, upper = (i & 4) != 0 ? 0x71594535u : 0x26190d01u;
+    return ((i & 8) != 0 ? upper : lower) >> 8 * (i & 3);
+}
+vec4 decode4(uint codes) {
+    uvec4 l = uvec4(level(codes), level(codes >> 8), level(codes >> 16), level(codes >> 24));
+    return vec4(ivec4(l << 24) >> 24);
+}
+#else
+vec4 decode4(uint codes) { return vec4(uvec4(codes) >> uvec4(0, 8, 16, 24) & 0xffu); }
+#endif
+
+// unpack8 gives the codes of elements 8*c .. 8*c+7.
+void unpack8(Packed p, uint c, out vec4 lo, out vec4 hi) {
+    lo = decode4(codes4(p, 2 * c));
+    hi = decode4(codes4(p, 2 * c + 1));
+}
+
+float scale(Packed p, uint h) { return h == 0 ? p.s.x : p.s.y; }
+#ifdef MINIMA
+float minimum(Packed p, uint h) { return h == 0 ? p.m.x : p.m.y; }
+#else
+float minimum(Packed p, uint h) { return 0.0; }
+#endif
+
+// row_at returns where row m of a matrix that starts at first lies; both count superblocks.
+uint row_at(uint first, uint m, uint units) { return first + m * ((units + 7) >> 3); }
+
+#endif
+
+const uint UNIT4 = 2 * GROUPS; // 4-element groups in a unit
+
+// weight8 gives elements 8*c .. 8*c+7.
+void weight8(Packed p, uint c, out vec4 lo, out vec4 hi) {
+    unpack8(p, c, lo, hi);
+#ifndef PLAIN
+    uint h = c * SCALES / GROUPS;
+    lo = lo * scale(p, h) + minimum(p, h);
+    hi = hi * scale(p, h) + minimum(p, h);
+#endif
+}
