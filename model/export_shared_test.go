@@ -2,6 +2,7 @@ package model_test
 
 import (
 	"bytes"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -97,6 +98,119 @@ func TestGGUFOfLlamaQuantize(t *testing.T) {
 		}
 		if len(f.Meta) != len(m.File.Meta) {
 			t.Errorf("%s: %d annotations, want %d", name, len(f.Meta), len(m.File.Meta))
+		}
+	}
+}
+
+// referenceModels are the paths of all models among the reference data, whatever their format.
+func referenceModels(t *testing.T) (paths []string) {
+	t.Helper()
+	for _, pattern := range []string{"models/*/*.*", "models/*/hf_*", "quantized/*/*.bin", "rwkv.cpp-tiny/tiny-*.bin", "gguf-llama.cpp/*Q4*.gguf"} {
+		list, err := filepath.Glob(filepath.Join(reference.Shared(t, "vectors"), filepath.FromSlash(pattern)))
+		if err != nil || len(list) == 0 {
+			t.Fatalf("%s: %v (%v)", pattern, list, err)
+		}
+		for _, path := range list {
+			if !strings.HasPrefix(filepath.Base(path), "expected") {
+				paths = append(paths, path)
+			}
+		}
+	}
+	return paths
+}
+
+// Every reference model, in every format, comes back from a safetensors file: as it was where it holds plain numbers,
+// else the numbers themselves; and from a GGUF file where llama.cpp has its version. The version stays.
+func TestExportOfReferenceModels(t *testing.T) {
+	paths := referenceModels(t)
+	if len(paths) < 50 {
+		t.Errorf("only %d reference models: %v", len(paths), paths)
+	}
+	for _, path := range paths {
+		m := openModel(t, path)
+		e, err := m.Safetensors(0)
+		back := export(t, e, err)
+		if back.Version != m.Version || back.File.Layout != "original" || !slices.Equal(back.File.Names(), m.File.Names()) {
+			t.Fatalf("%s: a %s in %s names:\n%v\n%v", path, back.Version, back.File.Layout, back.File.Names(), m.File.Names())
+		}
+		for _, n := range m.File.Names() {
+			sameParameter(t, m, n, back.File.Tensors[n])
+		}
+		_, tuned := m.File.Tensors["blocks.0.att.time_state"]
+		if weights.LlamaArchitecture(m.Version) == "" || tuned {
+			continue
+		}
+		e, err = m.GGUF(model.GGUFOptions{})
+		back = export(t, e, err)
+		for _, n := range back.File.Names() {
+			x, want := back.File.Tensors[n], m.File.Tensors[n]
+			if x.Type != want.Type && x.Type != tensor.F32 || !slices.Equal(floats(t, x), floats(t, want)) || back.File.Divisor(n) != m.File.Divisor(n) {
+				t.Errorf("%s: %s and %s differ", path, x, want)
+			}
+		}
+		if missing := len(m.File.Names()) - len(back.File.Names()); missing != 0 && missing != len(m.Unused) {
+			t.Errorf("%s: GGUF lacks %d tensors, %d are not in use", path, missing, len(m.Unused))
+		}
+	}
+}
+
+// Exponentials that rwkv.cpp's converter made of the reference models' numbers are undone to these numbers.
+func TestSafetensorsUndoesRWKVCpp(t *testing.T) {
+	checked := 0
+	for _, version := range []string{"v4-C96-L3", "v5.0-C96-L2", "v5.2-C128-L2"} {
+		dir := reference.Shared(t, "vectors", "models", version)
+		of := func(pattern string) *model.Model {
+			list, err := filepath.Glob(filepath.Join(dir, pattern))
+			if err != nil || len(list) != 1 {
+				t.Fatalf("%s: %v (%v)", pattern, list, err)
+			}
+			return openModel(t, list[0])
+		}
+		bin, pth := of("*.bin"), of("*.pth")
+		e, err := bin.Safetensors(0)
+		back := export(t, e, err)
+		for n := range bin.File.Forms {
+			checked++
+			if !slices.Equal(floats(t, back.File.Tensors[n]), floats(t, pth.File.Tensors[n])) {
+				t.Errorf("%s: %s is not what it was", version, n)
+			}
+		}
+	}
+	if checked != 3+2*2+2 {
+		t.Errorf("%d tensors checked", checked)
+	}
+}
+
+// sameParameter wants x, which comes from a safetensors file of m, to hold the numbers of m's tensor n: bit for bit where
+// they were plain.
+func sameParameter(t *testing.T, m *model.Model, n string, x *tensor.Tensor) {
+	t.Helper()
+	was := m.File.Tensors[n]
+	form, divisor := m.File.Forms[n], float32(m.File.Divisor(n))
+	switch {
+	case !slices.Equal(x.Shape, was.Shape):
+		t.Errorf("%s: %s is now %s", m.File.Path, was, x)
+	case form == weights.Plain && divisor == 1 && !was.Type.IsBlock():
+		if x.Type != was.Type || !bytes.Equal(load(t, x), load(t, was)) {
+			t.Errorf("%s: %s is now %s, or has other bytes", m.File.Path, was, x)
+		}
+	default:
+		got, want := floats(t, x), floats(t, was)
+		for i, v := range got {
+			switch form {
+			case weights.NegExp:
+				v = float32(-math.Exp(float64(v)))
+			case weights.ExpNegExp:
+				v = float32(math.Exp(-math.Exp(float64(v))))
+			case weights.Exp:
+				v = float32(math.Exp(float64(v)))
+			default:
+				v /= divisor
+			}
+			// The exponentials were computed in float32, which may be off by an ulp or two.
+			if most := 4e-7 * math.Abs(float64(want[i])); v != want[i] && (form == weights.Plain || math.Abs(float64(v-want[i])) > most) {
+				t.Errorf("%s: %s: element %d: want %v, got %v", m.File.Path, n, i, want[i], v)
+			}
 		}
 	}
 }

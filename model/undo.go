@@ -50,8 +50,9 @@ func times(t *tensor.Tensor, n int) (*tensor.Tensor, error) {
 	return y, nil
 }
 
-// undo returns the original numbers of t, which holds the function form of them, as F32: of the numbers near the
-// inverse, one that the function, computed as the model does, takes to the number in the file, if there is one.
+// undo returns the original numbers of t, which holds the function form of them, as F32. If there are numbers of 16 bits
+// that give all those of t but for what an exponential in float32 may be off, these are it. Otherwise, of the numbers
+// near each inverse, it is one whose function, computed as the model does, is nearest to what is there.
 func undo(t *tensor.Tensor, form weights.Form) *tensor.Tensor {
 	var f, inverse func(float64) float64
 	switch form {
@@ -64,24 +65,51 @@ func undo(t *tensor.Tensor, form weights.Form) *tensor.Tensor {
 	default:
 		return t
 	}
-	return mapped(t, func(y float64) float64 {
-		x := float32(max(-farthest, min(farthest, inverse(y))))
-		best, off := x, math.Inf(1)
-		try := func(x float32) {
-			if d := math.Abs(float64(float32(f(float64(x)))) - y); d < off {
-				best, off = x, d
+	return derived(t, t.Shape, func(y []float32) []float32 {
+		x := make([]float32, len(y))
+		for i, v := range y {
+			x[i] = float32(max(-farthest, min(farthest, inverse(float64(v)))))
+		}
+		off := func(x, y float32) float32 { return float32(math.Abs(f(float64(x)) - float64(y))) }
+		for _, short := range []tensor.Type{tensor.BF16, tensor.F16} {
+			all := make([]float32, len(x))
+			for i := range x {
+				if all[i] = short.Round(x[i]); off(all[i], y[i]) > 3*ulp(y[i]) {
+					all = nil
+					break
+				}
+			}
+			if all != nil {
+				return all
 			}
 		}
-		try(x)
-		up, down := x, x
-		for range 8 {
-			up, down = math.Nextafter32(up, math.MaxFloat32), math.Nextafter32(down, -math.MaxFloat32)
-			try(up)
-			try(down)
+		for i := range x {
+			x[i] = nearby(x[i], func(x float32) float32 { return float32(math.Abs(float64(float32(f(float64(x)))) - float64(y[i]))) })
 		}
-		return float64(best)
+		return x
 	})
 }
 
 // farthest bounds exponents: exponentials beyond it are 0 or 1 in float32, whose inverse is infinite.
 const farthest = 80
+
+// ulp returns the distance from x to the next larger magnitude.
+func ulp(x float32) float32 {
+	x = float32(math.Abs(float64(x)))
+	return math.Nextafter32(x, math.MaxFloat32) - x
+}
+
+// nearby returns the number for which off is least among those next to x.
+func nearby(x float32, off func(float32) float32) float32 {
+	best, least := x, off(x)
+	up, down := x, x
+	for range 8 {
+		up, down = math.Nextafter32(up, math.MaxFloat32), math.Nextafter32(down, -math.MaxFloat32)
+		for _, x := range []float32{up, down} {
+			if d := off(x); d < least {
+				best, least = x, d
+			}
+		}
+	}
+	return best
+}
