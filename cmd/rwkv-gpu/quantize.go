@@ -37,6 +37,9 @@ func (a *app) quantizeCommand() *cobra.Command {
 			if typ.IsBlock() {
 				types = m.QuantTypes(typ)
 			}
+			if !slices.ContainsFunc(m.File.Names(), func(n string) bool { return types[n] != 0 || m.File.Tensors[n].Type.IsBlock() }) {
+				return nil, inputf(m.File.Path, "no tensor has rows of whole blocks for %s or a type that stands in for it", o.typ)
+			}
 			return a.exportGGUF(m, types)
 		})
 	})

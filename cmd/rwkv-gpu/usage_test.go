@@ -35,7 +35,8 @@ func TestUsage(t *testing.T) {
 		{"generate|x|--penalty-decay|-0.1", "--penalty-decay: want"},
 		{"generate|x|--seed|-1", "--seed: want a whole number"},
 		{"generate|x|--stop|", "--stop: want UTF-8 text that is not empty"},
-		{"generate|x|--quant|q8_0", `--quant: want none, which is all that is supported, got "q8_0"`},
+		{"generate|x|--quant|q9", `--quant: want one of none, q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, iq4_nl, q4_0, q3_k, got "q9"`},
+		{"info|--quant|f16", `--quant: want one of none, q8_0, `},
 		{"generate|x|--group-norm-eps|2", "--group-norm-eps: want 64e-5 or 1e-5, got 2"},
 		{"generate|x|--group-norm-eps|0", "--group-norm-eps: want 64e-5 or 1e-5, got 0"},
 		{"generate|x|--group-norm-eps|1e-5", "--group-norm-eps: only RWKV-5 has it, demo is v7"},
@@ -77,7 +78,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%q: %s", args, r)
 		}
 	}
-	for _, name := range []string{"generate", "logits", "tokenize", "info", "devices", "compare", "version"} {
+	for _, name := range []string{"generate", "logits", "tokenize", "info", "devices", "compare", "convert", "quantize", "version"} {
 		for _, args := range [][]string{{name, "--help"}, {"help", name}} {
 			r := cli(args...)
 			if r.status != statusDone || r.stderr != "" || !strings.Contains(r.stdout, "--device DEVICE") {
