@@ -41,7 +41,8 @@ func GGUF(annotations []Annotation, tensors []Stored) *Output {
 		h = le.AppendUint64(le.AppendUint32(h, numbers[s.As]), uint64(at))
 		at += o.padded(s)
 	}
-	o.header = append(h, make([]byte, -len(h)&(ggufAlign-1))...)
+	h = append(h, make([]byte, -len(h)&(ggufAlign-1))...)
+	o.header = h
 	return o
 }
 
