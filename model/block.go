@@ -102,11 +102,14 @@ func finite(t *tensor.Tensor) *tensor.Tensor {
 			return nil, err
 		}
 		if i := t.Type.CheckFinite(data); i >= 0 {
-			return nil, &op.NotFiniteError{Tensor: t.Name, Index: i}
+			return nil, notFinite(t, i)
 		}
 		return data, nil
 	})
 }
+
+// notFinite is the error for element i of t.
+func notFinite(t *tensor.Tensor, i int) error { return &op.NotFiniteError{Tensor: t.Name, Index: i} }
 
 // row returns new scratch of one vector a row.
 func (b *block) row(name string, width int) *op.Operand {

@@ -19,11 +19,14 @@ type Model struct {
 	Program *op.Program
 	Fields  []Field  // what a slot's state holds
 	Unused  []string // tensors of the file that the version does not use
+	Merges  []Merge  // what each of Options.LoRA changed
 
 	// Quantized holds the types that tensors are loaded as by Options.Quant, where they differ from the file's, by name.
 	Quantized map[string]tensor.Type
+	Unfit     []string // what Options.Quant would change, but for rows that are not whole blocks
 
 	version    *version
+	loras      []*weights.File
 	parameters int
 	roles      map[string]role // of the tensors in use that are not kept, by name
 }
@@ -55,6 +58,8 @@ type Options struct {
 	GroupNormEps float32
 	// Quant is a block type to quantize to while loading, as QuantTypes says, 0 to keep types.
 	Quant tensor.Type
+	// LoRA are files of changes to merge into the weights while they load, in order.
+	LoRA []LoRA
 }
 
 // EpsError reports a GroupNormEps for a version that has only one.
@@ -85,8 +90,22 @@ func OpenWith(path string, o Options) (*Model, error) {
 // later, by whoever runs it.
 func New(f *weights.File) (*Model, error) { return NewWith(f, Options{}) }
 
-// NewWith is New with options.
+// NewWith is New with options. The model's File is f as the options change it; closing it closes f.
 func NewWith(f *weights.File, o Options) (*Model, error) {
+	f, loras, merges, err := merge(f, o.LoRA)
+	if err != nil {
+		return nil, err
+	}
+	m, err := newModel(f, o)
+	if err != nil {
+		closeAll(loras)
+		return nil, err
+	}
+	m.loras, m.Merges = loras, merges
+	return m, nil
+}
+
+func newModel(f *weights.File, o Options) (*Model, error) {
 	v, err := detect(f)
 	if err != nil {
 		return nil, err
@@ -127,8 +146,11 @@ func NewWith(f *weights.File, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Close releases the file. The program's weights cannot be loaded any more.
-func (m *Model) Close() error { return m.File.Close() }
+// Close releases the files. The program's weights cannot be loaded any more.
+func (m *Model) Close() error {
+	closeAll(m.loras)
+	return m.File.Close()
+}
 
 // Parameters returns the number of elements of the file's tensors that the model uses.
 func (m *Model) Parameters() int { return m.parameters }

@@ -18,7 +18,8 @@ import (
 
 // A state file holds one sequence's state as safetensors: for each field a tensor state.FIELD, F32, of the field's
 // shape stacked over the layers, such as state.att_x [L C] and state.att_kv [L H N N]. Annotations say what it is, for
-// which model, and what the data's SHA-256 is, over the tensors in the order of the model's fields.
+// which model, and what the data's SHA-256 is, over the tensors in the order of the model's fields. The state of a model
+// with LoRAs also has the annotation lora, a hash of them, and fits no other.
 const (
 	stateFormat  = "rwkv-gpu state"
 	stateVersion = "1"
@@ -55,14 +56,20 @@ func (m *Model) stateTensors() []*stateTensor {
 }
 
 // annotations returns what a state file of m says, less the checksum.
-func (m *Model) annotations() map[string]string {
-	return map[string]string{
+func (m *Model) annotations() (map[string]string, error) {
+	a := map[string]string{
 		"format":      stateFormat,
 		"version":     stateVersion,
 		"model":       m.Version,
 		"config_hash": fmt.Sprintf("%08x", m.Hash()),
 		"layout":      m.version.stateLayout,
 	}
+	if len(m.loras) == 0 {
+		return a, nil
+	}
+	var err error
+	a["lora"], err = mergeDigest(m.loras, m.Merges)
+	return a, err
 }
 
 // EncodeState returns the state file of a slot's state, float32[Program.StateLen()]. Padding between fields is dropped.
@@ -92,7 +99,10 @@ func (m *Model) EncodeState(state []float32) ([]byte, error) {
 		}
 		header[t.name] = entry{tensor.F32.String(), t.shape, [2]int{begin, len(body)}}
 	}
-	meta := m.annotations()
+	meta, err := m.annotations()
+	if err != nil {
+		return nil, err
+	}
 	meta["sha256"] = checksum(body)
 	header["__metadata__"] = meta
 	text, err := json.Marshal(header)
@@ -163,6 +173,11 @@ func (m *Model) DecodeState(path string, data []byte) ([]float32, error) {
 	if err != nil {
 		return nil, err
 	}
+	return m.decodeState(f)
+}
+
+// decodeState returns the state in f, once opened.
+func (m *Model) decodeState(f *weights.File) ([]float32, error) {
 	if err := m.checkAnnotations(f); err != nil {
 		return nil, err
 	}
@@ -182,18 +197,21 @@ func (m *Model) DecodeState(path string, data []byte) ([]float32, error) {
 		}
 	}
 	if len(f.Tensors) != len(list) {
-		return nil, &weights.Error{File: path, Field: "tensors", Want: fmt.Sprint(len(list)), Got: fmt.Sprint(len(f.Tensors))}
+		return nil, &weights.Error{File: f.Path, Field: "tensors", Want: fmt.Sprint(len(list)), Got: fmt.Sprint(len(f.Tensors))}
 	}
 	if want, got := f.Meta["sha256"], checksum(body); got != want {
-		return nil, &weights.Error{File: path, Field: "data", Want: "the SHA-256 " + want, Got: got}
+		return nil, &weights.Error{File: f.Path, Field: "data", Want: "the SHA-256 " + want, Got: got}
 	}
 	return state, nil
 }
 
 // checkAnnotations wants every annotation that a state file of m has.
 func (m *Model) checkAnnotations(f *weights.File) error {
-	want := m.annotations()
-	for _, key := range []string{"format", "version", "model", "layout", "config_hash"} {
+	want, err := m.annotations()
+	if err != nil {
+		return err
+	}
+	for _, key := range []string{"format", "version", "model", "layout", "config_hash", "lora"} {
 		got, ok := f.Meta[key]
 		if got == want[key] {
 			continue
@@ -205,6 +223,9 @@ func (m *Model) checkAnnotations(f *weights.File) error {
 		if key == "config_hash" {
 			e.Want += fmt.Sprintf(" (%s)", &m.Config)
 			e.Got += " (the state of a model of other sizes)"
+		}
+		if want[key] == "" {
+			e.Want = "none: the state of this model, which has no LoRA"
 		}
 		return e
 	}

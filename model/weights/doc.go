@@ -24,7 +24,9 @@
 // matrix is [C, R] originally and [R, C] in web-rwkv, a second one the other way round. Square matrices (R = C) say
 // nothing and follow the rest of the file. If all are square, which no published model is, the file is taken for
 // web-rwkv if every tensor is F16 and __metadata__ is exactly {"format": "pt"}, which is what that converter writes;
-// File.Evidence then says that this was assumed.
+// File.Evidence then says that this was assumed. So is a safetensors file of nothing but initial states (time_state), all
+// F16, of which web-rwkv has the transpose. A LoRA of web-rwkv has lora.0, which is lora_A transposed, and lora.1, which
+// is lora_B.
 //
 // llama.cpp: what its converter writes for v6 and v7 (general.architecture is rwkv6 or rwkv7). Low-rank matrices are
 // transposed, the mixes of a layer lie in one tensor (w k v r g in v6, r w k v a g in v7), r_k is a vector whose heads

@@ -37,6 +37,7 @@ var layouts = []layout{
 		name:  "web-rwkv",
 		match: isWebRWKV,
 		rename: []rename{
+			{old: ".lora.0", new: ".lora_A"}, {old: ".lora.1", new: ".lora_B"}, // of a LoRA
 			{when: ".att.time_mix_w1", old: ".time_mix_", new: ".time_maa_"},                                  // v6
 			{when: ".att.time_mix_w1", old: ".att.time_first", new: ".att.time_faaaa"},                        // v6
 			{when: ".att.gate.weight", unless: ".time_faaaa", old: ".att.time_first", new: ".att.time_faaaa"}, // v5.1, v5.2
@@ -44,7 +45,8 @@ var layouts = []layout{
 		swapped: []string{
 			"w1", "w2", "a1", "a2", "v1", "v2", "g1", "g2", // v7
 			"time_maa_w1", "time_maa_w2", "time_decay_w1", "time_decay_w2", // v6
-			"time_state", // v5, v6
+			"time_state", // v5, v6, v7
+			"lora_A",
 		},
 	},
 	{name: "original", match: func(index) (string, bool, error) { return "nothing speaks for another one", true, nil }},
@@ -55,6 +57,7 @@ type index struct {
 	tensors map[string]*tensor.Tensor
 	names   []string
 	meta    map[string]string
+	format  string // of the container
 }
 
 // compiledPrefix is what torch.compile puts before the names inside a compiled module.
@@ -106,6 +109,7 @@ func (f *File) name(c contents) error {
 	if err != nil {
 		return err
 	}
+	x.format = f.Format
 	if c.layout != "" {
 		f.Layout, f.Evidence = c.layout, "the format has no other"
 		return f.original(x, layout{})

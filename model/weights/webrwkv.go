@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// isWebRWKV recognises a file of web-rwkv's converter: by its renamed tensors in v5 and v6, by the orientation of the
-// low-rank matrices in v7 (see the package comment).
+// isWebRWKV recognises a file of web-rwkv's converter: by its renamed tensors in v5, v6 and LoRAs, by the orientation of
+// the low-rank matrices in v7 (see the package comment).
 func isWebRWKV(x index) (evidence string, ok bool, err error) {
 	if n := x.find(".att.time_mix_w1"); n != "" {
 		return "it has " + n, true, nil
@@ -16,7 +16,27 @@ func isWebRWKV(x index) (evidence string, ok bool, err error) {
 	if n := x.find(".att.time_first"); n != "" && x.find(".att.gate.weight") != "" && x.find(".time_faaaa") == "" {
 		return "it has " + n + " beside a gate", true, nil
 	}
+	if n := x.find(".lora.0"); strings.HasPrefix(n, "blocks.") && lastPart(n) == "0" {
+		return "it has " + n, true, nil
+	}
+	if evidence, ok := onlyStates(x); ok {
+		return evidence, true, nil
+	}
 	return orientation(x)
+}
+
+// onlyStates decides for a file of initial states, whose matrices are square: web-rwkv's converters write safetensors in
+// F16, and annotations either none or as assumed wants them; training writes .pth.
+func onlyStates(x index) (evidence string, webRWKV bool) {
+	if x.format != "safetensors" || len(x.names) == 0 || len(x.meta) > 1 || len(x.meta) == 1 && x.meta["format"] != "pt" {
+		return "", false
+	}
+	for n, t := range x.tensors {
+		if lastPart(n) != "time_state" || t.Type != tensor.F16 {
+			return "", false
+		}
+	}
+	return "assumed: there are only states, all F16, as its converters write them", true
 }
 
 // orientation lets every low-rank matrix of a v7 file vote for the layout it is stored in.

@@ -1,0 +1,339 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
+)
+
+// written writes a file of tensors: PyTorch's for a name in .pth, else safetensors.
+func written(t *testing.T, name string, tensors []*tensor.Tensor) string {
+	t.Helper()
+	data := weightstest.Safetensors(tensors, nil)
+	if strings.HasSuffix(name, ".pth") {
+		data = weightstest.Torch{Prefix: "_orig_mod."}.File(tensors)
+	}
+	path := filepath.Join(t.TempDir(), name)
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// floats returns the numbers of the named tensor.
+func floats(t *testing.T, list []*tensor.Tensor, name string) []float32 {
+	t.Helper()
+	x, err := list[named(t, list, name)].Floats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
+// merged opens a model of tensors with LoRAs.
+func merged(t *testing.T, base []*tensor.Tensor, loras ...LoRA) *Model {
+	t.Helper()
+	m, err := NewWith(parse(t, base), Options{LoRA: loras})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = m.Close() })
+	return m
+}
+
+func loaded(t *testing.T, m *Model, name string) (tensor.Type, []float32) {
+	t.Helper()
+	x := m.File.Tensors[name]
+	f, err := x.Floats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x.Type, f
+}
+
+// precision is half the distance of neighbours of 1.
+var precision = map[tensor.Type]float64{tensor.F32: 0x1p-24, tensor.F16: 0x1p-11, tensor.BF16: 0x1p-8}
+
+// Every matrix of every version is W + s B A, in float64, rounded once to the type that it is stored in; everything else
+// keeps its bytes.
+func TestLoRA(t *testing.T) {
+	types := []tensor.Type{tensor.F32, tensor.F16, tensor.BF16}
+	i := 0
+	for version := range allVersions {
+		typ := types[i%len(types)]
+		i++
+		base := weightstest.RWKV(version, weightstest.Tiny, typ, 1)
+		file := weightstest.LoRA(base, 3, tensor.BF16, 2)
+		const scale = 1.75
+		m := merged(t, base, LoRA{written(t, "l.pth", file), scale})
+		if got := m.Merges[0]; got.Changed != len(file)/2 || got.Replaced != 0 || !slices.Equal(got.Ranks, []int{3}) {
+			t.Errorf("%s: %+v", version, got)
+		}
+		for _, x := range base {
+			gotType, got := loaded(t, m, x.Name)
+			want := floats(t, base, x.Name)
+			if gotType != typ {
+				t.Errorf("%s: %s is %s", version, x.Name, gotType)
+			}
+			prefix := strings.TrimSuffix(x.Name, "weight")
+			if !slices.ContainsFunc(file, func(x *tensor.Tensor) bool { return x.Name == prefix+"lora_A" }) {
+				if !slices.Equal(got, want) {
+					t.Errorf("%s: %s changed", version, x.Name)
+				}
+				continue
+			}
+			a, b := floats(t, file, prefix+"lora_A"), floats(t, file, prefix+"lora_B")
+			for i, w := range want {
+				row, col := i/x.Shape[1], i%x.Shape[1]
+				y := float64(w)
+				for r := range 3 {
+					y += scale * float64(b[row*3+r]) * float64(a[r*x.Shape[1]+col])
+				}
+				if d := math.Abs(float64(got[i]) - y); d > math.Abs(y)*precision[typ]+1e-5 && typ == tensor.F32 || d > math.Abs(y)*precision[typ]*1.01+1e-6 && typ != tensor.F32 {
+					t.Fatalf("%s: %s [%d %d]: want %v, got %v", version, x.Name, row, col, y, got[i])
+				}
+			}
+		}
+	}
+}
+
+// scriptSize is the size of the model that testdata/merged was made from.
+var scriptSize = weightstest.Size{Vocab: 5, Embed: 12, Layers: 1, Head: 4, FFN: 20, W: 2, A: 2, V: 2, G: 2}
+
+// scriptFiles returns the LoRAs that testdata/merged was made from.
+func scriptFiles(base []*tensor.Tensor) map[string][][]*tensor.Tensor {
+	start := weightstest.LoRA(base, 4, tensor.F32, 3)
+	for i, x := range start {
+		start[i] = weightstest.Renamed(x, strings.Replace(x.Name, "lora_", "init_lora_", 1))
+	}
+	return map[string][][]*tensor.Tensor{
+		"lora":  {weightstest.LoRA(base, 4, tensor.F32, 2)},
+		"pissa": {start, weightstest.LoRA(base, 4, tensor.F32, 2)},
+		"bone":  {weightstest.Bone(base, 5, tensor.F32, 4)},
+		"bat":   {weightstest.Bat(base, 4, tensor.F32, 5)},
+	}
+}
+
+// The matrices that RWKV-PEFT's merge_lora.py (with alpha 6), merge_pissa.py and merge_disha.py make are those that are
+// loaded. RWKV_MERGE_INPUTS names a directory to write the scripts' inputs to.
+func TestMergeScripts(t *testing.T) {
+	base := weightstest.RWKV7(scriptSize, tensor.F32, 1)
+	in := os.Getenv("RWKV_MERGE_INPUTS")
+	if in != "" {
+		write(t, filepath.Join(in, "base.safetensors"), base)
+	}
+	for name, files := range scriptFiles(base) {
+		var loras []LoRA
+		scale := map[bool]float32{true: 6.0 / 4, false: 1}[name == "lora"]
+		for i, f := range files {
+			loras = append(loras, LoRA{written(t, name+".safetensors", f), scale})
+			if in != "" {
+				write(t, filepath.Join(in, fmt.Sprintf("%s%d.safetensors", name, i)), f)
+			}
+		}
+		want, err := weights.Open(filepath.Join("testdata", "merged", name+".safetensors"))
+		if err != nil {
+			t.Error(err)
+			continue
+		}
+		m := merged(t, base, loras...)
+		tolerance := 1e-6
+		if name == "pissa" {
+			tolerance = 0x1p-7 // the script rounds to bfloat16 twice
+		}
+		if n := m.Merges[0].Changed; n != len(want.Tensors) {
+			t.Errorf("%s: want %d matrices changed, got %d", name, len(want.Tensors), n)
+		}
+		for _, n := range want.Names() {
+			w, err := want.Tensors[n].Floats()
+			if err != nil {
+				t.Fatal(err)
+			}
+			_, got := loaded(t, m, n)
+			for i := range w {
+				if math.Abs(float64(got[i]-w[i])) > tolerance*(1+math.Abs(float64(w[i]))) {
+					t.Fatalf("%s: %s: element %d: want %v, got %v", name, n, i, w[i], got[i])
+				}
+			}
+		}
+		_ = want.Close()
+	}
+}
+
+func write(t *testing.T, path string, tensors []*tensor.Tensor) {
+	t.Helper()
+	if err := os.WriteFile(path, weightstest.Safetensors(tensors, nil), 0o644); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// What a LoRA brings whole takes the place of the model's, in its own type, and what it adds is added to that; several
+// are merged in order.
+func TestLoRAReplaces(t *testing.T) {
+	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
+	other := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 9)
+	const norm, matrix = "blocks.1.ln1.weight", "blocks.0.att.key.weight"
+	file := append(weightstest.LoRA(base[:0:0], 1, tensor.F32, 1), other[named(t, other, norm)], other[named(t, other, matrix)],
+		shaped("blocks.0.att.key.lora_A", 2, 32), shaped("blocks.0.att.key.lora_B", 32, 2))
+	m := merged(t, base, LoRA{written(t, "a.st", file), 0.25}, LoRA{written(t, "b.st", file[2:]), 1})
+	if typ, got := loaded(t, m, norm); typ != tensor.F32 || !slices.Equal(got, floats(t, other, norm)) {
+		t.Errorf("%s is not the LoRA's", norm)
+	}
+	_, got := loaded(t, m, matrix)
+	for i, w := range floats(t, other, matrix) {
+		if want := w + 0.25*2 + 2; math.Abs(float64(got[i]-want)) > 1e-6 {
+			t.Fatalf("element %d: want %v, got %v", i, want, got[i])
+		}
+	}
+	if m.Merges[0].Replaced != 2 || m.Merges[1].Replaced != 0 || m.Merges[1].Changed != 1 {
+		t.Errorf("%+v", m.Merges)
+	}
+}
+
+// A LoRA that web-rwkv's converter renamed and transposed is the same.
+func TestLoRAWebRWKV(t *testing.T) {
+	base := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)
+	file := weightstest.LoRA(base, 3, tensor.F16, 2)
+	a := merged(t, base, LoRA{written(t, "a.st", file), 2})
+	for i, x := range file {
+		name := strings.NewReplacer("lora_A", "lora.0", "lora_B", "lora.1").Replace(x.Name)
+		if file[i] = weightstest.Renamed(x, name); strings.HasSuffix(name, ".0") {
+			file[i] = x.Transposed()
+			file[i].Name = name
+		}
+	}
+	b := merged(t, base, LoRA{written(t, "b.st", file), 2})
+	for name := range a.File.Tensors {
+		_, x := loaded(t, a, name)
+		if _, y := loaded(t, b, name); !slices.Equal(x, y) {
+			t.Errorf("%s differs", name)
+		}
+	}
+}
+
+// A matrix stored in blocks becomes F16 once changed.
+func TestLoRAOnBlocks(t *testing.T) {
+	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
+	const name = "blocks.0.ffn.value.weight"
+	at := named(t, base, name)
+	base[at] = weightstest.Blocks(name, tensor.Q5_1, 1, base[at].Shape...)
+	f, err := weights.Parse("made.gguf", weightstest.GGUF(weightstest.LlamaMeta(weightstest.Tiny), weightstest.Llama(base)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	old, err := f.Tensors[name].Floats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file := []*tensor.Tensor{shaped("blocks.0.ffn.value.lora_A", 2, 96), shaped("blocks.0.ffn.value.lora_B", 32, 2)}
+	m, err := NewWith(f, Options{LoRA: []LoRA{{written(t, "l.st", file), 0.5}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	typ, got := loaded(t, m, name)
+	if typ != tensor.F16 || !slices.Equal(m.Merges[0].Widened, []string{name}) {
+		t.Errorf("%s, %+v", typ, m.Merges)
+	}
+	for i, w := range old {
+		if want := float64(w) + 1; math.Abs(float64(got[i])-want) > math.Abs(want)*0x1p-11+1e-6 {
+			t.Fatalf("element %d: want %v, got %v", i, want, got[i])
+		}
+	}
+}
+
+// A weight that a file holds divided takes a divided change.
+func TestLoRARescaled(t *testing.T) {
+	base := weightstest.RWKV("v6", weightstest.Tiny, tensor.F32, 1)
+	file := append(weightstest.LoRA(base, 2, tensor.F32, 2), shaped("blocks.1.ffn.value.weight", 32, 96))
+	plain := merged(t, base, LoRA{written(t, "a.st", file), 1})
+	f := parse(t, base)
+	f.RescaleEvery = 1
+	m, err := NewWith(f, Options{LoRA: []LoRA{{written(t, "a.st", file), 1}}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, d := range map[string]float32{"blocks.1.att.output.weight": 2, "blocks.1.ffn.value.weight": 2, "blocks.0.att.output.weight": 1, "blocks.1.att.key.weight": 1} {
+		_, x := loaded(t, plain, name)
+		_, y := loaded(t, m, name)
+		stored := floats(t, base, name)
+		whole := name == "blocks.1.ffn.value.weight"
+		for i := range x {
+			was := stored[i]
+			if whole {
+				was = 0
+			}
+			want := was + (x[i]-was)/d
+			if math.Abs(float64(y[i]-want)) > 1e-5 {
+				t.Fatalf("%s: element %d: want %v, got %v", name, i, want, y[i])
+			}
+		}
+	}
+}
+
+// A LoRA that does not fit is refused with an error that names its file, the tensor, and what was wanted and found.
+func TestLoRAErrors(t *testing.T) {
+	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
+	const key = "blocks.0.att.key."
+	a, b := shaped(key+"lora_A", 2, 32), shaped(key+"lora_B", 32, 2)
+	huge := tensor.FromFloats(key+"lora_B", []int{32, 2}, append(make([]float32, 63), 1e30))
+	infinite := tensor.FromFloats(key+"lora_A", []int{2, 32}, append(make([]float32, 63), float32(math.Inf(1))))
+	for _, c := range []struct {
+		want string
+		file []*tensor.Tensor
+	}{
+		{"tensor " + key + "lora_A: partner: want " + key + "lora_B, got no such tensor", []*tensor.Tensor{a}},
+		{"tensor " + key + "lora_B: partner: want " + key + "lora_A, got no such tensor", []*tensor.Tensor{b}},
+		{"tensor " + key + "lora_A: shape: want [r 32] for blocks.0.att.key.weight [32 32], got [2 31]", []*tensor.Tensor{shaped(key+"lora_A", 2, 31), b}},
+		{"tensor " + key + "lora_B: shape: want [32 2], rank 2 as in lora_A, for blocks.0.att.key.weight [32 32], got [32 3]", []*tensor.Tensor{a, shaped(key+"lora_B", 32, 3)}},
+		{"tensor " + key + "lora_B: shape: want [32 2], rank 2 as in lora_A, for blocks.0.att.key.weight [32 32], got [2 32]", []*tensor.Tensor{a, shaped(key+"lora_B", 2, 32)}},
+		{"tensor blocks.7.att.key.lora_A: model: want blocks.7.att.key.weight in made.safetensors, got no such tensor", []*tensor.Tensor{shaped("blocks.7.att.key.lora_A", 2, 32), shaped("blocks.7.att.key.lora_B", 32, 2)}},
+		{"tensor blocks.0.ln1.lora_A: model: want blocks.0.ln1.weight to be a matrix, got [32]", []*tensor.Tensor{shaped("blocks.0.ln1.lora_A", 2, 32), shaped("blocks.0.ln1.lora_B", 32, 2)}},
+		{"tensor blocks.0.att.time_decay: model: want a tensor of this name in made.safetensors, got none", []*tensor.Tensor{a, b, shaped("blocks.0.att.time_decay", 32)}},
+		{"tensor blocks.0.ln1.weight: shape: want [32] as in made.safetensors, got [33]", []*tensor.Tensor{a, b, shaped("blocks.0.ln1.weight", 33)}},
+		{"tensor " + key + "bone: kind: want lora_A and lora_B, disha, or a tensor of the model, got Bone", []*tensor.Tensor{a, b, shaped(key+"bone", 8, 32)}},
+		{"tensor " + key + "disha: shape: want [r 32], or [32/r r r]", []*tensor.Tensor{shaped(key+"disha", 8, 31)}},
+		{"tensor " + key + "disha: shape: want", []*tensor.Tensor{shaped(key+"disha", 4, 7, 7)}},
+		{"tensors: want a LoRA (tensors named ….lora_A and ….lora_B, or ….disha), got an initial state", []*tensor.Tensor{shaped("blocks.0.att.time_state", 2, 16, 16)}},
+		{"tensors: want a LoRA (tensors named ….lora_A and ….lora_B, or ….disha), got a model", base},
+		{"tensor " + key + "lora_A: value: want finite numbers, got +Inf at [1 31]", []*tensor.Tensor{infinite, b}},
+		{"tensor blocks.0.att.key.weight: value: want finite numbers in F16 once merged, got one beyond its range at [31 0]", []*tensor.Tensor{a, huge}},
+	} {
+		path := written(t, "l.pth", c.file)
+		m, err := NewWith(parse(t, base), Options{LoRA: []LoRA{{path, 1}}})
+		if err == nil {
+			_, err = m.File.Tensors["blocks.0.att.key.weight"].Load()
+		}
+		var e *weights.Error
+		if !errors.As(err, &e) || !strings.HasPrefix(err.Error(), path+": "+c.want) {
+			t.Errorf("want %q, got %v", path+": "+c.want, err)
+		}
+	}
+}
+
+// A state made with a LoRA is refused by the model without it, by the model with another scale, and the other way round.
+func TestLoRAState(t *testing.T) {
+	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
+	path := written(t, "l.pth", weightstest.LoRA(base, 2, tensor.F16, 1))
+	models := []*Model{merged(t, base), merged(t, base, LoRA{path, 1}), merged(t, base, LoRA{path, 2}),
+		merged(t, base, LoRA{written(t, "m.pth", weightstest.LoRA(base, 2, tensor.F16, 2)), 1})}
+	for i, from := range models {
+		data, err := from.EncodeState(make([]float32, from.Program.StateLen()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for j, to := range models {
+			if _, err := to.DecodeState("s", data); (err == nil) != (i == j) {
+				t.Errorf("state of model %d in model %d: %v", i, j, err)
+			}
+		}
+	}
+}
