@@ -22,6 +22,11 @@ func (w Work) Sub(before Work) Work {
 	return Work{w.Passes - before.Passes, w.OutPasses - before.OutPasses, w.Rows - before.Rows, w.Outs - before.Outs, w.Waited - before.Waited}
 }
 
+// Add returns what was done in both.
+func (w Work) Add(more Work) Work {
+	return Work{w.Passes + more.Passes, w.OutPasses + more.OutPasses, w.Rows + more.Rows, w.Outs + more.Outs, w.Waited + more.Waited}
+}
+
 // Work returns what was done so far.
 func (e *Engine) Work() Work {
 	w := e.work
@@ -101,4 +106,12 @@ func (d *Device) Memory() (buffers, blocks int) {
 		return 0, 0
 	}
 	return d.device.MemoryInUse()
+}
+
+// Driver names the device's driver with its version; "" on the CPU.
+func (d *Device) Driver() string {
+	if d.IsCPU() {
+		return ""
+	}
+	return d.device.Info().Driver
 }

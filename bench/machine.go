@@ -1,0 +1,160 @@
+package bench
+
+import (
+	"bytes"
+	"fmt"
+	"os"
+	"runtime"
+	"strconv"
+	"strings"
+	"time"
+)
+
+// cpuTime is the processor time spent until some moment, as Linux tells it in /proc; elsewhere it is not known.
+type cpuTime struct {
+	at    time.Time
+	all   float64 // seconds of all processes on all cores
+	own   float64 // of this process
+	known bool
+}
+
+// ticks is the unit of /proc/stat, USER_HZ, which is the same on all architectures that Go runs on.
+const ticks = 100
+
+func readCPUTime() cpuTime {
+	t := cpuTime{at: time.Now()}
+	system, err1 := os.ReadFile("/proc/stat")
+	process, err2 := os.ReadFile("/proc/self/stat")
+	if err1 != nil || err2 != nil {
+		return t
+	}
+	var ok1, ok2 bool
+	t.all, ok1 = busyTime(system)
+	t.own, ok2 = processTime(process)
+	t.known = ok1 && ok2
+	return t
+}
+
+// busyTime returns the seconds that all cores were neither idle nor waiting, from the first line of /proc/stat: user, nice,
+// system, idle, iowait, irq, softirq, steal, and guests, whose time user and nice hold already.
+func busyTime(stat []byte) (float64, bool) {
+	line, _, _ := bytes.Cut(stat, []byte("\n"))
+	fields := strings.Fields(string(line))
+	if len(fields) < 8 || fields[0] != "cpu" {
+		return 0, false
+	}
+	var sum float64
+	for i, f := range fields[1:min(len(fields), 9)] {
+		n, err := strconv.ParseFloat(f, 64)
+		if err != nil {
+			return 0, false
+		}
+		if i != 3 && i != 4 {
+			sum += n
+		}
+	}
+	return sum / ticks, true
+}
+
+// processTime returns the seconds of user and system time from /proc/self/stat, whose second field, in parentheses, may
+// hold anything.
+func processTime(stat []byte) (float64, bool) {
+	end := bytes.LastIndexByte(stat, ')')
+	if end < 0 {
+		return 0, false
+	}
+	fields := strings.Fields(string(stat[end+1:]))
+	if len(fields) < 13 {
+		return 0, false
+	}
+	user, err1 := strconv.ParseFloat(fields[11], 64)
+	system, err2 := strconv.ParseFloat(fields[12], 64)
+	return (user + system) / ticks, err1 == nil && err2 == nil
+}
+
+// otherCPU sums up what other processes used while this one measured.
+type otherCPU struct {
+	used, seconds float64
+	known         bool
+}
+
+// add counts the time since before.
+func (o *otherCPU) add(before cpuTime) {
+	now := readCPUTime()
+	if !now.known || !before.known {
+		return
+	}
+	o.used += max(now.all-before.all-(now.own-before.own), 0)
+	o.seconds += now.at.Sub(before.at).Seconds()
+	o.known = true
+}
+
+// cores returns how many cores they kept busy; nil if that is not known, or was too short to tell in ticks.
+func (o *otherCPU) cores() *float64 {
+	if !o.known || o.seconds < 10./ticks {
+		return nil
+	}
+	n := o.used / o.seconds
+	return &n
+}
+
+// busyShare is the share of the cores that others may use before it is worth a warning.
+const busyShare = 0.05
+
+// loadAverage returns the load of the last minute, nil where it is not known.
+func loadAverage() *float64 {
+	data, err := os.ReadFile("/proc/loadavg")
+	if err != nil {
+		return nil
+	}
+	first, _, _ := strings.Cut(string(data), " ")
+	n, err := strconv.ParseFloat(first, 64)
+	if err != nil {
+		return nil
+	}
+	return &n
+}
+
+// note keeps the largest use by others.
+func (l *Load) note(cores *float64) {
+	if cores == nil || l.OtherCPU != nil && *l.OtherCPU >= *cores {
+		return
+	}
+	l.OtherCPU = cores
+	l.Busy = *cores > busyShare*float64(l.Cores)
+}
+
+// Warning words a load that distorts the figures; "" if there was none.
+func (l *Load) Warning() string {
+	if !l.Busy {
+		return ""
+	}
+	s := fmt.Sprintf("warning: other processes kept %.2f of %d cores busy during a test", *l.OtherCPU, l.Cores)
+	if l.Average != nil {
+		s += fmt.Sprintf(" (load average before: %.2f)", *l.Average)
+	}
+	return s + ": the figures are lower than the machine's"
+}
+
+// processMemory returns the bytes of this process's resident memory and its peak, 0 where that is not known.
+func processMemory() (now, peak int) {
+	if runtime.GOOS != "linux" {
+		return 0, 0
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err != nil {
+		return 0, 0
+	}
+	for line := range strings.Lines(string(status)) {
+		name, value, _ := strings.Cut(line, ":")
+		kib, err := strconv.Atoi(strings.TrimSuffix(strings.TrimSpace(value), " kB"))
+		switch {
+		case err != nil:
+		case name == "VmRSS":
+			now = kib << 10
+		case name == "VmHWM":
+			peak = kib << 10
+		}
+	}
+	return now, peak
+}

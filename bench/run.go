@@ -1,0 +1,168 @@
+package bench
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"runtime"
+	"slices"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+)
+
+// Options says what to measure: every length of PP and TG with every batch at every depth.
+type Options struct {
+	PP, TG  []int // tokens to each sequence; empty for no such test
+	Batches []int // sequences at once
+	Depths  []int // tokens behind each sequence
+	Warmup  int   // runs of each test that do not count
+	Repeat  int   // runs that do
+	Chunk   int   // most tokens of a pass; 0 is the engine's choice
+	Ops     bool  // time each op too
+
+	Loading  func(done, all int64) error        // bytes of weights; may be nil
+	Progress func(what string, done, all int64) // of what is run now; may be nil
+}
+
+// The largest values of Options: beyond them a run would take years, or more memory than there is.
+const (
+	MaxTokens = 1 << 20
+	MaxBatch  = 4096
+	MaxDepth  = 1 << 30
+	MaxRepeat = maxSamples
+)
+
+// check wants something to measure, within the limits.
+func (o *Options) check() error {
+	if len(o.PP)+len(o.TG) == 0 || len(o.Batches) == 0 || len(o.Depths) == 0 {
+		return errors.New("bench: want at least one length, batch and depth")
+	}
+	for _, f := range []struct {
+		what        string
+		values      []int
+		least, most int
+	}{
+		{"length", o.PP, 1, MaxTokens}, {"length", o.TG, 1, MaxTokens}, {"batch", o.Batches, 1, MaxBatch},
+		{"depth", o.Depths, 0, MaxDepth}, {"warm-up", []int{o.Warmup}, 0, MaxRepeat}, {"repeat", []int{o.Repeat}, 1, MaxRepeat},
+		{"chunk", []int{o.Chunk}, 0, MaxTokens},
+	} {
+		for _, v := range f.values {
+			if v < f.least || v > f.most {
+				return fmt.Errorf("bench: %s: want %d to %d, got %d", f.what, f.least, f.most, v)
+			}
+		}
+	}
+	return nil
+}
+
+// most and least weights that the read limit is measured with.
+const (
+	leastRead = 1 << 20
+	mostRead  = 256 << 20
+)
+
+// Run measures m on d until it is done, or ctx is.
+func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (r *Report, err error) {
+	if err := o.check(); err != nil {
+		return nil, err
+	}
+	run := &runner{ctx: ctx, o: o, dev: d, cost: modelCostOf(m.Program)}
+	run.take = func(int, int, []float32) error { return nil } // they are in the host's memory by now
+	r = &run.report
+	r.Time, r.Driver = time.Now().UTC().Truncate(time.Second), d.Driver()
+	r.Load = Load{Average: loadAverage(), Cores: runtime.NumCPU()}
+	bytes := min(max(int(run.cost.token().weights), leastRead), mostRead)
+	run.tell("measuring the device's limits", 0, 1)
+	limits, err := d.Limits(bytes)
+	if err != nil {
+		return nil, err
+	}
+	r.Limits = limitsOf(limits, bytes)
+	if err := ctx.Err(); err != nil {
+		return nil, err
+	}
+	run.e, err = engine.New(m, d, engine.Options{Slots: slices.Max(o.Batches) + 1, Chunk: o.Chunk, Progress: o.Loading})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, run.e.Close()) }()
+	r.Device, r.Chunk = run.e.Device(), run.e.Chunk()
+	if run.base, err = run.e.NewSlot(); err != nil {
+		return nil, err
+	}
+	return r, run.all()
+}
+
+// runner is a run.
+type runner struct {
+	ctx    context.Context
+	o      Options
+	dev    *engine.Device
+	e      *engine.Engine
+	cost   modelCost
+	report Report
+	base   engine.Slot // the state that every sequence begins with
+	depth  int         // of base
+	ids    []int
+	in     []engine.Input
+	take   func(input, pos int, logits []float32) error // made once: as a method it would be an allocation a step
+}
+
+// tell reports progress.
+func (r *runner) tell(what string, done, all int64) {
+	if r.o.Progress != nil {
+		r.o.Progress(what, done, all)
+	}
+}
+
+// all measures at one depth after the other, each continuing where the one before ended.
+func (r *runner) all() error {
+	depths := slices.Sorted(slices.Values(r.o.Depths))
+	for i, depth := range slices.Compact(depths) {
+		if err := r.advance(depth); err != nil {
+			return err
+		}
+		if err := r.atDepth(); err != nil {
+			return err
+		}
+		if i == 0 && r.o.Ops {
+			if err := r.ops(); err != nil {
+				return err
+			}
+		}
+	}
+	m := &r.report.Memory
+	m.DeviceBytes, m.DeviceBlockBytes = r.dev.Memory()
+	m.ProcessBytes, m.ProcessPeakBytes = processMemory()
+	return nil
+}
+
+// advance feeds base with tokens until it has a depth.
+func (r *runner) advance(depth int) error {
+	from := r.depth
+	for r.depth < depth {
+		if err := r.ctx.Err(); err != nil {
+			return err
+		}
+		r.tell(fmt.Sprintf("running to depth %d", depth), int64(r.depth-from), int64(depth-from))
+		n := min(depth-r.depth, r.e.Chunk())
+		if err := r.e.Step([]engine.Input{{Slot: r.base, Tokens: r.random(n, r.depth)}}, nil); err != nil {
+			return err
+		}
+		r.depth += n
+	}
+	return nil
+}
+
+// random returns n token ids, other ones for another seed, in memory that the next call uses again.
+func (r *runner) random(n, seed int) []int {
+	r.ids = r.ids[:0]
+	state := uint64(seed)*0x9e3779b97f4a7c15 + 1
+	for range n {
+		state = state*6364136223846793005 + 1442695040888963407 // Knuth's MMIX
+		r.ids = append(r.ids, int(state>>33)%r.e.Model.Vocab)
+	}
+	return r.ids
+}

@@ -1,0 +1,191 @@
+package bench
+
+import (
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"text/tabwriter"
+)
+
+// table is a heading and rows of text, to be written in one way or another.
+type table struct {
+	title string
+	head  []string
+	rows  [][]string
+}
+
+func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
+
+// number shows three digits that count.
+func number(v float64) string {
+	switch {
+	case v >= 100 || v == 0:
+		return strconv.FormatFloat(v, 'f', 0, 64)
+	case v >= 10:
+		return strconv.FormatFloat(v, 'f', 1, 64)
+	case v >= 0.01:
+		return strconv.FormatFloat(v, 'f', 2, 64)
+	}
+	return strconv.FormatFloat(v, 'g', 2, 64)
+}
+
+// optional shows a figure that may be missing.
+func optional(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return number(*v)
+}
+
+func percent(v float64) string { return strconv.FormatFloat(100*v, 'f', 1, 64) + " %" }
+
+func size(n int) string {
+	if n < 1<<30 {
+		return number(float64(n)/(1<<20)) + " MiB"
+	}
+	return number(float64(n)/(1<<30)) + " GiB"
+}
+
+// results is the table of tests.
+func (r *Report) results() *table {
+	t := &table{head: []string{"test", "batch", "depth", "tokens/s", "min", "max", "GB/s", "GFLOPS", "of limit", "bound",
+		"host µs/token", "allocs/token", "device memory", "other CPU"}}
+	for i := range r.Results {
+		x := &r.Results[i]
+		t.add(x.Test, strconv.Itoa(x.Batch), strconv.Itoa(x.Depth), number(x.Rates.Median), number(x.Rates.Min), number(x.Rates.Max),
+			number(x.GBPerS), number(x.GFLOPS), percent(x.OfLimit), x.Bound, optional(x.HostUS), optional(x.Allocs),
+			size(x.DeviceBytes), optional(x.OtherCPU))
+	}
+	return t
+}
+
+// changes is the table of comparisons.
+func (r *Report) changes() *table {
+	t := &table{title: "Compared with the older run", head: []string{"test", "batch", "depth", "old tokens/s", "new tokens/s", "ratio", "p", "verdict"}}
+	for _, c := range r.Compare {
+		t.add(c.Test, strconv.Itoa(c.Batch), strconv.Itoa(c.Depth), number(c.Old), number(c.New),
+			strconv.FormatFloat(c.Ratio, 'f', 3, 64), strconv.FormatFloat(c.P, 'f', 3, 64), c.Verdict)
+	}
+	return t
+}
+
+// opTimes is the table of ops.
+func (r *Report) opTimes() *table {
+	t := &table{title: "Ops of a pass", head: []string{"test", "batch", "op", "count", "µs", "share", "GB/s", "GFLOPS", "of limit"}}
+	for _, x := range r.Ops {
+		t.add(x.Test, strconv.Itoa(x.Batch), x.Op, strconv.Itoa(x.Count), number(x.US), percent(x.Share), number(x.GBPerS),
+			number(x.GFLOPS), percent(x.OfLimit))
+	}
+	return t
+}
+
+// tables returns those that have something to show.
+func (r *Report) tables() []*table {
+	list := []*table{r.results()}
+	for _, t := range []*table{r.opTimes(), r.changes()} {
+		if len(t.rows) > 0 {
+			list = append(list, t)
+		}
+	}
+	return list
+}
+
+// heading says what was measured, in lines.
+func (r *Report) heading() []string {
+	device := r.Device
+	if r.Driver != "" {
+		device += " (" + r.Driver + ")"
+	}
+	m := &r.Memory
+	memory := fmt.Sprintf("device buffers %s in blocks of %s", size(m.DeviceBytes), size(m.DeviceBlockBytes))
+	if m.ProcessBytes > 0 {
+		memory += fmt.Sprintf(", process %s, at most %s", size(m.ProcessBytes), size(m.ProcessPeakBytes))
+	}
+	load := "not known"
+	if r.Load.Average != nil {
+		load = number(*r.Load.Average) + " before"
+	}
+	return []string{
+		"device: " + device,
+		fmt.Sprintf("model: %s, quant %s, chunk %d", r.Model, r.Quant, r.Chunk),
+		fmt.Sprintf("limits: reads %s GB/s (of %s), multiply-adds %s GFLOPS", number(r.Limits.ReadGBPerS), size(r.Limits.ReadBytes), number(r.Limits.FMAGFLOPS)),
+		"memory: " + memory,
+		fmt.Sprintf("load average: %s, on %d cores", load, r.Load.Cores),
+	}
+}
+
+// Text writes the report for people.
+func (r *Report) Text(to io.Writer) error {
+	var b strings.Builder
+	for _, line := range r.heading() {
+		b.WriteString(line + "\n")
+	}
+	for _, t := range r.tables() {
+		b.WriteString("\n")
+		if t.title != "" {
+			b.WriteString(t.title + "\n")
+		}
+		w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
+		for _, row := range append([][]string{t.head}, t.rows...) {
+			_, _ = fmt.Fprintln(w, strings.Join(row, "\t")) // to memory
+		}
+		_ = w.Flush()
+	}
+	_, err := io.WriteString(to, b.String())
+	return err
+}
+
+// Markdown writes the report as tables of Markdown.
+func (r *Report) Markdown(to io.Writer) error {
+	var b strings.Builder
+	for _, line := range r.heading() {
+		b.WriteString("- " + cell(line) + "\n")
+	}
+	for _, t := range r.tables() {
+		b.WriteString("\n")
+		if t.title != "" {
+			b.WriteString(t.title + ":\n\n")
+		}
+		row := func(cells []string) {
+			for _, c := range cells {
+				b.WriteString("| " + cell(c) + " ")
+			}
+			b.WriteString("|\n")
+		}
+		row(t.head)
+		b.WriteString(strings.Repeat("|---", len(t.head)) + "|\n")
+		for _, cells := range t.rows {
+			row(cells)
+		}
+	}
+	_, err := io.WriteString(to, b.String())
+	return err
+}
+
+// cell keeps text from ending a cell.
+func cell(s string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Replace(s) }
+
+// csvHead names the columns of CSV.
+var csvHead = []string{"device", "driver", "model", "quant", "test", "batch", "depth", "tokens_per_s", "min", "max", "gb_per_s", "gflops",
+	"of_limit", "bound", "host_us_per_token", "allocs_per_token", "device_bytes", "other_cpu", "read_gb_per_s", "fma_gflops"}
+
+// CSV writes the tests, one a row, in full precision. What is not known is empty.
+func (r *Report) CSV(to io.Writer) error {
+	w := csv.NewWriter(to)
+	exact := func(v *float64) string {
+		if v == nil {
+			return ""
+		}
+		return strconv.FormatFloat(*v, 'g', -1, 64)
+	}
+	rows := [][]string{csvHead}
+	for i := range r.Results {
+		x := &r.Results[i]
+		rows = append(rows, []string{r.Device, r.Driver, r.Model, r.Quant, x.Test, strconv.Itoa(x.Batch), strconv.Itoa(x.Depth),
+			exact(&x.Rates.Median), exact(&x.Rates.Min), exact(&x.Rates.Max), exact(&x.GBPerS), exact(&x.GFLOPS), exact(&x.OfLimit), x.Bound,
+			exact(x.HostUS), exact(x.Allocs), strconv.Itoa(x.DeviceBytes), exact(x.OtherCPU), exact(&r.Limits.ReadGBPerS), exact(&r.Limits.FMAGFLOPS)})
+	}
+	return w.WriteAll(rows)
+}
