@@ -2,8 +2,6 @@ package vulkan
 
 import (
 	"fmt"
-	"runtime"
-	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -27,7 +25,7 @@ type preparer struct {
 	*Exec
 	params   []float32
 	parts    []uint32
-	counted  map[*op.Operand]bool // in done
+	counted  map[*op.Operand]int // bytes in done
 	done     int64
 	all      int64
 	progress func(done, all int64) error
@@ -42,7 +40,7 @@ func (e *Exec) prepare(progress func(done, all int64) error) error {
 		wkv4s: map[*op.WKV4]wkv4Op{}, wkv6s: map[*op.WKV6]wkv6Op{}, wkv7s: map[*op.WKV7]wkv7Op{},
 		deepEmbeds: map[*op.DeepEmbed][]piece{},
 	}
-	p := &preparer{Exec: e, progress: progress, counted: map[*op.Operand]bool{}}
+	p := &preparer{Exec: e, progress: progress, counted: map[*op.Operand]int{}}
 	for _, w := range e.prog.Of(op.Weight) {
 		p.all += int64(w.Source.Type.Bytes(w.Width))
 	}
@@ -89,16 +87,7 @@ func (p *preparer) load(w *op.Operand) ([]byte, error) {
 	if i := w.Source.Type.CheckFinite(data); i >= 0 {
 		return nil, &op.NotFiniteError{Tensor: w.Source.Name, Index: i}
 	}
-	if !p.counted[w] { // a weight in pieces is loaded for each
-		p.counted[w] = true
-		p.done += int64(len(data))
-		if p.progress != nil {
-			if err := p.progress(p.done, p.all); err != nil {
-				return nil, err
-			}
-		}
-	}
-	return data, nil
+	return data, p.count(w, len(data))
 }
 
 // vector places a weight vector among the params, padded, and returns its offset in elements.
@@ -127,63 +116,6 @@ func (p *preparer) vectors(at []*uint32, list ...*op.Operand) error {
 
 // ShiftCommit needs nothing.
 func (p *preparer) ShiftCommit(*op.ShiftCommit) error { return nil }
-
-// matrix is a weight matrix, to be uploaded as kernels read it.
-type matrix struct {
-	p        *preparer
-	typ      tensor.Type
-	data     []byte // as loaded
-	rows     int
-	from, to int // bytes of a row as loaded and on the device
-}
-
-// matrix loads w.
-func (p *preparer) matrix(w *op.Operand) (*matrix, error) {
-	data, err := p.load(w)
-	if err != nil {
-		return nil, err
-	}
-	typ := w.Source.Type
-	return &matrix{p: p, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: rowBytesOf(w)}, nil
-}
-
-// upload brings n rows from row first on to b, at offset off.
-func (m *matrix) upload(b *gpu.Buffer, off, first, n int) error {
-	src := m.data[first*m.from:][:n*m.from]
-	to := b.Range(off, n*m.to)
-	if m.from == m.to && !m.typ.IsBlock() {
-		return m.p.dev.Upload(to, src)
-	}
-	return m.p.dev.UploadFunc(to, func(piece []byte, at int) { m.fill(piece, at, src) })
-}
-
-// fill writes what lies at and behind a place of the rows in src as the device has them. Workers take its rows in turns.
-func (m *matrix) fill(piece []byte, at int, src []byte) {
-	first, end := at/m.to, (at+len(piece)-1)/m.to+1
-	each := max((end-first)/runtime.GOMAXPROCS(0), 1)
-	var wait sync.WaitGroup
-	for row := first; row < end; row += each {
-		wait.Add(1)
-		go func() {
-			defer wait.Done()
-			for r := row; r < min(row+each, end); r++ {
-				m.fillRow(piece, r*m.to-at, src[r*m.from:][:m.from])
-			}
-		}()
-	}
-	wait.Wait()
-}
-
-// fillRow writes the part of a row that lies within piece, where the row begins at offset at, which may be outside.
-func (m *matrix) fillRow(piece []byte, at int, src []byte) {
-	if at >= 0 && at+m.to <= len(piece) {
-		packRow(m.typ, piece[at:at+m.to], src)
-		return
-	}
-	whole := make([]byte, m.to)
-	packRow(m.typ, whole, src)
-	copy(piece[max(at, 0):], whole[max(-at, 0):])
-}
 
 // pieceBytes returns the most bytes of a weight that can lie in one buffer and be bound at once.
 func (p *preparer) pieceBytes() int {

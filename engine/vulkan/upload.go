@@ -1,0 +1,139 @@
+package vulkan
+
+import (
+	"runtime"
+	"sync"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// matrix is a weight matrix, to be uploaded as kernels read it.
+type matrix struct {
+	p        *preparer
+	of       *op.Operand
+	typ      tensor.Type
+	data     []byte // as loaded
+	rows     int
+	from, to int // bytes of a row as loaded and on the device
+}
+
+// matrix loads w. Its elements are checked on their way to the device.
+func (p *preparer) matrix(w *op.Operand) (*matrix, error) {
+	data, err := w.Source.Load()
+	if err != nil {
+		return nil, err
+	}
+	return newMatrix(p, w, data), nil
+}
+
+func newMatrix(p *preparer, w *op.Operand, data []byte) *matrix {
+	typ := w.Source.Type
+	return &matrix{p: p, of: w, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: rowBytesOf(w)}
+}
+
+// upload brings n rows from row first on to b, at offset off, after checking that every element of them is finite. It
+// reads what was loaded once and holds no copy of it.
+func (m *matrix) upload(b *gpu.Buffer, off, first, n int) error {
+	var fault error
+	next := first // whose elements have not been checked
+	err := m.p.dev.UploadFunc(b.Range(off, n*m.to), func(piece []byte, at int) {
+		if fault != nil {
+			return
+		}
+		row, end := first+at/m.to, first+(at+len(piece)-1)/m.to+1
+		if bad := m.fill(piece, (row-first)*m.to-at, row, end, next); bad >= 0 {
+			fault = &op.NotFiniteError{Tensor: m.of.Source.Name, Index: bad}
+			return
+		}
+		fault = m.p.count(m.of, (end-next)*m.from)
+		next = end // a row in two pieces is checked with the first
+	})
+	if fault != nil {
+		return fault
+	}
+	return err
+}
+
+// together is how many bytes of rows are checked and then written while they are in a core's cache.
+const together = 128 << 10
+
+// fill writes rows [row, end) as the device has them to piece, where the first begins at offset at: 0, or before the piece.
+// It checks those from next on, and returns the index of the first element that is not finite, or -1.
+func (m *matrix) fill(piece []byte, at, row, end, next int) int {
+	step := max(1, together/m.to)
+	groups := (end - row + step - 1) / step
+	workers := min(runtime.GOMAXPROCS(0), groups)
+	bad := make([]int, workers)
+	work := func(w int) {
+		bad[w] = -1
+		for g := groups * w / workers; g < groups*(w+1)/workers && bad[w] < 0; g++ {
+			a := row + g*step
+			b := min(a+step, end)
+			if bad[w] = m.check(max(a, next), b); bad[w] < 0 {
+				m.write(piece, at+(a-row)*m.to, a, b)
+			}
+		}
+	}
+	var wait sync.WaitGroup
+	for w := 1; w < workers; w++ {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			work(w)
+		}()
+	}
+	work(0)
+	wait.Wait()
+	for _, i := range bad {
+		if i >= 0 {
+			return i
+		}
+	}
+	return -1
+}
+
+// check returns the index of the first element of rows [row, end) that is not finite, or -1.
+func (m *matrix) check(row, end int) int {
+	if row >= end {
+		return -1
+	}
+	i := m.typ.CheckFinite(m.data[row*m.from : end*m.from])
+	if i < 0 {
+		return -1
+	}
+	return row*m.of.Shape[1] + i
+}
+
+// write writes what of rows [row, end) lies within piece, where they begin at offset at, which may be outside.
+func (m *matrix) write(piece []byte, at, row, end int) {
+	if m.from == m.to && !m.typ.IsBlock() {
+		copy(piece[max(at, 0):], m.data[row*m.from+max(-at, 0):end*m.from])
+		return
+	}
+	for ; row < end; row, at = row+1, at+m.to {
+		src := m.data[row*m.from:][:m.from]
+		if at >= 0 && at+m.to <= len(piece) {
+			packRow(m.typ, piece[at:at+m.to], src)
+			continue
+		}
+		whole := make([]byte, m.to)
+		packRow(m.typ, whole, src)
+		copy(piece[max(at, 0):], whole[max(-at, 0):])
+	}
+}
+
+// count reports that bytes of w were read. What several ops send counts once.
+func (p *preparer) count(w *op.Operand, bytes int) error {
+	bytes = min(bytes, w.Source.Type.Bytes(w.Width)-p.counted[w])
+	if bytes <= 0 {
+		return nil
+	}
+	p.counted[w] += bytes
+	p.done += int64(bytes)
+	if p.progress == nil {
+		return nil
+	}
+	return p.progress(p.done, p.all)
+}

@@ -1,0 +1,65 @@
+package vulkan
+
+import (
+	"bytes"
+	"math"
+	"math/rand/v2"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// randomMatrix returns a matrix of finite numbers, and its rows padded with zeros one after the other.
+func randomMatrix(rng *rand.Rand, typ tensor.Type, rows, cols int) (m *matrix, padded []byte) {
+	stored := typ.Bytes(cols)
+	data := make([]byte, rows*stored)
+	f := make([]float32, cols)
+	for r := range rows {
+		for i := range f {
+			f[i] = rng.Float32() + 1
+		}
+		typ.Encode(data[r*stored:], f)
+		padded = append(padded, data[r*stored:(r+1)*stored]...)
+		padded = append(padded, make([]byte, typ.Bytes(op.Stride(cols))-stored)...)
+	}
+	w := &op.Operand{Shape: []int{rows, cols}, Source: tensor.FromBytes("w", typ, []int{rows, cols}, data)}
+	return newMatrix(nil, w, data), padded
+}
+
+// A weight that is sent in any pieces, from any row on, arrives padded, and the first of its elements that is not finite
+// is found.
+func TestMatrixFill(t *testing.T) {
+	rng := rand.New(rand.NewPCG(1, 8))
+	for try := range 200 {
+		typ := tensor.Types[try%len(tensor.Types)]
+		rows, cols := 1+rng.IntN(40), 1+rng.IntN(90)
+		if try%20 < 2 {
+			rows, cols = 7, 40_000+8*rng.IntN(9000)+try%20 // several groups of rows, for several cores
+		}
+		m, padded := randomMatrix(rng, typ, rows, cols)
+		first := rng.IntN(rows)
+		want, bad := padded[first*m.to:], -1
+		if try%2 == 0 {
+			bad = first*cols + rng.IntN((rows-first)*cols)
+			typ.Encode(m.data[typ.Bytes(bad):], []float32{float32(math.NaN())})
+			if later := bad + 1 + rng.IntN(2*cols); later < rows*cols {
+				typ.Encode(m.data[typ.Bytes(later):], []float32{float32(math.Inf(-1))})
+			}
+		}
+		next, found := first, -1
+		for at := 0; at < len(want) && found < 0; {
+			n := min(1+rng.IntN(3*m.to), len(want)-at)
+			piece := bytes.Repeat([]byte{0xaa}, n)
+			row, end := first+at/m.to, first+(at+n-1)/m.to+1
+			found = m.fill(piece, (row-first)*m.to-at, row, end, next)
+			if found < 0 && bad < 0 && !bytes.Equal(piece, want[at:at+n]) {
+				t.Fatalf("%s[%d %d] from row %d: the %d bytes at %d are not those of the padded rows", typ, rows, cols, first, n, at)
+			}
+			next, at = end, at+n
+		}
+		if found != bad {
+			t.Fatalf("%s[%d %d] from row %d: want element %d found not to be finite, got %d", typ, rows, cols, first, bad, found)
+		}
+	}
+}
