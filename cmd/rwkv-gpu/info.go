@@ -24,6 +24,7 @@ type modelInfo struct {
 	Vocab      int            `json:"vocab"`
 	Parameters int            `json:"parameters"`
 	Bytes      int            `json:"bytes"`
+	Loaded     int            `json:"loaded_bytes"` // of the tensors in use, as --quant has them
 	Format     string         `json:"format"`
 	Layout     string         `json:"layout"` // of the tensors' names
 	Ranks      map[string]int `json:"ranks"`
@@ -40,7 +41,7 @@ type tensorInfo struct {
 func (a *app) infoCommand() *cobra.Command {
 	c := &cobra.Command{
 		Use: "info", Short: "Describe a model file", Args: noArgs,
-		Long: "Describe a model file: version, sizes and tensors, under their original names. Weights are not read.",
+		Long: "Describe a model file: version, sizes and tensors, under their original names, in the types that --quant gives them. Weights are not read.",
 	}
 	return a.command(c, func(context.Context, []string) (err error) {
 		m, err := a.openModel()
@@ -69,14 +70,15 @@ func some(names []string) string {
 }
 
 func describe(m *model.Model) *modelInfo {
+	_, loaded := m.Bytes()
 	in := &modelInfo{
 		Version: m.Version, Layers: m.Layers, Embedding: m.Embed, HeadSize: m.HeadSize, FFN: m.FFN, Vocab: m.Vocab,
 		Parameters: m.Parameters(), Bytes: m.File.Bytes(), Format: m.File.Format, Layout: m.File.Layout,
-		Ranks: m.Ranks, Unused: append([]string{}, m.Unused...),
+		Loaded: loaded, Ranks: m.Ranks, Unused: append([]string{}, m.Unused...),
 	}
 	for _, name := range m.File.Names() {
 		t := m.File.Tensors[name]
-		in.Tensors = append(in.Tensors, tensorInfo{name, t.Type.String(), append([]int{}, t.Shape...)})
+		in.Tensors = append(in.Tensors, tensorInfo{name, m.LoadedAs(name).String(), append([]int{}, t.Shape...)})
 	}
 	return in
 }

@@ -10,10 +10,17 @@ import (
 
 // openModel opens the model of --model, or the embedded one.
 func (a *app) openModel() (*model.Model, error) {
-	m, err := openModelFile(a.common.model, model.Options{GroupNormEps: float32(a.common.groupNormEps)})
+	typ, err := parseQuant(a.common.quant)
+	if err != nil {
+		return nil, err
+	}
+	m, err := openModelFile(a.common.model, model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ})
 	var eps *model.EpsError
 	if errors.As(err, &eps) {
 		return nil, usagef("--group-norm-eps", "%v", eps)
+	}
+	if err == nil && typ != 0 {
+		a.quantNotice(m, typ)
 	}
 	return m, blame(a.common.model, err)
 }

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"strings"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
@@ -45,7 +46,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.StringVar(&c.model, "model", "", "model `FILE` (.safetensors or .st); without it, the embedded demo model")
 	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
 	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best Vulkan device, else cpu), gpu, cpu, an index of 'rwkv-gpu devices', or part of a name")
-	f.StringVar(&c.quant, "quant", "none", "quantize weights while loading: `TYPE` none (as stored)")
+	f.StringVar(&c.quant, "quant", asStored, "quantize the large matrices while loading, to `TYPE` "+quantNames()+" (none: as stored)")
 	f.Float64Var(&c.groupNormEps, "group-norm-eps", 0, "RWKV-5 only: `EPS` of the group norm, 64e-5 or 1e-5")
 	f.BoolVar(&c.json, "json", false, "write one JSON object and nothing else to standard output")
 	f.BoolVar(&c.quiet, "quiet", false, "no notices, no progress")
@@ -75,9 +76,10 @@ func (c *commonFlags) check(flags *pflag.FlagSet) error {
 			return usagef("--"+name, "want a value, got an empty one")
 		}
 	}
-	if c.quant != "none" {
-		return usagef("--quant", "want none, which is all that is supported, got %q", c.quant)
+	if _, err := parseQuant(c.quant); err != nil {
+		return err
 	}
+	c.quant = strings.ToLower(c.quant)
 	if flags.Changed("group-norm-eps") && c.groupNormEps != 64e-5 && c.groupNormEps != 1e-5 {
 		return usagef("--group-norm-eps", "want 64e-5 or 1e-5, got %v", c.groupNormEps)
 	}
