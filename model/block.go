@@ -11,6 +11,7 @@ import (
 // block emits the ops of one layer.
 type block struct {
 	*op.Builder
+	version *version
 	file    *weights.File
 	cfg     *Config
 	layer   int
@@ -26,7 +27,7 @@ type block struct {
 // build makes the program of a model whose tensors have been checked.
 func build(v *version, f *weights.File, cfg *Config, tensors map[string]*tensor.Tensor) (*op.Program, []Field, error) {
 	var fields []Field
-	b := &block{Builder: new(op.Builder), file: f, cfg: cfg, tensors: tensors, fields: &fields,
+	b := &block{Builder: new(op.Builder), version: v, file: f, cfg: cfg, tensors: tensors, fields: &fields,
 		constants: make(map[float32]*op.Operand)}
 	c, stride := cfg.Embed, op.Stride(cfg.Embed)
 	b.x = b.Scratch("x", op.Row, c)
@@ -124,14 +125,6 @@ func (b *block) state(field string, shape []int, initial float32) *op.Operand {
 	}
 	o := b.State(b.full(field), n, initial)
 	*b.fields = append(*b.fields, Field{Name: field, Layer: b.layer, Shape: shape, of: o})
-	return o
-}
-
-// tuned has a state begin with the values that a state-tuned model carries, if it does: [H, N, N], transposed.
-func (b *block) tuned(o *op.Operand) *op.Operand {
-	if t := b.t("att.time_state"); t != nil {
-		o.InitialValues = finite(t).Transposed()
-	}
 	return o
 }
 

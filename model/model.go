@@ -60,6 +60,9 @@ type Options struct {
 	Quant tensor.Type
 	// LoRA are files of changes to merge into the weights while they load, in order.
 	LoRA []LoRA
+	// State is a file with the state that sequences begin with, in the place of zeros or of the model's own: of state
+	// tuning (time_state), or as WriteState writes it; "" for none.
+	State string
 }
 
 // EpsError reports a GroupNormEps for a version that has only one.
@@ -102,6 +105,13 @@ func NewWith(f *weights.File, o Options) (*Model, error) {
 		return nil, err
 	}
 	m.loras, m.Merges = loras, merges
+	if o.State != "" {
+		err = m.beginWith(o.State)
+	}
+	if err != nil {
+		closeAll(loras)
+		return nil, err
+	}
 	return m, nil
 }
 

@@ -38,7 +38,7 @@ func version5(name, has, decay string, is func(*weights.File) bool) *version {
 
 // headTensors are what follows the recurrence of RWKV-5 and 6, and a state to begin with.
 var headTensors = append(layer("C", "att.ln_x.weight", "att.ln_x.bias"),
-	spec{name: "att.time_state", shape: "H N N", layer: true, optional: true})
+	timeState)
 
 // decayPerChannel tells whether the decay has more than one number for each head.
 func decayPerChannel(f *weights.File) bool {

@@ -20,7 +20,7 @@ var version7 = &version{
 		layer("C Rg", "att.g1"), layer("Rg C", "att.g2"),
 		layerFrom(1, "C", "att.v0"), layerFrom(1, "C Rv", "att.v1"), layerFrom(1, "Rv C", "att.v2"),
 		products("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.output.weight"),
-		layer("C", "att.ln_x.weight", "att.ln_x.bias"),
+		layer("C", "att.ln_x.weight", "att.ln_x.bias"), []spec{timeState},
 		layer("C", "ffn.x_k"),
 		products("F C", "ffn.key.weight"), products("C F", "ffn.value.weight"),
 	),
@@ -74,7 +74,7 @@ func timeMix7(b *block) {
 		KK: b.w("att.k_k"), KA: b.w("att.k_a"), RK: b.w("att.r_k"),
 		NormW: b.w("att.ln_x.weight"), NormB: b.w("att.ln_x.bias"), Eps: b.cfg.GroupNormEps,
 		Heads: b.cfg.Heads, N: b.cfg.HeadSize,
-		State: b.state("att_kv", []int{b.cfg.Heads, b.cfg.HeadSize, b.cfg.HeadSize}, 0), Y: y,
+		State: b.tuned(b.state("att_kv", []int{b.cfg.Heads, b.cfg.HeadSize, b.cfg.HeadSize}, 0)), Y: y,
 	})
 	b.emit("att.output", &op.MatMul{Parts: []op.Part{b.residual("att.output.weight", y)}})
 }

@@ -1,0 +1,100 @@
+package model
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// State tuning trains, for each layer, the matrix state that a sequence begins with: blocks.N.att.time_state [H, N, N],
+// alone in a file (RWKV-LM for v6, RWKV-PEFT for v6 and v7) or beside the weights. In every version its row is the
+// element of the value and its column that of the key. So it is the transpose of a state kept key-major.
+
+// timeState is the tensor of an initial state, which a file may lack.
+var timeState = spec{name: "att.time_state", shape: "H N N", layer: true, optional: true}
+
+// oriented returns a time_state as states of the version are kept.
+func (v *version) oriented(t *tensor.Tensor) *tensor.Tensor {
+	if v.stateLayout == keyMajor {
+		return t.Transposed()
+	}
+	return t
+}
+
+// tuned has a state begin with the values that a state-tuned model carries, if it does.
+func (b *block) tuned(o *op.Operand) *op.Operand {
+	if t := b.t(timeState.name); t != nil {
+		o.InitialValues = b.version.oriented(finite(t))
+	}
+	return o
+}
+
+// beginWith has sequences begin with the state in a file: of state tuning, or as WriteState writes it. Every error is a
+// *weights.Error.
+func (m *Model) beginWith(path string) error {
+	f, err := weights.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = f.Close() }() // read only
+	if _, ok := f.Meta["format"]; ok && f.Tensors["state.att_x"] != nil {
+		state, err := m.decodeState(f)
+		if err != nil {
+			return err
+		}
+		for _, o := range m.Program.Of(op.State) {
+			o.InitialValues = tensor.FromFloats(o.Name, []int{o.Width}, state[:o.Width])
+			state = state[o.Width:]
+		}
+		return nil
+	}
+	return m.beginTuned(f)
+}
+
+// beginTuned has sequences begin with the matrices of a file of state tuning.
+func (m *Model) beginTuned(f *weights.File) error {
+	fail := func(name, field, want, got string) error {
+		return &weights.Error{File: f.Path, Tensor: name, Field: field, Want: want, Got: got}
+	}
+	if m.version.stateLayout == vectors {
+		return fail("", "version", "a model with matrix states, RWKV-5 or later", "RWKV-"+strings.TrimPrefix(m.Version, "v"))
+	}
+	isState := func(name string) bool {
+		return strings.HasPrefix(name, "blocks.") && strings.HasSuffix(name, "."+timeState.name)
+	}
+	for _, name := range f.Names() {
+		if !isState(name) {
+			return fail(name, "name", "only blocks.N."+timeState.name+", or a state that --state-out wrote", "this one")
+		}
+	}
+	if n := countLayers(f); n != m.Layers {
+		return fail("", "layers", fmt.Sprintf("%d, as in %s", m.Layers, m.File.Path), fmt.Sprint(n))
+	}
+	for i := range m.Fields {
+		field := &m.Fields[i]
+		if field.Name != "att_kv" {
+			continue
+		}
+		name := fmt.Sprintf("blocks.%d.%s", field.Layer, timeState.name)
+		t, err := f.Tensor(name)
+		if err != nil {
+			return err
+		}
+		if !slices.Equal(t.Shape, field.Shape) {
+			return fail(name, "shape", fmt.Sprintf("%v (heads, head size, head size)", field.Shape), fmt.Sprint(t.Shape))
+		}
+		if err := f.CheckFinite(t); err != nil {
+			return err
+		}
+		x, err := m.version.oriented(t).Floats()
+		if err != nil {
+			return err
+		}
+		field.of.InitialValues = tensor.FromFloats(name, t.Shape, x)
+	}
+	return nil
+}

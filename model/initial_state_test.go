@@ -1,0 +1,207 @@
+package model
+
+import (
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
+)
+
+// tunedStates returns a time_state for each layer, of different numbers.
+func tunedStates(m *Model, typ tensor.Type) []*tensor.Tensor {
+	var list []*tensor.Tensor
+	for l := range m.Layers {
+		x := make([]float32, m.Heads*m.HeadSize*m.HeadSize)
+		for i := range x {
+			x[i] = float32(l*len(x)+i) / 64 // exact in F16
+		}
+		data := make([]byte, typ.Bytes(len(x)))
+		typ.Encode(data, x)
+		list = append(list, tensor.FromBytes(fmt.Sprintf("blocks.%d.att.time_state", l), typ, []int{m.Heads, m.HeadSize, m.HeadSize}, data))
+	}
+	return list
+}
+
+// bare returns a random model's tensors without initial states.
+func bare(version string) []*tensor.Tensor {
+	return slices.DeleteFunc(weightstest.RWKV(version, weightstest.Tiny, tensor.F16, 3), func(x *tensor.Tensor) bool {
+		return strings.HasSuffix(x.Name, "time_state")
+	})
+}
+
+func initial(t *testing.T, m *Model) []float32 {
+	t.Helper()
+	s, err := m.Program.InitialState()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+// Of a file of state tuning, row i of a head's matrix is of element i of the value, column j of element j of the key, in
+// RWKV-5 and 6 as in 7; a file of web-rwkv has it the other way round. The rest of the state is zero. The same matrices
+// inside the model's file do the same.
+func TestInitialStateFile(t *testing.T) {
+	for version := range allVersions {
+		list := bare(version)
+		plain := merged(t, list)
+		if plain.Heads == 0 {
+			continue
+		}
+		states := tunedStates(plain, tensor.F16)
+		var swapped []*tensor.Tensor
+		for _, x := range states {
+			swapped = append(swapped, x.Transposed())
+		}
+		begin := map[string][]float32{"inside": initial(t, merged(t, append(list, states...)))}
+		for name, path := range map[string]string{"PyTorch": written(t, "s.pth", states), "web-rwkv": written(t, "s.state", swapped)} {
+			m, err := NewWith(parse(t, list), Options{State: path})
+			if err != nil {
+				t.Fatal(err)
+			}
+			begin[name] = initial(t, m)
+		}
+		for name, got := range begin {
+			checkTuned(t, version+" "+name, plain, states, got)
+		}
+	}
+}
+
+// checkTuned compares a state with a model's time_state tensors.
+func checkTuned(t *testing.T, name string, m *Model, states []*tensor.Tensor, got []float32) {
+	t.Helper()
+	want := make([]float32, m.Program.StateLen())
+	n := m.HeadSize
+	for _, f := range m.Fields {
+		if f.Name != "att_kv" {
+			continue
+		}
+		x := floats(t, states, fmt.Sprintf("blocks.%d.att.time_state", f.Layer))
+		for i := range f.Len() {
+			head, value, key := i/(n*n), i/n%n, i%n
+			if m.Version < "v7" {
+				value, key = key, value
+			}
+			want[f.Off+i] = x[(head*n+value)*n+key]
+		}
+	}
+	if !slices.Equal(got, want) {
+		t.Errorf("%s: another state", name)
+	}
+}
+
+// A file replaces the state inside the model.
+func TestInitialStateReplaces(t *testing.T) {
+	plain := merged(t, bare("v6"))
+	states := tunedStates(plain, tensor.BF16)
+	m, err := NewWith(parse(t, weightstest.RWKV("v6", weightstest.Tiny, tensor.F16, 3)), Options{State: written(t, "s.pth", states)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkTuned(t, "v6", plain, states, initial(t, m))
+}
+
+// A state that WriteState wrote is what sequences begin with, to the bit, for every version.
+func TestBeginWithWritten(t *testing.T) {
+	for version := range allVersions {
+		list := weightstest.RWKV(version, oddSize, tensor.F16, 3)
+		m := merged(t, list)
+		want := someState(m)
+		path := filepath.Join(t.TempDir(), "s.st")
+		if err := m.WriteState(path, want); err != nil {
+			t.Fatal(err)
+		}
+		again, err := NewWith(parse(t, list), Options{State: path})
+		if err != nil {
+			t.Fatal(version, err)
+		}
+		if !sameBits(initial(t, again), want) {
+			t.Errorf("%s: another state", version)
+		}
+	}
+}
+
+// A file that does not fit the model is refused with an error that names it, the tensor, and what was wanted and found.
+func TestInitialStateErrors(t *testing.T) {
+	m := merged(t, bare("v7"))
+	states := tunedStates(m, tensor.F32)
+	const second = "blocks.1.att.time_state"
+	with := func(x *tensor.Tensor) []*tensor.Tensor { return []*tensor.Tensor{states[0], x} }
+	nan := tensor.New(second, tensor.BF16, states[1].Shape, func() ([]byte, error) {
+		return slices.Concat(make([]byte, 2*511), []byte{0xc0, 0x7f}), nil
+	})
+	lora := written(t, "l.pth", weightstest.LoRA(bare("v7"), 2, tensor.F16, 1))
+	foreign := filepath.Join(t.TempDir(), "foreign.st")
+	if l := merged(t, bare("v7"), LoRA{lora, 1}); l.WriteState(foreign, initial(t, l)) != nil {
+		t.Fatal("no state file")
+	}
+	missing := filepath.Join(t.TempDir(), "missing")
+	for _, c := range []struct{ version, path, want string }{
+		{"v7", written(t, "s.pth", states[:1]), "layers: want 2, as in made.safetensors, got 1"},
+		{"v7", written(t, "s.pth", states[1:]), "tensor blocks.0.att.time_state: missing from the file (it has blocks.1.att.time_state)"},
+		{"v7", written(t, "s.pth", append(with(states[1]), shaped("blocks.2.att.time_state", 2, 16, 16))), "layers: want 2, as in made.safetensors, got 3"},
+		{"v7", written(t, "s.pth", with(shaped(second, 4, 8, 8))), "tensor " + second + ": shape: want [2 16 16] (heads, head size, head size), got [4 8 8]"},
+		{"v7", written(t, "s.pth", with(nan)), "tensor " + second + ": value: want finite numbers, got NaN at [1 15 15]"},
+		{"v7", written(t, "s.pth", append(with(states[1]), shaped("emb.weight", 3))), "tensor emb.weight: name: want only blocks.N.att.time_state, or a state that --state-out wrote, got this one"},
+		{"v7", foreign, `lora: want none: the state of this model, which has no LoRA, got "`},
+		{"v7", missing, "stat: no such file or directory"},
+		{"v4", written(t, "s.pth", states), "version: want a model with matrix states, RWKV-5 or later, got RWKV-4"},
+	} {
+		_, err := NewWith(parse(t, bare(c.version)), Options{State: c.path})
+		var e *weights.Error
+		if !errors.As(err, &e) || !strings.HasPrefix(err.Error(), c.path+": "+c.want) {
+			t.Errorf("want %q, got %v", c.path+": "+c.want, err)
+		}
+	}
+}
+
+// The initial states of the reference models, in a file of their own as training and as web-rwkv's converter write them,
+// do what they do inside the model, whose results the original implementation confirms.
+func TestSharedInitialState(t *testing.T) {
+	for _, file := range []string{"v6-C64-state.pth_bf16.pth", "v6-C64-state.st"} {
+		f, err := weights.Open(reference.Shared(t, "vectors", "models", "v6-C64-state", file))
+		if err != nil {
+			t.Fatal(err)
+		}
+		own, err := New(f)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var states []*tensor.Tensor
+		without := *f
+		without.Tensors = maps.Clone(f.Tensors)
+		for _, name := range f.Names() {
+			if x := f.Tensors[name]; strings.HasSuffix(name, "time_state") {
+				if delete(without.Tensors, name); strings.HasSuffix(file, ".st") {
+					x = x.Transposed() // as stored
+				}
+				states = append(states, x)
+			}
+		}
+		path := filepath.Join(t.TempDir(), filepath.Base(file))
+		data := weightstest.Torch{}.File(states)
+		if strings.HasSuffix(file, ".st") {
+			data = weightstest.Safetensors(states, map[string]string{"format": "pt"})
+		}
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		m, err := NewWith(&without, Options{State: path})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if want := initial(t, own); !slices.Equal(initial(t, m), want) || !slices.ContainsFunc(want, func(v float32) bool { return v != 0 }) {
+			t.Errorf("%s: another state", file)
+		}
+		_ = f.Close()
+	}
+}
