@@ -66,6 +66,9 @@ func (m *Model) Safetensors(typ tensor.Type) (*Export, error) {
 	if undone > 0 {
 		e.noticef("%d tensors held exponentials: their exponents are back, to the last bit that can be known", undone)
 	}
+	slices.SortStableFunc(list, func(a, b weights.Stored) int { // each then lies at a multiple of its elements' size
+		return cmp.Compare(b.As.Bytes(1), a.As.Bytes(1))
+	})
 	meta := map[string]string{"architecture": "rwkv-" + m.Version, madeHere: "rwkv-gpu"}
 	if m.File.EmbeddingNormed {
 		meta[weights.NormedEmbedding] = "true"
@@ -145,7 +148,7 @@ func (m *Model) GGUF(o GGUFOptions) (*Export, error) {
 	list.add("general.type", "model")
 	list.add("general.name", cmp.Or(o.Name, m.File.Meta["general.name"], modelName(m.File.Path)))
 	m.sizes(&list, arch, every)
-	list.add("general.file_type", fileType(tensors))
+	list.add("general.file_type", m.fileType(tensors, len(o.Types) > 0))
 	list.add(arch+".attention.head_count", uint32(0)) // llama.cpp wants it there
 	vocab := slices.Concat(o.Vocab, make([][]byte, m.Vocab-len(o.Vocab)))
 	list = append(list, weights.VocabularyAnnotations(vocab)...)
@@ -236,8 +239,12 @@ var fileTypes = map[tensor.Type]uint32{
 	tensor.Q3_K: 12, tensor.Q4_K: 15, tensor.Q5_K: 17, tensor.Q6_K: 18, tensor.IQ4_NL: 25, tensor.BF16: 32,
 }
 
-// fileType returns llama.cpp's number for what most numbers of the layers' matrices are stored as.
-func fileType(tensors []weights.Stored) uint32 {
+// fileType returns llama.cpp's number for what most numbers of the layers' matrices are stored as, or that of the GGUF
+// file that the model comes from if its types have not changed.
+func (m *Model) fileType(tensors []weights.Stored, changed bool) uint32 {
+	if n, err := strconv.ParseUint(m.File.Meta["general.file_type"], 10, 32); err == nil && !changed && m.File.Format == "GGUF" {
+		return uint32(n)
+	}
 	counts := map[tensor.Type]int{}
 	most := tensor.F32
 	for i := range tensors {

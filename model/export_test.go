@@ -270,6 +270,9 @@ func TestSafetensorsUndoesDivision(t *testing.T) {
 			t.Errorf("%s: want %s, %d times what was there", x, typ, m.File.Divisor(n))
 		}
 	}
+	if first := e.Tensors[0].Name; first != large { // F32 goes first, so that it lies at a multiple of 4 bytes
+		t.Errorf("%s comes before %s", first, large)
+	}
 	if back.File.RescaleEvery != 0 || m.File.Divisor(large) != 2 {
 		t.Errorf("rescaling every %d layers", back.File.RescaleEvery)
 	}

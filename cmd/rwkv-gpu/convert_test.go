@@ -56,6 +56,9 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%s has changed", n)
 		}
 	}
+	if a, b := first.Meta["general.name"], second.Meta["general.name"]; a != "demo" || b != "b" {
+		t.Errorf("the names are %s and %s", a, b)
+	}
 	for key, value := range first.Meta {
 		if second.Meta[key] != value && key != "general.name" {
 			t.Errorf("%s: was %s, is %s", key, value, second.Meta[key])
@@ -160,6 +163,7 @@ func TestConvertUsage(t *testing.T) {
 		{"a.safetensors: want a name that ends in .gguf", []string{"quantize", "a.safetensors", "--type", "q8_0"}},
 		{`--type: want one of f32, f16, bf16, got "q8_0"`, []string{"convert", "a.gguf", "--type", "q8_0"}},
 		{`--type: want one of q4_0, q4_1, q5_0,`, []string{"quantize", "a.gguf"}},
+		{`--quant: want none, got "q8_0" (quantize OUT --type q8_0 writes a quantized file)`, []string{"convert", "a.gguf", "--quant", "q8_0"}},
 		{`got "q2_k"`, []string{"quantize", "a.gguf", "--type", "q2_k"}},
 		{"there.gguf: the file exists (--force replaces it)", []string{"convert", there, vocab}},
 		{"the file exists", []string{"quantize", there, "--type", "q4_0", vocab}},

@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model/quant"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -156,6 +157,9 @@ func TestOutputConverts(t *testing.T) {
 	}
 	_, err := weights.Safetensors([]weights.Stored{{Tensor: tensor.FromFloats("x", []int{32}, x[:32]), As: tensor.Q8_0}}, nil)
 	wantError(t, err, "tensor x: dtype: want a type that safetensors has, got Q8_0")
+	huge := weights.GGUF(nil, []weights.Stored{{Tensor: tensor.FromFloats("x", []int{2, 32}, append(make([]float32, 50), append([]float32{-1e9}, make([]float32, 13)...)...)), As: tensor.Q8_0}})
+	huge.Quantize = quant.Encode
+	wantError(t, huge.Write(new(bytes.Buffer), nil), "tensor x: value: want numbers that Q8_0 can hold, got -1e+09 at [1 18]")
 	odd := weights.GGUF(nil, []weights.Stored{{Tensor: tensor.FromFloats("x", []int{2, 40}, x[:80]), As: tensor.Q8_0}})
 	wantError(t, odd.Write(new(bytes.Buffer), nil), "tensor x: shape: want rows of whole Q8_0 blocks (32 elements), got [2 40]")
 }

@@ -152,13 +152,24 @@ func (c *converter) convert(dst []byte, from, to int) ([]byte, error) {
 	dst = slices.Grow(dst[:0], s.As.Bytes(len(x)))[:s.As.Bytes(len(x))]
 	if s.As.CanEncode() {
 		s.As.Encode(dst, x)
+		if i := s.As.CheckFinite(dst); i >= 0 {
+			return nil, s.tooLarge(x[i], from+i, nil)
+		}
 	} else if err := c.quantize(s.As, dst, x); err != nil {
-		return nil, &Error{Tensor: s.Name, Field: "quantize", Err: err}
-	}
-	if i := s.As.CheckFinite(dst); i >= 0 {
-		return nil, &Error{Tensor: s.Name, Field: "value", Want: "numbers that " + s.As.String() + " can hold", Got: fmt.Sprintf("%v at %v", x[i], place(from+i, s.Shape))}
+		i := 0
+		for k, v := range x {
+			if max(v, -v) > max(x[i], -x[i]) {
+				i = k
+			}
+		}
+		return nil, s.tooLarge(x[i], from+i, err)
 	}
 	return dst, nil
+}
+
+// tooLarge is the error for element i, which the type to store it as cannot hold.
+func (s *Stored) tooLarge(value float32, i int, err error) error {
+	return &Error{Tensor: s.Name, Field: "value", Want: "numbers that " + s.As.String() + " can hold", Got: fmt.Sprintf("%v at %v", value, place(i, s.Shape)), Err: err}
 }
 
 // notFinite is the error for element i of data.
