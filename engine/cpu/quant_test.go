@@ -19,7 +19,6 @@ func TestQuality(t *testing.T) {
 		tokens, types, tolerance = n, tensor.BlockTypes, 0.15
 	}
 	for typ, q := range golden.QuantCosts(t, openModel, golden.HeldOut(t, tokens), types...) {
-		t.Logf("tensor.%s: {%.2g, %.4f}", typ, q.KL, q.Perplexity)
 		// Perplexity varies with the text much more than the divergence, which bounds it.
 		want := model.QuantCosts[typ]
 		if math.Abs(q.KL/want.KL-1) > tolerance || math.Abs(q.Perplexity-1) > 3*want.KL+0.001 {

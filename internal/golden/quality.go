@@ -55,14 +55,15 @@ func Demo(tb testing.TB, typ tensor.Type) *model.Model {
 	return m
 }
 
-// QuantCosts returns what quantizing the demo model to each type costs, on texts.
+// QuantCosts returns what quantizing the demo model to each type costs, on texts, and logs it with the standard error of
+// the change of perplexity, if tokens were independent.
 func QuantCosts(tb testing.TB, open Open, texts [][]int, types ...tensor.Type) map[tensor.Type]model.QuantCost {
 	tb.Helper()
 	stored := logProbabilities(tb, open, texts, 0)
 	results := make(map[tensor.Type]model.QuantCost)
 	for _, typ := range types {
 		var q model.QuantCost
-		var loss, tokens float64
+		var loss, squares, tokens float64
 		probabilities := logProbabilities(tb, open, texts, typ)
 		for i, text := range texts {
 			for at, id := range text[1:] {
@@ -70,12 +71,16 @@ func QuantCosts(tb testing.TB, open Open, texts [][]int, types ...tensor.Type) m
 				for j, l := range p {
 					q.KL += math.Exp(float64(l)) * float64(l-now[j])
 				}
-				loss += float64(p[id] - now[id])
+				d := float64(p[id] - now[id])
+				loss += d
+				squares += d * d
 				tokens++
 			}
 		}
 		q.KL /= tokens
 		q.Perplexity = math.Exp(loss / tokens)
+		chance := math.Sqrt((squares/tokens - loss*loss/tokens/tokens) / tokens)
+		tb.Logf("%s: %.0f tokens, KL %.2g, perplexity %+.3f %%, standard error %.3f %%", typ, tokens, q.KL, 100*(q.Perplexity-1), 100*chance)
 		results[typ] = q
 	}
 	return results
