@@ -53,7 +53,7 @@ type hold struct {
 
 // mostResident is about how many bytes of tensors that were loaded stay in memory beside the one that is in use: a mapped
 // page that was read counts as the process's own until it is given back.
-const mostResident = 32 << 20
+const mostResident = 16 << 20
 
 // Open maps the model file at path and checks its structure; tensor data is not read. A path may also name a Hugging
 // Face directory, or the index.json of a model in several files. The files must not change while they are open. Every
