@@ -98,8 +98,12 @@ func (o *otherCPU) cores() *float64 {
 	return &n
 }
 
-// busyShare is the share of the cores that others may use before it is worth a warning.
-const busyShare = 0.05
+// busyShare is the share of the cores that others may use before it is worth a warning; lagShare that of the load average,
+// which counts what has just ended too.
+const (
+	busyShare = 0.05
+	lagShare  = 0.5
+)
 
 // loadAverage returns the load of the last minute, nil where it is not known.
 func loadAverage() *float64 {
@@ -117,11 +121,15 @@ func loadAverage() *float64 {
 
 // note keeps the largest use by others.
 func (l *Load) note(cores *float64) {
-	if cores == nil || l.OtherCPU != nil && *l.OtherCPU >= *cores {
-		return
+	if cores != nil && (l.OtherCPU == nil || *l.OtherCPU < *cores) {
+		l.OtherCPU = cores
 	}
-	l.OtherCPU = cores
-	l.Busy = *cores > busyShare*float64(l.Cores)
+	switch {
+	case l.OtherCPU != nil:
+		l.Busy = *l.OtherCPU > busyShare*float64(l.Cores)
+	case l.Average != nil:
+		l.Busy = *l.Average > lagShare*float64(l.Cores)
+	}
 }
 
 // Warning words a load that distorts the figures; "" if there was none.
@@ -129,11 +137,14 @@ func (l *Load) Warning() string {
 	if !l.Busy {
 		return ""
 	}
-	s := fmt.Sprintf("warning: other processes kept %.2f of %d cores busy during a test", *l.OtherCPU, l.Cores)
-	if l.Average != nil {
-		s += fmt.Sprintf(" (load average before: %.2f)", *l.Average)
+	var found []string
+	if l.OtherCPU != nil {
+		found = append(found, fmt.Sprintf("other processes kept %.2f of %d cores busy during a test", *l.OtherCPU, l.Cores))
 	}
-	return s + ": the figures are lower than the machine's"
+	if l.Average != nil {
+		found = append(found, fmt.Sprintf("the load average before was %.2f", *l.Average))
+	}
+	return "warning: " + strings.Join(found, ", ") + ": the figures are lower than the machine's"
 }
 
 // processMemory returns the bytes of this process's resident memory and its peak, 0 where that is not known.

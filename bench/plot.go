@@ -147,8 +147,8 @@ func (r *Report) roofline() (*plot.Plot, error) {
 		p.Add(s)
 		p.Legend.Add(name, s)
 	}
-	p.Legend.Left = false // the roof is there
-	p.Legend.Top = false
+	p.Legend.Left, p.Legend.Top = false, false // the roof is there
+	p.Y.Max *= 2
 	return p, nil
 }
 

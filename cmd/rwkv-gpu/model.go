@@ -26,6 +26,9 @@ func (a *app) openModel() (*model.Model, error) {
 }
 
 func openModelFile(path string, o model.Options) (*model.Model, error) {
+	if isSynthetic(path) {
+		return openSynthetic(path, o)
+	}
 	if path != "" {
 		return model.OpenWith(path, o)
 	}

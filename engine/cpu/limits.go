@@ -5,29 +5,60 @@ import (
 	"sync"
 	"time"
 
+	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Limits measures what gonum's inner product does at best on all cores: bytes read per second when its vectors together
-// take some bytes, and float32 operations per second when they stay in a core's own cache.
+// Limits measures what gonum's products do at best on all cores: bytes read per second by inner products whose vectors
+// together take some bytes, and float32 operations per second of inner or matrix products, whichever are faster, that stay
+// in a core's own cache.
 func Limits(bytes int) (read, flops float64) {
 	const small = 1 << 11 // elements: two vectors of 8 KiB
 	n := max(bytes/8/runtime.GOMAXPROCS(0), small)
 	read = 8 * dots(n, max(1, 1<<22/n))
-	flops = 2 * dots(small, 1<<13)
+	flops = 2 * max(dots(small, 1<<13), squares(64, 1<<6))
 	return read, flops
 }
 
-// dots returns how many products per second all cores do in inner products of n elements, each repeated.
+// dots returns how many multiply-adds per second all cores do in inner products of n elements, each repeated.
 func dots(n, repeats int) float64 {
 	workers := runtime.GOMAXPROCS(0)
 	vectors := make([]blas32.Vector, 2*workers)
 	for i := range vectors {
-		vectors[i] = blas32.Vector{N: n, Inc: 1, Data: make([]float32, n)}
-		for j := range vectors[i].Data {
-			vectors[i].Data[j] = 1 / float32(n)
-		}
+		vectors[i] = blas32.Vector{N: n, Inc: 1, Data: filled(n)}
 	}
+	return rate(repeats*n, func(w int) {
+		for range repeats {
+			vectors[2*w].Data[0] = blas32.Dot(vectors[2*w], vectors[2*w+1])
+		}
+	})
+}
+
+// squares is dots for products of n x n matrices.
+func squares(n, repeats int) float64 {
+	matrices := make([]blas32.General, 3*runtime.GOMAXPROCS(0))
+	for i := range matrices {
+		matrices[i] = blas32.General{Rows: n, Cols: n, Stride: n, Data: filled(n * n)}
+	}
+	return rate(repeats*n*n*n, func(w int) {
+		for range repeats {
+			blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrices[3*w], matrices[3*w+1], 0, matrices[3*w+2])
+		}
+	})
+}
+
+// filled returns n small numbers.
+func filled(n int) []float32 {
+	f := make([]float32, n)
+	for i := range f {
+		f[i] = 1 / float32(n)
+	}
+	return f
+}
+
+// rate returns how much of an amount per second every core does, all together, in the best of some runs.
+func rate(amount int, do func(worker int)) float64 {
+	workers := runtime.GOMAXPROCS(0)
 	best := 0.0
 	for range 5 {
 		start := time.Now()
@@ -36,13 +67,11 @@ func dots(n, repeats int) float64 {
 			wg.Add(1)
 			go func() {
 				defer wg.Done()
-				for range repeats {
-					vectors[2*w].Data[0] = blas32.Dot(vectors[2*w], vectors[2*w+1])
-				}
+				do(w)
 			}()
 		}
 		wg.Wait()
-		best = max(best, float64(workers*repeats*n)/time.Since(start).Seconds())
+		best = max(best, float64(workers*amount)/time.Since(start).Seconds())
 	}
 	return best
 }

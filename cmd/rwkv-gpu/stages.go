@@ -1,0 +1,49 @@
+package main
+
+import (
+	"context"
+	"time"
+
+	"github.com/schollz/progressbar/v3"
+)
+
+// stages shows work that goes through several stages: as a bar for each where somebody would see it, else a line for each.
+type stages struct {
+	*app
+	loading func(done, all int64) error
+	clear   func() // what loading drew
+	bar     *progressbar.ProgressBar
+	now     string
+}
+
+func (a *app) stages(ctx context.Context) *stages {
+	s := &stages{app: a}
+	s.loading, s.clear = a.progress(ctx)
+	return s
+}
+
+// stage shows that some of all steps of what is called now are done.
+func (s *stages) stage(now string, done, all int64) {
+	if now != s.now {
+		s.end()
+		s.now = now
+		if !s.common.quiet && isTerminal(s.stderr) {
+			s.bar = progressbar.NewOptions64(all, progressbar.OptionSetWriter(s.stderr), progressbar.OptionSetDescription(now),
+				progressbar.OptionThrottle(50*time.Millisecond), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+		} else {
+			s.notice("%s", now)
+		}
+	}
+	if s.bar != nil {
+		_ = s.bar.Set64(done) // a bar that cannot be drawn is no reason to stop
+	}
+}
+
+// end takes away what was drawn.
+func (s *stages) end() {
+	s.clear()
+	if s.bar != nil {
+		_ = s.bar.Clear()
+		s.bar = nil
+	}
+}
