@@ -36,6 +36,7 @@ func (a *app) compareCommand() *cobra.Command {
 		Use: "compare", Short: "Compare a Vulkan device with the CPU, op by op", Long: compareHelp, Args: noArgs,
 		Example: `  rwkv-gpu compare --device 0`,
 	}
+	a.stateFlag(c.Flags())
 	c.Flags().StringVar(&list, "tokens", "", "token `IDS` to run, such as 1,2,3")
 	return a.command(c, func(ctx context.Context, _ []string) (err error) {
 		if a.common.device == "cpu" {

@@ -53,6 +53,7 @@ func (a *app) generateCommand() *cobra.Command {
 	f.Float32Var(&p.PenaltyDecay, "penalty-decay", p.PenaltyDecay, "`FACTOR` on the occurrences after each token")
 	f.Uint64Var(&o.seed, "seed", 0, "`SEED` of the random numbers (default: another one in each run)")
 	f.StringArrayVar(&o.stop, "stop", nil, "end before `TEXT` would appear; may be given several times")
+	a.stateFlag(f)
 	f.BoolVar(&o.bos, "bos", false, "begin with token 0, the start of a document; no prompt is needed then")
 	return a.command(c, func(ctx context.Context, args []string) error {
 		if o.seeded = f.Changed("seed"); !o.seeded {

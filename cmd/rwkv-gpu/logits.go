@@ -20,7 +20,8 @@ import (
 const logitsHelp = `Feed tokens to the model and show the logits after the last, or with --all after each: in JSON all of them, as float32
 before any softmax; otherwise the likeliest tokens with their probabilities.
 
-A state written by --state-out continues with --state-in as if all had been one prompt, on any device.`
+A state written by --state-out continues with --state-in as if all had been one prompt, on any device. --state, which
+other commands have too, reads such a file as well, and those of state tuning.`
 
 type logitsFlags struct {
 	tokens, prompt    string
@@ -49,7 +50,8 @@ func (a *app) logitsCommand() *cobra.Command {
 	f.StringVar(&o.tokens, "tokens", "", "token `IDS` to feed, such as 1,2,3; needs no vocabulary")
 	f.StringVar(&o.prompt, "prompt", "", "`TEXT` to feed")
 	f.BoolVar(&o.all, "all", false, "logits after every token")
-	f.StringVar(&o.stateIn, "state-in", "", "begin with the state in `FILE`")
+	a.stateFlag(f)
+	f.StringVar(&o.stateIn, "state-in", "", "go on from the state in `FILE`, written by --state-out")
 	f.StringVar(&o.stateOut, "state-out", "", "write the state after the last token to `FILE`")
 	f.IntVar(&o.chunk, "chunk", engine.DefaultChunk, "feed at most `N` tokens in one pass")
 	return a.command(c, func(ctx context.Context, _ []string) error {
@@ -61,6 +63,9 @@ func (a *app) logitsCommand() *cobra.Command {
 			if f.Changed(name) && f.Lookup(name).Value.String() == "" {
 				return usagef("--"+name, "want a file, got an empty name")
 			}
+		}
+		if f.Changed("state") && f.Changed("state-in") {
+			return usagef("--state-in", "want one state to begin with, got --state too")
 		}
 		if o.chunk < 1 {
 			return usagef("--chunk", "want 1 or more, got %d", o.chunk)

@@ -14,10 +14,18 @@ func (a *app) openModel() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	m, err := openModelFile(a.common.model, model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ})
+	loras, err := a.common.parseLoRAs()
+	if err != nil {
+		return nil, err
+	}
+	o := model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ, LoRA: loras, State: a.common.state}
+	m, err := openModelFile(a.common.model, o)
 	var eps *model.EpsError
 	if errors.As(err, &eps) {
 		return nil, usagef("--group-norm-eps", "%v", eps)
+	}
+	if err == nil {
+		a.loraNotices(m)
 	}
 	if err == nil && typ != 0 {
 		a.quantNotice(m, typ)

@@ -16,7 +16,8 @@ import (
 // commonFlags are the flags that every command knows.
 type commonFlags struct {
 	model, vocab, device string
-	quant                string
+	quant, state         string
+	loras                []string
 	groupNormEps         float64
 	json, quiet          bool
 }
@@ -47,6 +48,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
 	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best Vulkan device, else cpu), gpu, cpu, an index of 'rwkv-gpu devices', or part of a name")
 	f.StringVar(&c.quant, "quant", asStored, "quantize the large matrices while loading, to `TYPE` "+quantNames()+" (none: as stored)")
+	f.StringArrayVar(&c.loras, "lora", nil, loraUsage)
 	f.Float64Var(&c.groupNormEps, "group-norm-eps", 0, "RWKV-5 only: `EPS` of the group norm, 64e-5 or 1e-5")
 	f.BoolVar(&c.json, "json", false, "write one JSON object and nothing else to standard output")
 	f.BoolVar(&c.quiet, "quiet", false, "no notices, no progress")
@@ -80,6 +82,12 @@ func (c *commonFlags) check(flags *pflag.FlagSet) error {
 		return err
 	}
 	c.quant = strings.ToLower(c.quant)
+	if _, err := c.parseLoRAs(); err != nil {
+		return err
+	}
+	if f := flags.Lookup("state"); f != nil && f.Changed && c.state == "" {
+		return usagef("--state", "want a file, got an empty name")
+	}
 	if flags.Changed("group-norm-eps") && c.groupNormEps != 64e-5 && c.groupNormEps != 1e-5 {
 		return usagef("--group-norm-eps", "want 64e-5 or 1e-5, got %v", c.groupNormEps)
 	}

@@ -1,0 +1,75 @@
+package main
+
+import (
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"github.com/spf13/pflag"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+)
+
+const loraUsage = "merge the changes in the LoRA `FILE[:SCALE]` while loading; may be given several times (SCALE: alpha/rank of its training, 1 without)"
+
+// scaleOf matches what ends a --lora that has a scale: a colon and a decimal number.
+var scaleOf = regexp.MustCompile(`:([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)$`)
+
+// parseLoRA splits FILE[:SCALE]. Any other colon belongs to the name, as in C:\tuned.pth.
+func parseLoRA(text string) (l model.LoRA, scaled bool, err error) {
+	l = model.LoRA{Path: text, Scale: 1}
+	if m := scaleOf.FindStringSubmatch(text); m != nil {
+		scaled = true
+		l.Path = strings.TrimSuffix(text, m[0])
+		s, err := strconv.ParseFloat(m[1], 32)
+		if err != nil {
+			return l, true, usagef("--lora", "want a scale that float32 can hold, got %q", m[1])
+		}
+		l.Scale = float32(s)
+	}
+	if l.Path == "" {
+		return l, scaled, usagef("--lora", "want FILE or FILE:SCALE, got %q", text)
+	}
+	return l, scaled, nil
+}
+
+// parseLoRAs returns the LoRAs of --lora.
+func (c *commonFlags) parseLoRAs() ([]model.LoRA, error) {
+	var list []model.LoRA
+	for _, text := range c.loras {
+		l, _, err := parseLoRA(text)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, l)
+	}
+	return list, nil
+}
+
+// loraNotices says in a line each what the LoRAs of m changed.
+func (a *app) loraNotices(m *model.Model) {
+	for i := range m.Merges {
+		g := &m.Merges[i]
+		line := fmt.Sprintf("merging %s: matrices changed: %d, ", g.Path, g.Changed)
+		if len(g.Ranks) > 0 {
+			line += fmt.Sprintf("rank %s, ", strings.ReplaceAll(strings.Trim(fmt.Sprint(g.Ranks), "[]"), " ", " and "))
+		}
+		line += fmt.Sprintf("scale %v", g.Scale)
+		if g.Replaced > 0 {
+			line += fmt.Sprintf("; tensors replaced: %d", g.Replaced)
+		}
+		if n := len(g.Widened); n > 0 {
+			line += fmt.Sprintf("; changed from blocks to F16: %d", n)
+		}
+		if _, scaled, _ := parseLoRA(a.common.loras[i]); !scaled && len(g.Ranks) > 0 {
+			line += fmt.Sprintf(" (if it was trained with another alpha than its rank: --lora %s:ALPHA/RANK, as a number)", g.Path)
+		}
+		a.notice("%s", line)
+	}
+}
+
+// stateFlag adds --state to the flags of a command that runs the model.
+func (a *app) stateFlag(f *pflag.FlagSet) {
+	f.StringVar(&a.common.state, "state", "", "begin with the state in `FILE`: of state tuning (time_state), or written by --state-out")
+}
