@@ -199,12 +199,15 @@ func TestLoRAReplaces(t *testing.T) {
 	}
 }
 
-// A LoRA that web-rwkv's converter renamed and transposed is the same.
-func TestLoRAWebRWKV(t *testing.T) {
+// A LoRA that web-rwkv's converter renamed and transposed is the same, and so is one whose names begin with the module
+// that training wraps a model in, as those of PiSSA's start do.
+func TestLoRANames(t *testing.T) {
 	base := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)
 	file := weightstest.LoRA(base, 3, tensor.F16, 2)
 	a := merged(t, base, LoRA{written(t, "a.st", file), 2})
+	var prefixed []*tensor.Tensor
 	for i, x := range file {
+		prefixed = append(prefixed, weightstest.Renamed(x, "model."+x.Name))
 		name := strings.NewReplacer("lora_A", "lora.0", "lora_B", "lora.1").Replace(x.Name)
 		if file[i] = weightstest.Renamed(x, name); strings.HasSuffix(name, ".0") {
 			file[i] = x.Transposed()
@@ -212,9 +215,11 @@ func TestLoRAWebRWKV(t *testing.T) {
 		}
 	}
 	b := merged(t, base, LoRA{written(t, "b.st", file), 2})
+	c := merged(t, base, LoRA{written(t, "c.pth", prefixed), 2})
 	for name := range a.File.Tensors {
 		_, x := loaded(t, a, name)
-		if _, y := loaded(t, b, name); !slices.Equal(x, y) {
+		_, y := loaded(t, b, name)
+		if _, z := loaded(t, c, name); !slices.Equal(x, y) || !slices.Equal(x, z) {
 			t.Errorf("%s differs", name)
 		}
 	}
