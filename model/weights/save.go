@@ -52,7 +52,7 @@ func Target(path string, force bool) (string, error) {
 
 // Save creates a file with what write writes, or replaces it if force is given. It appears under its name only when it
 // is complete and on the disk; if anything fails, nothing of it stays. Errors of writing are SaveErrors.
-func Save(path string, force bool, write func(io.Writer) error) (err error) {
+func Save(path string, force bool, write func(io.Writer) error) error {
 	target, err := Target(path, force)
 	if err != nil {
 		return err
@@ -61,9 +61,10 @@ func Save(path string, force bool, write func(io.Writer) error) (err error) {
 	if err != nil {
 		return saveError(path, err)
 	}
+	complete := false
 	defer func() {
-		if err != nil {
-			_ = f.Close() // again, perhaps: err is the one to report
+		if !complete { // for whatever reason, which is the one to report
+			_ = f.Close()
 			_ = os.Remove(f.Name())
 		}
 	}()
@@ -84,6 +85,7 @@ func Save(path string, force bool, write func(io.Writer) error) (err error) {
 	if err := os.Rename(f.Name(), target); err != nil {
 		return saveError(path, err)
 	}
+	complete = true
 	if dir, err := os.Open(filepath.Dir(target)); err == nil {
 		_ = dir.Sync() // not every system can; the file itself is safe
 		_ = dir.Close()

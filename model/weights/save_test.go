@@ -67,6 +67,11 @@ func TestSave(t *testing.T) {
 		t.Error(err)
 	}
 	wantFiles(t, dir, map[string]string{"out": "second"})
+	func() {
+		defer func() { _ = recover() }()
+		_ = weights.Save(path, true, func(io.Writer) error { panic("broken") })
+	}()
+	wantFiles(t, dir, map[string]string{"out": "second"})
 	// One that appears while the new one is written is not replaced either.
 	late := filepath.Join(dir, "late")
 	err = weights.Save(late, false, func(w io.Writer) error {
