@@ -205,3 +205,15 @@ func TestSharedInitialState(t *testing.T) {
 		_ = f.Close()
 	}
 }
+
+// A LoRA or an initial state is no model, and is called what it is.
+func TestNotModel(t *testing.T) {
+	m := merged(t, bare("v7"))
+	for want, list := range map[string][]*tensor.Tensor{
+		"a LoRA": weightstest.LoRA(bare("v7"), 2, tensor.F16, 1), "an initial state": tunedStates(m, tensor.F32), "tensors of none": {shaped("x", 2)},
+	} {
+		if _, err := New(parse(t, list)); err == nil || !strings.Contains(err.Error(), ", got "+want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}

@@ -48,8 +48,8 @@ var loraRoles = map[string]func(*lora, string, *tensor.Tensor) (change, error){
 	"disha":       (*lora).disha,
 }
 
-// notLoRA says why tensors of some last names are refused.
-var notLoRA = map[string]string{
+// refused says why tensors of some last names are.
+var refused = map[string]string{
 	"bone": "Bone as RWKV-PEFT stored it before it was named disha, in forms that the file does not tell apart",
 }
 
@@ -104,19 +104,16 @@ func closeAll(files []*weights.File) {
 func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, error) {
 	m := &Merge{LoRA: l.LoRA}
 	names := l.file.Names()
+	if !slices.ContainsFunc(names, isChange) {
+		return nil, l.fail("", "tensors", "a LoRA (tensors named ….lora_A and ….lora_B, or ….disha)", notLoRA(l.file))
+	}
 	// What a file brings whole comes first: its changes are to that.
-	isWhole := func(name string) bool {
-		return loraRoles[lastPart(name)] == nil && partnerOf[lastPart(name)] == ""
-	}
-	if !slices.ContainsFunc(names, func(name string) bool { return !isWhole(name) }) {
-		return nil, l.fail("", "tensors", "a LoRA (tensors named ….lora_A and ….lora_B, or ….disha)", l.outline())
-	}
 	slices.SortStableFunc(names, func(a, b string) int {
-		return cmp.Compare(btoi(!isWhole(a)), btoi(!isWhole(b)))
+		return cmp.Compare(btoi(isChange(a)), btoi(isChange(b)))
 	})
 	for _, name := range names {
 		t := l.file.Tensors[name]
-		if isWhole(name) {
+		if !isChange(name) {
 			if err := l.replace(out, changes, name, t); err != nil {
 				return nil, err
 			}
@@ -174,18 +171,30 @@ func (l *lora) fail(name, field, want, got string) error {
 	return &weights.Error{File: l.Path, Tensor: name, Field: field, Want: want, Got: got}
 }
 
-// outline says what a file without changes is instead.
-func (l *lora) outline() string {
-	names := l.file.Names()
+// notModel says what a file is that is no model.
+func notModel(f *weights.File) string {
+	names := f.Names()
 	switch {
-	case len(names) == 0:
-		return "none"
-	case l.file.Tensors["emb.weight"] != nil && l.file.Tensors["ln_out.weight"] != nil:
-		return "a model"
-	case lastPart(names[0]) == "time_state":
-		return "an initial state"
+	case slices.ContainsFunc(names, isChange):
+		return "a LoRA, which is merged into a model"
+	case len(names) > 0 && lastPart(names[0]) == lastPart(timeState.name):
+		return "an initial state, which a model begins with"
 	}
-	return names[0] + " and the like"
+	return "tensors of none"
+}
+
+// notLoRA says what a file is that is no LoRA.
+func notLoRA(f *weights.File) string {
+	if _, err := detect(f); err == nil {
+		return "a model"
+	}
+	return notModel(f)
+}
+
+// isChange tells whether a tensor of that name changes another one.
+func isChange(name string) bool {
+	last := lastPart(name)
+	return loraRoles[last] != nil || partnerOf[last] != ""
 }
 
 // target returns the weight that the named tensor of l changes.
@@ -215,7 +224,7 @@ func (l *lora) scaleFor(name string) float32 { return l.Scale / float32(l.base.D
 // replace puts a tensor of l in the place of the model's.
 func (l *lora) replace(out *weights.File, changes map[string][]change, name string, t *tensor.Tensor) error {
 	old, ok := out.Tensors[name]
-	if why := notLoRA[lastPart(name)]; why != "" {
+	if why := refused[lastPart(name)]; why != "" {
 		return l.fail(name, "kind", "lora_A and lora_B, disha, or a tensor of the model", why)
 	}
 	if !ok {

@@ -1,6 +1,7 @@
 package model
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"math"
@@ -10,6 +11,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
@@ -307,7 +309,7 @@ func TestLoRAErrors(t *testing.T) {
 		{"tensor " + key + "bone: kind: want lora_A and lora_B, disha, or a tensor of the model, got Bone", []*tensor.Tensor{a, b, shaped(key+"bone", 8, 32)}},
 		{"tensor " + key + "disha: shape: want [r 32], or [32/r r r]", []*tensor.Tensor{shaped(key+"disha", 8, 31)}},
 		{"tensor " + key + "disha: shape: want", []*tensor.Tensor{shaped(key+"disha", 4, 7, 7)}},
-		{"tensors: want a LoRA (tensors named ….lora_A and ….lora_B, or ….disha), got an initial state", []*tensor.Tensor{shaped("blocks.0.att.time_state", 2, 16, 16)}},
+		{"tensors: want a LoRA (tensors named ….lora_A and ….lora_B, or ….disha), got an initial state, which a model begins with", []*tensor.Tensor{shaped("blocks.0.att.time_state", 2, 16, 16)}},
 		{"tensors: want a LoRA (tensors named ….lora_A and ….lora_B, or ….disha), got a model", base},
 		{"tensor " + key + "lora_A: value: want finite numbers, got +Inf at [1 31]", []*tensor.Tensor{infinite, b}},
 		{"tensor blocks.0.att.key.weight: value: want finite numbers in F16 once merged, got one beyond its range at [31 0]", []*tensor.Tensor{a, huge}},
@@ -340,5 +342,44 @@ func TestLoRAState(t *testing.T) {
 				t.Errorf("state of model %d in model %d: %v", i, j, err)
 			}
 		}
+	}
+}
+
+// Quantizing comes after merging: the program has the blocks of the model that was merged ahead.
+func TestLoRAQuantized(t *testing.T) {
+	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
+	l := LoRA{written(t, "l.pth", weightstest.LoRA(base, 2, tensor.F16, 1)), 0.5}
+	plain := merged(t, base, l)
+	ahead := slices.Clone(base)
+	for i, x := range base {
+		ahead[i] = plain.File.Tensors[x.Name]
+	}
+	var programs [2][]*op.Operand
+	for i, o := range []Options{{Quant: tensor.Q8_0, LoRA: []LoRA{l}}, {Quant: tensor.Q8_0}} {
+		m, err := NewWith(parse(t, [][]*tensor.Tensor{base, ahead}[i]), o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		programs[i] = m.Program.Of(op.Weight)
+	}
+	blocks := 0
+	for i, a := range programs[0] {
+		x, err := a.Source.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		y, err := programs[1][i].Source.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if a.Source.Type != programs[1][i].Source.Type || !bytes.Equal(x, y) {
+			t.Errorf("%s differs", a)
+		}
+		if a.Source.Type == tensor.Q8_0 {
+			blocks++
+		}
+	}
+	if blocks == 0 {
+		t.Error("nothing was quantized")
 	}
 }

@@ -77,7 +77,7 @@ func detect(f *weights.File) (*version, error) {
 			return v, nil
 		}
 	}
-	return nil, fail("an RWKV model ("+Supported()+")", "tensors of none")
+	return nil, fail("an RWKV model ("+Supported()+")", notModel(f))
 }
 
 // globals are the tensors outside the layers, which all versions share.
