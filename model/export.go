@@ -172,11 +172,12 @@ func (m *Model) dropped() (names []string) {
 
 // rescale divides tensors as every says, unless the file has them divided already, and returns what holds then.
 func (m *Model) rescale(tensors map[string]*tensor.Tensor, every int) (int, error) {
-	if every == 0 || m.File.RescaleEvery == every {
-		return m.File.RescaleEvery, nil
+	is := m.File.RescaleEvery
+	if m.Version == "v6" && (every == 0 || every == is) || every == 0 && is == 0 {
+		return is, nil
 	}
-	if m.File.RescaleEvery != 0 || m.Version != "v6" {
-		return 0, &weights.Error{File: m.File.Path, Field: "rescaling", Want: "an RWKV-6 that is not divided yet", Got: fmt.Sprintf("%s, every %d layers", m.Version, m.File.RescaleEvery)}
+	if m.Version != "v6" || is != 0 {
+		return 0, &weights.Error{File: m.File.Path, Field: "rescaling", Want: "an RWKV-6 that is not divided yet", Got: fmt.Sprintf("%s, divided every %d layers", m.Version, is)}
 	}
 	for l := range m.Layers {
 		for _, part := range []string{"att.output.weight", "ffn.value.weight"} {

@@ -261,7 +261,10 @@ func TestGGUFRefuses(t *testing.T) {
 	wantError(err, fmt.Sprintf("vocabulary: want at most %d tokens, the rows of emb.weight, got %d", m.Vocab, m.Vocab+1))
 	_, err = m.GGUF(model.GGUFOptions{RescaleEvery: 2})
 	wantError(err, "rescaling: want an RWKV-6 that is not divided yet, got v7")
-	m.File.EmbeddingNormed = true
+	m.File.RescaleEvery = 3
+	_, err = m.GGUF(model.GGUFOptions{})
+	wantError(err, "rescaling: want an RWKV-6 that is not divided yet, got v7, divided every 3 layers")
+	m.File.RescaleEvery, m.File.EmbeddingNormed = 0, true
 	_, err = m.GGUF(model.GGUFOptions{})
 	wantError(err, "blocks.0.ln0.weight: want the norm of the embedding")
 }
