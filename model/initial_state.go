@@ -96,5 +96,8 @@ func (m *Model) beginTuned(f *weights.File) error {
 		}
 		field.of.InitialValues = tensor.FromFloats(name, t.Shape, x)
 	}
+	if strings.HasPrefix(f.Evidence, "assumed") {
+		m.Begin = fmt.Sprintf("in the form of %s (%s)", f.Layout, f.Evidence)
+	}
 	return nil
 }

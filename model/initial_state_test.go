@@ -68,7 +68,9 @@ func TestInitialStateFile(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			begin[name] = initial(t, m)
+			if begin[name] = initial(t, m); (m.Begin != "") != (name == "web-rwkv") {
+				t.Errorf("%s: %q", name, m.Begin)
+			}
 		}
 		for name, got := range begin {
 			checkTuned(t, version+" "+name, plain, states, got)

@@ -38,6 +38,7 @@ type Merge struct {
 	Changed  int      // matrices it added to
 	Ranks    []int    // of lora_A and lora_B, ascending
 	Replaced int      // tensors it brought whole
+	Start    bool     // it is PiSSA's start
 	Widened  []string // changed matrices that the model's file holds in blocks: they become F16
 }
 
@@ -141,6 +142,7 @@ func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, err
 		if r, ok := c.(*pair); ok && !slices.Contains(m.Ranks, r.rank()) {
 			m.Ranks = append(m.Ranks, r.rank())
 		}
+		m.Start = m.Start || lastPart(name) == "init_lora_A"
 		changes[w.Name] = append(changes[w.Name], c)
 		m.Changed++
 	}

@@ -20,6 +20,7 @@ type Model struct {
 	Fields  []Field  // what a slot's state holds
 	Unused  []string // tensors of the file that the version does not use
 	Merges  []Merge  // what each of Options.LoRA changed
+	Begin   string   // what had to be assumed of Options.State, if anything
 
 	// Quantized holds the types that tensors are loaded as by Options.Quant, where they differ from the file's, by name.
 	Quantized map[string]tensor.Type

@@ -3,6 +3,7 @@ package main
 import (
 	"fmt"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -49,6 +50,7 @@ func (c *commonFlags) parseLoRAs() ([]model.LoRA, error) {
 
 // loraNotices says in a line each what the LoRAs of m changed.
 func (a *app) loraNotices(m *model.Model) {
+	pissa := slices.ContainsFunc(m.Merges, func(g model.Merge) bool { return g.Start })
 	for i := range m.Merges {
 		g := &m.Merges[i]
 		line := fmt.Sprintf("merging %s: matrices changed: %d, ", g.Path, g.Changed)
@@ -62,7 +64,7 @@ func (a *app) loraNotices(m *model.Model) {
 		if n := len(g.Widened); n > 0 {
 			line += fmt.Sprintf("; changed from blocks to F16: %d", n)
 		}
-		if _, scaled, _ := parseLoRA(a.common.loras[i]); !scaled && len(g.Ranks) > 0 {
+		if _, scaled, _ := parseLoRA(a.common.loras[i]); !scaled && !pissa && len(g.Ranks) > 0 {
 			line += fmt.Sprintf(" (if it was trained with another alpha than its rank: --lora %s:ALPHA/RANK, as a number)", g.Path)
 		}
 		a.notice("%s", line)

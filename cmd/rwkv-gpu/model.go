@@ -26,6 +26,9 @@ func (a *app) openModel() (*model.Model, error) {
 	}
 	if err == nil {
 		a.loraNotices(m)
+		if m.Begin != "" {
+			a.notice("reading %s %s", a.common.state, m.Begin)
+		}
 	}
 	if err == nil && typ != 0 {
 		a.quantNotice(m, typ)
