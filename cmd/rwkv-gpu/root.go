@@ -44,7 +44,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	c := &a.common
-	f.StringVar(&c.model, "model", "", "model `FILE` (.safetensors or .st); without it, the embedded demo model")
+	f.StringVar(&c.model, "model", "", "model `FILE` (.safetensors or .st), or synthetic:SIZE for a made-up one; without it, the embedded demo model")
 	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
 	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best Vulkan device, else cpu), gpu, cpu, an index of 'rwkv-gpu devices', or part of a name")
 	f.StringVar(&c.quant, "quant", asStored, "quantize the large matrices while loading, to `TYPE` "+quantNames()+" (none: as stored)")
