@@ -23,3 +23,7 @@ func TestLlamaCpp(t *testing.T) { golden.RunLlamaCpp(t, openModel) }
 func TestRWKVCpp(t *testing.T) {
 	golden.RunRWKVCpp(t, false, func(string) bool { return true }, openModel)
 }
+
+func TestBig(t *testing.T) { golden.RunBig(t, false, openModel) }
+
+func TestFormats(t *testing.T) { golden.Formats(t, true, openModel) }

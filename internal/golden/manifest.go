@@ -50,14 +50,8 @@ type Case struct {
 // Models returns the reference models of a version, or skips the test.
 func Models(tb testing.TB, version string) []Model {
 	tb.Helper()
-	data, err := os.ReadFile(reference.Shared(tb, "vectors", "MANIFEST.json"))
-	if err != nil {
-		tb.Fatal(err)
-	}
 	var m manifest
-	if err := json.Unmarshal(data, &m); err != nil {
-		tb.Fatal(err)
-	}
+	readManifest(tb, &m)
 	var list []Model
 	for _, x := range m.Models {
 		if x.Version == version {
@@ -68,6 +62,18 @@ func Models(tb testing.TB, version string) []Model {
 		tb.Fatalf("no reference model of version %s", version)
 	}
 	return list
+}
+
+// readManifest reads what v has of the reference data's manifest, or skips the test.
+func readManifest(tb testing.TB, v any) {
+	tb.Helper()
+	data, err := os.ReadFile(reference.Shared(tb, "vectors", "MANIFEST.json"))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if err := json.Unmarshal(data, v); err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // Path returns the full path of a file that the manifest names.

@@ -29,6 +29,11 @@ func Run(t *testing.T, gpu bool, open Open) {
 	for _, version := range Versions {
 		for _, ref := range Models(t, version) {
 			lengths := chunks
+			for kind := range ref.Files {
+				if !slices.Contains(Kinds, kind) {
+					t.Errorf("%s: files of the kind %s are not tested", ref.Name, kind)
+				}
+			}
 			for _, kind := range Kinds {
 				if _, ok := ref.Files[kind]; !ok {
 					continue

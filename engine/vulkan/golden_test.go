@@ -1,0 +1,11 @@
+package vulkan
+
+import (
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+)
+
+func TestBig(t *testing.T) { golden.RunBig(t, true, modelOpener(kernels(t), Auto)) }
+
+func TestFormats(t *testing.T) { golden.Formats(t, false, modelOpener(kernels(t), Auto)) }
