@@ -148,7 +148,7 @@ func (m *Model) GGUF(o GGUFOptions) (*Export, error) {
 	list.add("general.type", "model")
 	list.add("general.name", cmp.Or(o.Name, m.File.Meta["general.name"], modelName(m.File.Path)))
 	m.sizes(&list, arch, every)
-	list.add("general.file_type", m.fileType(tensors, len(o.Types) > 0))
+	list.add("general.file_type", m.fileType(tensors, len(o.Types)+len(m.Merges) > 0))
 	list.add(arch+".attention.head_count", uint32(0)) // llama.cpp wants it there
 	vocab := slices.Concat(o.Vocab, make([][]byte, m.Vocab-len(o.Vocab)))
 	list = append(list, weights.VocabularyAnnotations(vocab)...)
