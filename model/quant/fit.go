@@ -74,14 +74,14 @@ func (s *symmetric) fit(x []float32) float32 {
 		d, gain = xq/qq, xq*xq/qq
 		return true
 	}
-	const tries = 16 // of each sign: the levels reach one step further down than up
+	const tries = 11 // of each sign: the levels reach one step further down than up
 	from, to := s.least, 0.6-float32(s.lo)
 	for i := range tries {
 		at := (from + (to-from)*float32(i)/(tries-1)) / most
 		try(at)
 		try(-at)
 	}
-	for range 4 {
+	for range 2 {
 		if d == 0 || !try(1/d) {
 			break
 		}

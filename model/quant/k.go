@@ -42,14 +42,10 @@ func fitRuns(s *symmetric, low int32, x []float32, d []byte) *runs {
 		putHalf(d, scale)
 		return true
 	}
-	for _, steps := range []float32{float32(low), float32(low) * 0.94, -float32(low) - 1} {
-		if !try(most / steps) {
-			continue
-		}
-		for range rounds {
-			if scale := best.blockScale(s, x); scale == 0 || !try(scale) {
-				break
-			}
+	try(most / float32(low))
+	for range rounds {
+		if scale := best.blockScale(s, x); scale == 0 || !try(scale) {
+			break
 		}
 	}
 	return &best
