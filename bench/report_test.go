@@ -224,7 +224,7 @@ func svg(t *testing.T, name string) (shapes, words int) {
 	root := ""
 	for {
 		token, err := d.Token()
-		if err == io.EOF {
+		if errors.Is(err, io.EOF) {
 			break
 		}
 		if err != nil {
