@@ -1,0 +1,114 @@
+package bench
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// small has the proportions of the published sizes.
+var small = synthetic.Size{Name: "small", Layers: 3, Embed: 128, Head: 32, FFN: 512, Vocab: 300, W: 10, A: 12, V: 6, G: 18}
+
+// A long run stays finite, and so stays near the scale of its first steps.
+func TestThousandSteps(t *testing.T) {
+	m := open(t, small)
+	d, err := engine.OpenDevice("cpu", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(m, d, engine.Options{Chunk: 125})
+	if err != nil {
+		t.Fatal(err)
+	}
+	slot, err := e.NewSlot()
+	if err != nil {
+		t.Fatal(err)
+	}
+	early, last := 0.0, 0.0
+	for step := range 8 {
+		ids := make([]int, 125)
+		for i := range ids {
+			ids[i] = (step*7919 + i*i*31) % m.Vocab
+		}
+		err := e.Step([]engine.Input{{Slot: slot, Tokens: ids, Wanted: 1}}, func(_, _ int, logits []float32) error {
+			for _, v := range logits {
+				if !tensor.IsFinite(v) {
+					t.Fatalf("step %d: a logit is %v", step, v)
+				}
+			}
+			return nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		state, err := e.State(slot)
+		if err != nil {
+			t.Fatal(err)
+		}
+		last = 0
+		for _, v := range state {
+			last = max(last, math.Abs(float64(v)))
+		}
+		if !(last < 1e4) {
+			t.Fatalf("step %d: state of %g", step, last)
+		}
+		if step == 1 {
+			early = last
+		}
+	}
+	if last > 4*early {
+		t.Errorf("the state grows: %g after 250 tokens, %g after 1000", early, last)
+	}
+}
+
+// About five in six hidden values of the channel mix are zero, in every layer.
+func TestSparse(t *testing.T) {
+	m := open(t, small)
+	d, err := engine.OpenDevice("cpu", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := d.Executor(m.Program, op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b op.Batch
+	ids := make([]int, 64)
+	for i := range ids {
+		ids[i] = i * 37 % m.Vocab
+	}
+	b.Add(0, ids, 1)
+	if err := e.Stage(&b); err != nil {
+		t.Fatal(err)
+	}
+	layers := 0
+	for i, s := range m.Program.Steps {
+		if err := e.RunStep(i); err != nil {
+			t.Fatal(err)
+		}
+		if o, ok := s.Op.(*op.MatMul); ok && strings.HasSuffix(s.Name, "ffn.key") {
+			hidden, err := e.Read(o.Parts[0].Y.Of)
+			if err != nil {
+				t.Fatal(err)
+			}
+			zeros := 0
+			for _, v := range hidden {
+				if v == 0 {
+					zeros++
+				}
+			}
+			if share := float64(zeros) / float64(len(hidden)); share < 0.75 || share > 0.9 {
+				t.Errorf("%s: %.0f %% are zero", s.Name, 100*share)
+			}
+			layers++
+		}
+	}
+	if layers != small.Layers {
+		t.Errorf("%d layers", layers)
+	}
+}
