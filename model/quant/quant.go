@@ -1,9 +1,9 @@
 // Package quant stores float32 weights in the block types of model/tensor.
 //
-// A block type fixes how a block is read, not how its scales are found. Except for Q8_0, where rounding to the largest
-// value is as good as anything, Encode searches: it tries scales around the obvious one, improves the best by
-// alternating between the nearest levels for a scale and the least-squares scale for those levels, and rounds last,
-// to what the block can hold. What it minimises is the squared error of the block.
+// A block type fixes how a block is read, not how its scales are found. Q8_0 goes by the largest value of a block, as
+// ggml does. For the others Encode searches: it tries scales around the obvious one, improves the best by alternating
+// between the nearest levels for a scale and the least-squares scale for those levels, and rounds last, to what the block
+// can hold. What it minimises is the squared error of the block.
 package quant
 
 import (
