@@ -25,14 +25,15 @@ const maxOuts = 16
 type Engine struct {
 	Model *model.Model
 
-	dev   *Device
-	exec  op.Prober
-	sizes op.Sizes
-	used  []bool // by slot
-	batch op.Batch
-	taken []int // by input of a Step: tokens already done
-	ends  []outEnd
-	work  Work
+	dev    *Device
+	exec   op.Prober
+	sizes  op.Sizes
+	used   []bool // by slot
+	batch  op.Batch
+	taken  []int // by input of a Step: tokens already done
+	ends   []outEnd
+	work   Work
+	decode decoding
 }
 
 // outEnd says whose logits an out of a pass is.

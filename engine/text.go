@@ -116,38 +116,44 @@ func (g *generation) prefill(ctx context.Context) error {
 	return nil
 }
 
+// decode takes the prompt's token and those drawn after it.
 func (g *generation) decode(ctx context.Context) error {
-	in := []Input{{g.slot, make([]int, 1), 1}}
-	for {
-		if len(g.result.Tokens) >= g.q.Max {
-			g.result.Finish = FinishLength
-			return nil
-		}
-		if g.next == EndOfText {
-			g.result.Finish = FinishEnd
-			return nil
-		}
-		g.result.Tokens = append(g.result.Tokens, g.next)
-		stopped, err := g.out.push(g.next)
-		if err != nil {
-			return err
-		}
-		if stopped {
-			g.result.Finish = FinishStop
-			return nil
-		}
-		if len(g.result.Tokens) == g.q.Max {
-			continue
-		}
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		in[0].Tokens[0] = g.next
-		if err := g.e.Step(in, g.sample); err != nil {
-			return err
-		}
-		g.result.DecodedTokens++
+	if g.q.Max <= 0 {
+		g.result.Finish = FinishLength
+		return nil
 	}
+	more, err := g.take(ctx, g.next)
+	if !more || err != nil {
+		return err
+	}
+	c := []Continuation{{Slot: g.slot, Token: g.next, Sampler: g.sampler, Ends: endOfText}}
+	return g.e.Decode(c, g.q.Max-1, func(_, id int) (bool, error) {
+		g.result.DecodedTokens++
+		return g.take(ctx, id)
+	})
+}
+
+var endOfText = []int{EndOfText}
+
+// take adds a token to the text and tells whether there shall be another.
+func (g *generation) take(ctx context.Context, id int) (more bool, err error) {
+	if id == EndOfText {
+		g.result.Finish = FinishEnd
+		return false, nil
+	}
+	g.result.Tokens = append(g.result.Tokens, id)
+	stopped, err := g.out.push(id)
+	switch {
+	case err != nil:
+		return false, err
+	case stopped:
+		g.result.Finish = FinishStop
+		return false, nil
+	case len(g.result.Tokens) == g.q.Max:
+		g.result.Finish = FinishLength
+		return false, nil
+	}
+	return true, ctx.Err()
 }
 
 func (g *generation) sample(_, _ int, logits []float32) error {

@@ -46,6 +46,14 @@ func (w *Work) count(b *op.Batch) {
 	}
 }
 
+// countDecode adds the passes of a submission of some steps, each for one token of some sequences.
+func (w *Work) countDecode(seqs, steps int) {
+	w.Passes += steps
+	w.OutPasses += steps
+	w.Rows += seqs * steps
+	w.Outs += seqs * steps
+}
+
 // StepTimes feeds tokens as Step does, in a single pass, and returns the time of each step of the model's program: on a
 // Vulkan device as its timestamps tell it, on the CPU by the clock. Inputs that take more than one pass are an error, and
 // so is a device without timestamps.

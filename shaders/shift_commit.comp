@@ -1,5 +1,6 @@
 #version 450
-// op.ShiftCommit: State[slot of seq] = Last[seq]. One column of workgroups per sequence.
+// op.ShiftCommit: State[slot of seq] = Last[seq]. One column of workgroups per sequence. A sequence without rows, which is
+// one that has ended within a submission of several steps, left nothing there.
 #include "lib/batch.glsl"
 
 layout(constant_id = 0) const uint Local = 64;
@@ -17,5 +18,5 @@ layout(binding = 2) writeonly buffer State { float state[]; };
 void main() {
     uint c = gl_GlobalInvocationID.x;
     uint seq = gl_WorkGroupID.y;
-    if (c < push.width) state[spans[seq].slot * push.stride + c] = last[seq * push.stride + c];
+    if (c < push.width && spans[seq].len > 0) state[spans[seq].slot * push.stride + c] = last[seq * push.stride + c];
 }

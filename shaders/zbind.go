@@ -25,6 +25,8 @@ var modules = [][]module{
 	wkv7NormModules[:],
 	benchReadModules[:],
 	benchFmaModules[:],
+	sampleAdjustModules[:],
+	sampleDrawModules[:],
 }
 
 // EmbedArgs are the buffers of embed.comp.
@@ -3862,6 +3864,232 @@ var benchFmaModules = [...]module{
 		},
 		pushBytes:    4,
 		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// SampleAdjustArgs are the buffers of sample_adjust.comp.
+type SampleAdjustArgs struct {
+	Draws   gpu.Range // binding 0, read: Draw
+	Spans   gpu.Range // binding 1, read: Span
+	Tokens  gpu.Range // binding 2, read: uint
+	Allowed gpu.Range // binding 3, read: uint
+	Free    gpu.Range // binding 4, read: uint
+	Lengths gpu.Range // binding 5, read and write: uint
+	Counts  gpu.Range // binding 6, read and write: uvec2
+	Logits  gpu.Range // binding 7, read and write: uint
+}
+
+// SampleAdjustPush are the push constants of sample_adjust.comp.
+type SampleAdjustPush struct {
+	Vocab  uint32 // vocab, offset 0
+	Stride uint32 // stride, offset 4
+	Step   uint32 // step, offset 8
+	Room   uint32 // room, offset 12
+}
+
+// SampleAdjustSpec are the specialization constants of sample_adjust.comp.
+type SampleAdjustSpec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultSampleAdjustSpec returns the values that sample_adjust.comp gives its specialization constants.
+func DefaultSampleAdjustSpec() SampleAdjustSpec {
+	return SampleAdjustSpec{Local: 64}
+}
+
+func (s SampleAdjustSpec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// SampleAdjustVariant is one compiled form of sample_adjust.comp.
+type SampleAdjustVariant uint8
+
+// The forms of sample_adjust.comp.
+const (
+	SampleAdjustOnly SampleAdjustVariant = iota
+)
+
+// SampleAdjustVariants holds every SampleAdjustVariant.
+var SampleAdjustVariants = []SampleAdjustVariant{SampleAdjustOnly}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v SampleAdjustVariant) String() string { return sampleAdjustModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v SampleAdjustVariant) Capabilities() []string { return sampleAdjustModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v SampleAdjustVariant) Missing(info gpu.Info) []string {
+	return missing(info, sampleAdjustModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v SampleAdjustVariant) LocalSize(spec SampleAdjustSpec) [3]uint32 {
+	return sampleAdjustModules[v].localSize(spec.values())
+}
+
+// SampleAdjust is a variant of sample_adjust.comp made ready for a device.
+type SampleAdjust struct{ kernel }
+
+// NewSampleAdjust compiles a variant for a device.
+func NewSampleAdjust(dev *gpu.Device, v SampleAdjustVariant, spec SampleAdjustSpec, options ...Option) (*SampleAdjust, error) {
+	k, err := newKernel(dev, &sampleAdjustModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &SampleAdjust{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *SampleAdjust) Dispatch(rec *gpu.Recording, a SampleAdjustArgs, p SampleAdjustPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Draws, a.Spans, a.Tokens, a.Allowed, a.Free, a.Lengths, a.Counts, a.Logits}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/sample_adjust.spv
+var spvSampleAdjustOnly []byte
+
+var sampleAdjustModules = [...]module{
+	SampleAdjustOnly: {
+		name:    "sample_adjust",
+		variant: "",
+		spirv:   spvSampleAdjustOnly,
+		bindings: []gpu.Binding{
+			{Name: "Draws", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Allowed", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Free", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Lengths", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Counts", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Logits", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+}
+
+// SampleDrawArgs are the buffers of sample_draw.comp.
+type SampleDrawArgs struct {
+	Logits  gpu.Range // binding 0, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	Draws   gpu.Range // binding 1, read: Draw
+	Weights gpu.Range // binding 2, read: uint
+	Spans   gpu.Range // binding 3, read and write: Span
+	Tokens  gpu.Range // binding 4, write: uint
+	Drawn   gpu.Range // binding 5, write: uint
+}
+
+// SampleDrawPush are the push constants of sample_draw.comp.
+type SampleDrawPush struct {
+	Vocab  uint32 // vocab, offset 0
+	Stride uint32 // stride, offset 4
+	Step   uint32 // step, offset 8
+	Seqs   uint32 // seqs, offset 12
+}
+
+// SampleDrawSpec are the specialization constants of sample_draw.comp.
+type SampleDrawSpec struct {
+	Local uint32 // Local, id 0
+	Team  uint32 // Team, id 1
+}
+
+// DefaultSampleDrawSpec returns the values that sample_draw.comp gives its specialization constants.
+func DefaultSampleDrawSpec() SampleDrawSpec {
+	return SampleDrawSpec{Local: 64, Team: 4}
+}
+
+func (s SampleDrawSpec) values() []uint32 {
+	return []uint32{s.Local, s.Team}
+}
+
+// SampleDrawVariant is one compiled form of sample_draw.comp.
+type SampleDrawVariant uint8
+
+// The forms of sample_draw.comp.
+const (
+	SampleDrawBuf SampleDrawVariant = iota
+	SampleDrawTx
+)
+
+// SampleDrawVariants holds every SampleDrawVariant.
+var SampleDrawVariants = []SampleDrawVariant{SampleDrawBuf, SampleDrawTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v SampleDrawVariant) String() string { return sampleDrawModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v SampleDrawVariant) Capabilities() []string { return sampleDrawModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v SampleDrawVariant) Missing(info gpu.Info) []string {
+	return missing(info, sampleDrawModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v SampleDrawVariant) LocalSize(spec SampleDrawSpec) [3]uint32 {
+	return sampleDrawModules[v].localSize(spec.values())
+}
+
+// SampleDraw is a variant of sample_draw.comp made ready for a device.
+type SampleDraw struct{ kernel }
+
+// NewSampleDraw compiles a variant for a device.
+func NewSampleDraw(dev *gpu.Device, v SampleDrawVariant, spec SampleDrawSpec, options ...Option) (*SampleDraw, error) {
+	k, err := newKernel(dev, &sampleDrawModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &SampleDraw{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *SampleDraw) Dispatch(rec *gpu.Recording, a SampleDrawArgs, p SampleDrawPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Logits, a.Draws, a.Weights, a.Spans, a.Tokens, a.Drawn}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/sample_draw.buf.spv
+var spvSampleDrawBuf []byte
+
+//go:embed spv/sample_draw.tx.spv
+var spvSampleDrawTx []byte
+
+var sampleDrawModules = [...]module{
+	SampleDrawBuf: {
+		name:    "sample_draw.buf",
+		variant: "buf",
+		spirv:   spvSampleDrawBuf,
+		bindings: []gpu.Binding{
+			{Name: "Logits", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Draws", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Weights", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Drawn", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40, 0x4},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	SampleDrawTx: {
+		name:    "sample_draw.tx",
+		variant: "tx",
+		spirv:   spvSampleDrawTx,
+		bindings: []gpu.Binding{
+			{Name: "Logits", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Draws", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Weights", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Drawn", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40, 0x4},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},

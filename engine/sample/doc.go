@@ -18,7 +18,7 @@
 //  6. top_k in [1, vocabulary): of the ids that stay, the k with the smallest t; ties by lowest id.
 //  7. min_p: ids with t <= float32(-ln(min_p)) stay: probability at least min_p times the largest one, also before
 //     temperature. Steps 5 to 7 each keep a prefix of the same order (t, then id), so they commute.
-//  8. Weight(t*s) with s = float32(min(log2e / temperature, 1e30)), the integer form of p^(1/T); Z' is its sum over
+//  8. Weight(t*s) with s = float32(min(max(log2e / temperature, 2^-126), 1e30)), the integer form of p^(1/T); Z' is its sum over
 //     what stays.
 //  9. r = the first two words of Philox4x32-10 with key = seed and counter = number of accepted tokens, first word
 //     lowest. The id drawn is the first in id order whose running sum of weights exceeds floor(r*Z' / 2^64).

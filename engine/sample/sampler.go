@@ -15,6 +15,7 @@ type Sampler struct {
 	params   Params
 	vocab    int
 	free     func(id int) bool
+	freeBits []uint32 // (vocab bits) what free says, once a twin has asked
 	mask     []uint64
 	position uint64
 	counts   []float32 // (vocab) decayed count of each accepted id; nil while nothing needs it

@@ -37,17 +37,25 @@ func (p Params) filters(vocab int) bool {
 	return p.TopP < 1 || p.MinP > 0 || p.TopK > 0 && p.TopK < vocab
 }
 
+// limit returns the largest key that min-p leaves.
+func (p Params) limit() uint32 {
+	if p.MinP > 0 {
+		return math.Float32bits(float32(max(0, -math.Log(float64(p.MinP)))))
+	}
+	return outKey - 1
+}
+
+// share returns top_p < 1 in units of 2^-32, rounded up.
+func (p Params) share() uint64 { return uint64(math.Ceil(float64(p.TopP) * (1 << 32))) }
+
 // keep fills kept with the ids that survive top-p, top-k and min-p, in id order.
 func (w *workspace) keep(p Params, largest float32) {
-	limit := uint32(outKey - 1) // largest key that stays
-	if p.MinP > 0 {
-		limit = math.Float32bits(float32(max(0, -math.Log(float64(p.MinP)))))
-	}
+	limit := p.limit()
 	switch {
 	case p.TopP == 0 || p.Temperature == 0:
 		w.gather(largest, 0)
 	case p.TopP < 1:
-		target, below, top := w.topBucket(p.TopP, largest)
+		target, below, top := w.topBucket(p.share(), largest)
 		w.gather(largest, lastKey(top))
 		cut, _ := w.refine(top, below, target, false)
 		w.cut(min(cut, limit), len(w.kept))
@@ -63,7 +71,7 @@ func (w *workspace) keep(p Params, largest float32) {
 
 // topBucket returns the weight that top-p must reach, and the top bits of the key where it is reached with the weight
 // of all smaller ones.
-func (w *workspace) topBucket(topP, largest float32) (target, below uint64, top uint32) {
+func (w *workspace) topBucket(share uint64, largest float32) (target, below uint64, top uint32) {
 	clear(w.mass[:])
 	for _, v := range w.values {
 		t := largest - v
@@ -75,7 +83,7 @@ func (w *workspace) topBucket(topP, largest float32) (target, below uint64, top 
 	for _, m := range w.mass {
 		total += m
 	}
-	hi, lo := bits.Mul64(uint64(math.Ceil(float64(topP)*(1<<32))), total)
+	hi, lo := bits.Mul64(share, total)
 	target = hi<<32 | lo>>32
 	if lo<<32 != 0 {
 		target++

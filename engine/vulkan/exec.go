@@ -44,6 +44,7 @@ type Exec struct {
 
 	batch  op.Batch
 	shapes shapeCache
+	decode decoding
 	waited time.Duration // see Waited
 }
 
@@ -130,6 +131,7 @@ func runOnce(rec *gpu.Recording) error {
 // Close releases everything on the device.
 func (e *Exec) Close() error {
 	e.shapes.release()
+	e.decode.release()
 	for _, b := range e.buffers {
 		b.Release()
 	}

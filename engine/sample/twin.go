@@ -1,0 +1,79 @@
+package sample
+
+import "math"
+
+// Twin is what another implementation needs to draw a Sampler's next tokens: the settings in the form that the
+// definition uses them. The accepted ids, the mask and the free ids, which may be large, are copied out by the methods
+// of Sampler.
+type Twin struct {
+	Greedy   bool    // step 3 is the last
+	Factor   float32 // s of step 8
+	TopP     uint32  // P of step 5; 0 for no filter
+	TopK     uint32  // 0 for no filter
+	Limit    uint32  // bit pattern of the largest t that step 7 leaves
+	Seed     uint64
+	Position uint64 // of the next draw
+
+	Penalised, Masked          bool // steps 2 and 1 have something to do
+	Presence, Frequency, Decay float32
+	Accepted                   int // ids accepted so far, each once; 0 unless Penalised
+}
+
+// Twin returns the sampler's settings and where it stands.
+func (s *Sampler) Twin() Twin {
+	p := &s.params
+	t := Twin{Greedy: p.Greedy(), Limit: p.limit(), Seed: p.Seed, Position: s.position,
+		Penalised: s.counts != nil, Masked: s.mask != nil || len(p.Ban) > 0,
+		Presence: p.Presence, Frequency: p.Frequency, Decay: p.PenaltyDecay, Accepted: len(s.accepted)}
+	if t.Greedy {
+		return t
+	}
+	t.Factor = inverse(p.Temperature)
+	if p.TopP < 1 {
+		t.TopP = uint32(p.share())
+	}
+	if p.TopK < s.vocab {
+		t.TopK = uint32(p.TopK)
+	}
+	return t
+}
+
+// Vocabulary returns the number of ids that the sampler was made for.
+func (s *Sampler) Vocabulary() int { return s.vocab }
+
+// HasMask tells whether SetMask limits the draws.
+func (s *Sampler) HasMask() bool { return s.mask != nil }
+
+// CopyCounts fills dst (2*Accepted words) with the accepted ids, each followed by the bit pattern of its count.
+func (s *Sampler) CopyCounts(dst []uint32) {
+	for i, id := range s.accepted {
+		dst[2*i], dst[2*i+1] = uint32(id), math.Float32bits(s.counts[id])
+	}
+}
+
+// CopyAllowed fills dst ((vocab+31)/32 words) with the ids that may be drawn: id i is bit i%32 of word i/32.
+func (s *Sampler) CopyAllowed(dst []uint32) {
+	for i := range dst {
+		dst[i] = math.MaxUint32
+		if s.mask != nil {
+			dst[i] = uint32(s.mask[i/2] >> (i % 2 * 32))
+		}
+	}
+	for _, id := range s.params.Ban {
+		dst[id/32] &^= 1 << (id % 32)
+	}
+}
+
+// CopyFree fills dst ((vocab+31)/32 words) with the ids whose count stays when they are accepted (see New).
+func (s *Sampler) CopyFree(dst []uint32) {
+	if s.freeBits == nil && s.free != nil {
+		s.freeBits = make([]uint32, (s.vocab+31)/32)
+		for id := range s.vocab {
+			if s.free(id) {
+				s.freeBits[id/32] |= 1 << (id % 32)
+			}
+		}
+	}
+	clear(dst)
+	copy(dst, s.freeBits)
+}

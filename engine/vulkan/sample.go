@@ -1,0 +1,198 @@
+package vulkan
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// What Decode returns in place of an id.
+const (
+	notDrawn = 0xFFFFFFFF // the sequence had ended
+	nothing  = 0xFFFFFFFE // no id can be drawn
+	notLogit = 0x80000000 // and an id, whose logit is NaN or +Inf
+)
+
+// DrawError returns what is wrong with an id that Decode returned, or nil.
+func DrawError(id uint32) error {
+	switch {
+	case id < notLogit:
+		return nil
+	case id == notDrawn:
+		return fmt.Errorf("vulkan: draw: the sequence had ended")
+	case id == nothing:
+		return fmt.Errorf("vulkan: draw: want one id that may be drawn, got all at -Inf, banned or masked")
+	}
+	return fmt.Errorf("vulkan: draw: logits[%d]: want a number or -Inf, got NaN or +Inf", id-notLogit)
+}
+
+// MaxEnds is the number of ids that can end a sequence on the device.
+const MaxEnds = 8
+
+// drawWords is the size of a Draw of lib/draw.glsl.
+const drawWords = 12 + MaxEnds
+
+// Flags of a Draw.
+const (
+	drawGreedy = 1 << iota
+	drawPenalties
+	drawMask
+)
+
+// sampling is what the draws of a submission start from, written by the host and copied to the device, and what they
+// leave there. All is by sequence.
+type sampling struct {
+	seqs, room int // what there is space for; room is that for accepted ids
+
+	host, dev *gpu.Buffer // the inputs below
+	words     []uint32    // of host
+	masked    int         // words of a mask
+
+	draws, lengths, allowed, free, counts part
+
+	weights *gpu.Buffer // sample.WeightTable
+	drawn   *gpu.Buffer // [step][sequence]
+	ids     *gpu.Buffer // drawn, for the host
+}
+
+// part is an array in sampling's buffers, in words.
+type part struct{ at, each int }
+
+// minRoom is the space for accepted ids to begin with.
+const minRoom = 1024
+
+// make makes the buffers.
+func (s *sampling) make(e *Exec, seqs, room int) error {
+	s.seqs, s.room, s.masked = seqs, room, (e.prog.Vocab+31)/32
+	words := 0
+	place := func(each int) part {
+		p := part{words, each}
+		words += (seqs*each + op.Align - 1) / op.Align * op.Align
+		return p
+	}
+	s.draws, s.lengths = place(drawWords), place(1)
+	s.allowed, s.free, s.counts = place(s.masked), place(s.masked), place(2*room)
+	for _, b := range []struct {
+		to   **gpu.Buffer
+		name string
+		size int
+		kind gpu.Memory
+	}{
+		{&s.host, "draws (host)", 4 * words, gpu.Upload},
+		{&s.dev, "draws", 4 * words, gpu.DeviceLocal},
+		{&s.weights, "weight table", 4 * len(sample.WeightTable), gpu.DeviceLocal},
+		{&s.drawn, "drawn ids", 4 * seqs * MaxDecodeSteps, gpu.DeviceLocal},
+		{&s.ids, "drawn ids (readback)", 4 * seqs * MaxDecodeSteps, gpu.Readback},
+	} {
+		var err error
+		if *b.to, err = e.dev.NewBuffer(b.name, b.size, b.kind); err != nil {
+			return err
+		}
+	}
+	s.words = gpu.Uint32s(s.host.Bytes())
+	table := make([]byte, 4*len(sample.WeightTable))
+	copy(gpu.Uint32s(table), sample.WeightTable[:])
+	return e.dev.Upload(s.weights.All(), table)
+}
+
+func (s *sampling) release() {
+	for _, b := range []*gpu.Buffer{s.host, s.dev, s.weights, s.drawn, s.ids} {
+		b.Release()
+	}
+	*s = sampling{}
+}
+
+// of returns a sequence's share of a part.
+func (s *sampling) of(p part, seq int) []uint32 { return s.words[p.at+seq*p.each:][:p.each] }
+
+// in returns where the first seqs sequences' shares of a part lie in a buffer.
+func (p part) in(b *gpu.Buffer, seqs int) gpu.Range { return b.Range(4*p.at, 4*seqs*p.each) }
+
+// write puts down what the draws of one sequence start from.
+func (s *sampling) write(seq int, d *Draw, t *sample.Twin) {
+	words := s.of(s.draws, seq)
+	copy(words, []uint32{flag(t.Greedy, drawGreedy) | flag(t.Penalised, drawPenalties) | flag(t.Masked, drawMask), math.Float32bits(t.Factor), t.TopP, t.Limit, t.TopK,
+		uint32(t.Seed), uint32(t.Seed >> 32), uint32(t.Position), uint32(t.Position >> 32),
+		math.Float32bits(t.Presence), math.Float32bits(t.Frequency), math.Float32bits(t.Decay)})
+	for i := range MaxEnds {
+		words[drawWords-MaxEnds+i] = notDrawn
+		if i < len(d.Ends) {
+			words[drawWords-MaxEnds+i] = uint32(d.Ends[i])
+		}
+	}
+	if t.Masked {
+		d.Sampler.CopyAllowed(s.of(s.allowed, seq))
+	}
+	if t.Penalised {
+		s.of(s.lengths, seq)[0] = uint32(t.Accepted)
+		d.Sampler.CopyCounts(s.of(s.counts, seq)[:2*t.Accepted])
+		d.Sampler.CopyFree(s.of(s.free, seq))
+	}
+}
+
+func flag(on bool, bit uint32) uint32 {
+	if on {
+		return bit
+	}
+	return 0
+}
+
+// upload records the copies to the device of what some sequences' draws read.
+func (s *sampling) upload(rec *gpu.Recording, k decodeShape) {
+	parts := []part{s.draws}
+	if k.masked || k.penalised {
+		parts = append(parts, s.allowed)
+	}
+	if k.penalised {
+		parts = append(parts, s.lengths, s.free, s.counts)
+	}
+	for _, p := range parts {
+		rec.Copy(p.in(s.dev, k.seqs), p.in(s.host, k.seqs))
+	}
+}
+
+// draw records the draw of every sequence's token from the logits of the step.
+func (r *recorder) draw(k decodeShape, step int) error {
+	s, logits := &r.decode.sampling, r.prog.Logits
+	at := r.scratch.Range(4*r.plan.Offset[logits.ID], 4*k.seqs*logits.Stride())
+	draws, seqs := s.draws.in(s.dev, k.seqs), uint32(k.seqs)
+	if k.masked || k.penalised {
+		adjust, err := r.kernels.sampleAdjust()
+		if err != nil {
+			return err
+		}
+		adjust.Dispatch(r.rec, shaders.SampleAdjustArgs{Draws: draws, Spans: r.tables.spans, Tokens: r.tables.tokens,
+			Allowed: s.allowed.in(s.dev, k.seqs), Free: s.free.in(s.dev, k.seqs), Lengths: s.lengths.in(s.dev, k.seqs),
+			Counts: s.counts.in(s.dev, k.seqs), Logits: at},
+			shaders.SampleAdjustPush{Vocab: uint32(r.prog.Vocab), Stride: uint32(logits.Stride()), Step: uint32(step),
+				Room: uint32(s.room)}, seqs, 1, 1)
+	}
+	draw, err := r.kernels.sampleDraw(r.texel(texels{at, 16}))
+	if err != nil {
+		return err
+	}
+	draw.Dispatch(r.rec, shaders.SampleDrawArgs{Logits: at, Draws: draws, Weights: s.weights.All(), Spans: r.tables.spans,
+		Tokens: r.tables.tokens, Drawn: s.drawn.All()},
+		shaders.SampleDrawPush{Vocab: uint32(r.prog.Vocab), Stride: uint32(logits.Stride() / 4), Step: uint32(step), Seqs: seqs},
+		seqs, 1, 1)
+	return nil
+}
+
+func (k *Kernels) sampleAdjust() (*shaders.SampleAdjust, error) {
+	return kernel(k, shaders.SampleAdjustOnly, func() (*shaders.SampleAdjust, error) {
+		return shaders.NewSampleAdjust(k.dev, shaders.SampleAdjustOnly, shaders.SampleAdjustSpec{Local: k.shape.plainLocal})
+	})
+}
+
+// sampleDraw makes workgroups of one subgroup where barriers are dear, as for the norms; it assumes no subgroup size.
+func (k *Kernels) sampleDraw(texel bool) (*shaders.SampleDraw, error) {
+	v := form(texel, shaders.SampleDrawBuf, shaders.SampleDrawTx)
+	return kernel(k, v, func() (*shaders.SampleDraw, error) {
+		local := max(k.shape.normLocal, 2)
+		return shaders.NewSampleDraw(k.dev, v, shaders.SampleDrawSpec{Local: local, Team: max(local/16, 1)})
+	})
+}

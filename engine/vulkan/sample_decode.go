@@ -1,0 +1,298 @@
+package vulkan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// MaxDecodeSteps is the most tokens of one sequence that one submission draws.
+const MaxDecodeSteps = 32
+
+// Draw is one sequence's share of a Decode.
+type Draw struct {
+	Slot    int
+	Token   int // to continue the slot's state with
+	Sampler *sample.Sampler
+	Ends    []int // ids after which nothing is drawn any more; of more than MaxEnds, the first that many
+}
+
+// decoding is what Decode keeps between calls.
+type decoding struct {
+	sampling sampling
+	shapes   []decodeEntry // most recently used last
+	batch    op.Batch
+	token    [1]int
+	twins    []sample.Twin
+	states   savedStates
+}
+
+// decodeShape decides the commands of a Decode.
+type decodeShape struct {
+	seqs, steps       int
+	masked, penalised bool
+}
+
+type decodeEntry struct {
+	shape decodeShape
+	cmds  *gpu.Commands
+}
+
+// maxDecodeShapes bounds the commands kept: they hold as many steps as they decode.
+const maxDecodeShapes = 16
+
+func (d *decoding) release() {
+	d.releaseShapes()
+	d.sampling.release()
+	d.states.release()
+}
+
+func (d *decoding) releaseShapes() {
+	for _, s := range d.shapes {
+		s.cmds.Release()
+	}
+	d.shapes = nil
+}
+
+// Decode runs the program n times in one submission, for one token of each sequence, and draws from each run's logits
+// the token that the next is about, as the samplers would. It returns the ids in the order of [n][len(draws)], valid
+// until the next call; DrawError tells which are none. A sequence that drew one of its Ends, or none, keeps the state
+// that it has then. The samplers are left as they are: the caller has them accept what it takes of the ids. After more than
+// one step RestoreState brings back the states before the call.
+func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
+	d := &e.decode
+	if err := e.stageDraws(draws, n); err != nil {
+		return nil, err
+	}
+	k := decodeShape{seqs: len(draws), steps: n}
+	accepted := 0
+	for i := range d.twins {
+		k.masked = k.masked || d.twins[i].Masked
+		k.penalised = k.penalised || d.twins[i].Penalised
+		accepted = max(accepted, d.twins[i].Accepted)
+	}
+	if err := e.growSampling(accepted + n); err != nil {
+		return nil, err
+	}
+	for i := range draws {
+		d.sampling.write(i, &draws[i], &d.twins[i])
+	}
+	c, err := e.decodeCommands(k)
+	if err != nil {
+		return nil, err
+	}
+	if n > 1 {
+		if err := e.saveStates(draws); err != nil {
+			return nil, err
+		}
+	}
+	if err := e.run(c); err != nil {
+		return nil, err
+	}
+	return gpu.Uint32s(d.sampling.ids.Bytes())[:n*len(draws)], nil
+}
+
+// stageDraws checks the draws and writes the batch's tables.
+func (e *Exec) stageDraws(draws []Draw, n int) error {
+	d := &e.decode
+	if e.prog.Logits == nil {
+		return errors.New("vulkan: decode: want a program with logits")
+	}
+	if n < 1 || n > MaxDecodeSteps {
+		return fmt.Errorf("vulkan: decode: want 1 to %d steps, got %d", MaxDecodeSteps, n)
+	}
+	d.batch.Reset()
+	d.twins = d.twins[:0]
+	for i := range draws {
+		if got := draws[i].Sampler.Vocabulary(); got != e.prog.Vocab {
+			return fmt.Errorf("vulkan: decode: sampler %d: want one of %d ids, got %d", i, e.prog.Vocab, got)
+		}
+		d.twins = append(d.twins, draws[i].Sampler.Twin())
+		d.token[0] = draws[i].Token
+		d.batch.Add(draws[i].Slot, d.token[:], 1)
+	}
+	return e.stage(&d.batch)
+}
+
+// growSampling makes space for so many accepted ids of each sequence.
+func (e *Exec) growSampling(accepted int) error {
+	s := &e.decode.sampling
+	if s.host != nil && accepted <= s.room {
+		return nil
+	}
+	room := max(s.room, minRoom)
+	for room < accepted {
+		room *= 2
+	}
+	e.decode.releaseShapes()
+	s.release()
+	sizes := e.plan.Sizes
+	if err := s.make(e, min(sizes.Rows, sizes.Seqs, sizes.Outs), room); err != nil {
+		s.release()
+		return err
+	}
+	return nil
+}
+
+// decodeCommands returns the commands of a shape, recorded if they are not there.
+func (e *Exec) decodeCommands(k decodeShape) (*gpu.Commands, error) {
+	d := &e.decode
+	if i := slices.IndexFunc(d.shapes, func(s decodeEntry) bool { return s.shape == k }); i >= 0 {
+		hit := d.shapes[i]
+		copy(d.shapes[i:], d.shapes[i+1:])
+		d.shapes[len(d.shapes)-1] = hit
+		return hit.cmds, nil
+	}
+	c, err := e.recordDecode(k)
+	if err != nil {
+		return nil, err
+	}
+	if len(d.shapes) == maxDecodeShapes {
+		d.shapes[0].cmds.Release()
+		d.shapes = slices.Delete(d.shapes, 0, 1)
+	}
+	d.shapes = append(d.shapes, decodeEntry{k, c})
+	return c, nil
+}
+
+// recordDecode records the steps, each followed by its draws.
+func (e *Exec) recordDecode(k decodeShape) (*gpu.Commands, error) {
+	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: shape{k.seqs, k.seqs, k.seqs}}
+	s := &e.decode.sampling
+	r.rec.Copy(e.tables.dev.All(), e.tables.host.All())
+	s.upload(r.rec, k)
+	for step := range k.steps {
+		err := r.all()
+		if err == nil {
+			err = r.draw(k, step)
+		}
+		if err != nil {
+			if c, failed := r.rec.End(); failed == nil {
+				c.Release()
+			}
+			return nil, err
+		}
+	}
+	size := 4 * k.steps * k.seqs
+	r.rec.Copy(s.ids.Range(0, size), s.drawn.Range(0, size))
+	return r.rec.End()
+}
+
+// all records every step of the program.
+func (r *recorder) all() error {
+	for i := range r.prog.Steps {
+		step := &r.prog.Steps[i]
+		if err := step.Op.Apply(r); err != nil {
+			return fmt.Errorf("%s: %w", step.Name, err)
+		}
+	}
+	return nil
+}
+
+// savedStates keeps the states that the slots of the last Decode had before it.
+type savedStates struct {
+	buf   *gpu.Buffer
+	rows  int // slots that buf holds
+	saves []saveEntry
+}
+
+// saveEntry is the copy of some slots' states, in this order.
+type saveEntry struct {
+	slots []int
+	cmds  *gpu.Commands
+}
+
+// maxSaves bounds the copies kept.
+const maxSaves = 64
+
+func (s *savedStates) release() {
+	for _, save := range s.saves {
+		save.cmds.Release()
+	}
+	s.buf.Release()
+	*s = savedStates{}
+}
+
+// saveStates starts the copy of the draws' slots.
+func (e *Exec) saveStates(draws []Draw) error {
+	c, err := e.saveCommands(draws)
+	if err != nil {
+		return err
+	}
+	if err := c.Wait(); err != nil { // since the last time
+		return err
+	}
+	return c.Submit()
+}
+
+func (e *Exec) saveCommands(draws []Draw) (*gpu.Commands, error) {
+	s := &e.decode.states
+	same := func(entry saveEntry) bool {
+		return slices.EqualFunc(entry.slots, draws, func(slot int, d Draw) bool { return slot == d.Slot })
+	}
+	if i := slices.IndexFunc(s.saves, same); i >= 0 {
+		return s.saves[i].cmds, nil
+	}
+	if s.rows < len(draws) {
+		s.release()
+		var err error
+		if s.buf, err = e.dev.NewBuffer("saved states", max(len(draws)*e.savedBytes(), 4), gpu.DeviceLocal); err != nil {
+			return nil, err
+		}
+		s.rows = len(draws)
+	}
+	rec := e.dev.NewRecording()
+	entry := saveEntry{}
+	for i, d := range draws {
+		entry.slots = append(entry.slots, d.Slot)
+		if err := e.copySaved(d.Slot, i, func(state, saved gpu.Range) { rec.Copy(saved, state) }); err != nil {
+			if c, failed := rec.End(); failed == nil {
+				c.Release()
+			}
+			return nil, err
+		}
+	}
+	var err error
+	if entry.cmds, err = rec.End(); err != nil {
+		return nil, err
+	}
+	if len(s.saves) == maxSaves {
+		s.saves[0].cmds.Release()
+		s.saves = slices.Delete(s.saves, 0, 1)
+	}
+	s.saves = append(s.saves, entry)
+	return entry.cmds, nil
+}
+
+// savedBytes returns the size of one slot's state.
+func (e *Exec) savedBytes() int { return 4 * e.prog.StateLen() }
+
+// copySaved calls copy for each part of a slot's state and its place in a row of the saved states.
+func (e *Exec) copySaved(slot, row int, copy func(state, saved gpu.Range)) error {
+	parts, err := e.slotParts(slot)
+	at := row * e.savedBytes()
+	for _, part := range parts {
+		copy(part, e.decode.states.buf.Range(at, part.Size))
+		at += part.Size
+	}
+	return err
+}
+
+// RestoreState gives the slot of the last Decode's i-th draw the state that it had before.
+func (e *Exec) RestoreState(i, slot int) error {
+	if err := e.checkOpen(); err != nil {
+		return err
+	}
+	if i < 0 || i >= e.decode.states.rows {
+		return fmt.Errorf("vulkan: restore: want a draw below %d, got %d", e.decode.states.rows, i)
+	}
+	rec := e.dev.NewRecording()
+	if err := e.copySaved(slot, i, func(state, saved gpu.Range) { rec.Copy(state, saved) }); err != nil {
+		return err
+	}
+	return runOnce(rec)
+}

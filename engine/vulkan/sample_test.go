@@ -1,0 +1,206 @@
+package vulkan
+
+import (
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// drawSettings is a spread of 20 ways to draw from vocab ids.
+func drawSettings(vocab int) []sample.Params {
+	third := func(k int) int { return max(vocab*k/3, 1) }
+	list := []sample.Params{
+		{}, {Temperature: 1, TopP: 1}, {Temperature: 0.7, TopP: 1}, {Temperature: 2, TopP: 1}, {Temperature: 1, TopP: 0.85},
+		{Temperature: 0.96, TopP: 0.76, TopK: 32, Presence: 1, Frequency: 0.1, PenaltyDecay: 0.988},
+		{Temperature: 1, TopP: 0.28, TopK: third(1)}, {Temperature: 1.3, TopP: 0.5}, {Temperature: 0.3, TopP: 0.99999994},
+		{Temperature: 1, TopP: 1, TopK: 5}, {Presence: 0.7, Frequency: 0.3, PenaltyDecay: 0.9}, {Temperature: 1, TopP: 1e-30},
+		{Temperature: 1, TopP: 1, MinP: 0.05}, {Temperature: 1.5, TopP: 0.9, MinP: 0.02, TopK: third(2)},
+		{Temperature: 1, TopP: 0.95, Presence: 0.4, Frequency: 0.25, PenaltyDecay: 0.996},
+		{Temperature: 1, TopP: 1, Frequency: -0.2, PenaltyDecay: 0.5}, {Temperature: 5, TopP: 0.999, TopK: 100},
+		{Temperature: 1, TopP: 0.6}, {Temperature: 1e-38, TopP: 1, TopK: third(2)}, {Temperature: math.MaxFloat32, TopP: 1, MinP: 1e-30},
+	}
+	for i := range list {
+		list[i].Seed = 0x5EED_0000_0000_0000 + uint64(i)
+		if i%6 == 5 && vocab > 3 {
+			list[i].Ban = []int{0, vocab / 2, vocab - 1}
+		}
+	}
+	return list
+}
+
+// drawLogits returns logits of one of many kinds: of all deviations, with ties, equal, taken out, far apart.
+func drawLogits(r *rand.Rand, n int) []float32 {
+	logits := make([]float32, n)
+	deviation := []float64{1e-6, 0.01, 1, 3, 3, 10, 1e3, 1e30}[r.IntN(8)]
+	for i := range logits {
+		logits[i] = float32(r.NormFloat64() * deviation)
+	}
+	kind := r.IntN(6)
+	for i := range logits {
+		switch {
+		case kind == 0:
+			logits[i] = float32(math.Round(float64(logits[i])/deviation) * deviation)
+		case kind == 1 && r.IntN(2) == 0:
+			logits[i] = float32(math.Inf(-1))
+		case kind == 2:
+			logits[i] = float32(math.Copysign(0, float64(logits[i])))
+		case kind == 3 && r.IntN(n) < 5:
+			logits[i] += 12
+		}
+	}
+	logits[r.IntN(n)] = float32(deviation)
+	return logits
+}
+
+// drawExec returns an executor of a program that does nothing, whose logits the test writes.
+func drawExec(tb testing.TB, k *Kernels, l Loads, seqs, vocab int) (*Exec, *op.Operand) {
+	var b op.Builder
+	logits := b.Scratch("logits", op.Out, vocab)
+	prog := b.Unchecked()
+	prog.Logits, prog.Vocab = logits, vocab
+	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: seqs, Rows: seqs, Seqs: seqs, Outs: seqs}, Loads: l})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = e.Close() })
+	return e, logits
+}
+
+// stageLogits makes each draw's logits those of its sequence.
+func stageLogits(tb testing.TB, e *Exec, o *op.Operand, draws []Draw, logits []float32) {
+	tb.Helper()
+	var b op.Batch
+	for _, d := range draws {
+		b.Add(d.Slot, []int{d.Token}, 1)
+	}
+	if err := e.Stage(&b); err != nil {
+		tb.Fatal(err)
+	}
+	if err := e.Write(o, logits); err != nil {
+		tb.Fatal(err)
+	}
+}
+
+// From the same logits and seed the device draws the ids that the CPU draws, in 20 settings at once: 1,000 tokens of a
+// small vocabulary, and some of every odd and large one.
+func TestDraws(t *testing.T) {
+	k := kernels(t)
+	many := 1000
+	if testing.Short() {
+		many = 100
+	}
+	for _, c := range []struct {
+		vocab, tokens int
+		l             Loads
+	}{
+		{1, 3, Buffers}, {2, 20, Texels}, {4, 20, Buffers}, {5, 50, Texels}, {256, many, Buffers}, {257, 50, Texels},
+		{4096, 20, Texels}, {65536, 2, Buffers}, {70001, 2, Texels},
+	} {
+		t.Run(fmt.Sprintf("%d/%s", c.vocab, c.l), func(t *testing.T) { testDraws(t, k, c.l, c.vocab, c.tokens) })
+	}
+}
+
+func testDraws(t *testing.T, k *Kernels, l Loads, vocab, tokens int) {
+	settings := drawSettings(vocab)
+	e, o := drawExec(t, k, l, len(settings), vocab)
+	var draws []Draw
+	masks := make([][]uint64, len(settings))
+	r := rand.New(rand.NewPCG(uint64(vocab), uint64(l)))
+	for i, p := range settings {
+		s, err := sample.New(p, vocab, func(id int) bool { return id%5 == 1 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		if i%7 == 4 {
+			masks[i] = make([]uint64, (vocab+63)/64)
+		}
+		if err := s.SetMask(masks[i]); err != nil {
+			t.Fatal(err)
+		}
+		draws = append(draws, Draw{Slot: i, Sampler: s})
+	}
+	for token := range tokens {
+		logits := make([]float32, 0, len(draws)*vocab)
+		for i := range draws {
+			logits = append(logits, drawLogits(r, vocab)...)
+			for w := range masks[i] {
+				masks[i][w] = r.Uint64() | 1<<r.IntN(64)
+			}
+			if masks[i] != nil {
+				masks[i][0] |= 1 << min(1, vocab-1)
+			}
+		}
+		stageLogits(t, e, o, draws, logits)
+		ids, err := e.Decode(draws, 1)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range draws {
+			s := draws[i].Sampler
+			want, err := s.Sample(logits[i*vocab:][:vocab])
+			if err != nil {
+				if got := DrawError(ids[i]); got == nil || !strings.Contains(got.Error(), "may be drawn") {
+					t.Fatalf("setting %d token %d: want %q, got %v", i, token, err, got)
+				}
+				continue
+			}
+			if ids[i] != uint32(want) {
+				t.Fatalf("setting %d (%+v) token %d: the CPU drew %d, the device %d", i, settings[i], token, want, ids[i])
+			}
+			if err := s.Accept(want); err != nil {
+				t.Fatal(err)
+			}
+			draws[i].Token = want
+		}
+	}
+}
+
+// What is no logit, an empty choice and bad arguments are told.
+func TestDrawErrors(t *testing.T) {
+	k := kernels(t)
+	e, o := drawExec(t, k, Buffers, 3, 10)
+	inf, nan := float32(math.Inf(1)), float32(math.NaN())
+	s := func(vocab int, p sample.Params) *sample.Sampler {
+		s, err := sample.New(p, vocab, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return s
+	}
+	out := make([]float32, 10)
+	for i := range out {
+		out[i] = -inf
+	}
+	draws := []Draw{{Slot: 0, Sampler: s(10, sample.Params{Ban: []int{4}})}, {Slot: 1, Sampler: s(10, sample.Params{Temperature: 1, TopP: 0.5})},
+		{Slot: 2, Sampler: s(10, sample.Default())}}
+	logits := append([]float32{1, 2, 3, 4, nan, 6, 7, 8, 9, nan, 1, 2, -nan, 4, inf, 6, 7, 8, 9, 0}, out...)
+	stageLogits(t, e, o, draws, logits)
+	ids, err := e.Decode(draws, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i, want := range []string{"logits[4]: want a number", "logits[2]: want a number", "want one id that may be drawn",
+		"had ended", "had ended", "had ended"} {
+		if err := DrawError(ids[i]); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("draw %d: want an error with %q, got %v", i, want, err)
+		}
+	}
+	for want, call := range map[string]func() ([]uint32, error){
+		"want 1 to 32 steps, got 33":           func() ([]uint32, error) { return e.Decode(draws, 33) },
+		"want 1 to 32 steps, got 0":            func() ([]uint32, error) { return e.Decode(draws, 0) },
+		"want at least one row":                func() ([]uint32, error) { return e.Decode(nil, 1) },
+		"want a token below 10":                func() ([]uint32, error) { return e.Decode([]Draw{{Token: 10, Sampler: s(10, sample.Params{})}}, 1) },
+		"sampler 0: want one of 10 ids":        func() ([]uint32, error) { return e.Decode([]Draw{{Sampler: s(9, sample.Params{})}}, 1) },
+		"want a draw below 3, got 3":           func() ([]uint32, error) { return nil, e.RestoreState(3, 0) },
+		"restore: want a draw below 3, got -1": func() ([]uint32, error) { return nil, e.RestoreState(-1, 0) },
+	} {
+		if _, err := call(); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q, got %v", want, err)
+		}
+	}
+}
