@@ -30,6 +30,7 @@ type Device struct {
 	instance *gpu.Instance // nil for the CPU
 	device   *gpu.Device
 	kernels  *vulkan.Kernels
+	tuner    *vulkan.Tuner
 }
 
 // Devices lists the Vulkan devices of this machine.
@@ -90,6 +91,20 @@ func choose(infos []gpu.Info, spec string) (int, error) {
 		Err: fmt.Errorf("want auto, gpu, cpu or one of %s", strings.Join(names, ", "))}
 }
 
+// Tune lets executors that are made from now on measure which kernels are fastest for their matrices, for a few seconds
+// in all. What they find is kept among the user's cached files, from where it is taken the next time, unless fresh asks
+// for new measurements. notice, which may be nil, is told.
+func (d *Device) Tune(fresh bool, notice func(string)) {
+	if d.IsCPU() {
+		return
+	}
+	path, err := vulkan.TuningPath()
+	if err != nil && notice != nil {
+		notice(fmt.Sprintf("tuning is not kept: %v", err))
+	}
+	d.tuner = vulkan.NewTuner(path, fresh, notice)
+}
+
 // IsCPU tells whether the device is the CPU reference.
 func (d *Device) IsCPU() bool { return d.device == nil }
 
@@ -98,7 +113,7 @@ func (d *Device) Executor(prog *op.Program, s op.Sizes, progress func(done, all 
 	if d.IsCPU() {
 		return cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
 	}
-	e, err := vulkan.New(d.kernels, prog, vulkan.Options{Sizes: s, Progress: progress})
+	e, err := vulkan.New(d.kernels, prog, vulkan.Options{Sizes: s, Progress: progress, Tuner: d.tuner})
 	if err != nil {
 		return nil, d.fault(err)
 	}

@@ -25,6 +25,7 @@ var modules = [][]module{
 	wkv7NormModules[:],
 	benchReadModules[:],
 	benchFmaModules[:],
+	matmulBcastModules[:],
 	sampleAdjustModules[:],
 	sampleDrawModules[:],
 }
@@ -3866,6 +3867,632 @@ var benchFmaModules = [...]module{
 		defaults:     []uint32{0x40},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// MatmulBcastArgs are the buffers of matmul_bcast.comp.
+type MatmulBcastArgs struct {
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+}
+
+// MatmulBcastPush are the push constants of matmul_bcast.comp.
+type MatmulBcastPush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+}
+
+// MatmulBcastSpec are the specialization constants of matmul_bcast.comp.
+type MatmulBcastSpec struct {
+	Local      uint32 // Local, id 0
+	TileRows   uint32 // TileRows, id 1
+	TileTokens uint32 // TileTokens, id 2
+}
+
+// DefaultMatmulBcastSpec returns the values that matmul_bcast.comp gives its specialization constants.
+func DefaultMatmulBcastSpec() MatmulBcastSpec {
+	return MatmulBcastSpec{Local: 8, TileRows: 4, TileTokens: 8}
+}
+
+func (s MatmulBcastSpec) values() []uint32 {
+	return []uint32{s.Local, s.TileRows, s.TileTokens}
+}
+
+// MatmulBcastVariant is one compiled form of matmul_bcast.comp.
+type MatmulBcastVariant uint8
+
+// The forms of matmul_bcast.comp.
+const (
+	MatmulBcastF32 MatmulBcastVariant = iota
+	MatmulBcastF16
+	MatmulBcastBf16
+	MatmulBcastQ40
+	MatmulBcastQ41
+	MatmulBcastQ50
+	MatmulBcastQ51
+	MatmulBcastQ80
+	MatmulBcastQ3K
+	MatmulBcastQ4K
+	MatmulBcastQ5K
+	MatmulBcastQ6K
+	MatmulBcastIq4Nl
+	MatmulBcastF32Tx
+	MatmulBcastF16Tx
+	MatmulBcastBf16Tx
+	MatmulBcastQ40Tx
+	MatmulBcastQ41Tx
+	MatmulBcastQ50Tx
+	MatmulBcastQ51Tx
+	MatmulBcastQ80Tx
+	MatmulBcastQ3KTx
+	MatmulBcastQ4KTx
+	MatmulBcastQ5KTx
+	MatmulBcastQ6KTx
+	MatmulBcastIq4NlTx
+)
+
+// MatmulBcastVariants holds every MatmulBcastVariant.
+var MatmulBcastVariants = []MatmulBcastVariant{MatmulBcastF32, MatmulBcastF16, MatmulBcastBf16, MatmulBcastQ40, MatmulBcastQ41, MatmulBcastQ50, MatmulBcastQ51, MatmulBcastQ80, MatmulBcastQ3K, MatmulBcastQ4K, MatmulBcastQ5K, MatmulBcastQ6K, MatmulBcastIq4Nl, MatmulBcastF32Tx, MatmulBcastF16Tx, MatmulBcastBf16Tx, MatmulBcastQ40Tx, MatmulBcastQ41Tx, MatmulBcastQ50Tx, MatmulBcastQ51Tx, MatmulBcastQ80Tx, MatmulBcastQ3KTx, MatmulBcastQ4KTx, MatmulBcastQ5KTx, MatmulBcastQ6KTx, MatmulBcastIq4NlTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulBcastVariant) String() string { return matmulBcastModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulBcastVariant) Capabilities() []string { return matmulBcastModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulBcastVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulBcastModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulBcastVariant) LocalSize(spec MatmulBcastSpec) [3]uint32 {
+	return matmulBcastModules[v].localSize(spec.values())
+}
+
+// MatmulBcast is a variant of matmul_bcast.comp made ready for a device.
+type MatmulBcast struct{ kernel }
+
+// NewMatmulBcast compiles a variant for a device.
+func NewMatmulBcast(dev *gpu.Device, v MatmulBcastVariant, spec MatmulBcastSpec, options ...Option) (*MatmulBcast, error) {
+	k, err := newKernel(dev, &matmulBcastModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulBcast{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulBcast) Dispatch(rec *gpu.Recording, a MatmulBcastArgs, p MatmulBcastPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_bcast.f32.spv
+var spvMatmulBcastF32 []byte
+
+//go:embed spv/matmul_bcast.f16.spv
+var spvMatmulBcastF16 []byte
+
+//go:embed spv/matmul_bcast.bf16.spv
+var spvMatmulBcastBf16 []byte
+
+//go:embed spv/matmul_bcast.q4_0.spv
+var spvMatmulBcastQ40 []byte
+
+//go:embed spv/matmul_bcast.q4_1.spv
+var spvMatmulBcastQ41 []byte
+
+//go:embed spv/matmul_bcast.q5_0.spv
+var spvMatmulBcastQ50 []byte
+
+//go:embed spv/matmul_bcast.q5_1.spv
+var spvMatmulBcastQ51 []byte
+
+//go:embed spv/matmul_bcast.q8_0.spv
+var spvMatmulBcastQ80 []byte
+
+//go:embed spv/matmul_bcast.q3_k.spv
+var spvMatmulBcastQ3K []byte
+
+//go:embed spv/matmul_bcast.q4_k.spv
+var spvMatmulBcastQ4K []byte
+
+//go:embed spv/matmul_bcast.q5_k.spv
+var spvMatmulBcastQ5K []byte
+
+//go:embed spv/matmul_bcast.q6_k.spv
+var spvMatmulBcastQ6K []byte
+
+//go:embed spv/matmul_bcast.iq4_nl.spv
+var spvMatmulBcastIq4Nl []byte
+
+//go:embed spv/matmul_bcast.f32_tx.spv
+var spvMatmulBcastF32Tx []byte
+
+//go:embed spv/matmul_bcast.f16_tx.spv
+var spvMatmulBcastF16Tx []byte
+
+//go:embed spv/matmul_bcast.bf16_tx.spv
+var spvMatmulBcastBf16Tx []byte
+
+//go:embed spv/matmul_bcast.q4_0_tx.spv
+var spvMatmulBcastQ40Tx []byte
+
+//go:embed spv/matmul_bcast.q4_1_tx.spv
+var spvMatmulBcastQ41Tx []byte
+
+//go:embed spv/matmul_bcast.q5_0_tx.spv
+var spvMatmulBcastQ50Tx []byte
+
+//go:embed spv/matmul_bcast.q5_1_tx.spv
+var spvMatmulBcastQ51Tx []byte
+
+//go:embed spv/matmul_bcast.q8_0_tx.spv
+var spvMatmulBcastQ80Tx []byte
+
+//go:embed spv/matmul_bcast.q3_k_tx.spv
+var spvMatmulBcastQ3KTx []byte
+
+//go:embed spv/matmul_bcast.q4_k_tx.spv
+var spvMatmulBcastQ4KTx []byte
+
+//go:embed spv/matmul_bcast.q5_k_tx.spv
+var spvMatmulBcastQ5KTx []byte
+
+//go:embed spv/matmul_bcast.q6_k_tx.spv
+var spvMatmulBcastQ6KTx []byte
+
+//go:embed spv/matmul_bcast.iq4_nl_tx.spv
+var spvMatmulBcastIq4NlTx []byte
+
+var matmulBcastModules = [...]module{
+	MatmulBcastF32: {
+		name:    "matmul_bcast.f32",
+		variant: "f32",
+		spirv:   spvMatmulBcastF32,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastF16: {
+		name:    "matmul_bcast.f16",
+		variant: "f16",
+		spirv:   spvMatmulBcastF16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastBf16: {
+		name:    "matmul_bcast.bf16",
+		variant: "bf16",
+		spirv:   spvMatmulBcastBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ40: {
+		name:    "matmul_bcast.q4_0",
+		variant: "q4_0",
+		spirv:   spvMatmulBcastQ40,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ41: {
+		name:    "matmul_bcast.q4_1",
+		variant: "q4_1",
+		spirv:   spvMatmulBcastQ41,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ50: {
+		name:    "matmul_bcast.q5_0",
+		variant: "q5_0",
+		spirv:   spvMatmulBcastQ50,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ51: {
+		name:    "matmul_bcast.q5_1",
+		variant: "q5_1",
+		spirv:   spvMatmulBcastQ51,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ80: {
+		name:    "matmul_bcast.q8_0",
+		variant: "q8_0",
+		spirv:   spvMatmulBcastQ80,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ3K: {
+		name:    "matmul_bcast.q3_k",
+		variant: "q3_k",
+		spirv:   spvMatmulBcastQ3K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ4K: {
+		name:    "matmul_bcast.q4_k",
+		variant: "q4_k",
+		spirv:   spvMatmulBcastQ4K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ5K: {
+		name:    "matmul_bcast.q5_k",
+		variant: "q5_k",
+		spirv:   spvMatmulBcastQ5K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastQ6K: {
+		name:    "matmul_bcast.q6_k",
+		variant: "q6_k",
+		spirv:   spvMatmulBcastQ6K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastIq4Nl: {
+		name:    "matmul_bcast.iq4_nl",
+		variant: "iq4_nl",
+		spirv:   spvMatmulBcastIq4Nl,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulBcastF32Tx: {
+		name:    "matmul_bcast.f32_tx",
+		variant: "f32_tx",
+		spirv:   spvMatmulBcastF32Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastF16Tx: {
+		name:    "matmul_bcast.f16_tx",
+		variant: "f16_tx",
+		spirv:   spvMatmulBcastF16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastBf16Tx: {
+		name:    "matmul_bcast.bf16_tx",
+		variant: "bf16_tx",
+		spirv:   spvMatmulBcastBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ40Tx: {
+		name:    "matmul_bcast.q4_0_tx",
+		variant: "q4_0_tx",
+		spirv:   spvMatmulBcastQ40Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ41Tx: {
+		name:    "matmul_bcast.q4_1_tx",
+		variant: "q4_1_tx",
+		spirv:   spvMatmulBcastQ41Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ50Tx: {
+		name:    "matmul_bcast.q5_0_tx",
+		variant: "q5_0_tx",
+		spirv:   spvMatmulBcastQ50Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ51Tx: {
+		name:    "matmul_bcast.q5_1_tx",
+		variant: "q5_1_tx",
+		spirv:   spvMatmulBcastQ51Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ80Tx: {
+		name:    "matmul_bcast.q8_0_tx",
+		variant: "q8_0_tx",
+		spirv:   spvMatmulBcastQ80Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ3KTx: {
+		name:    "matmul_bcast.q3_k_tx",
+		variant: "q3_k_tx",
+		spirv:   spvMatmulBcastQ3KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ4KTx: {
+		name:    "matmul_bcast.q4_k_tx",
+		variant: "q4_k_tx",
+		spirv:   spvMatmulBcastQ4KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ5KTx: {
+		name:    "matmul_bcast.q5_k_tx",
+		variant: "q5_k_tx",
+		spirv:   spvMatmulBcastQ5KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastQ6KTx: {
+		name:    "matmul_bcast.q6_k_tx",
+		variant: "q6_k_tx",
+		spirv:   spvMatmulBcastQ6KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulBcastIq4NlTx: {
+		name:    "matmul_bcast.iq4_nl_tx",
+		variant: "iq4_nl_tx",
+		spirv:   spvMatmulBcastIq4NlTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 }
 

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rwkv-gpu/rwkv-gpu/bench"
-	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
 )
 
@@ -204,7 +203,7 @@ func (a *app) measure(ctx context.Context, o bench.Options) (r *bench.Report, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	d, err := engine.OpenDevice(a.common.device, func(line string) { a.notice("%s", line) })
+	d, err := a.openDevice(a.common.device)
 	if err != nil {
 		return nil, err
 	}

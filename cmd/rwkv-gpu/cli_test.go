@@ -27,6 +27,7 @@ func TestMain(m *testing.M) {
 			panic(err)
 		}
 	}
+	tuningDefault = "off"
 	status := m.Run()
 	_ = os.RemoveAll(dir)
 	os.Exit(status)

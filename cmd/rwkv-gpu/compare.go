@@ -87,7 +87,7 @@ func (a *app) comparedIDs(m *model.Model, ids []int) ([]int, error) {
 func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine.Report, err error) {
 	sizes := op.Sizes{Slots: 1, Rows: len(ids), Seqs: 1, Outs: 1}
 	open := func(spec string) (op.Prober, func() error, error) {
-		d, err := engine.OpenDevice(spec, func(line string) { a.notice("%s", line) })
+		d, err := a.openDevice(spec)
 		if err != nil {
 			return nil, nil, err
 		}

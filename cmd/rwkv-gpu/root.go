@@ -19,8 +19,13 @@ type commonFlags struct {
 	quant, state         string
 	loras                []string
 	groupNormEps         float64
+	tuning               string
+	retune               bool
 	json, quiet          bool
 }
+
+// tuningDefault is what --tuning is without the flag.
+var tuningDefault = "on"
 
 const rootHelp = `rwkv-gpu runs RWKV language models on Vulkan devices.
 
@@ -44,11 +49,13 @@ func (a *app) rootCommand() *cobra.Command {
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	c := &a.common
-	f.StringVar(&c.model, "model", "", "model `FILE` (.safetensors or .st), or synthetic:SIZE for a made-up one; without it, the embedded demo model")
+	f.StringVar(&c.model, "model", "", "model `FILE` or directory of any format, or synthetic:SIZE for a made-up one; without it, the embedded demo model")
 	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
 	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best Vulkan device, else cpu), gpu, cpu, an index of 'rwkv-gpu devices', or part of a name")
 	f.StringVar(&c.quant, "quant", asStored, "quantize the large matrices while loading, to `TYPE` "+quantNames()+" (none: as stored)")
 	f.StringArrayVar(&c.loras, "lora", nil, loraUsage)
+	f.StringVar(&c.tuning, "tuning", tuningDefault, "on: measure a device's fastest kernels once, for a few seconds; `off`: the usual ones")
+	f.BoolVar(&c.retune, "retune", false, "measure the device's fastest kernels anew")
 	f.Float64Var(&c.groupNormEps, "group-norm-eps", 0, "RWKV-5 only: `EPS` of the group norm, 64e-5 or 1e-5")
 	f.BoolVar(&c.json, "json", false, "write one JSON object and nothing else to standard output")
 	f.BoolVar(&c.quiet, "quiet", false, "no notices, no progress")
@@ -87,6 +94,9 @@ func (c *commonFlags) check(flags *pflag.FlagSet) error {
 	}
 	if f := flags.Lookup("state"); f != nil && f.Changed && c.state == "" {
 		return usagef("--state", "want a file, got an empty name")
+	}
+	if c.tuning != "on" && c.tuning != "off" {
+		return usagef("--tuning", "want on or off, got %q", c.tuning)
 	}
 	if flags.Changed("group-norm-eps") && c.groupNormEps != 64e-5 && c.groupNormEps != 1e-5 {
 		return usagef("--group-norm-eps", "want 64e-5 or 1e-5, got %v", c.groupNormEps)

@@ -20,7 +20,7 @@ type session struct {
 
 // start loads m to the device of --device. chunk is the most tokens of one pass, 0 for the engine's choice.
 func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, error) {
-	d, err := engine.OpenDevice(a.common.device, func(line string) { a.notice("%s", line) })
+	d, err := a.openDevice(a.common.device)
 	if err != nil {
 		return nil, err
 	}
@@ -39,6 +39,16 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 	}
 	a.notice("running on %s", e.Device())
 	return s, nil
+}
+
+// openDevice opens the device that spec names, tuned as the flags say.
+func (a *app) openDevice(spec string) (*engine.Device, error) {
+	notice := func(line string) { a.notice("%s", line) }
+	d, err := engine.OpenDevice(spec, notice)
+	if err == nil && a.common.tuning != "off" {
+		d.Tune(a.common.retune, notice)
+	}
+	return d, err
 }
 
 // Close releases the model's memory and the device.

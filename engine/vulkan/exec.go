@@ -19,6 +19,7 @@ type Options struct {
 	Progress func(done, all int64) error // bytes of weights uploaded; an error ends New; may be nil
 	MatMul   MatMulKernel                // Auto but in tests
 	Loads    Loads                       // Measured but in tests
+	Tuner    *Tuner                      // nil: products run in their usual forms
 }
 
 // Exec runs a program on a device. It implements op.Prober.
@@ -29,6 +30,7 @@ type Exec struct {
 	prog    *op.Program
 	plan    *op.Plan
 	kernels *Kernels
+	tuner   *Tuner
 	ops     prepared
 
 	buffers []*gpu.Buffer // all, for Close
@@ -52,7 +54,7 @@ var _ op.Prober = (*Exec)(nil)
 
 // New uploads the program's weights to the kernels' device and returns an executor for it. The kernels must outlive it.
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
-	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard)}
+	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard)}
 	if err := e.make(o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -263,6 +265,7 @@ func (c *shapeCache) get(e *Exec, s shape) (*gpu.Commands, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.tuner.keep()
 	if len(c.entries) == maxShapes {
 		c.entries[0].cmds.Release()
 		c.entries = slices.Delete(c.entries, 0, 1)
@@ -283,6 +286,7 @@ type recorder struct {
 	*Exec
 	rec   *gpu.Recording
 	shape shape
+	whole bool // all steps: the scratch holds nothing that they need
 }
 
 var _ op.Backend = (*recorder)(nil)
@@ -294,7 +298,7 @@ func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
 
 // recordStamped is record, if asked for with a timestamp before the first step and after each.
 func (e *Exec) recordStamped(s shape, from, to int, stamped bool) (*gpu.Commands, error) {
-	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s}
+	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: to-from == len(e.prog.Steps)}
 	r.rec.Copy(e.tables.dev.All(), e.tables.host.All())
 	if stamped {
 		r.rec.Timestamp(0)

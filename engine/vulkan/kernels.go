@@ -9,55 +9,26 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// MatMulKernel names a kernel of op.MatMul.
-type MatMulKernel uint8
-
-// The kernels. Auto chooses by the number of rows and the device.
-const (
-	Auto MatMulKernel = iota
-	Vec
-	Reg
-	Tile
-)
-
-// String returns the kernel's name.
-func (k MatMulKernel) String() string { return [...]string{"auto", "vec", "reg", "tile"}[k] }
-
 // kernelShape holds the specialization constants, as the device's properties give them.
 type kernelShape struct {
-	many       MatMulKernel // for more rows than vecTokens
-	normLocal  uint32       // workgroup of the norms
-	normSingle uint32       // 1: that is one subgroup
-	plainLocal uint32       // workgroup of kernels whose invocations or subgroups do not meet
-	subgroups  uint32       // the fewest that such a workgroup has
-	vecRows    uint32
-	regLocal   uint32
-	regRows    uint32
-	regTokens  uint32
+	cpu        bool   // lanes are emulated by one processor core's vectors
+	normLocal  uint32 // workgroup of the norms
+	normSingle uint32 // 1: that is one subgroup
+	plainLocal uint32 // workgroup of kernels whose invocations or subgroups do not meet
+	subgroups  uint32 // the fewest that such a workgroup has
+	regLocal   uint32 // workgroup of matmul_reg and matmul_bcast
 }
 
-// vecTokens is the largest number of tokens that matmul_vec takes at once, and is used for.
-const vecTokens = 8
-
-// The tile of matmul_tile.comp.
-const tileRows, tileTokens = 64, 32
-
-// rowAlign is the granularity of rows of a part in a dispatch: no workgroup of matmul_reg or matmul_tile and no
-// subgroup of matmul_vec may straddle two parts.
-const rowAlign = 64
-
 // shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
-// costs more than the work between, so there workgroups are single subgroups and sums stay in registers.
+// costs more than the work between, so there workgroups are single subgroups.
 func shapeFor(info gpu.Info) kernelShape {
 	sub := uint32(subgroupFor(info))
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
-	s := kernelShape{many: Tile, normLocal: fit(256), vecRows: 2, regRows: 4, regTokens: 8}
-	s.plainLocal = max(fit(64), sub)
-	if info.Type == gpu.CPU {
-		s.many, s.normLocal, s.normSingle, s.vecRows = Reg, sub, 1, 4
+	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16)}
+	if s.cpu {
+		s.normLocal, s.normSingle = sub, 1
 	}
 	s.subgroups = max(s.plainLocal/sub, 1)
-	s.regLocal = min(sub, rowAlign/s.regRows)
 	return s
 }
 
@@ -112,10 +83,15 @@ func (k *Kernels) full() (list []shaders.Option) {
 	if info.Features.FullSubgroups {
 		list = append(list, shaders.FullSubgroups())
 	}
-	if n := subgroupFor(info); info.AllowsSubgroup(n) {
-		list = append(list, shaders.SubgroupSize(n))
+	return append(list, k.sized()...)
+}
+
+// sized asks for subgroups of the size that the constants are made for, where the device lets a kernel choose.
+func (k *Kernels) sized() []shaders.Option {
+	if n := subgroupFor(k.dev.Info()); k.dev.Info().AllowsSubgroup(n) {
+		return []shaders.Option{shaders.SubgroupSize(n)}
 	}
-	return list
+	return nil
 }
 
 func (k *Kernels) embed(t tensor.Type, texel bool) (*shaders.Embed, error) {
@@ -199,41 +175,6 @@ func (k *Kernels) wkv7Norm(texel bool) (*shaders.Wkv7Norm, error) {
 	return kernel(k, v, func() (*shaders.Wkv7Norm, error) {
 		return shaders.NewWkv7Norm(k.dev, v, shaders.Wkv7NormSpec{Local: k.shape.plainLocal}, k.full()...)
 	})
-}
-
-type vecKey struct {
-	v      shaders.MatmulVecVariant
-	tokens uint32
-}
-
-func (k *Kernels) matMulVec(t tensor.Type, texel bool, tokens uint32) (*shaders.MatmulVec, error) {
-	v, err := variant(t, texel, shaders.MatmulVecVariants)
-	if err != nil {
-		return nil, err
-	}
-	return kernel(k, vecKey{v, tokens}, func() (*shaders.MatmulVec, error) {
-		return shaders.NewMatmulVec(k.dev, v,
-			shaders.MatmulVecSpec{Local: k.shape.plainLocal, Rows: k.shape.vecRows, Tokens: tokens}, k.full()...)
-	})
-}
-
-func (k *Kernels) matMulReg(t tensor.Type, texel bool) (*shaders.MatmulReg, error) {
-	v, err := variant(t, texel, shaders.MatmulRegVariants)
-	if err != nil {
-		return nil, err
-	}
-	return kernel(k, v, func() (*shaders.MatmulReg, error) {
-		return shaders.NewMatmulReg(k.dev, v,
-			shaders.MatmulRegSpec{Local: k.shape.regLocal, TileRows: k.shape.regRows, TileTokens: k.shape.regTokens})
-	})
-}
-
-func (k *Kernels) matMulTile(t tensor.Type, texel bool) (*shaders.MatmulTile, error) {
-	v, err := variant(t, texel, shaders.MatmulTileVariants)
-	if err != nil {
-		return nil, err
-	}
-	return kernel(k, v, func() (*shaders.MatmulTile, error) { return shaders.NewMatmulTile(k.dev, v, shaders.MatmulTileSpec{}) })
 }
 
 // form returns one of the two forms of a kernel.

@@ -32,8 +32,8 @@ type texels struct {
 func floatTexels(r gpu.Range) texels { return texels{r, 4} }
 
 // texel tells whether an op should bind its inputs as texels: if that is the device's way and all of them fit.
-func (r *recorder) texel(inputs ...texels) bool {
-	return r.loads == Texels && fits(r.dev.Info().Limits, inputs)
+func (e *Exec) texel(inputs ...texels) bool {
+	return e.loads == Texels && fits(e.dev.Info().Limits, inputs)
 }
 
 func fits(l gpu.Limits, inputs []texels) bool {

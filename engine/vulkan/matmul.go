@@ -1,14 +1,12 @@
 package vulkan
 
 import (
-	"fmt"
 	"math"
 	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
-	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
 // unit is one dispatch of a MatMul: parts of one storage type whose weights lie in one buffer.
@@ -80,7 +78,7 @@ func (p *preparer) MatMul(o *op.MatMul) error {
 // cut distributes parts over units that each fit a binding.
 func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 	var units []unit
-	limit := p.pieceBytes()
+	limit := p.pieceBytes() - weightPad
 	for _, part := range list {
 		rowBytes := rowBytesOf(part.W)
 		if _, err := p.rowsWithin(part.W, rowBytes); err != nil {
@@ -104,11 +102,14 @@ func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 }
 
 func (p *preparer) uploadUnit(u *unit) error {
-	b, err := p.buffer(u.parts[0].W.Name, u.weightBytes, gpu.DeviceLocal)
+	b, err := p.buffer(u.parts[0].W.Name, u.weightBytes+weightPad, gpu.DeviceLocal)
 	if err != nil {
 		return err
 	}
 	p.weights = append(p.weights, b)
+	if err := p.dev.Upload(b.Range(u.weightBytes, weightPad), make([]byte, weightPad)); err != nil {
+		return err
+	}
 	u.w, u.first, u.count = b.All(), len(p.parts)/partWords, len(u.parts)
 	for _, part := range u.parts {
 		m, err := p.matrix(part.W)
@@ -134,6 +135,10 @@ func (p *preparer) uploadUnit(u *unit) error {
 	}
 	return nil
 }
+
+// weightPad is how many bytes of zeros lie behind a unit's weights: matmul_reg reads the last row to a multiple of 64
+// elements, or of a superblock.
+const weightPad = 512
 
 const (
 	partWords = 16 // of struct Part in shaders/lib/matmul.glsl
@@ -182,46 +187,11 @@ func (r *recorder) MatMul(o *op.MatMul) error {
 }
 
 func (r *recorder) matMulUnit(u *unit, n uint32) error {
-	s := &r.kernels.shape
-	which := r.matMul
-	if which == Auto {
-		if which = s.many; n <= vecTokens {
-			which = Vec
-		}
+	f, err := r.form(u, n, r.whole)
+	if err != nil {
+		return err
 	}
-	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(u.count), Tokens: n}
-	args := shaders.MatmulVecArgs{W: u.w, X: r.hullRange(u.x), Params: r.params0(), From: r.hullRange(u.from),
-		Y: r.hullRange(u.y), Parts: r.parts.All()}
-	texel := r.texel(texels{args.W, 16}, texels{args.X, 16}, texels{args.Parts, 16}, floatTexels(args.Params), floatTexels(args.From))
-	switch which {
-	case Vec:
-		tokens := uint32(1)
-		for tokens < n && tokens < vecTokens {
-			tokens *= 2
-		}
-		k, err := r.kernels.matMulVec(u.typ, texel, tokens)
-		if err != nil {
-			return err
-		}
-		k.Dispatch(r.rec, args, push, groupsOf(u.rows, s.vecRows*s.subgroups), groupsOf(int(n), tokens), 1)
-	case Reg:
-		k, err := r.kernels.matMulReg(u.typ, texel)
-		if err != nil {
-			return err
-		}
-		k.Dispatch(r.rec, shaders.MatmulRegArgs(args), shaders.MatmulRegPush(push),
-			groupsOf(u.rows, s.regLocal*s.regRows), groupsOf(int(n), s.regTokens), 1)
-	case Tile:
-		k, err := r.kernels.matMulTile(u.typ, texel)
-		if err != nil {
-			return err
-		}
-		k.Dispatch(r.rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push),
-			groupsOf(u.rows, tileRows), groupsOf(int(n), tileTokens), 1)
-	default:
-		return fmt.Errorf("vulkan: no MatMul kernel %d", which)
-	}
-	return nil
+	return r.product(r.rec, u, n, f)
 }
 
 // params0 returns the params, or in a program without any something else to bind.

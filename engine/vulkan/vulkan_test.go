@@ -42,7 +42,7 @@ func openerOf(k *Kernels, kernel MatMulKernel, l Loads) optest.Open {
 func TestOps(t *testing.T) {
 	k := kernels(t)
 	for _, l := range []Loads{Texels, Buffers} {
-		for _, kernel := range []MatMulKernel{Auto, Vec, Reg, Tile} {
+		for _, kernel := range append([]MatMulKernel{Auto}, MatMulKernels...) {
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) { optest.RunIf(t, openerOf(k, kernel, l), concerns(kernel)) })
 		}
 	}

@@ -1,0 +1,184 @@
+package vulkan
+
+import (
+	"fmt"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// MatMulKernel names a kernel of op.MatMul.
+type MatMulKernel uint8
+
+// The kernels. Auto chooses by the number of rows and the device.
+const (
+	Auto MatMulKernel = iota
+	Vec
+	Reg
+	Tile
+	Bcast
+)
+
+// MatMulKernels lists the kernels that Auto chooses from.
+var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast}
+
+// String returns the kernel's name.
+func (k MatMulKernel) String() string { return [...]string{"auto", "vec", "reg", "tile", "bcast"}[k] }
+
+// matMulForm is a kernel with what a subgroup (Vec) or a lane (Reg, Bcast) of it takes at once.
+type matMulForm struct {
+	kernel       MatMulKernel
+	rows, tokens uint32
+}
+
+func (f matMulForm) String() string {
+	if f.kernel == Tile {
+		return f.kernel.String()
+	}
+	return fmt.Sprintf("%s %dx%d", f.kernel, f.rows, f.tokens)
+}
+
+// fewTokens is the largest number of tokens that are one tile of matmul_vec, matmul_reg or matmul_bcast.
+const fewTokens = 8
+
+// The tile of matmul_tile.comp.
+const tileRows, tileTokens = 64, 32
+
+// rowAlign is the granularity of rows of a part in a dispatch: no workgroup of matmul_reg, matmul_bcast or matmul_tile and
+// no subgroup of matmul_vec may straddle two parts.
+const rowAlign = 64
+
+// of returns the usual form of a kernel for n tokens.
+func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
+	f := matMulForm{kernel: kernel, rows: 4, tokens: 1}
+	for f.tokens < n && f.tokens < fewTokens {
+		f.tokens *= 2
+	}
+	if kernel == Vec && !s.cpu {
+		f.rows = 2
+	}
+	return f
+}
+
+// usual returns the form for n tokens on a device that nobody has measured.
+func (s *kernelShape) usual(n uint32) matMulForm {
+	switch {
+	case n <= fewTokens:
+		return s.of(Vec, n)
+	case s.cpu:
+		return s.of(Reg, n)
+	}
+	return s.of(Tile, n)
+}
+
+// candidates returns the forms worth measuring for n tokens.
+func (s *kernelShape) candidates(n uint32) []matMulForm {
+	list := []matMulForm{s.usual(n)}
+	add := func(kernel MatMulKernel, rows ...uint32) {
+		f := s.of(kernel, n)
+		for _, f.rows = range rows {
+			if f != list[0] && (kernel == Vec || f.rows*s.regLocal <= rowAlign) {
+				list = append(list, f)
+			}
+		}
+	}
+	if n <= fewTokens {
+		add(Vec, 1, 2, 4, 8)
+	} else {
+		add(Tile, 4)
+	}
+	if s.cpu || n > fewTokens {
+		add(Reg, 4, 8)
+		add(Bcast, 2, 4, 8)
+	}
+	return list
+}
+
+// product records a unit's dispatch for n tokens.
+func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) error {
+	s := &e.kernels.shape
+	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(u.count), Tokens: n}
+	args := shaders.MatmulVecArgs{W: u.w, X: e.hullRange(u.x), Params: e.params0(), From: e.hullRange(u.from),
+		Y: e.hullRange(u.y), Parts: e.parts.All()}
+	texel := e.texel(texels{args.W, 16}, texels{args.X, 16}, texels{args.Parts, 16}, floatTexels(args.Params), floatTexels(args.From))
+	switch f.kernel {
+	case Vec:
+		k, err := e.kernels.matMulVec(u.typ, texel, f)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(rec, args, push, groupsOf(u.rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens), 1)
+	case Reg:
+		k, err := e.kernels.matMulReg(u.typ, texel, f)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(rec, shaders.MatmulRegArgs(args), shaders.MatmulRegPush(push),
+			groupsOf(u.rows, s.regLocal*f.rows), groupsOf(int(n), f.tokens), 1)
+	case Bcast:
+		k, err := e.kernels.matMulBcast(u.typ, texel, f)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(rec, shaders.MatmulBcastArgs(args), shaders.MatmulBcastPush(push),
+			groupsOf(u.rows, s.regLocal*f.rows), groupsOf(int(n), f.tokens), 1)
+	case Tile:
+		k, err := e.kernels.matMulTile(u.typ, texel)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push),
+			groupsOf(u.rows, tileRows), groupsOf(int(n), tileTokens), 1)
+	default:
+		return fmt.Errorf("vulkan: no MatMul kernel %d", f.kernel)
+	}
+	return nil
+}
+
+// formKey is the key of a kernel that is made for a form.
+type formKey[V any] struct {
+	v V
+	f matMulForm
+}
+
+func (k *Kernels) matMulVec(t tensor.Type, texel bool, f matMulForm) (*shaders.MatmulVec, error) {
+	v, err := variant(t, texel, shaders.MatmulVecVariants)
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, formKey[shaders.MatmulVecVariant]{v, f}, func() (*shaders.MatmulVec, error) {
+		return shaders.NewMatmulVec(k.dev, v,
+			shaders.MatmulVecSpec{Local: k.shape.plainLocal, Rows: f.rows, Tokens: f.tokens}, k.full()...)
+	})
+}
+
+func (k *Kernels) matMulReg(t tensor.Type, texel bool, f matMulForm) (*shaders.MatmulReg, error) {
+	v, err := variant(t, texel, shaders.MatmulRegVariants)
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, formKey[shaders.MatmulRegVariant]{v, f}, func() (*shaders.MatmulReg, error) {
+		return shaders.NewMatmulReg(k.dev, v,
+			shaders.MatmulRegSpec{Local: k.shape.regLocal, TileRows: f.rows, TileTokens: f.tokens})
+	})
+}
+
+func (k *Kernels) matMulBcast(t tensor.Type, texel bool, f matMulForm) (*shaders.MatmulBcast, error) {
+	v, err := variant(t, texel, shaders.MatmulBcastVariants)
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, formKey[shaders.MatmulBcastVariant]{v, f}, func() (*shaders.MatmulBcast, error) {
+		return shaders.NewMatmulBcast(k.dev, v,
+			shaders.MatmulBcastSpec{Local: k.shape.regLocal, TileRows: f.rows, TileTokens: f.tokens}, k.sized()...)
+	})
+}
+
+func (k *Kernels) matMulTile(t tensor.Type, texel bool) (*shaders.MatmulTile, error) {
+	v, err := variant(t, texel, shaders.MatmulTileVariants)
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, v, func() (*shaders.MatmulTile, error) { return shaders.NewMatmulTile(k.dev, v, shaders.MatmulTileSpec{}) })
+}

@@ -1,0 +1,115 @@
+package vulkan
+
+import (
+	"math/rand/v2"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// trial runs one unit of a product in several forms. It works in the executor's scratch, which holds nothing between
+// passes, and leaves something finite there.
+type trial struct {
+	e     *Exec
+	u     *unit
+	n     uint32
+	input []byte // all of the scratch that the unit touches, before it
+	span  gpu.Range
+}
+
+// trialTokens stand for any larger number of tokens.
+const trialTokens = 64
+
+func (e *Exec) newTrial(u *unit, n uint32) *trial {
+	whole := hull{from: u.y.from, to: u.y.to}
+	for _, h := range []hull{u.x, u.from} {
+		if h.to > 0 {
+			whole.from, whole.to = min(whole.from, h.from), max(whole.to, h.to)
+		}
+	}
+	rng := rand.New(rand.NewPCG(3, 5))
+	x := make([]float32, whole.to-whole.from)
+	for i := range x {
+		x[i] = rng.Float32() - 0.5
+	}
+	t := &trial{e: e, u: u, n: min(n, trialTokens), span: e.hullRange(whole), input: make([]byte, tensor.F32.Bytes(len(x)))}
+	tensor.F32.Encode(t.input, x)
+	return t
+}
+
+// commands records the product times over.
+func (t *trial) commands(f matMulForm, times int) (*gpu.Commands, error) {
+	rec := t.e.dev.NewRecording()
+	for range times {
+		if err := t.e.product(rec, t.u, t.n, f); err != nil {
+			if c, failed := rec.End(); failed == nil {
+				c.Release()
+			}
+			return nil, err
+		}
+	}
+	return rec.End()
+}
+
+// results returns what the product makes of the input.
+func (t *trial) results(f matMulForm) ([]float32, error) {
+	c, err := t.commands(f, 1)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	if err := t.e.dev.Upload(t.span, t.input); err != nil {
+		return nil, err
+	}
+	if err := c.Run(); err != nil {
+		return nil, err
+	}
+	y := t.e.hullRange(t.u.y)
+	data := make([]byte, y.Size)
+	if err := t.e.dev.Download(data, y); err != nil {
+		return nil, err
+	}
+	return gpu.Float32s(data), nil
+}
+
+// A measurement is repeated so long that a submission's own time and a moment's disturbance do not count.
+const (
+	trialTime = 4 * time.Millisecond
+	trialRuns = 3
+)
+
+// time returns how long the product takes, or about limit once it is clear that it takes longer.
+func (t *trial) time(f matMulForm, limit time.Duration) (time.Duration, error) {
+	best := time.Duration(0)
+	for times := 1; ; {
+		c, err := t.commands(f, times)
+		if err != nil {
+			return 0, err
+		}
+		best, err = shortest(c)
+		c.Release()
+		if err != nil {
+			return 0, err
+		}
+		each := best / time.Duration(times)
+		if best >= trialTime || limit > 0 && each > 2*limit {
+			return each, nil
+		}
+		times = min(times*8, max(times+1, int(trialTime*5/4/max(each, time.Microsecond))))
+	}
+}
+
+// shortest returns the shortest of some runs of c.
+func shortest(c *gpu.Commands) (best time.Duration, err error) {
+	for i := range trialRuns {
+		start := time.Now()
+		if err := c.Run(); err != nil {
+			return 0, err
+		}
+		if d := time.Since(start); i == 0 || d < best {
+			best = d
+		}
+	}
+	return best, nil
+}

@@ -1,0 +1,200 @@
+package vulkan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// Tuner chooses the forms of matrix products by measuring them, once for a device, a driver and a shape of product. What
+// it finds is kept in a file, by which a later run is spared the time.
+type Tuner struct {
+	Path   string        // of the file; "" keeps nothing
+	Budget time.Duration // of one process for measuring; what it does not suffice for runs in its usual form
+	Notice func(string)  // told once when measuring begins, and of a form that is wrong; may be nil
+
+	spent   time.Duration
+	began   bool
+	found   map[string]tuned // by device, driver and product
+	changed bool
+}
+
+// tuned is a choice, as the file has it.
+type tuned struct {
+	Kernel string `json:"kernel"`
+	Rows   uint32 `json:"rows"`
+	Tokens uint32 `json:"tokens"`
+	Micros int    `json:"micros"` // of a dispatch
+}
+
+// TuningPath returns where the tuning of this user's devices is kept.
+func TuningPath() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "rwkv-gpu", "tuning.json"), nil
+}
+
+// NewTuner returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be
+// read costs only the time to measure again.
+func NewTuner(path string, fresh bool, notice func(string)) *Tuner {
+	t := &Tuner{Path: path, Budget: tuningBudget, Notice: notice, found: map[string]tuned{}}
+	if fresh || path == "" {
+		return t
+	}
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &t.found)
+	}
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.tell(fmt.Sprintf("tuning file ignored: %v", err))
+	}
+	if err != nil || t.found == nil {
+		t.found = map[string]tuned{}
+	}
+	return t
+}
+
+// tuningBudget keeps a first start short.
+const tuningBudget = 5 * time.Second
+
+func (t *Tuner) tell(s string) {
+	if t.Notice != nil {
+		t.Notice(s)
+	}
+}
+
+// keep saves what was found. A failure costs no more than to measure again.
+func (t *Tuner) keep() {
+	if t == nil || !t.changed {
+		return
+	}
+	if err := t.save(); err != nil {
+		t.tell(fmt.Sprintf("tuning is not kept: %v", err))
+	}
+}
+
+// save writes the file, whole or not at all. Processes that save at once lose one another's findings, and nothing more.
+func (t *Tuner) save() error {
+	if t.changed = false; t.Path == "" {
+		return nil
+	}
+	data, err := json.MarshalIndent(t.found, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(t.Path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(t.Path), "tuning-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), t.Path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the error that counts is err
+	}
+	return err
+}
+
+// key names a product of n tokens on the executor's device. Beyond fewTokens, numbers of tokens are alike.
+func (e *Exec) tuningKey(u *unit, n uint32) string {
+	tokens := fmt.Sprint(n)
+	if n > fewTokens {
+		tokens = "many"
+	}
+	info := e.dev.Info()
+	return fmt.Sprintf("%s | %s | %s | %s %d rows, %d bytes, %s tokens", info.Name, info.Driver, e.loads, u.typ, u.rows,
+		u.weightBytes, tokens)
+}
+
+// form returns the form for a unit and n tokens: the one found fastest, or the usual one. To find one it needs the scratch.
+func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
+	shape := &e.kernels.shape
+	if e.matMul != Auto {
+		return shape.of(e.matMul, n), nil
+	}
+	usual, t := shape.usual(n), e.tuner
+	if t == nil {
+		return usual, nil
+	}
+	key := e.tuningKey(u, n)
+	if have, ok := t.found[key]; ok {
+		for _, f := range shape.candidates(n) {
+			if f.kernel.String() == have.Kernel && f.rows == have.Rows && f.tokens == have.Tokens {
+				return f, nil
+			}
+		}
+	}
+	if !mayMeasure || t.spent >= t.Budget {
+		return usual, nil
+	}
+	if !t.began {
+		t.began = true
+		t.tell(fmt.Sprintf("measuring the fastest kernels for %s, once, for at most %s", e.Device(), t.Budget))
+	}
+	start := time.Now()
+	best, took, err := e.fastest(u, n)
+	t.spent += time.Since(start)
+	if err != nil {
+		return usual, err
+	}
+	t.found[key] = tuned{best.kernel.String(), best.rows, best.tokens, int(took.Microseconds())}
+	t.changed = true
+	return best, nil
+}
+
+// fastest measures the candidates on the unit's own weights.
+func (e *Exec) fastest(u *unit, n uint32) (best matMulForm, took time.Duration, err error) {
+	trial := e.newTrial(u, n)
+	list := e.kernels.shape.candidates(n)
+	want, err := trial.results(list[0])
+	if err != nil {
+		return best, 0, err
+	}
+	for i, f := range list {
+		if i > 0 {
+			got, err := trial.results(f)
+			if err != nil { // of memory, of limits: the device cannot make this form
+				continue
+			}
+			if !alike(got, want) {
+				e.tuner.tell(fmt.Sprintf("kernel %s for weights of type %s is wrong on %s, and not used", f, u.typ, e.Device()))
+				continue
+			}
+		}
+		d, err := trial.time(f, took)
+		if err != nil {
+			return best, 0, err
+		}
+		if i == 0 || d < took*19/20 { // a little faster may be noise, and the usual form is the better known one
+			best, took = f, d
+		}
+	}
+	return best, took, nil
+}
+
+// alike tells whether two results of a product are the same but for the order of sums.
+func alike(got, want []float32) bool {
+	var largest, worst float64
+	for i, w := range want {
+		if !tensor.IsFinite(got[i]) {
+			return false
+		}
+		largest = max(largest, abs(w))
+		worst = max(worst, abs(got[i]-w))
+	}
+	return worst <= 1e-4*largest
+}
+
+func abs(f float32) float64 { return max(float64(f), -float64(f)) }

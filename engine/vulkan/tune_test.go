@@ -1,0 +1,155 @@
+package vulkan
+
+import (
+	"math"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// tuningProgram is a product with two parts and a residual one, of a type.
+func tuningProgram(typ tensor.Type) *op.Program {
+	const k, m = 256, 512
+	var b op.Builder
+	weight := func(rows, cols int) *op.Operand {
+		data := make([]byte, typ.Bytes(rows*cols))
+		if typ.IsBlock() {
+			for i := range data {
+				data[i] = byte(i*i>>3) &^ 0x40 // bit 6 clear keeps the scales finite
+			}
+		} else {
+			x := make([]float32, rows*cols)
+			for i := range x {
+				x[i] = float32(math.Sin(float64(i * i)))
+			}
+			typ.Encode(data, x)
+		}
+		return b.Weight(tensor.FromBytes("w", typ, []int{rows, cols}, data), rows, cols)
+	}
+	x, y, z := b.Scratch("x", op.Row, k), b.Scratch("y", op.Row, m), b.Scratch("z", op.Row, m)
+	b.Emit(-1, "first", &op.MatMul{Parts: []op.Part{
+		{W: weight(m, k), X: x.All(), Y: y.All()}, {W: weight(m, k), X: x.All(), Act: op.Tanh, Y: z.All()}}})
+	b.Emit(-1, "second", &op.MatMul{Parts: []op.Part{
+		{W: weight(k, m), X: y.All(), Combine: op.Add, From: x.All(), Y: x.All()}}})
+	prog := b.Unchecked()
+	prog.Vocab = 1
+	return prog
+}
+
+func tuned1(t *testing.T, k *Kernels, tuner *Tuner, rows int) *Exec {
+	t.Helper()
+	e, err := New(k, tuningProgram(tensor.F16), Options{Sizes: op.Sizes{Slots: 1, Rows: rows, Seqs: 1}, Tuner: tuner})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	var b op.Batch
+	b.Add(0, make([]int, rows), 0)
+	if err := e.Forward(&b); err != nil {
+		t.Fatal(err)
+	}
+	return e
+}
+
+// What was measured once is kept, and taken from the file by the next process.
+func TestTunerKeeps(t *testing.T) {
+	k, path := kernels(t), filepath.Join(t.TempDir(), "cache", "tuning.json")
+	var told []string
+	notice := func(s string) { told = append(told, s) }
+	first := NewTuner(path, false, notice)
+	first.Budget = time.Hour
+	tuned1(t, k, first, 1)
+	tuned1(t, k, first, 40)
+	if len(first.found) != 4 || len(told) != 1 || !strings.Contains(told[0], "measuring") {
+		t.Errorf("want 4 products measured and one notice, got %v, %q", first.found, told)
+	}
+	second := NewTuner(path, false, notice)
+	second.Budget = 0
+	e := tuned1(t, k, second, 1)
+	if len(second.found) != 4 || len(told) != 1 {
+		t.Errorf("want what was kept and no more notices, got %v, %q", second.found, told)
+	}
+	u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
+	f, err := e.form(u, 1, true)
+	if have := first.found[e.tuningKey(u, 1)]; err != nil || f.kernel.String() != have.Kernel || f.rows != have.Rows {
+		t.Errorf("want the form that was kept, %v, got %v (%v)", have, f, err)
+	}
+	if fresh := NewTuner(path, true, nil); len(fresh.found) != 0 {
+		t.Errorf("want nothing kept of a fresh start, got %v", fresh.found)
+	}
+}
+
+// A budget that is spent, and a file that is none, leave the usual forms.
+func TestTunerWithout(t *testing.T) {
+	k, path := kernels(t), filepath.Join(t.TempDir(), "tuning.json")
+	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	var told []string
+	tuner := NewTuner(path, false, func(s string) { told = append(told, s) })
+	tuner.Budget = 0
+	e := tuned1(t, k, tuner, 3)
+	if len(told) != 1 || !strings.Contains(told[0], "tuning file ignored") || len(tuner.found) != 0 {
+		t.Errorf("want one notice about the file and nothing measured, got %q, %v", told, tuner.found)
+	}
+	u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
+	if f, err := e.form(u, 3, true); err != nil || f != k.shape.usual(3) {
+		t.Errorf("want the usual form %v, got %v (%v)", k.shape.usual(3), f, err)
+	}
+}
+
+// Every form that the tuner may choose gives the same results, for a type of each way to unpack weights.
+func TestCandidatesAlike(t *testing.T) {
+	k := kernels(t)
+	types := []tensor.Type{tensor.F16, tensor.Q6_K, tensor.Q8_0, tensor.Q4_0}
+	if testing.Short() {
+		types = types[:2]
+	}
+	for _, typ := range types {
+		e, err := New(k, tuningProgram(typ), Options{Sizes: op.Sizes{Slots: 1, Rows: 40, Seqs: 1}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
+		for _, n := range []uint32{1, 7, 40} {
+			trial := e.newTrial(u, n)
+			list := k.shape.candidates(n)
+			want, err := trial.results(list[0])
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, f := range list[1:] {
+				if got, err := trial.results(f); err != nil || !alike(got, want) {
+					t.Errorf("%s, %d tokens: %s differs from %s (%v)", typ, n, f, list[0], err)
+				}
+			}
+		}
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+func TestAlike(t *testing.T) {
+	want := []float32{1, -2, 3}
+	for _, c := range []struct {
+		got  []float32
+		want bool
+	}{
+		{[]float32{1, -2, 3}, true}, {[]float32{1, -2.0001, 3}, true}, {[]float32{1, -2.01, 3}, false},
+		{[]float32{1, float32(math.NaN()), 3}, false}, {[]float32{float32(math.Inf(1)), -2, 3}, false},
+	} {
+		if alike(c.got, want) != c.want {
+			t.Errorf("%v against %v: want %v", c.got, want, c.want)
+		}
+	}
+}
