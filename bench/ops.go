@@ -114,7 +114,6 @@ func (r *runner) opTimes(test string, batch int, groups []*opGroup) []OpTime {
 		all += x.US
 		if x.US > 0 {
 			x.GBPerS, x.GFLOPS = (g.cost.weights+g.cost.moved)/x.US/1e3, g.cost.flops/x.US/1e3
-			x.OfLimit, _ = r.report.Limits.share(x.GBPerS, x.GFLOPS)
 		}
 		list = append(list, x)
 	}

@@ -6,8 +6,6 @@ import (
 	"io"
 	"math"
 	"time"
-
-	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
 // Report is the outcome of a run. Its JSON form is what `bench --json` writes and Read reads.
@@ -54,7 +52,7 @@ type Rates struct {
 	Samples []float64 `json:"samples"` // in the order of measuring
 }
 
-// Limits is what the device does at best, measured in the same run.
+// Limits is what the device does at best, measured before the tests and after them: the better counts.
 type Limits struct {
 	ReadGBPerS float64 `json:"read_gb_per_s"`
 	ReadBytes  int     `json:"read_bytes"` // that were streamed
@@ -96,8 +94,16 @@ func (r *Result) intensity() float64 { return r.GFLOPS / r.GBPerS }
 // name tells tests apart.
 func (r *Result) name() string { return fmt.Sprintf("%s batch %d depth %d", r.Test, r.Batch, r.Depth) }
 
-func limitsOf(l engine.Limits, bytes int) Limits {
-	return Limits{ReadGBPerS: l.Read / 1e9, ReadBytes: bytes, FMAGFLOPS: l.Flops / 1e9}
+// share sets every figure's share of its limit.
+func (r *Report) share() {
+	for i := range r.Results {
+		x := &r.Results[i]
+		x.OfLimit, x.Bound = r.Limits.share(x.GBPerS, x.GFLOPS)
+	}
+	for i := range r.Ops {
+		x := &r.Ops[i]
+		x.OfLimit, _ = r.Limits.share(x.GBPerS, x.GFLOPS)
+	}
 }
 
 // share returns how much of its limit something reaches, and which limit that is.

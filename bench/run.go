@@ -64,35 +64,54 @@ const (
 )
 
 // Run measures m on d until it is done, or ctx is.
-func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (r *Report, err error) {
+func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
 	run := &runner{ctx: ctx, o: o, dev: d, cost: modelCostOf(m.Program)}
 	run.take = func(int, int, []float32) error { return nil } // they are in the host's memory by now
-	r = &run.report
+	r := &run.report
 	r.Time, r.Driver = time.Now().UTC().Truncate(time.Second), d.Driver()
 	r.Load = Load{Average: loadAverage(), Cores: runtime.NumCPU()}
-	bytes := min(max(int(run.cost.token().weights), leastRead), mostRead)
-	run.tell("measuring the device's limits", 0, 1)
-	limits, err := d.Limits(bytes)
+	if err := run.limits(); err != nil {
+		return nil, err
+	}
+	if err := run.model(m); err != nil {
+		return nil, err
+	}
+	// The same device again, for something may have held it up the first time; it has room now.
+	if err := run.limits(); err != nil {
+		return nil, err
+	}
+	r.share()
+	return r, nil
+}
+
+// limits measures the device, and keeps the best of what was found so far.
+func (r *runner) limits() error {
+	r.tell("measuring the device's limits", 0, 1)
+	bytes := min(max(int(r.cost.token().weights), leastRead), mostRead)
+	found, err := r.dev.Limits(bytes)
 	if err != nil {
-		return nil, err
+		return err
 	}
-	r.Limits = limitsOf(limits, bytes)
-	if err := ctx.Err(); err != nil {
-		return nil, err
-	}
-	run.e, err = engine.New(m, d, engine.Options{Slots: slices.Max(o.Batches) + 1, Chunk: o.Chunk, Progress: o.Loading})
+	l := &r.report.Limits
+	*l = Limits{ReadGBPerS: max(l.ReadGBPerS, found.Read/1e9), ReadBytes: bytes, FMAGFLOPS: max(l.FMAGFLOPS, found.Flops/1e9)}
+	return r.ctx.Err()
+}
+
+// model measures the model.
+func (r *runner) model(m *model.Model) (err error) {
+	r.e, err = engine.New(m, r.dev, engine.Options{Slots: slices.Max(r.o.Batches) + 1, Chunk: r.o.Chunk, Progress: r.o.Loading})
 	if err != nil {
-		return nil, err
+		return err
 	}
-	defer func() { err = errors.Join(err, run.e.Close()) }()
-	r.Device, r.Chunk = run.e.Device(), run.e.Chunk()
-	if run.base, err = run.e.NewSlot(); err != nil {
-		return nil, err
+	defer func() { err = errors.Join(err, r.e.Close()) }()
+	r.report.Device, r.report.Chunk = r.e.Device(), r.e.Chunk()
+	if r.base, err = r.e.NewSlot(); err != nil {
+		return err
 	}
-	return r, run.all()
+	return r.all()
 }
 
 // runner is a run.

@@ -128,7 +128,6 @@ func (r *runner) result(t *test) Result {
 	c := r.cost.of(t.work)
 	x := Result{Test: t.name(), Batch: t.batch, Depth: r.depth, Rates: rates,
 		GBPerS: c.weights / runs / seconds / 1e9, GFLOPS: c.flops / runs / seconds / 1e9, OtherCPU: t.other.cores()}
-	x.OfLimit, x.Bound = r.report.Limits.share(x.GBPerS, x.GFLOPS)
 	x.DeviceBytes, _ = r.dev.Memory()
 	r.report.Load.note(x.OtherCPU)
 	if t.decode {
