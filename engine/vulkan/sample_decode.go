@@ -151,6 +151,7 @@ func (e *Exec) decodeCommands(k decodeShape) (*gpu.Commands, error) {
 	if err != nil {
 		return nil, err
 	}
+	e.tuner.keep()
 	if len(d.shapes) == maxDecodeShapes {
 		d.shapes[0].cmds.Release()
 		d.shapes = slices.Delete(d.shapes, 0, 1)
@@ -161,7 +162,7 @@ func (e *Exec) decodeCommands(k decodeShape) (*gpu.Commands, error) {
 
 // recordDecode records the steps, each followed by its draws.
 func (e *Exec) recordDecode(k decodeShape) (*gpu.Commands, error) {
-	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: shape{k.seqs, k.seqs, k.seqs}}
+	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: shape{k.seqs, k.seqs, k.seqs}, whole: true}
 	s := &e.decode.sampling
 	r.rec.Copy(e.tables.dev.All(), e.tables.host.All())
 	s.upload(r.rec, k)
