@@ -123,6 +123,9 @@ func syntheticFormats(t *testing.T, open Open) {
 			"strided pth": weightstest.Torch{Strided: true, Parameters: true}.File(list),
 			"shared pth":  weightstest.Torch{Shared: true, Wrap: []string{"state_dict"}, Prefix: "_orig_mod."}.File(list),
 		}
+		if s.version < "v7" {
+			files["Hugging Face transformers"] = weightstest.Safetensors(weightstest.Transformers(list), nil)
+		}
 		if s.version == "v7" {
 			files["Hugging Face fla"] = weightstest.Safetensors(weightstest.Fla(list), nil)
 			files["Hugging Face native"] = weightstest.Safetensors(weightstest.Native(list), nil)
@@ -141,6 +144,9 @@ func syntheticFormats(t *testing.T, open Open) {
 			for name, data := range files {
 				f, err := weights.Parse(name, data)
 				must(t, err)
+				if strings.HasPrefix(name, "Hugging Face") && !strings.HasPrefix(f.Layout, "Hugging Face") {
+					t.Errorf("%s: read as %s", name, f.Layout)
+				}
 				m, err := model.New(f)
 				must(t, err)
 				same.try(t, "", name, m, open)

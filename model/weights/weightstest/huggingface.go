@@ -99,3 +99,20 @@ func layered(tensors []*tensor.Tensor, names map[string]string, layers string, s
 	}
 	return out
 }
+
+// Transformers returns tensors of v4 to v6 as transformers' own RwkvForCausalLM and its successors name them.
+func Transformers(tensors []*tensor.Tensor) (out []*tensor.Tensor) {
+	long := strings.NewReplacer(".att.", ".attention.", ".ffn.", ".feed_forward.", ".ln0.", ".pre_ln.",
+		"time_mix_k", "time_mix_key", "time_mix_v", "time_mix_value", "time_mix_r", "time_mix_receptance", "time_mix_g", "time_mix_gate")
+	for _, t := range tensors {
+		name := "rwkv." + long.Replace(t.Name)
+		switch t.Name {
+		case "head.weight":
+			name = t.Name
+		case "emb.weight":
+			name = "rwkv.embeddings.weight"
+		}
+		out = append(out, rename(t, name))
+	}
+	return out
+}
