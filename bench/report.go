@@ -26,7 +26,7 @@ type Report struct {
 
 // Result is one test.
 type Result struct {
-	Test  string `json:"test"`  // pp or tg with the number of tokens to each sequence
+	Test  string `json:"test"`  // pp, tg or gen with the number of tokens to each sequence
 	Batch int    `json:"batch"` // sequences at once
 	Depth int    `json:"depth"` // tokens that each sequence had behind it
 	Rates Rates  `json:"tokens_per_s"`

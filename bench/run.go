@@ -15,6 +15,7 @@ import (
 // Options says what to measure: every length of PP and TG with every batch at every depth.
 type Options struct {
 	PP, TG  []int // tokens to each sequence; empty for no such test
+	Gen     []int // tokens drawn by each sequence; empty for none
 	Batches []int // sequences at once
 	Depths  []int // tokens behind each sequence
 	Warmup  int   // runs of each test that do not count
@@ -36,7 +37,7 @@ const (
 
 // check wants something to measure, within the limits.
 func (o *Options) check() error {
-	if len(o.PP)+len(o.TG) == 0 || len(o.Batches) == 0 || len(o.Depths) == 0 {
+	if len(o.PP)+len(o.TG)+len(o.Gen) == 0 || len(o.Batches) == 0 || len(o.Depths) == 0 {
 		return errors.New("bench: want at least one length, batch and depth")
 	}
 	for _, f := range []struct {
@@ -44,7 +45,8 @@ func (o *Options) check() error {
 		values      []int
 		least, most int
 	}{
-		{"length", o.PP, 1, MaxTokens}, {"length", o.TG, 1, MaxTokens}, {"batch", o.Batches, 1, MaxBatch},
+		{"length", o.PP, 1, MaxTokens}, {"length", o.TG, 1, MaxTokens}, {"length", o.Gen, 1, MaxTokens},
+		{"batch", o.Batches, 1, MaxBatch},
 		{"depth", o.Depths, 0, MaxDepth}, {"warm-up", []int{o.Warmup}, 0, MaxRepeat}, {"repeat", []int{o.Repeat}, 1, MaxRepeat},
 		{"chunk", []int{o.Chunk}, 0, MaxTokens},
 	} {
@@ -70,6 +72,7 @@ func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (*Rep
 	}
 	run := &runner{ctx: ctx, o: o, dev: d, cost: modelCostOf(m.Program)}
 	run.take = func(int, int, []float32) error { return nil } // they are in the host's memory by now
+	run.drawn = func(int, int) (bool, error) { return true, ctx.Err() }
 	r := &run.report
 	r.Time, r.Driver = time.Now().UTC().Truncate(time.Second), d.Driver()
 	r.Load = Load{Average: loadAverage(), Cores: runtime.NumCPU()}
@@ -126,7 +129,11 @@ type runner struct {
 	depth  int         // of base
 	ids    []int
 	in     []engine.Input
-	take   func(input, pos int, logits []float32) error // made once: as a method it would be an allocation a step
+	gen    []engine.Continuation
+
+	// Made once: as methods they would be an allocation a step.
+	take  func(input, pos int, logits []float32) error
+	drawn func(input, id int) (more bool, err error)
 }
 
 // tell reports progress.

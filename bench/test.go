@@ -6,11 +6,19 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+)
+
+// The kinds of tests, by their names.
+const (
+	prefill  = "pp"
+	decode   = "tg"
+	generate = "gen"
 )
 
 // test is a test at some depth with its samples.
 type test struct {
-	decode        bool
+	kind          string
 	tokens, batch int
 	rates         []float64
 	seconds       float64 // of all samples
@@ -19,23 +27,20 @@ type test struct {
 	other         otherCPU
 }
 
-func (t *test) name() string {
-	if t.decode {
-		return fmt.Sprintf("tg%d", t.tokens)
-	}
-	return fmt.Sprintf("pp%d", t.tokens)
-}
+func (t *test) name() string { return fmt.Sprint(t.kind, t.tokens) }
 
 // atDepth measures every test at the depth of base. Repetitions are interleaved, so that what changes on the machine
 // meanwhile concerns all tests alike.
 func (r *runner) atDepth() error {
 	var tests []*test
 	for _, batch := range r.o.Batches {
-		for _, n := range r.o.PP {
-			tests = append(tests, &test{tokens: n, batch: batch})
-		}
-		for _, n := range r.o.TG {
-			tests = append(tests, &test{decode: true, tokens: n, batch: batch})
+		for _, l := range []struct {
+			kind    string
+			lengths []int
+		}{{prefill, r.o.PP}, {decode, r.o.TG}, {generate, r.o.Gen}} {
+			for _, n := range l.lengths {
+				tests = append(tests, &test{kind: l.kind, tokens: n, batch: batch})
+			}
 		}
 	}
 	all := int64(len(tests) * (r.o.Warmup + r.o.Repeat))
@@ -58,14 +63,14 @@ func (r *runner) atDepth() error {
 	return nil
 }
 
-// warmTokens is how many decode steps a warm-up needs.
-const warmTokens = 8
+// warmTokens is how many decode steps a warm-up needs: until a submission takes as many as it ever will.
+const warmTokens = 40
 
 // sample runs a test once. A warm-up is cut short where the rest would bring nothing new: neither another shape of a pass
 // nor a processor in another state.
 func (r *runner) sample(t *test, warmup bool) error {
 	tokens := t.tokens
-	if chunk := r.e.Chunk(); warmup && t.decode {
+	if chunk := r.e.Chunk(); warmup && t.kind != prefill {
 		tokens = min(tokens, warmTokens)
 	} else if warmup && tokens > chunk {
 		tokens = chunk + tokens%chunk
@@ -80,18 +85,15 @@ func (r *runner) sample(t *test, warmup bool) error {
 		}
 	}()
 	ids := r.random(t.batch*tokens, r.depth+len(t.rates))
-	steps := 1
-	if t.decode {
-		steps = tokens
+	if err := r.continuations(slots, ids); err != nil {
+		return err
 	}
 	cpu := readCPUTime()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	work, start := r.e.Work(), time.Now()
-	for s := range steps {
-		if err := r.step(slots, ids, s, tokens/steps); err != nil {
-			return err
-		}
+	if err := r.feed(t.kind, slots, ids, tokens); err != nil {
+		return err
 	}
 	elapsed := time.Since(start).Seconds()
 	runtime.ReadMemStats(&after)
@@ -103,6 +105,37 @@ func (r *runner) sample(t *test, warmup bool) error {
 	t.mallocs += after.Mallocs - before.Mallocs
 	t.seconds += elapsed
 	t.rates = append(t.rates, float64(t.batch*tokens)/elapsed)
+	return nil
+}
+
+// feed is what is measured.
+func (r *runner) feed(kind string, slots []engine.Slot, ids []int, tokens int) error {
+	switch kind {
+	case generate:
+		return r.e.Decode(r.gen, tokens, r.drawn)
+	case prefill:
+		return r.step(slots, ids, 0, tokens)
+	}
+	for s := range tokens {
+		if err := r.step(slots, ids, s, 1); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// continuations makes r.gen, which draws tokens by the default settings.
+func (r *runner) continuations(slots []engine.Slot, ids []int) error {
+	r.gen = r.gen[:0]
+	for i, slot := range slots {
+		p := sample.Default()
+		p.Seed = uint64(i)
+		s, err := sample.New(p, r.e.Model.Vocab, nil)
+		if err != nil {
+			return err
+		}
+		r.gen = append(r.gen, engine.Continuation{Slot: slot, Token: ids[i], Sampler: s})
+	}
 	return nil
 }
 
@@ -130,7 +163,7 @@ func (r *runner) result(t *test) Result {
 		GBPerS: c.weights / runs / seconds / 1e9, GFLOPS: c.flops / runs / seconds / 1e9, OtherCPU: t.other.cores()}
 	x.DeviceBytes, _ = r.dev.Memory()
 	r.report.Load.note(x.OtherCPU)
-	if t.decode {
+	if t.kind != prefill {
 		tokens := runs * float64(t.batch*t.tokens)
 		allocs := float64(t.mallocs) / tokens
 		x.Allocs = &allocs

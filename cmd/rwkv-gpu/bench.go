@@ -16,8 +16,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
 )
 
-const benchHelp = `Measure tokens per second: of prefill (pp) and decode (tg), at any length, for any number of sequences at once, with any
-number of tokens behind them, which are really run first. What the device does at best, reads from memory and
+const benchHelp = `Measure tokens per second: of prefill (pp), decode (tg) and drawn text (gen), at any length, for any number of sequences at
+once, with any number of tokens behind them, which are really run first. What the device does at best, reads from memory and
 multiply-adds, is measured in the same run, and each figure is also given as a share of that. bench/README.md says what
 each figure means.
 
@@ -30,7 +30,8 @@ have more than one batch or depth.`
 
 // benchFlags are the flags of bench.
 type benchFlags struct {
-	pp, tg, batch, depth   string
+	pp, tg, gen            string
+	batch, depth           string
 	warmup, repeat, chunk  int
 	ops, csv, markdown     bool
 	synthetic              string
@@ -49,6 +50,7 @@ func (a *app) benchCommand() *cobra.Command {
 	f.SortFlags = false
 	f.StringVar(&b.pp, "pp", "512", "prefill `LENGTHS`, such as 128,512; 0 for none")
 	f.StringVar(&b.tg, "tg", "128", "decode `LENGTHS`; 0 for none")
+	f.StringVar(&b.gen, "gen", "0", "`LENGTHS` of text drawn as generate does, where it can on the device; 0 for none")
 	f.StringVar(&b.batch, "batch", "1", "`NUMBERS` of sequences at once, such as 1,2,4")
 	f.StringVar(&b.depth, "depth", "0", "`DEPTHS`: tokens that each sequence has behind it, such as 0,16384")
 	f.IntVar(&b.repeat, "repeat", 5, "measure each test `N` times")
@@ -80,6 +82,7 @@ func (a *app) benchOptions(b *benchFlags) (o bench.Options, err error) {
 		to          *[]int
 	}{
 		{"--pp", b.pp, 1, bench.MaxTokens, true, &o.PP}, {"--tg", b.tg, 1, bench.MaxTokens, true, &o.TG},
+		{"--gen", b.gen, 1, bench.MaxTokens, true, &o.Gen},
 		{"--batch", b.batch, 1, bench.MaxBatch, false, &o.Batches}, {"--depth", b.depth, 0, bench.MaxDepth, false, &o.Depths},
 	} {
 		if l.zero && strings.TrimSpace(l.text) == "0" {
@@ -97,8 +100,8 @@ func (a *app) benchOptions(b *benchFlags) (o bench.Options, err error) {
 			return o, usagef(n.flag, "want %d to %d, got %d", n.least, n.most, n.value)
 		}
 	}
-	if len(o.PP)+len(o.TG) == 0 {
-		return o, usagef("--pp", "want a length here or with --tg, got none")
+	if len(o.PP)+len(o.TG)+len(o.Gen) == 0 {
+		return o, usagef("--pp", "want a length here, with --tg or with --gen, got none")
 	}
 	if a.common.json && b.csv || a.common.json && b.markdown || b.csv && b.markdown {
 		return o, usagef("--json", "want at most one of --json, --csv and --markdown")

@@ -106,7 +106,7 @@ func TestBenchUsage(t *testing.T) {
 		"--pp|x":                        `--pp: want numbers of 1 to 1048576 such as 1,8, got "x"`,
 		"--pp|8,8":                      "--pp: want different numbers, got 8 twice",
 		"--pp|8,0":                      `got "0"`,
-		"--pp|0|--tg|0":                 "--pp: want a length here or with --tg",
+		"--pp|0|--tg|0":                 "--pp: want a length here, with --tg or with --gen",
 		"--batch|0":                     `--batch: want numbers of 1 to 4096`,
 		"--depth|-1":                    `--depth: want numbers of 0 to`,
 		"--repeat|0":                    "--repeat: want 1 to 100, got 0",

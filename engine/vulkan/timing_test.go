@@ -29,7 +29,7 @@ func counting(t *testing.T, k *Kernels, steps int) (*Exec, *op.Operand) {
 	}
 	prog := b.Unchecked()
 	prog.Vocab = 1
-	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}})
+	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: Buffers})
 	if err != nil {
 		t.Fatal(err)
 	}
