@@ -140,7 +140,7 @@ const (
 	limitTime    = 20 * time.Millisecond
 	limitTotal   = 10 * limitTime
 	limitRepeats = 256
-	limitRuns    = 6
+	limitRuns    = 4
 )
 
 // rate returns how much of an amount per second record's dispatches do.
