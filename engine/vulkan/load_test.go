@@ -44,7 +44,7 @@ func TestLoadMemory(t *testing.T) {
 		t.Skip("a model of 90 MiB")
 	}
 	gputest.Instance(t)
-	const slack = 32 << 20
+	const slack = 48 << 20 // what is read ahead and given back, staging, and garbage
 	list := weightstest.RWKV7(weightstest.Size{Vocab: 8192, Embed: 512, Layers: 12, Head: 64, FFN: 2048, W: 64, A: 64, V: 32, G: 128}, tensor.F16, 1)
 	for _, c := range []struct {
 		name string
@@ -75,7 +75,7 @@ func TestLoadMemory(t *testing.T) {
 			if limit := l.Largest + slack; extra > limit {
 				t.Errorf("loading took %.1f MiB of resident memory, want at most %.1f MiB", mib(extra), mib(limit))
 			}
-			if l.All < 2*(l.Largest+slack) {
+			if 2*l.All < 3*(l.Largest+slack) {
 				t.Errorf("%.1f MiB of tensors are too few to tell", mib(l.All))
 			}
 		})
