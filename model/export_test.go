@@ -159,6 +159,11 @@ func TestExportTypes(t *testing.T) {
 			}
 		}
 	}
+	scalar := parseModel(t, weightstest.Safetensors(append(slices.Clone(list), tensor.FromFloats("step", nil, []float32{0.1})), nil))
+	e, err := scalar.Safetensors(tensor.BF16)
+	if x := export(t, e, err).File.Tensors["step"]; x.Type != tensor.BF16 || len(x.Shape) != 0 || floats(t, x)[0] != tensor.BF16.Round(0.1) {
+		t.Errorf("a scalar became %s", x)
+	}
 	for i, typ := range tensor.BlockTypes {
 		blocks := slices.Clone(list)
 		for k, x := range blocks {

@@ -18,10 +18,11 @@ import (
 
 // Limits on what stands around the tensors of a directory.
 const (
-	maxConfig = 1 << 20  // bytes of config.json
-	maxIndex  = 16 << 20 // bytes of an index
-	maxShards = 1 << 10
-	maxListed = 1 << 12 // entries of a directory that are looked at
+	maxConfig    = 1 << 20  // bytes of config.json
+	maxIndex     = 16 << 20 // bytes of an index
+	maxShards    = 1 << 10
+	maxShardName = 255     // bytes: no file system allows more
+	maxListed    = 1 << 12 // entries of a directory that are looked at
 )
 
 // directoryFiles are the names under which a model lies in a directory, in the order of preference of transformers.
@@ -94,7 +95,7 @@ func openSharded(path string, index []byte) (*File, error) {
 		if slices.Contains(shards, shard) {
 			continue
 		}
-		if shard == "" || shard == "." || shard == ".." || strings.ContainsAny(shard, `/\:`+"\x00") {
+		if shard == "" || len(shard) > maxShardName || shard == "." || shard == ".." || strings.ContainsAny(shard, `/\:`+"\x00") {
 			return nil, &Error{File: path, Field: "weight_map", Want: "names of files beside the index", Got: fmt.Sprintf("%q", clip(shard))}
 		}
 		if shards = append(shards, shard); len(shards) > maxShards {

@@ -106,7 +106,10 @@ type converter struct {
 }
 
 func (c *converter) run(put func([]byte) error) error {
-	row, all := c.stored.Shape[len(c.stored.Shape)-1], c.stored.Len()
+	row, all := 1, c.stored.Len()
+	if n := len(c.stored.Shape); n > 0 { // a scalar has no rows
+		row = c.stored.Shape[n-1]
+	}
 	if n, _ := c.stored.As.Block(); row%n != 0 {
 		return &Error{Tensor: c.stored.Name, Field: "shape", Want: fmt.Sprintf("rows of whole %s blocks (%d elements)", c.stored.As, n), Got: fmt.Sprint(c.stored.Shape)}
 	}

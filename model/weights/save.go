@@ -33,6 +33,9 @@ var (
 func Target(path string, force bool) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
+		if _, err := os.Lstat(path); err == nil {
+			return "", &SaveError{path, fmt.Errorf("want a file, got a symbolic link to nothing: %w", ErrNotFile)}
+		}
 		return path, nil
 	}
 	if err != nil {
@@ -50,8 +53,9 @@ func Target(path string, force bool) (string, error) {
 	return real, nil
 }
 
-// Save creates a file with what write writes, or replaces it if force is given. It appears under its name only when it
-// is complete and on the disk; if anything fails, nothing of it stays. Errors of writing are SaveErrors.
+// Save creates a file with what write writes, or replaces it, with its permissions, if force is given. It appears under
+// its name only when it is complete and on the disk; if anything fails, nothing of it stays. Errors of writing are
+// SaveErrors.
 func Save(path string, force bool, write func(io.Writer) error) error {
 	target, err := Target(path, force)
 	if err != nil {
@@ -68,6 +72,11 @@ func Save(path string, force bool, write func(io.Writer) error) error {
 			_ = os.Remove(f.Name())
 		}
 	}()
+	if info, err := os.Stat(target); err == nil {
+		if err := f.Chmod(info.Mode().Perm()); err != nil {
+			return saveError(path, err)
+		}
+	}
 	disk := &diskWriter{file: f, path: path}
 	b := bufio.NewWriterSize(disk, 1<<20)
 	if err := write(b); err != nil {

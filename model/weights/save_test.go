@@ -63,10 +63,13 @@ func TestSave(t *testing.T) {
 		t.Error(err)
 	}
 	wantFiles(t, dir, map[string]string{"out": "first"})
-	if err := weights.Save(path, true, text("second")); err != nil {
+	if err := errors.Join(os.Chmod(path, 0o600), weights.Save(path, true, text("second"))); err != nil {
 		t.Error(err)
 	}
 	wantFiles(t, dir, map[string]string{"out": "second"})
+	if info, err := os.Stat(path); err != nil || runtime.GOOS != "windows" && info.Mode().Perm() != 0o600 {
+		t.Errorf("the permissions have changed: %v %v", info.Mode(), err)
+	}
 	func() {
 		defer func() { _ = recover() }()
 		_ = weights.Save(path, true, func(io.Writer) error { panic("broken") })
@@ -107,4 +110,14 @@ func TestSaveTargets(t *testing.T) {
 		t.Errorf("the link is to %q (%v)", to, err)
 	}
 	wantFiles(t, dir, map[string]string{"real": "new", "link": "new"})
+	nowhere := filepath.Join(dir, "nowhere")
+	if err := os.Symlink("nothing", nowhere); err != nil {
+		t.Fatal(err)
+	}
+	if err := weights.Save(nowhere, true, text("x")); !errors.Is(err, weights.ErrNotFile) {
+		t.Error(err)
+	}
+	if to, err := os.Readlink(nowhere); to != "nothing" || err != nil {
+		t.Errorf("the link is to %q (%v)", to, err)
+	}
 }
