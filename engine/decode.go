@@ -76,11 +76,12 @@ func (e *Engine) Decode(in []Continuation, n int, each func(input, id int) (more
 		if seqs < len(d.live) {
 			return fmt.Errorf("engine: decode: want at most %d sequences, got %d", seqs, len(d.live))
 		}
-		steps, err := 1, error(nil)
+		var steps int
+		var err error
 		if onDevice {
 			steps, err = e.drawOnDevice(dev, in, n, each)
 		} else {
-			err = e.drawOnHost(in, each)
+			steps, err = 1, e.drawOnHost(in, each)
 		}
 		if err != nil {
 			return err

@@ -81,13 +81,12 @@ const (
 
 // time returns how long the product takes, or about limit once it is clear that it takes longer.
 func (t *trial) time(f matMulForm, limit time.Duration) (time.Duration, error) {
-	best := time.Duration(0)
 	for times := 1; ; {
 		c, err := t.commands(f, times)
 		if err != nil {
 			return 0, err
 		}
-		best, err = shortest(c)
+		best, err := shortest(c)
 		c.Release()
 		if err != nil {
 			return 0, err
