@@ -116,20 +116,22 @@ func (k *Kernels) fmaLimit() (best float64, err error) {
 	if err := k.dev.Upload(in.All(), gpu.BytesOf([]float32{0.5, 0.25})); err != nil {
 		return 0, err
 	}
-	for _, local := range k.limitLocals() { // how the two inputs are read does not matter
-		kern, err := shaders.NewBenchFma(k.dev, shaders.BenchFmaBuf, shaders.BenchFmaSpec{Local: local})
-		if err != nil {
-			return 0, err
+	for _, v := range shaders.BenchFmaVariants {
+		for _, local := range k.limitLocals() {
+			kern, err := shaders.NewBenchFma(k.dev, v, shaders.BenchFmaSpec{Local: local})
+			if err != nil {
+				return 0, err
+			}
+			groups := invocations / local
+			rate, err := k.rate(flops*steps*float64(groups*local), func(rec *gpu.Recording) {
+				kern.Dispatch(rec, shaders.BenchFmaArgs{X: in.All(), Y: out.All()}, shaders.BenchFmaPush{Steps: steps}, groups, 1, 1)
+			})
+			kern.Release()
+			if err != nil {
+				return 0, err
+			}
+			best = max(best, rate)
 		}
-		groups := invocations / local
-		rate, err := k.rate(flops*steps*float64(groups*local), func(rec *gpu.Recording) {
-			kern.Dispatch(rec, shaders.BenchFmaArgs{X: in.All(), Y: out.All()}, shaders.BenchFmaPush{Steps: steps}, groups, 1, 1)
-		})
-		kern.Release()
-		if err != nil {
-			return 0, err
-		}
-		best = max(best, rate)
 	}
 	return best, nil
 }
