@@ -105,7 +105,7 @@ type GGUFOptions struct {
 	// Types are what to store tensors as, by their names in the model's file; others keep their types.
 	Types map[string]tensor.Type
 	// RescaleEvery divides att.output and ffn.value of layer i of an RWKV-6 by 2^(i/n), for programs that keep the hidden
-	// vector as fp16. 0 keeps them as the file has them.
+	// vector as fp16; of those in blocks it makes F32. 0 keeps them as the file has them.
 	RescaleEvery int
 }
 
@@ -182,7 +182,11 @@ func (m *Model) rescale(tensors map[string]*tensor.Tensor, every int) (int, erro
 	for l := range m.Layers {
 		for _, part := range []string{"att.output.weight", "ffn.value.weight"} {
 			name := fmt.Sprintf("blocks.%d.%s", l, part)
-			tensors[name] = scaled(tensors[name], tensors[name].Type, 1/float32(int(1)<<min(l/every, 30)))
+			t, typ := tensors[name], tensors[name].Type
+			if !typ.CanEncode() {
+				typ = tensor.F32
+			}
+			tensors[name] = scaled(t, typ, 1/float32(int(1)<<min(l/every, 30)))
 		}
 	}
 	return every, nil
@@ -274,13 +278,7 @@ func (a *annotations) inherit(f *weights.File) {
 		keys = append(keys, "general."+k)
 	}
 	for _, k := range keys {
-		value, ok := f.Meta[k]
-		if !ok {
-			continue
-		}
-		if i := slices.IndexFunc(*a, func(x weights.Annotation) bool { return x.Key == k }); i >= 0 {
-			(*a)[i].Value = value
-		} else {
+		if value, ok := f.Meta[k]; ok {
 			a.add(k, value)
 		}
 	}

@@ -105,6 +105,11 @@ func closeAll(files []*weights.File) {
 func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, error) {
 	m := &Merge{LoRA: l.LoRA}
 	names := l.file.Names()
+	for _, name := range names {
+		if why := refused[lastPart(name)]; why != "" {
+			return nil, l.fail(name, "kind", "lora_A and lora_B, disha, or a tensor of the model", why)
+		}
+	}
 	if !slices.ContainsFunc(names, isChange) {
 		return nil, l.fail("", "tensors", "a LoRA (tensors named ….lora_A and ….lora_B, or ….disha)", notLoRA(l.file))
 	}
@@ -226,9 +231,6 @@ func (l *lora) scaleFor(name string) float32 { return l.Scale / float32(l.base.D
 // replace puts a tensor of l in the place of the model's.
 func (l *lora) replace(out *weights.File, changes map[string][]change, name string, t *tensor.Tensor) error {
 	old, ok := out.Tensors[name]
-	if why := refused[lastPart(name)]; why != "" {
-		return l.fail(name, "kind", "lora_A and lora_B, disha, or a tensor of the model", why)
-	}
 	if !ok {
 		return l.fail(name, "model", "a tensor of this name in "+l.base.Path, "none")
 	}

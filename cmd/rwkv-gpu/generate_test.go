@@ -192,7 +192,7 @@ func (c *canceller) Bytes(id int) []byte {
 // With --json what was generated until Ctrl-C is an answer too.
 func TestInterruptJSON(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{stdout: &out, stderr: &bytes.Buffer{}, common: commonFlags{device: "cpu", json: true}}
+	a := &app{stdout: &out, stderr: &bytes.Buffer{}, common: commonFlags{device: "cpu", quant: asStored, json: true}}
 	m, err := a.openModel()
 	if err != nil {
 		t.Fatal(err)

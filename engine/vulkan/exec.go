@@ -306,9 +306,7 @@ func (e *Exec) recordStamped(s shape, from, to int, stamped bool) (*gpu.Commands
 	for i := from; i < to; i++ {
 		step := &e.prog.Steps[i]
 		if err := step.Op.Apply(r); err != nil {
-			if c, failed := r.rec.End(); failed == nil {
-				c.Release()
-			}
+			abandon(r.rec)
 			return nil, fmt.Errorf("%s: %w", step.Name, err)
 		}
 		if stamped {

@@ -90,7 +90,9 @@ func (s *kernelShape) candidates(n uint32) []matMulForm {
 	}
 	if s.cpu || n > fewTokens {
 		add(Reg, 4, 8)
-		add(Bcast, 2, 4, 8)
+		if s.regLocal >= 2 { // lanes that hand round what they loaded
+			add(Bcast, 2, 4, 8)
+		}
 	}
 	return list
 }

@@ -81,7 +81,7 @@ func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 	limit := p.pieceBytes() - weightPad
 	for _, part := range list {
 		rowBytes := rowBytesOf(part.W)
-		if _, err := p.rowsWithin(part.W, rowBytes); err != nil {
+		if _, err := p.rowsWithin(part.W, rowBytes, limit); err != nil {
 			return nil, err
 		}
 		for part.rows > 0 {

@@ -41,7 +41,7 @@ func (p *preparer) table(w *op.Operand) ([]piece, error) {
 	if err != nil {
 		return nil, err
 	}
-	most, err := p.rowsWithin(w, m.to)
+	most, err := p.rowsWithin(w, m.to, p.pieceBytes())
 	if err != nil {
 		return nil, err
 	}

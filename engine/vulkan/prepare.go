@@ -123,9 +123,8 @@ func (p *preparer) pieceBytes() int {
 	return min(l.MaxStorageBufferRange, l.MaxAllocationSize)
 }
 
-// rowsWithin returns how many rows one storage buffer range can hold.
-func (p *preparer) rowsWithin(w *op.Operand, rowBytes int) (int, error) {
-	limit := p.pieceBytes()
+// rowsWithin returns how many rows so many bytes of a storage buffer range can hold.
+func (p *preparer) rowsWithin(w *op.Operand, rowBytes, limit int) (int, error) {
 	if n := limit / rowBytes; n > 0 {
 		return n, nil
 	}

@@ -172,9 +172,7 @@ func (e *Exec) recordDecode(k decodeShape) (*gpu.Commands, error) {
 			err = r.draw(k, step)
 		}
 		if err != nil {
-			if c, failed := r.rec.End(); failed == nil {
-				c.Release()
-			}
+			abandon(r.rec)
 			return nil, err
 		}
 	}
@@ -251,9 +249,7 @@ func (e *Exec) saveCommands(draws []Draw) (*gpu.Commands, error) {
 	for i, d := range draws {
 		entry.slots = append(entry.slots, d.Slot)
 		if err := e.copySaved(d.Slot, i, func(state, saved gpu.Range) { rec.Copy(saved, state) }); err != nil {
-			if c, failed := rec.End(); failed == nil {
-				c.Release()
-			}
+			abandon(rec)
 			return nil, err
 		}
 	}
@@ -293,6 +289,7 @@ func (e *Exec) RestoreState(i, slot int) error {
 	}
 	rec := e.dev.NewRecording()
 	if err := e.copySaved(slot, i, func(state, saved gpu.Range) { rec.Copy(state, saved) }); err != nil {
+		abandon(rec)
 		return err
 	}
 	return runOnce(rec)

@@ -19,7 +19,7 @@ func (e *Exec) run(c *gpu.Commands) error {
 	return err
 }
 
-// Waited returns how long all calls of Forward so far have waited for the device.
+// Waited returns how long all calls of Forward and Decode so far have waited for the device.
 func (e *Exec) Waited() time.Duration { return e.waited }
 
 // Timings runs the whole program over b, as Forward does, and returns each step's time on the device. Timestamps stand

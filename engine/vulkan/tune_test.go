@@ -128,7 +128,7 @@ func TestCandidatesAlike(t *testing.T) {
 				t.Fatal(err)
 			}
 			for _, f := range list[1:] {
-				if got, err := trial.results(f); err != nil || !alike(got, want) {
+				if got, err := trial.results(f); err != nil || !alike(got, want, trial.before()) {
 					t.Errorf("%s, %d tokens: %s differs from %s (%v)", typ, n, f, list[0], err)
 				}
 			}
@@ -148,8 +148,40 @@ func TestAlike(t *testing.T) {
 		{[]float32{1, -2, 3}, true}, {[]float32{1, -2.0001, 3}, true}, {[]float32{1, -2.01, 3}, false},
 		{[]float32{1, float32(math.NaN()), 3}, false}, {[]float32{float32(math.Inf(1)), -2, 3}, false},
 	} {
-		if alike(c.got, want) != c.want {
+		if alike(c.got, want, []float32{0, 0, 0}) != c.want {
 			t.Errorf("%v against %v: want %v", c.got, want, c.want)
+		}
+	}
+	// What no product wrote does not make an error of small results smaller.
+	if alike([]float32{0.001, 7}, []float32{0.0012, 7}, []float32{3, 7}) {
+		t.Error("want 0.001 to differ from 0.0012 beside what was there before")
+	}
+}
+
+// Measuring one product ends when the time is up, with what is known by then; it is kept only where the next process would
+// know no more.
+func TestTunerBudget(t *testing.T) {
+	k := kernels(t)
+	tuner := NewTuner("", true, nil)
+	tuner.Budget = time.Nanosecond
+	e := tuned1(t, k, tuner, 40)
+	usual := k.shape.usual(40)
+	u := func(step int) *unit { return &e.ops.matMuls[e.prog.Steps[step].Op.(*op.MatMul)][0] }
+	if have := tuner.found[e.tuningKey(u(0), 40)]; len(tuner.found) != 1 || have.Kernel != usual.kernel.String() {
+		t.Errorf("want the first product alone, in its usual form %s, got %v", usual, tuner.found)
+	}
+	tuner.Budget = tuner.spent + time.Nanosecond
+	if f, err := e.form(u(1), 40, true); err != nil || f != usual || len(tuner.found) != 1 {
+		t.Errorf("want the usual form %s and nothing kept, got %s, %v (%v)", usual, f, tuner.found, err)
+	}
+}
+
+// A kernel in which lanes hand round what they loaded is nothing for a lane alone: its loop would not end.
+func TestCandidatesAlone(t *testing.T) {
+	s := kernelShape{cpu: true, subgroups: 1, regLocal: 1}
+	for _, f := range s.candidates(40) {
+		if f.kernel == Bcast {
+			t.Errorf("want no form of %s for subgroups of 1, got %s", Bcast, f)
 		}
 	}
 }
