@@ -313,6 +313,23 @@ func TestSafetensorsUndoesDivision(t *testing.T) {
 	}
 }
 
+// What is divided on the way to GGUF is F32 if it was in blocks.
+func TestGGUFDividesBlocks(t *testing.T) {
+	m, _ := synthetic(t, "v6", tensor.F16, stateless)
+	const name = "blocks.1.ffn.value.weight"
+	x := weightstest.Blocks(name, tensor.Q5_1, 1, m.File.Tensors[name].Shape...)
+	m.File.Tensors[name] = x
+	e, err := m.GGUF(model.GGUFOptions{RescaleEvery: 1})
+	y := export(t, e, err).File.Tensors[name]
+	want := floats(t, x)
+	for i := range want {
+		want[i] /= 2
+	}
+	if y.Type != tensor.F32 || !slices.Equal(floats(t, y), want) {
+		t.Errorf("%s is not half of %s", y, x)
+	}
+}
+
 // Exponentials are undone so that the model computes the very numbers that were there.
 func TestSafetensorsUndoesExponentials(t *testing.T) {
 	for _, c := range []struct {

@@ -121,7 +121,8 @@ func checksum(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// WriteState writes a state file. A file that was there is replaced only once the new one is complete.
+// WriteState writes a state file. A file that was there is replaced only once the new one is complete and
+// on the disk.
 func (m *Model) WriteState(path string, state []float32) error {
 	data, err := m.EncodeState(state)
 	if err != nil {
@@ -135,7 +136,7 @@ func (m *Model) WriteState(path string, state []float32) error {
 		return err
 	}
 	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Close())
+	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
 	if err == nil {
 		err = os.Rename(f.Name(), path)
 	}
