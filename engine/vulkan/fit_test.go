@@ -1,11 +1,13 @@
 package vulkan
 
 import (
+	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
 // Fit gives the most rows whose scratch can be bound, never fewer than the sequences need.
@@ -44,5 +46,26 @@ func TestRefusedKernel(t *testing.T) {
 	b.Add(0, []int{1}, 1)
 	if err := e.Forward(&b); err == nil {
 		t.Error("a kernel with too many buffers ran")
+	}
+}
+
+// A row of weights that one binding holds only without the padding behind it is told, as one that it does not hold.
+func TestRowBesidePadding(t *testing.T) {
+	const cols = 4096
+	for _, limit := range []int{4*cols - 4, 4 * cols} {
+		k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxStorageBufferRange = limit }})
+		var b op.Builder
+		x, y := b.Scratch("x", op.Row, cols), b.Scratch("y", op.Row, 8)
+		w := tensor.FromFloats("w", []int{8, cols}, make([]float32, 8*cols))
+		b.Emit(-1, "product", &op.MatMul{Parts: []op.Part{{W: b.Weight(w, w.Shape...), X: x.All(), Y: y.All()}}})
+		prog := b.Unchecked()
+		prog.Vocab = 1
+		e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: Buffers})
+		if err == nil {
+			t.Errorf("%d bytes: no error", limit)
+			_ = e.Close()
+		} else if !strings.Contains(err.Error(), "a row takes 16384 bytes") {
+			t.Errorf("%d bytes: %v", limit, err)
+		}
 	}
 }
