@@ -17,6 +17,7 @@ import (
 )
 
 const generateHelp = `Continue a text. PROMPT is the text, or - to read it from standard input, less one newline at its end.
+With --tokens it is given as token ids; then a model without a vocabulary will do, whose tokens are written as ids too.
 
 The text goes to standard output as it is made, and ends in a newline. On a terminal the prompt stands before it.
 Ctrl-C ends the text where it is; the exit status is then 130.
@@ -31,6 +32,7 @@ type generateFlags struct {
 	seeded bool
 	stop   []string
 	bos    bool
+	tokens string
 }
 
 func (a *app) generateCommand() *cobra.Command {
@@ -53,6 +55,7 @@ func (a *app) generateCommand() *cobra.Command {
 	f.Float32Var(&p.PenaltyDecay, "penalty-decay", p.PenaltyDecay, "`FACTOR` on the occurrences after each token")
 	f.Uint64Var(&o.seed, "seed", 0, "`SEED` of the random numbers (default: another one in each run)")
 	f.StringArrayVar(&o.stop, "stop", nil, "end before `TEXT` would appear; may be given several times")
+	f.StringVar(&o.tokens, "tokens", "", "token `IDS` to continue, such as 1,2,3, in place of a text")
 	a.stateFlag(f)
 	f.BoolVar(&o.bos, "bos", false, "begin with token 0, the start of a document; no prompt is needed then")
 	return a.command(c, func(ctx context.Context, args []string) error {
@@ -68,7 +71,16 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	if err := o.check(); err != nil {
 		return err
 	}
-	prompt, err := a.prompt(ctx, args, o.bos)
+	var ids []int
+	if o.tokens != "" {
+		if len(args) > 0 {
+			return usagef("prompt", "want either a text or --tokens, got both")
+		}
+		if ids, err = parseTokens("--tokens", o.tokens); err != nil {
+			return err
+		}
+	}
+	prompt, err := a.prompt(ctx, args, o.bos || ids != nil)
 	if err != nil {
 		return err
 	}
@@ -77,7 +89,14 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 		return err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
-	tok, err := a.openTokenizer(m)
+	if err := checkTokens("--tokens", ids, m.Vocab); err != nil {
+		return err
+	}
+	open := a.openTokenizer
+	if ids != nil {
+		open = a.openTokenizerOrNumbers
+	}
+	tok, err := open(m)
 	if err != nil {
 		return err
 	}
@@ -90,7 +109,7 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	if o.bos {
 		q.Prompt = append(q.Prompt, engine.EndOfText) // the same token begins a document
 	}
-	q.Prompt = tok.AppendEncode(q.Prompt, []byte(prompt))
+	q.Prompt = append(tok.AppendEncode(q.Prompt, []byte(prompt)), ids...)
 	return a.emit(ctx, s, tok, q, prompt)
 }
 
