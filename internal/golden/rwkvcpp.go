@@ -5,7 +5,6 @@ import (
 	"math"
 	"os"
 	"slices"
-	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -200,6 +199,3 @@ func floats(t *testing.T, path string) []float32 {
 	tensor.F32.Decode(f, data)
 	return f
 }
-
-// IsPlain tells whether a type of rwkv.cpp is not a quantized one.
-func IsPlain(typ string) bool { return strings.HasPrefix(typ, "FP") }
