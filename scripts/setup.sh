@@ -20,7 +20,7 @@ lavapipe   | Mesa lavapipe driver  | mesa-vulkan-drivers     | mesa-vulkan-drive
 validation | validation layers     | vulkan-validationlayers | vulkan-validation-layers | vulkan-validation-layers | vulkan-validationlayers
 glslc      | glslc                 | glslc                   | glslc                    | shaderc                  | shaderc
 cmake      | cmake                 | cmake                   | cmake                    | cmake                    | cmake
-spirv      | spirv-val             | spirv-tools             | spirv-tools              | spirv-tools              | spirv-tools
+spirv      | spirv-opt, spirv-val  | spirv-tools             | spirv-tools              | spirv-tools              | spirv-tools
 second     | SwiftShader driver    | chromium-common         | chromium-common          | chromium                 | -
 '
 
@@ -62,7 +62,7 @@ have() {
 	driver) have_driver ;;
 	lavapipe) [ -n "$(driver lavapipe)" ] || { [ "$(uname)" = Darwin ] && have_driver; } ;;
 	validation) manifests explicit_layer.d | grep -qi khronos_validation ;;
-	spirv) has spirv-val ;;
+	spirv) has spirv-opt && has spirv-val ;;
 	second) [ -n "$(driver swiftshader)" ] ;;
 	esac
 }

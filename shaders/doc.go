@@ -7,7 +7,8 @@
 //     gaps; push constants are uint, int or float. Declare buffers readonly or writeonly: barriers follow from it.
 //  2. Add a line "gelu f32" to variants.txt for each form, with the macros it defines: "gelu f16 IN_F16=1". A texel
 //     binding x has four 32-bit components unless the line says otherwise: "gelu f16_tx X_TEXEL=1 x:rgba16f".
-//  3. Run cmake -P CMakeLists-shaders.txt, which wants glslc and spirv-val, then go run ./shaders/internal/gen.
+//  3. Run cmake -P CMakeLists-shaders.txt, which wants glslc, spirv-opt and spirv-val, then
+//     go run ./shaders/internal/gen.
 //  4. Call NewGelu(dev, GeluF32, DefaultGeluSpec()) and Dispatch with GeluArgs and GeluPush.
 //  5. Commit gelu.comp, variants.txt, spv and zbind.go together.
 //
@@ -24,8 +25,8 @@
 //
 //	cmake -DCHECK=1 -P CMakeLists-shaders.txt && go run ./shaders/internal/gen -check
 //
-// which compares bytes where the compiler is of the version in spv/VERSION, and otherwise, since each version makes
-// other code, only zbind.go, which depends on the declarations alone.
+// which compares bytes where compiler and optimiser are of the versions in spv/VERSION, and otherwise, since each
+// version makes other code, only zbind.go, which depends on the declarations alone.
 package shaders
 
 //go:generate cmake -P ../CMakeLists-shaders.txt

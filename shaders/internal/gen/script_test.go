@@ -31,7 +31,7 @@ func wantScript(t *testing.T, ok bool, want, root string, defines ...string) {
 // needTools skips the test where the compilers are absent, as they may be: only changing a shader wants them.
 func needTools(t *testing.T) {
 	t.Helper()
-	for _, tool := range []string{"cmake", "glslc", "spirv-val"} {
+	for _, tool := range []string{"cmake", "glslc", "spirv-opt", "spirv-val"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(tool + " is not installed")
 		}
@@ -98,6 +98,7 @@ func TestScript(t *testing.T) {
 	wantScript(t, false, "none.f32: there is no shaders/none.comp", root)
 	wantScript(t, false, "short: want SHADER VARIANT", root)
 	wantScript(t, false, "apt install glslc spirv-tools", root, "-DGLSLC="+filepath.Join(root, "absent"))
+	wantScript(t, false, "spirv-opt not found", root, "-DSPIRV_OPT="+filepath.Join(root, "absent"))
 	wantScript(t, false, "spirv-val not found", root, "-DSPIRV_VAL="+filepath.Join(root, "absent"))
 }
 
