@@ -11,10 +11,14 @@ const uint SHARE = min(GROUPS, 2);
 const uint Local = BM / 4 * BT / 4;
 layout(local_size_x = 128) in;
 
-// Deepest index first, so that an invocation reads its 4 neighbours as one load; 4 more elements keep those aligned and
-// the rows of one depth off the banks of the next.
-shared float w_tile[DEPTH * 8 * (BM + 4)];
-shared float x_tile[DEPTH * 8 * (BT + 4)];
+// Deepest index first, so that an invocation reads its 4 neighbours as one load. Neighbouring invocations fetch
+// neighbouring groups, which are to be stored 8 depths apart, in the same of the 32 banks; so the place within a depth is
+// turned by a number of the group, in a way that leaves 4 neighbours together.
+shared float w_tile[DEPTH * 8 * BM];
+shared float x_tile[DEPTH * 8 * BT];
+
+uint w_at(uint g, uint j, uint m) { return (8 * g + j) * BM + (m ^ 8 * g); } // element j of a group of 8
+uint x_at(uint v, uint j, uint t) { return (4 * v + j) * BT + (t ^ 4 * v); } // element j of a group of 4
 
 void main() {
     uint row = gl_WorkGroupID.x * BM;
@@ -38,8 +42,8 @@ void main() {
                 vec4 lo = vec4(0.0), hi = vec4(0.0);
                 if (g0 + g < groups) weight8(w, g % GROUPS, lo, hi);
                 [[unroll]] for (uint j = 0; j < 4; j++) {
-                    w_tile[(8 * g + j) * (BM + 4) + m] = lo[j];
-                    w_tile[(8 * g + 4 + j) * (BM + 4) + m] = hi[j];
+                    w_tile[w_at(g, j, m)] = lo[j];
+                    w_tile[w_at(g, 4 + j, m)] = hi[j];
                 }
             }
         }
@@ -48,14 +52,15 @@ void main() {
             vec4 xv = vec4(0.0);
             if (2 * g0 + v < 2 * groups)
                 xv = V4(X, p.x + min(t0 + t, push.tokens - 1) * p.x_stride + 2 * g0 + v);
-            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[(4 * v + j) * (BT + 4) + t] = xv[j];
+            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[x_at(v, j, t)] = xv[j];
         }
         barrier();
         for (uint k = 0; k < DEPTH * 8; k++) {
+            uint w_first = w_at(k / 8, k % 8, m_local), x_first = x_at(k / 4, k % 4, t_local);
             float wv[4], xv[4];
             [[unroll]] for (uint j = 0; j < 4; j++) {
-                wv[j] = w_tile[k * (BM + 4) + m_local + j];
-                xv[j] = x_tile[k * (BT + 4) + t_local + j];
+                wv[j] = w_tile[w_first + j];
+                xv[j] = x_tile[x_first + j];
             }
             [[unroll]] for (uint i = 0; i < 4; i++)
                 [[unroll]] for (uint j = 0; j < 4; j++) acc[4 * i + j] += wv[i] * xv[j];
