@@ -1,8 +1,11 @@
 package shaders
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"fmt"
 	"math"
+	"strings"
 	"unsafe"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -35,6 +38,20 @@ func (m *module) localSize(spec []uint32) [3]uint32 {
 		}
 	}
 	return size
+}
+
+// Sum returns a checksum of the compiled forms of all shaders whose names begin with prefix.
+func Sum(prefix string) string {
+	h := sha256.New()
+	for _, list := range modules {
+		for i := range list {
+			if m := &list[i]; strings.HasPrefix(m.name, prefix) {
+				_, _ = fmt.Fprintf(h, "%s %d\n", m.name, len(m.spirv)) // never fails
+				_, _ = h.Write(m.spirv)
+			}
+		}
+	}
+	return hex.EncodeToString(h.Sum(nil)[:8])
 }
 
 // Option changes how a New function compiles a kernel.

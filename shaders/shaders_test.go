@@ -175,3 +175,22 @@ func TestSources(t *testing.T) {
 		t.Errorf("%s: missing", p)
 	}
 }
+
+// Sum tells apart any two builds that differ in a shader of the prefix, and no others.
+func TestSum(t *testing.T) {
+	all, some := Sum(""), Sum("matmul_")
+	if all == some || len(all) != 16 || Sum("none") == some {
+		t.Errorf("sums %q of all, %q of some", all, some)
+	}
+	spoil := func(m *module, want bool) {
+		t.Helper()
+		old := m.spirv
+		defer func() { m.spirv = old }()
+		m.spirv = append([]byte{1}, old[1:]...)
+		if changed := Sum("matmul_") != some; changed != want || Sum("") == all {
+			t.Errorf("%s: changed %v, want %v", m.name, changed, want)
+		}
+	}
+	spoil(&matmulVecModules[3], true)
+	spoil(&embedModules[3], false)
+}

@@ -8,7 +8,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// modules holds every compiled shader, for tests.
+// modules holds every compiled shader, for Sum and for tests.
 var modules = [][]module{
 	embedModules[:],
 	layerNormModules[:],

@@ -7,9 +7,11 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"sync"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
 // Tuner chooses the forms of matrix products by measuring them, once for a device, a driver and a shape of product. What
@@ -24,6 +26,15 @@ type Tuner struct {
 	found   map[string]tuned // by device, driver and product
 	changed bool
 }
+
+// tuningFile is what the file holds. Choices count only for the kernels that were measured.
+type tuningFile struct {
+	Kernels string           `json:"kernels"` // their sum
+	Found   map[string]tuned `json:"found"`
+}
+
+// kernelSum tells the kernels of matrix products, as they are compiled, from those of any other build.
+var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_") })
 
 // tuned is a choice, as the file has it.
 type tuned struct {
@@ -43,21 +54,22 @@ func TuningPath() (string, error) {
 }
 
 // NewTuner returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be
-// read costs only the time to measure again.
+// read, or that other kernels were measured for, costs only the time to measure again.
 func NewTuner(path string, fresh bool, notice func(string)) *Tuner {
 	t := &Tuner{Path: path, Budget: tuningBudget, Notice: notice, found: map[string]tuned{}}
 	if fresh || path == "" {
 		return t
 	}
+	var file tuningFile
 	data, err := os.ReadFile(path)
 	if err == nil {
-		err = json.Unmarshal(data, &t.found)
+		err = json.Unmarshal(data, &file)
 	}
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.tell(fmt.Sprintf("tuning file ignored: %v", err))
 	}
-	if err != nil || t.found == nil {
-		t.found = map[string]tuned{}
+	if err == nil && file.Kernels == kernelSum() && file.Found != nil {
+		t.found = file.Found
 	}
 	return t
 }
@@ -86,7 +98,7 @@ func (t *Tuner) save() error {
 	if t.changed = false; t.Path == "" {
 		return nil
 	}
-	data, err := json.MarshalIndent(t.found, "", "\t")
+	data, err := json.MarshalIndent(tuningFile{kernelSum(), t.found}, "", "\t")
 	if err != nil {
 		return err
 	}
@@ -129,7 +141,7 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 		return usual, nil
 	}
 	key := e.tuningKey(u, n)
-	if have, ok := t.found[key]; ok {
+	if have, ok := t.found[key]; ok { // and if it is none of these, the file was changed, and is not believed
 		for _, f := range shape.candidates(n) {
 			if f.kernel.String() == have.Kernel && f.rows == have.Rows && f.tokens == have.Tokens {
 				return f, nil

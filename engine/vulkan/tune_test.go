@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"encoding/json"
 	"math"
 	"os"
 	"path/filepath"
@@ -85,6 +86,39 @@ func TestTunerKeeps(t *testing.T) {
 	}
 	if fresh := NewTuner(path, true, nil); len(fresh.found) != 0 {
 		t.Errorf("want nothing kept of a fresh start, got %v", fresh.found)
+	}
+}
+
+// Choices made for other kernels are not taken, and of those in the file only forms that would be measured: a file that was
+// damaged or changed by hand costs a measurement.
+func TestTunerFile(t *testing.T) {
+	k, path := kernels(t), filepath.Join(t.TempDir(), "tuning.json")
+	first := NewTuner(path, true, nil)
+	e := tuned1(t, k, first, 1)
+	u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
+	key := e.tuningKey(u, 1)
+	write := func(f tuningFile) {
+		t.Helper()
+		data, err := json.Marshal(f)
+		if err == nil {
+			err = os.WriteFile(path, data, 0o600)
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+	}
+	write(tuningFile{"other", first.found})
+	if have := NewTuner(path, false, nil).found; len(have) != 0 {
+		t.Errorf("want nothing taken that other kernels were measured for, got %v", have)
+	}
+	for _, bad := range []tuned{{}, {Kernel: "vec", Rows: 1 << 31, Tokens: 1}, {Kernel: "vec", Rows: 2}, {Kernel: "none", Rows: 2, Tokens: 1},
+		{Kernel: "auto", Rows: 4, Tokens: 1}, {Kernel: "vec", Rows: 3, Tokens: 7}} {
+		write(tuningFile{kernelSum(), map[string]tuned{key: bad}})
+		e.tuner = NewTuner(path, false, nil)
+		f, err := e.form(u, 1, true)
+		if have := e.tuner.found[key]; err != nil || have == bad || have.Rows != f.rows || e.tuner.spent == 0 {
+			t.Errorf("%+v: want it measured anew, got %v, %v (%v)", bad, f, have, err)
+		}
 	}
 }
 
