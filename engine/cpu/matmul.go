@@ -39,11 +39,16 @@ func (e *Exec) part(p *op.Part, n int) error {
 		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, rows, 0,
 			blas32.General{Rows: n, Cols: to - from, Stride: m, Data: z[from:]})
 	})
-	bias := e.weight(p.Bias)
+	return e.finish(p, z)
+}
+
+// finish does with the products z, float32[n][M], what the part wants done with them.
+func (e *Exec) finish(p *op.Part, z []float32) error {
+	m, bias := p.Y.Len, e.weight(p.Bias)
 	if s := p.Factor(); s != 1 {
 		blas32.Scal(s, blas32.Vector{N: len(z), Inc: 1, Data: z})
 	}
-	for t := range n {
+	for t := range len(z) / m {
 		row := z[t*m : (t+1)*m]
 		if bias != nil {
 			blas32.Axpy(1, blas32.Vector{N: m, Inc: 1, Data: bias}, blas32.Vector{N: m, Inc: 1, Data: row})
