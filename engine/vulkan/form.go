@@ -61,23 +61,58 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 	return f
 }
 
-// usual returns the form for n tokens on a device that nobody has measured.
-func (s *kernelShape) usual(n uint32) matMulForm {
+// usual returns the form for a unit and n tokens on a device that nobody has measured.
+func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 	switch {
 	case n <= fewTokens:
-		return s.of(Vec, n)
+		f := s.of(Vec, n)
+		if !s.cpu && u.typ.IsBlock() && u.rows >= manyRows {
+			f.rows = 4
+		}
+		return f
 	case s.cpu:
 		return s.of(Reg, n)
 	}
 	return s.of(Tile, n)
 }
 
-// candidates returns the forms worth measuring for n tokens.
-func (s *kernelShape) candidates(n uint32) []matMulForm {
-	list := []matMulForm{s.usual(n)}
+// manyRows are so many that 4 of them to a subgroup leave a large GPU subgroups enough: 8 for each of 128 cores. A lane
+// takes 32 elements of a block type's row, so that its neighbour's x lies 128 bytes further and 32 lanes touch a line of
+// the first cache each, with every one of 8 loads: up to 256 turns of that cache. DRAM brings what they need of a row, 576
+// bytes of Q4_0, in 40 to 200 turns of a large GPU's cores; all rows of the subgroup share the loads of x.
+const manyRows = 4096
+
+// groups returns the workgroups of a dispatch of some rows for n tokens.
+func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
+	switch f.kernel {
+	case Vec:
+		return groupsOf(rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens)
+	case Tile:
+		return groupsOf(rows, tileRows), groupsOf(int(n), tileTokens)
+	}
+	return groupsOf(rows, s.regLocal*f.rows), groupsOf(int(n), f.tokens)
+}
+
+// mostRows returns the most rows of a unit: as many as every kernel's usual form can take in one dispatch.
+func (s *kernelShape) mostRows() int {
+	fewest := uint32(rowAlign)
+	for _, kernel := range MatMulKernels {
+		f := s.of(kernel, 1)
+		x, _ := s.groups(f, rowAlign, 1)
+		fewest = min(fewest, rowAlign/x)
+	}
+	return max(s.mostGroups*int(fewest)/rowAlign, 1) * rowAlign
+}
+
+// candidates returns the forms worth measuring for a unit and n tokens.
+func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
+	list := []matMulForm{s.usual(u, n)}
 	add := func(kernel MatMulKernel, rows ...uint32) {
 		f := s.of(kernel, n)
 		for _, f.rows = range rows {
+			if x, _ := s.groups(f, u.rows, n); int(x) > s.mostGroups {
+				continue
+			}
 			if f != list[0] && (kernel == Vec || f.rows*s.regLocal <= rowAlign) {
 				list = append(list, f)
 			}
@@ -103,6 +138,7 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(u.count), Tokens: n}
 	args := shaders.MatmulVecArgs{W: u.w, X: e.hullRange(u.x), Params: e.params0(), From: e.hullRange(u.from),
 		Y: e.hullRange(u.y), Parts: e.parts.All()}
+	x, y := s.groups(f, u.rows, n)
 	texel := e.texel(texels{args.W, 16}, texels{args.X, 16}, texels{args.Parts, 16}, floatTexels(args.Params), floatTexels(args.From))
 	switch f.kernel {
 	case Vec:
@@ -110,28 +146,25 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 		if err != nil {
 			return err
 		}
-		k.Dispatch(rec, args, push, groupsOf(u.rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens), 1)
+		k.Dispatch(rec, args, push, x, y, 1)
 	case Reg:
 		k, err := e.kernels.matMulReg(u.typ, texel, f)
 		if err != nil {
 			return err
 		}
-		k.Dispatch(rec, shaders.MatmulRegArgs(args), shaders.MatmulRegPush(push),
-			groupsOf(u.rows, s.regLocal*f.rows), groupsOf(int(n), f.tokens), 1)
+		k.Dispatch(rec, shaders.MatmulRegArgs(args), shaders.MatmulRegPush(push), x, y, 1)
 	case Bcast:
 		k, err := e.kernels.matMulBcast(u.typ, texel, f)
 		if err != nil {
 			return err
 		}
-		k.Dispatch(rec, shaders.MatmulBcastArgs(args), shaders.MatmulBcastPush(push),
-			groupsOf(u.rows, s.regLocal*f.rows), groupsOf(int(n), f.tokens), 1)
+		k.Dispatch(rec, shaders.MatmulBcastArgs(args), shaders.MatmulBcastPush(push), x, y, 1)
 	case Tile:
 		k, err := e.kernels.matMulTile(u.typ, texel)
 		if err != nil {
 			return err
 		}
-		k.Dispatch(rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push),
-			groupsOf(u.rows, tileRows), groupsOf(int(n), tileTokens), 1)
+		k.Dispatch(rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push), x, y, 1)
 	default:
 		return fmt.Errorf("vulkan: no MatMul kernel %d", f.kernel)
 	}

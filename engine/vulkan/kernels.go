@@ -17,6 +17,7 @@ type kernelShape struct {
 	plainLocal uint32 // workgroup of kernels whose invocations or subgroups do not meet
 	subgroups  uint32 // the fewest that such a workgroup has
 	regLocal   uint32 // workgroup of matmul_reg and matmul_bcast
+	mostGroups int    // of a dispatch, in x
 }
 
 // shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
@@ -24,7 +25,8 @@ type kernelShape struct {
 func shapeFor(info gpu.Info) kernelShape {
 	sub := uint32(subgroupFor(info))
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
-	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16)}
+	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
+		mostGroups: info.Limits.MaxWorkgroupCount[0]}
 	if s.cpu {
 		s.normLocal, s.normSingle = sub, 1
 	}

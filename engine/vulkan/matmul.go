@@ -75,22 +75,22 @@ func (p *preparer) MatMul(o *op.MatMul) error {
 	return nil
 }
 
-// cut distributes parts over units that each fit a binding.
+// cut distributes parts over units that each fit a binding and, by their rows, a dispatch.
 func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 	var units []unit
-	limit := p.pieceBytes() - weightPad
+	limit, most := p.pieceBytes()-weightPad, p.kernels.shape.mostRows()
 	for _, part := range list {
 		rowBytes := rowBytesOf(part.W)
 		if _, err := p.rowsWithin(part.W, rowBytes, limit); err != nil {
 			return nil, err
 		}
 		for part.rows > 0 {
-			if len(units) == 0 || units[len(units)-1].weightBytes+rowBytes > limit {
+			if last := len(units) - 1; last < 0 || units[last].weightBytes+rowBytes > limit || units[last].rows >= most {
 				units = append(units, unit{typ: typ})
 			}
 			u := &units[len(units)-1]
 			piece := part
-			piece.rows = min(part.rows, (limit-u.weightBytes)/rowBytes)
+			piece.rows = min(part.rows, (limit-u.weightBytes)/rowBytes, most-u.rows)
 			piece.row, piece.weight = u.rows, u.weightBytes
 			u.parts = append(u.parts, piece)
 			u.weightBytes += piece.rows * rowBytes

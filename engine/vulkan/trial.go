@@ -2,19 +2,22 @@ package vulkan
 
 import (
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// trial runs one unit of a product in several forms. It works in the executor's scratch, which holds nothing between
-// passes, and leaves something finite there.
+// trial runs one unit of a product in several forms. It works in the executor's scratch.
 type trial struct {
 	e     *Exec
 	u     *unit
+	turns []*unit // u, and those that differ from it in their weights alone
 	n     uint32
 	input []byte // all of the scratch that the unit touches, before it
+	held  []byte // what lay there
 	span  gpu.Range
 }
 
@@ -35,14 +38,42 @@ func (e *Exec) newTrial(u *unit, n uint32) *trial {
 	}
 	t := &trial{e: e, u: u, n: min(n, trialTokens), span: e.hullRange(whole), input: make([]byte, tensor.F32.Bytes(len(x)))}
 	tensor.F32.Encode(t.input, x)
+	t.turns = e.alikeUnits(u)
 	return t
 }
 
-// commands records the product times over.
+// alikeUnits returns u and the units that do the same with other weights, as those of other layers, in the program's
+// order, up to trialBytes.
+func (e *Exec) alikeUnits(u *unit) []*unit {
+	list, bytes := []*unit{u}, u.weightBytes
+	for i := range e.prog.Steps {
+		o, _ := e.prog.Steps[i].Op.(*op.MatMul)
+		units := e.ops.matMuls[o]
+		for j := range units {
+			v := &units[j]
+			if bytes < trialBytes && v.typ == u.typ && v.rows == u.rows && v.count == u.count && v.weightBytes == u.weightBytes &&
+				v.x == u.x && v.from == u.from && v.y == u.y && !slices.Contains(list, v) {
+				list, bytes = append(list, v), bytes+v.weightBytes
+			}
+		}
+	}
+	return list
+}
+
+// hold keeps what lies where the trial works, and restore brings it back: a step of a program may yet need it.
+func (t *trial) hold() error {
+	t.held = make([]byte, t.span.Size)
+	return t.e.dev.Download(t.held, t.span)
+}
+
+func (t *trial) restore() error { return t.e.dev.Upload(t.span, t.held) }
+
+// commands records the product times over, with the weights of the layers in turn: a pass does not find those of the same
+// layer in a cache that the others' do not fit.
 func (t *trial) commands(f matMulForm, times int) (*gpu.Commands, error) {
 	rec := t.e.dev.NewRecording()
-	for range times {
-		if err := t.e.product(rec, t.u, t.n, f); err != nil {
+	for i := range times {
+		if err := t.e.product(rec, t.turns[i%len(t.turns)], t.n, f); err != nil {
 			abandon(rec)
 			return nil, err
 		}
@@ -84,6 +115,9 @@ const (
 	trialLong = 10 * trialTime // a run that takes so long is not repeated
 )
 
+// trialBytes of weights do not fit any device's last cache.
+const trialBytes = 256 << 20
+
 // time returns how long the product takes, or about limit once it is clear that it takes longer.
 func (t *trial) time(f matMulForm, limit time.Duration) (time.Duration, error) {
 	for times := 1; ; {
@@ -101,6 +135,9 @@ func (t *trial) time(f matMulForm, limit time.Duration) (time.Duration, error) {
 			return each, nil
 		}
 		times = min(times*8, max(times+1, int(trialTime*5/4/max(each, time.Microsecond))))
+		if turns := len(t.turns); times%turns != 0 && each*time.Duration(times+turns) < trialLong {
+			times += turns - times%turns
+		}
 	}
 }
 

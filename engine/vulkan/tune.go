@@ -136,13 +136,13 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	if e.matMul != Auto {
 		return shape.of(e.matMul, n), nil
 	}
-	usual, t := shape.usual(n), e.tuner
+	usual, t := shape.usual(u, n), e.tuner
 	if t == nil {
 		return usual, nil
 	}
 	key := e.tuningKey(u, n)
 	if have, ok := t.found[key]; ok { // and if it is none of these, the file was changed, and is not believed
-		for _, f := range shape.candidates(n) {
+		for _, f := range shape.candidates(u, n) {
 			if f.kernel.String() == have.Kernel && f.rows == have.Rows && f.tokens == have.Tokens {
 				return f, nil
 			}
@@ -173,7 +173,11 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 // usual form, at least, is measured.
 func (e *Exec) fastest(u *unit, n uint32, until time.Time) (best matMulForm, took time.Duration, all bool, err error) {
 	trial := e.newTrial(u, n)
-	list := e.kernels.shape.candidates(n)
+	if err := trial.hold(); err != nil {
+		return best, 0, false, err
+	}
+	defer func() { err = errors.Join(err, trial.restore()) }()
+	list := e.kernels.shape.candidates(u, n)
 	want, err := trial.results(list[0])
 	if err != nil {
 		return best, 0, false, err

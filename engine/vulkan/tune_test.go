@@ -136,8 +136,8 @@ func TestTunerWithout(t *testing.T) {
 		t.Errorf("want one notice about the file and nothing measured, got %q, %v", told, tuner.found)
 	}
 	u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
-	if f, err := e.form(u, 3, true); err != nil || f != k.shape.usual(3) {
-		t.Errorf("want the usual form %v, got %v (%v)", k.shape.usual(3), f, err)
+	if f, err := e.form(u, 3, true); err != nil || f != k.shape.usual(u, 3) {
+		t.Errorf("want the usual form %v, got %v (%v)", k.shape.usual(u, 3), f, err)
 	}
 }
 
@@ -156,7 +156,7 @@ func TestCandidatesAlike(t *testing.T) {
 		u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
 		for _, n := range []uint32{1, 7, 40} {
 			trial := e.newTrial(u, n)
-			list := k.shape.candidates(n)
+			list := k.shape.candidates(u, n)
 			want, err := trial.results(list[0])
 			if err != nil {
 				t.Fatal(err)
@@ -199,8 +199,8 @@ func TestTunerBudget(t *testing.T) {
 	tuner := NewTuner("", true, nil)
 	tuner.Budget = time.Nanosecond
 	e := tuned1(t, k, tuner, 40)
-	usual := k.shape.usual(40)
 	u := func(step int) *unit { return &e.ops.matMuls[e.prog.Steps[step].Op.(*op.MatMul)][0] }
+	usual := k.shape.usual(u(0), 40)
 	if have := tuner.found[e.tuningKey(u(0), 40)]; len(tuner.found) != 1 || have.Kernel != usual.kernel.String() {
 		t.Errorf("want the first product alone, in its usual form %s, got %v", usual, tuner.found)
 	}
@@ -213,7 +213,7 @@ func TestTunerBudget(t *testing.T) {
 // A kernel in which lanes hand round what they loaded is nothing for a lane alone: its loop would not end.
 func TestCandidatesAlone(t *testing.T) {
 	s := kernelShape{cpu: true, subgroups: 1, regLocal: 1}
-	for _, f := range s.candidates(40) {
+	for _, f := range s.candidates(&unit{}, 40) {
 		if f.kernel == Bcast {
 			t.Errorf("want no form of %s for subgroups of 1, got %s", Bcast, f)
 		}

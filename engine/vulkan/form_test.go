@@ -1,0 +1,130 @@
+package vulkan
+
+import (
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// wave64 are the constants of a GPU with subgroups of 64, which has as many workgroups as every device must.
+var wave64 = kernelShape{subgroups: 1, regLocal: 16, mostGroups: 65535}
+
+// Many rows of a block type go to subgroups four at a time; of a plain type, or of few, two.
+func TestUsual(t *testing.T) {
+	for _, c := range []struct {
+		shape kernelShape
+		typ   tensor.Type
+		rows  int
+		want  uint32
+	}{
+		{wave64, tensor.Q4_0, manyRows, 4}, {wave64, tensor.Q4_0, manyRows - 64, 2}, {wave64, tensor.F16, 1 << 16, 2},
+		{kernelShape{cpu: true, subgroups: 8, regLocal: 8, mostGroups: 65535}, tensor.F16, 64, 4},
+	} {
+		if f := c.shape.usual(&unit{typ: c.typ, rows: c.rows}, 1); f != (matMulForm{Vec, c.want, 1}) {
+			t.Errorf("%d rows of %s: want %d to a subgroup, got %s", c.rows, c.typ, c.want, f)
+		}
+	}
+}
+
+// No form is measured that needs more workgroups than the device has, and the usual one never does.
+func TestFormsWithinLimits(t *testing.T) {
+	has := func(rows int, want matMulForm) bool {
+		for _, f := range wave64.candidates(&unit{rows: rows}, 1) {
+			if f == want {
+				return true
+			}
+		}
+		return false
+	}
+	one := matMulForm{Vec, 1, 1}
+	if has(65536, one) || !has(65535/64*64, one) || !has(65536, matMulForm{Vec, 2, 1}) {
+		t.Error("want one row to a subgroup for at most 65535 of them")
+	}
+	most := wave64.mostRows()
+	if x, _ := wave64.groups(wave64.of(Vec, 1), most, 1); most%rowAlign != 0 || most < 65536 || int(x) > wave64.mostGroups {
+		t.Errorf("%d rows take %d workgroups of %d", most, x, wave64.mostGroups)
+	}
+}
+
+// A device that has few workgroups for a dispatch makes products fall into several, by every kernel.
+func TestFewGroups(t *testing.T) {
+	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxWorkgroupCount[0] = 2 }})
+	for _, kernel := range append([]MatMulKernel{Auto}, MatMulKernels...) {
+		split := false
+		open := func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
+			e := opener(k, kernel)(tb, prog, s, guard)
+			for _, units := range e.(*Exec).ops.matMuls {
+				split = split || len(units) > 1
+			}
+			return e
+		}
+		t.Run(kernel.String(), func(t *testing.T) {
+			optest.RunIf(t, open, func(name string) bool {
+				return name == "MatMul/Q4_0/512x512/rows1" || name == "MatMul/F16/100x130/rows33" || name == "MatMul/group/F16+F16/rows5"
+			})
+		})
+		if !split {
+			t.Errorf("%s: nothing was split", kernel)
+		}
+	}
+}
+
+// The weights of a layer's products take turns with those of the other layers, which differ in nothing else. The first
+// layer's differ in more.
+func TestAlikeUnits(t *testing.T) {
+	m := golden.Demo(t, 0)
+	e := opener(kernels(t), Auto)(t, m.Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Exec)
+	others := 0
+	for _, step := range e.prog.Steps {
+		o, ok := step.Op.(*op.MatMul)
+		if !ok {
+			continue
+		}
+		u := &e.ops.matMuls[o][0]
+		list := e.alikeUnits(u)
+		for i, v := range list {
+			if v.rows != u.rows || v.x != u.x || v.y != u.y || i > 0 && v.w == u.w {
+				t.Errorf("%s: %+v is not like %+v", step.Name, v, u)
+			}
+		}
+		if list[0] != u || len(list) > m.Layers {
+			t.Errorf("%s: %d units alike in %d layers", step.Name, len(list), m.Layers)
+		}
+		if step.Layer > 0 {
+			if others++; len(list) < m.Layers-1 {
+				t.Errorf("%s: %d units alike in %d layers", step.Name, len(list), m.Layers)
+			}
+		}
+	}
+	if others < 4*(m.Layers-1) {
+		t.Errorf("%d products in %d layers", others, m.Layers)
+	}
+}
+
+// To measure leaves what a step is about to read as it is.
+func TestTunerLeavesInputs(t *testing.T) {
+	k := kernels(t)
+	measured := 0
+	open := func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
+		tuner := NewTuner("", true, func(string) { measured++ })
+		tuner.Budget = 50 * time.Millisecond
+		e, err := New(k, prog, Options{Sizes: s, Guard: guard, Tuner: tuner})
+		if err != nil {
+			tb.Fatal(err)
+		}
+		tb.Cleanup(func() { _ = e.Close() })
+		return e
+	}
+	optest.RunIf(t, open, func(name string) bool {
+		return name == "MatMul/F16/24x96/rows1" || name == "MatMul/F16/67x512/rows33" || strings.HasPrefix(name, "MatMul/add in place/")
+	})
+	if measured == 0 {
+		t.Error("nothing was measured")
+	}
+}
