@@ -4,10 +4,12 @@ import (
 	"fmt"
 	"math"
 	"math/rand/v2"
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
@@ -156,6 +158,89 @@ func testDraws(t *testing.T, k *Kernels, l Loads, vocab, tokens int) {
 				t.Fatal(err)
 			}
 			draws[i].Token = want
+		}
+	}
+}
+
+// Between the steps of a submission the device accepts what it drew as the sampler does, bit for bit: decayed counts, new
+// ids, those that do not count; and it lowers the logits by them. (No step writes the logits here: they sink.)
+func TestDrawsAccepted(t *testing.T) {
+	const vocab, steps = 40, 12
+	var draws []Draw
+	r := rand.New(rand.NewPCG(1, 2))
+	for i, decay := range []float32{0.988, 1, 0.5, 0.001, 0, 0.9} {
+		s, err := sample.New(sample.Params{Temperature: 1, TopP: 1, Presence: 0.4, Frequency: float32(1 + i), PenaltyDecay: decay, Seed: uint64(i)},
+			vocab, func(id int) bool { return id%5 == 1 })
+		if err != nil {
+			t.Fatal(err)
+		}
+		for range 3 * i {
+			if err := s.Accept(r.IntN(vocab)); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if i%2 == 1 {
+			if err := s.SetMask([]uint64{0xF0F0_5555_3FFF_FFFE}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		draws = append(draws, Draw{Slot: i, Token: i, Sampler: s})
+	}
+	e, o := drawExec(t, kernels(t), Buffers, len(draws), vocab)
+	logits := make([]float32, len(draws)*vocab)
+	for i := range logits {
+		logits[i] = float32(3 * r.NormFloat64())
+	}
+	stageLogits(t, e, o, draws, logits)
+	ids, err := e.Decode(draws, steps)
+	if err != nil {
+		t.Fatal(err)
+	}
+	got, err := e.Read(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &e.decode.sampling
+	dev := make([]byte, s.dev.Size())
+	if err := e.dev.Download(dev, s.dev.All()); err != nil {
+		t.Fatal(err)
+	}
+	words := gpu.Uint32s(dev)
+	for i := range draws {
+		smp, row := draws[i].Sampler, logits[i*vocab:][:vocab]
+		for step := range steps {
+			if step > 0 { // the last is for the host to accept
+				if err := smp.Accept(int(ids[(step-1)*len(draws)+i])); err != nil {
+					t.Fatal(err)
+				}
+			}
+			lower(row, smp)
+		}
+		want := make([]uint32, 2*smp.Twin().Accepted)
+		smp.CopyCounts(want)
+		if n := words[s.lengths.at+i]; int(n) != len(want)/2 {
+			t.Errorf("sequence %d: want %d ids accepted, got %d", i, len(want)/2, n)
+		}
+		if counts := words[s.counts.at+i*s.counts.each:][:len(want)]; !slices.Equal(counts, want) {
+			t.Errorf("sequence %d: ids and counts: want %x, got %x", i, want, counts)
+		}
+		if !slices.Equal(got[i*vocab:][:vocab], row) {
+			t.Errorf("sequence %d: logits: want %v, got %v", i, row, got[i*vocab:][:vocab])
+		}
+	}
+}
+
+// lower takes masked ids out of the logits and penalises the others that the sampler accepted.
+func lower(logits []float32, s *sample.Sampler) {
+	allowed := make([]uint32, (len(logits)+31)/32)
+	s.CopyAllowed(allowed)
+	for id := range logits {
+		if count, accepted := s.Count(id); accepted {
+			scaled := count * s.Params().Frequency
+			logits[id] -= s.Params().Presence + scaled
+		}
+		if allowed[id/32]>>(id%32)&1 == 0 {
+			logits[id] = float32(math.Inf(-1))
 		}
 	}
 }
