@@ -20,12 +20,18 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
-// vulkanDevice opens the Vulkan device of the tests, which fail on any validation message and any leak.
+// shared are the kernels of all tests.
+var shared *vulkan.Kernels
+
+func TestMain(m *testing.M) { gputest.Main(m, func() { shared.Release() }) }
+
+// vulkanDevice returns the Vulkan device of the tests, which fail on any validation message and any leak.
 func vulkanDevice(tb testing.TB) *Device {
-	d := gputest.Device(tb)
-	k := vulkan.NewKernels(d)
-	tb.Cleanup(k.Release)
-	return &Device{device: d, kernels: k}
+	d := gputest.Shared(tb)
+	if shared == nil {
+		shared = vulkan.NewKernels(d)
+	}
+	return &Device{device: d, kernels: shared}
 }
 
 // eachDevice runs a test on the CPU and on the Vulkan device.

@@ -31,8 +31,9 @@ func TestGarbageCollector(t *testing.T) {
 	defer func() { close(stop); <-stopped }()
 	out := buffer(t, d, "out", 160, gpu.Readback)
 	for i := range 200 {
+		form := i % 8 // each is a compilation
 		k, err := d.NewKernel(gpu.KernelDesc{Name: "echo", SPIRV: code(t, "echo"), Bindings: []gpu.Binding{{Name: "o", Access: gpu.Write}},
-			PushBytes: 128, Spec: []uint32{uint32(1 + i%8), 1, uint32(1 + i), uint32(i)}})
+			PushBytes: 128, Spec: []uint32{uint32(1 + form), 1, uint32(1 + form), uint32(form)}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -47,7 +48,7 @@ func TestGarbageCollector(t *testing.T) {
 		k.Release()
 		run(t, c)
 		c.Release()
-		if b := out.Bytes(); word(b, 31) != uint32(i) || word(b, 32) != uint32(1+i) || word(b, 33) != uint32(i) {
+		if b := out.Bytes(); word(b, 31) != uint32(i) || word(b, 32) != uint32(1+form) || word(b, 33) != uint32(form) {
 			t.Fatalf("round %d: got % x", i, b)
 		}
 	}

@@ -100,6 +100,9 @@ func run(t *testing.T, rec *gpu.Recording) {
 
 // TestCompile compiles every variant that the device can run.
 func TestCompile(t *testing.T) {
+	if testing.Short() {
+		t.Skip("engine/vulkan compiles nearly all of them too")
+	}
 	dev := gputest.Device(t)
 	for _, table := range modules {
 		for i := range table {

@@ -16,8 +16,15 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
-// Tests neither see the user's vocabularies nor write to the user's cache.
+// Tests neither see the user's vocabularies nor write to the user's cache. Only Mesa's drivers keep what they compile where
+// they always do: to compile it anew takes minutes.
 func TestMain(m *testing.M) {
+	const mesa = "MESA_SHADER_CACHE_DIR"
+	if user, err := os.UserCacheDir(); err == nil && os.Getenv(mesa) == "" {
+		if err := os.Setenv(mesa, user); err != nil {
+			panic(err)
+		}
+	}
 	dir, err := os.MkdirTemp("", "rwkv-gpu-test")
 	if err != nil {
 		panic(err)

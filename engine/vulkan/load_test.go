@@ -61,6 +61,7 @@ func TestLoadMemory(t *testing.T) {
 		}},
 	} {
 		t.Run(c.name, func(t *testing.T) {
+			t.Parallel()
 			path := filepath.Join(t.TempDir(), c.name)
 			if err := os.WriteFile(path, c.data(), 0o600); err != nil {
 				t.Fatal(err)

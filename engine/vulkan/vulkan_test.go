@@ -9,13 +9,26 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
+// shared are the kernels of all tests that need no device of their own.
+var shared *Kernels
+
+func TestMain(m *testing.M) { gputest.Main(m, func() { shared.Release() }) }
+
+// kernels returns the shared kernels, or with options those of a device for this test.
 func kernels(tb testing.TB, opts ...gpu.DeviceOptions) *Kernels {
+	if len(opts) == 0 {
+		if dev := gputest.Shared(tb); shared == nil {
+			shared = NewKernels(dev)
+		}
+		return shared
+	}
 	k := NewKernels(gputest.Device(tb, opts...))
 	tb.Cleanup(k.Release)
 	return k
@@ -38,24 +51,38 @@ func openerOf(k *Kernels, kernel MatMulKernel, l Loads) optest.Open {
 	}
 }
 
-// Every form of every kernel takes every case, whatever it would be chosen for.
+// Every form of every kernel takes every case, whatever it would be chosen for. In a short run, the kernels that no choice
+// leads to load in one way only.
 func TestOps(t *testing.T) {
 	k := kernels(t)
 	for _, l := range []Loads{Texels, Buffers} {
 		for _, kernel := range append([]MatMulKernel{Auto}, MatMulKernels...) {
+			if kernel != Auto && (reference.Race || testing.Short() && l == Texels) {
+				continue
+			}
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) { optest.RunIf(t, openerOf(k, kernel, l), concerns(kernel)) })
 		}
 	}
 }
 
-// concerns picks the cases that a choice of kernel changes: without one, all.
+// concerns picks the cases that a choice of kernel changes: without one, all. How many tokens a kernel takes at once is
+// another matter than how it unpacks a type, so the numbers between one and many are for some types only: each of them is
+// a compilation.
 func concerns(kernel MatMulKernel) func(name string) bool {
-	return func(name string) bool { return kernel == Auto || strings.HasPrefix(name, "MatMul/") }
+	return func(name string) bool {
+		parts := strings.Split(name, "/")
+		few := parts[len(parts)-1] == "rows2" || parts[len(parts)-1] == "rows3"
+		typ, ok := tensor.ParseType(parts[1]) // else a function
+		return kernel == Auto || parts[0] == "MatMul" && !(few && ok && typ != tensor.F16 && typ != tensor.Q6_K)
+	}
 }
 
 // A device that binds little makes every weight fall into pieces. Only weights can: cases whose vectors do not fit are
 // left out, as long as some of every op that has matrices remain.
 func TestSplitWeights(t *testing.T) {
+	if testing.Short() {
+		t.Skip("where weights are cut is no matter of the device")
+	}
 	const limit = 48 << 10
 	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxStorageBufferRange = limit }})
 	split := map[string]int{}

@@ -58,18 +58,13 @@ func Instance(t testing.TB) *gpu.Instance {
 // anything to say or an object was not released.
 func Device(t testing.TB, opts ...gpu.DeviceOptions) *gpu.Device {
 	t.Helper()
-	in := Instance(t)
-	index, err := Choose(in.Devices(), os.Getenv("RWKV_DEVICE"))
-	if err != nil {
-		t.Fatalf("gputest: %v", err)
-	}
 	o := gpu.DeviceOptions{}
 	if len(opts) > 0 {
 		o = opts[0]
 	}
 	o.NoPipelineCache = o.PipelineCacheDir == ""
 	before := len(Messages())
-	dev, err := in.Device(index, o)
+	dev, err := open(t, o)
 	if err != nil {
 		t.Fatalf("gputest: %v", err)
 	}
@@ -77,11 +72,27 @@ func Device(t testing.TB, opts ...gpu.DeviceOptions) *gpu.Device {
 		if err := dev.Close(); err != nil {
 			t.Errorf("gputest: %v", err)
 		}
-		for _, m := range Messages()[before:] {
-			t.Errorf("gputest: validation %s", m)
-		}
+		complain(t, before)
 	})
 	return dev
+}
+
+// open opens the device that the environment names.
+func open(t testing.TB, o gpu.DeviceOptions) (*gpu.Device, error) {
+	t.Helper()
+	in := Instance(t)
+	index, err := Choose(in.Devices(), os.Getenv("RWKV_DEVICE"))
+	if err != nil {
+		return nil, err
+	}
+	return in.Device(index, o)
+}
+
+// complain fails the test for each message beyond the first so many.
+func complain(t testing.TB, before int) {
+	for _, m := range Messages()[before:] {
+		t.Errorf("gputest: validation %s", m)
+	}
 }
 
 // Messages returns all warnings and errors that the instance has reported so far.

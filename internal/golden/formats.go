@@ -20,6 +20,9 @@ import (
 // as the same types; vectors become float32 in any case. anyType says that the executor makes float32 of matrices too, so
 // that files whose types differ agree as well, as long as the types hold the same numbers.
 func Formats(t *testing.T, anyType bool, open Open) {
+	if testing.Short() {
+		t.Skip("how weights are read is no matter of the device")
+	}
 	t.Run("synthetic", func(t *testing.T) { syntheticFormats(t, open) })
 	for _, version := range Versions {
 		t.Run(version, func(t *testing.T) {

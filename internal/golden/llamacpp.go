@@ -35,6 +35,7 @@ func readLlamaCpp(t *testing.T) (m llamaManifest) {
 
 // RunLlamaCpp compares GGUF files that llama.cpp quantized with llama.cpp's own logits on the same blocks.
 func RunLlamaCpp(t *testing.T, open Open) {
+	reference.Numbers(t)
 	m := readLlamaCpp(t)
 	if len(m.Cases) == 0 {
 		t.Fatal("no case")

@@ -127,7 +127,11 @@ func (p *properties) chunks(t *testing.T) {
 	must(t, p.e.ResetState(0))
 	want := slices.Concat(Logits(t, p.e, 0, tokens, 1)...)
 	wantState := p.read(t, 0)
-	for try := range 6 {
+	tries := 6
+	if testing.Short() {
+		tries = 3
+	}
+	for try := range tries {
 		must(t, p.e.ResetState(0))
 		var got []float32
 		var cuts []int
@@ -157,9 +161,19 @@ func (p *properties) ragged(n int) []seq {
 	return list
 }
 
+// numbers returns the numbers of sequences to try, from least on: in a short run the least and the most.
+func numbers(least int) (list []int) {
+	for n := least; n <= sizes.Seqs; n++ {
+		if !testing.Short() || n == least || n == sizes.Seqs {
+			list = append(list, n)
+		}
+	}
+	return list
+}
+
 // batches: a sequence in a batch gives what it gives alone.
 func (p *properties) batches(t *testing.T) {
-	for n := 2; n <= sizes.Seqs; n++ {
+	for _, n := range numbers(2) {
 		list := p.ragged(n)
 		p.scatter(t)
 		before := p.states(t)
@@ -201,7 +215,7 @@ func (p *properties) order(t *testing.T) {
 
 // isolation: a batch leaves the slots that are not in it as they are, bit for bit, and changes those that are.
 func (p *properties) isolation(t *testing.T) {
-	for n := 1; n <= sizes.Seqs; n++ {
+	for _, n := range numbers(1) {
 		list := p.ragged(n)
 		p.scatter(t)
 		before := p.states(t)

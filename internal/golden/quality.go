@@ -22,6 +22,7 @@ const most = 512
 // together, or skips the test. Each begins with the token that ends a text.
 func HeldOut(tb testing.TB, tokens int) [][]int {
 	tb.Helper()
+	reference.Numbers(tb)
 	data, err := os.ReadFile(reference.Shared(tb, "demo-model", "held-out", "stories.valid.txt"))
 	if err != nil {
 		tb.Fatal(err)

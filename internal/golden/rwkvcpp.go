@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -100,6 +101,7 @@ type cppFile struct {
 // rwkv.cpp's rule for unquantized files besides, about the sum of the differences. Its rule for quantized ones is about
 // products that are not exact: see RunRWKVCppRule.
 func RunRWKVCpp(t *testing.T, gpu bool, want func(typ string) bool, open Open) {
+	reference.Numbers(t)
 	var m cppManifest
 	readManifest(t, &m)
 	tried := 0

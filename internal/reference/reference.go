@@ -27,6 +27,15 @@ func Shared(tb testing.TB, elem ...string) string {
 	return path
 }
 
+// Numbers skips, under the race detector, a test that only compares numbers: the race detector finds nothing there that it
+// does not find elsewhere, slows it down ten times, and the run without it has the numbers.
+func Numbers(tb testing.TB) {
+	tb.Helper()
+	if Race {
+		tb.Skip("numbers alone: not under the race detector")
+	}
+}
+
 // Root returns the top folder of the checkout.
 func Root(tb testing.TB) string {
 	tb.Helper()

@@ -31,6 +31,9 @@ func wantScript(t *testing.T, ok bool, want, root string, defines ...string) {
 // needTools skips the test where the compilers are absent, as they may be: only changing a shader wants them.
 func needTools(t *testing.T) {
 	t.Helper()
+	if reference.Race {
+		t.Skip("nothing to watch in other programs")
+	}
 	for _, tool := range []string{"cmake", "glslc", "spirv-opt", "spirv-val"} {
 		if _, err := exec.LookPath(tool); err != nil {
 			t.Skip(tool + " is not installed")
