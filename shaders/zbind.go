@@ -28,6 +28,8 @@ var modules = [][]module{
 	matmulBcastModules[:],
 	sampleAdjustModules[:],
 	sampleDrawModules[:],
+	matmulSparseModules[:],
+	matmulPanelsModules[:],
 }
 
 // EmbedArgs are the buffers of embed.comp.
@@ -4719,5 +4721,321 @@ var sampleDrawModules = [...]module{
 		defaults:     []uint32{0x40, 0x4},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// MatmulSparseArgs are the buffers of matmul_sparse.comp.
+type MatmulSparseArgs struct {
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+}
+
+// MatmulSparsePush are the push constants of matmul_sparse.comp.
+type MatmulSparsePush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+}
+
+// MatmulSparseSpec are the specialization constants of matmul_sparse.comp.
+type MatmulSparseSpec struct {
+	Local uint32 // Local, id 0
+	Wide  uint32 // Wide, id 1
+	Units uint32 // Units, id 2
+	Ahead uint32 // Ahead, id 3
+}
+
+// DefaultMatmulSparseSpec returns the values that matmul_sparse.comp gives its specialization constants.
+func DefaultMatmulSparseSpec() MatmulSparseSpec {
+	return MatmulSparseSpec{Local: 64, Wide: 8, Units: 1, Ahead: 4}
+}
+
+func (s MatmulSparseSpec) values() []uint32 {
+	return []uint32{s.Local, s.Wide, s.Units, s.Ahead}
+}
+
+// MatmulSparseVariant is one compiled form of matmul_sparse.comp.
+type MatmulSparseVariant uint8
+
+// The forms of matmul_sparse.comp.
+const (
+	MatmulSparseF32 MatmulSparseVariant = iota
+	MatmulSparseF16
+	MatmulSparseBf16
+	MatmulSparseF32Tx
+	MatmulSparseF16Tx
+	MatmulSparseBf16Tx
+)
+
+// MatmulSparseVariants holds every MatmulSparseVariant.
+var MatmulSparseVariants = []MatmulSparseVariant{MatmulSparseF32, MatmulSparseF16, MatmulSparseBf16, MatmulSparseF32Tx, MatmulSparseF16Tx, MatmulSparseBf16Tx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulSparseVariant) String() string { return matmulSparseModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulSparseVariant) Capabilities() []string { return matmulSparseModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulSparseVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulSparseModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulSparseVariant) LocalSize(spec MatmulSparseSpec) [3]uint32 {
+	return matmulSparseModules[v].localSize(spec.values())
+}
+
+// MatmulSparse is a variant of matmul_sparse.comp made ready for a device.
+type MatmulSparse struct{ kernel }
+
+// NewMatmulSparse compiles a variant for a device.
+func NewMatmulSparse(dev *gpu.Device, v MatmulSparseVariant, spec MatmulSparseSpec, options ...Option) (*MatmulSparse, error) {
+	k, err := newKernel(dev, &matmulSparseModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulSparse{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulSparse) Dispatch(rec *gpu.Recording, a MatmulSparseArgs, p MatmulSparsePush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_sparse.f32.spv
+var spvMatmulSparseF32 []byte
+
+//go:embed spv/matmul_sparse.f16.spv
+var spvMatmulSparseF16 []byte
+
+//go:embed spv/matmul_sparse.bf16.spv
+var spvMatmulSparseBf16 []byte
+
+//go:embed spv/matmul_sparse.f32_tx.spv
+var spvMatmulSparseF32Tx []byte
+
+//go:embed spv/matmul_sparse.f16_tx.spv
+var spvMatmulSparseF16Tx []byte
+
+//go:embed spv/matmul_sparse.bf16_tx.spv
+var spvMatmulSparseBf16Tx []byte
+
+var matmulSparseModules = [...]module{
+	MatmulSparseF32: {
+		name:    "matmul_sparse.f32",
+		variant: "f32",
+		spirv:   spvMatmulSparseF32,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulSparseF16: {
+		name:    "matmul_sparse.f16",
+		variant: "f16",
+		spirv:   spvMatmulSparseF16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulSparseBf16: {
+		name:    "matmul_sparse.bf16",
+		variant: "bf16",
+		spirv:   spvMatmulSparseBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+	},
+	MatmulSparseF32Tx: {
+		name:    "matmul_sparse.f32_tx",
+		variant: "f32_tx",
+		spirv:   spvMatmulSparseF32Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulSparseF16Tx: {
+		name:    "matmul_sparse.f16_tx",
+		variant: "f16_tx",
+		spirv:   spvMatmulSparseF16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+	MatmulSparseBf16Tx: {
+		name:    "matmul_sparse.bf16_tx",
+		variant: "bf16_tx",
+		spirv:   spvMatmulSparseBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+	},
+}
+
+// MatmulPanelsArgs are the buffers of matmul_panels.comp.
+type MatmulPanelsArgs struct {
+	W gpu.Range // binding 0, read: uvec4
+	P gpu.Range // binding 1, write: uvec4
+}
+
+// MatmulPanelsPush are the push constants of matmul_panels.comp.
+type MatmulPanelsPush struct {
+	First uint32 // first, offset 0
+	Rows  uint32 // rows, offset 4
+	Units uint32 // units, offset 8
+	Wide  uint32 // wide, offset 12
+}
+
+// MatmulPanelsSpec are the specialization constants of matmul_panels.comp.
+type MatmulPanelsSpec struct {
+	Local uint32 // Local, id 0
+}
+
+// DefaultMatmulPanelsSpec returns the values that matmul_panels.comp gives its specialization constants.
+func DefaultMatmulPanelsSpec() MatmulPanelsSpec {
+	return MatmulPanelsSpec{Local: 64}
+}
+
+func (s MatmulPanelsSpec) values() []uint32 {
+	return []uint32{s.Local}
+}
+
+// MatmulPanelsVariant is one compiled form of matmul_panels.comp.
+type MatmulPanelsVariant uint8
+
+// The forms of matmul_panels.comp.
+const (
+	MatmulPanelsHalf MatmulPanelsVariant = iota
+	MatmulPanelsWord
+)
+
+// MatmulPanelsVariants holds every MatmulPanelsVariant.
+var MatmulPanelsVariants = []MatmulPanelsVariant{MatmulPanelsHalf, MatmulPanelsWord}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulPanelsVariant) String() string { return matmulPanelsModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulPanelsVariant) Capabilities() []string { return matmulPanelsModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulPanelsVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulPanelsModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulPanelsVariant) LocalSize(spec MatmulPanelsSpec) [3]uint32 {
+	return matmulPanelsModules[v].localSize(spec.values())
+}
+
+// MatmulPanels is a variant of matmul_panels.comp made ready for a device.
+type MatmulPanels struct{ kernel }
+
+// NewMatmulPanels compiles a variant for a device.
+func NewMatmulPanels(dev *gpu.Device, v MatmulPanelsVariant, spec MatmulPanelsSpec, options ...Option) (*MatmulPanels, error) {
+	k, err := newKernel(dev, &matmulPanelsModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulPanels{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulPanels) Dispatch(rec *gpu.Recording, a MatmulPanelsArgs, p MatmulPanelsPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.P}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_panels.half.spv
+var spvMatmulPanelsHalf []byte
+
+//go:embed spv/matmul_panels.word.spv
+var spvMatmulPanelsWord []byte
+
+var matmulPanelsModules = [...]module{
+	MatmulPanelsHalf: {
+		name:    "matmul_panels.half",
+		variant: "half",
+		spirv:   spvMatmulPanelsHalf,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "P", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulPanelsWord: {
+		name:    "matmul_panels.word",
+		variant: "word",
+		spirv:   spvMatmulPanelsWord,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "P", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
 	},
 }

@@ -32,6 +32,7 @@ type Exec struct {
 	kernels *Kernels
 	tuner   *Tuner
 	ops     prepared
+	panels  panelRoom
 
 	buffers []*gpu.Buffer // all, for Close
 	weights []*gpu.Buffer
@@ -134,6 +135,7 @@ func runOnce(rec *gpu.Recording) error {
 func (e *Exec) Close() error {
 	e.shapes.release()
 	e.decode.release()
+	e.releasePanels()
 	for _, b := range e.buffers {
 		b.Release()
 	}

@@ -18,13 +18,16 @@ const (
 	Reg
 	Tile
 	Bcast
+	Sparse // one token whose vector has many zeros; products that it does not suit run in their usual forms
 )
 
 // MatMulKernels lists the kernels that Auto chooses from.
-var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast}
+var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse}
 
 // String returns the kernel's name.
-func (k MatMulKernel) String() string { return [...]string{"auto", "vec", "reg", "tile", "bcast"}[k] }
+func (k MatMulKernel) String() string {
+	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse"}[k]
+}
 
 // matMulForm is a kernel with what a subgroup (Vec) or a lane (Reg, Bcast) of it takes at once.
 type matMulForm struct {
@@ -138,8 +141,11 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(u.count), Tokens: n}
 	args := shaders.MatmulVecArgs{W: u.w, X: e.hullRange(u.x), Params: e.params0(), From: e.hullRange(u.from),
 		Y: e.hullRange(u.y), Parts: e.parts.All()}
+	if f.kernel == Sparse {
+		return e.sparseProduct(rec, u, args, f)
+	}
+	texel := e.matMulTexel(args)
 	x, y := s.groups(f, u.rows, n)
-	texel := e.texel(texels{args.W, 16}, texels{args.X, 16}, texels{args.Parts, 16}, floatTexels(args.Params), floatTexels(args.From))
 	switch f.kernel {
 	case Vec:
 		k, err := e.kernels.matMulVec(u.typ, texel, f)
@@ -169,6 +175,11 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 		return fmt.Errorf("vulkan: no MatMul kernel %d", f.kernel)
 	}
 	return nil
+}
+
+// matMulTexel tells whether a product's inputs are bound as texels.
+func (e *Exec) matMulTexel(a shaders.MatmulVecArgs) bool {
+	return e.texel(texels{a.W, 16}, texels{a.X, 16}, texels{a.Parts, 16}, floatTexels(a.Params), floatTexels(a.From))
 }
 
 // formKey is the key of a kernel that is made for a form.

@@ -18,6 +18,7 @@ type kernelShape struct {
 	subgroups  uint32 // the fewest that such a workgroup has
 	regLocal   uint32 // workgroup of matmul_reg and matmul_bcast
 	mostGroups int    // of a dispatch, in x
+	lanes      uint32 // of a subgroup
 }
 
 // shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
@@ -26,7 +27,7 @@ func shapeFor(info gpu.Info) kernelShape {
 	sub := uint32(subgroupFor(info))
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
 	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
-		mostGroups: info.Limits.MaxWorkgroupCount[0]}
+		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub}
 	if s.cpu {
 		s.normLocal, s.normSingle = sub, 1
 	}

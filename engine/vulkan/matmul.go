@@ -19,6 +19,8 @@ type unit struct {
 	rows        int // of all parts, each rounded up to rowAlign
 	parts       []unitPart
 	weightBytes int
+	sparse      bool   // its input has many zeros
+	panels      panels // made when a sparse form first runs
 }
 
 // unitPart is a part, or some rows of it.
@@ -68,6 +70,7 @@ func (p *preparer) MatMul(o *op.MatMul) error {
 			if err := p.uploadUnit(&cut[i]); err != nil {
 				return err
 			}
+			cut[i].sparse = p.sparse[o] && cut[i].onePlain()
 		}
 		units = append(units, cut...)
 	}
@@ -188,6 +191,9 @@ func (r *recorder) MatMul(o *op.MatMul) error {
 
 func (r *recorder) matMulUnit(u *unit, n uint32) error {
 	f, err := r.form(u, n, r.whole)
+	if err == nil && n == 1 {
+		f, err = r.sparseForm(u, f, r.whole)
+	}
 	if err != nil {
 		return err
 	}

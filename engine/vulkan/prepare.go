@@ -25,6 +25,7 @@ type preparer struct {
 	*Exec
 	params   []float32
 	parts    []uint32
+	sparse   map[*op.MatMul]bool // products whose input has many zeros
 	counted  map[*op.Operand]int // bytes in done
 	done     int64
 	all      int64
@@ -40,7 +41,7 @@ func (e *Exec) prepare(progress func(done, all int64) error) error {
 		wkv4s: map[*op.WKV4]wkv4Op{}, wkv6s: map[*op.WKV6]wkv6Op{}, wkv7s: map[*op.WKV7]wkv7Op{},
 		deepEmbeds: map[*op.DeepEmbed][]piece{},
 	}
-	p := &preparer{Exec: e, progress: progress, counted: map[*op.Operand]int{}}
+	p := &preparer{Exec: e, progress: progress, counted: map[*op.Operand]int{}, sparse: e.prog.SparseInputs()}
 	for _, w := range e.prog.Of(op.Weight) {
 		p.all += int64(w.Source.Type.Bytes(w.Width))
 	}

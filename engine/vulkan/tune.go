@@ -133,6 +133,9 @@ func (e *Exec) tuningKey(u *unit, n uint32) string {
 // form returns the form for a unit and n tokens: the one found fastest, or the usual one. To find one it needs the scratch.
 func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	shape := &e.kernels.shape
+	if e.matMul == Sparse { // as far as it suits: see sparseForm
+		return shape.usual(u, n), nil
+	}
 	if e.matMul != Auto {
 		return shape.of(e.matMul, n), nil
 	}
@@ -156,7 +159,7 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 		t.tell(fmt.Sprintf("measuring the fastest kernels for %s, once, for at most %s", e.Device(), t.Budget))
 	}
 	start, first := time.Now(), t.spent == 0
-	best, took, all, err := e.fastest(u, n, start.Add(t.Budget-t.spent))
+	best, took, all, err := e.fastest(e.newTrial(u, n), shape.candidates(u, n), start.Add(t.Budget-t.spent))
 	t.spent += time.Since(start)
 	if err != nil {
 		return usual, err
@@ -169,15 +172,13 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	return best, nil
 }
 
-// fastest measures the candidates on the unit's own weights until some time, and tells whether that sufficed for all. The
-// usual form, at least, is measured.
-func (e *Exec) fastest(u *unit, n uint32, until time.Time) (best matMulForm, took time.Duration, all bool, err error) {
-	trial := e.newTrial(u, n)
+// fastest measures a list of forms on the unit's own weights until some time, and tells whether that sufficed for all. The
+// first, with whose results the others' are compared, is measured in any case.
+func (e *Exec) fastest(trial *trial, list []matMulForm, until time.Time) (best matMulForm, took time.Duration, all bool, err error) {
 	if err := trial.hold(); err != nil {
 		return best, 0, false, err
 	}
 	defer func() { err = errors.Join(err, trial.restore()) }()
-	list := e.kernels.shape.candidates(u, n)
 	want, err := trial.results(list[0])
 	if err != nil {
 		return best, 0, false, err
@@ -195,7 +196,7 @@ func (e *Exec) fastest(u *unit, n uint32, until time.Time) (best matMulForm, too
 			continue
 		}
 		if !alike(got, want, trial.before()) {
-			e.tuner.tell(fmt.Sprintf("kernel %s for weights of type %s is wrong on %s, and not used", f, u.typ, e.Device()))
+			e.tuner.tell(fmt.Sprintf("kernel %s for weights of type %s is wrong on %s, and not used", f, trial.u.typ, e.Device()))
 			continue
 		}
 		d, err := trial.time(f, took)
@@ -209,7 +210,7 @@ func (e *Exec) fastest(u *unit, n uint32, until time.Time) (best matMulForm, too
 	if best == list[0] {
 		return best, took, true, nil
 	}
-	// The usual form went first, when the device may not have been up to its full speed.
+	// The first form went first, when the device may not have been up to its full speed.
 	again, err := trial.time(list[0], took)
 	if err == nil && !clearly(took, again) {
 		best, took = list[0], again

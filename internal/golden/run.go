@@ -58,6 +58,15 @@ func Run(t *testing.T, gpu bool, open Open) {
 	}
 }
 
+// RunDecode compares the first reference model of each version, token by token.
+func RunDecode(t *testing.T, gpu bool, open Open) {
+	for _, version := range Versions {
+		ref := Models(t, version)[0]
+		kind := Kinds[slices.IndexFunc(Kinds, func(k string) bool { return ref.Files[k].Path != "" })]
+		t.Run(ref.Name, func(t *testing.T) { run(t, &ref, kind, model.Options{}, []int{1}, gpu, open) })
+	}
+}
+
 // run compares all prompts of one file.
 func run(t *testing.T, ref *Model, kind string, o model.Options, lengths []int, gpu bool, open Open) {
 	m, err := model.OpenWith(Path(t, ref.Files[kind].Path), o)

@@ -14,7 +14,7 @@ var ragged = []int{3, 1, 7, 2}
 // Cases returns every conformance case.
 func Cases() []Case {
 	return slices.Concat(embedCases(), layerNormCases(), shiftMixCases(), shiftCommitCases(),
-		matMulCases(), blockCases(), matMulFunctionCases(), groupCases(), wkv4Cases(), wkv6Cases(), wkv7Cases(), deepEmbedCases())
+		matMulCases(), blockCases(), matMulFunctionCases(), groupCases(), zeroCases(), wkv4Cases(), wkv6Cases(), wkv7Cases(), deepEmbedCases())
 }
 
 func embedCases() []Case {

@@ -1,0 +1,167 @@
+package vulkan
+
+import (
+	"fmt"
+	"slices"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// panelRoom is what is known of the memory for panels.
+type panelRoom struct {
+	asked, spare bool
+	bytes        int // of all of them
+}
+
+// fitsPanels tells whether the device can bind a unit's weights in panels of so many rows, and make them.
+func (e *Exec) fitsPanels(u *unit, rows uint32) bool {
+	l, n := e.dev.Info().Limits, u.panelBytes(rows)
+	return n <= min(l.MaxStorageBufferRange, l.MaxAllocationSize) && n/rowBytesOf(u.parts[0].W)/8 <= l.MaxWorkgroupCount[1]
+}
+
+// roomForPanels tells whether the device has memory to spare for a copy of every unit whose input has many zeros: as much
+// again stays free. Kernels for more tokens read weights by rows, so both forms are kept or the first one alone.
+func (e *Exec) roomForPanels() bool {
+	r := &e.panels
+	if r.asked {
+		return r.spare
+	}
+	for _, units := range e.ops.matMuls {
+		for i := range units {
+			if units[i].sparse {
+				r.bytes += units[i].weightBytes
+			}
+		}
+	}
+	used, budget, ok := e.dev.MemoryBudget()
+	if !ok {
+		_, blocks := e.dev.MemoryInUse()
+		used, budget = uint64(blocks), e.dev.Info().MemoryBytes
+	}
+	r.asked, r.spare = true, used+2*uint64(r.bytes) <= budget
+	return r.spare
+}
+
+// sparseForm returns the form for one token of a unit that of the others runs best in a dense one: that, or a sparse form
+// where it is found faster. To find it, it needs the scratch.
+func (e *Exec) sparseForm(u *unit, dense matMulForm, mayMeasure bool) (matMulForm, error) {
+	forms := e.sparseForms(u)
+	if e.matMul == Sparse && len(forms) > 0 {
+		return forms[0], nil
+	}
+	t := e.tuner
+	if e.matMul != Auto || t == nil || !u.sparse || len(forms) == 0 || !e.roomForPanels() {
+		return dense, nil
+	}
+	key := e.tuningKey(u, 1) + ", many zeros"
+	if have, ok := t.found[key]; ok {
+		for _, f := range forms {
+			if have.Kernel == f.kernel.String() && have.Rows == f.rows {
+				return e.withPanels(u, f, dense), nil
+			}
+		}
+		if have.Kernel != Sparse.String() {
+			return dense, nil
+		}
+	}
+	if !mayMeasure || t.spent >= t.Budget {
+		return dense, nil
+	}
+	start, first := time.Now(), t.spent == 0
+	best, took, all, err := e.fastestSparse(u, append([]matMulForm{dense}, forms...), start.Add(t.Budget-t.spent))
+	t.spent += time.Since(start)
+	if err != nil || best.kernel != Sparse || !all && !first {
+		for _, v := range e.alikeUnits(u) {
+			e.dropPanels(v)
+		}
+	}
+	if err != nil || !all && !first {
+		return dense, err
+	}
+	if best.kernel == Sparse {
+		t.tell(fmt.Sprintf("skipping what meets zeros in decode is faster on %s: %d MiB of weights are kept twice there",
+			e.Device(), (e.panels.bytes+1<<19)>>20))
+	}
+	t.found[key] = tuned{best.kernel.String(), best.rows, best.tokens, int(took.Microseconds())}
+	t.changed = true
+	return e.withPanels(u, best, dense), nil
+}
+
+// sparseForms returns the sparse forms that a unit may run in.
+func (e *Exec) sparseForms(u *unit) (list []matMulForm) {
+	if !u.onePlain() || !e.dev.Info().Subgroup.HasOp("ballot") {
+		return nil
+	}
+	for _, f := range e.kernels.shape.sparseForms() {
+		if e.fitsPanels(u, f.rows) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// withPanels returns the form, or the dense one where there is no memory for what it reads.
+func (e *Exec) withPanels(u *unit, f, dense matMulForm) matMulForm {
+	if f.kernel == Sparse {
+		if _, err := e.inPanels(u, f.rows); err != nil {
+			return dense
+		}
+	}
+	return f
+}
+
+// fastestSparse is fastest for one token and an input such as the model has.
+func (e *Exec) fastestSparse(u *unit, list []matMulForm, until time.Time) (best matMulForm, took time.Duration, all bool, err error) {
+	x, err := e.activations(u)
+	if err != nil {
+		return best, 0, false, err
+	}
+	trial := e.newTrial(u, 1)
+	view := u.parts[0].X
+	at := 4*(e.plan.Offset[view.Of.ID]+view.Off) - trial.span.Offset
+	tensor.F32.Encode(trial.input[at:][:tensor.F32.Bytes(len(x))], x)
+	return e.fastest(trial, list, until)
+}
+
+// activations returns the input that the staged batch's first row gives to a unit such as u, of a layer in the middle. It
+// runs the steps before that and puts the state back.
+func (e *Exec) activations(u *unit) ([]float32, error) {
+	var like []int // steps
+	for i := range e.prog.Steps {
+		o, ok := e.prog.Steps[i].Op.(*op.MatMul)
+		if ok && slices.ContainsFunc(e.ops.matMuls[o], func(v unit) bool { return v.sparse && e.tuningKey(&v, 1) == e.tuningKey(u, 1) }) {
+			like = append(like, i)
+		}
+	}
+	middle := like[len(like)/2]
+	kept, err := e.dev.NewBuffer("state (kept)", e.state.Size(), gpu.DeviceLocal)
+	if err != nil {
+		return nil, err
+	}
+	defer kept.Release()
+	move := func(to, from *gpu.Buffer) error {
+		rec := e.dev.NewRecording()
+		rec.Copy(to.All(), from.All())
+		return runOnce(rec)
+	}
+	if err := move(kept, e.state); err != nil {
+		return nil, err
+	}
+	c, err := e.record(shape{rows: 1, seqs: 1}, 0, middle)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	if err := c.Run(); err != nil {
+		return nil, err
+	}
+	x := e.prog.Steps[middle].Op.(*op.MatMul).Parts[0].X
+	data := make([]byte, tensor.F32.Bytes(x.Len))
+	if err := e.dev.Download(data, e.scratch.Range(4*(e.plan.Offset[x.Of.ID]+x.Off), len(data))); err != nil {
+		return nil, err
+	}
+	return gpu.Float32s(data), move(e.state, kept)
+}
