@@ -157,6 +157,7 @@ func readReference(tb testing.TB) *demoReference {
 // The demo model's logits after every prompt token, and its greedy continuation, are those of the scripts that trained
 // it. Their own distance from float64 is 4e-6.
 func TestDemoReference(t *testing.T) {
+	reference.Numbers(t)
 	m, tok, ref := demoModel(t), demoTokenizer(t), readReference(t)
 	eachDevice(t, func(t *testing.T, d *Device) {
 		limit := 1e-3

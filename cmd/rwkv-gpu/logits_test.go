@@ -33,6 +33,7 @@ func largest(t *testing.T, got, want []float32, rel float64) float64 {
 
 // Every reference model gives the original implementation's logits and state, from the command line.
 func TestReferenceLogits(t *testing.T) {
+	reference.Numbers(t)
 	devices(t, func(t *testing.T, device string) {
 		for _, version := range golden.Versions {
 			for _, m := range golden.Models(t, version) {
@@ -124,6 +125,7 @@ func checkReferenceState(t *testing.T, path string, c *golden.Case, want map[str
 
 // The embedded model gives the logits of its training scripts after every token of every reference prompt.
 func TestDemoLogits(t *testing.T) {
+	reference.Numbers(t)
 	data, err := os.ReadFile(filepath.Join(reference.Root(t), "model", "demo", "reference.npy"))
 	if err != nil {
 		t.Fatal(err)
