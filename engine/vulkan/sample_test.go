@@ -245,6 +245,33 @@ func lower(logits []float32, s *sample.Sampler) {
 	}
 }
 
+// Any of the first eight ends is one after which nothing is drawn.
+func TestDrawEnds(t *testing.T) {
+	const vocab, best = 12, 7
+	logits, draws := make([]float32, 0, (MaxEnds+1)*vocab), make([]Draw, MaxEnds+1)
+	for i := range draws {
+		s, err := sample.New(sample.Params{}, vocab, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		draws[i] = Draw{Slot: i, Sampler: s, Ends: slices.Repeat([]int{2}, MaxEnds+1)}
+		draws[i].Ends[i] = best
+		row := make([]float32, vocab)
+		row[best] = 1
+		logits = append(logits, row...)
+	}
+	e, o := drawExec(t, kernels(t), Buffers, len(draws), vocab)
+	stageLogits(t, e, o, draws, logits)
+	ids, err := e.Decode(draws, 2)
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := append(slices.Repeat([]uint32{best}, MaxEnds+1), slices.Repeat([]uint32{notDrawn}, MaxEnds)...)
+	if want = append(want, best); !slices.Equal(ids, want) {
+		t.Errorf("want %v, got %v", want, ids)
+	}
+}
+
 // What is no logit, an empty choice and bad arguments are told.
 func TestDrawErrors(t *testing.T) {
 	k := kernels(t)
