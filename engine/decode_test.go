@@ -104,7 +104,7 @@ func TestDecode(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *Device) {
 		const n = 75
 		e := newEngine(t, m, d, Options{Slots: 8, Chunk: 8})
-		for _, params := range [][]sample.Params{decodeSettings()[:1], decodeSettings()[1:2], decodeSettings()} {
+		for _, params := range [][]sample.Params{decodeSettings()[1:2], decodeSettings()[:1], decodeSettings()} {
 			want, got := begin(t, e, params), begin(t, e, params)
 			ids, drawn := singly(t, e, want, n), make([][]int, len(got))
 			before := e.Work()

@@ -165,7 +165,7 @@ func testDraws(t *testing.T, k *Kernels, l Loads, vocab, tokens int) {
 // Between the steps of a submission the device accepts what it drew as the sampler does, bit for bit: decayed counts, new
 // ids, those that do not count; and it lowers the logits by them. (No step writes the logits here: they sink.)
 func TestDrawsAccepted(t *testing.T) {
-	const vocab, steps = 40, 12
+	const vocab, steps = 1500, 12
 	var draws []Draw
 	r := rand.New(rand.NewPCG(1, 2))
 	for i, decay := range []float32{0.988, 1, 0.5, 0.001, 0, 0.9} {
@@ -174,13 +174,21 @@ func TestDrawsAccepted(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for range 3 * i {
-			if err := s.Accept(r.IntN(vocab)); err != nil {
+		before := 3 * i
+		if i == 0 {
+			before = minRoom - 3 // so that the lists have to grow
+		}
+		for _, id := range r.Perm(vocab)[:before] {
+			if err := s.Accept(id); err != nil {
 				t.Fatal(err)
 			}
 		}
 		if i%2 == 1 {
-			if err := s.SetMask([]uint64{0xF0F0_5555_3FFF_FFFE}); err != nil {
+			mask := make([]uint64, (vocab+63)/64)
+			for w := range mask {
+				mask[w] = r.Uint64()
+			}
+			if err := s.SetMask(mask); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -254,8 +262,7 @@ func TestDrawEnds(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		draws[i] = Draw{Slot: i, Sampler: s, Ends: slices.Repeat([]int{2}, MaxEnds+1)}
-		draws[i].Ends[i] = best
+		draws[i] = Draw{Slot: i, Sampler: s, Ends: append(slices.Repeat([]int{2}, i), best)}
 		row := make([]float32, vocab)
 		row[best] = 1
 		logits = append(logits, row...)
