@@ -174,7 +174,7 @@ func (r *runner) advance(depth int) error {
 		}
 		r.tell(fmt.Sprintf("running to depth %d", depth), int64(r.depth-from), int64(depth-from))
 		n := min(depth-r.depth, r.e.Chunk())
-		if err := r.e.Step([]engine.Input{{Slot: r.base, Tokens: r.random(n, r.depth)}}, nil); err != nil {
+		if err := r.e.StepContext(r.ctx, []engine.Input{{Slot: r.base, Tokens: r.random(n, r.depth)}}, nil); err != nil {
 			return err
 		}
 		r.depth += n

@@ -149,7 +149,7 @@ func (r *runner) step(slots []engine.Slot, ids []int, step, n int) error {
 		at := (step*len(slots) + i) * n
 		r.in = append(r.in, engine.Input{Slot: s, Tokens: ids[at : at+n], Wanted: 1})
 	}
-	return r.e.Step(r.in, r.take)
+	return r.e.StepContext(r.ctx, r.in, r.take)
 }
 
 // result is what the samples of a test amount to.

@@ -2,6 +2,7 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -72,6 +73,11 @@ type Input struct {
 // index, the token's position in it, and the float32[vocab] logits after that token, valid during the call. On an
 // error the inputs' states are undefined.
 func (e *Engine) Step(in []Input, each func(input, pos int, logits []float32) error) error {
+	return e.StepContext(context.Background(), in, each)
+}
+
+// StepContext is Step until ctx is done, which is noticed within a pass too.
+func (e *Engine) StepContext(ctx context.Context, in []Input, each func(input, pos int, logits []float32) error) error {
 	if err := e.checkInputs(in); err != nil {
 		return err
 	}
@@ -80,7 +86,7 @@ func (e *Engine) Step(in []Input, each func(input, pos int, logits []float32) er
 		e.taken = append(e.taken, 0)
 	}
 	for e.fill(in) {
-		if err := e.exec.Forward(&e.batch); err != nil {
+		if err := e.exec.ForwardContext(ctx, &e.batch); err != nil {
 			return e.dev.fault(err)
 		}
 		e.work.count(&e.batch)

@@ -98,22 +98,10 @@ func (g *generation) run(ctx context.Context) error {
 	return errors.Join(err, g.out.flush())
 }
 
-// prefill feeds the prompt in chunks, so that ctx can end it between them, and samples the first token.
+// prefill feeds the prompt and samples the first token.
 func (g *generation) prefill(ctx context.Context) error {
-	for at := 0; at < len(g.q.Prompt); at += g.e.sizes.Rows {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		end := min(at+g.e.sizes.Rows, len(g.q.Prompt))
-		wanted := 0
-		if end == len(g.q.Prompt) && g.q.Max > 0 {
-			wanted = 1
-		}
-		if err := g.e.Step([]Input{{g.slot, g.q.Prompt[at:end], wanted}}, g.sample); err != nil {
-			return err
-		}
-	}
-	return nil
+	wanted := min(g.q.Max, 1)
+	return g.e.StepContext(ctx, []Input{{g.slot, g.q.Prompt, max(wanted, 0)}}, g.sample)
 }
 
 // decode takes the prompt's token and those drawn after it.

@@ -136,9 +136,6 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 		}
 	}
 	for at := 0; at < len(ids); at += o.chunk {
-		if err := ctx.Err(); err != nil {
-			return nil, "", err
-		}
 		in := engine.Input{Slot: s.slot, Tokens: ids[at:min(at+o.chunk, len(ids))]}
 		switch {
 		case o.all:
@@ -146,7 +143,7 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 		case at+o.chunk >= len(ids):
 			in.Wanted = 1
 		}
-		err := s.Step([]engine.Input{in}, func(_, pos int, logits []float32) error {
+		err := s.StepContext(ctx, []engine.Input{in}, func(_, pos int, logits []float32) error {
 			rows = append(rows, slices.Clone(logits))
 			return checkLogits(at+pos, logits)
 		})

@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"hash/maphash"
@@ -105,11 +106,17 @@ func (e *Exec) Close() error {
 }
 
 // Forward runs the whole program over b.
-func (e *Exec) Forward(b *op.Batch) error {
+func (e *Exec) Forward(b *op.Batch) error { return e.ForwardContext(context.Background(), b) }
+
+// ForwardContext is Forward until ctx is done, which is noticed between steps.
+func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	if err := e.Stage(b); err != nil {
 		return err
 	}
 	for i := range e.prog.Steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
 		if err := e.RunStep(i); err != nil {
 			return err
 		}

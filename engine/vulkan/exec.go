@@ -3,9 +3,9 @@
 package vulkan
 
 import (
+	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -46,16 +46,21 @@ type Exec struct {
 	initial []float32 // state of a slot
 
 	batch  op.Batch
-	shapes shapeCache
+	shapes passCache[shape]
 	decode decoding
-	waited time.Duration // see Waited
+
+	now             func() time.Time // time.Now but in tests
+	known           known
+	waited, longest time.Duration // see Waited and LongestSubmission
 }
 
 var _ op.Prober = (*Exec)(nil)
 
 // New uploads the program's weights to the kernels' device and returns an executor for it. The kernels must outlive it.
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
-	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard)}
+	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
+	e.shapes = passCache[shape]{most: maxShapes, record: e.recordForward}
+	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.recordDecode}
 	if err := e.make(o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
@@ -150,15 +155,18 @@ func (e *Exec) Device() string { return e.dev.Info().Name }
 func (e *Exec) Plan() *op.Plan { return e.plan }
 
 // Forward runs the whole program over b and waits.
-func (e *Exec) Forward(b *op.Batch) error {
+func (e *Exec) Forward(b *op.Batch) error { return e.ForwardContext(context.Background(), b) }
+
+// ForwardContext is Forward until ctx is done, which is noticed between submissions.
+func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err
 	}
-	c, err := e.shapes.get(e, shape{len(b.Tokens), len(b.Seqs), len(b.Outs)})
+	p, err := e.shapes.get(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)})
 	if err != nil {
 		return err
 	}
-	return e.run(c)
+	return e.run(ctx, p, len(b.Tokens))
 }
 
 // errClosed is what every call after Close returns.
@@ -242,46 +250,8 @@ func (s shape) count(k op.Kind) int {
 	return s.outs
 }
 
-// shapeCache keeps the commands of the shapes used last.
-type shapeCache struct {
-	entries []shapeEntry // most recently used last
-}
-
-type shapeEntry struct {
-	shape shape
-	cmds  *gpu.Commands
-}
-
+// maxShapes bounds the passes kept.
 const maxShapes = 64
-
-func (c *shapeCache) get(e *Exec, s shape) (*gpu.Commands, error) {
-	for i := len(c.entries) - 1; i >= 0; i-- {
-		if c.entries[i].shape == s {
-			hit := c.entries[i]
-			copy(c.entries[i:], c.entries[i+1:])
-			c.entries[len(c.entries)-1] = hit
-			return hit.cmds, nil
-		}
-	}
-	cmds, err := e.record(s, 0, len(e.prog.Steps))
-	if err != nil {
-		return nil, err
-	}
-	e.tuner.keep()
-	if len(c.entries) == maxShapes {
-		c.entries[0].cmds.Release()
-		c.entries = slices.Delete(c.entries, 0, 1)
-	}
-	c.entries = append(c.entries, shapeEntry{s, cmds})
-	return cmds, nil
-}
-
-func (c *shapeCache) release() {
-	for _, s := range c.entries {
-		s.cmds.Release()
-	}
-	c.entries = nil
-}
 
 // recorder records ops for batches of one shape. It implements op.Backend.
 type recorder struct {
@@ -293,31 +263,53 @@ type recorder struct {
 
 var _ op.Backend = (*recorder)(nil)
 
-// record records the steps [from, to).
-func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
-	return e.recordStamped(s, from, to, false)
+// recordForward records the program for batches of a shape, in parts.
+func (e *Exec) recordForward(s shape, parts int) (*pass, error) {
+	p, err := e.recordPass(s, max(len(e.prog.Steps), 1), parts, e.beginForward, (*recorder).unit, func(rec *gpu.Recording) { e.copyLogits(rec, s.outs) })
+	e.tuner.keep()
+	return p, err
 }
 
-// recordStamped is record, if asked for with a timestamp before the first step and after each.
-func (e *Exec) recordStamped(s shape, from, to int, stamped bool) (*gpu.Commands, error) {
+func (e *Exec) beginForward(rec *gpu.Recording) { rec.Copy(e.tables.dev.All(), e.tables.host.All()) }
+
+// copyLogits records the copy of some outs' logits to the host.
+func (e *Exec) copyLogits(rec *gpu.Recording, outs int) {
+	if l := e.prog.Logits; l != nil && outs > 0 {
+		size := 4 * outs * l.Stride()
+		rec.Copy(e.logits.Range(0, size), e.scratch.Range(4*e.plan.Offset[l.ID], size))
+	}
+}
+
+// unit records one step of the program; past the last, nothing.
+func (r *recorder) unit(i int) error {
+	if i >= len(r.prog.Steps) {
+		return nil
+	}
+	step := &r.prog.Steps[i]
+	if err := step.Op.Apply(r); err != nil {
+		return fmt.Errorf("%s: %w", step.Name, err)
+	}
+	return nil
+}
+
+// record records the steps [from, to) alone, if asked for with a timestamp before the first and after each.
+func (e *Exec) record(s shape, from, to int, stamped bool) (*gpu.Commands, error) {
 	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: to-from == len(e.prog.Steps)}
-	r.rec.Copy(e.tables.dev.All(), e.tables.host.All())
+	e.beginForward(r.rec)
 	if stamped {
 		r.rec.Timestamp(0)
 	}
 	for i := from; i < to; i++ {
-		step := &e.prog.Steps[i]
-		if err := step.Op.Apply(r); err != nil {
+		if err := r.unit(i); err != nil {
 			abandon(r.rec)
-			return nil, fmt.Errorf("%s: %w", step.Name, err)
+			return nil, err
 		}
 		if stamped {
 			r.rec.Timestamp(i - from + 1)
 		}
 	}
-	if l := e.prog.Logits; l != nil && to == len(e.prog.Steps) && s.outs > 0 {
-		size := 4 * s.outs * l.Stride()
-		r.rec.Copy(e.logits.Range(0, size), e.scratch.Range(4*e.plan.Offset[l.ID], size))
+	if to == len(e.prog.Steps) {
+		e.copyLogits(r.rec, s.outs)
 	}
 	return r.rec.End()
 }

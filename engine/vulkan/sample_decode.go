@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -24,7 +25,7 @@ type Draw struct {
 // decoding is what Decode keeps between calls.
 type decoding struct {
 	sampling sampling
-	shapes   []decodeEntry // most recently used last
+	shapes   passCache[decodeShape]
 	batch    op.Batch
 	token    [1]int
 	twins    []sample.Twin
@@ -37,25 +38,13 @@ type decodeShape struct {
 	masked, penalised bool
 }
 
-type decodeEntry struct {
-	shape decodeShape
-	cmds  *gpu.Commands
-}
-
 // maxDecodeShapes bounds the commands kept: they hold as many steps as they decode.
 const maxDecodeShapes = 16
 
 func (d *decoding) release() {
-	d.releaseShapes()
+	d.shapes.release()
 	d.sampling.release()
 	d.states.release()
-}
-
-func (d *decoding) releaseShapes() {
-	for _, s := range d.shapes {
-		s.cmds.Release()
-	}
-	d.shapes = nil
 }
 
 // Decode runs the program n times in one submission, for one token of each sequence, and draws from each run's logits
@@ -81,7 +70,7 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 	for i := range draws {
 		d.sampling.write(i, &draws[i], &d.twins[i])
 	}
-	c, err := e.decodeCommands(k)
+	p, err := d.shapes.get(k)
 	if err != nil {
 		return nil, err
 	}
@@ -90,7 +79,7 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 			return nil, err
 		}
 	}
-	if err := e.run(c); err != nil {
+	if err := e.run(context.Background(), p, len(draws)); err != nil {
 		return nil, err
 	}
 	return gpu.Uint32s(d.sampling.ids.Bytes())[:n*len(draws)], nil
@@ -128,7 +117,7 @@ func (e *Exec) growSampling(accepted int) error {
 	for room < accepted {
 		room *= 2
 	}
-	e.decode.releaseShapes()
+	e.decode.shapes.release()
 	s.release()
 	sizes := e.plan.Sizes
 	if err := s.make(e, min(sizes.Rows, sizes.Seqs, sizes.Outs), room); err != nil {
@@ -138,58 +127,28 @@ func (e *Exec) growSampling(accepted int) error {
 	return nil
 }
 
-// decodeCommands returns the commands of a shape, recorded if they are not there.
-func (e *Exec) decodeCommands(k decodeShape) (*gpu.Commands, error) {
-	d := &e.decode
-	if i := slices.IndexFunc(d.shapes, func(s decodeEntry) bool { return s.shape == k }); i >= 0 {
-		hit := d.shapes[i]
-		copy(d.shapes[i:], d.shapes[i+1:])
-		d.shapes[len(d.shapes)-1] = hit
-		return hit.cmds, nil
+// recordDecode records the steps, each followed by its draws. Several are not divided unless they prove to take long.
+func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
+	s, each := &e.decode.sampling, len(e.prog.Steps)+1
+	if k.steps > 1 {
+		parts = max(parts, 1)
 	}
-	c, err := e.recordDecode(k)
-	if err != nil {
-		return nil, err
+	begin := func(rec *gpu.Recording) {
+		e.beginForward(rec)
+		s.upload(rec, k)
 	}
+	unit := func(r *recorder, i int) error {
+		if i%each == each-1 {
+			return r.draw(k, i/each)
+		}
+		return r.unit(i % each)
+	}
+	p, err := e.recordPass(shape{k.seqs, k.seqs, k.seqs}, k.steps*each, parts, begin, unit, func(rec *gpu.Recording) {
+		size := 4 * k.steps * k.seqs
+		rec.Copy(s.ids.Range(0, size), s.drawn.Range(0, size))
+	})
 	e.tuner.keep()
-	if len(d.shapes) == maxDecodeShapes {
-		d.shapes[0].cmds.Release()
-		d.shapes = slices.Delete(d.shapes, 0, 1)
-	}
-	d.shapes = append(d.shapes, decodeEntry{k, c})
-	return c, nil
-}
-
-// recordDecode records the steps, each followed by its draws.
-func (e *Exec) recordDecode(k decodeShape) (*gpu.Commands, error) {
-	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: shape{k.seqs, k.seqs, k.seqs}, whole: true}
-	s := &e.decode.sampling
-	r.rec.Copy(e.tables.dev.All(), e.tables.host.All())
-	s.upload(r.rec, k)
-	for step := range k.steps {
-		err := r.all()
-		if err == nil {
-			err = r.draw(k, step)
-		}
-		if err != nil {
-			abandon(r.rec)
-			return nil, err
-		}
-	}
-	size := 4 * k.steps * k.seqs
-	r.rec.Copy(s.ids.Range(0, size), s.drawn.Range(0, size))
-	return r.rec.End()
-}
-
-// all records every step of the program.
-func (r *recorder) all() error {
-	for i := range r.prog.Steps {
-		step := &r.prog.Steps[i]
-		if err := step.Op.Apply(r); err != nil {
-			return fmt.Errorf("%s: %w", step.Name, err)
-		}
-	}
-	return nil
+	return p, err
 }
 
 // savedStates keeps the states that the slots of the last Decode had before it.

@@ -8,20 +8,6 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// run submits c, waits, and counts how long.
-func (e *Exec) run(c *gpu.Commands) error {
-	if err := c.Submit(); err != nil {
-		return err
-	}
-	start := time.Now()
-	err := c.Wait()
-	e.waited += time.Since(start)
-	return err
-}
-
-// Waited returns how long all calls of Forward and Decode so far have waited for the device.
-func (e *Exec) Waited() time.Duration { return e.waited }
-
 // Timings runs the whole program over b, as Forward does, and returns each step's time on the device. Timestamps stand
 // between the steps: where a device runs neighbouring steps side by side, the time of both counts for the later one. The
 // error matches gpu.ErrNoTimestamps on a device that has none.
@@ -33,8 +19,10 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 		return nil, fmt.Errorf("vulkan: %s: %w", e.Device(), gpu.ErrNoTimestamps)
 	}
 	times := make([]time.Duration, 0, len(e.prog.Steps))
-	for from := 0; from < len(e.prog.Steps); from += gpu.MaxTimestamps - 1 {
-		part, err := e.timings(b, from, min(from+gpu.MaxTimestamps-1, len(e.prog.Steps)))
+	steps := len(e.prog.Steps)
+	each := min(max(steps/e.known.guess(len(b.Tokens), steps), 1), gpu.MaxTimestamps-1) // in one submission
+	for from := 0; from < steps; from += each {
+		part, err := e.timings(b, from, min(from+each, steps))
 		if err != nil {
 			return nil, err
 		}
@@ -45,7 +33,7 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 
 // timings runs the steps [from, to) with a timestamp before and after each.
 func (e *Exec) timings(b *op.Batch, from, to int) ([]time.Duration, error) {
-	c, err := e.recordStamped(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)}, from, to, true)
+	c, err := e.record(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)}, from, to, true)
 	if err != nil {
 		return nil, err
 	}

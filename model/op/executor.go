@@ -1,6 +1,9 @@
 package op
 
-import "fmt"
+import (
+	"context"
+	"fmt"
+)
 
 // Executor runs one program on one device, for a fixed number of slots and a largest batch.
 //
@@ -10,6 +13,8 @@ type Executor interface {
 	Device() string
 	// Forward runs the whole program over b and waits for it.
 	Forward(b *Batch) error
+	// ForwardContext is Forward until ctx is done; then it returns ctx's error and leaves the slots of b undefined.
+	ForwardContext(ctx context.Context, b *Batch) error
 	// Logits returns the float32[vocab] of the last Forward's i-th out.
 	Logits(i int) []float32
 
