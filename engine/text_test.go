@@ -135,3 +135,44 @@ func TestGenerateErrors(t *testing.T) {
 		t.Errorf("a context that had ended: %v after %+v", err, r)
 	}
 }
+
+// countdown is a context that is done when it was asked so many times.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
+// A context that ends while a prompt is read ends it within a pass, before the next step or submission; the slot can then
+// begin anew.
+func TestGenerateInterrupted(t *testing.T) {
+	tok := demoTokenizer(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		e := newEngine(t, demoModel(t), d, Options{Chunk: 64})
+		s := newSlot(t, e)
+		q := Request{Prompt: tokenizer.Encode(tok, strings.Repeat("The king had three sons. ", 10))[:64], Max: 3}
+		for _, left := range []int{0, 1} {
+			ctx, before := &countdown{t.Context(), left}, e.Work()
+			r, err := e.Generate(ctx, s, tok, q)
+			if !errors.Is(err, context.Canceled) || len(r.Tokens) != 0 || ctx.left != -1 {
+				t.Errorf("want nothing and the context's error at once, got %v, %v", r.Tokens, err)
+			}
+			if w := e.Work().Sub(before); w.Passes != 0 {
+				t.Errorf("%d passes were done", w.Passes)
+			}
+		}
+		if err := e.Reset(s); err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Generate(t.Context(), s, tok, q)
+		if want := story(t, newEngine(t, demoModel(t), d, Options{}), tok, q); err != nil || !slices.Equal(got.Tokens, want.Tokens) {
+			t.Errorf("afterwards %v, want %v (%v)", got.Tokens, want.Tokens, err)
+		}
+	})
+}

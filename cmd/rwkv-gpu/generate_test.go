@@ -9,8 +9,10 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
@@ -173,6 +175,32 @@ func TestInterrupt(t *testing.T) {
 	for _, args := range [][]string{{"generate", "x"}, {"generate", "-"}, {"logits", "--tokens", "1"}} {
 		wantError(t, cliWith(done, "", nil, append(args, "--quiet", "--device", "cpu")...), statusInterrupted, "interrupted")
 	}
+}
+
+// Ctrl-C while a long prompt is read, which would take a minute on a slow device, ends that within moments.
+func TestInterruptPrompt(t *testing.T) {
+	prompt := strings.Repeat("The king had three sons, and the youngest was called Simpleton. ", 8000)
+	devices(t, func(t *testing.T, device string) {
+		ctx, cancel := context.WithCancel(context.Background())
+		defer cancel()
+		interrupted := make(chan time.Time, 1)
+		begun := &cutter{act: sync.OnceValue(func() error { // at the notice of the device
+			time.AfterFunc(100*time.Millisecond, func() {
+				interrupted <- time.Now()
+				cancel()
+			})
+			return nil
+		})}
+		var out bytes.Buffer
+		status := run(ctx, []string{"generate", "-", "--device", device}, strings.NewReader(prompt), &out, begun)
+		if took := time.Since(<-interrupted); took > 2*time.Second {
+			t.Errorf("ended %s after the interruption", took)
+		}
+		if text := begun.String(); status != statusInterrupted || !strings.HasSuffix(text, "\nrwkv-gpu: generate: interrupted\n") ||
+			!strings.Contains(text, "generated: 0 tokens") || strings.TrimSpace(out.String()) != "" {
+			t.Errorf("status %d, %q, text %q", status, text, out.String())
+		}
+	})
 }
 
 // canceller is a tokenizer that calls cancel when it is asked for its left-th token's text.
