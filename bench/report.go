@@ -36,9 +36,15 @@ type Result struct {
 	OfLimit float64 `json:"of_limit"` // GBPerS or GFLOPS as a share of the device's limit, whichever is the larger
 	Bound   string  `json:"bound"`    // which it is: read or fma
 
-	// Of decoding; nil for a prefill. Host time is that outside waiting for the device, and nil on the CPU too.
+	// Of decoding; nil for a prefill. Host time is that outside waiting for the device and drawing, and nil on the CPU too.
 	HostUS *float64 `json:"host_us_per_token,omitempty"`
 	Allocs *float64 `json:"allocs_per_token,omitempty"`
+
+	// Of drawn text: where tokens were drawn, device, host or both, and the time of the draws on the host.
+	DrawnOn string   `json:"drawn_on,omitempty"`
+	DrawUS  *float64 `json:"draw_us_per_token,omitempty"`
+
+	SubmissionMS *float64 `json:"longest_submission_ms,omitempty"` // nil on the CPU
 
 	DeviceBytes int      `json:"device_bytes"`        // in buffers
 	OtherCPU    *float64 `json:"other_cpu,omitempty"` // cores that other processes kept busy meanwhile, where that is known

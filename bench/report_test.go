@@ -18,7 +18,7 @@ import (
 
 // made is a report of made-up figures: three batches, two depths.
 func made() *Report {
-	host, allocs, other := 12.5, 0.0, 0.25
+	host, allocs, other, draw, ms := 12.5, 0.0, 0.25, 310.0, 187.5
 	r := &Report{Device: "D|1", Driver: "X", Model: "M", Quant: "none", Limits: Limits{30, 1 << 20, 170}, Load: Load{Cores: 2, OtherCPU: &other, Busy: true}}
 	for _, depth := range []int{0, 1000} {
 		for _, batch := range []int{1, 2, 8} {
@@ -27,7 +27,7 @@ func made() *Report {
 			r.Results = append(r.Results,
 				Result{Test: "pp512", Batch: batch, Depth: depth, Rates: pp, GBPerS: 0.4, GFLOPS: 45, OfLimit: 45. / 170, Bound: "fma", OtherCPU: &other},
 				Result{Test: "tg32", Batch: batch, Depth: depth, Rates: tg, GBPerS: 6, GFLOPS: 6 * float64(batch), OfLimit: 0.2, Bound: "read",
-					HostUS: &host, Allocs: &allocs, DeviceBytes: 1 << 20})
+					HostUS: &host, Allocs: &allocs, DrawnOn: "host", DrawUS: &draw, SubmissionMS: &ms, DeviceBytes: 1 << 20})
 		}
 	}
 	r.Ops = []OpTime{{Test: "tg1", Batch: 1, Op: "head", Count: 1, US: 100, Share: 1, GBPerS: 20, GFLOPS: 20, OfLimit: 0.7},
@@ -118,7 +118,8 @@ func TestCSV(t *testing.T) {
 	}
 	column := func(row int, name string) string { return rows[row][slices.Index(rows[0], name)] }
 	if v, err := strconv.ParseFloat(column(4, "tokens_per_s"), 64); err != nil || v != r.Results[3].Rates.Median || column(4, "test") != "tg32" ||
-		column(4, "host_us_per_token") != "12.5" || column(1, "host_us_per_token") != "" || column(1, "device") != "D|1" {
+		column(4, "host_us_per_token") != "12.5" || column(1, "host_us_per_token") != "" || column(4, "drawn_on") != "host" ||
+		column(4, "draw_us_per_token") != "310" || column(4, "longest_submission_ms") != "187.5" || column(1, "drawn_on") != "" || column(1, "device") != "D|1" {
 		t.Error(rows[4])
 	}
 }
@@ -144,11 +145,12 @@ func TestMarkdown(t *testing.T) {
 		}
 	}
 	head := slices.Index(widths, 9)
-	if tables != 3 || len(widths) != (2+len(r.Results))+(2+len(r.Ops))+(2+len(r.Compare)) || head != 2+len(r.Results) || widths[0] != 14 || widths[len(widths)-1] != 8 {
+	if tables != 3 || len(widths) != (2+len(r.Results))+(2+len(r.Ops))+(2+len(r.Compare)) || head != 2+len(r.Results) || widths[0] != 16 || widths[len(widths)-1] != 8 {
 		t.Errorf("%d tables with rows of %v cells:\n%s", tables, widths, &b)
 	}
 	b.Reset()
-	if err := r.Text(&b); err != nil || !strings.Contains(b.String(), "tg32   8      1000   168") || strings.Count(b.String(), "\n\n") != 3 {
+	if err := r.Text(&b); err != nil || !strings.Contains(b.String(), "tg32   8      1000   168") ||
+		!strings.Contains(b.String(), "host, 310 µs  188 ms") || strings.Count(b.String(), "\n\n") != 3 {
 		t.Errorf("%v\n%s", err, &b)
 	}
 	broken := errors.New("broken")

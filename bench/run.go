@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 )
 
@@ -130,6 +131,8 @@ type runner struct {
 	ids    []int
 	in     []engine.Input
 	gen    []engine.Continuation
+
+	samplers []*sample.Sampler // of gen, used again and again
 
 	// Made once: as methods they would be an allocation a step.
 	take  func(input, pos int, logits []float32) error

@@ -165,6 +165,13 @@ func checkResult(t *testing.T, d *engine.Device, r *Report, x *Result) {
 	if (x.Allocs != nil) != decode || (x.HostUS != nil) != (decode && !d.IsCPU()) {
 		t.Errorf("%s: allocations %v, host %v", x.name(), x.Allocs, x.HostUS)
 	}
+	gen := x.Test[0] == 'g'
+	if gen != (x.DrawnOn == "host" || !d.IsCPU() && x.DrawnOn == "device") || (x.DrawnOn == "host") != (x.DrawUS != nil && *x.DrawUS > 0) {
+		t.Errorf("%s: drawn on %q, %v µs", x.name(), x.DrawnOn, x.DrawUS)
+	}
+	if (x.SubmissionMS != nil && *x.SubmissionMS > 0) == d.IsCPU() {
+		t.Errorf("%s: longest submission %v ms", x.name(), x.SubmissionMS)
+	}
 	if x.HostUS != nil && !(*x.HostUS > 0 && *x.HostUS < 1e6/x.Rates.Min) {
 		t.Errorf("%s: host %v µs", x.name(), *x.HostUS)
 	}

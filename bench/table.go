@@ -39,6 +39,24 @@ func optional(v *float64) string {
 	return number(*v)
 }
 
+func milliseconds(v *float64) string {
+	if v == nil {
+		return "-"
+	}
+	return number(*v) + " ms"
+}
+
+// draws shows where tokens were drawn and, of the host, how long that took for one.
+func (r *Result) draws() string {
+	switch {
+	case r.DrawnOn == "":
+		return "-"
+	case r.DrawUS == nil:
+		return r.DrawnOn
+	}
+	return r.DrawnOn + ", " + number(*r.DrawUS) + " µs"
+}
+
 func percent(v float64) string { return strconv.FormatFloat(100*v, 'f', 1, 64) + " %" }
 
 func size(n int) string {
@@ -51,11 +69,11 @@ func size(n int) string {
 // results is the table of tests.
 func (r *Report) results() *table {
 	t := &table{head: []string{"test", "batch", "depth", "tokens/s", "min", "max", "GB/s", "GFLOPS", "of limit", "bound",
-		"host µs/token", "allocs/token", "device memory", "other CPU"}}
+		"host µs/token", "allocs/token", "drawn on", "longest submission", "device memory", "other CPU"}}
 	for i := range r.Results {
 		x := &r.Results[i]
 		t.add(x.Test, strconv.Itoa(x.Batch), strconv.Itoa(x.Depth), number(x.Rates.Median), number(x.Rates.Min), number(x.Rates.Max),
-			number(x.GBPerS), number(x.GFLOPS), percent(x.OfLimit), x.Bound, optional(x.HostUS), optional(x.Allocs),
+			number(x.GBPerS), number(x.GFLOPS), percent(x.OfLimit), x.Bound, optional(x.HostUS), optional(x.Allocs), x.draws(), milliseconds(x.SubmissionMS),
 			size(x.DeviceBytes), optional(x.OtherCPU))
 	}
 	return t
@@ -169,7 +187,8 @@ func cell(s string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Re
 
 // csvHead names the columns of CSV.
 var csvHead = []string{"device", "driver", "model", "quant", "test", "batch", "depth", "tokens_per_s", "min", "max", "gb_per_s", "gflops",
-	"of_limit", "bound", "host_us_per_token", "allocs_per_token", "device_bytes", "other_cpu", "read_gb_per_s", "fma_gflops"}
+	"of_limit", "bound", "host_us_per_token", "allocs_per_token", "drawn_on", "draw_us_per_token",
+	"longest_submission_ms", "device_bytes", "other_cpu", "read_gb_per_s", "fma_gflops"}
 
 // CSV writes the tests, one a row, in full precision. What is not known is empty.
 func (r *Report) CSV(to io.Writer) error {
@@ -185,7 +204,7 @@ func (r *Report) CSV(to io.Writer) error {
 		x := &r.Results[i]
 		rows = append(rows, []string{r.Device, r.Driver, r.Model, r.Quant, x.Test, strconv.Itoa(x.Batch), strconv.Itoa(x.Depth),
 			exact(&x.Rates.Median), exact(&x.Rates.Min), exact(&x.Rates.Max), exact(&x.GBPerS), exact(&x.GFLOPS), exact(&x.OfLimit), x.Bound,
-			exact(x.HostUS), exact(x.Allocs), strconv.Itoa(x.DeviceBytes), exact(x.OtherCPU), exact(&r.Limits.ReadGBPerS), exact(&r.Limits.FMAGFLOPS)})
+			exact(x.HostUS), exact(x.Allocs), x.DrawnOn, exact(x.DrawUS), exact(x.SubmissionMS), strconv.Itoa(x.DeviceBytes), exact(x.OtherCPU), exact(&r.Limits.ReadGBPerS), exact(&r.Limits.FMAGFLOPS)})
 	}
 	return w.WriteAll(rows)
 }

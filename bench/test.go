@@ -23,6 +23,7 @@ type test struct {
 	rates         []float64
 	seconds       float64 // of all samples
 	work          engine.Work
+	submission    time.Duration // the longest
 	mallocs       uint64
 	other         otherCPU
 }
@@ -63,8 +64,8 @@ func (r *runner) atDepth() error {
 	return nil
 }
 
-// warmTokens is how many decode steps a warm-up needs: until a submission takes as many as it ever will.
-const warmTokens = 40
+// warmTokens is how many decode steps a warm-up needs: until a submission takes as many as it ever will, 1 + 2 + 4 + … + 32.
+const warmTokens = 63
 
 // sample runs a test once. A warm-up is cut short where the rest would bring nothing new: neither another shape of a pass
 // nor a processor in another state.
@@ -91,6 +92,7 @@ func (r *runner) sample(t *test, warmup bool) error {
 	cpu := readCPUTime()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
+	_ = r.e.LongestSubmission() // up to now
 	work, start := r.e.Work(), time.Now()
 	if err := r.feed(t.kind, slots, ids, tokens); err != nil {
 		return err
@@ -102,6 +104,7 @@ func (r *runner) sample(t *test, warmup bool) error {
 	}
 	t.other.add(cpu)
 	t.work = t.work.Add(r.e.Work().Sub(work))
+	t.submission = max(t.submission, r.e.LongestSubmission())
 	t.mallocs += after.Mallocs - before.Mallocs
 	t.seconds += elapsed
 	t.rates = append(t.rates, float64(t.batch*tokens)/elapsed)
@@ -128,13 +131,17 @@ func (r *runner) feed(kind string, slots []engine.Slot, ids []int, tokens int) e
 func (r *runner) continuations(slots []engine.Slot, ids []int) error {
 	r.gen = r.gen[:0]
 	for i, slot := range slots {
-		p := sample.Default()
-		p.Seed = uint64(i)
-		s, err := sample.New(p, r.e.Model.Vocab, nil)
-		if err != nil {
-			return err
+		if i == len(r.samplers) {
+			p := sample.Default()
+			p.Seed = uint64(i)
+			s, err := sample.New(p, r.e.Model.Vocab, nil)
+			if err != nil {
+				return err
+			}
+			r.samplers = append(r.samplers, s)
 		}
-		r.gen = append(r.gen, engine.Continuation{Slot: slot, Token: ids[i], Sampler: s})
+		r.samplers[i].Reset()
+		r.gen = append(r.gen, engine.Continuation{Slot: slot, Token: ids[i], Sampler: r.samplers[i]})
 	}
 	return nil
 }
@@ -163,16 +170,36 @@ func (r *runner) result(t *test) Result {
 		GBPerS: c.weights / runs / seconds / 1e9, GFLOPS: c.flops / runs / seconds / 1e9, OtherCPU: t.other.cores()}
 	x.DeviceBytes, _ = r.dev.Memory()
 	r.report.Load.note(x.OtherCPU)
+	if !r.dev.IsCPU() {
+		ms := t.submission.Seconds() * 1e3
+		x.SubmissionMS = &ms
+	}
+	tokens := runs * float64(t.batch*t.tokens)
+	if t.kind == generate {
+		x.drawn(t.work, tokens)
+	}
 	if t.kind != prefill {
-		tokens := runs * float64(t.batch*t.tokens)
 		allocs := float64(t.mallocs) / tokens
 		x.Allocs = &allocs
 		if !r.dev.IsCPU() {
-			host := (t.seconds - t.work.Waited.Seconds()) * 1e6 / tokens
+			host := (t.seconds - t.work.Waited.Seconds() - t.work.Drawing.Seconds()) * 1e6 / tokens
 			x.HostUS = &host
 		}
 	}
 	return x
+}
+
+// drawn notes where so many tokens were drawn.
+func (x *Result) drawn(w engine.Work, tokens float64) {
+	x.DrawnOn = "device"
+	if w.HostDraws == 0 {
+		return
+	}
+	if x.DrawnOn = "host"; w.DeviceDraws > 0 {
+		x.DrawnOn = "both"
+	}
+	us := w.Drawing.Seconds() * 1e6 / tokens
+	x.DrawUS = &us
 }
 
 // fork returns slots with the state of base.

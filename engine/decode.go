@@ -22,6 +22,7 @@ type Continuation struct {
 type drawer interface {
 	Decode(draws []vulkan.Draw, n int) ([]uint32, error)
 	RestoreState(i, slot int) error
+	DrawsOnDevice(seqs int) (bool, error)
 }
 
 var _ drawer = (*vulkan.Exec)(nil)
@@ -57,7 +58,8 @@ func (p pace) next(n int) int {
 // Decode continues sequences: it feeds each its Token, draws the next by its Sampler, which accepts it, and so on, up to
 // n times. For every token drawn it calls each, with the input's index, which tells whether the sequence shall go on.
 // A sequence that is not to go on, or drew one of its Ends, holds the state before that token was fed. Tokens are drawn
-// on the device where it can: many in one submission, if no sampler has a mask, which may change with each token.
+// on the device where it can and that is faster: many in one submission, if no sampler has a mask, which may change with
+// each token.
 //
 // On an error from each the input's state is the one before its last token was fed; on any error the states of the other
 // inputs are undefined.
@@ -70,7 +72,7 @@ func (e *Engine) Decode(in []Continuation, n int, each func(input, id int) (more
 		}
 		d.live = append(d.live, i)
 	}
-	dev, onDevice := e.exec.(drawer)
+	dev, canDraw := e.exec.(drawer)
 	for n > 0 && len(d.live) > 0 {
 		seqs := min(len(d.live), e.sizes.Seqs, e.sizes.Outs, e.sizes.Rows)
 		if seqs < len(d.live) {
@@ -78,6 +80,12 @@ func (e *Engine) Decode(in []Continuation, n int, each func(input, id int) (more
 		}
 		var steps int
 		var err error
+		onDevice := false
+		if canDraw {
+			if onDevice, err = dev.DrawsOnDevice(seqs); err != nil {
+				return e.dev.fault(err)
+			}
+		}
 		if onDevice {
 			steps, err = e.drawOnDevice(dev, in, n, each)
 		} else {
@@ -140,7 +148,10 @@ func (e *Engine) drawOnHost(in []Continuation, each func(input, id int) (bool, e
 	}
 	return e.Step(d.inputs, func(j, _ int, logits []float32) error {
 		i := d.live[j]
+		start := time.Now()
 		id, err := in[i].Sampler.Sample(logits)
+		e.work.Drawing += time.Since(start)
+		e.work.HostDraws++
 		if err == nil {
 			d.more[j], err = in[i].take(i, id, each)
 		}

@@ -98,10 +98,23 @@ func sameContinuation(t *testing.T, e *Engine, what string, got, want *Continuat
 	}
 }
 
+// eachDrawing runs a test on the CPU and on the Vulkan device, where tokens are drawn there and where they are drawn on the
+// host.
+func eachDrawing(t *testing.T, test func(t *testing.T, d *Device)) {
+	t.Run("cpu", func(t *testing.T) { test(t, &Device{}) })
+	for _, draws := range []vulkan.Draws{vulkan.DeviceDraws, vulkan.HostDraws} {
+		t.Run("vulkan/"+draws.String(), func(t *testing.T) {
+			d := vulkanDevice(t)
+			d.draws = draws
+			test(t, d)
+		})
+	}
+}
+
 // Tokens decoded many in a submission are those decoded one at a time, and so are the states and samplers they leave.
 func TestDecode(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *Device) {
 		const n = 75
 		e := newEngine(t, m, d, Options{Slots: 8, Chunk: 8})
 		for _, params := range [][]sample.Params{decodeSettings()[1:2], decodeSettings()[:1], decodeSettings()} {
@@ -120,7 +133,8 @@ func TestDecode(t *testing.T) {
 				}
 				sameContinuation(t, e, fmt.Sprintf("sequence %d of %d", i, len(params)), &got[i], &want[i])
 			}
-			if w := e.Work().Sub(before); w.Passes != n || w.OutPasses != n || w.Rows != n*len(got) || w.Outs != n*len(got) {
+			if w := e.Work().Sub(before); w.Passes != n || w.OutPasses != n || w.Rows != n*len(got) || w.Outs != n*len(got) ||
+				w.DeviceDraws+w.HostDraws != n*len(got) || (w.DeviceDraws > 0) != (d.draws == vulkan.DeviceDraws) || (w.Drawing > 0) != (w.HostDraws > 0) {
 				t.Errorf("counted %+v", w)
 			}
 			end(t, e, slices.Concat(want, got))
@@ -133,7 +147,7 @@ func TestDecode(t *testing.T) {
 func TestDecodeEnds(t *testing.T) {
 	m := golden.Tiny(t)
 	boom := errors.New("boom")
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *Device) {
 		const n = 21
 		e := newEngine(t, m, d, Options{Slots: 6, Chunk: 8})
 		params := decodeSettings()[2:]
@@ -187,7 +201,7 @@ func TestDecodeEnds(t *testing.T) {
 // A mask may change with every token.
 func TestDecodeMasks(t *testing.T) {
 	m := golden.Tiny(t)
-	draw := func(d *Device) (ids []int) {
+	draw := func(t *testing.T, d *Device) (ids []int) {
 		e := newEngine(t, m, d, Options{})
 		c := begin(t, e, decodeSettings()[3:])
 		mask := make([]uint64, (m.Vocab+63)/64)
@@ -207,14 +221,17 @@ func TestDecodeMasks(t *testing.T) {
 		}
 		return ids
 	}
-	if want, got := draw(&Device{}), draw(vulkanDevice(t)); !slices.Equal(got, want) {
-		t.Errorf("drew %v, want %v", got, want)
-	}
+	want := draw(t, &Device{})
+	eachDrawing(t, func(t *testing.T, d *Device) {
+		if got := draw(t, d); !slices.Equal(got, want) {
+			t.Errorf("drew %v, want %v", got, want)
+		}
+	})
 }
 
 func TestDecodeErrors(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *Device) {
 		e := newEngine(t, m, d, Options{Slots: 2})
 		s, smp := newSlot(t, e), newSampler(t, sample.Params{}, newEngine(t, m, &Device{}, Options{}))
 		small, err := sample.New(sample.Params{}, 5, nil)
@@ -259,21 +276,31 @@ func TestPace(t *testing.T) {
 	}
 }
 
-// A token decoded on the device costs no allocation: what there are belong to the call and do not grow with it.
+// A token costs no allocation, whether one sequence or several go on, whatever their settings, and wherever tokens are
+// drawn: what there are belong to the first tokens.
 func TestDecodeAllocates(t *testing.T) {
-	e := newEngine(t, golden.Tiny(t), vulkanDevice(t), Options{})
-	c := begin(t, e, decodeSettings()[2:3])
-	run := func(n int) float64 {
-		return testing.AllocsPerRun(3, func() {
-			if err := e.Decode(c, n, func(int, int) (bool, error) { return true, nil }); err != nil {
-				t.Fatal(err)
+	m := golden.Tiny(t)
+	eachDrawing(t, func(t *testing.T, d *Device) {
+		e := newEngine(t, m, d, Options{Slots: 4})
+		c := begin(t, e, decodeSettings())
+		for _, list := range [][]Continuation{c[:1], c[2:3], c} {
+			each := func(int, int) (bool, error) { return true, nil }
+			run := func() {
+				if e.decode.pace != nil {
+					e.decode.pace[len(list)] = pace{steps: 4} // however slow the device is now
+				}
+				if err := e.Decode(list, 4, each); err != nil {
+					t.Fatal(err)
+				}
 			}
-		})
-	}
-	run(200)
-	if few, many := run(32), run(128); many > few {
-		t.Errorf("%v allocations for 32 tokens, %v for 128", few, many)
-	}
+			for range 16 {
+				run()
+			}
+			if n := testing.AllocsPerRun(16, run); n > 0 && !d.IsCPU() {
+				t.Errorf("%d sequences: %v allocations for 4 tokens", len(list), n)
+			}
+		}
+	})
 }
 
 // BenchmarkDecode measures a demo model's decode from start to end: one token a pass, drawn by the CPU, against many in a

@@ -31,6 +31,7 @@ type Device struct {
 	device   *gpu.Device
 	kernels  *vulkan.Kernels
 	tuner    *vulkan.Tuner
+	draws    vulkan.Draws // of executors that are made from now on; set by tests
 }
 
 // Devices lists the Vulkan devices of this machine.
@@ -113,7 +114,7 @@ func (d *Device) Executor(prog *op.Program, s op.Sizes, progress func(done, all 
 	if d.IsCPU() {
 		return cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
 	}
-	e, err := vulkan.New(d.kernels, prog, vulkan.Options{Sizes: s, Progress: progress, Tuner: d.tuner})
+	e, err := vulkan.New(d.kernels, prog, vulkan.Options{Sizes: s, Progress: progress, Draws: d.draws, Tuner: d.tuner})
 	if err != nil {
 		return nil, d.fault(err)
 	}

@@ -15,16 +15,21 @@ type Work struct {
 	Rows      int           // tokens
 	Outs      int           // logits
 	Waited    time.Duration // for the device; 0 on the CPU
+
+	DeviceDraws, HostDraws int           // tokens that Decode drew, by where
+	Drawing                time.Duration // on the host
 }
 
 // Sub returns what was done since before.
 func (w Work) Sub(before Work) Work {
-	return Work{w.Passes - before.Passes, w.OutPasses - before.OutPasses, w.Rows - before.Rows, w.Outs - before.Outs, w.Waited - before.Waited}
+	return Work{w.Passes - before.Passes, w.OutPasses - before.OutPasses, w.Rows - before.Rows, w.Outs - before.Outs, w.Waited - before.Waited,
+		w.DeviceDraws - before.DeviceDraws, w.HostDraws - before.HostDraws, w.Drawing - before.Drawing}
 }
 
 // Add returns what was done in both.
 func (w Work) Add(more Work) Work {
-	return Work{w.Passes + more.Passes, w.OutPasses + more.OutPasses, w.Rows + more.Rows, w.Outs + more.Outs, w.Waited + more.Waited}
+	return Work{w.Passes + more.Passes, w.OutPasses + more.OutPasses, w.Rows + more.Rows, w.Outs + more.Outs, w.Waited + more.Waited,
+		w.DeviceDraws + more.DeviceDraws, w.HostDraws + more.HostDraws, w.Drawing + more.Drawing}
 }
 
 // Work returns what was done so far.
@@ -52,6 +57,7 @@ func (w *Work) countDecode(seqs, steps int) {
 	w.OutPasses += steps
 	w.Rows += seqs * steps
 	w.Outs += seqs * steps
+	w.DeviceDraws += seqs * steps
 }
 
 // StepTimes feeds tokens as Step does, in a single pass, and returns the time of each step of the model's program: on a
@@ -86,6 +92,15 @@ func (e *Engine) StepTimes(in []Input) ([]time.Duration, error) {
 		times[i] = time.Since(start)
 	}
 	return times, nil
+}
+
+// LongestSubmission returns the longest time that the device took for one submission of a Step or Decode since the last
+// call; 0 on the CPU.
+func (e *Engine) LongestSubmission() time.Duration {
+	if d, ok := e.exec.(interface{ LongestSubmission() time.Duration }); ok {
+		return d.LongestSubmission()
+	}
+	return 0
 }
 
 // Chunk returns the most tokens of one pass.

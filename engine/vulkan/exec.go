@@ -19,6 +19,7 @@ type Options struct {
 	Progress func(done, all int64) error // bytes of weights uploaded; an error ends New; may be nil
 	MatMul   MatMulKernel                // Auto but in tests
 	Loads    Loads                       // Measured but in tests
+	Draws    Draws                       // FasterDraws but in tests
 	Tuner    *Tuner                      // nil: products run in their usual forms
 }
 
@@ -27,6 +28,7 @@ type Exec struct {
 	dev     *gpu.Device
 	matMul  MatMulKernel
 	loads   Loads
+	draws   Draws
 	prog    *op.Program
 	plan    *op.Plan
 	kernels *Kernels
@@ -58,7 +60,7 @@ var _ op.Prober = (*Exec)(nil)
 
 // New uploads the program's weights to the kernels' device and returns an executor for it. The kernels must outlive it.
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
-	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
+	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, draws: o.Draws, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
 	e.shapes = passCache[shape]{most: maxShapes, record: e.recordForward}
 	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.recordDecode}
 	if err := e.make(o); err != nil {

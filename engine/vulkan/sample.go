@@ -155,6 +155,12 @@ func (s *sampling) upload(rec *gpu.Recording, k decodeShape) {
 	}
 }
 
+// download records the copy of the drawn ids to the host.
+func (s *sampling) download(rec *gpu.Recording, k decodeShape) {
+	size := 4 * k.steps * k.seqs
+	rec.Copy(s.ids.Range(0, size), s.drawn.Range(0, size))
+}
+
 // draw records the draw of every sequence's token from the logits of the step.
 func (r *recorder) draw(k decodeShape, step int) error {
 	s, logits := &r.decode.sampling, r.prog.Logits

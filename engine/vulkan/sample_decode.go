@@ -30,6 +30,7 @@ type decoding struct {
 	token    [1]int
 	twins    []sample.Twin
 	states   savedStates
+	draws    [64]Draws // by the class of DrawsOnDevice
 }
 
 // decodeShape decides the commands of a Decode.
@@ -143,10 +144,7 @@ func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
 		}
 		return r.unit(i % each)
 	}
-	p, err := e.recordPass(shape{k.seqs, k.seqs, k.seqs}, k.steps*each, parts, begin, unit, func(rec *gpu.Recording) {
-		size := 4 * k.steps * k.seqs
-		rec.Copy(s.ids.Range(0, size), s.drawn.Range(0, size))
-	})
+	p, err := e.recordPass(shape{k.seqs, k.seqs, k.seqs}, k.steps*each, parts, begin, unit, func(rec *gpu.Recording) { s.download(rec, k) })
 	e.tuner.keep()
 	return p, err
 }

@@ -83,6 +83,14 @@ func (t *Tuner) tell(s string) {
 	}
 }
 
+// begin tells once that measuring begins.
+func (t *Tuner) begin(device string) {
+	if !t.began {
+		t.began = true
+		t.tell(fmt.Sprintf("measuring the fastest kernels for %s, once, for at most %s", device, t.Budget))
+	}
+}
+
 // keep saves what was found. A failure costs no more than to measure again.
 func (t *Tuner) keep() {
 	if t == nil || !t.changed {
@@ -154,10 +162,7 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	if !mayMeasure || t.spent >= t.Budget {
 		return usual, nil
 	}
-	if !t.began {
-		t.began = true
-		t.tell(fmt.Sprintf("measuring the fastest kernels for %s, once, for at most %s", e.Device(), t.Budget))
-	}
+	t.begin(e.Device())
 	start, first := time.Now(), t.spent == 0
 	best, took, all, err := e.fastest(e.newTrial(u, n), shape.candidates(u, n), start.Add(t.Budget-t.spent))
 	t.spent += time.Since(start)

@@ -1,0 +1,174 @@
+package vulkan
+
+import (
+	"fmt"
+	"math/bits"
+	"math/rand/v2"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// Draws says where tokens are drawn: on the device, by Decode, or on the host from Forward's logits. The ids are the same.
+type Draws uint8
+
+// The places. FasterDraws is whichever the tuner finds to be faster, for each number of sequences.
+const (
+	FasterDraws Draws = iota
+	DeviceDraws
+	HostDraws
+)
+
+// String returns the place's name.
+func (d Draws) String() string { return [...]string{"faster", "device", "host"}[d] }
+
+// largeVocabulary is the number of ids from which a device that is a processor, and that nobody has measured, leaves the
+// draw to the host: its lanes' shared sums are emulated, and the logits are in the host's memory anyway.
+const largeVocabulary = 1024
+
+// DrawsOnDevice tells whether the tokens of so many sequences should be drawn by Decode.
+func (e *Exec) DrawsOnDevice(seqs int) (bool, error) {
+	if e.draws != FasterDraws {
+		return e.draws == DeviceDraws, nil
+	}
+	class := bits.Len(uint(max(seqs, 1) - 1)) // numbers up to a power of two are alike
+	chosen := &e.decode.draws[class]
+	if *chosen == FasterDraws {
+		s := e.plan.Sizes
+		var err error
+		if *chosen, err = e.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs)); err != nil {
+			return false, err
+		}
+	}
+	return *chosen == DeviceDraws, nil
+}
+
+// chooseDraws returns the place that was found, that is now measured to be faster, or that is usual.
+func (e *Exec) chooseDraws(seqs int) (Draws, error) {
+	usual, t := DeviceDraws, e.tuner
+	if e.kernels.shape.cpu && e.prog.Vocab >= largeVocabulary {
+		usual = HostDraws
+	}
+	if t == nil {
+		return usual, nil
+	}
+	info := e.dev.Info()
+	key := fmt.Sprintf("%s | %s | %s | draws of %d ids, %d sequences", info.Name, info.Driver, e.loads, e.prog.Vocab, seqs)
+	for _, d := range []Draws{DeviceDraws, HostDraws} {
+		if t.found[key].Kernel == d.String() {
+			return d, nil
+		}
+	}
+	if t.spent >= t.Budget {
+		return usual, nil
+	}
+	t.begin(e.Device())
+	start := time.Now()
+	device, host, err := e.timeDraws(seqs)
+	t.spent += time.Since(start)
+	if err != nil {
+		return usual, err
+	}
+	best, took := DeviceDraws, device
+	if clearly(host, device) {
+		best, took = HostDraws, host
+	}
+	t.found[key], t.changed = tuned{Kernel: best.String(), Micros: int(took.Microseconds())}, true
+	t.keep()
+	return best, nil
+}
+
+// trialDraws are measured in one submission: a model that takes so much longer for a token than a submission itself does
+// that fewer fit would not notice the difference.
+const trialDraws = 8
+
+// timeDraws returns what it takes for a token of each sequence to be drawn on the device, and to be drawn on the host with
+// a submission of its own and the way of the logits there. It works in the scratch.
+func (e *Exec) timeDraws(seqs int) (device, host time.Duration, err error) {
+	l := e.prog.Logits
+	at := e.scratch.Range(4*e.plan.Offset[l.ID], 4*seqs*l.Stride())
+	rng := rand.New(rand.NewPCG(3, 5))
+	logits := make([]float32, seqs*l.Stride())
+	for i := range logits {
+		logits[i] = float32(3 * rng.NormFloat64())
+	}
+	data := make([]byte, at.Size)
+	tensor.F32.Encode(data, logits)
+	if err := e.dev.Upload(at, data); err != nil {
+		return 0, 0, err
+	}
+	draws := make([]Draw, seqs)
+	for i := range draws {
+		p := sample.Default()
+		p.Seed = uint64(i)
+		s, err := sample.New(p, e.prog.Vocab, nil)
+		if err != nil {
+			return 0, 0, err
+		}
+		draws[i] = Draw{Slot: i, Sampler: s}
+	}
+	if device, err = e.timeDeviceDraws(draws); err != nil {
+		return 0, 0, err
+	}
+	host, err = e.timeHostDraws(draws)
+	return device, host, err
+}
+
+func (e *Exec) timeDeviceDraws(draws []Draw) (time.Duration, error) {
+	if err := e.stageDraws(draws, trialDraws); err != nil {
+		return 0, err
+	}
+	if err := e.growSampling(trialDraws); err != nil {
+		return 0, err
+	}
+	s, k := &e.decode.sampling, decodeShape{seqs: len(draws), steps: trialDraws}
+	for i := range draws {
+		s.write(i, &draws[i], &e.decode.twins[i])
+	}
+	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: shape{len(draws), len(draws), len(draws)}}
+	e.beginForward(r.rec)
+	s.upload(r.rec, k)
+	for step := range trialDraws {
+		if err := r.draw(k, step); err != nil {
+			abandon(r.rec)
+			return 0, err
+		}
+	}
+	s.download(r.rec, k)
+	c, err := r.rec.End()
+	if err != nil {
+		return 0, err
+	}
+	defer c.Release()
+	if err := c.Run(); err != nil { // drivers may put off making a kernel until it runs
+		return 0, err
+	}
+	best, err := shortest(c)
+	return best / trialDraws, err
+}
+
+func (e *Exec) timeHostDraws(draws []Draw) (best time.Duration, err error) {
+	rec := e.dev.NewRecording()
+	e.copyLogits(rec, len(draws))
+	c, err := rec.End()
+	if err != nil {
+		return 0, err
+	}
+	defer c.Release()
+	for i := range trialRuns {
+		start := time.Now()
+		if err := c.Run(); err != nil {
+			return 0, err
+		}
+		for j := range draws {
+			if _, err := draws[j].Sampler.Sample(e.Logits(j)); err != nil {
+				return 0, err
+			}
+		}
+		if d := time.Since(start); i == 0 || d < best {
+			best = d
+		}
+	}
+	return best, nil
+}

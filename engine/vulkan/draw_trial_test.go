@@ -1,0 +1,78 @@
+package vulkan
+
+import (
+	"path/filepath"
+	"testing"
+	"time"
+)
+
+// Where tokens are drawn is what the measurement says, which is made once and kept; where nothing may be measured, a
+// processor draws from large vocabularies on the host.
+func TestDrawsOnDevice(t *testing.T) {
+	k := kernels(t)
+	on := func(tuner *Tuner, d Draws, vocab, seqs int) bool {
+		t.Helper()
+		e, _ := drawExec(t, k, Buffers, 4, vocab)
+		e.tuner, e.draws = tuner, d
+		first, err := e.DrawsOnDevice(seqs)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if again, err := e.DrawsOnDevice(seqs); err != nil || again != first {
+			t.Errorf("first %v, then %v (%v)", first, again, err)
+		}
+		return first
+	}
+	for _, c := range []struct {
+		d     Draws
+		vocab int
+		want  bool
+	}{
+		{FasterDraws, largeVocabulary - 1, true}, {FasterDraws, largeVocabulary, !k.shape.cpu},
+		{DeviceDraws, largeVocabulary, true}, {HostDraws, 10, false},
+	} {
+		if got := on(nil, c.d, c.vocab, 3); got != c.want {
+			t.Errorf("%s draws of %d ids: on the device %v, want %v", c.d, c.vocab, got, c.want)
+		}
+	}
+	path := filepath.Join(t.TempDir(), "tuning.json")
+	tuner := NewTuner(path, false, nil)
+	spent := NewTuner("", false, nil)
+	if spent.Budget = 0; on(spent, FasterDraws, largeVocabulary, 1) != !k.shape.cpu || len(spent.found) != 0 {
+		t.Errorf("without time to measure: %v", spent.found)
+	}
+	tuner.Budget = time.Hour
+	first := map[int]bool{}
+	for _, seqs := range []int{1, 3, 4} {
+		first[seqs] = on(tuner, FasterDraws, 5000, seqs)
+	}
+	if len(tuner.found) != 2 || first[3] != first[4] || tuner.spent == 0 {
+		t.Errorf("want 2 measurements, of 1 and 4 sequences, got %v", tuner.found)
+	}
+	// What the file says counts.
+	for key, found := range tuner.found {
+		found.Kernel = map[string]string{"host": "device", "device": "host"}[found.Kernel]
+		tuner.found[key] = found
+	}
+	if err := tuner.save(); err != nil {
+		t.Fatal(err)
+	}
+	second := NewTuner(path, false, nil)
+	for seqs, was := range first {
+		if on(second, FasterDraws, 5000, seqs) == was || second.spent != 0 {
+			t.Errorf("%d sequences: measured again", seqs)
+		}
+	}
+}
+
+// The trial tells a device that draws slowly from one that does not: its times are those of draws.
+func TestTimeDraws(t *testing.T) {
+	k := kernels(t)
+	small, _ := drawExec(t, k, Buffers, 1, 64)
+	large, _ := drawExec(t, k, Buffers, 1, 1<<16)
+	d1, h1, err1 := small.timeDraws(1)
+	d2, h2, err2 := large.timeDraws(1)
+	if err1 != nil || err2 != nil || d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= h1 {
+		t.Errorf("64 ids: %s and %s (%v), 65536 ids: %s and %s (%v)", d1, h1, err1, d2, h2, err2)
+	}
+}
