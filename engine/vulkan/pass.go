@@ -68,7 +68,7 @@ func (k known) guess(rows, units int) int {
 	return partsFor(k.took*time.Duration(max(rows, k.rows))/time.Duration(k.rows), units)
 }
 
-// run submits the parts of a pass over so many rows and waits for them, two at most being under way at a time. When ctx
+// run submits the parts of a pass, or of several, over so many rows and waits for them, two at most being under way at a time. When ctx
 // is done it submits no more; then what the pass should have written is undefined.
 func (e *Exec) run(ctx context.Context, p *pass, rows int) error {
 	p.total, p.longest = 0, 0

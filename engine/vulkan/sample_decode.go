@@ -80,7 +80,7 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 			return nil, err
 		}
 	}
-	if err := e.run(context.Background(), p, len(draws)); err != nil {
+	if err := e.run(context.Background(), p, n*len(draws)); err != nil {
 		return nil, err
 	}
 	return gpu.Uint32s(d.sampling.ids.Bytes())[:n*len(draws)], nil
