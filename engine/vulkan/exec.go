@@ -294,8 +294,13 @@ func (r *recorder) unit(i int) error {
 	return nil
 }
 
-// record records the steps [from, to) alone, if asked for with a timestamp before the first and after each.
-func (e *Exec) record(s shape, from, to int, stamped bool) (*gpu.Commands, error) {
+// record records the steps [from, to) alone.
+func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
+	return e.recordStamped(s, from, to, false)
+}
+
+// recordStamped is record, if asked for with a timestamp before the first step and after each.
+func (e *Exec) recordStamped(s shape, from, to int, stamped bool) (*gpu.Commands, error) {
 	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: to-from == len(e.prog.Steps)}
 	e.beginForward(r.rec)
 	if stamped {

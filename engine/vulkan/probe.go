@@ -26,7 +26,7 @@ func (e *Exec) RunStep(i int) error {
 		return err
 	}
 	e.tables.write(&e.batch)
-	c, err := e.record(shape{len(e.batch.Tokens), len(e.batch.Seqs), len(e.batch.Outs)}, i, i+1, false)
+	c, err := e.record(shape{len(e.batch.Tokens), len(e.batch.Seqs), len(e.batch.Outs)}, i, i+1)
 	if err != nil {
 		return err
 	}
