@@ -4,6 +4,7 @@ import (
 	"math"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -99,7 +100,8 @@ func TestManyShapes(t *testing.T) {
 func TestForwardAllocatesNothing(t *testing.T) {
 	k := kernels(t)
 	s := op.Sizes{Slots: 3, Rows: 8, Seqs: 3, Outs: 3}
-	e := opener(k, Auto)(t, golden.Tiny(t).Program, s, 0)
+	e := opener(k, Auto)(t, golden.Tiny(t).Program, s, 0).(*Exec)
+	ticking(e, time.Microsecond) // no hiccup of the machine divides a pass anew
 	for _, seqs := range []int{1, 3} {
 		var b op.Batch
 		for slot := range seqs {
@@ -114,6 +116,7 @@ func TestForwardAllocatesNothing(t *testing.T) {
 			}
 		}
 		run()
+		run() // known by now to be short
 		if n := testing.AllocsPerRun(50, run); n != 0 {
 			t.Errorf("%d sequences: %v allocations a pass, want none", seqs, n)
 		}

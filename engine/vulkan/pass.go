@@ -15,6 +15,7 @@ const (
 	longestPart = 250 * time.Millisecond
 	goodPart    = longestPart / 2
 	shortPart   = longestPart / 8 // parts that take less on average are too many
+	dangerous   = 4 * longestPart
 )
 
 // pass is the commands of a shape, in parts of about as many units: a unit is a step of the program, or a draw.
@@ -40,12 +41,12 @@ func partsFor(took time.Duration, units int) int {
 	return min(max(int((took+goodPart-1)/goodPart), 1), units)
 }
 
-// better returns how many parts the pass should have, by its last run. Parts that took twice as long as they may are
-// divided at once, others if it was no moment's disturbance; they are joined again only when they are far too short.
+// better returns how many parts the pass should have, by its last run. Parts that took dangerously long are divided at
+// once, others if it was no moment's disturbance; they are joined again only when they are far too short.
 func (p *pass) better() int {
 	n := len(p.parts)
 	switch {
-	case p.longest > 2*longestPart, p.over > 1:
+	case p.longest > dangerous, p.over > 1:
 		return min(max(n+1, partsFor(p.longest*time.Duration(n), p.units)), p.units)
 	case p.total > 0 && n > 1 && p.total < shortPart*time.Duration(n):
 		return min(partsFor(p.total, p.units), n)

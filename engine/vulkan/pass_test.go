@@ -138,8 +138,8 @@ func TestPartsAlike(t *testing.T) {
 		part            time.Duration
 		forward, decode int
 	}{
-		{time.Millisecond, steps, 1}, {time.Millisecond, 1, 1}, {3 * longestPart, 1, 1}, {3 * longestPart, 6, 6},
-		{3 * longestPart, steps, steps + 1}, {time.Microsecond, steps, steps + 1}, {time.Microsecond, 1, 1},
+		{time.Millisecond, steps, 1}, {time.Millisecond, 1, 1}, {5 * longestPart, 1, 1}, {5 * longestPart, 10, 10},
+		{5 * longestPart, steps, steps + 1}, {time.Microsecond, steps, steps + 1}, {time.Microsecond, 1, 1},
 	} {
 		ticking(e, c.part)
 		got, forward, decode := run()
@@ -153,7 +153,7 @@ func TestPartsAlike(t *testing.T) {
 			t.Errorf("run %d: not the same in %d and %d parts", i, forward, decode)
 		}
 	}
-	if l := e.LongestSubmission(); l < 3*longestPart || e.LongestSubmission() != 0 {
+	if l := e.LongestSubmission(); l < 5*longestPart || e.LongestSubmission() != 0 {
 		t.Errorf("longest submission %s", l)
 	}
 }
@@ -181,7 +181,7 @@ func TestForwardContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := slices.Clone(e.Logits(0))
-	ticking(e, 3*longestPart)
+	ticking(e, 5*longestPart)
 	for _, left := range []int{0, 1, 2, 3, 5} {
 		if err := errors.Join(e.ResetState(0), e.Forward(&b)); err != nil {
 			t.Fatal(err)
