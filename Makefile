@@ -55,8 +55,7 @@ check: ## formatting, vet, linters, file lengths, and that generated files are c
 	@echo "check: file lengths"; scripts/file-length.sh
 	@echo "check: go vet"; $(GO) vet ./...
 	@echo "check: go.mod"; $(GO) mod tidy -diff >/dev/null || { echo "go mod tidy wanted"; exit 1; }
-	@echo "check: staticcheck"; $(TOOL) staticcheck ./...
-	@echo "check: golangci-lint"; $(TOOL) golangci-lint run
+	@echo "check: golangci-lint (staticcheck among others)"; $(TOOL) golangci-lint run
 	@echo "check: generated files"; cmake -DCHECK=1 -P CMakeLists-shaders.txt
 	@$(GO) run ./shaders/internal/gen -check
 
