@@ -44,7 +44,6 @@ void main() {
             }
             n += subgroupBallotBitCount(some);
         }
-        subgroupMemoryBarrierShared();
         subgroupBarrier();
         for (uint i = slot < slots ? slot : n; i < n; i += slots * Ahead) {
             Packed w[MAX_AHEAD * MAX_UNITS];

@@ -89,7 +89,8 @@ func TestSparseTuned(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		return e, e.Logits(0)
+		last := e.Logits(0)
+		return e, last
 	}
 	_, want := run(nil)
 	tuner := NewTuner("", true, nil)
