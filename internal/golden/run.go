@@ -60,6 +60,7 @@ func Run(t *testing.T, gpu bool, open Open) {
 
 // RunDecode compares the first reference model of each version, token by token.
 func RunDecode(t *testing.T, gpu bool, open Open) {
+	reference.Numbers(t)
 	for _, version := range Versions {
 		ref := Models(t, version)[0]
 		kind := Kinds[slices.IndexFunc(Kinds, func(k string) bool { return ref.Files[k].Path != "" })]
