@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -20,6 +21,7 @@ import (
 // products as rwkv.cpp's are. (With exact products the sums are others, for two files by 13 and 18 % more than rwkv.cpp's;
 // RunRWKVCpp holds them to the original implementation's.)
 func RunRWKVCppRule(t *testing.T, open Open) {
+	reference.Numbers(t)
 	var m cppManifest
 	readManifest(t, &m)
 	m.distances(t, open)
@@ -56,7 +58,7 @@ func (m *cppManifest) distances(t *testing.T, open Open) {
 				for prompt, tokens := range q.Prompts {
 					x, err := model.Open(Path(t, f.Path))
 					must(t, err)
-					defer func() { _ = x.Close() }()
+					t.Cleanup(func() { _ = x.Close() })
 					e := open(t, x, op.Sizes{Slots: 1, Rows: len(tokens), Seqs: 1, Outs: len(tokens)})
 					got := distance(slices.Concat(Logits(t, e, 0, tokens, 0)...), c.expect(t, prompt))
 					if want := f.Info[prompt]; !(math.Abs(got-want.RWKVCpp) <= want.Tolerance) {
