@@ -16,12 +16,15 @@ const (
 	goodPart    = longestPart / 2
 	shortPart   = longestPart / 8 // parts that take less on average are too many
 	dangerous   = 4 * longestPart
+	maxRest     = 63
 )
 
 // pass is the commands of a shape, in parts of about as many units: a unit is a step of the program, or a draw.
 type pass struct {
 	units int
 	parts []*gpu.Commands
+	runs  int // so far
+	rest  int // runs before it is divided otherwise: to record it costs time, and a device's speed may go up and down
 
 	// Of the last run; 0 before one.
 	total   time.Duration
@@ -42,10 +45,12 @@ func partsFor(took time.Duration, units int) int {
 }
 
 // better returns how many parts the pass should have, by its last run. Parts that took dangerously long are divided at
-// once, others if it was no moment's disturbance; they are joined again only when they are far too short.
+// once, others if it was no moment's disturbance; they are joined again only when they are far too short. Each change makes
+// the next one wait longer.
 func (p *pass) better() int {
 	n := len(p.parts)
 	switch {
+	case p.longest <= dangerous && p.runs < p.rest:
 	case p.longest > dangerous, p.over > 1:
 		return min(max(n+1, partsFor(p.longest*time.Duration(n), p.units)), p.units)
 	case p.total > 0 && n > 1 && p.total < shortPart*time.Duration(n):
@@ -106,6 +111,7 @@ func (e *Exec) run(ctx context.Context, p *pass, rows int) error {
 		return err
 	}
 	p.total, p.longest, e.longest = total, longest, max(e.longest, longest)
+	p.runs++
 	if p.over++; longest <= longestPart {
 		p.over = 0
 	}
@@ -172,7 +178,7 @@ type passEntry[S comparable] struct {
 
 // get returns the pass of a shape, recorded if it is not there or should be divided otherwise.
 func (c *passCache[S]) get(s S) (*pass, error) {
-	parts, last := 0, len(c.entries)-1
+	parts, rest, last := 0, 0, len(c.entries)-1
 	for i := last; i >= 0; i-- {
 		if c.entries[i].shape != s {
 			continue
@@ -183,6 +189,7 @@ func (c *passCache[S]) get(s S) (*pass, error) {
 			c.entries[last] = hit
 			return hit.pass, nil
 		}
+		rest = min(2*hit.pass.rest+1, maxRest)
 		hit.pass.release()
 		c.entries = c.entries[:last]
 		break
@@ -191,6 +198,7 @@ func (c *passCache[S]) get(s S) (*pass, error) {
 	if err != nil {
 		return nil, err
 	}
+	p.rest = rest
 	if len(c.entries) == c.most {
 		c.entries[0].pass.release()
 		c.entries = slices.Delete(c.entries, 0, 1)

@@ -139,9 +139,14 @@ func TestPartsAlike(t *testing.T) {
 		forward, decode int
 	}{
 		{time.Millisecond, steps, 1}, {time.Millisecond, 1, 1}, {5 * longestPart, 1, 1}, {5 * longestPart, 10, 10},
-		{5 * longestPart, steps, steps + 1}, {time.Microsecond, steps, steps + 1}, {time.Microsecond, 1, 1},
+		{5 * longestPart, steps, steps + 1}, {time.Microsecond, steps, steps + 1}, {time.Microsecond, steps, steps + 1},
+		{time.Microsecond, 1, 1},
 	} {
-		ticking(e, c.part)
+		if ticking(e, c.part); i == 7 { // it was divided twice, and rests
+			for range 5 {
+				run()
+			}
+		}
 		got, forward, decode := run()
 		if forward != c.forward || decode != c.decode {
 			t.Errorf("run %d: %d and %d parts, want %d and %d", i, forward, decode, c.forward, c.decode)
