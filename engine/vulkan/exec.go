@@ -267,7 +267,8 @@ var _ op.Backend = (*recorder)(nil)
 
 // recordForward records the program for batches of a shape, in parts.
 func (e *Exec) recordForward(s shape, parts int) (*pass, error) {
-	p, err := e.recordPass(s, max(len(e.prog.Steps), 1), parts, e.beginForward, (*recorder).unit, func(rec *gpu.Recording) { e.copyLogits(rec, s.outs) })
+	p, err := e.recordPass(s, max(len(e.prog.Steps), 1), parts, e.beginForward, (*recorder).unit,
+		func(rec *gpu.Recording) { e.copyLogits(rec, s.outs) })
 	e.tuner.keep()
 	return p, err
 }

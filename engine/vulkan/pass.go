@@ -132,9 +132,10 @@ func (e *Exec) LongestSubmission() time.Duration {
 	return longest
 }
 
-// record records a pass of some rows in parts, or with none in as many as seem good: begin before the first unit, end after
+// recordPass records a pass in so many parts, or with none in as many as seem good: begin before the first unit, end after
 // the last.
-func (e *Exec) recordPass(s shape, units, parts int, begin func(*gpu.Recording), each func(*recorder, int) error, end func(*gpu.Recording)) (*pass, error) {
+func (e *Exec) recordPass(s shape, units, parts int, begin func(*gpu.Recording), each func(*recorder, int) error,
+	end func(*gpu.Recording)) (*pass, error) {
 	if parts == 0 {
 		parts = e.known.guess(s.rows, units)
 	}
