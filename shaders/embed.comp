@@ -17,6 +17,7 @@ layout(push_constant) uniform Push {
 
 layout(binding = 0) readonly buffer Tokens { uint tokens[]; };
 UINT4S(1, W);
+const uint Band = 1;
 #include "lib/blocks.glsl"
 FLOATS(2, Params);
 layout(binding = 3) writeonly buffer Y { float y[]; };

@@ -6,13 +6,14 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_EXT_control_flow_attributes : require
+layout(constant_id = 0) const uint Band = 1;
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 
-layout(constant_id = 0) const uint Local = 8; // at most 16, and the subgroup is no smaller
-layout(constant_id = 1) const uint TileRows = 4;
-layout(constant_id = 2) const uint TileTokens = 8;
-layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint Local = 8; // at most 16, and the subgroup is no smaller
+layout(constant_id = 2) const uint TileRows = 4;
+layout(constant_id = 3) const uint TileTokens = 8;
+layout(local_size_x_id = 1) in;
 
 const uint MAX_ROWS = 8, MAX_TOKENS = 16; // see lib/reduce.glsl; what the constants leave unused costs nothing
 

@@ -4,9 +4,10 @@
 #extension GL_EXT_control_flow_attributes : require
 
 layout(constant_id = 0) const uint Local = 64;
+layout(constant_id = 1) const uint Band = 1; // of the rows (lib/blocks.glsl)
 layout(local_size_x_id = 0) in;
 layout(push_constant) uniform Push {
-    uint first; // unit of 8 elements where the rows begin
+    uint first; // word where the rows begin
     uint rows;
     uint units; // of a row
     uint wide;  // units across a panel
@@ -25,9 +26,11 @@ void main() {
     uint u = gl_GlobalInvocationID.x, eight = gl_WorkGroupID.y; // of K, of rows
     if (u >= push.units) return;
     uvec4 q[8 * SIZE];
-    [[unroll]] for (uint r = 0; r < 8; r++)
+    [[unroll]] for (uint r = 0; r < 8; r++) {
+        uint m = 8 * eight + r, at = push.first + m / Band * Band * SIZE * push.units + m % Band;
         [[unroll]] for (uint s = 0; s < SIZE; s++)
-            q[r * SIZE + s] = 8 * eight + r < push.rows ? w[(push.first + (8 * eight + r) * push.units + u) * SIZE + s] : uvec4(0);
+            q[r * SIZE + s] = m < push.rows ? w[at + Band * (SIZE * u + s)] : uvec4(0);
+    }
     uint to = (eight / push.wide * 8 * push.units + 8 * u) * push.wide + eight % push.wide;
     [[unroll]] for (uint k = 0; k < 8; k++) {
 #ifdef WORDS

@@ -2,13 +2,14 @@
 // op.MatMul for many tokens, on devices that share no fast memory between lanes: an invocation keeps a tile of
 // TileRows x TileTokens sums in registers. Its rows lie Local apart, so that neighbours work on neighbouring rows.
 #extension GL_EXT_control_flow_attributes : require
+layout(constant_id = 0) const uint Band = 1;
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 
-layout(constant_id = 0) const uint Local = 8;
-layout(constant_id = 1) const uint TileRows = 4;
-layout(constant_id = 2) const uint TileTokens = 8;
-layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint Local = 8;
+layout(constant_id = 2) const uint TileRows = 4;
+layout(constant_id = 3) const uint TileTokens = 8;
+layout(local_size_x_id = 1) in;
 
 const uint MAX_ROWS = 8, MAX_TOKENS = 16; // see lib/reduce.glsl; what the constants leave unused costs nothing
 

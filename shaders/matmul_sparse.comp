@@ -5,6 +5,7 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_EXT_control_flow_attributes : require
+const uint Band = 1;
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 
@@ -26,7 +27,7 @@ void main() {
     uvec4 all = subgroupBallot(true);
     uint lanes = subgroupBallotBitCount(all), lane = subgroupBallotExclusiveBitCount(all);
     uint slots = max(lanes / Wide, 1), slot = lane / Wide;
-    uint w_at = panel / 8 * 8 * p.units + lane % Wide;
+    uint w_at = SIZE * (panel / 8 * 8 * p.units + lane % Wide);
     uint mine = gl_SubgroupID * lanes * 4, quads = 2 * p.units;
 
     vec4 lo[MAX_UNITS], hi[MAX_UNITS];
@@ -52,7 +53,7 @@ void main() {
                 uint at = mine + min(i + a * slots, n - 1);
                 xs[a] = i + a * slots < n ? list_x[at] : 0.0;
                 [[unroll]] for (uint u = 0; u < Units; u++)
-                    w[a * Units + u] = fetch(w_at + (list_k[at] * Units + u) * Wide, 0);
+                    w[a * Units + u] = fetch(w_at + SIZE * (list_k[at] * Units + u) * Wide, 0);
             }
             [[unroll]] for (uint a = 0; a < Ahead; a++)
                 [[unroll]] for (uint u = 0; u < Units; u++) {

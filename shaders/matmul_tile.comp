@@ -3,6 +3,7 @@
 // BT tokens, 32 elements deep, and each invocation keeps 4 x 4 sums in registers. Weights and tokens are read once per
 // tile, coalesced, 8 elements at a time.
 #extension GL_EXT_control_flow_attributes : require
+layout(constant_id = 0) const uint Band = 1;
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 

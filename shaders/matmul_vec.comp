@@ -5,13 +5,14 @@
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_EXT_control_flow_attributes : require
+layout(constant_id = 0) const uint Band = 1;
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 
-layout(constant_id = 0) const uint Local = 64;
-layout(constant_id = 1) const uint Rows = 2;
-layout(constant_id = 2) const uint Tokens = 1;
-layout(local_size_x_id = 0) in;
+layout(constant_id = 1) const uint Local = 64;
+layout(constant_id = 2) const uint Rows = 2;
+layout(constant_id = 3) const uint Tokens = 1;
+layout(local_size_x_id = 1) in;
 
 const uint MAX_ROWS = 8, MAX_TOKENS = 8; // see lib/reduce.glsl; what the constants leave unused costs nothing
 

@@ -22,6 +22,7 @@ var modules = [][]module{
 	wkv6NormModules[:],
 	deepEmbedModules[:],
 	wkv7Modules[:],
+	wkv7SharedModules[:],
 	wkv7NormModules[:],
 	benchReadModules[:],
 	benchFmaModules[:],
@@ -964,18 +965,19 @@ type MatmulVecPush struct {
 
 // MatmulVecSpec are the specialization constants of matmul_vec.comp.
 type MatmulVecSpec struct {
-	Local  uint32 // Local, id 0
-	Rows   uint32 // Rows, id 1
-	Tokens uint32 // Tokens, id 2
+	Band   uint32 // Band, id 0
+	Local  uint32 // Local, id 1
+	Rows   uint32 // Rows, id 2
+	Tokens uint32 // Tokens, id 3
 }
 
 // DefaultMatmulVecSpec returns the values that matmul_vec.comp gives its specialization constants.
 func DefaultMatmulVecSpec() MatmulVecSpec {
-	return MatmulVecSpec{Local: 64, Rows: 2, Tokens: 1}
+	return MatmulVecSpec{Band: 1, Local: 64, Rows: 2, Tokens: 1}
 }
 
 func (s MatmulVecSpec) values() []uint32 {
-	return []uint32{s.Local, s.Rows, s.Tokens}
+	return []uint32{s.Band, s.Local, s.Rows, s.Tokens}
 }
 
 // MatmulVecVariant is one compiled form of matmul_vec.comp.
@@ -1140,8 +1142,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecF16: {
@@ -1157,8 +1159,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecBf16: {
@@ -1174,8 +1176,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ40: {
@@ -1191,8 +1193,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ41: {
@@ -1208,8 +1210,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ50: {
@@ -1225,8 +1227,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ51: {
@@ -1242,8 +1244,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ80: {
@@ -1259,8 +1261,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ3K: {
@@ -1276,8 +1278,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ4K: {
@@ -1293,8 +1295,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ5K: {
@@ -1310,8 +1312,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecQ6K: {
@@ -1327,8 +1329,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecIq4Nl: {
@@ -1344,8 +1346,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
 	MatmulVecF32Tx: {
@@ -1361,8 +1363,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecF16Tx: {
@@ -1378,8 +1380,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecBf16Tx: {
@@ -1395,8 +1397,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ40Tx: {
@@ -1412,8 +1414,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ41Tx: {
@@ -1429,8 +1431,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ50Tx: {
@@ -1446,8 +1448,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ51Tx: {
@@ -1463,8 +1465,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ80Tx: {
@@ -1480,8 +1482,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ3KTx: {
@@ -1497,8 +1499,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ4KTx: {
@@ -1514,8 +1516,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ5KTx: {
@@ -1531,8 +1533,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecQ6KTx: {
@@ -1548,8 +1550,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 	MatmulVecIq4NlTx: {
@@ -1565,8 +1567,8 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x2, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 }
@@ -1590,18 +1592,19 @@ type MatmulRegPush struct {
 
 // MatmulRegSpec are the specialization constants of matmul_reg.comp.
 type MatmulRegSpec struct {
-	Local      uint32 // Local, id 0
-	TileRows   uint32 // TileRows, id 1
-	TileTokens uint32 // TileTokens, id 2
+	Band       uint32 // Band, id 0
+	Local      uint32 // Local, id 1
+	TileRows   uint32 // TileRows, id 2
+	TileTokens uint32 // TileTokens, id 3
 }
 
 // DefaultMatmulRegSpec returns the values that matmul_reg.comp gives its specialization constants.
 func DefaultMatmulRegSpec() MatmulRegSpec {
-	return MatmulRegSpec{Local: 8, TileRows: 4, TileTokens: 8}
+	return MatmulRegSpec{Band: 1, Local: 8, TileRows: 4, TileTokens: 8}
 }
 
 func (s MatmulRegSpec) values() []uint32 {
-	return []uint32{s.Local, s.TileRows, s.TileTokens}
+	return []uint32{s.Band, s.Local, s.TileRows, s.TileTokens}
 }
 
 // MatmulRegVariant is one compiled form of matmul_reg.comp.
@@ -1766,8 +1769,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegF16: {
@@ -1783,8 +1786,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegBf16: {
@@ -1800,8 +1803,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ40: {
@@ -1817,8 +1820,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ41: {
@@ -1834,8 +1837,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ50: {
@@ -1851,8 +1854,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ51: {
@@ -1868,8 +1871,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ80: {
@@ -1885,8 +1888,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ3K: {
@@ -1902,8 +1905,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ4K: {
@@ -1919,8 +1922,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ5K: {
@@ -1936,8 +1939,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegQ6K: {
@@ -1953,8 +1956,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegIq4Nl: {
@@ -1970,8 +1973,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
 	MatmulRegF32Tx: {
@@ -1987,8 +1990,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegF16Tx: {
@@ -2004,8 +2007,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegBf16Tx: {
@@ -2021,8 +2024,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ40Tx: {
@@ -2038,8 +2041,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ41Tx: {
@@ -2055,8 +2058,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ50Tx: {
@@ -2072,8 +2075,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ51Tx: {
@@ -2089,8 +2092,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ80Tx: {
@@ -2106,8 +2109,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ3KTx: {
@@ -2123,8 +2126,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ4KTx: {
@@ -2140,8 +2143,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ5KTx: {
@@ -2157,8 +2160,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegQ6KTx: {
@@ -2174,8 +2177,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 	MatmulRegIq4NlTx: {
@@ -2191,8 +2194,8 @@ var matmulRegModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 }
@@ -2216,15 +2219,16 @@ type MatmulTilePush struct {
 
 // MatmulTileSpec are the specialization constants of matmul_tile.comp.
 type MatmulTileSpec struct {
+	Band uint32 // Band, id 0
 }
 
 // DefaultMatmulTileSpec returns the values that matmul_tile.comp gives its specialization constants.
 func DefaultMatmulTileSpec() MatmulTileSpec {
-	return MatmulTileSpec{}
+	return MatmulTileSpec{Band: 1}
 }
 
 func (s MatmulTileSpec) values() []uint32 {
-	return []uint32{}
+	return []uint32{s.Band}
 }
 
 // MatmulTileVariant is one compiled form of matmul_tile.comp.
@@ -2389,7 +2393,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2406,7 +2410,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2423,7 +2427,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2440,7 +2444,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2457,7 +2461,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2474,7 +2478,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2491,7 +2495,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2508,7 +2512,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2525,7 +2529,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2542,7 +2546,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2559,7 +2563,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2576,7 +2580,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2593,7 +2597,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2610,7 +2614,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2627,7 +2631,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2644,7 +2648,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2661,7 +2665,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2678,7 +2682,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2695,7 +2699,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2712,7 +2716,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2729,7 +2733,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2746,7 +2750,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2763,7 +2767,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2780,7 +2784,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2797,7 +2801,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2814,7 +2818,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{},
+		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -3528,6 +3532,141 @@ var wkv7Modules = [...]module{
 	},
 }
 
+// Wkv7SharedArgs are the buffers of wkv7_shared.comp.
+type Wkv7SharedArgs struct {
+	Spans    gpu.Range // binding 0, read: Span
+	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	A        gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	Params   gpu.Range // binding 6, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	State    gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	StateOut gpu.Range // binding 8, write: vec4
+	Y        gpu.Range // binding 9, write: float
+}
+
+// Wkv7SharedPush are the push constants of wkv7_shared.comp.
+type Wkv7SharedPush struct {
+	Stride      uint32 // stride, offset 0
+	StateStride uint32 // state_stride, offset 4
+	Kk          uint32 // kk, offset 8
+	Ka          uint32 // ka, offset 12
+}
+
+// Wkv7SharedSpec are the specialization constants of wkv7_shared.comp.
+type Wkv7SharedSpec struct {
+	Local uint32 // Local, id 0
+	N     uint32 // N, id 1
+	Rows  uint32 // Rows, id 2
+}
+
+// DefaultWkv7SharedSpec returns the values that wkv7_shared.comp gives its specialization constants.
+func DefaultWkv7SharedSpec() Wkv7SharedSpec {
+	return Wkv7SharedSpec{Local: 8, N: 64, Rows: 16}
+}
+
+func (s Wkv7SharedSpec) values() []uint32 {
+	return []uint32{s.Local, s.N, s.Rows}
+}
+
+// Wkv7SharedVariant is one compiled form of wkv7_shared.comp.
+type Wkv7SharedVariant uint8
+
+// The forms of wkv7_shared.comp.
+const (
+	Wkv7SharedBuf Wkv7SharedVariant = iota
+	Wkv7SharedTx
+)
+
+// Wkv7SharedVariants holds every Wkv7SharedVariant.
+var Wkv7SharedVariants = []Wkv7SharedVariant{Wkv7SharedBuf, Wkv7SharedTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv7SharedVariant) String() string { return wkv7SharedModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv7SharedVariant) Capabilities() []string { return wkv7SharedModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv7SharedVariant) Missing(info gpu.Info) []string {
+	return missing(info, wkv7SharedModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv7SharedVariant) LocalSize(spec Wkv7SharedSpec) [3]uint32 {
+	return wkv7SharedModules[v].localSize(spec.values())
+}
+
+// Wkv7Shared is a variant of wkv7_shared.comp made ready for a device.
+type Wkv7Shared struct{ kernel }
+
+// NewWkv7Shared compiles a variant for a device.
+func NewWkv7Shared(dev *gpu.Device, v Wkv7SharedVariant, spec Wkv7SharedSpec, options ...Option) (*Wkv7Shared, error) {
+	k, err := newKernel(dev, &wkv7SharedModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv7Shared{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv7Shared) Dispatch(rec *gpu.Recording, a Wkv7SharedArgs, p Wkv7SharedPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.A, a.Params, a.State, a.StateOut, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv7_shared.buf.spv
+var spvWkv7SharedBuf []byte
+
+//go:embed spv/wkv7_shared.tx.spv
+var spvWkv7SharedTx []byte
+
+var wkv7SharedModules = [...]module{
+	Wkv7SharedBuf: {
+		name:    "wkv7_shared.buf",
+		variant: "buf",
+		spirv:   spvWkv7SharedBuf,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x8, 0x40, 0x10},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	Wkv7SharedTx: {
+		name:    "wkv7_shared.tx",
+		variant: "tx",
+		spirv:   spvWkv7SharedTx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x8, 0x40, 0x10},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+}
+
 // Wkv7NormArgs are the buffers of wkv7_norm.comp.
 type Wkv7NormArgs struct {
 	R      gpu.Range // binding 0, read: float (buf), samplerBuffer of r32f (tx)
@@ -3891,18 +4030,19 @@ type MatmulBcastPush struct {
 
 // MatmulBcastSpec are the specialization constants of matmul_bcast.comp.
 type MatmulBcastSpec struct {
-	Local      uint32 // Local, id 0
-	TileRows   uint32 // TileRows, id 1
-	TileTokens uint32 // TileTokens, id 2
+	Band       uint32 // Band, id 0
+	Local      uint32 // Local, id 1
+	TileRows   uint32 // TileRows, id 2
+	TileTokens uint32 // TileTokens, id 3
 }
 
 // DefaultMatmulBcastSpec returns the values that matmul_bcast.comp gives its specialization constants.
 func DefaultMatmulBcastSpec() MatmulBcastSpec {
-	return MatmulBcastSpec{Local: 8, TileRows: 4, TileTokens: 8}
+	return MatmulBcastSpec{Band: 1, Local: 8, TileRows: 4, TileTokens: 8}
 }
 
 func (s MatmulBcastSpec) values() []uint32 {
-	return []uint32{s.Local, s.TileRows, s.TileTokens}
+	return []uint32{s.Band, s.Local, s.TileRows, s.TileTokens}
 }
 
 // MatmulBcastVariant is one compiled form of matmul_bcast.comp.
@@ -4067,8 +4207,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastF16: {
@@ -4084,8 +4224,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastBf16: {
@@ -4101,8 +4241,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ40: {
@@ -4118,8 +4258,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ41: {
@@ -4135,8 +4275,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ50: {
@@ -4152,8 +4292,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ51: {
@@ -4169,8 +4309,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ80: {
@@ -4186,8 +4326,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ3K: {
@@ -4203,8 +4343,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ4K: {
@@ -4220,8 +4360,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ5K: {
@@ -4237,8 +4377,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastQ6K: {
@@ -4254,8 +4394,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastIq4Nl: {
@@ -4271,8 +4411,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
 	},
 	MatmulBcastF32Tx: {
@@ -4288,8 +4428,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastF16Tx: {
@@ -4305,8 +4445,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastBf16Tx: {
@@ -4322,8 +4462,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ40Tx: {
@@ -4339,8 +4479,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ41Tx: {
@@ -4356,8 +4496,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ50Tx: {
@@ -4373,8 +4513,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ51Tx: {
@@ -4390,8 +4530,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ80Tx: {
@@ -4407,8 +4547,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ3KTx: {
@@ -4424,8 +4564,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ4KTx: {
@@ -4441,8 +4581,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ5KTx: {
@@ -4458,8 +4598,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ6KTx: {
@@ -4475,8 +4615,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastIq4NlTx: {
@@ -4492,8 +4632,8 @@ var matmulBcastModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
 	},
 }
@@ -4948,15 +5088,16 @@ type MatmulPanelsPush struct {
 // MatmulPanelsSpec are the specialization constants of matmul_panels.comp.
 type MatmulPanelsSpec struct {
 	Local uint32 // Local, id 0
+	Band  uint32 // Band, id 1
 }
 
 // DefaultMatmulPanelsSpec returns the values that matmul_panels.comp gives its specialization constants.
 func DefaultMatmulPanelsSpec() MatmulPanelsSpec {
-	return MatmulPanelsSpec{Local: 64}
+	return MatmulPanelsSpec{Local: 64, Band: 1}
 }
 
 func (s MatmulPanelsSpec) values() []uint32 {
-	return []uint32{s.Local}
+	return []uint32{s.Local, s.Band}
 }
 
 // MatmulPanelsVariant is one compiled form of matmul_panels.comp.
@@ -5021,7 +5162,7 @@ var matmulPanelsModules = [...]module{
 			{Name: "P", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    16,
-		defaults:     []uint32{0x40},
+		defaults:     []uint32{0x40, 0x1},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -5034,7 +5175,7 @@ var matmulPanelsModules = [...]module{
 			{Name: "P", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    16,
-		defaults:     []uint32{0x40},
+		defaults:     []uint32{0x40, 0x1},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},

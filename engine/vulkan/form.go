@@ -4,7 +4,6 @@ import (
 	"fmt"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
-	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
@@ -148,25 +147,25 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 	x, y := s.groups(f, u.rows, n)
 	switch f.kernel {
 	case Vec:
-		k, err := e.kernels.matMulVec(u.typ, texel, f)
+		k, err := e.kernels.matMulVec(u.stored, texel, f)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(rec, args, push, x, y, 1)
 	case Reg:
-		k, err := e.kernels.matMulReg(u.typ, texel, f)
+		k, err := e.kernels.matMulReg(u.stored, texel, f)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulRegArgs(args), shaders.MatmulRegPush(push), x, y, 1)
 	case Bcast:
-		k, err := e.kernels.matMulBcast(u.typ, texel, f)
+		k, err := e.kernels.matMulBcast(u.stored, texel, f)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulBcastArgs(args), shaders.MatmulBcastPush(push), x, y, 1)
 	case Tile:
-		k, err := e.kernels.matMulTile(u.typ, texel)
+		k, err := e.kernels.matMulTile(u.stored, texel)
 		if err != nil {
 			return err
 		}
@@ -184,47 +183,50 @@ func (e *Exec) matMulTexel(a shaders.MatmulVecArgs) bool {
 
 // formKey is the key of a kernel that is made for a form.
 type formKey[V any] struct {
-	v V
-	f matMulForm
+	v    V
+	f    matMulForm
+	band int
 }
 
-func (k *Kernels) matMulVec(t tensor.Type, texel bool, f matMulForm) (*shaders.MatmulVec, error) {
-	v, err := variant(t, texel, shaders.MatmulVecVariants)
+func (k *Kernels) matMulVec(w stored, texel bool, f matMulForm) (*shaders.MatmulVec, error) {
+	v, err := variant(w.typ, texel, shaders.MatmulVecVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, formKey[shaders.MatmulVecVariant]{v, f}, func() (*shaders.MatmulVec, error) {
+	return kernel(k, formKey[shaders.MatmulVecVariant]{v, f, w.band}, func() (*shaders.MatmulVec, error) {
 		return shaders.NewMatmulVec(k.dev, v,
-			shaders.MatmulVecSpec{Local: k.shape.plainLocal, Rows: f.rows, Tokens: f.tokens}, k.full()...)
+			shaders.MatmulVecSpec{Band: uint32(w.band), Local: k.shape.plainLocal, Rows: f.rows, Tokens: f.tokens}, k.full()...)
 	})
 }
 
-func (k *Kernels) matMulReg(t tensor.Type, texel bool, f matMulForm) (*shaders.MatmulReg, error) {
-	v, err := variant(t, texel, shaders.MatmulRegVariants)
+func (k *Kernels) matMulReg(w stored, texel bool, f matMulForm) (*shaders.MatmulReg, error) {
+	v, err := variant(w.typ, texel, shaders.MatmulRegVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, formKey[shaders.MatmulRegVariant]{v, f}, func() (*shaders.MatmulReg, error) {
+	return kernel(k, formKey[shaders.MatmulRegVariant]{v, f, w.band}, func() (*shaders.MatmulReg, error) {
 		return shaders.NewMatmulReg(k.dev, v,
-			shaders.MatmulRegSpec{Local: k.shape.regLocal, TileRows: f.rows, TileTokens: f.tokens})
+			shaders.MatmulRegSpec{Band: uint32(w.band), Local: k.shape.regLocal, TileRows: f.rows, TileTokens: f.tokens})
 	})
 }
 
-func (k *Kernels) matMulBcast(t tensor.Type, texel bool, f matMulForm) (*shaders.MatmulBcast, error) {
-	v, err := variant(t, texel, shaders.MatmulBcastVariants)
+func (k *Kernels) matMulBcast(w stored, texel bool, f matMulForm) (*shaders.MatmulBcast, error) {
+	v, err := variant(w.typ, texel, shaders.MatmulBcastVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, formKey[shaders.MatmulBcastVariant]{v, f}, func() (*shaders.MatmulBcast, error) {
+	return kernel(k, formKey[shaders.MatmulBcastVariant]{v, f, w.band}, func() (*shaders.MatmulBcast, error) {
 		return shaders.NewMatmulBcast(k.dev, v,
-			shaders.MatmulBcastSpec{Local: k.shape.regLocal, TileRows: f.rows, TileTokens: f.tokens}, k.sized()...)
+			shaders.MatmulBcastSpec{Band: uint32(w.band), Local: k.shape.regLocal, TileRows: f.rows, TileTokens: f.tokens}, k.sized()...)
 	})
 }
 
-func (k *Kernels) matMulTile(t tensor.Type, texel bool) (*shaders.MatmulTile, error) {
-	v, err := variant(t, texel, shaders.MatmulTileVariants)
+func (k *Kernels) matMulTile(w stored, texel bool) (*shaders.MatmulTile, error) {
+	v, err := variant(w.typ, texel, shaders.MatmulTileVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, v, func() (*shaders.MatmulTile, error) { return shaders.NewMatmulTile(k.dev, v, shaders.MatmulTileSpec{}) })
+	return kernel(k, formKey[shaders.MatmulTileVariant]{v: v, band: w.band}, func() (*shaders.MatmulTile, error) {
+		return shaders.NewMatmulTile(k.dev, v, shaders.MatmulTileSpec{Band: uint32(w.band)})
+	})
 }

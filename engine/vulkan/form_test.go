@@ -26,7 +26,7 @@ func TestUsual(t *testing.T) {
 		{wave64, tensor.Q4_0, manyRows, 4}, {wave64, tensor.Q4_0, manyRows - 64, 2}, {wave64, tensor.F16, 1 << 16, 2},
 		{kernelShape{cpu: true, subgroups: 8, regLocal: 8, mostGroups: 65535}, tensor.F16, 64, 4},
 	} {
-		if f := c.shape.usual(&unit{typ: c.typ, rows: c.rows}, 1); f != (matMulForm{Vec, c.want, 1}) {
+		if f := c.shape.usual(&unit{stored: stored{typ: c.typ}, rows: c.rows}, 1); f != (matMulForm{Vec, c.want, 1}) {
 			t.Errorf("%d rows of %s: want %d to a subgroup, got %s", c.rows, c.typ, c.want, f)
 		}
 	}
@@ -54,7 +54,7 @@ func TestFormsWithinLimits(t *testing.T) {
 
 // A device that has few workgroups for a dispatch makes products fall into several, by every kernel.
 func TestFewGroups(t *testing.T) {
-	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxWorkgroupCount[0] = 2 }})
+	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxWorkgroupCount[0] = 4 }})
 	for _, kernel := range append([]MatMulKernel{Auto}, MatMulKernels...) {
 		split := false
 		open := func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {

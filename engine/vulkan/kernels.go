@@ -19,6 +19,8 @@ type kernelShape struct {
 	regLocal   uint32 // workgroup of matmul_reg and matmul_bcast
 	mostGroups int    // of a dispatch, in x
 	lanes      uint32 // of a subgroup
+	band       int    // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
+	shared     bool   // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
 }
 
 // shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
@@ -27,8 +29,9 @@ func shapeFor(info gpu.Info) kernelShape {
 	sub := uint32(subgroupFor(info))
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
 	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
-		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub}
+		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1}
 	if s.cpu {
+		s.shared, s.band = true, int(s.regLocal)
 		s.normLocal, s.normSingle = sub, 1
 	}
 	s.subgroups = max(s.plainLocal/sub, 1)
@@ -170,6 +173,24 @@ func (k *Kernels) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
 	v := form(texel, shaders.Wkv7Buf, shaders.Wkv7Tx)
 	return kernel(k, headKey[shaders.Wkv7Variant]{v, n}, func() (*shaders.Wkv7, error) {
 		return shaders.NewWkv7(k.dev, v, shaders.Wkv7Spec{N: uint32(n)})
+	})
+}
+
+// sharedRows returns how many rows of a head of size n a subgroup of wkv7_shared keeps: a divisor of n, and as many as leave
+// 64 vec4 to a lane.
+func (s *kernelShape) sharedRows(n uint32) uint32 {
+	rows := uint32(16)
+	for columns := (n/4 + s.lanes - 1) / s.lanes; n%rows != 0 || rows*columns > 64; {
+		rows /= 2
+	}
+	return rows
+}
+
+func (k *Kernels) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
+	v, s := form(texel, shaders.Wkv7SharedBuf, shaders.Wkv7SharedTx), &k.shape
+	return kernel(k, headKey[shaders.Wkv7SharedVariant]{v, n}, func() (*shaders.Wkv7Shared, error) {
+		return shaders.NewWkv7Shared(k.dev, v,
+			shaders.Wkv7SharedSpec{Local: s.lanes, N: uint32(n), Rows: s.sharedRows(uint32(n))}, k.full()...)
 	})
 }
 

@@ -9,9 +9,15 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
+// stored is how a unit's weights lie on the device.
+type stored struct {
+	typ  tensor.Type
+	band int // see kernelShape
+}
+
 // unit is one dispatch of a MatMul: parts of one storage type whose weights lie in one buffer.
 type unit struct {
-	typ         tensor.Type
+	stored
 	w           gpu.Range
 	x, from, y  hull
 	first       int // in the table of parts
@@ -81,22 +87,25 @@ func (p *preparer) MatMul(o *op.MatMul) error {
 // cut distributes parts over units that each fit a binding and, by their rows, a dispatch.
 func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 	var units []unit
-	limit, most := p.pieceBytes()-weightPad, p.kernels.shape.mostRows()
+	most := p.kernels.shape.mostRows()
 	for _, part := range list {
 		rowBytes := rowBytesOf(part.W)
+		band := p.bandOf(rowBytes)
+		limit, bandBytes := p.pieceBytes()-weightPad*band, rowBytes*band
 		if _, err := p.rowsWithin(part.W, rowBytes, limit); err != nil {
 			return nil, err
 		}
 		for part.rows > 0 {
-			if last := len(units) - 1; last < 0 || units[last].weightBytes+rowBytes > limit || units[last].rows >= most {
-				units = append(units, unit{typ: typ})
+			if last := len(units) - 1; last < 0 || units[last].band != band || units[last].weightBytes+bandBytes > limit ||
+				units[last].rows >= most {
+				units = append(units, unit{stored: stored{typ, band}})
 			}
 			u := &units[len(units)-1]
 			piece := part
-			piece.rows = min(part.rows, (limit-u.weightBytes)/rowBytes, most-u.rows)
+			piece.rows = min(part.rows, (limit-u.weightBytes)/bandBytes*band, most-u.rows)
 			piece.row, piece.weight = u.rows, u.weightBytes
 			u.parts = append(u.parts, piece)
-			u.weightBytes += piece.rows * rowBytes
+			u.weightBytes += bandsOf(piece.rows, band) * bandBytes
 			u.rows += (piece.rows + rowAlign - 1) / rowAlign * rowAlign
 			part.m0, part.rows = part.m0+piece.rows, part.rows-piece.rows
 		}
@@ -104,13 +113,25 @@ func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 	return units, nil
 }
 
+// bandOf returns the band for rows of so many bytes: the device's, unless one of it does not fit a binding.
+func (p *preparer) bandOf(rowBytes int) int {
+	if band := p.kernels.shape.band; band*(rowBytes+weightPad) <= p.pieceBytes() {
+		return band
+	}
+	return 1
+}
+
+// bandsOf returns how many bands hold so many rows.
+func bandsOf(rows, band int) int { return (rows + band - 1) / band }
+
 func (p *preparer) uploadUnit(u *unit) error {
-	b, err := p.buffer(u.parts[0].W.Name, u.weightBytes+weightPad, gpu.DeviceLocal)
+	pad := weightPad * u.band
+	b, err := p.buffer(u.parts[0].W.Name, u.weightBytes+pad, gpu.DeviceLocal)
 	if err != nil {
 		return err
 	}
 	p.weights = append(p.weights, b)
-	if err := p.dev.Upload(b.Range(u.weightBytes, weightPad), make([]byte, weightPad)); err != nil {
+	if err := p.dev.Upload(b.Range(u.weightBytes, pad), make([]byte, pad)); err != nil {
 		return err
 	}
 	u.w, u.first, u.count = b.All(), len(p.parts)/partWords, len(u.parts)
@@ -119,6 +140,7 @@ func (p *preparer) uploadUnit(u *unit) error {
 		if err != nil {
 			return err
 		}
+		m.band = u.band
 		if err := m.upload(b, part.weight, part.m0, part.rows); err != nil {
 			return err
 		}
@@ -140,7 +162,7 @@ func (p *preparer) uploadUnit(u *unit) error {
 }
 
 // weightPad is how many bytes of zeros lie behind a unit's weights: matmul_reg reads the last row to a multiple of 64
-// elements, or of a superblock.
+// elements, or of a superblock. Of a band, it is as much for each row.
 const weightPad = 512
 
 const (
@@ -166,9 +188,8 @@ func (p *preparer) describe(u *unit, part unitPart) error {
 	if part.Combine.ReadsTo() {
 		to, toStride = at(u.from, part.To, part.m0), uint32(part.To.Of.Stride())
 	}
-	units, step := unitsOf(part.W)
 	p.parts = append(p.parts,
-		uint32(part.row), uint32(part.rows), uint32(units), uint32(part.weight/step),
+		uint32(part.row), uint32(part.rows), uint32(unitsOf(part.W)), uint32(part.weight/wordBytes),
 		at(u.x, part.X, 0)/4, uint32(part.X.Of.Stride()/4), at(u.y, part.Y, part.m0), uint32(part.Y.Of.Stride()),
 		bias, uint32(part.Act), uint32(part.Combine), from,
 		fromStride, to, toStride, math.Float32bits(part.Factor()))

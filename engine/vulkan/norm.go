@@ -68,14 +68,13 @@ func (r *recorder) Embed(o *op.Embed) error {
 	if o.Normed() {
 		params, plain = r.params.All(), 0
 	}
-	units, _ := unitsOf(o.Table)
 	for _, piece := range e.pieces {
 		k, err := r.kernels.embed(o.Table.Source.Type, r.texel(texels{piece.table, 16}, floatTexels(params)))
 		if err != nil {
 			return err
 		}
 		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, W: piece.table, Params: params, Y: r.scratchOf(o.Y)},
-			shaders.EmbedPush{Width: uint32(o.Y.Width), Units: uint32(units), First: uint32(piece.first),
+			shaders.EmbedPush{Width: uint32(o.Y.Width), Units: uint32(unitsOf(o.Table)), First: uint32(piece.first),
 				Count: uint32(piece.count), NormW: e.norm.w, NormB: e.norm.b, Eps: o.Eps, Plain: plain},
 			uint32(r.shape.rows), 1, 1)
 	}

@@ -13,6 +13,7 @@ import (
 // shaders/lib/blocks.glsl reads what this file writes. Only bits move: values stay those of the file.
 
 const (
+	wordBytes     = 16
 	superElements = 256
 	unitElements  = 32
 	superUnits    = superElements / unitElements
@@ -187,18 +188,17 @@ func packQ3K(dst super, src []byte, units int) {
 // rowBytesOf returns the bytes of a row of w on the device.
 func rowBytesOf(w *op.Operand) int {
 	if p, ok := packings[w.Source.Type]; ok {
-		return (w.Shape[1] + superElements - 1) / superElements * p.words * 16
+		return (w.Shape[1] + superElements - 1) / superElements * p.words * wordBytes
 	}
 	return w.Source.Type.Bytes(op.Stride(w.Shape[1]))
 }
 
-// unitsOf returns how many units a kernel fetches from a row of w, and the bytes of a step of its rows' places.
-func unitsOf(w *op.Operand) (units, step int) {
-	if p, ok := packings[w.Source.Type]; ok {
-		return w.Shape[1] / unitElements, p.words * 16
+// unitsOf returns how many units a kernel fetches from a row of w.
+func unitsOf(w *op.Operand) int {
+	if _, ok := packings[w.Source.Type]; ok {
+		return w.Shape[1] / unitElements
 	}
-	step = w.Source.Type.Bytes(op.Pad)
-	return rowBytesOf(w) / step, step
+	return rowBytesOf(w) / w.Source.Type.Bytes(op.Pad)
 }
 
 // packRow writes a row of w as the device has it.

@@ -49,7 +49,7 @@ func (e *Exec) inPanels(u *unit, rows uint32) (gpu.Range, error) {
 		return u.panels.buf.All(), nil
 	}
 	e.dropPanels(u)
-	k, err := e.kernels.matMulPanels(u.typ)
+	k, err := e.kernels.matMulPanels(u.stored)
 	if err != nil {
 		return gpu.Range{}, err
 	}
@@ -58,10 +58,10 @@ func (e *Exec) inPanels(u *unit, rows uint32) (gpu.Range, error) {
 	if err != nil {
 		return gpu.Range{}, err
 	}
-	units, step := unitsOf(part.W)
+	units := unitsOf(part.W)
 	rec := e.dev.NewRecording()
 	k.Dispatch(rec, shaders.MatmulPanelsArgs{W: u.w, P: b.All()}, shaders.MatmulPanelsPush{
-		First: uint32(part.weight / step), Rows: uint32(part.rows), Units: uint32(units), Wide: rows / 8},
+		First: uint32(part.weight / wordBytes), Rows: uint32(part.rows), Units: uint32(units), Wide: rows / 8},
 		groupsOf(units, e.kernels.shape.plainLocal), uint32(u.panelBytes(rows)/rowBytesOf(part.W)/8), 1)
 	if err := runOnce(rec); err != nil {
 		b.Release()
@@ -113,14 +113,14 @@ func (k *Kernels) matMulSparse(t tensor.Type, texel bool, f matMulForm) (*shader
 	if k.shape.cpu {
 		spec.Ahead = 1
 	}
-	return kernel(k, formKey[shaders.MatmulSparseVariant]{v, f}, func() (*shaders.MatmulSparse, error) {
+	return kernel(k, formKey[shaders.MatmulSparseVariant]{v: v, f: f}, func() (*shaders.MatmulSparse, error) {
 		return shaders.NewMatmulSparse(k.dev, v, spec, k.full()...)
 	})
 }
 
-func (k *Kernels) matMulPanels(t tensor.Type) (*shaders.MatmulPanels, error) {
-	v := form(t == tensor.F32, shaders.MatmulPanelsHalf, shaders.MatmulPanelsWord)
-	return kernel(k, v, func() (*shaders.MatmulPanels, error) {
-		return shaders.NewMatmulPanels(k.dev, v, shaders.MatmulPanelsSpec{Local: k.shape.plainLocal})
+func (k *Kernels) matMulPanels(w stored) (*shaders.MatmulPanels, error) {
+	v := form(w.typ == tensor.F32, shaders.MatmulPanelsHalf, shaders.MatmulPanelsWord)
+	return kernel(k, formKey[shaders.MatmulPanelsVariant]{v: v, band: w.band}, func() (*shaders.MatmulPanels, error) {
+		return shaders.NewMatmulPanels(k.dev, v, shaders.MatmulPanelsSpec{Local: k.shape.plainLocal, Band: uint32(w.band)})
 	})
 }

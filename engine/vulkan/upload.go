@@ -17,6 +17,7 @@ type matrix struct {
 	data     []byte // as loaded
 	rows     int
 	from, to int // bytes of a row as loaded and on the device
+	band     int // rows whose words lie side by side on the device
 }
 
 // matrix loads w. Its elements are checked on their way to the device.
@@ -30,25 +31,26 @@ func (p *preparer) matrix(w *op.Operand) (*matrix, error) {
 
 func newMatrix(p *preparer, w *op.Operand, data []byte) *matrix {
 	typ := w.Source.Type
-	return &matrix{p: p, of: w, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: rowBytesOf(w)}
+	return &matrix{p: p, of: w, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: rowBytesOf(w), band: 1}
 }
 
-// upload brings n rows from row first on to b, at offset off, after checking that every element of them is finite. It
-// reads what was loaded once and holds no copy of it.
+// upload brings n rows from row first on, in whole bands, to b, at offset off, after checking that every element of them is
+// finite. It reads what was loaded once and holds no copy of it.
 func (m *matrix) upload(b *gpu.Buffer, off, first, n int) error {
 	var fault error
 	next := first // whose elements have not been checked
-	err := m.p.dev.UploadFunc(b.Range(off, n*m.to), func(piece []byte, at int) {
+	bandBytes := m.to * m.band
+	err := m.p.dev.UploadFunc(b.Range(off, bandsOf(n, m.band)*bandBytes), func(piece []byte, at int) {
 		if fault != nil {
 			return
 		}
-		row, end := first+at/m.to, first+(at+len(piece)-1)/m.to+1
+		row, end := first+at/bandBytes*m.band, first+min(((at+len(piece)-1)/bandBytes+1)*m.band, n)
 		if bad := m.fill(piece, (row-first)*m.to-at, row, end, next); bad >= 0 {
 			fault = &op.NotFiniteError{Tensor: m.of.Source.Name, Index: bad}
 			return
 		}
 		fault = m.p.count(m.of, (end-next)*m.from)
-		next = end // a row in two pieces is checked with the first
+		next = end // a band in two pieces is checked with the first
 	})
 	if fault != nil {
 		return fault
@@ -59,10 +61,11 @@ func (m *matrix) upload(b *gpu.Buffer, off, first, n int) error {
 // together is how many bytes of rows are checked and then written while they are in a core's cache.
 const together = 128 << 10
 
-// fill writes rows [row, end) as the device has them to piece, where the first begins at offset at: 0, or before the piece.
+// fill writes rows [row, end), which begin a band, as the device has them to piece, where they begin at offset at: 0, or
+// before the piece.
 // It checks those from next on, and returns the index of the first element that is not finite, or -1.
 func (m *matrix) fill(piece []byte, at, row, end, next int) int {
-	step := max(1, together/m.to)
+	step := bandsOf(max(1, together/m.to), m.band) * m.band
 	groups := (end - row + step - 1) / step
 	workers := min(runtime.GOMAXPROCS(0), groups)
 	bad := make([]int, workers)
@@ -106,21 +109,48 @@ func (m *matrix) check(row, end int) int {
 	return row*m.of.Shape[1] + i
 }
 
-// write writes what of rows [row, end) lies within piece, where they begin at offset at, which may be outside.
+// write writes what of rows [row, end), which begin a band, lies within piece, where they begin at offset at, which may be
+// outside.
 func (m *matrix) write(piece []byte, at, row, end int) {
-	if m.from == m.to && !m.typ.IsBlock() {
+	if m.band == 1 && m.from == m.to && !m.typ.IsBlock() {
 		copy(piece[max(at, 0):], m.data[row*m.from+max(-at, 0):end*m.from])
 		return
 	}
-	for ; row < end; row, at = row+1, at+m.to {
-		src := m.data[row*m.from:][:m.from]
-		if at >= 0 && at+m.to <= len(piece) {
-			packRow(m.typ, piece[at:at+m.to], src)
+	bandBytes := m.to * m.band
+	var whole []byte
+	for ; row < end; row, at = row+m.band, at+bandBytes {
+		if at >= 0 && at+bandBytes <= len(piece) {
+			m.writeBand(piece[at:at+bandBytes], row, end)
 			continue
 		}
-		whole := make([]byte, m.to)
-		packRow(m.typ, whole, src)
+		if whole == nil {
+			whole = make([]byte, bandBytes)
+		}
+		m.writeBand(whole, row, end)
 		copy(piece[max(at, 0):], whole[max(-at, 0):])
+	}
+}
+
+// writeBand writes the band of rows that begins with row, with zeros for those from end on.
+func (m *matrix) writeBand(dst []byte, row, end int) {
+	if m.band == 1 {
+		packRow(m.typ, dst, m.data[row*m.from:][:m.from])
+		return
+	}
+	packed := make([]byte, m.to)
+	for i := range m.band {
+		src := packed
+		switch {
+		case row+i >= end:
+			clear(packed)
+		case m.from == m.to && !m.typ.IsBlock():
+			src = m.data[(row+i)*m.from:][:m.from]
+		default:
+			packRow(m.typ, packed, m.data[(row+i)*m.from:][:m.from])
+		}
+		for at := i * wordBytes; len(src) > 0; at, src = at+m.band*wordBytes, src[wordBytes:] {
+			*(*[wordBytes]byte)(dst[at:]) = *(*[wordBytes]byte)(src)
+		}
 	}
 }
 

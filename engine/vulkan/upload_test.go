@@ -27,6 +27,18 @@ func randomMatrix(rng *rand.Rand, typ tensor.Type, rows, cols int) (m *matrix, p
 	return newMatrix(nil, w, data), padded
 }
 
+// banded returns rows with word w of each of band rows side by side, the last band filled with zeros.
+func banded(rows []byte, rowBytes, band int) []byte {
+	n, words := len(rows)/rowBytes, rowBytes/16
+	out := make([]byte, (n+band-1)/band*band*rowBytes)
+	for r := range n {
+		for w := range words {
+			copy(out[((r/band*words+w)*band+r%band)*16:], rows[r*rowBytes+16*w:][:16])
+		}
+	}
+	return out
+}
+
 // A weight that is sent in any pieces, from any row on, arrives padded, and the first of its elements that is not finite
 // is found.
 func TestMatrixFill(t *testing.T) {
@@ -38,8 +50,9 @@ func TestMatrixFill(t *testing.T) {
 			rows, cols = 7, 40_000+8*rng.IntN(9000)+try%20 // several groups of rows, for several cores
 		}
 		m, padded := randomMatrix(rng, typ, rows, cols)
+		m.band = 1 << rng.IntN(4)
 		first := rng.IntN(rows)
-		want, bad := padded[first*m.to:], -1
+		want, bad := banded(padded[first*m.to:], m.to, m.band), -1
 		if try%2 == 0 {
 			bad = first*cols + rng.IntN((rows-first)*cols)
 			typ.Encode(m.data[typ.Bytes(bad):], []float32{float32(math.NaN())})
@@ -51,7 +64,8 @@ func TestMatrixFill(t *testing.T) {
 		for at := 0; at < len(want) && found < 0; {
 			n := min(1+rng.IntN(3*m.to), len(want)-at)
 			piece := bytes.Repeat([]byte{0xaa}, n)
-			row, end := first+at/m.to, first+(at+n-1)/m.to+1
+			bandBytes := m.to * m.band
+			row, end := first+at/bandBytes*m.band, min(first+((at+n-1)/bandBytes+1)*m.band, rows)
 			found = m.fill(piece, (row-first)*m.to-at, row, end, next)
 			if found < 0 && bad < 0 && !bytes.Equal(piece, want[at:at+n]) {
 				t.Fatalf("%s[%d %d] from row %d: the %d bytes at %d are not those of the padded rows", typ, rows, cols, first, n, at)

@@ -65,6 +65,19 @@ func TestOps(t *testing.T) {
 	}
 }
 
+// Recurrences hold in the form that the device would not choose, too.
+func TestOtherRecurrences(t *testing.T) {
+	k := kernels(t)
+	if k.shape.shared = !k.shape.shared; k.shape.shared && !k.dev.Info().Features.FullSubgroups {
+		t.Skip("a device that promises no full subgroups")
+	}
+	for _, l := range []Loads{Texels, Buffers} {
+		t.Run(l.String(), func(t *testing.T) {
+			optest.RunIf(t, openerOf(k, Auto, l), func(name string) bool { return strings.HasPrefix(name, "WKV7/") })
+		})
+	}
+}
+
 // concerns picks the cases that a choice of kernel changes: without one, all. How many tokens a kernel takes at once is
 // another matter than how it unpacks a type, so the numbers between one and many are for some types only: each of them is
 // a compilation.

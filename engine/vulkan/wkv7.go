@@ -32,14 +32,12 @@ func (r *recorder) WKV7(o *op.WKV7) error {
 	params, state, y := r.params.All(), r.stateOf(o.State), r.scratchOf(o.Y)
 	texel := r.texel(floatTexels(in(o.R)), floatTexels(params), texels{state, 16})
 
-	recur, err := r.kernels.wkv7(o.N, texel)
-	if err != nil {
+	args := shaders.Wkv7Args{Spans: r.tables.spans, R: in(o.R), W: in(o.W), K: in(o.K), V: in(o.V), A: in(o.A),
+		Params: params, State: state, StateOut: state, Y: y}
+	push := shaders.Wkv7Push{Stride: stride / 4, StateStride: uint32(o.State.Stride() / 4), Kk: w.kk / 4, Ka: w.ka / 4}
+	if err := r.recur7(o, texel, args, push); err != nil {
 		return err
 	}
-	recur.Dispatch(r.rec, shaders.Wkv7Args{Spans: r.tables.spans, R: in(o.R), W: in(o.W), K: in(o.K), V: in(o.V), A: in(o.A),
-		Params: params, State: state, StateOut: state, Y: y},
-		shaders.Wkv7Push{Stride: stride / 4, StateStride: uint32(o.State.Stride() / 4), Kk: w.kk / 4, Ka: w.ka / 4},
-		heads, uint32(r.shape.seqs), 1)
 
 	norm, err := r.kernels.wkv7Norm(texel)
 	if err != nil {
@@ -50,5 +48,24 @@ func (r *recorder) WKV7(o *op.WKV7) error {
 		shaders.Wkv7NormPush{N: n, Heads: heads, Tokens: uint32(r.shape.rows), Stride: stride, Ka: w.ka, Rk: w.rk,
 			NormW: w.normW, NormB: w.normB, Eps: o.Eps},
 		groupsOf(units, r.kernels.shape.subgroups), 1, 1)
+	return nil
+}
+
+func (r *recorder) recur7(o *op.WKV7, texel bool, args shaders.Wkv7Args, push shaders.Wkv7Push) error {
+	heads, seqs := uint32(o.Heads), uint32(r.shape.seqs)
+	if s := &r.kernels.shape; s.shared {
+		k, err := r.kernels.wkv7Shared(o.N, texel)
+		if err != nil {
+			return err
+		}
+		parts := uint32(o.N) / s.sharedRows(uint32(o.N))
+		k.Dispatch(r.rec, shaders.Wkv7SharedArgs(args), shaders.Wkv7SharedPush(push), heads*parts, seqs, 1)
+		return nil
+	}
+	k, err := r.kernels.wkv7(o.N, texel)
+	if err != nil {
+		return err
+	}
+	k.Dispatch(r.rec, args, push, heads, seqs, 1)
 	return nil
 }

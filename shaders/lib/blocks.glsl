@@ -2,6 +2,9 @@
 // A unit of a plain type is 8 elements. One of a block type is 32, out of superblocks of 256 that the host has packed
 // (engine/vulkan/pack.go): SIZE uvec4 each, what belongs to a unit together in whole uvec4 or words.
 //
+// Words of 16 bytes lie in bands: word w of the Band rows of a band lie side by side, and with Band = 1 a row is whole.
+// Lanes that take a row each then load neighbouring words.
+//
 // Elements are scale * code + minimum, with one scale and minimum to a unit, or SCALES = 2 for its halves.
 
 #if defined(W_F32) || defined(W_F16) || defined(W_BF16)
@@ -11,18 +14,19 @@ const uint GROUPS = 1, SCALES = 1; // groups of 8 elements in a unit
 
 #ifdef W_F32
 struct Packed { uvec4 lo; uvec4 hi; };
-Packed fetch(uint row, uint u) { return Packed(U4(W, 2 * (row + u)), U4(W, 2 * (row + u) + 1)); }
+const uint SIZE = 2; // words of a unit
+Packed fetch(uint row, uint u) { return Packed(U4(W, row + Band * 2 * u), U4(W, row + Band * (2 * u + 1))); }
 void unpack8(Packed p, uint c, out vec4 lo, out vec4 hi) { lo = unpack4(p.lo); hi = unpack4(p.hi); }
 #else
 struct Packed { uvec4 q; };
-Packed fetch(uint row, uint u) { return Packed(U4(W, row + u)); }
+const uint SIZE = 1;
+Packed fetch(uint row, uint u) { return Packed(U4(W, row + Band * u)); }
 void unpack8(Packed p, uint c, out vec4 lo, out vec4 hi) { lo = unpack4(p.q.xy); hi = unpack4(p.q.zw); }
 #endif
 float scale(Packed p, uint h) { return 1.0; }
 float minimum(Packed p, uint h) { return 0.0; }
 
-// row_at returns where row m of a matrix that starts at first lies; both count units.
-uint row_at(uint first, uint m, uint units) { return first + m * units; }
+uint words(uint units) { return SIZE * units; }
 
 #else
 
@@ -31,6 +35,22 @@ const uint GROUPS = 4;
 const uint SCALES = 2;
 #else
 const uint SCALES = 1;
+#endif
+
+#if defined(W_Q8_0)
+const uint SIZE = 17; // words of a superblock
+#elif defined(W_Q4_0) || defined(W_IQ4_NL) || defined(W_Q4_K)
+const uint SIZE = 9;
+#elif defined(W_Q4_1)
+const uint SIZE = 10;
+#elif defined(W_Q5_0) || defined(W_Q5_K)
+const uint SIZE = 11;
+#elif defined(W_Q5_1)
+const uint SIZE = 12;
+#elif defined(W_Q6_K)
+const uint SIZE = 14;
+#elif defined(W_Q3_K)
+const uint SIZE = 7;
 #endif
 #ifndef W_Q8_0
 #ifndef W_IQ4_NL
@@ -63,63 +83,56 @@ uvec2 six(uvec4 head, uint j) {
     return uvec2(low & 15u | (high & 3u) << 4, low >> 4 & 15u | (high & 12u) << 2);
 }
 
+#define AT(k) (at + Band * (k)) // word k of a superblock
+
 Packed fetch(uint row, uint u) {
-    uint j = u & 7;
+    uint j = u & 7, at = row + Band * SIZE * (u >> 3);
     Packed p;
 #if defined(W_Q8_0)
-    uint at = 17 * (row + (u >> 3));
-    p.q = U4(W, at + 1 + 2 * j);
-    p.q1 = U4(W, at + 2 + 2 * j);
+    p.q = U4(W, AT(1 + 2 * j));
+    p.q1 = U4(W, AT(2 + 2 * j));
     p.s = vec2(half_of(U1(W, at, j >> 1), j & 1));
     p.m = vec2(0.0);
 #elif defined(W_Q4_0) || defined(W_IQ4_NL)
-    uint at = 9 * (row + (u >> 3));
-    p.q = U4(W, at + 1 + j);
+    p.q = U4(W, AT(1 + j));
     p.s = vec2(half_of(U1(W, at, j >> 1), j & 1));
     p.m = -8.0 * p.s;
 #elif defined(W_Q4_1)
-    uint at = 10 * (row + (u >> 3));
-    p.q = U4(W, at + 2 + j);
-    vec2 sm = unpackHalf2x16(U1(W, at + (j >> 2), j & 3));
+    p.q = U4(W, AT(2 + j));
+    vec2 sm = unpackHalf2x16(U1(W, AT(j >> 2), j & 3));
     p.s = sm.xx;
     p.m = sm.yy;
 #elif defined(W_Q5_0)
-    uint at = 11 * (row + (u >> 3));
-    p.q = U4(W, at + 3 + j);
-    p.high = U1(W, at + 1 + (j >> 2), j & 3);
+    p.q = U4(W, AT(3 + j));
+    p.high = U1(W, AT(1 + (j >> 2)), j & 3);
     p.s = vec2(half_of(U1(W, at, j >> 1), j & 1));
     p.m = -16.0 * p.s;
 #elif defined(W_Q5_1)
-    uint at = 12 * (row + (u >> 3));
-    p.q = U4(W, at + 4 + j);
-    p.high = U1(W, at + 2 + (j >> 2), j & 3);
-    vec2 sm = unpackHalf2x16(U1(W, at + (j >> 2), j & 3));
+    p.q = U4(W, AT(4 + j));
+    p.high = U1(W, AT(2 + (j >> 2)), j & 3);
+    vec2 sm = unpackHalf2x16(U1(W, AT(j >> 2), j & 3));
     p.s = sm.xx;
     p.m = sm.yy;
 #elif defined(W_Q4_K) || defined(W_Q5_K)
 #ifdef W_Q4_K
-    uint at = 9 * (row + (u >> 3));
-    p.q = U4(W, at + 1 + j);
+    p.q = U4(W, AT(1 + j));
 #else
-    uint at = 11 * (row + (u >> 3));
-    p.q = U4(W, at + 3 + j);
-    p.high = U1(W, at + 1 + (j >> 2), j & 3);
+    p.q = U4(W, AT(3 + j));
+    p.high = U1(W, AT(1 + (j >> 2)), j & 3);
 #endif
     uvec4 head = U4(W, at);
     vec2 sm = unpackHalf2x16(head.x) * vec2(six(head, j));
     p.s = sm.xx;
     p.m = -sm.yy;
 #elif defined(W_Q6_K)
-    uint at = 14 * (row + (u >> 3));
-    p.q = U4(W, at + 6 + j);
-    p.pairs = pair(U4(W, at + 2 + (j >> 1)), j & 1);
+    p.q = U4(W, AT(6 + j));
+    p.pairs = pair(U4(W, AT(2 + (j >> 1))), j & 1);
     int scales = int(U1(W, at, j >> 1) >> 16 * (j & 1));
-    p.s = unpackHalf2x16(U1(W, at + 1, 0)).x * vec2(scales << 24 >> 24, scales << 16 >> 24);
+    p.s = unpackHalf2x16(U1(W, AT(1), 0)).x * vec2(scales << 24 >> 24, scales << 16 >> 24);
     p.m = -32.0 * p.s;
 #elif defined(W_Q3_K)
-    uint at = 7 * (row + (u >> 3));
-    p.q.xy = pair(U4(W, at + 3 + (j >> 1)), j & 1);
-    p.high = U1(W, at + 1 + (j >> 2), j & 3);
+    p.q.xy = pair(U4(W, AT(3 + (j >> 1))), j & 1);
+    p.high = U1(W, AT(1 + (j >> 2)), j & 3);
     uvec4 head = U4(W, at);
     p.s = unpackHalf2x16(head.x).x * (vec2(six(head, j)) - 32.0);
     p.m = -4.0 * p.s;
@@ -174,10 +187,12 @@ float minimum(Packed p, uint h) { return h == 0 ? p.m.x : p.m.y; }
 float minimum(Packed p, uint h) { return 0.0; }
 #endif
 
-// row_at returns where row m of a matrix that starts at first lies; both count superblocks.
-uint row_at(uint first, uint m, uint units) { return first + m * ((units + 7) >> 3); }
+uint words(uint units) { return SIZE * ((units + 7) >> 3); }
 
 #endif
+
+// row_at returns where row m of a matrix that starts at first lies; both count words.
+uint row_at(uint first, uint m, uint units) { return first + m / Band * Band * words(units) + m % Band; }
 
 const uint UNIT4 = 2 * GROUPS; // 4-element groups in a unit
 

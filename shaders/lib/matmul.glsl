@@ -13,7 +13,7 @@ struct Part {
     uint row;      // first row in the numbering of the dispatch, a multiple of Rows
     uint rows;
     uint units;    // of a row (lib/blocks.glsl)
-    uint weight;   // where the first row lies
+    uint weight;   // where the first row lies, in words
     uint x;        // in vec4
     uint x_stride; // in vec4
     uint y;
