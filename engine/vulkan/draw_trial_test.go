@@ -65,6 +65,17 @@ func TestDrawsOnDevice(t *testing.T) {
 	}
 }
 
+func TestFasterDraws(t *testing.T) {
+	for _, c := range []struct {
+		device, host time.Duration
+		want         Draws
+	}{{1000, 2000, DeviceDraws}, {1000, 990, DeviceDraws}, {1000, 900, HostDraws}} {
+		if d, took := faster(c.device, c.host); d != c.want || took != map[Draws]time.Duration{DeviceDraws: c.device, HostDraws: c.host}[c.want] {
+			t.Errorf("%d against %d: %s, %d", c.device, c.host, d, took)
+		}
+	}
+}
+
 // The trial tells a device that draws slowly from one that does not: its times are those of draws.
 func TestTimeDraws(t *testing.T) {
 	k := kernels(t)
