@@ -83,7 +83,7 @@ func TestTimeDraws(t *testing.T) {
 	large, _ := drawExec(t, k, Buffers, 1, 1<<16)
 	d1, h1, err1 := small.timeDraws(1)
 	d2, h2, err2 := large.timeDraws(1)
-	if err1 != nil || err2 != nil || d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= h1 {
+	if err1 != nil || err2 != nil || d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= 0 {
 		t.Errorf("64 ids: %s and %s (%v), 65536 ids: %s and %s (%v)", d1, h1, err1, d2, h2, err2)
 	}
 }
