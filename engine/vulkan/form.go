@@ -66,14 +66,14 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 // usual returns the form for a unit and n tokens on a device that nobody has measured.
 func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 	switch {
+	case s.cpu:
+		return s.of(Reg, n)
 	case n <= fewTokens:
 		f := s.of(Vec, n)
-		if !s.cpu && u.typ.IsBlock() && u.rows >= manyRows {
+		if u.typ.IsBlock() && u.rows >= manyRows {
 			f.rows = 4
 		}
 		return f
-	case s.cpu:
-		return s.of(Reg, n)
 	}
 	return s.of(Tile, n)
 }
