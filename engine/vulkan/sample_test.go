@@ -124,6 +124,9 @@ func testDraws(t *testing.T, k *Kernels, l Loads, vocab, tokens int) {
 		if err := s.SetMask(masks[i]); err != nil {
 			t.Fatal(err)
 		}
+		if i > 0 {
+			s.SetPosition(uint64(i)<<32 - 2)
+		}
 		draws = append(draws, Draw{Slot: i, Sampler: s})
 	}
 	for token := range tokens {
