@@ -14,6 +14,9 @@ func op(name string) func(*Info) bool {
 	return func(in *Info) bool { return in.Subgroup.HasOp(name) }
 }
 
+// matrices asks for cooperative matrices, and with them for the memory model that they need.
+func matrices(in *Info) bool { return in.Features.CoopMatrix }
+
 // capabilities that kernels may use, by their number in the SPIR-V specification.
 var capabilities = map[uint32]capability{
 	0: {"Matrix", always}, 1: {"Shader", always}, 46: {"SampledBuffer", always}, 50: {"ImageQuery", always},
@@ -28,6 +31,7 @@ var capabilities = map[uint32]capability{
 	67: {"GroupNonUniformClustered", op("clustered")}, 68: {"GroupNonUniformQuad", op("quad")},
 	4433: {"StorageBuffer16BitAccess", func(in *Info) bool { return in.Features.Storage16 }},
 	4435: {"StoragePushConstant16", func(in *Info) bool { return in.Features.Push16 }},
+	5345: {"VulkanMemoryModel", matrices}, 6022: {"CooperativeMatrixKHR", matrices},
 	4448: {"StorageBuffer8BitAccess", func(in *Info) bool { return in.Features.Storage8 }},
 	6016: {"DotProductInputAll", func(in *Info) bool { return in.Features.IntDot }},
 	6017: {"DotProductInput4x8Bit", func(in *Info) bool { return in.Features.IntDot && in.Features.Int8 }},

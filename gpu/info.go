@@ -13,7 +13,13 @@ type Info struct {
 	Subgroup    Subgroup `json:"subgroup"`
 	Features    Features `json:"features"`
 	Limits      Limits   `json:"limits"`
+
+	// Matrices are the shapes of cooperative matrices of float16, shared by a subgroup, whose products are added to float32.
+	Matrices []MatrixShape `json:"matrices,omitempty"`
 }
+
+// MatrixShape says that a matrix of M x K elements times one of K x N is added to one of M x N.
+type MatrixShape struct{ M, N, K int }
 
 // Type is the kind of a device.
 type Type string
@@ -51,7 +57,7 @@ type Features struct {
 	IntDotFast      bool `json:"int_dot_fast"`     // packed 4x8-bit signed ones are accelerated
 	SubgroupControl bool `json:"subgroup_control"` // a kernel may require a subgroup size
 	FullSubgroups   bool `json:"full_subgroups"`   // a kernel may require full subgroups
-	CoopMatrix      bool `json:"coop_matrix"`      // the device has VK_KHR_cooperative_matrix; never enabled
+	CoopMatrix      bool `json:"coop_matrix"`      // cooperative matrices of one of Info.Matrices
 	MemoryBudget    bool `json:"memory_budget"`    // MemoryBudget reports the driver's own figures
 	Timestamps      bool `json:"timestamps"`
 	Portability     bool `json:"portability"` // a subset of Vulkan on another API (MoltenVK)

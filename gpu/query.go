@@ -91,6 +91,9 @@ func (in *Instance) query(handle unsafe.Pointer) (physical, error) {
 		Driver: driverName(&p.caps, props.VendorID, props.DriverVersion), MemoryBytes: p.memory.localSize(),
 		Subgroup: subgroup(&p.caps), Features: features(&p.caps, uint32(bits)), Limits: limits(&p.caps, props.Limits, uint32(bits)),
 	}
+	for _, s := range p.caps.shapes[:p.caps.nshapes] {
+		p.info.Matrices = append(p.info.Matrices, MatrixShape{M: int(s[0]), N: int(s[1]), K: int(s[2])})
+	}
 	p.info.Limits.LargestHeap = p.memory.largestHeap()
 	if p.info.Features.MemoryBudget {
 		p.info.BudgetBytes = p.memory.localBudget()
@@ -124,6 +127,7 @@ func (f Features) apply(c *C.rg_caps) {
 	set(&c.int16, f.Int16)
 	set(&c.int64, f.Int64)
 	set(&c.dot, f.IntDot)
+	set(&c.coopmat, f.CoopMatrix && f.Float16)
 	set(&c.size_control, f.SubgroupControl)
 	set(&c.full_subgroups, f.FullSubgroups)
 	set(&c.ext_budget, f.MemoryBudget)

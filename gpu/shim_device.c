@@ -23,13 +23,15 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 	vk_float16_int8 fi = {.sType = ST_FLOAT16_INT8, .float16 = w->float16, .int8 = w->int8};
 	vk_size_control sc = {.sType = ST_SIZE_CONTROL, .control = w->size_control, .full = w->full_subgroups};
 	vk_dot dot = {.sType = ST_DOT, .dot = w->dot};
+	vk_memory_model mm = {.sType = ST_MEMORY_MODEL, .model = w->coopmat, .device_scope = w->coopmat};
+	vk_coopmat cm = {.sType = ST_COOPMAT, .matrix = w->coopmat};
 	f.f[FEATURE_INT16] = w->int16, f.f[FEATURE_INT64] = w->int64, f.f[FEATURE_FLOAT64] = w->float64;
 	if (w->storage16 || w->push16) chain(&f, &s16);
 	if (w->storage8) chain(&f, &s8);
 	if (w->float16 || w->int8) chain(&f, &fi);
 	if (w->size_control || w->full_subgroups) chain(&f, &sc);
 	if (w->dot) chain(&f, &dot);
-	const char *exts[6];
+	const char *exts[8];
 	float priority = 1;
 	vk_queue_info q = {.sType = ST_QUEUE, .family = family, .count = 1, .priorities = &priority};
 	vk_device_info info = {.sType = ST_DEVICE, .pNext = &f, .nqueues = 1, .queues = &q, .exts = exts};
@@ -37,6 +39,12 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 	if (w->ext_float16_int8) exts[info.nexts++] = "VK_KHR_shader_float16_int8";
 	if (w->ext_size_control) exts[info.nexts++] = "VK_EXT_subgroup_size_control";
 	if (w->ext_dot) exts[info.nexts++] = "VK_KHR_shader_integer_dot_product";
+	if (w->coopmat) {
+		chain(&f, &mm);
+		chain(&f, &cm);
+		exts[info.nexts++] = "VK_KHR_cooperative_matrix";
+		if (w->ext_memory_model) exts[info.nexts++] = "VK_KHR_vulkan_memory_model";
+	}
 	if (w->ext_budget) exts[info.nexts++] = "VK_EXT_memory_budget";
 	if (w->ext_portability) exts[info.nexts++] = "VK_KHR_portability_subset"; // must be enabled where it exists
 	rg_dev *d = calloc(1, sizeof *d);

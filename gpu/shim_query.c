@@ -28,6 +28,26 @@ static void chain(void *head, void *link) {
 	((vk_base *)head)->pNext = link;
 }
 
+// The shapes that multiply float16 into float32 within a subgroup.
+static void coopmat_shapes(void *gipa, void *inst, void *pd, rg_caps *o) {
+	FN(vk_result, vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR, vk_obj, uint32_t *, vk_coopmat_shape *);
+	GET(inst, vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR);
+	uint32_t n = 0;
+	if (!vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR) return;
+	if (vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(pd, &n, NULL) || !n) return;
+	vk_coopmat_shape *s = calloc(n, sizeof *s);
+	if (!s) return;
+	for (uint32_t i = 0; i < n; i++) s[i].sType = ST_COOPMAT_SHAPE;
+	if (vkGetPhysicalDeviceCooperativeMatrixPropertiesKHR(pd, &n, s) < 0) n = 0;
+	for (uint32_t i = 0; i < n && o->nshapes < RG_MAX_SHAPES; i++) {
+		if (s[i].a != COMPONENT_FLOAT16 || s[i].b != COMPONENT_FLOAT16 || s[i].scope != SCOPE_SUBGROUP || s[i].saturating) continue;
+		if (s[i].c != COMPONENT_FLOAT32 || s[i].result != COMPONENT_FLOAT32) continue;
+		uint32_t *shape = o->shapes[o->nshapes++];
+		shape[0] = s[i].m, shape[1] = s[i].n, shape[2] = s[i].k;
+	}
+	free(s);
+}
+
 // A structure is chained only where the core version or an extension defines it.
 void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	FN(void, vkGetPhysicalDeviceFeatures2, vk_obj, vk_features2 *);
@@ -41,10 +61,11 @@ void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	o->ext_float16_int8 = !v12 && has(l, "VK_KHR_shader_float16_int8");
 	o->ext_size_control = !v13 && has(l, "VK_EXT_subgroup_size_control");
 	o->ext_dot = !v13 && has(l, "VK_KHR_shader_integer_dot_product");
+	o->ext_memory_model = !v12 && has(l, "VK_KHR_vulkan_memory_model");
 	o->ext_budget = has(l, "VK_EXT_memory_budget");
 	o->ext_portability = has(l, "VK_KHR_portability_subset");
 	uint32_t driver = v12 || has(l, "VK_KHR_driver_properties"), m4 = v13 || has(l, "VK_KHR_maintenance4");
-	uint32_t sc = v13 || o->ext_size_control, dp = v13 || o->ext_dot, cm = has(l, "VK_KHR_cooperative_matrix");
+	uint32_t sc = v13 || o->ext_size_control, dp = v13 || o->ext_dot, cm = has(l, "VK_KHR_cooperative_matrix") && (v12 || o->ext_memory_model);
 	free(l.p);
 
 	vk_properties2 p = {.sType = ST_PROPERTIES2};
@@ -54,12 +75,14 @@ void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	vk_size_control_props scp = {.sType = ST_SIZE_CONTROL_PROPS};
 	vk_dot_props dpp = {.sType = ST_DOT_PROPS};
 	vk_maintenance4_props m4p = {.sType = ST_MAINTENANCE4_PROPS};
+	vk_coopmat_props cmp = {.sType = ST_COOPMAT_PROPS};
 	chain(&p, &sg);
 	chain(&p, &m3);
 	if (driver) chain(&p, &dr);
 	if (sc) chain(&p, &scp);
 	if (dp) chain(&p, &dpp);
 	if (m4) chain(&p, &m4p);
+	if (cm) chain(&p, &cmp);
 	vkGetPhysicalDeviceProperties2(pd, &p);
 	o->sg_size = sg.size, o->sg_stages = sg.stages, o->sg_ops = sg.ops;
 	o->sg_min = sc ? scp.min : sg.size, o->sg_max = sc ? scp.max : sg.size;
@@ -75,17 +98,23 @@ void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	vk_float16_int8 fi = {.sType = ST_FLOAT16_INT8};
 	vk_size_control scf = {.sType = ST_SIZE_CONTROL};
 	vk_dot d = {.sType = ST_DOT};
+	vk_memory_model mm = {.sType = ST_MEMORY_MODEL};
 	vk_coopmat c = {.sType = ST_COOPMAT};
 	chain(&f, &s16);
 	if (v12 || o->ext_storage8) chain(&f, &s8);
 	if (v12 || o->ext_float16_int8) chain(&f, &fi);
 	if (sc) chain(&f, &scf);
 	if (dp) chain(&f, &d);
-	if (cm) chain(&f, &c);
+	if (cm) {
+		chain(&f, &mm);
+		chain(&f, &c);
+	}
 	vkGetPhysicalDeviceFeatures2(pd, &f);
 	o->int16 = f.f[FEATURE_INT16], o->int64 = f.f[FEATURE_INT64], o->float64 = f.f[FEATURE_FLOAT64];
 	o->storage16 = s16.storage, o->push16 = s16.push, o->storage8 = s8.storage, o->float16 = fi.float16, o->int8 = fi.int8;
-	o->size_control = scf.control, o->full_subgroups = scf.full, o->dot = d.dot, o->coopmat = c.matrix;
+	o->size_control = scf.control, o->full_subgroups = scf.full, o->dot = d.dot;
+	if (c.matrix && mm.model && mm.device_scope && fi.float16 && cmp.stages & SHADER_COMPUTE) coopmat_shapes(gipa, inst, pd, o);
+	o->coopmat = o->nshapes > 0;
 }
 
 void rg_memory_query(void *gipa, void *inst, void *pd, int budget, rg_memory *o) {

@@ -34,10 +34,12 @@ enum {
 	ST_FLOAT16_INT8 = 1000082000, ST_STORAGE16 = 1000083000, ST_SUBGROUP = 1000094000, ST_MESSENGER = 1000128004,
 	ST_PORTABILITY = 1000163000, ST_MAINTENANCE3 = 1000168000, ST_STORAGE8 = 1000177000, ST_DRIVER = 1000196000,
 	ST_SIZE_CONTROL_PROPS = 1000225000, ST_REQUIRED_SIZE = 1000225001, ST_SIZE_CONTROL = 1000225002, ST_BUDGET = 1000237000,
-	ST_DOT = 1000280000, ST_DOT_PROPS = 1000280001, ST_MAINTENANCE4_PROPS = 1000413001, ST_COOPMAT = 1000506000
+	ST_DOT = 1000280000, ST_DOT_PROPS = 1000280001, ST_MEMORY_MODEL = 1000211000, ST_MAINTENANCE4_PROPS = 1000413001,
+	ST_COOPMAT = 1000506000, ST_COOPMAT_SHAPE = 1000506001, ST_COOPMAT_PROPS = 1000506002
 };
 enum { STAGE_COMPUTE = 0x800, STAGE_TRANSFER = 0x1000, STAGE_BOTTOM = 0x2000, STAGE_HOST = 0x4000 };
 enum { ACCESS_SHADER = 0x60, ACCESS_SHADER_WRITE = 0x40, ACCESS_TRANSFER = 0x1800, ACCESS_TRANSFER_WRITE = 0x1000, ACCESS_HOST_READ = 0x2000 };
+enum { COMPONENT_FLOAT16 = 0, COMPONENT_FLOAT32 = 1, SCOPE_SUBGROUP = 3 };
 enum { DESC_TEXEL = 4, DESC_STORAGE = 7, SHADER_COMPUTE = 0x20, QUEUE_GRAPHICS = 1, QUEUE_COMPUTE = 2 };
 enum { FEATURE_FLOAT64 = 39, FEATURE_INT64 = 40, FEATURE_INT16 = 41, FEATURE_COUNT = 55 }; // places in VkPhysicalDeviceFeatures
 
@@ -66,7 +68,10 @@ typedef struct { uint32_t sType; void *pNext; vk_bool storage, uniform, push; } 
 typedef struct { uint32_t sType; void *pNext; vk_bool float16, int8; } vk_float16_int8;
 typedef struct { uint32_t sType; void *pNext; vk_bool control, full; } vk_size_control;
 typedef struct { uint32_t sType; void *pNext; vk_bool dot; } vk_dot;
+typedef struct { uint32_t sType; void *pNext; vk_bool model, device_scope, chains; } vk_memory_model;
 typedef struct { uint32_t sType; void *pNext; vk_bool matrix, robust; } vk_coopmat;
+typedef struct { uint32_t sType; void *pNext; uint32_t stages; } vk_coopmat_props;
+typedef struct { uint32_t sType; void *pNext; uint32_t m, n, k, a, b, c, result; vk_bool saturating; uint32_t scope; } vk_coopmat_shape;
 typedef struct { uint32_t flags, heap; } vk_memory_type;
 typedef struct { uint64_t size; uint32_t flags; } vk_memory_heap;
 typedef struct { uint32_t sType; void *pNext; uint32_t ntypes; vk_memory_type types[32]; uint32_t nheaps; vk_memory_heap heaps[16]; } vk_memory2;

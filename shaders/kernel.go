@@ -5,6 +5,7 @@ import (
 	"encoding/hex"
 	"fmt"
 	"math"
+	"slices"
 	"strings"
 	"unsafe"
 
@@ -71,7 +72,14 @@ func newKernel(dev *gpu.Device, m *module, spec []uint32, options []Option) (ker
 	if lacking := missing(dev.Info(), m.capabilities); len(lacking) > 0 {
 		return kernel{}, fmt.Errorf("shader %s: device %s lacks %v", m.name, dev.Info().Name, lacking)
 	}
-	desc := gpu.KernelDesc{Name: m.name, SPIRV: m.spirv, Bindings: m.bindings, PushBytes: m.pushBytes, Spec: spec}
+	code := m.spirv
+	if slices.Contains(m.capabilities, "CooperativeMatrixNV") {
+		var err error
+		if code, err = khrMatrices(code); err != nil {
+			return kernel{}, fmt.Errorf("shader %s: %w", m.name, err)
+		}
+	}
+	desc := gpu.KernelDesc{Name: m.name, SPIRV: code, Bindings: m.bindings, PushBytes: m.pushBytes, Spec: spec}
 	for _, o := range options {
 		o(&desc)
 	}

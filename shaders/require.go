@@ -18,6 +18,10 @@ var requirements = map[string]func(gpu.Info) bool{
 	"StorageBuffer8BitAccess":  func(in gpu.Info) bool { return in.Features.Storage8 },
 	"StoragePushConstant16":    func(in gpu.Info) bool { return in.Features.Push16 },
 
+	// Modules say this for what coop.go makes of them. No kernel uses the memory model without matrices.
+	"CooperativeMatrixNV": matrices,
+	"VulkanMemoryModel":   matrices,
+
 	"DotProduct":                  func(in gpu.Info) bool { return in.Features.IntDot },
 	"DotProductInputAll":          func(in gpu.Info) bool { return in.Features.IntDot },
 	"DotProductInput4x8Bit":       func(in gpu.Info) bool { return in.Features.IntDot && in.Features.Int8 },
@@ -34,6 +38,8 @@ var requirements = map[string]func(gpu.Info) bool{
 }
 
 func always(gpu.Info) bool { return true }
+
+func matrices(in gpu.Info) bool { return in.Features.CoopMatrix }
 
 func subgroupOp(name string) func(gpu.Info) bool {
 	return func(in gpu.Info) bool { return in.Subgroup.HasOp(name) }

@@ -26,7 +26,8 @@ func TestMissing(t *testing.T) {
 	want := map[string][]string{
 		"Storage16": {"StorageBuffer16BitAccess"}, "Storage8": {"StorageBuffer8BitAccess"}, "Push16": {"StoragePushConstant16"},
 		"Float16": {"Float16"}, "Float64": {"Float64"}, "Int8": {"DotProductInput4x8Bit", "Int8"}, "Int16": {"Int16"}, "Int64": {"Int64"},
-		"IntDot": {"DotProduct", "DotProductInput4x8Bit", "DotProductInput4x8BitPacked", "DotProductInputAll"},
+		"CoopMatrix": {"CooperativeMatrixNV", "VulkanMemoryModel"},
+		"IntDot":     {"DotProduct", "DotProductInput4x8Bit", "DotProductInput4x8BitPacked", "DotProductInputAll"},
 	}
 	for i := range reflect.TypeFor[gpu.Features]().NumField() {
 		less, name := full, reflect.TypeFor[gpu.Features]().Field(i).Name

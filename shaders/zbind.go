@@ -17,6 +17,7 @@ var modules = [][]module{
 	matmulVecModules[:],
 	matmulRegModules[:],
 	matmulTileModules[:],
+	matmulCoopModules[:],
 	wkv4Modules[:],
 	wkv6Modules[:],
 	wkv6NormModules[:],
@@ -2821,6 +2822,362 @@ var matmulTileModules = [...]module{
 		defaults:     []uint32{0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// MatmulCoopArgs are the buffers of matmul_coop.comp.
+type MatmulCoopArgs struct {
+	W      gpu.Range // binding 0, read: uvec4
+	X      gpu.Range // binding 1, read: vec4
+	Params gpu.Range // binding 2, read: float
+	From   gpu.Range // binding 3, read: float
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: uvec4
+}
+
+// MatmulCoopPush are the push constants of matmul_coop.comp.
+type MatmulCoopPush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+}
+
+// MatmulCoopSpec are the specialization constants of matmul_coop.comp.
+type MatmulCoopSpec struct {
+	Local  uint32 // LOCAL, id 0
+	Rows   uint32 // ROWS, id 1
+	Tokens uint32 // TOKENS, id 2
+	Deep   uint32 // DEEP, id 3
+	Side   uint32 // SIDE, id 4
+	Band   uint32 // Band, id 5
+}
+
+// DefaultMatmulCoopSpec returns the values that matmul_coop.comp gives its specialization constants.
+func DefaultMatmulCoopSpec() MatmulCoopSpec {
+	return MatmulCoopSpec{Local: 128, Rows: 16, Tokens: 16, Deep: 16, Side: 32, Band: 1}
+}
+
+func (s MatmulCoopSpec) values() []uint32 {
+	return []uint32{s.Local, s.Rows, s.Tokens, s.Deep, s.Side, s.Band}
+}
+
+// MatmulCoopVariant is one compiled form of matmul_coop.comp.
+type MatmulCoopVariant uint8
+
+// The forms of matmul_coop.comp.
+const (
+	MatmulCoopF32 MatmulCoopVariant = iota
+	MatmulCoopF16
+	MatmulCoopBf16
+	MatmulCoopQ40
+	MatmulCoopQ41
+	MatmulCoopQ50
+	MatmulCoopQ51
+	MatmulCoopQ80
+	MatmulCoopQ3K
+	MatmulCoopQ4K
+	MatmulCoopQ5K
+	MatmulCoopQ6K
+	MatmulCoopIq4Nl
+)
+
+// MatmulCoopVariants holds every MatmulCoopVariant.
+var MatmulCoopVariants = []MatmulCoopVariant{MatmulCoopF32, MatmulCoopF16, MatmulCoopBf16, MatmulCoopQ40, MatmulCoopQ41, MatmulCoopQ50, MatmulCoopQ51, MatmulCoopQ80, MatmulCoopQ3K, MatmulCoopQ4K, MatmulCoopQ5K, MatmulCoopQ6K, MatmulCoopIq4Nl}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulCoopVariant) String() string { return matmulCoopModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulCoopVariant) Capabilities() []string { return matmulCoopModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulCoopVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulCoopModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulCoopVariant) LocalSize(spec MatmulCoopSpec) [3]uint32 {
+	return matmulCoopModules[v].localSize(spec.values())
+}
+
+// MatmulCoop is a variant of matmul_coop.comp made ready for a device.
+type MatmulCoop struct{ kernel }
+
+// NewMatmulCoop compiles a variant for a device.
+func NewMatmulCoop(dev *gpu.Device, v MatmulCoopVariant, spec MatmulCoopSpec, options ...Option) (*MatmulCoop, error) {
+	k, err := newKernel(dev, &matmulCoopModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulCoop{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulCoop) Dispatch(rec *gpu.Recording, a MatmulCoopArgs, p MatmulCoopPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_coop.f32.spv
+var spvMatmulCoopF32 []byte
+
+//go:embed spv/matmul_coop.f16.spv
+var spvMatmulCoopF16 []byte
+
+//go:embed spv/matmul_coop.bf16.spv
+var spvMatmulCoopBf16 []byte
+
+//go:embed spv/matmul_coop.q4_0.spv
+var spvMatmulCoopQ40 []byte
+
+//go:embed spv/matmul_coop.q4_1.spv
+var spvMatmulCoopQ41 []byte
+
+//go:embed spv/matmul_coop.q5_0.spv
+var spvMatmulCoopQ50 []byte
+
+//go:embed spv/matmul_coop.q5_1.spv
+var spvMatmulCoopQ51 []byte
+
+//go:embed spv/matmul_coop.q8_0.spv
+var spvMatmulCoopQ80 []byte
+
+//go:embed spv/matmul_coop.q3_k.spv
+var spvMatmulCoopQ3K []byte
+
+//go:embed spv/matmul_coop.q4_k.spv
+var spvMatmulCoopQ4K []byte
+
+//go:embed spv/matmul_coop.q5_k.spv
+var spvMatmulCoopQ5K []byte
+
+//go:embed spv/matmul_coop.q6_k.spv
+var spvMatmulCoopQ6K []byte
+
+//go:embed spv/matmul_coop.iq4_nl.spv
+var spvMatmulCoopIq4Nl []byte
+
+var matmulCoopModules = [...]module{
+	MatmulCoopF32: {
+		name:    "matmul_coop.f32",
+		variant: "f32",
+		spirv:   spvMatmulCoopF32,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopF16: {
+		name:    "matmul_coop.f16",
+		variant: "f16",
+		spirv:   spvMatmulCoopF16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopBf16: {
+		name:    "matmul_coop.bf16",
+		variant: "bf16",
+		spirv:   spvMatmulCoopBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ40: {
+		name:    "matmul_coop.q4_0",
+		variant: "q4_0",
+		spirv:   spvMatmulCoopQ40,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ41: {
+		name:    "matmul_coop.q4_1",
+		variant: "q4_1",
+		spirv:   spvMatmulCoopQ41,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ50: {
+		name:    "matmul_coop.q5_0",
+		variant: "q5_0",
+		spirv:   spvMatmulCoopQ50,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ51: {
+		name:    "matmul_coop.q5_1",
+		variant: "q5_1",
+		spirv:   spvMatmulCoopQ51,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ80: {
+		name:    "matmul_coop.q8_0",
+		variant: "q8_0",
+		spirv:   spvMatmulCoopQ80,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ3K: {
+		name:    "matmul_coop.q3_k",
+		variant: "q3_k",
+		spirv:   spvMatmulCoopQ3K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ4K: {
+		name:    "matmul_coop.q4_k",
+		variant: "q4_k",
+		spirv:   spvMatmulCoopQ4K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ5K: {
+		name:    "matmul_coop.q5_k",
+		variant: "q5_k",
+		spirv:   spvMatmulCoopQ5K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopQ6K: {
+		name:    "matmul_coop.q6_k",
+		variant: "q6_k",
+		spirv:   spvMatmulCoopQ6K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+	},
+	MatmulCoopIq4Nl: {
+		name:    "matmul_coop.iq4_nl",
+		variant: "iq4_nl",
+		spirv:   spvMatmulCoopIq4Nl,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
 	},
 }
 

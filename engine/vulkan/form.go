@@ -18,17 +18,18 @@ const (
 	Tile
 	Bcast
 	Sparse // one token whose vector has many zeros; products that it does not suit run in their usual forms
+	Coop
 )
 
 // MatMulKernels lists the kernels that Auto chooses from.
-var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse}
+var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop}
 
 // String returns the kernel's name.
 func (k MatMulKernel) String() string {
-	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse"}[k]
+	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop"}[k]
 }
 
-// matMulForm is a kernel with what a subgroup (Vec) or a lane (Reg, Bcast) of it takes at once.
+// matMulForm is a kernel with what a subgroup (Vec), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at once.
 type matMulForm struct {
 	kernel       MatMulKernel
 	rows, tokens uint32
@@ -47,13 +48,16 @@ const fewTokens = 8
 // The tile of matmul_tile.comp.
 const tileRows, tileTokens = 64, 32
 
-// rowAlign is the granularity of rows of a part in a dispatch: no workgroup of matmul_reg, matmul_bcast or matmul_tile and
-// no subgroup of matmul_vec may straddle two parts.
+// rowAlign is the granularity of rows of a part in a dispatch: no workgroup of matmul_reg, matmul_bcast, matmul_tile
+// or matmul_coop and no subgroup of matmul_vec may straddle two parts.
 const rowAlign = 64
 
 // of returns the usual form of a kernel for n tokens.
 func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 	f := matMulForm{kernel: kernel, rows: 4, tokens: 1}
+	if kernel == Coop {
+		return s.coop()
+	}
 	for f.tokens < n && f.tokens < fewTokens {
 		f.tokens *= 2
 	}
@@ -91,6 +95,8 @@ func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 		return groupsOf(rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens)
 	case Tile:
 		return groupsOf(rows, tileRows), groupsOf(int(n), tileTokens)
+	case Coop:
+		return groupsOf(rows, 2*f.coopSide()), groupsOf(int(n), 2*f.coopSide())
 	}
 	return groupsOf(rows, s.regLocal*f.rows), groupsOf(int(n), f.tokens)
 }
@@ -124,6 +130,12 @@ func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 		add(Vec, 1, 2, 4, 8)
 	} else {
 		add(Tile, 4)
+		for _, m := range s.matricesOf(u) {
+			f := matMulForm{Coop, uint32(m.M), uint32(m.N)}
+			if x, _ := s.groups(f, u.rows, n); int(x) <= s.mostGroups {
+				list = append(list, f)
+			}
+		}
 	}
 	if s.cpu || n > fewTokens {
 		add(Reg, 4, 8)
@@ -170,6 +182,12 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push), x, y, 1)
+	case Coop:
+		k, err := e.kernels.matMulCoop(u.stored, f)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(rec, shaders.MatmulCoopArgs(args), shaders.MatmulCoopPush(push), x, y, 1)
 	default:
 		return fmt.Errorf("vulkan: no MatMul kernel %d", f.kernel)
 	}

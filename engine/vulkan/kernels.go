@@ -11,16 +11,17 @@ import (
 
 // kernelShape holds the specialization constants, as the device's properties give them.
 type kernelShape struct {
-	cpu        bool   // lanes are emulated by one processor core's vectors
-	normLocal  uint32 // workgroup of the norms
-	normSingle uint32 // 1: that is one subgroup
-	plainLocal uint32 // workgroup of kernels whose invocations or subgroups do not meet
-	subgroups  uint32 // the fewest that such a workgroup has
-	regLocal   uint32 // workgroup of matmul_reg and matmul_bcast
-	mostGroups int    // of a dispatch, in x
-	lanes      uint32 // of a subgroup
-	band       int    // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
-	shared     bool   // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
+	cpu        bool              // lanes are emulated by one processor core's vectors
+	normLocal  uint32            // workgroup of the norms
+	normSingle uint32            // 1: that is one subgroup
+	plainLocal uint32            // workgroup of kernels whose invocations or subgroups do not meet
+	subgroups  uint32            // the fewest that such a workgroup has
+	regLocal   uint32            // workgroup of matmul_reg and matmul_bcast
+	mostGroups int               // of a dispatch, in x
+	lanes      uint32            // of a subgroup
+	band       int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
+	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
+	matrices   []gpu.MatrixShape // that matmul_coop may use
 }
 
 // shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
@@ -29,7 +30,8 @@ func shapeFor(info gpu.Info) kernelShape {
 	sub := uint32(subgroupFor(info))
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
 	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
-		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1}
+		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1,
+		matrices: matricesFor(info)}
 	if s.cpu {
 		s.shared, s.band = true, int(s.regLocal)
 		s.normLocal, s.normSingle = sub, 1

@@ -1,0 +1,136 @@
+package vulkan
+
+import (
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+func TestMatricesFor(t *testing.T) {
+	device := func(change func(*gpu.Info)) gpu.Info {
+		in := gpu.Info{Subgroup: gpu.Subgroup{Size: 32, Min: 32, Max: 32}, Features: gpu.Features{CoopMatrix: true},
+			Limits:   gpu.Limits{MaxWorkgroupInvocations: 1024, SharedMemory: 48 << 10},
+			Matrices: []gpu.MatrixShape{{M: 16, N: 16, K: 8}, {M: 16, N: 8, K: 16}, {M: 16, N: 16, K: 16}}}
+		change(&in)
+		return in
+	}
+	shapes := func(s ...gpu.MatrixShape) []gpu.MatrixShape { return s }
+	for _, c := range []struct {
+		name   string
+		change func(*gpu.Info)
+		want   []gpu.MatrixShape
+	}{
+		{"deepest", func(*gpu.Info) {}, shapes(gpu.MatrixShape{M: 16, N: 16, K: 16}, gpu.MatrixShape{M: 16, N: 8, K: 16})},
+		{"off", func(in *gpu.Info) { in.Features.CoopMatrix = false }, nil},
+		{"subgroups of any size", func(in *gpu.Info) { in.Subgroup.Min = 8 }, nil},
+		{"subgroups of a chosen size", func(in *gpu.Info) {
+			in.Subgroup.Min, in.Features.SubgroupControl = 8, true
+			in.Matrices = shapes(gpu.MatrixShape{M: 8, N: 16, K: 16})
+		}, shapes(gpu.MatrixShape{M: 8, N: 16, K: 16})},
+		{"wide subgroups", func(in *gpu.Info) { in.Subgroup = gpu.Subgroup{Size: 128, Min: 128, Max: 128} }, nil},
+		{"small workgroups", func(in *gpu.Info) { in.Limits.MaxWorkgroupInvocations = 64 }, nil},
+		{"little memory", func(in *gpu.Info) { in.Limits.SharedMemory = 16 << 10 }, nil},
+		{"odd shapes", func(in *gpu.Info) {
+			in.Matrices = shapes(gpu.MatrixShape{M: 64, N: 16, K: 16}, gpu.MatrixShape{M: 2, N: 16, K: 16},
+				gpu.MatrixShape{M: 16, N: 12, K: 16}, gpu.MatrixShape{M: 16, N: 16, K: 4}, gpu.MatrixShape{M: 16, N: 16, K: 64})
+		}, nil},
+	} {
+		if got := matricesFor(device(c.change)); !slices.Equal(got, c.want) {
+			t.Errorf("%s: want %v, got %v", c.name, c.want, got)
+		}
+	}
+	if side := (matMulForm{Coop, 8, 16}).coopSide(); side != 32 {
+		t.Errorf("8x16: want quarters of 32, got %d", side)
+	}
+	if side := (matMulForm{Coop, 8, 8}).coopSide(); side != 16 {
+		t.Errorf("8x8: want quarters of 16, got %d", side)
+	}
+}
+
+// A product that nobody has matrices for is refused, with the device's name.
+func TestCoopRefused(t *testing.T) {
+	k := kernels(t, gpu.DeviceOptions{FeatureOverride: func(f *gpu.Features) { f.CoopMatrix = false }})
+	if k.Offers(Coop) {
+		t.Error("want no cooperative matrices where the feature is off")
+	}
+	if _, err := k.matMulCoop(stored{typ: tensor.F16, band: 1}, k.shape.of(Coop, 40)); err == nil {
+		t.Error("want an error without cooperative matrices")
+	}
+}
+
+// Numbers far beyond float16's range, above and below, give float32's results: the sums of a tile's tokens and rows are
+// right to 2^-16 of what float32 products of their largest numbers would be.
+func TestCoopRange(t *testing.T) {
+	k := kernels(t)
+	if !k.Offers(Coop) {
+		t.Skipf("%s has no cooperative matrices of a shape that the kernel takes", k.dev.Info().Name)
+	}
+	const width, rows, tokens = 96, 70, 40
+	for _, typ := range []tensor.Type{tensor.F16, tensor.BF16, tensor.F32} {
+		for _, size := range []struct{ w, x float64 }{{1, 1}, {1, 3e7}, {1, 1e-9}, {1e-4, 1e6}, {1e9, 1e-6}, {1e-12, 1e12}, {1e18, 1e18}} {
+			if typ == tensor.F16 && size.w != 1 {
+				continue
+			}
+			x, w := make([]float32, tokens*width), make([]float32, rows*width)
+			for i := range x {
+				x[i] = float32(size.x * math.Sin(float64(i*i)) / float64(1+i%7*i%5*50)) // some far smaller than others
+			}
+			for i := range w {
+				w[i] = float32(size.w * math.Cos(float64(i*i)))
+			}
+			data := make([]byte, typ.Bytes(len(w)))
+			typ.Encode(data, w)
+			typ.Decode(w, data)
+			got := coopProduct(t, k, tensor.FromBytes("w", typ, []int{rows, width}, data), x, tokens)
+			for i := range got {
+				var want, all float64
+				for j := range width {
+					p := float64(w[i%rows*width+j]) * float64(x[i/rows*width+j])
+					want, all = want+p, all+math.Abs(p)
+				}
+				if d := math.Abs(float64(got[i]) - want); !(d <= all/(1<<16)) {
+					t.Fatalf("%s, weights of %g, inputs of %g: token %d, row %d: want %g, got %g", typ, size.w, size.x, i/rows, i%rows, want, got[i])
+				}
+			}
+		}
+	}
+}
+
+// coopProduct returns the product of a matrix and some tokens' vectors.
+func coopProduct(t *testing.T, k *Kernels, w *tensor.Tensor, x []float32, tokens int) []float32 {
+	t.Helper()
+	var b op.Builder
+	in, out := b.Scratch("x", op.Row, w.Shape[1]), b.Scratch("y", op.Row, w.Shape[0])
+	b.Emit(-1, "product", &op.MatMul{Parts: []op.Part{{W: b.Weight(w, w.Shape...), X: in.All(), Y: out.All()}}})
+	prog := b.Unchecked()
+	prog.Vocab = 1
+	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: tokens, Seqs: 1}, MatMul: Coop})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := e.Close(); err != nil {
+			t.Error(err)
+		}
+	}()
+	var batch op.Batch
+	batch.Add(0, make([]int, tokens), 0)
+	if err := e.Stage(&batch); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.Write(in, x); err != nil {
+		t.Fatal(err)
+	}
+	if err := e.RunStep(0); err != nil {
+		t.Fatal(err)
+	}
+	y, err := e.Read(out)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return y
+}
