@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"unicode/utf8"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
@@ -88,11 +89,35 @@ func save(p *plot.Plot, name string) (err error) {
 	return err
 }
 
+// titleWidth is how many characters of a title fit the width of a picture.
+const titleWidth = 80
+
+// wrapped breaks s between words into lines of at most titleWidth characters, as far as its words allow.
+func wrapped(s string) string {
+	var lines strings.Builder
+	width := 0
+	for i, word := range strings.Fields(s) {
+		n := utf8.RuneCountInString(word)
+		switch {
+		case i == 0:
+		case width+1+n > titleWidth:
+			lines.WriteByte('\n')
+			width = 0
+		default:
+			lines.WriteByte(' ')
+			width++
+		}
+		lines.WriteString(word)
+		width += n
+	}
+	return lines.String()
+}
+
 // newPlot returns a picture with its words and a legend.
 func (r *Report) newPlot(title, x, y string) *plot.Plot {
 	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
 	p := plot.New()
-	p.Title.Text = title + "\n" + r.Model + ", quant " + r.Quant + "\n" + r.Device
+	p.Title.Text = title + "\n" + wrapped(r.Model+", quant "+r.Quant) + "\n" + wrapped(r.Device)
 	p.X.Label.Text, p.Y.Label.Text = x, y
 	p.Add(plotter.NewGrid())
 	p.Legend.Top, p.Legend.Left = true, true

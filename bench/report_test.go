@@ -14,6 +14,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"unicode/utf8"
 )
 
 // made is a report of made-up figures: three batches, two depths.
@@ -166,6 +167,29 @@ type failing struct{ err error }
 func (f failing) Write([]byte) (int, error) { return 0, f.err }
 
 // Pictures are well-formed, not empty, and only of what was measured.
+// A title keeps its words, in lines that fit a picture.
+func TestWrapped(t *testing.T) {
+	for _, s := range []string{"", "word", "llvmpipe (LLVM 15.0.6, 256 bits)", strings.Repeat("ranks a 64 ", 30),
+		strings.Repeat("x", 79) + " y z", strings.Repeat("é", 78) + " y z", "a " + strings.Repeat("x", 200) + " b"} {
+		got := wrapped(s)
+		if !slices.Equal(strings.Fields(got), strings.Fields(s)) {
+			t.Errorf("%q became %q", s, got)
+		}
+		lines := strings.Split(got, "\n")
+		for i, line := range lines {
+			if n := utf8.RuneCountInString(line); n > titleWidth && strings.Contains(line, " ") {
+				t.Errorf("%q: a line of %d characters", s, n)
+			}
+			if i == 0 {
+				continue
+			}
+			if next, _, _ := strings.Cut(line, " "); utf8.RuneCountInString(lines[i-1]+" "+next) <= titleWidth {
+				t.Errorf("%q: a line that could be longer: %q", s, lines[i-1])
+			}
+		}
+	}
+}
+
 func TestPlot(t *testing.T) {
 	dir := t.TempDir()
 	names, err := made().Plot(filepath.Join(dir, "all.svg"))
