@@ -70,16 +70,31 @@ func TestOps(t *testing.T) {
 	}
 }
 
-// Recurrences hold in the form that the device would not choose, too.
-func TestOtherRecurrences(t *testing.T) {
+// Weights in the layout that the device would not choose, rows whole as GPUs have them or in bands, give every kernel the
+// same products; recurrences hold in the form that it would not choose, too.
+func TestOtherShapes(t *testing.T) {
 	k := kernels(t)
-	if k.shape.shared = !k.shape.shared; k.shape.shared && !k.dev.Info().Features.FullSubgroups {
-		t.Skip("a device that promises no full subgroups")
+	s := &k.shape
+	if s.shared = !s.shared; s.band == 1 {
+		s.band = int(s.regLocal)
+	} else {
+		s.band = 1
 	}
+	recurrences := !s.shared || k.dev.Info().Features.FullSubgroups
 	for _, l := range []Loads{Texels, Buffers} {
-		t.Run(l.String(), func(t *testing.T) {
-			optest.RunIf(t, openerOf(k, Auto, l), func(name string) bool { return strings.HasPrefix(name, "WKV7/") })
-		})
+		for _, kernel := range MatMulKernels {
+			everyType := l == Buffers && (kernel == Vec || kernel == Tile) && !testing.Short() // each is a compilation
+			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
+				optest.RunIf(t, openerOf(k, kernel, l), func(name string) bool {
+					if strings.HasPrefix(name, "WKV7/") {
+						return kernel == Vec && recurrences
+					}
+					last := name[strings.LastIndex(name, "/")+1:]
+					return strings.HasPrefix(name, "MatMul/") && (last == "rows1" || last == "rows33") && k.Offers(kernel) &&
+						(everyType || strings.Contains(name, "/F16/") || strings.Contains(name, "/Q6_K/"))
+				})
+			})
+		}
 	}
 }
 
