@@ -51,7 +51,7 @@ func (r *runner) opsOf(tokens, batch int) error {
 		test = fmt.Sprintf("pp%d", tokens)
 	}
 	groups, index := r.groups(batchSize{rows: tokens * batch, seqs: batch, outs: batch})
-	slots, err := r.fork(batch)
+	slots, err := r.fork(r.bases[0], batch)
 	if err != nil {
 		return err
 	}

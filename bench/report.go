@@ -36,7 +36,8 @@ type Result struct {
 	OfLimit float64 `json:"of_limit"` // GBPerS or GFLOPS as a share of the device's limit, whichever is the larger
 	Bound   string  `json:"bound"`    // which it is: read or fma
 
-	// Of decoding; nil for a prefill. Host time is that outside waiting for the device and drawing, and nil on the CPU too.
+	// Of decoding; nil for a prefill. Host time is that outside waiting for the device and drawing, the median of all
+	// submissions, and nil on the CPU too.
 	HostUS *float64 `json:"host_us_per_token,omitempty"`
 	Allocs *float64 `json:"allocs_per_token,omitempty"`
 

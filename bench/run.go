@@ -73,7 +73,7 @@ func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (*Rep
 	}
 	run := &runner{ctx: ctx, o: o, dev: d, cost: modelCostOf(m.Program)}
 	run.take = func(int, int, []float32) error { return nil } // they are in the host's memory by now
-	run.drawn = func(int, int) (bool, error) { return true, ctx.Err() }
+	run.drawn = run.onDrawn
 	r := &run.report
 	r.Time, r.Driver = time.Now().UTC().Truncate(time.Second), d.Driver()
 	r.Load = Load{Average: loadAverage(), Cores: runtime.NumCPU()}
@@ -106,16 +106,15 @@ func (r *runner) limits() error {
 
 // model measures the model.
 func (r *runner) model(m *model.Model) (err error) {
-	r.e, err = engine.New(m, r.dev, engine.Options{Slots: slices.Max(r.o.Batches) + 1, Chunk: r.o.Chunk, Progress: r.o.Loading})
+	depths := slices.Compact(slices.Sorted(slices.Values(r.o.Depths)))
+	slots := slices.Max(r.o.Batches) + len(depths)
+	r.e, err = engine.New(m, r.dev, engine.Options{Slots: slots, Chunk: r.o.Chunk, Progress: r.o.Loading})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.e.Close()) }()
 	r.report.Device, r.report.Chunk = r.e.Device(), r.e.Chunk()
-	if r.base, err = r.e.NewSlot(); err != nil {
-		return err
-	}
-	return r.all()
+	return r.all(depths)
 }
 
 // runner is a run.
@@ -126,13 +125,13 @@ type runner struct {
 	e      *engine.Engine
 	cost   modelCost
 	report Report
-	base   engine.Slot // the state that every sequence begins with
-	depth  int         // of base
+	bases  []base // by depth, the least first
 	ids    []int
 	in     []engine.Input
 	gen    []engine.Continuation
 
 	samplers []*sample.Sampler // of gen, used again and again
+	host     hostTime
 
 	// Made once: as methods they would be an allocation a step.
 	take  func(input, pos int, logits []float32) error
@@ -146,20 +145,25 @@ func (r *runner) tell(what string, done, all int64) {
 	}
 }
 
-// all measures at one depth after the other, each continuing where the one before ended.
-func (r *runner) all() error {
-	depths := slices.Sorted(slices.Values(r.o.Depths))
-	for i, depth := range slices.Compact(depths) {
+// base is a state that sequences begin with.
+type base struct {
+	slot  engine.Slot
+	depth int // tokens behind it
+}
+
+// all runs to each depth, going on from the one before, and then measures at all of them.
+func (r *runner) all(depths []int) error {
+	for _, depth := range depths {
 		if err := r.advance(depth); err != nil {
 			return err
 		}
-		if err := r.atDepth(); err != nil {
+	}
+	if err := r.tests(); err != nil {
+		return err
+	}
+	if r.o.Ops {
+		if err := r.ops(); err != nil {
 			return err
-		}
-		if i == 0 && r.o.Ops {
-			if err := r.ops(); err != nil {
-				return err
-			}
 		}
 	}
 	m := &r.report.Memory
@@ -168,20 +172,29 @@ func (r *runner) all() error {
 	return nil
 }
 
-// advance feeds base with tokens until it has a depth.
+// advance makes the base of a depth.
 func (r *runner) advance(depth int) error {
-	from := r.depth
-	for r.depth < depth {
+	from, take := base{}, r.e.NewSlot
+	if n := len(r.bases); n > 0 {
+		from = r.bases[n-1]
+		take = func() (engine.Slot, error) { return r.e.Fork(from.slot) }
+	}
+	slot, err := take()
+	if err != nil {
+		return err
+	}
+	for at := from.depth; at < depth; {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}
-		r.tell(fmt.Sprintf("running to depth %d", depth), int64(r.depth-from), int64(depth-from))
-		n := min(depth-r.depth, r.e.Chunk())
-		if err := r.e.StepContext(r.ctx, []engine.Input{{Slot: r.base, Tokens: r.random(n, r.depth)}}, nil); err != nil {
+		r.tell(fmt.Sprintf("running to depth %d", depth), int64(at-from.depth), int64(depth-from.depth))
+		n := min(depth-at, r.e.Chunk())
+		if err := r.e.StepContext(r.ctx, []engine.Input{{Slot: slot, Tokens: r.random(n, at)}}, nil); err != nil {
 			return err
 		}
-		r.depth += n
+		at += n
 	}
+	r.bases = append(r.bases, base{slot, depth})
 	return nil
 }
 

@@ -3,6 +3,7 @@ package bench
 import (
 	"context"
 	"errors"
+	"fmt"
 	"math"
 	"os"
 	"slices"
@@ -147,6 +148,13 @@ func TestRun(t *testing.T) {
 		for _, s := range []string{"measuring the device's limits", "running to depth 40", "measuring at depth 40", "timing ops of tg1, batch 3"} {
 			if !slices.Contains(said, s) {
 				t.Errorf("never said %q", s)
+			}
+		}
+		// Depths take turns, so that none has the machine at another time.
+		first := slices.Index(said, "measuring at depth 0")
+		for i := range 2 * 2 * 4 * (o.Warmup + o.Repeat) {
+			if want := fmt.Sprintf("measuring at depth %d", 40*(i%2)); said[first+i] != want {
+				t.Fatalf("stage %d: want %q, got %q", i, want, said[first+i])
 			}
 		}
 	})

@@ -20,46 +20,54 @@ const (
 type test struct {
 	kind          string
 	tokens, batch int
+	base          base
 	rates         []float64
-	seconds       float64 // of all samples
 	work          engine.Work
-	submission    time.Duration // the longest
+	host          []time.Duration // see hostTime
+	submission    time.Duration   // the longest
 	mallocs       uint64
 	other         otherCPU
 }
 
 func (t *test) name() string { return fmt.Sprint(t.kind, t.tokens) }
 
-// atDepth measures every test at the depth of base. Repetitions are interleaved, so that what changes on the machine
-// meanwhile concerns all tests alike.
-func (r *runner) atDepth() error {
-	var tests []*test
-	for _, batch := range r.o.Batches {
-		for _, l := range []struct {
-			kind    string
-			lengths []int
-		}{{prefill, r.o.PP}, {decode, r.o.TG}, {generate, r.o.Gen}} {
-			for _, n := range l.lengths {
-				tests = append(tests, &test{kind: l.kind, tokens: n, batch: batch})
+// tests measures every test at every depth. Repetitions are interleaved, those of one test at different depths side by
+// side, so that what changes on the machine meanwhile concerns all alike.
+func (r *runner) tests() error {
+	depths := make([][]*test, len(r.bases))
+	for i, base := range r.bases {
+		for _, batch := range r.o.Batches {
+			for _, l := range []struct {
+				kind    string
+				lengths []int
+			}{{prefill, r.o.PP}, {decode, r.o.TG}, {generate, r.o.Gen}} {
+				for _, n := range l.lengths {
+					depths[i] = append(depths[i], &test{kind: l.kind, tokens: n, batch: batch, base: base})
+				}
 			}
 		}
 	}
-	all := int64(len(tests) * (r.o.Warmup + r.o.Repeat))
+	all := int64(len(depths) * len(depths[0]) * (r.o.Warmup + r.o.Repeat))
 	done := int64(0)
 	for run := range r.o.Warmup + r.o.Repeat {
-		for _, t := range tests {
-			if err := r.ctx.Err(); err != nil {
-				return err
+		for i := range depths[0] {
+			for _, tests := range depths {
+				t := tests[i]
+				if err := r.ctx.Err(); err != nil {
+					return err
+				}
+				r.tell(fmt.Sprintf("measuring at depth %d", t.base.depth), done, all)
+				if err := r.sample(t, run < r.o.Warmup); err != nil {
+					return err
+				}
+				done++
 			}
-			r.tell(fmt.Sprintf("measuring at depth %d", r.depth), done, all)
-			if err := r.sample(t, run < r.o.Warmup); err != nil {
-				return err
-			}
-			done++
 		}
 	}
-	for _, t := range tests {
-		r.report.Results = append(r.report.Results, r.result(t))
+	for _, tests := range depths {
+		for _, t := range tests {
+			r.report.Results = append(r.report.Results, r.result(t))
+		}
 	}
 	return nil
 }
@@ -76,7 +84,7 @@ func (r *runner) sample(t *test, warmup bool) error {
 	} else if warmup && tokens > chunk {
 		tokens = chunk + tokens%chunk
 	}
-	slots, err := r.fork(t.batch)
+	slots, err := r.fork(t.base, t.batch)
 	if err != nil {
 		return err
 	}
@@ -85,10 +93,11 @@ func (r *runner) sample(t *test, warmup bool) error {
 			_ = r.e.Release(s) // it is in use
 		}
 	}()
-	ids := r.random(t.batch*tokens, r.depth+len(t.rates))
+	ids := r.random(t.batch*tokens, t.base.depth+len(t.rates))
 	if err := r.continuations(slots, ids); err != nil {
 		return err
 	}
+	r.host.begin(r.e.Work, t.host, tokens)
 	cpu := readCPUTime()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
@@ -106,7 +115,7 @@ func (r *runner) sample(t *test, warmup bool) error {
 	t.work = t.work.Add(r.e.Work().Sub(work))
 	t.submission = max(t.submission, r.e.LongestSubmission())
 	t.mallocs += after.Mallocs - before.Mallocs
-	t.seconds += elapsed
+	t.host = r.host.tokens
 	t.rates = append(t.rates, float64(t.batch*tokens)/elapsed)
 	return nil
 }
@@ -115,7 +124,11 @@ func (r *runner) sample(t *test, warmup bool) error {
 func (r *runner) feed(kind string, slots []engine.Slot, ids []int, tokens int) error {
 	switch kind {
 	case generate:
-		return r.e.Decode(r.gen, tokens, r.drawn)
+		if err := r.e.Decode(r.gen, tokens, r.drawn); err != nil {
+			return err
+		}
+		r.host.end(r.host.drawn)
+		return nil
 	case prefill:
 		return r.step(slots, ids, 0, tokens)
 	}
@@ -123,6 +136,7 @@ func (r *runner) feed(kind string, slots []engine.Slot, ids []int, tokens int) e
 		if err := r.step(slots, ids, s, 1); err != nil {
 			return err
 		}
+		r.host.end(len(slots))
 	}
 	return nil
 }
@@ -146,6 +160,12 @@ func (r *runner) continuations(slots []engine.Slot, ids []int) error {
 	return nil
 }
 
+// onDrawn goes on with every sequence.
+func (r *runner) onDrawn(int, int) (bool, error) {
+	r.host.draw()
+	return true, r.ctx.Err()
+}
+
 // step feeds each sequence its next n tokens and takes the last one's logits.
 func (r *runner) step(slots []engine.Slot, ids []int, step, n int) error {
 	if err := r.ctx.Err(); err != nil {
@@ -166,7 +186,7 @@ func (r *runner) result(t *test) Result {
 	runs := float64(len(t.rates))
 	seconds := float64(t.batch*t.tokens) / rates.Median
 	c := r.cost.of(t.work)
-	x := Result{Test: t.name(), Batch: t.batch, Depth: r.depth, Rates: rates,
+	x := Result{Test: t.name(), Batch: t.batch, Depth: t.base.depth, Rates: rates,
 		GBPerS: c.weights / runs / seconds / 1e9, GFLOPS: c.flops / runs / seconds / 1e9, OtherCPU: t.other.cores()}
 	x.DeviceBytes, _ = r.dev.Memory()
 	r.report.Load.note(x.OtherCPU)
@@ -182,8 +202,7 @@ func (r *runner) result(t *test) Result {
 		allocs := float64(t.mallocs) / tokens
 		x.Allocs = &allocs
 		if !r.dev.IsCPU() {
-			host := (t.seconds - t.work.Waited.Seconds() - t.work.Drawing.Seconds()) * 1e6 / tokens
-			x.HostUS = &host
+			x.HostUS = medianUS(t.host)
 		}
 	}
 	return x
@@ -202,11 +221,11 @@ func (x *Result) drawn(w engine.Work, tokens float64) {
 	x.DrawUS = &us
 }
 
-// fork returns slots with the state of base.
-func (r *runner) fork(n int) ([]engine.Slot, error) {
+// fork returns slots with the state of a base.
+func (r *runner) fork(from base, n int) ([]engine.Slot, error) {
 	slots := make([]engine.Slot, n)
 	for i := range slots {
-		s, err := r.e.Fork(r.base)
+		s, err := r.e.Fork(from.slot)
 		if err != nil {
 			return nil, err
 		}
