@@ -24,6 +24,7 @@ var modules = [][]module{
 	deepEmbedModules[:],
 	wkv7Modules[:],
 	wkv7SharedModules[:],
+	wkv7StepModules[:],
 	wkv7NormModules[:],
 	benchReadModules[:],
 	benchFmaModules[:],
@@ -4019,6 +4020,150 @@ var wkv7SharedModules = [...]module{
 		},
 		pushBytes:    16,
 		defaults:     []uint32{0x8, 0x40, 0x10},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+}
+
+// Wkv7StepArgs are the buffers of wkv7_step.comp.
+type Wkv7StepArgs struct {
+	Spans    gpu.Range // binding 0, read: Span
+	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	A        gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	G        gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
+	Params   gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	State    gpu.Range // binding 8, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	StateOut gpu.Range // binding 9, write: vec4
+	Y        gpu.Range // binding 10, write: float
+}
+
+// Wkv7StepPush are the push constants of wkv7_step.comp.
+type Wkv7StepPush struct {
+	Stride      uint32  // stride, offset 0
+	StateStride uint32  // state_stride, offset 4
+	Kk          uint32  // kk, offset 8
+	Ka          uint32  // ka, offset 12
+	Rk          uint32  // rk, offset 16
+	NormW       uint32  // norm_w, offset 20
+	NormB       uint32  // norm_b, offset 24
+	Eps         float32 // eps, offset 28
+}
+
+// Wkv7StepSpec are the specialization constants of wkv7_step.comp.
+type Wkv7StepSpec struct {
+	Local  uint32 // Local, id 0
+	Single uint32 // Single, id 1
+	N      uint32 // N, id 2
+	Lanes  uint32 // Lanes, id 3
+	Rows   uint32 // Rows, id 4
+}
+
+// DefaultWkv7StepSpec returns the values that wkv7_step.comp gives its specialization constants.
+func DefaultWkv7StepSpec() Wkv7StepSpec {
+	return Wkv7StepSpec{Local: 64, Single: 0, N: 64, Lanes: 8, Rows: 8}
+}
+
+func (s Wkv7StepSpec) values() []uint32 {
+	return []uint32{s.Local, s.Single, s.N, s.Lanes, s.Rows}
+}
+
+// Wkv7StepVariant is one compiled form of wkv7_step.comp.
+type Wkv7StepVariant uint8
+
+// The forms of wkv7_step.comp.
+const (
+	Wkv7StepBuf Wkv7StepVariant = iota
+	Wkv7StepTx
+)
+
+// Wkv7StepVariants holds every Wkv7StepVariant.
+var Wkv7StepVariants = []Wkv7StepVariant{Wkv7StepBuf, Wkv7StepTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv7StepVariant) String() string { return wkv7StepModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv7StepVariant) Capabilities() []string { return wkv7StepModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv7StepVariant) Missing(info gpu.Info) []string {
+	return missing(info, wkv7StepModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv7StepVariant) LocalSize(spec Wkv7StepSpec) [3]uint32 {
+	return wkv7StepModules[v].localSize(spec.values())
+}
+
+// Wkv7Step is a variant of wkv7_step.comp made ready for a device.
+type Wkv7Step struct{ kernel }
+
+// NewWkv7Step compiles a variant for a device.
+func NewWkv7Step(dev *gpu.Device, v Wkv7StepVariant, spec Wkv7StepSpec, options ...Option) (*Wkv7Step, error) {
+	k, err := newKernel(dev, &wkv7StepModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv7Step{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv7Step) Dispatch(rec *gpu.Recording, a Wkv7StepArgs, p Wkv7StepPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.A, a.G, a.Params, a.State, a.StateOut, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv7_step.buf.spv
+var spvWkv7StepBuf []byte
+
+//go:embed spv/wkv7_step.tx.spv
+var spvWkv7StepTx []byte
+
+var wkv7StepModules = [...]module{
+	Wkv7StepBuf: {
+		name:    "wkv7_step.buf",
+		variant: "buf",
+		spirv:   spvWkv7StepBuf,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "G", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8},
+		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+	},
+	Wkv7StepTx: {
+		name:    "wkv7_step.tx",
+		variant: "tx",
+		spirv:   spvWkv7StepTx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "G", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    32,
+		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},

@@ -21,8 +21,12 @@ type kernelShape struct {
 	lanes      uint32            // of a subgroup
 	band       int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
 	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
+	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
 	matrices   []gpu.MatrixShape // that matmul_coop may use
 }
+
+// stepBuffers is how many buffers wkv7_step binds. More than the base path asks for, so devices may lack one.
+const stepBuffers = 11
 
 // shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
 // costs more than the work between, so there workgroups are single subgroups.
@@ -35,6 +39,9 @@ func shapeFor(info gpu.Info) kernelShape {
 	if s.cpu {
 		s.shared, s.band = true, int(s.regLocal)
 		s.normLocal, s.normSingle = sub, 1
+	}
+	if sized := info.Features.FullSubgroups && info.AllowsSubgroup(int(sub)); (s.cpu || sized) && info.Limits.MaxStorageBuffers >= stepBuffers {
+		s.stepLocal = max(s.normLocal/sub, 1) * sub
 	}
 	s.subgroups = max(s.plainLocal/sub, 1)
 	return s
@@ -141,15 +148,16 @@ func (k *Kernels) wkv4(texel bool) (*shaders.Wkv4, error) {
 	})
 }
 
-// headKey is the key of a kernel that is made for a head size.
+// headKey is the key of a kernel that is made for a head size, and for workgroups of a size where that varies.
 type headKey[V any] struct {
-	v V
-	n int
+	v     V
+	n     int
+	local uint32
 }
 
 func (k *Kernels) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
 	v := form(texel, shaders.Wkv6Buf, shaders.Wkv6Tx)
-	return kernel(k, headKey[shaders.Wkv6Variant]{v, n}, func() (*shaders.Wkv6, error) {
+	return kernel(k, headKey[shaders.Wkv6Variant]{v: v, n: n}, func() (*shaders.Wkv6, error) {
 		return shaders.NewWkv6(k.dev, v, shaders.Wkv6Spec{N: uint32(n)})
 	})
 }
@@ -173,7 +181,7 @@ func (k *Kernels) deepEmbed(t tensor.Type, texel bool) (*shaders.DeepEmbed, erro
 
 func (k *Kernels) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
 	v := form(texel, shaders.Wkv7Buf, shaders.Wkv7Tx)
-	return kernel(k, headKey[shaders.Wkv7Variant]{v, n}, func() (*shaders.Wkv7, error) {
+	return kernel(k, headKey[shaders.Wkv7Variant]{v: v, n: n}, func() (*shaders.Wkv7, error) {
 		return shaders.NewWkv7(k.dev, v, shaders.Wkv7Spec{N: uint32(n)})
 	})
 }
@@ -190,9 +198,28 @@ func (s *kernelShape) sharedRows(n uint32) uint32 {
 
 func (k *Kernels) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
 	v, s := form(texel, shaders.Wkv7SharedBuf, shaders.Wkv7SharedTx), &k.shape
-	return kernel(k, headKey[shaders.Wkv7SharedVariant]{v, n}, func() (*shaders.Wkv7Shared, error) {
+	return kernel(k, headKey[shaders.Wkv7SharedVariant]{v: v, n: n}, func() (*shaders.Wkv7Shared, error) {
 		return shaders.NewWkv7Shared(k.dev, v,
 			shaders.Wkv7SharedSpec{Local: s.lanes, N: uint32(n), Rows: s.sharedRows(uint32(n))}, k.full()...)
+	})
+}
+
+// stepRows returns how many rows of a head's state a subgroup of wkv7_step loads at once: a power of two, no more than it has
+// of them or of lanes, and as many as leave 8 vec4 to a lane.
+func (s *kernelShape) stepRows(n uint32) uint32 {
+	groups := s.stepLocal / s.lanes
+	rows, most := uint32(1), min((n+groups-1)/groups, s.lanes, 8/((n/4+s.lanes-1)/s.lanes))
+	for 2*rows <= most {
+		rows *= 2
+	}
+	return rows
+}
+
+func (k *Kernels) wkv7Step(n int, texel bool) (*shaders.Wkv7Step, error) {
+	v, s := form(texel, shaders.Wkv7StepBuf, shaders.Wkv7StepTx), &k.shape
+	return kernel(k, headKey[shaders.Wkv7StepVariant]{v, n, s.stepLocal}, func() (*shaders.Wkv7Step, error) {
+		return shaders.NewWkv7Step(k.dev, v, shaders.Wkv7StepSpec{Local: s.stepLocal, Single: flag(s.stepLocal == s.lanes, 1),
+			N: uint32(n), Lanes: s.lanes, Rows: s.stepRows(uint32(n))}, k.full()...)
 	})
 }
 

@@ -74,11 +74,17 @@ func TestOps(t *testing.T) {
 // same products; recurrences hold in the form that it would not choose, too.
 func TestOtherShapes(t *testing.T) {
 	k := kernels(t)
-	s := &k.shape
+	s, usual := &k.shape, k.shape
+	defer func() { *s = usual }()
 	if s.shared = !s.shared; s.band == 1 {
 		s.band = int(s.regLocal)
 	} else {
 		s.band = 1
+	}
+	if s.stepLocal == s.lanes { // a workgroup of one subgroup or of several
+		s.stepLocal = 8 * s.lanes
+	} else if s.stepLocal > 0 {
+		s.stepLocal = s.lanes
 	}
 	recurrences := !s.shared || k.dev.Info().Features.FullSubgroups
 	for _, l := range []Loads{Texels, Buffers} {

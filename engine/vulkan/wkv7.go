@@ -25,12 +25,17 @@ func (p *preparer) WKV7(o *op.WKV7) error {
 	return err
 }
 
-// WKV7 records the recurrence and, as a dispatch of its own that is parallel over rows too, what follows it.
+// WKV7 records the recurrence and, as a dispatch of its own that is parallel over rows too, what follows it; for one token
+// of each sequence, one dispatch of all.
 func (r *recorder) WKV7(o *op.WKV7) error {
 	w, heads, n, stride := r.ops.wkv7s[o], uint32(o.Heads), uint32(o.N), uint32(o.Y.Stride())
 	in := func(x *op.Operand) gpu.Range { return r.scratchOf(x) }
 	params, state, y := r.params.All(), r.stateOf(o.State), r.scratchOf(o.Y)
 	texel := r.texel(floatTexels(in(o.R)), floatTexels(params), texels{state, 16})
+
+	if r.kernels.shape.stepLocal > 0 && r.shape.rows == r.shape.seqs {
+		return r.step7(o, texel)
+	}
 
 	args := shaders.Wkv7Args{Spans: r.tables.spans, R: in(o.R), W: in(o.W), K: in(o.K), V: in(o.V), A: in(o.A),
 		Params: params, State: state, StateOut: state, Y: y}
@@ -48,6 +53,21 @@ func (r *recorder) WKV7(o *op.WKV7) error {
 		shaders.Wkv7NormPush{N: n, Heads: heads, Tokens: uint32(r.shape.rows), Stride: stride, Ka: w.ka, Rk: w.rk,
 			NormW: w.normW, NormB: w.normB, Eps: o.Eps},
 		groupsOf(units, r.kernels.shape.subgroups), 1, 1)
+	return nil
+}
+
+// step7 records the op for one token of each sequence.
+func (r *recorder) step7(o *op.WKV7, texel bool) error {
+	k, err := r.kernels.wkv7Step(o.N, texel)
+	if err != nil {
+		return err
+	}
+	w, in, state := r.ops.wkv7s[o], func(x *op.Operand) gpu.Range { return r.scratchOf(x) }, r.stateOf(o.State)
+	k.Dispatch(r.rec, shaders.Wkv7StepArgs{Spans: r.tables.spans, R: in(o.R), W: in(o.W), K: in(o.K), V: in(o.V), A: in(o.A),
+		G: in(o.G), Params: r.params.All(), State: state, StateOut: state, Y: in(o.Y)},
+		shaders.Wkv7StepPush{Stride: uint32(o.Y.Stride() / 4), StateStride: uint32(o.State.Stride() / 4),
+			Kk: w.kk / 4, Ka: w.ka / 4, Rk: w.rk / 4, NormW: w.normW / 4, NormB: w.normB / 4, Eps: o.Eps},
+		uint32(o.Heads), uint32(r.shape.seqs), 1)
 	return nil
 }
 

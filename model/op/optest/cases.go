@@ -262,6 +262,13 @@ func wkv7Cases() []Case {
 		// Keys so small that the norm's lower bound decides, against a state that shows it.
 		{Name: "WKV7/tiny keys", Seqs: []int{3}, Build: build(1, 64, 1e-13)},
 		{Name: "WKV7/zero keys", Seqs: []int{3}, Build: build(1, 64, 0)},
+		// One token of each sequence.
+		{Name: "WKV7/one each/N4", Seqs: []int{1, 1}, Build: build(5, 4, 1)},
+		{Name: "WKV7/one each/N20", Seqs: []int{1, 1, 1}, Build: build(2, 20, 1)},
+		{Name: "WKV7/one each/N36", Seqs: []int{1}, Build: build(3, 36, 1)},
+		{Name: "WKV7/one each/N128", Seqs: []int{1, 1}, Build: build(1, 128, 1)},
+		{Name: "WKV7/one each/N256", Seqs: []int{1}, Build: build(1, 256, 1)},
+		{Name: "WKV7/one each/zero keys", Seqs: []int{1}, Build: build(1, 64, 0)},
 		{Name: "WKV7/H12 decode", Seqs: []int{1}, Build: build(12, 64, 1), Perf: true},
 		{Name: "WKV7/H12 prefill", Seqs: []int{64}, Build: build(12, 64, 1), Perf: true},
 	}
