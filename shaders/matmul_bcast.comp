@@ -1,65 +1,78 @@
 #version 450
 // op.MatMul on devices that share no fast memory between lanes, where a load costs more than arithmetic. A subgroup of
 // Local lanes takes Local * TileRows rows for TileTokens tokens, all sums in registers; its rows lie Local apart, so that
-// neighbours work on neighbouring rows. A block of 4 * Local elements of each token is loaded once, 4 to a lane, and
-// handed round by subgroupBroadcast.
+// neighbours work on neighbouring rows. Each lane loads a token's elements, and they are handed round by shuffles from
+// constant lanes: where lanes are emulated, an instruction or two, when a broadcast is a loop and a load a call.
 #extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_ballot : require
+#extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_control_flow_attributes : require
 layout(constant_id = 0) const uint Band = 1;
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 
-layout(constant_id = 1) const uint Local = 8; // at most 16, and the subgroup is no smaller
+layout(constant_id = 1) const uint Local = 8; // at most 16, a power of 2, and the subgroup is no smaller
 layout(constant_id = 2) const uint TileRows = 4;
-layout(constant_id = 3) const uint TileTokens = 8;
+layout(constant_id = 3) const uint TileTokens = 8; // a power of 2
 layout(local_size_x_id = 1) in;
 
-const uint MAX_ROWS = 8, MAX_TOKENS = 16; // see lib/reduce.glsl; what the constants leave unused costs nothing
+// See lib/reduce.glsl; what the constants leave unused costs nothing.
+const uint MAX_ROWS = 8, MAX_TOKENS = 16;
 
-// The lane that broadcasts has to be a literal.
-#define STEP(c)                                                                                       \
-    if (c < Local / 2) {                                                                              \
-        vec4 lo[MAX_ROWS], hi[MAX_ROWS];                                                              \
-        [[unroll]] for (uint r = 0; r < TileRows; r++) {                                              \
-            if (c % GROUPS == 0) w[r] = fetch(w_at[r], (g0 + c) / GROUPS);                            \
-            weight8(w[r], (g0 + c) % GROUPS, lo[r], hi[r]);                                           \
-        }                                                                                             \
-        [[unroll]] for (uint t = 0; t < TileTokens; t++) {                                            \
-            vec4 x_lo = subgroupBroadcast(x[t], 2 * c), x_hi = subgroupBroadcast(x[t], 2 * c + 1);    \
-            [[unroll]] for (uint r = 0; r < TileRows; r++)                                            \
-                acc[r * TileTokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);                       \
-        }                                                                                             \
-    }
+// Of 8 elements of token t, lane t % Tokens loads the first 4, and lane t % Tokens + Tokens, or the same one then, the rest.
+const uint Tokens = TileTokens < Local ? TileTokens : Local;
+const uint Loads = Tokens == Local ? 2 : 1;
+
+// along adds a product of vectors to a sum.
+float along(vec4 a, vec4 b, float sum) { return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, sum)))); }
 
 void main() {
     uint row = gl_WorkGroupID.x * Local * TileRows;
     Part p = part_of(row);
-    uint m0 = row - p.row + gl_LocalInvocationID.x, rows = p.rows, groups = p.units * GROUPS;
+    uint m0 = row - p.row + gl_LocalInvocationID.x, rows = p.rows, units = p.units;
     uint t0 = gl_WorkGroupID.y * TileTokens;
 
     uint w_at[MAX_ROWS], x_at[MAX_TOKENS];
     [[unroll]] for (uint r = 0; r < TileRows; r++)
-        w_at[r] = row_at(p.weight, min(m0 + r * Local, rows - 1), p.units);
-    [[unroll]] for (uint t = 0; t < TileTokens; t++)
-        x_at[t] = p.x + min(t0 + t, push.tokens - 1) * p.x_stride;
+        w_at[r] = row_at(p.weight, min(m0 + r * Local, rows - 1), units);
+    [[unroll]] for (uint i = 0; i < TileTokens / Tokens; i++) {
+        uint t = t0 + i * Tokens + gl_SubgroupInvocationID % Tokens;
+        x_at[i] = p.x + min(t, push.tokens - 1) * p.x_stride + gl_SubgroupInvocationID / Tokens % 2;
+    }
 
     float acc[MAX_ROWS * MAX_TOKENS];
-    [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) acc[i] = 0.0;
-    for (uint g0 = 0; g0 < groups; g0 += Local / 2) {
-        // Past the end of a row of weights lies something finite, and meets zeros.
-        uint at = 2 * g0 + gl_SubgroupInvocationID;
-        float inside = at < 2 * groups ? 1.0 : 0.0;
-        vec4 x[MAX_TOKENS];
-        [[unroll]] for (uint t = 0; t < TileTokens; t++) x[t] = V4(X, x_at[t] + min(at, 2 * groups - 1)) * inside;
+    [[unroll]] for (uint r = 0; r < TileRows; r++)
+        [[unroll]] for (uint t = 0; t < TileTokens; t++) acc[r * TileTokens + t] = 0.0;
+    for (uint u = 0; u < units; u++) {
         Packed w[MAX_ROWS];
-        STEP(0) STEP(1) STEP(2) STEP(3) STEP(4) STEP(5) STEP(6) STEP(7)
+        [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(w_at[r], u);
+        for (uint c = 0; c < GROUPS; c++) {
+            vec4 x[2 * MAX_TOKENS], lo[MAX_ROWS], hi[MAX_ROWS];
+            [[unroll]] for (uint i = 0; i < TileTokens / Tokens * Loads; i++)
+                x[i] = V4(X, x_at[i / Loads] + UNIT4 * u + 2 * c + i % Loads);
+            [[unroll]] for (uint r = 0; r < TileRows; r++) weight8(w[r], c, lo[r], hi[r]);
+            [[unroll]] for (uint t = 0; t < TileTokens; t++) {
+                uint i = t / Tokens * Loads, lane = t % Tokens;
+                vec4 x_lo = subgroupShuffle(x[i], lane);
+                vec4 x_hi = subgroupShuffle(x[i + Loads - 1], Loads == 2 ? lane : lane + Tokens);
+                [[unroll]] for (uint r = 0; r < TileRows; r++)
+                    acc[r * TileTokens + t] = along(lo[r], x_lo, along(hi[r], x_hi, acc[r * TileTokens + t]));
+            }
+        }
     }
     // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.
-    [[dont_unroll]] for (uint mine = 0; mine < TileRows * TileTokens; mine++) {
-        uint m = m0 + mine / TileTokens * Local, t = t0 + mine % TileTokens;
-        float sum = 0.0;
-        [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) sum = i == mine ? acc[i] : sum;
-        if (m < rows && t < push.tokens) finish(p, m, t, sum);
+    [[dont_unroll]] for (uint mine_r = 0; mine_r < TileRows; mine_r++) {
+        float of_r[MAX_TOKENS];
+        [[unroll]] for (uint t = 0; t < TileTokens; t++) {
+            of_r[t] = 0.0;
+            [[unroll]] for (uint r = 0; r < TileRows; r++) of_r[t] = r == mine_r ? acc[r * TileTokens + t] : of_r[t];
+        }
+        uint m = m0 + mine_r * Local;
+        float bias = bias_of(p, min(m, rows - 1));
+        [[dont_unroll]] for (uint mine = 0; mine < TileTokens; mine++) {
+            uint t = t0 + mine;
+            float sum = 0.0;
+            [[unroll]] for (uint i = 0; i < TileTokens; i++) sum = i == mine ? of_r[i] : sum;
+            if (m < rows && t < push.tokens) finish(p, m, t, sum, bias);
+        }
     }
 }

@@ -4711,7 +4711,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastF16: {
 		name:    "matmul_bcast.f16",
@@ -4728,7 +4728,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastBf16: {
 		name:    "matmul_bcast.bf16",
@@ -4745,7 +4745,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ40: {
 		name:    "matmul_bcast.q4_0",
@@ -4762,7 +4762,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ41: {
 		name:    "matmul_bcast.q4_1",
@@ -4779,7 +4779,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ50: {
 		name:    "matmul_bcast.q5_0",
@@ -4796,7 +4796,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ51: {
 		name:    "matmul_bcast.q5_1",
@@ -4813,7 +4813,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ80: {
 		name:    "matmul_bcast.q8_0",
@@ -4830,7 +4830,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ3K: {
 		name:    "matmul_bcast.q3_k",
@@ -4847,7 +4847,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ4K: {
 		name:    "matmul_bcast.q4_k",
@@ -4864,7 +4864,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ5K: {
 		name:    "matmul_bcast.q5_k",
@@ -4881,7 +4881,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastQ6K: {
 		name:    "matmul_bcast.q6_k",
@@ -4898,7 +4898,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastIq4Nl: {
 		name:    "matmul_bcast.iq4_nl",
@@ -4915,7 +4915,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
 	},
 	MatmulBcastF32Tx: {
 		name:    "matmul_bcast.f32_tx",
@@ -4932,7 +4932,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastF16Tx: {
 		name:    "matmul_bcast.f16_tx",
@@ -4949,7 +4949,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastBf16Tx: {
 		name:    "matmul_bcast.bf16_tx",
@@ -4966,7 +4966,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ40Tx: {
 		name:    "matmul_bcast.q4_0_tx",
@@ -4983,7 +4983,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ41Tx: {
 		name:    "matmul_bcast.q4_1_tx",
@@ -5000,7 +5000,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ50Tx: {
 		name:    "matmul_bcast.q5_0_tx",
@@ -5017,7 +5017,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ51Tx: {
 		name:    "matmul_bcast.q5_1_tx",
@@ -5034,7 +5034,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ80Tx: {
 		name:    "matmul_bcast.q8_0_tx",
@@ -5051,7 +5051,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ3KTx: {
 		name:    "matmul_bcast.q3_k_tx",
@@ -5068,7 +5068,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ4KTx: {
 		name:    "matmul_bcast.q4_k_tx",
@@ -5085,7 +5085,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ5KTx: {
 		name:    "matmul_bcast.q5_k_tx",
@@ -5102,7 +5102,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastQ6KTx: {
 		name:    "matmul_bcast.q6_k_tx",
@@ -5119,7 +5119,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 	MatmulBcastIq4NlTx: {
 		name:    "matmul_bcast.iq4_nl_tx",
@@ -5136,7 +5136,7 @@ var matmulBcastModules = [...]module{
 		pushBytes:    12,
 		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 }
 

@@ -68,7 +68,13 @@ func (f matMulForm) coopSide() uint32 { return min(2*max(f.rows, f.tokens), coop
 
 // Offers tells whether the device has what a kernel needs.
 func (k *Kernels) Offers(kernel MatMulKernel) bool {
-	return kernel != Coop || len(k.shape.matrices) > 0
+	switch kernel {
+	case Coop:
+		return len(k.shape.matrices) > 0
+	case Bcast:
+		return k.shape.shuffle
+	}
+	return true
 }
 
 func (k *Kernels) matMulCoop(w stored, f matMulForm) (*shaders.MatmulCoop, error) {

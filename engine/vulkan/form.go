@@ -42,8 +42,9 @@ func (f matMulForm) String() string {
 	return fmt.Sprintf("%s %dx%d", f.kernel, f.rows, f.tokens)
 }
 
-// fewTokens is the largest number of tokens that are one tile of matmul_vec, matmul_reg or matmul_bcast.
-const fewTokens = 8
+// fewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg, bcastTokens of matmul_bcast.
+// Of no more than alone, matmul_bcast has nothing to hand round.
+const fewTokens, bcastTokens, alone = 8, 16, 2
 
 // The tile of matmul_tile.comp.
 const tileRows, tileTokens = 64, 32
@@ -58,7 +59,11 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 	if kernel == Coop {
 		return s.coop()
 	}
-	for f.tokens < n && f.tokens < fewTokens {
+	most := uint32(fewTokens)
+	if kernel == Bcast {
+		most = bcastTokens
+	}
+	for f.tokens < n && f.tokens < most {
 		f.tokens *= 2
 	}
 	if kernel == Vec && !s.cpu {
@@ -70,6 +75,8 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 // usual returns the form for a unit and n tokens on a device that nobody has measured.
 func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 	switch {
+	case s.cpu && s.shuffle && n > alone:
+		return s.of(Bcast, n)
 	case s.cpu:
 		return s.of(Reg, n)
 	case n <= fewTokens:
@@ -126,9 +133,13 @@ func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 			}
 		}
 	}
-	if n <= fewTokens {
+	// Emulated lanes that are as many as a processor's vector has are never faster with a row in common.
+	whole := s.cpu && s.lanes >= 8
+	switch {
+	case whole:
+	case n <= fewTokens:
 		add(Vec, 1, 2, 4, 8)
-	} else {
+	default:
 		add(Tile, 4)
 		for _, m := range s.matricesOf(u) {
 			f := matMulForm{Coop, uint32(m.M), uint32(m.N)}
@@ -137,11 +148,11 @@ func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 			}
 		}
 	}
-	if s.cpu || n > fewTokens {
+	if (s.cpu || n > fewTokens) && !(whole && s.shuffle && n > alone) {
 		add(Reg, 4, 8)
-		if s.regLocal >= 2 { // lanes that hand round what they loaded
-			add(Bcast, 2, 4, 8)
-		}
+	}
+	if (s.cpu || n > fewTokens) && s.shuffle && n > 1 {
+		add(Bcast, 4, 8)
 	}
 	return list
 }

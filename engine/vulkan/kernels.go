@@ -19,6 +19,7 @@ type kernelShape struct {
 	regLocal   uint32            // workgroup of matmul_reg and matmul_bcast
 	mostGroups int               // of a dispatch, in x
 	lanes      uint32            // of a subgroup
+	shuffle    bool              // they can read one another's registers, as matmul_bcast needs
 	band       int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
 	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
 	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
@@ -35,7 +36,7 @@ func shapeFor(info gpu.Info) kernelShape {
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
 	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
 		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1,
-		matrices: matricesFor(info)}
+		shuffle: info.Subgroup.HasOp("shuffle"), matrices: matricesFor(info)}
 	if s.cpu {
 		s.shared, s.band = true, int(s.regLocal)
 		s.normLocal, s.normSingle = sub, 1

@@ -210,12 +210,16 @@ func TestTunerBudget(t *testing.T) {
 	}
 }
 
-// A kernel in which lanes hand round what they loaded is nothing for a lane alone: its loop would not end.
-func TestCandidatesAlone(t *testing.T) {
-	s := kernelShape{cpu: true, subgroups: 1, regLocal: 1}
-	for _, f := range s.candidates(&unit{}, 40) {
-		if f.kernel == Bcast {
-			t.Errorf("want no form of %s for subgroups of 1, got %s", Bcast, f)
+// Lanes that cannot read one another's registers hand nothing round.
+func TestCandidatesWithoutShuffle(t *testing.T) {
+	for _, cpu := range []bool{false, true} {
+		s := kernelShape{cpu: cpu, subgroups: 1, regLocal: 8, lanes: 8, mostGroups: 65535}
+		for _, n := range []uint32{1, 8, 40} {
+			for _, f := range s.candidates(&unit{rows: 64}, n) {
+				if f.kernel == Bcast {
+					t.Errorf("cpu %v, %d tokens: want no form of %s, got %s", cpu, n, Bcast, f)
+				}
+			}
 		}
 	}
 }

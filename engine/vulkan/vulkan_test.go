@@ -62,7 +62,7 @@ func TestOps(t *testing.T) {
 			}
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
 				if !k.Offers(kernel) {
-					t.Skipf("%s has no cooperative matrices of a shape that the kernel takes", k.dev.Info().Name)
+					t.Skipf("%s has not what the kernel needs", k.dev.Info().Name)
 				}
 				optest.RunIf(t, openerOf(k, kernel, l), concerns(kernel))
 			})

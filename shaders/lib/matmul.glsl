@@ -46,18 +46,17 @@ const uint ACT_TANH = 1, ACT_SIGMOID = 2, ACT_RELU2 = 3, ACT_DECAY = 4, ACT_SILU
 const uint COMBINE_LERP = 2, COMBINE_GATE = 3, COMBINE_MUL = 4;
 const float DECAY_SCALE = -0.606531;
 
-float sigmoid(float z) { return 1.0 / (1.0 + exp(-z)); }
-
+// activate takes two exponentials for any of the functions: a driver that emulates lanes runs every branch.
 float activate(uint act, float z) {
-    switch (act) {
-    case ACT_TANH: return tanh(clamp(z, -15.0, 15.0)); // some drivers overflow beyond
-    case ACT_SIGMOID: return sigmoid(z);
-    case ACT_RELU2: z = max(z, 0.0); return z * z;
-    case ACT_DECAY: return exp(DECAY_SCALE * sigmoid(z));
-    case ACT_SILU: return z * sigmoid(z);
-    case ACT_EXP_DECAY: return exp(-exp(min(z, 10.0))); // beyond, it is 0 in any case
+    if (act == 0) return z;
+    if (act == ACT_RELU2) {
+        z = max(z, 0.0);
+        return z * z;
     }
-    return z;
+    float e = exp(act == ACT_EXP_DECAY ? min(z, 10.0) : act == ACT_TANH ? -2.0 * z : -z); // beyond 10, the result is 0
+    float s = 1.0 / (1.0 + e); // sigmoid
+    if (act == ACT_DECAY || act == ACT_EXP_DECAY) return exp(act == ACT_DECAY ? DECAY_SCALE * s : -e);
+    return act == ACT_TANH ? 2.0 * s - 1.0 : act == ACT_SILU ? z * s : s;
 }
 
 // part_of returns the part that holds a row of the dispatch.
@@ -67,20 +66,25 @@ Part part_of(uint row) {
     return part_at(p);
 }
 
+// bias_of returns what is added to the products of row m.
+float bias_of(Part p, uint m) { return p.bias == NONE ? 0.0 : F(Params, p.bias + m); }
+
 // finish stores the product z of row m of a part for token t.
-void finish(Part p, uint m, uint t, float z) {
-    z *= p.scale;
-    if (p.bias != NONE) z += F(Params, p.bias + m);
-    z = activate(p.act, z);
+void finish(Part p, uint m, uint t, float z, float bias) {
+    z = activate(p.act, z * p.scale + bias);
     if (p.combine != 0) {
         float f = F(From, p.from + t * p.from_stride + m);
         if (p.combine == COMBINE_MUL) {
             z *= f;
         } else {
-            if (p.combine == COMBINE_LERP) z *= F(From, p.to + t * p.to_stride + m) - f;
-            if (p.combine == COMBINE_GATE) z *= F(From, p.to + t * p.to_stride + m);
+            if (p.combine == COMBINE_LERP || p.combine == COMBINE_GATE) {
+                float to = F(From, p.to + t * p.to_stride + m);
+                z *= p.combine == COMBINE_LERP ? to - f : to;
+            }
             z += f;
         }
     }
     y[p.y + t * p.y_stride + m] = z;
 }
+
+void finish(Part p, uint m, uint t, float z) { finish(p, m, t, z, bias_of(p, m)); }
