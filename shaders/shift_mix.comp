@@ -5,6 +5,9 @@
 #include "lib/reduce.glsl"
 #include "lib/batch.glsl"
 
+// 1: each sequence has one row, and Last and State are the same memory: the shift is committed at once.
+layout(constant_id = 2) const uint InPlace = 0;
+
 layout(push_constant) uniform Push {
     uint width;
     uint mixes;
@@ -21,7 +24,7 @@ layout(binding = 1) readonly buffer Spans { Span spans[]; };
 FLOATS(2, X);
 FLOATS(3, Params);
 FLOATS(4, State);
-layout(binding = 5) writeonly buffer Last { float last[]; };
+layout(binding = 5) buffer Last { float last[]; };
 layout(binding = 6) writeonly buffer Y { float y[]; };
 
 // moments returns (mean, 1/sqrt(var + eps)) of the row that begins at base.
@@ -43,20 +46,21 @@ void main() {
     Span span = spans[seq];
     uint stride = (push.width + 7) & ~7u;
     uint base = row * stride;
-    bool first = row == span.start;
-    bool final = row == span.start + span.len - 1;
+    bool first = InPlace == 1 || row == span.start;
+    bool final = row == span.start + span.len - 1; // not of a sequence that has ended within a submission
 
     vec2 m = moments(base);
     vec2 p = vec2(0.0);
     if (!first) p = moments(base - stride);
     uint state_base = span.slot * push.state_stride + push.state_off;
-    uint last_base = seq * push.state_stride + push.state_off;
+    uint last_base = InPlace == 1 ? state_base : seq * push.state_stride + push.state_off;
     uint y_base = row * push.mixes * stride;
     for (uint c = gl_LocalInvocationID.x; c < push.width; c += Local) {
         float w = F(Params, push.norm_w + c), b = F(Params, push.norm_b + c);
         float now = (F(X, base + c) - m.x) * m.y * w + b;
         float prev;
-        if (first) prev = F(State, state_base + c);
+        if (InPlace == 1) prev = last[last_base + c];
+        else if (first) prev = F(State, state_base + c);
         else prev = (F(X, base - stride + c) - p.x) * p.y * w + b;
         for (uint i = 0; i < push.mixes; i++)
             y[y_base + i * stride + c] = now + (prev - now) * F(Params, push.mix + i * stride + c);

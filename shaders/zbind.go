@@ -734,7 +734,7 @@ type ShiftMixArgs struct {
 	X      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
 	Params gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
 	State  gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
-	Last   gpu.Range // binding 5, write: float
+	Last   gpu.Range // binding 5, read and write: float
 	Y      gpu.Range // binding 6, write: float
 }
 
@@ -752,17 +752,18 @@ type ShiftMixPush struct {
 
 // ShiftMixSpec are the specialization constants of shift_mix.comp.
 type ShiftMixSpec struct {
-	Local  uint32 // Local, id 0
-	Single uint32 // Single, id 1
+	Local   uint32 // Local, id 0
+	Single  uint32 // Single, id 1
+	InPlace uint32 // InPlace, id 2
 }
 
 // DefaultShiftMixSpec returns the values that shift_mix.comp gives its specialization constants.
 func DefaultShiftMixSpec() ShiftMixSpec {
-	return ShiftMixSpec{Local: 64, Single: 0}
+	return ShiftMixSpec{Local: 64, Single: 0, InPlace: 0}
 }
 
 func (s ShiftMixSpec) values() []uint32 {
-	return []uint32{s.Local, s.Single}
+	return []uint32{s.Local, s.Single, s.InPlace}
 }
 
 // ShiftMixVariant is one compiled form of shift_mix.comp.
@@ -828,11 +829,11 @@ var shiftMixModules = [...]module{
 			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
+		defaults:     []uint32{0x40, 0x0, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -846,11 +847,11 @@ var shiftMixModules = [...]module{
 			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
-			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
+		defaults:     []uint32{0x40, 0x0, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},

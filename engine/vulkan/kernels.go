@@ -128,11 +128,17 @@ func (k *Kernels) layerNorm(texel bool) (*shaders.LayerNorm, error) {
 	})
 }
 
-func (k *Kernels) shiftMix(texel bool) (*shaders.ShiftMix, error) {
+// shiftKey is the key of a form of shift_mix.
+type shiftKey struct {
+	v       shaders.ShiftMixVariant
+	inPlace bool
+}
+
+func (k *Kernels) shiftMix(texel, inPlace bool) (*shaders.ShiftMix, error) {
 	v := form(texel, shaders.ShiftMixBuf, shaders.ShiftMixTx)
-	return kernel(k, v, func() (*shaders.ShiftMix, error) {
+	return kernel(k, shiftKey{v, inPlace}, func() (*shaders.ShiftMix, error) {
 		return shaders.NewShiftMix(k.dev, v,
-			shaders.ShiftMixSpec{Local: k.shape.normLocal, Single: k.shape.normSingle}, k.full()...)
+			shaders.ShiftMixSpec{Local: k.shape.normLocal, Single: k.shape.normSingle, InPlace: flag(inPlace, 1)}, k.full()...)
 	})
 }
 

@@ -13,6 +13,7 @@ type prepared struct {
 	embeds     map[*op.Embed]*embedOp
 	layerNorms map[*op.LayerNorm]normOp
 	shiftMixes map[*op.ShiftMix]shiftMixOp
+	inPlace    map[*op.Operand]bool // see commitsAlone
 	matMuls    map[*op.MatMul][]unit
 	wkv4s      map[*op.WKV4]wkv4Op
 	wkv6s      map[*op.WKV6]wkv6Op
@@ -37,7 +38,7 @@ var _ op.Backend = (*preparer)(nil)
 func (e *Exec) prepare(progress func(done, all int64) error) error {
 	e.ops = prepared{
 		embeds: map[*op.Embed]*embedOp{}, layerNorms: map[*op.LayerNorm]normOp{},
-		shiftMixes: map[*op.ShiftMix]shiftMixOp{}, matMuls: map[*op.MatMul][]unit{},
+		shiftMixes: map[*op.ShiftMix]shiftMixOp{}, inPlace: map[*op.Operand]bool{}, matMuls: map[*op.MatMul][]unit{},
 		wkv4s: map[*op.WKV4]wkv4Op{}, wkv6s: map[*op.WKV6]wkv6Op{}, wkv7s: map[*op.WKV7]wkv7Op{},
 		deepEmbeds: map[*op.DeepEmbed][]piece{},
 	}
@@ -114,9 +115,6 @@ func (p *preparer) vectors(at []*uint32, list ...*op.Operand) error {
 	}
 	return nil
 }
-
-// ShiftCommit needs nothing.
-func (p *preparer) ShiftCommit(*op.ShiftCommit) error { return nil }
 
 // pieceBytes returns the most bytes of a weight that can lie in one buffer and be bound at once.
 func (p *preparer) pieceBytes() int {
