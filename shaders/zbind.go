@@ -731,9 +731,9 @@ var layerNormModules = [...]module{
 type ShiftMixArgs struct {
 	RowSeq gpu.Range // binding 0, read: uint
 	Spans  gpu.Range // binding 1, read: Span
-	X      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
-	Params gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
-	State  gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	X      gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	Params gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	State  gpu.Range // binding 4, read: vec4 (buf), samplerBuffer of rgba32f (tx)
 	Last   gpu.Range // binding 5, read and write: float
 	Y      gpu.Range // binding 6, write: float
 }
@@ -755,15 +755,16 @@ type ShiftMixSpec struct {
 	Local   uint32 // Local, id 0
 	Single  uint32 // Single, id 1
 	InPlace uint32 // InPlace, id 2
+	Whole   uint32 // Whole, id 3
 }
 
 // DefaultShiftMixSpec returns the values that shift_mix.comp gives its specialization constants.
 func DefaultShiftMixSpec() ShiftMixSpec {
-	return ShiftMixSpec{Local: 64, Single: 0, InPlace: 0}
+	return ShiftMixSpec{Local: 64, Single: 0, InPlace: 0, Whole: 0}
 }
 
 func (s ShiftMixSpec) values() []uint32 {
-	return []uint32{s.Local, s.Single, s.InPlace}
+	return []uint32{s.Local, s.Single, s.InPlace, s.Whole}
 }
 
 // ShiftMixVariant is one compiled form of shift_mix.comp.
@@ -833,7 +834,7 @@ var shiftMixModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0, 0x0},
+		defaults:     []uint32{0x40, 0x0, 0x0, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -844,14 +845,14 @@ var shiftMixModules = [...]module{
 		bindings: []gpu.Binding{
 			{Name: "RowSeq", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
-			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
-			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
 			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0, 0x0},
+		defaults:     []uint32{0x40, 0x0, 0x0, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},

@@ -130,15 +130,15 @@ func (k *Kernels) layerNorm(texel bool) (*shaders.LayerNorm, error) {
 
 // shiftKey is the key of a form of shift_mix.
 type shiftKey struct {
-	v       shaders.ShiftMixVariant
-	inPlace bool
+	v              shaders.ShiftMixVariant
+	inPlace, whole bool
 }
 
-func (k *Kernels) shiftMix(texel, inPlace bool) (*shaders.ShiftMix, error) {
+func (k *Kernels) shiftMix(texel, inPlace, whole bool) (*shaders.ShiftMix, error) {
 	v := form(texel, shaders.ShiftMixBuf, shaders.ShiftMixTx)
-	return kernel(k, shiftKey{v, inPlace}, func() (*shaders.ShiftMix, error) {
-		return shaders.NewShiftMix(k.dev, v,
-			shaders.ShiftMixSpec{Local: k.shape.normLocal, Single: k.shape.normSingle, InPlace: flag(inPlace, 1)}, k.full()...)
+	return kernel(k, shiftKey{v, inPlace, whole}, func() (*shaders.ShiftMix, error) {
+		return shaders.NewShiftMix(k.dev, v, shaders.ShiftMixSpec{Local: k.shape.normLocal, Single: k.shape.normSingle,
+			InPlace: flag(inPlace, 1), Whole: flag(whole, 1)}, k.full()...)
 	})
 }
 

@@ -71,14 +71,14 @@ func (r *recorder) ShiftMix(o *op.ShiftMix) error {
 	if inPlace {
 		args.Last = args.State
 	}
-	k, err := r.kernels.shiftMix(r.texel(floatTexels(args.X), floatTexels(args.Params), floatTexels(args.State)), inPlace)
+	k, err := r.kernels.shiftMix(r.texel(texels{args.X, 16}, texels{args.Params, 16}, texels{args.State, 16}), inPlace, o.X.Width%4 == 0)
 	if err != nil {
 		return err
 	}
 	s := r.ops.shiftMixes[o]
 	k.Dispatch(r.rec, args,
-		shaders.ShiftMixPush{Width: uint32(o.X.Width), Mixes: uint32(len(o.Mix)), NormW: s.norm.w, NormB: s.norm.b,
-			Mix: s.mix, StateOff: uint32(o.StateOff), StateStride: uint32(o.State.Stride()), Eps: o.Eps},
+		shaders.ShiftMixPush{Width: uint32(o.X.Width), Mixes: uint32(len(o.Mix)), NormW: s.norm.w / 4, NormB: s.norm.b / 4,
+			Mix: s.mix / 4, StateOff: uint32(o.StateOff), StateStride: uint32(o.State.Stride()), Eps: o.Eps},
 		uint32(r.shape.rows), 1, 1)
 	return nil
 }
