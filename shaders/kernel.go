@@ -41,12 +41,13 @@ func (m *module) localSize(spec []uint32) [3]uint32 {
 	return size
 }
 
-// Sum returns a checksum of the compiled forms of all shaders whose names begin with prefix.
-func Sum(prefix string) string {
+// Sum returns a checksum of the compiled forms of all shaders whose names begin with one of some prefixes.
+func Sum(prefixes ...string) string {
 	h := sha256.New()
 	for _, list := range modules {
 		for i := range list {
-			if m := &list[i]; strings.HasPrefix(m.name, prefix) {
+			m := &list[i]
+			if slices.ContainsFunc(prefixes, func(p string) bool { return strings.HasPrefix(m.name, p) }) {
 				_, _ = fmt.Fprintf(h, "%s %d\n", m.name, len(m.spirv)) // never fails
 				_, _ = h.Write(m.spirv)
 			}

@@ -25,6 +25,8 @@ var modules = [][]module{
 	wkv7Modules[:],
 	wkv7SharedModules[:],
 	wkv7StepModules[:],
+	wkv7ChunkModules[:],
+	wkv7ScanModules[:],
 	wkv7NormModules[:],
 	benchReadModules[:],
 	benchFmaModules[:],
@@ -4168,6 +4170,256 @@ var wkv7StepModules = [...]module{
 		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+}
+
+// Wkv7ChunkArgs are the buffers of wkv7_chunk.comp.
+type Wkv7ChunkArgs struct {
+	Spans  gpu.Range // binding 0, read: Span
+	R      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
+	W      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
+	K      gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
+	V      gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	A      gpu.Range // binding 5, read: float (buf), samplerBuffer of r32f (tx)
+	Params gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
+	Chunks gpu.Range // binding 7, write: float
+}
+
+// Wkv7ChunkPush are the push constants of wkv7_chunk.comp.
+type Wkv7ChunkPush struct {
+	Stride    uint32 // stride, offset 0
+	Sequences uint32 // sequences, offset 4
+	Kk        uint32 // kk, offset 8
+	Ka        uint32 // ka, offset 12
+}
+
+// Wkv7ChunkSpec are the specialization constants of wkv7_chunk.comp.
+type Wkv7ChunkSpec struct {
+	N uint32 // N, id 0
+}
+
+// DefaultWkv7ChunkSpec returns the values that wkv7_chunk.comp gives its specialization constants.
+func DefaultWkv7ChunkSpec() Wkv7ChunkSpec {
+	return Wkv7ChunkSpec{N: 64}
+}
+
+func (s Wkv7ChunkSpec) values() []uint32 {
+	return []uint32{s.N}
+}
+
+// Wkv7ChunkVariant is one compiled form of wkv7_chunk.comp.
+type Wkv7ChunkVariant uint8
+
+// The forms of wkv7_chunk.comp.
+const (
+	Wkv7ChunkBuf Wkv7ChunkVariant = iota
+	Wkv7ChunkTx
+)
+
+// Wkv7ChunkVariants holds every Wkv7ChunkVariant.
+var Wkv7ChunkVariants = []Wkv7ChunkVariant{Wkv7ChunkBuf, Wkv7ChunkTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv7ChunkVariant) String() string { return wkv7ChunkModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv7ChunkVariant) Capabilities() []string { return wkv7ChunkModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv7ChunkVariant) Missing(info gpu.Info) []string {
+	return missing(info, wkv7ChunkModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv7ChunkVariant) LocalSize(spec Wkv7ChunkSpec) [3]uint32 {
+	return wkv7ChunkModules[v].localSize(spec.values())
+}
+
+// Wkv7Chunk is a variant of wkv7_chunk.comp made ready for a device.
+type Wkv7Chunk struct{ kernel }
+
+// NewWkv7Chunk compiles a variant for a device.
+func NewWkv7Chunk(dev *gpu.Device, v Wkv7ChunkVariant, spec Wkv7ChunkSpec, options ...Option) (*Wkv7Chunk, error) {
+	k, err := newKernel(dev, &wkv7ChunkModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv7Chunk{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv7Chunk) Dispatch(rec *gpu.Recording, a Wkv7ChunkArgs, p Wkv7ChunkPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.A, a.Params, a.Chunks}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv7_chunk.buf.spv
+var spvWkv7ChunkBuf []byte
+
+//go:embed spv/wkv7_chunk.tx.spv
+var spvWkv7ChunkTx []byte
+
+var wkv7ChunkModules = [...]module{
+	Wkv7ChunkBuf: {
+		name:    "wkv7_chunk.buf",
+		variant: "buf",
+		spirv:   spvWkv7ChunkBuf,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Chunks", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	Wkv7ChunkTx: {
+		name:    "wkv7_chunk.tx",
+		variant: "tx",
+		spirv:   spvWkv7ChunkTx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Chunks", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// Wkv7ScanArgs are the buffers of wkv7_scan.comp.
+type Wkv7ScanArgs struct {
+	Spans    gpu.Range // binding 0, read: Span
+	V        gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
+	Keys     gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	Values   gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
+	State    gpu.Range // binding 4, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	StateOut gpu.Range // binding 5, write: vec4
+	Y        gpu.Range // binding 6, write: float
+}
+
+// Wkv7ScanPush are the push constants of wkv7_scan.comp.
+type Wkv7ScanPush struct {
+	Stride      uint32 // stride, offset 0
+	StateStride uint32 // state_stride, offset 4
+	Heads       uint32 // heads, offset 8
+}
+
+// Wkv7ScanSpec are the specialization constants of wkv7_scan.comp.
+type Wkv7ScanSpec struct {
+	N uint32 // N, id 0
+}
+
+// DefaultWkv7ScanSpec returns the values that wkv7_scan.comp gives its specialization constants.
+func DefaultWkv7ScanSpec() Wkv7ScanSpec {
+	return Wkv7ScanSpec{N: 64}
+}
+
+func (s Wkv7ScanSpec) values() []uint32 {
+	return []uint32{s.N}
+}
+
+// Wkv7ScanVariant is one compiled form of wkv7_scan.comp.
+type Wkv7ScanVariant uint8
+
+// The forms of wkv7_scan.comp.
+const (
+	Wkv7ScanBuf Wkv7ScanVariant = iota
+	Wkv7ScanTx
+)
+
+// Wkv7ScanVariants holds every Wkv7ScanVariant.
+var Wkv7ScanVariants = []Wkv7ScanVariant{Wkv7ScanBuf, Wkv7ScanTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv7ScanVariant) String() string { return wkv7ScanModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv7ScanVariant) Capabilities() []string { return wkv7ScanModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv7ScanVariant) Missing(info gpu.Info) []string {
+	return missing(info, wkv7ScanModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv7ScanVariant) LocalSize(spec Wkv7ScanSpec) [3]uint32 {
+	return wkv7ScanModules[v].localSize(spec.values())
+}
+
+// Wkv7Scan is a variant of wkv7_scan.comp made ready for a device.
+type Wkv7Scan struct{ kernel }
+
+// NewWkv7Scan compiles a variant for a device.
+func NewWkv7Scan(dev *gpu.Device, v Wkv7ScanVariant, spec Wkv7ScanSpec, options ...Option) (*Wkv7Scan, error) {
+	k, err := newKernel(dev, &wkv7ScanModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv7Scan{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv7Scan) Dispatch(rec *gpu.Recording, a Wkv7ScanArgs, p Wkv7ScanPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.V, a.Keys, a.Values, a.State, a.StateOut, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv7_scan.buf.spv
+var spvWkv7ScanBuf []byte
+
+//go:embed spv/wkv7_scan.tx.spv
+var spvWkv7ScanTx []byte
+
+var wkv7ScanModules = [...]module{
+	Wkv7ScanBuf: {
+		name:    "wkv7_scan.buf",
+		variant: "buf",
+		spirv:   spvWkv7ScanBuf,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Keys", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Values", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	Wkv7ScanTx: {
+		name:    "wkv7_scan.tx",
+		variant: "tx",
+		spirv:   spvWkv7ScanTx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Keys", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Values", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x40},
+		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 }
 

@@ -20,7 +20,8 @@ type Options struct {
 	MatMul   MatMulKernel                // Auto but in tests
 	Loads    Loads                       // Measured but in tests
 	Draws    Draws                       // FasterDraws but in tests
-	Tuner    *Tuner                      // nil: products run in their usual forms
+	Recur    Recurrence                  // FasterRecurrence but in tests
+	Tuner    *Tuner                      // nil: products and recurrences run in their usual forms
 }
 
 // Exec runs a program on a device. It implements op.Prober.
@@ -29,6 +30,7 @@ type Exec struct {
 	matMul  MatMulKernel
 	loads   Loads
 	draws   Draws
+	recur   Recurrence
 	prog    *op.Program
 	plan    *op.Plan
 	kernels *Kernels
@@ -43,6 +45,7 @@ type Exec struct {
 	params  *gpu.Buffer
 	parts   *gpu.Buffer // nil without MatMul
 	tables  tables
+	chunks  *gpu.Buffer // of a recurrence; nil before one is done by chunks
 	logits  *gpu.Buffer // readback [outs, Stride(vocab)]; nil without logits
 	slot    slotStage
 	initial []float32 // state of a slot
@@ -60,7 +63,7 @@ var _ op.Prober = (*Exec)(nil)
 
 // New uploads the program's weights to the kernels' device and returns an executor for it. The kernels must outlive it.
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
-	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, draws: o.Draws, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
+	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, draws: o.Draws, recur: o.Recur, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
 	e.shapes = passCache[shape]{most: maxShapes, record: e.recordForward}
 	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.recordDecode}
 	if err := e.make(o); err != nil {

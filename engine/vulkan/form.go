@@ -42,6 +42,10 @@ func (f matMulForm) String() string {
 	return fmt.Sprintf("%s %dx%d", f.kernel, f.rows, f.tokens)
 }
 
+func (f matMulForm) kept() tuned {
+	return tuned{Kernel: f.kernel.String(), Rows: f.rows, Tokens: f.tokens}
+}
+
 // fewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg, bcastTokens of matmul_bcast.
 // Of no more than alone, matmul_bcast has nothing to hand round.
 const fewTokens, bcastTokens, alone = 8, 16, 2

@@ -123,7 +123,7 @@ func (e *Exec) fastestSparse(u *unit, list []matMulForm, until time.Time) (best 
 	view := u.parts[0].X
 	at := 4*(e.plan.Offset[view.Of.ID]+view.Off) - trial.span.Offset
 	tensor.F32.Encode(trial.input[at:][:tensor.F32.Bytes(len(x))], x)
-	return e.fastest(trial, list, until)
+	return fastest(e, trial, list, until)
 }
 
 // activations returns the input that the staged batch's first row gives to a unit such as u, of a layer in the middle. It

@@ -24,6 +24,8 @@ type trial struct {
 // trialTokens stand for any larger number of tokens.
 const trialTokens = 64
 
+func (t *trial) String() string { return "weights of type " + t.u.typ.String() }
+
 func (e *Exec) newTrial(u *unit, n uint32) *trial {
 	whole := hull{from: u.y.from, to: u.y.to}
 	for _, h := range []hull{u.x, u.from} {
@@ -120,8 +122,14 @@ const trialBytes = 256 << 20
 
 // time returns how long the product takes, or about limit once it is clear that it takes longer.
 func (t *trial) time(f matMulForm, limit time.Duration) (time.Duration, error) {
+	return timed(func(times int) (*gpu.Commands, error) { return t.commands(f, times) }, len(t.turns), limit)
+}
+
+// timed returns how long one takes of what commands records times over, for different weights by turns, or about limit once
+// it is clear that it takes longer.
+func timed(commands func(times int) (*gpu.Commands, error), turns int, limit time.Duration) (time.Duration, error) {
 	for times := 1; ; {
-		c, err := t.commands(f, times)
+		c, err := commands(times)
 		if err != nil {
 			return 0, err
 		}
@@ -135,7 +143,7 @@ func (t *trial) time(f matMulForm, limit time.Duration) (time.Duration, error) {
 			return each, nil
 		}
 		times = min(times*8, max(times+1, int(trialTime*5/4/max(each, time.Microsecond))))
-		if turns := len(t.turns); times%turns != 0 && each*time.Duration(times+turns) < trialLong {
+		if times%turns != 0 && each*time.Duration(times+turns) < trialLong {
 			times += turns - times%turns
 		}
 	}

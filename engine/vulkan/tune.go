@@ -14,7 +14,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// Tuner chooses the forms of matrix products by measuring them, once for a device, a driver and a shape of product. What
+// Tuner chooses the forms of matrix products and recurrences by measuring them, once for a device, a driver and a shape. What
 // it finds is kept in a file, by which a later run is spared the time.
 type Tuner struct {
 	Path   string        // of the file; "" keeps nothing
@@ -33,8 +33,8 @@ type tuningFile struct {
 	Found   map[string]tuned `json:"found"`
 }
 
-// kernelSum tells the kernels of matrix products, as they are compiled, from those of any other build.
-var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_") })
+// kernelSum tells the kernels that are measured, as they are compiled, from those of any other build.
+var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_", "wkv7") })
 
 // tuned is a choice, as the file has it.
 type tuned struct {
@@ -151,10 +151,34 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	if t == nil {
 		return usual, nil
 	}
-	key := e.tuningKey(u, n)
+	return choose(e, e.tuningKey(u, n), usual, mayMeasure, func() []matMulForm { return shape.candidates(u, n) },
+		func() contest[matMulForm] { return e.newTrial(u, n) })
+}
+
+// candidate is a form that the tuner may choose. The file has it as kept returns it, with a time.
+type candidate interface {
+	comparable
+	fmt.Stringer
+	kept() tuned
+}
+
+// contest is a trial of such forms. Between hold and restore it may use memory that others need.
+type contest[F candidate] interface {
+	fmt.Stringer // of what is worked on
+	hold() error
+	restore() error
+	results(f F) ([]float32, error)
+	before() []float32 // what lay, before, where the results come
+	time(f F, limit time.Duration) (time.Duration, error)
+}
+
+// choose returns the form that is kept under key, or that of a list, the usual one first, which is now measured to be the
+// fastest. Without either it is the usual one.
+func choose[F candidate](e *Exec, key string, usual F, mayMeasure bool, candidates func() []F, trial func() contest[F]) (F, error) {
+	t := e.tuner
 	if have, ok := t.found[key]; ok { // and if it is none of these, the file was changed, and is not believed
-		for _, f := range shape.candidates(u, n) {
-			if f.kernel.String() == have.Kernel && f.rows == have.Rows && f.tokens == have.Tokens {
+		for _, f := range candidates() {
+			if k := f.kept(); k.Kernel == have.Kernel && k.Rows == have.Rows && k.Tokens == have.Tokens {
 				return f, nil
 			}
 		}
@@ -164,7 +188,7 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	}
 	t.begin(e.Device())
 	start, first := time.Now(), t.spent == 0
-	best, took, all, err := e.fastest(e.newTrial(u, n), shape.candidates(u, n), start.Add(t.Budget-t.spent))
+	best, took, all, err := fastest(e, trial(), candidates(), start.Add(t.Budget-t.spent))
 	t.spent += time.Since(start)
 	if err != nil {
 		return usual, err
@@ -172,14 +196,15 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	if !all && !first { // the next process begins with it; if this one did, none gets further
 		return usual, nil
 	}
-	t.found[key] = tuned{best.kernel.String(), best.rows, best.tokens, int(took.Microseconds())}
-	t.changed = true
+	found := best.kept()
+	found.Micros = int(took.Microseconds())
+	t.found[key], t.changed = found, true
 	return best, nil
 }
 
-// fastest measures a list of forms on the unit's own weights until some time, and tells whether that sufficed for all. The
-// first, with whose results the others' are compared, is measured in any case.
-func (e *Exec) fastest(trial *trial, list []matMulForm, until time.Time) (best matMulForm, took time.Duration, all bool, err error) {
+// fastest measures a list of forms until some time, and tells whether that sufficed for all. The first, with whose results
+// the others' are compared, is measured in any case.
+func fastest[F candidate](e *Exec, trial contest[F], list []F, until time.Time) (best F, took time.Duration, all bool, err error) {
 	if err := trial.hold(); err != nil {
 		return best, 0, false, err
 	}
@@ -201,7 +226,7 @@ func (e *Exec) fastest(trial *trial, list []matMulForm, until time.Time) (best m
 			continue
 		}
 		if !alike(got, want, trial.before()) {
-			e.tuner.tell(fmt.Sprintf("kernel %s for weights of type %s is wrong on %s, and not used", f, trial.u.typ, e.Device()))
+			e.tuner.tell(fmt.Sprintf("kernel %s for %s is wrong on %s, and not used", f, trial, e.Device()))
 			continue
 		}
 		d, err := trial.time(f, took)
@@ -226,7 +251,7 @@ func (e *Exec) fastest(trial *trial, list []matMulForm, until time.Time) (best m
 // clearly tells whether d is less than the time of a form that is better known: a little less may be noise.
 func clearly(d, known time.Duration) bool { return d < known*19/20 }
 
-// alike tells whether two results of a product are the same but for the order of sums. What lay there before counts for
+// alike tells whether two results are the same but for the order of sums. What lay there before counts for
 // the size of neither: it may be larger.
 func alike(got, want, before []float32) bool {
 	var largest, worst float64

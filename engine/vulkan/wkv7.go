@@ -71,7 +71,19 @@ func (r *recorder) step7(o *op.WKV7, texel bool) error {
 	return nil
 }
 
+// recur7 records the recurrence in the form for the pass.
 func (r *recorder) recur7(o *op.WKV7, texel bool, args shaders.Wkv7Args, push shaders.Wkv7Push) error {
+	f, err := r.recurrence(o)
+	if err != nil {
+		return err
+	}
+	return r.recurBy(f, o, texel, args, push)
+}
+
+func (r *recorder) recurBy(f Recurrence, o *op.WKV7, texel bool, args shaders.Wkv7Args, push shaders.Wkv7Push) error {
+	if f == Chunked {
+		return r.chunked7(o, texel, args, push)
+	}
 	heads, seqs := uint32(o.Heads), uint32(r.shape.seqs)
 	if s := &r.kernels.shape; s.shared {
 		k, err := r.kernels.wkv7Shared(o.N, texel)

@@ -66,9 +66,20 @@ func RunDecode(t *testing.T, gpu bool, open Open) {
 			continue
 		}
 		ref := Models(t, version)[0]
-		kind := Kinds[slices.IndexFunc(Kinds, func(k string) bool { return ref.Files[k].Path != "" })]
-		t.Run(ref.Name, func(t *testing.T) { run(t, &ref, kind, model.Options{}, []int{1}, gpu, open) })
+		t.Run(ref.Name, func(t *testing.T) { run(t, &ref, firstKind(&ref), model.Options{}, []int{1}, gpu, open) })
 	}
+}
+
+// RunPrefill compares the first reference model of a version, its prompts in chunks of some lengths; 0 is all at once.
+func RunPrefill(t *testing.T, gpu bool, version string, lengths []int, open Open) {
+	reference.Numbers(t)
+	ref := Models(t, version)[0]
+	run(t, &ref, firstKind(&ref), model.Options{}, lengths, gpu, open)
+}
+
+// firstKind returns the first kind of file that a model has.
+func firstKind(ref *Model) string {
+	return Kinds[slices.IndexFunc(Kinds, func(k string) bool { return ref.Files[k].Path != "" })]
 }
 
 // run compares all prompts of one file.

@@ -3,9 +3,12 @@ package optest
 import "testing"
 
 // Bench measures the cases of a useful size: one step, started and waited for.
-func Bench(b *testing.B, open Open) {
+func Bench(b *testing.B, open Open) { BenchIf(b, open, func(string) bool { return true }) }
+
+// BenchIf measures the cases of a useful size whose name want accepts.
+func BenchIf(b *testing.B, open Open, want func(name string) bool) {
 	for _, c := range Cases() {
-		if !c.Perf {
+		if !c.Perf || !want(c.Name) {
 			continue
 		}
 		b.Run(c.Name, func(b *testing.B) {

@@ -238,38 +238,3 @@ func groupUp(g *Gen, types [2]tensor.Type) op.Op {
 	}
 	return o
 }
-
-func wkv7Cases() []Case {
-	build := func(heads, n int, keys float64) func(g *Gen) op.Op {
-		return func(g *Gen) op.Op {
-			c := heads * n
-			return &op.WKV7{Heads: heads, N: n, Eps: 64e-5,
-				R: g.In(op.Row, c, g.normal(1)), W: g.In(op.Row, c, g.uniform(0.55, 1)), K: g.In(op.Row, c, g.normal(keys)),
-				V: g.In(op.Row, c, g.normal(1)), A: g.In(op.Row, c, g.uniform(0, 1)), G: g.In(op.Row, c, g.normal(1)),
-				KK: g.Param(c, g.normal(1)), KA: g.Param(c, g.normal(1)), RK: g.Param(c, g.normal(0.5)),
-				NormW: g.Param(c, g.normal(1)), NormB: g.Param(c, g.normal(1)),
-				State: g.In(op.State, heads*n*n, g.normal(0.5)), Y: g.Result(op.Row, c)}
-		}
-	}
-	return []Case{
-		{Name: "WKV7/one row", Seqs: []int{1}, Build: build(3, 64, 1)},
-		{Name: "WKV7/N4", Seqs: ragged, Build: build(5, 4, 1)},
-		{Name: "WKV7/N20", Seqs: ragged, Build: build(2, 20, 1)},
-		{Name: "WKV7/N32", Seqs: ragged, Build: build(3, 32, 1)},
-		{Name: "WKV7/N128", Seqs: []int{4}, Build: build(1, 128, 1)},
-		{Name: "WKV7/long", Seqs: []int{50}, Build: build(2, 64, 1)},
-		{Name: "WKV7/many slots", Seqs: []int{1, 1, 1, 1, 1, 1}, Build: build(2, 64, 1)},
-		// Keys so small that the norm's lower bound decides, against a state that shows it.
-		{Name: "WKV7/tiny keys", Seqs: []int{3}, Build: build(1, 64, 1e-13)},
-		{Name: "WKV7/zero keys", Seqs: []int{3}, Build: build(1, 64, 0)},
-		// One token of each sequence.
-		{Name: "WKV7/one each/N4", Seqs: []int{1, 1}, Build: build(5, 4, 1)},
-		{Name: "WKV7/one each/N20", Seqs: []int{1, 1, 1}, Build: build(2, 20, 1)},
-		{Name: "WKV7/one each/N36", Seqs: []int{1}, Build: build(3, 36, 1)},
-		{Name: "WKV7/one each/N128", Seqs: []int{1, 1}, Build: build(1, 128, 1)},
-		{Name: "WKV7/one each/N256", Seqs: []int{1}, Build: build(1, 256, 1)},
-		{Name: "WKV7/one each/zero keys", Seqs: []int{1}, Build: build(1, 64, 0)},
-		{Name: "WKV7/H12 decode", Seqs: []int{1}, Build: build(12, 64, 1), Perf: true},
-		{Name: "WKV7/H12 prefill", Seqs: []int{64}, Build: build(12, 64, 1), Perf: true},
-	}
-}

@@ -89,6 +89,63 @@ func wkv6Cases() []Case {
 	}
 }
 
+// wkv7Cases: decays lie between exp(-exp(-0.5)) and 1, and sequences are shorter and longer than some chunks of tokens.
+func wkv7Cases() []Case {
+	const least = 0.54523921
+	usual := func(g *Gen) func() float32 { return g.uniform(0.55, 1) }
+	type fills struct{ w, k, a func(*Gen) func() float32 }
+	keys := func(scale float64) fills {
+		return fills{usual, func(g *Gen) func() float32 { return g.normal(scale) },
+			func(g *Gen) func() float32 { return g.uniform(0, 1) }}
+	}
+	one := func(values ...float32) func(*Gen) func() float32 {
+		return func(g *Gen) func() float32 {
+			return func() float32 { return values[g.rng.IntN(len(values))] }
+		}
+	}
+	build := func(heads, n int, f fills) func(g *Gen) op.Op {
+		return func(g *Gen) op.Op {
+			c := heads * n
+			return &op.WKV7{Heads: heads, N: n, Eps: 64e-5,
+				R: g.In(op.Row, c, g.normal(1)), W: g.In(op.Row, c, f.w(g)), K: g.In(op.Row, c, f.k(g)),
+				V: g.In(op.Row, c, g.normal(1)), A: g.In(op.Row, c, f.a(g)), G: g.In(op.Row, c, g.normal(1)),
+				KK: g.Param(c, g.normal(1)), KA: g.Param(c, g.normal(1)), RK: g.Param(c, g.normal(0.5)),
+				NormW: g.Param(c, g.normal(1)), NormB: g.Param(c, g.normal(1)),
+				State: g.In(op.State, heads*n*n, g.normal(0.5)), Y: g.Result(op.Row, c)}
+		}
+	}
+	long := []int{33, 1, 16, 50, 15, 2, 17}
+	return []Case{
+		{Name: "WKV7/one row", Seqs: []int{1}, Build: build(3, 64, keys(1))},
+		{Name: "WKV7/N4", Seqs: ragged, Build: build(5, 4, keys(1))},
+		{Name: "WKV7/N20", Seqs: ragged, Build: build(2, 20, keys(1))},
+		{Name: "WKV7/N32", Seqs: ragged, Build: build(3, 32, keys(1))},
+		{Name: "WKV7/N128", Seqs: []int{4}, Build: build(1, 128, keys(1))},
+		{Name: "WKV7/long", Seqs: []int{50}, Build: build(2, 64, keys(1))},
+		{Name: "WKV7/long, ragged", Seqs: long, Build: build(2, 64, keys(1))},
+		{Name: "WKV7/long, ragged, N20", Seqs: long, Build: build(3, 20, keys(1))},
+		{Name: "WKV7/many slots", Seqs: []int{1, 1, 1, 1, 1, 1}, Build: build(2, 64, keys(1))},
+		// Keys so small that the norm's lower bound decides, against a state that shows it.
+		{Name: "WKV7/tiny keys", Seqs: []int{3}, Build: build(1, 64, keys(1e-13))},
+		{Name: "WKV7/zero keys", Seqs: []int{3}, Build: build(1, 64, keys(0))},
+		// One token of each sequence.
+		{Name: "WKV7/one each/N4", Seqs: []int{1, 1}, Build: build(5, 4, keys(1))},
+		{Name: "WKV7/one each/N20", Seqs: []int{1, 1, 1}, Build: build(2, 20, keys(1))},
+		{Name: "WKV7/one each/N36", Seqs: []int{1}, Build: build(3, 36, keys(1))},
+		{Name: "WKV7/one each/N128", Seqs: []int{1, 1}, Build: build(1, 128, keys(1))},
+		{Name: "WKV7/one each/N256", Seqs: []int{1}, Build: build(1, 256, keys(1))},
+		{Name: "WKV7/one each/zero keys", Seqs: []int{1}, Build: build(1, 64, keys(0))},
+		{Name: "WKV7/fastest decay", Seqs: []int{70, 3}, Build: build(2, 64, fills{one(least), keys(1).k, keys(1).a})},
+		{Name: "WKV7/no decay", Seqs: []int{70, 3}, Build: build(2, 64, fills{one(1), keys(1).k, keys(1).a})},
+		{Name: "WKV7/both decays", Seqs: []int{70, 3}, Build: build(2, 64, fills{one(least, 1), keys(1).k, one(0, 1)})},
+		// The same key over and over, or its opposite, replaced whole each time.
+		{Name: "WKV7/one key", Seqs: []int{70, 3}, Build: build(1, 64, fills{one(1), one(0.5), one(1)})},
+		{Name: "WKV7/keys of one size", Seqs: []int{70, 3}, Build: build(1, 32, fills{one(least, 1), one(-0.5, 0.5), one(1)})},
+		{Name: "WKV7/H12 decode", Seqs: []int{1}, Build: build(12, 64, keys(1)), Perf: true},
+		{Name: "WKV7/H12 prefill", Seqs: []int{64}, Build: build(12, 64, keys(1)), Perf: true},
+	}
+}
+
 func deepEmbedCases() []Case {
 	var list []Case
 	for _, typ := range []tensor.Type{tensor.F32, tensor.F16, tensor.BF16} {
