@@ -69,7 +69,7 @@ func (e *Exec) chunkRoom(o *op.WKV7, rows, seqs int) (gpu.Range, error) {
 const leastChunked = 2 * chunkTokens
 
 // recurrence returns the form for a pass. Beside lanes that are emulated, where a barrier or shared memory costs more than
-// the work between, chunks are not even tried: on two such devices they took 1.6 and 19 times as long.
+// the work between, chunks are not even tried: on two such devices they took 1.6 and 17 times as long (bench/README.md).
 func (r *recorder) recurrence(o *op.WKV7) (Recurrence, error) {
 	rows, seqs := r.shape.rows, r.shape.seqs
 	switch {
