@@ -7,6 +7,7 @@
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_control_flow_attributes : require
 layout(constant_id = 0) const uint Band = 1;
+#define HEADS
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 
@@ -18,12 +19,42 @@ layout(local_size_x_id = 1) in;
 // See lib/reduce.glsl; what the constants leave unused costs nothing.
 const uint MAX_ROWS = 8, MAX_TOKENS = 16;
 
-// Of 8 elements of token t, lane t % Tokens loads the first 4, and lane t % Tokens + Tokens, or the same one then, the rest.
+// Lane l loads 4 elements of token l % Tokens, with fewer tokens than lanes those that are l / Tokens * 4 further on. A span
+// is the groups of 8 elements that the lanes load together, or that two loads make up: one, or of blocks all.
 const uint Tokens = TileTokens < Local ? TileTokens : Local;
 const uint Loads = Tokens == Local ? 2 : 1;
+#ifdef PLAIN
+const uint Span = 1; // a row may end with any group
+#else
+const uint Span = Local < 8 * Tokens ? 1 : GROUPS;
+#endif
+
+uint x_at[MAX_TOKENS];
+Packed w[MAX_ROWS];
+vec4 x[2 * MAX_TOKENS];
+float acc[MAX_ROWS * MAX_TOKENS];
 
 // along adds a product of vectors to a sum.
 float along(vec4 a, vec4 b, float sum) { return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, sum)))); }
+
+// group adds the products of group c of the units w with group s of the span.
+void group(uint c, uint s) {
+    vec4 lo[MAX_ROWS], hi[MAX_ROWS];
+    [[unroll]] for (uint r = 0; r < TileRows; r++) weight8(w[r], c, lo[r], hi[r]);
+    [[unroll]] for (uint t = 0; t < TileTokens; t++) {
+        uint i = t / Tokens * Loads, lane = 2 * s * Tokens + t % Tokens;
+        vec4 x_lo = subgroupShuffle(x[i], lane);
+        vec4 x_hi = subgroupShuffle(x[i + Loads - 1], Loads == 2 ? lane : lane + Tokens);
+        [[unroll]] for (uint r = 0; r < TileRows; r++)
+            acc[r * TileTokens + t] = along(lo[r], x_lo, along(hi[r], x_hi, acc[r * TileTokens + t]));
+    }
+}
+
+// load loads a span of the tokens, from group c of unit u on.
+void load(uint u, uint c) {
+    [[unroll]] for (uint i = 0; i < TileTokens / Tokens * Loads; i++)
+        x[i] = V4(X, x_at[i / Loads] + UNIT4 * u + 2 * c + i % Loads);
+}
 
 void main() {
     uint row = gl_WorkGroupID.x * Local * TileRows;
@@ -31,34 +62,43 @@ void main() {
     uint m0 = row - p.row + gl_LocalInvocationID.x, rows = p.rows, units = p.units;
     uint t0 = gl_WorkGroupID.y * TileTokens;
 
-    uint w_at[MAX_ROWS], x_at[MAX_TOKENS];
+    uint w_at[MAX_ROWS];
     [[unroll]] for (uint r = 0; r < TileRows; r++)
         w_at[r] = row_at(p.weight, min(m0 + r * Local, rows - 1), units);
     [[unroll]] for (uint i = 0; i < TileTokens / Tokens; i++) {
         uint t = t0 + i * Tokens + gl_SubgroupInvocationID % Tokens;
-        x_at[i] = p.x + min(t, push.tokens - 1) * p.x_stride + gl_SubgroupInvocationID / Tokens % 2;
+        x_at[i] = p.x + min(t, push.tokens - 1) * p.x_stride + gl_SubgroupInvocationID / Tokens % (2 * Span);
     }
 
-    float acc[MAX_ROWS * MAX_TOKENS];
     [[unroll]] for (uint r = 0; r < TileRows; r++)
         [[unroll]] for (uint t = 0; t < TileTokens; t++) acc[r * TileTokens + t] = 0.0;
+#ifdef PLAIN
     for (uint u = 0; u < units; u++) {
-        Packed w[MAX_ROWS];
         [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(w_at[r], u);
-        for (uint c = 0; c < GROUPS; c++) {
-            vec4 x[2 * MAX_TOKENS], lo[MAX_ROWS], hi[MAX_ROWS];
-            [[unroll]] for (uint i = 0; i < TileTokens / Tokens * Loads; i++)
-                x[i] = V4(X, x_at[i / Loads] + UNIT4 * u + 2 * c + i % Loads);
-            [[unroll]] for (uint r = 0; r < TileRows; r++) weight8(w[r], c, lo[r], hi[r]);
-            [[unroll]] for (uint t = 0; t < TileTokens; t++) {
-                uint i = t / Tokens * Loads, lane = t % Tokens;
-                vec4 x_lo = subgroupShuffle(x[i], lane);
-                vec4 x_hi = subgroupShuffle(x[i + Loads - 1], Loads == 2 ? lane : lane + Tokens);
-                [[unroll]] for (uint r = 0; r < TileRows; r++)
-                    acc[r * TileTokens + t] = along(lo[r], x_lo, along(hi[r], x_hi, acc[r * TileTokens + t]));
+        load(u, 0);
+        group(0, 0);
+    }
+#else
+    for (uint first = 0; first < units; first += 8) { // of a superblock
+        Head h[MAX_ROWS];
+        [[unroll]] for (uint r = 0; r < TileRows; r++) h[r] = head(w_at[r], first / 8);
+        for (uint u = first; u < min(first + 8, units); u++) {
+            [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(h[r], w_at[r], u);
+            if (Span == GROUPS) { // a loop would not be unrolled by every driver, and lanes would not be constant then
+                load(u, 0);
+                group(0, 0);
+                group(1, 1);
+                group(2, 2);
+                group(3, 3);
+            } else {
+                for (uint c = 0; c < GROUPS; c++) {
+                    load(u, c);
+                    group(c, 0);
+                }
             }
         }
     }
+#endif
     // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.
     [[dont_unroll]] for (uint mine_r = 0; mine_r < TileRows; mine_r++) {
         float of_r[MAX_TOKENS];

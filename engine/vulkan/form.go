@@ -47,8 +47,16 @@ func (f matMulForm) kept() tuned {
 }
 
 // fewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg, bcastTokens of matmul_bcast.
-// Of no more than alone, matmul_bcast has nothing to hand round.
-const fewTokens, bcastTokens, alone = 8, 16, 2
+const fewTokens, bcastTokens = 8, 16
+
+// vectors tells whether lanes are emulated by a processor's vectors: they are never faster with a row in common.
+func (s *kernelShape) vectors() bool { return s.cpu && s.lanes >= 8 }
+
+// handsRound tells whether such lanes do better with matmul_bcast: with more than two tokens, or where the 32 elements that
+// one token has for a block, and the scales of eight blocks, are loaded at once.
+func (s *kernelShape) handsRound(u *unit, n uint32) bool {
+	return s.vectors() && s.shuffle && (n > 2 || n == 1 && u.typ.IsBlock())
+}
 
 // The tile of matmul_tile.comp.
 const tileRows, tileTokens = 64, 32
@@ -79,7 +87,7 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 // usual returns the form for a unit and n tokens on a device that nobody has measured.
 func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 	switch {
-	case s.cpu && s.shuffle && n > alone:
+	case s.handsRound(u, n):
 		return s.of(Bcast, n)
 	case s.cpu:
 		return s.of(Reg, n)
@@ -137,10 +145,8 @@ func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 			}
 		}
 	}
-	// Emulated lanes that are as many as a processor's vector has are never faster with a row in common.
-	whole := s.cpu && s.lanes >= 8
 	switch {
-	case whole:
+	case s.vectors():
 	case n <= fewTokens:
 		add(Vec, 1, 2, 4, 8)
 	default:
@@ -152,10 +158,10 @@ func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 			}
 		}
 	}
-	if (s.cpu || n > fewTokens) && !(whole && s.shuffle && n > alone) {
+	if (s.cpu || n > fewTokens) && !s.handsRound(u, n) {
 		add(Reg, 4, 8)
 	}
-	if (s.cpu || n > fewTokens) && s.shuffle && n > 1 {
+	if (s.cpu || n > fewTokens) && s.shuffle && (n > 1 || s.handsRound(u, n)) {
 		add(Bcast, 4, 8)
 	}
 	return list

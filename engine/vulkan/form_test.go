@@ -15,6 +15,9 @@ import (
 // wave64 are the constants of a GPU with subgroups of 64, which has as many workgroups as every device must.
 var wave64 = kernelShape{subgroups: 1, regLocal: 16, mostGroups: 65535}
 
+// emulated are the constants of a processor that runs 8 lanes at once.
+var emulated = kernelShape{cpu: true, subgroups: 8, regLocal: 8, lanes: 8, shuffle: true, mostGroups: 65535}
+
 // Many rows of a block type go to subgroups four at a time; of a plain type, or of few, two. Emulated lanes take rows each.
 func TestUsual(t *testing.T) {
 	for _, c := range []struct {
@@ -25,7 +28,7 @@ func TestUsual(t *testing.T) {
 	}{
 		{wave64, tensor.Q4_0, manyRows, matMulForm{Vec, 4, 1}}, {wave64, tensor.Q4_0, manyRows - 64, matMulForm{Vec, 2, 1}},
 		{wave64, tensor.F16, 1 << 16, matMulForm{Vec, 2, 1}},
-		{kernelShape{cpu: true, subgroups: 8, regLocal: 8, mostGroups: 65535}, tensor.F16, 64, matMulForm{Reg, 4, 1}},
+		{emulated, tensor.F16, 64, matMulForm{Reg, 4, 1}}, {emulated, tensor.Q8_0, 64, matMulForm{Bcast, 4, 1}},
 	} {
 		if f := c.shape.usual(&unit{stored: stored{typ: c.typ}, rows: c.rows}, 1); f != c.want {
 			t.Errorf("%d rows of %s: want %s, got %s", c.rows, c.typ, c.want, f)
