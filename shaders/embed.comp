@@ -16,7 +16,7 @@ layout(push_constant) uniform Push {
 } push;
 
 layout(binding = 0) readonly buffer Tokens { uint tokens[]; };
-UINT4S(1, W);
+WEIGHTS(1);
 const uint Band = 1;
 #include "lib/blocks.glsl"
 FLOATS(2, Params);

@@ -35,6 +35,7 @@ var modules = [][]module{
 	sampleDrawModules[:],
 	matmulSparseModules[:],
 	matmulPanelsModules[:],
+	matmulNarrowModules[:],
 }
 
 // EmbedArgs are the buffers of embed.comp.
@@ -5934,5 +5935,630 @@ var matmulPanelsModules = [...]module{
 		defaults:     []uint32{0x40, 0x1},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
+	},
+}
+
+// MatmulNarrowArgs are the buffers of matmul_narrow.comp.
+type MatmulNarrowArgs struct {
+	W      gpu.Range // binding 0, read: usamplerBuffer of rgba32ui
+	X      gpu.Range // binding 1, read: vec4
+	Params gpu.Range // binding 2, read: float
+	From   gpu.Range // binding 3, read: float
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: uvec4
+}
+
+// MatmulNarrowPush are the push constants of matmul_narrow.comp.
+type MatmulNarrowPush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+}
+
+// MatmulNarrowSpec are the specialization constants of matmul_narrow.comp.
+type MatmulNarrowSpec struct {
+	Band  uint32 // Band, id 0
+	Local uint32 // Local, id 1
+}
+
+// DefaultMatmulNarrowSpec returns the values that matmul_narrow.comp gives its specialization constants.
+func DefaultMatmulNarrowSpec() MatmulNarrowSpec {
+	return MatmulNarrowSpec{Band: 1, Local: 64}
+}
+
+func (s MatmulNarrowSpec) values() []uint32 {
+	return []uint32{s.Band, s.Local}
+}
+
+// MatmulNarrowVariant is one compiled form of matmul_narrow.comp.
+type MatmulNarrowVariant uint8
+
+// The forms of matmul_narrow.comp.
+const (
+	MatmulNarrowF328x1 MatmulNarrowVariant = iota
+	MatmulNarrowF328x8
+	MatmulNarrowF168x1
+	MatmulNarrowF168x8
+	MatmulNarrowBf168x1
+	MatmulNarrowBf168x8
+	MatmulNarrowQ408x1
+	MatmulNarrowQ408x8
+	MatmulNarrowQ418x1
+	MatmulNarrowQ418x8
+	MatmulNarrowQ508x1
+	MatmulNarrowQ508x8
+	MatmulNarrowQ518x1
+	MatmulNarrowQ518x8
+	MatmulNarrowQ808x1
+	MatmulNarrowQ808x8
+	MatmulNarrowQ3K8x1
+	MatmulNarrowQ3K8x8
+	MatmulNarrowQ4K8x1
+	MatmulNarrowQ4K8x8
+	MatmulNarrowQ5K8x1
+	MatmulNarrowQ5K8x8
+	MatmulNarrowQ6K8x1
+	MatmulNarrowQ6K8x8
+	MatmulNarrowIq4Nl8x1
+	MatmulNarrowIq4Nl8x8
+)
+
+// MatmulNarrowVariants holds every MatmulNarrowVariant.
+var MatmulNarrowVariants = []MatmulNarrowVariant{MatmulNarrowF328x1, MatmulNarrowF328x8, MatmulNarrowF168x1, MatmulNarrowF168x8, MatmulNarrowBf168x1, MatmulNarrowBf168x8, MatmulNarrowQ408x1, MatmulNarrowQ408x8, MatmulNarrowQ418x1, MatmulNarrowQ418x8, MatmulNarrowQ508x1, MatmulNarrowQ508x8, MatmulNarrowQ518x1, MatmulNarrowQ518x8, MatmulNarrowQ808x1, MatmulNarrowQ808x8, MatmulNarrowQ3K8x1, MatmulNarrowQ3K8x8, MatmulNarrowQ4K8x1, MatmulNarrowQ4K8x8, MatmulNarrowQ5K8x1, MatmulNarrowQ5K8x8, MatmulNarrowQ6K8x1, MatmulNarrowQ6K8x8, MatmulNarrowIq4Nl8x1, MatmulNarrowIq4Nl8x8}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulNarrowVariant) String() string { return matmulNarrowModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulNarrowVariant) Capabilities() []string { return matmulNarrowModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulNarrowVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulNarrowModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulNarrowVariant) LocalSize(spec MatmulNarrowSpec) [3]uint32 {
+	return matmulNarrowModules[v].localSize(spec.values())
+}
+
+// MatmulNarrow is a variant of matmul_narrow.comp made ready for a device.
+type MatmulNarrow struct{ kernel }
+
+// NewMatmulNarrow compiles a variant for a device.
+func NewMatmulNarrow(dev *gpu.Device, v MatmulNarrowVariant, spec MatmulNarrowSpec, options ...Option) (*MatmulNarrow, error) {
+	k, err := newKernel(dev, &matmulNarrowModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulNarrow{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulNarrow) Dispatch(rec *gpu.Recording, a MatmulNarrowArgs, p MatmulNarrowPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_narrow.f32_8x1.spv
+var spvMatmulNarrowF328x1 []byte
+
+//go:embed spv/matmul_narrow.f32_8x8.spv
+var spvMatmulNarrowF328x8 []byte
+
+//go:embed spv/matmul_narrow.f16_8x1.spv
+var spvMatmulNarrowF168x1 []byte
+
+//go:embed spv/matmul_narrow.f16_8x8.spv
+var spvMatmulNarrowF168x8 []byte
+
+//go:embed spv/matmul_narrow.bf16_8x1.spv
+var spvMatmulNarrowBf168x1 []byte
+
+//go:embed spv/matmul_narrow.bf16_8x8.spv
+var spvMatmulNarrowBf168x8 []byte
+
+//go:embed spv/matmul_narrow.q4_0_8x1.spv
+var spvMatmulNarrowQ408x1 []byte
+
+//go:embed spv/matmul_narrow.q4_0_8x8.spv
+var spvMatmulNarrowQ408x8 []byte
+
+//go:embed spv/matmul_narrow.q4_1_8x1.spv
+var spvMatmulNarrowQ418x1 []byte
+
+//go:embed spv/matmul_narrow.q4_1_8x8.spv
+var spvMatmulNarrowQ418x8 []byte
+
+//go:embed spv/matmul_narrow.q5_0_8x1.spv
+var spvMatmulNarrowQ508x1 []byte
+
+//go:embed spv/matmul_narrow.q5_0_8x8.spv
+var spvMatmulNarrowQ508x8 []byte
+
+//go:embed spv/matmul_narrow.q5_1_8x1.spv
+var spvMatmulNarrowQ518x1 []byte
+
+//go:embed spv/matmul_narrow.q5_1_8x8.spv
+var spvMatmulNarrowQ518x8 []byte
+
+//go:embed spv/matmul_narrow.q8_0_8x1.spv
+var spvMatmulNarrowQ808x1 []byte
+
+//go:embed spv/matmul_narrow.q8_0_8x8.spv
+var spvMatmulNarrowQ808x8 []byte
+
+//go:embed spv/matmul_narrow.q3_k_8x1.spv
+var spvMatmulNarrowQ3K8x1 []byte
+
+//go:embed spv/matmul_narrow.q3_k_8x8.spv
+var spvMatmulNarrowQ3K8x8 []byte
+
+//go:embed spv/matmul_narrow.q4_k_8x1.spv
+var spvMatmulNarrowQ4K8x1 []byte
+
+//go:embed spv/matmul_narrow.q4_k_8x8.spv
+var spvMatmulNarrowQ4K8x8 []byte
+
+//go:embed spv/matmul_narrow.q5_k_8x1.spv
+var spvMatmulNarrowQ5K8x1 []byte
+
+//go:embed spv/matmul_narrow.q5_k_8x8.spv
+var spvMatmulNarrowQ5K8x8 []byte
+
+//go:embed spv/matmul_narrow.q6_k_8x1.spv
+var spvMatmulNarrowQ6K8x1 []byte
+
+//go:embed spv/matmul_narrow.q6_k_8x8.spv
+var spvMatmulNarrowQ6K8x8 []byte
+
+//go:embed spv/matmul_narrow.iq4_nl_8x1.spv
+var spvMatmulNarrowIq4Nl8x1 []byte
+
+//go:embed spv/matmul_narrow.iq4_nl_8x8.spv
+var spvMatmulNarrowIq4Nl8x8 []byte
+
+var matmulNarrowModules = [...]module{
+	MatmulNarrowF328x1: {
+		name:    "matmul_narrow.f32_8x1",
+		variant: "f32_8x1",
+		spirv:   spvMatmulNarrowF328x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowF328x8: {
+		name:    "matmul_narrow.f32_8x8",
+		variant: "f32_8x8",
+		spirv:   spvMatmulNarrowF328x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowF168x1: {
+		name:    "matmul_narrow.f16_8x1",
+		variant: "f16_8x1",
+		spirv:   spvMatmulNarrowF168x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowF168x8: {
+		name:    "matmul_narrow.f16_8x8",
+		variant: "f16_8x8",
+		spirv:   spvMatmulNarrowF168x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowBf168x1: {
+		name:    "matmul_narrow.bf16_8x1",
+		variant: "bf16_8x1",
+		spirv:   spvMatmulNarrowBf168x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowBf168x8: {
+		name:    "matmul_narrow.bf16_8x8",
+		variant: "bf16_8x8",
+		spirv:   spvMatmulNarrowBf168x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ408x1: {
+		name:    "matmul_narrow.q4_0_8x1",
+		variant: "q4_0_8x1",
+		spirv:   spvMatmulNarrowQ408x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ408x8: {
+		name:    "matmul_narrow.q4_0_8x8",
+		variant: "q4_0_8x8",
+		spirv:   spvMatmulNarrowQ408x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ418x1: {
+		name:    "matmul_narrow.q4_1_8x1",
+		variant: "q4_1_8x1",
+		spirv:   spvMatmulNarrowQ418x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ418x8: {
+		name:    "matmul_narrow.q4_1_8x8",
+		variant: "q4_1_8x8",
+		spirv:   spvMatmulNarrowQ418x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ508x1: {
+		name:    "matmul_narrow.q5_0_8x1",
+		variant: "q5_0_8x1",
+		spirv:   spvMatmulNarrowQ508x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ508x8: {
+		name:    "matmul_narrow.q5_0_8x8",
+		variant: "q5_0_8x8",
+		spirv:   spvMatmulNarrowQ508x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ518x1: {
+		name:    "matmul_narrow.q5_1_8x1",
+		variant: "q5_1_8x1",
+		spirv:   spvMatmulNarrowQ518x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ518x8: {
+		name:    "matmul_narrow.q5_1_8x8",
+		variant: "q5_1_8x8",
+		spirv:   spvMatmulNarrowQ518x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ808x1: {
+		name:    "matmul_narrow.q8_0_8x1",
+		variant: "q8_0_8x1",
+		spirv:   spvMatmulNarrowQ808x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ808x8: {
+		name:    "matmul_narrow.q8_0_8x8",
+		variant: "q8_0_8x8",
+		spirv:   spvMatmulNarrowQ808x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ3K8x1: {
+		name:    "matmul_narrow.q3_k_8x1",
+		variant: "q3_k_8x1",
+		spirv:   spvMatmulNarrowQ3K8x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ3K8x8: {
+		name:    "matmul_narrow.q3_k_8x8",
+		variant: "q3_k_8x8",
+		spirv:   spvMatmulNarrowQ3K8x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ4K8x1: {
+		name:    "matmul_narrow.q4_k_8x1",
+		variant: "q4_k_8x1",
+		spirv:   spvMatmulNarrowQ4K8x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ4K8x8: {
+		name:    "matmul_narrow.q4_k_8x8",
+		variant: "q4_k_8x8",
+		spirv:   spvMatmulNarrowQ4K8x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ5K8x1: {
+		name:    "matmul_narrow.q5_k_8x1",
+		variant: "q5_k_8x1",
+		spirv:   spvMatmulNarrowQ5K8x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ5K8x8: {
+		name:    "matmul_narrow.q5_k_8x8",
+		variant: "q5_k_8x8",
+		spirv:   spvMatmulNarrowQ5K8x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ6K8x1: {
+		name:    "matmul_narrow.q6_k_8x1",
+		variant: "q6_k_8x1",
+		spirv:   spvMatmulNarrowQ6K8x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowQ6K8x8: {
+		name:    "matmul_narrow.q6_k_8x8",
+		variant: "q6_k_8x8",
+		spirv:   spvMatmulNarrowQ6K8x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowIq4Nl8x1: {
+		name:    "matmul_narrow.iq4_nl_8x1",
+		variant: "iq4_nl_8x1",
+		spirv:   spvMatmulNarrowIq4Nl8x1,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+	MatmulNarrowIq4Nl8x8: {
+		name:    "matmul_narrow.iq4_nl_8x8",
+		variant: "iq4_nl_8x8",
+		spirv:   spvMatmulNarrowIq4Nl8x8,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x40},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
 }

@@ -73,6 +73,8 @@ func (k *Kernels) Offers(kernel MatMulKernel) bool {
 		return len(k.shape.matrices) > 0
 	case Bcast:
 		return k.shape.shuffle
+	case Narrow:
+		return k.shape.lanes >= narrowLeast
 	}
 	return true
 }

@@ -19,17 +19,18 @@ const (
 	Bcast
 	Sparse // one token whose vector has many zeros; products that it does not suit run in their usual forms
 	Coop
+	Narrow // few emulated lanes; weights beyond its limit run in their usual forms
 )
 
 // MatMulKernels lists the kernels that Auto chooses from.
-var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop}
+var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow}
 
 // String returns the kernel's name.
 func (k MatMulKernel) String() string {
-	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop"}[k]
+	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop", "narrow"}[k]
 }
 
-// matMulForm is a kernel with what a subgroup (Vec), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at once.
+// matMulForm is a kernel with what a subgroup (Vec, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at once.
 type matMulForm struct {
 	kernel       MatMulKernel
 	rows, tokens uint32
@@ -71,6 +72,9 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 	if kernel == Coop {
 		return s.coop()
 	}
+	if kernel == Narrow {
+		return narrowForm(n)
+	}
 	most := uint32(fewTokens)
 	if kernel == Bcast {
 		most = bcastTokens
@@ -87,6 +91,8 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 // usual returns the form for a unit and n tokens on a device that nobody has measured.
 func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 	switch {
+	case s.narrow && s.fitsNarrow(u):
+		return narrowForm(n)
 	case s.handsRound(u, n):
 		return s.of(Bcast, n)
 	case s.cpu:
@@ -110,7 +116,7 @@ const manyRows = 4096
 // groups returns the workgroups of a dispatch of some rows for n tokens.
 func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 	switch f.kernel {
-	case Vec:
+	case Vec, Narrow:
 		return groupsOf(rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens)
 	case Tile:
 		return groupsOf(rows, tileRows), groupsOf(int(n), tileTokens)
@@ -133,6 +139,9 @@ func (s *kernelShape) mostRows() int {
 
 // candidates returns the forms worth measuring for a unit and n tokens.
 func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
+	if s.narrow && s.fitsNarrow(u) {
+		return []matMulForm{narrowForm(n)} // nothing else comes near
+	}
 	list := []matMulForm{s.usual(u, n)}
 	add := func(kernel MatMulKernel, rows ...uint32) {
 		f := s.of(kernel, n)
@@ -185,6 +194,12 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 			return err
 		}
 		k.Dispatch(rec, args, push, x, y, 1)
+	case Narrow:
+		k, err := e.kernels.matMulNarrow(u.stored, f)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(rec, shaders.MatmulNarrowArgs(args), shaders.MatmulNarrowPush(push), x, y, 1)
 	case Reg:
 		k, err := e.kernels.matMulReg(u.stored, texel, f)
 		if err != nil {

@@ -29,6 +29,8 @@ func TestUsual(t *testing.T) {
 		{wave64, tensor.Q4_0, manyRows, matMulForm{Vec, 4, 1}}, {wave64, tensor.Q4_0, manyRows - 64, matMulForm{Vec, 2, 1}},
 		{wave64, tensor.F16, 1 << 16, matMulForm{Vec, 2, 1}},
 		{emulated, tensor.F16, 64, matMulForm{Reg, 4, 1}}, {emulated, tensor.Q8_0, 64, matMulForm{Bcast, 4, 1}},
+		{kernelShape{cpu: true, narrow: true, texelBytes: 1 << 20}, tensor.F16, 64, matMulForm{Narrow, 8, 1}},
+		{kernelShape{cpu: true, narrow: true, regLocal: 4, texelBytes: -1}, tensor.F16, 64, matMulForm{Reg, 4, 1}}, // too large for it
 	} {
 		if f := c.shape.usual(&unit{stored: stored{typ: c.typ}, rows: c.rows}, 1); f != c.want {
 			t.Errorf("%d rows of %s: want %s, got %s", c.rows, c.typ, c.want, f)

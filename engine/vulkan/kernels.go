@@ -21,6 +21,8 @@ type kernelShape struct {
 	lanes      uint32            // of a subgroup
 	shuffle    bool              // they can read one another's registers, as matmul_bcast needs
 	band       int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
+	narrow     bool              // matmul_narrow is the usual form of a product
+	texelBytes int               // of weights that it binds at most
 	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
 	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
 	matrices   []gpu.MatrixShape // that matmul_coop may use
@@ -36,6 +38,7 @@ func shapeFor(info gpu.Info) kernelShape {
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
 	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
 		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1,
+		narrow: isNarrow(info), texelBytes: texelBytes(info.Limits),
 		shuffle: info.Subgroup.HasOp("shuffle"), matrices: matricesFor(info)}
 	if s.cpu {
 		s.shared, s.band = true, int(s.regLocal)

@@ -91,7 +91,7 @@ func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 	for _, part := range list {
 		rowBytes := rowBytesOf(part.W)
 		band := p.bandOf(rowBytes)
-		limit, bandBytes := p.pieceBytes()-weightPad*band, rowBytes*band
+		limit, bandBytes := p.unitBytes(rowBytes)-weightPad*band, rowBytes*band
 		if _, err := p.rowsWithin(part.W, rowBytes, limit); err != nil {
 			return nil, err
 		}
@@ -115,7 +115,7 @@ func (p *preparer) cut(typ tensor.Type, list []unitPart) ([]unit, error) {
 
 // bandOf returns the band for rows of so many bytes: the device's, unless one of it does not fit a binding.
 func (p *preparer) bandOf(rowBytes int) int {
-	if band := p.kernels.shape.band; band*(rowBytes+weightPad) <= p.pieceBytes() {
+	if band := p.kernels.shape.band; band*(rowBytes+weightPad) <= p.unitBytes(rowBytes) {
 		return band
 	}
 	return 1

@@ -144,6 +144,9 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	if e.matMul == Sparse { // as far as it suits: see sparseForm
 		return shape.usual(u, n), nil
 	}
+	if e.matMul == Narrow && !shape.fitsNarrow(u) {
+		return shape.usual(u, n), nil
+	}
 	if e.matMul != Auto {
 		return shape.of(e.matMul, n), nil
 	}
@@ -175,20 +178,20 @@ type contest[F candidate] interface {
 // choose returns the form that is kept under key, or that of a list, the usual one first, which is now measured to be the
 // fastest. Without either it is the usual one.
 func choose[F candidate](e *Exec, key string, usual F, mayMeasure bool, candidates func() []F, trial func() contest[F]) (F, error) {
-	t := e.tuner
+	t, list := e.tuner, candidates()
 	if have, ok := t.found[key]; ok { // and if it is none of these, the file was changed, and is not believed
-		for _, f := range candidates() {
+		for _, f := range list {
 			if k := f.kept(); k.Kernel == have.Kernel && k.Rows == have.Rows && k.Tokens == have.Tokens {
 				return f, nil
 			}
 		}
 	}
-	if !mayMeasure || t.spent >= t.Budget {
+	if !mayMeasure || t.spent >= t.Budget || len(list) == 1 {
 		return usual, nil
 	}
 	t.begin(e.Device())
 	start, first := time.Now(), t.spent == 0
-	best, took, all, err := fastest(e, trial(), candidates(), start.Add(t.Budget-t.spent))
+	best, took, all, err := fastest(e, trial(), list, start.Add(t.Budget-t.spent))
 	t.spent += time.Since(start)
 	if err != nil {
 		return usual, err

@@ -15,12 +15,12 @@ const uint GROUPS = 1, SCALES = 1; // groups of 8 elements in a unit
 #ifdef W_F32
 struct Packed { uvec4 lo; uvec4 hi; };
 const uint SIZE = 2; // words of a unit
-Packed fetch(uint row, uint u) { return Packed(U4(W, row + Band * 2 * u), U4(W, row + Band * (2 * u + 1))); }
+Packed fetch(uint row, uint u) { return Packed(W16(row + Band * 2 * u), W16(row + Band * (2 * u + 1))); }
 void unpack8(Packed p, uint c, out vec4 lo, out vec4 hi) { lo = unpack4(p.lo); hi = unpack4(p.hi); }
 #else
 struct Packed { uvec4 q; };
 const uint SIZE = 1;
-Packed fetch(uint row, uint u) { return Packed(U4(W, row + Band * u)); }
+Packed fetch(uint row, uint u) { return Packed(W16(row + Band * u)); }
 void unpack8(Packed p, uint c, out vec4 lo, out vec4 hi) { lo = unpack4(p.q.xy); hi = unpack4(p.q.zw); }
 #endif
 float scale(Packed p, uint h) { return 1.0; }
@@ -92,9 +92,9 @@ struct Head { uvec4 first, second; };
 Head head(uint row, uint superblock) {
     uint at = row + Band * SIZE * superblock;
 #if defined(W_Q4_1) || defined(W_Q5_1) || defined(W_Q6_K)
-    return Head(U4(W, at), U4(W, AT(1)));
+    return Head(W16(at), W16(AT(1)));
 #else
-    return Head(U4(W, at), uvec4(0));
+    return Head(W16(at), uvec4(0));
 #endif
 }
 #define FIRST4 h.first
@@ -102,58 +102,58 @@ Head head(uint row, uint superblock) {
 #define EITHER1(k, c) ((k) == 0 ? h.first : h.second)[c]
 Packed fetch(Head h, uint row, uint u) {
 #else
-#define FIRST4 U4(W, at)
-#define FIRST1(c) U1(W, at, c)
-#define EITHER1(k, c) U1(W, AT(k), c)
+#define FIRST4 W16(at)
+#define FIRST1(c) W1(at, c)
+#define EITHER1(k, c) W1(AT(k), c)
 Packed fetch(uint row, uint u) {
 #endif
     uint j = u & 7, at = row + Band * SIZE * (u >> 3);
     Packed p;
 #if defined(W_Q8_0)
-    p.q = U4(W, AT(1 + 2 * j));
-    p.q1 = U4(W, AT(2 + 2 * j));
+    p.q = W16(AT(1 + 2 * j));
+    p.q1 = W16(AT(2 + 2 * j));
     p.s = vec2(half_of(FIRST1(j >> 1), j & 1));
     p.m = vec2(0.0);
 #elif defined(W_Q4_0) || defined(W_IQ4_NL)
-    p.q = U4(W, AT(1 + j));
+    p.q = W16(AT(1 + j));
     p.s = vec2(half_of(FIRST1(j >> 1), j & 1));
     p.m = -8.0 * p.s;
 #elif defined(W_Q4_1)
-    p.q = U4(W, AT(2 + j));
+    p.q = W16(AT(2 + j));
     vec2 sm = unpackHalf2x16(EITHER1(j >> 2, j & 3));
     p.s = sm.xx;
     p.m = sm.yy;
 #elif defined(W_Q5_0)
-    p.q = U4(W, AT(3 + j));
-    p.high = U1(W, AT(1 + (j >> 2)), j & 3);
+    p.q = W16(AT(3 + j));
+    p.high = W1(AT(1 + (j >> 2)), j & 3);
     p.s = vec2(half_of(FIRST1(j >> 1), j & 1));
     p.m = -16.0 * p.s;
 #elif defined(W_Q5_1)
-    p.q = U4(W, AT(4 + j));
-    p.high = U1(W, AT(2 + (j >> 2)), j & 3);
+    p.q = W16(AT(4 + j));
+    p.high = W1(AT(2 + (j >> 2)), j & 3);
     vec2 sm = unpackHalf2x16(EITHER1(j >> 2, j & 3));
     p.s = sm.xx;
     p.m = sm.yy;
 #elif defined(W_Q4_K) || defined(W_Q5_K)
 #ifdef W_Q4_K
-    p.q = U4(W, AT(1 + j));
+    p.q = W16(AT(1 + j));
 #else
-    p.q = U4(W, AT(3 + j));
-    p.high = U1(W, AT(1 + (j >> 2)), j & 3);
+    p.q = W16(AT(3 + j));
+    p.high = W1(AT(1 + (j >> 2)), j & 3);
 #endif
     uvec4 head = FIRST4;
     vec2 sm = unpackHalf2x16(head.x) * vec2(six(head, j));
     p.s = sm.xx;
     p.m = -sm.yy;
 #elif defined(W_Q6_K)
-    p.q = U4(W, AT(6 + j));
-    p.pairs = pair(U4(W, AT(2 + (j >> 1))), j & 1);
+    p.q = W16(AT(6 + j));
+    p.pairs = pair(W16(AT(2 + (j >> 1))), j & 1);
     int scales = int(FIRST1(j >> 1) >> 16 * (j & 1));
     p.s = unpackHalf2x16(EITHER1(1, 0)).x * vec2(scales << 24 >> 24, scales << 16 >> 24);
     p.m = -32.0 * p.s;
 #elif defined(W_Q3_K)
-    p.q.xy = pair(U4(W, AT(3 + (j >> 1))), j & 1);
-    p.high = U1(W, AT(1 + (j >> 2)), j & 3);
+    p.q.xy = pair(W16(AT(3 + (j >> 1))), j & 1);
+    p.high = W1(AT(1 + (j >> 2)), j & 3);
     uvec4 head = FIRST4;
     p.s = unpackHalf2x16(head.x).x * (vec2(six(head, j)) - 32.0);
     p.m = -4.0 * p.s;

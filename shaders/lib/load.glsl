@@ -2,7 +2,8 @@
 // faster differs by an order of magnitude between drivers, so both are compiled and the device is measured.
 //
 // FLOATS(n, Name) declares binding n as an array of float, read by F(Name, i); VEC4S by V4, UINT4S by U4, or its component
-// c by U1; WEIGHT4S and W4 are for 4 elements of a weight (lib/weights.glsl).
+// c by U1; WEIGHT4S and W4 are for 4 elements of a weight (lib/weights.glsl). WEIGHTS(n), W16 and W1 are UINT4S, U4 and U1 of
+// the weights W, which LITERALS has as texels where all else is in storage buffers.
 
 #ifdef TEXEL
 #define FLOATS(n, Name) layout(binding = n) uniform samplerBuffer Name
@@ -20,4 +21,14 @@
 #define V4(Name, i) Name##_at[i]
 #define U4(Name, i) Name##_at[i]
 #define U1(Name, i, c) Name##_at[i][c]
+#endif
+
+#ifdef LITERALS
+#define WEIGHTS(n) layout(binding = n) uniform usamplerBuffer W
+#define W16(i) texelFetch(W, int(i))
+#define W1(i, c) texelFetch(W, int(i))[c]
+#else
+#define WEIGHTS(n) UINT4S(n, W)
+#define W16(i) U4(W, i)
+#define W1(i, c) U1(W, i, c)
 #endif

@@ -1,6 +1,6 @@
 // What the MatMul kernels share: the table of parts, and what happens to a finished product.
 
-UINT4S(0, W);
+WEIGHTS(0);
 #include "lib/blocks.glsl"
 VEC4S(1, X);
 FLOATS(2, Params);

@@ -1,0 +1,62 @@
+package vulkan
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// Where a subgroup has few lanes, they are those of a processor's narrowest vectors, and the driver's compiler is as
+// simple: SwiftShader's. It reads a word of a storage buffer for each lane by itself, unrolls nothing and keeps arrays in
+// memory. matmul_narrow.comp is the only form of a product that such a device is not lost in.
+const (
+	narrowLeast = 4 // lanes that matmul_narrow's last step counts on
+	narrowMost  = 7
+)
+
+// isNarrow tells whether matmul_narrow is the device's usual form.
+func isNarrow(info gpu.Info) bool {
+	lanes := subgroupFor(info)
+	return info.Type == gpu.CPU && lanes >= narrowLeast && lanes <= narrowMost
+}
+
+// texelBytes returns the most bytes of weights that matmul_narrow binds.
+func texelBytes(l gpu.Limits) int { return l.MaxTexelBufferElements * wordBytes }
+
+// narrowForm returns the form of matmul_narrow for n tokens. Larger tiles were faster by up to a quarter, but took the
+// driver 5 seconds each to compile.
+func narrowForm(n uint32) matMulForm {
+	if n <= alone {
+		return matMulForm{Narrow, 8, 1}
+	}
+	return matMulForm{Narrow, 8, 8}
+}
+
+// fitsNarrow tells whether a unit's weights are one texel binding.
+func (s *kernelShape) fitsNarrow(u *unit) bool { return u.weightBytes+weightPad*u.band <= s.texelBytes }
+
+// unitBytes returns the most bytes of a unit's weights with what lies behind them, for rows of so many bytes. Where
+// matmul_narrow is the usual form, a unit is no larger than it can bind, if that holds a band at all.
+func (p *preparer) unitBytes(rowBytes int) int {
+	s := &p.kernels.shape
+	if s.narrow && s.band*(rowBytes+weightPad) <= s.texelBytes {
+		return min(s.texelBytes, p.pieceBytes())
+	}
+	return p.pieceBytes()
+}
+
+func (k *Kernels) matMulNarrow(w stored, f matMulForm) (*shaders.MatmulNarrow, error) {
+	name := fmt.Sprintf("%s_%dx%d", strings.ToLower(w.typ.String()), f.rows, f.tokens)
+	for _, v := range shaders.MatmulNarrowVariants {
+		if v.String() != name {
+			continue
+		}
+		return kernel(k, formKey[shaders.MatmulNarrowVariant]{v, f, w.band}, func() (*shaders.MatmulNarrow, error) {
+			return shaders.NewMatmulNarrow(k.dev, v,
+				shaders.MatmulNarrowSpec{Band: uint32(w.band), Local: k.shape.plainLocal}, k.full()...)
+		})
+	}
+	return nil, fmt.Errorf("vulkan: no kernel %s for weights of type %s", f, w.typ)
+}
