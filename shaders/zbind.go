@@ -5991,20 +5991,12 @@ const (
 	MatmulNarrowQ518x8
 	MatmulNarrowQ808x1
 	MatmulNarrowQ808x8
-	MatmulNarrowQ3K8x1
-	MatmulNarrowQ3K8x8
-	MatmulNarrowQ4K8x1
-	MatmulNarrowQ4K8x8
-	MatmulNarrowQ5K8x1
-	MatmulNarrowQ5K8x8
-	MatmulNarrowQ6K8x1
-	MatmulNarrowQ6K8x8
 	MatmulNarrowIq4Nl8x1
 	MatmulNarrowIq4Nl8x8
 )
 
 // MatmulNarrowVariants holds every MatmulNarrowVariant.
-var MatmulNarrowVariants = []MatmulNarrowVariant{MatmulNarrowF328x1, MatmulNarrowF328x8, MatmulNarrowF168x1, MatmulNarrowF168x8, MatmulNarrowBf168x1, MatmulNarrowBf168x8, MatmulNarrowQ408x1, MatmulNarrowQ408x8, MatmulNarrowQ418x1, MatmulNarrowQ418x8, MatmulNarrowQ508x1, MatmulNarrowQ508x8, MatmulNarrowQ518x1, MatmulNarrowQ518x8, MatmulNarrowQ808x1, MatmulNarrowQ808x8, MatmulNarrowQ3K8x1, MatmulNarrowQ3K8x8, MatmulNarrowQ4K8x1, MatmulNarrowQ4K8x8, MatmulNarrowQ5K8x1, MatmulNarrowQ5K8x8, MatmulNarrowQ6K8x1, MatmulNarrowQ6K8x8, MatmulNarrowIq4Nl8x1, MatmulNarrowIq4Nl8x8}
+var MatmulNarrowVariants = []MatmulNarrowVariant{MatmulNarrowF328x1, MatmulNarrowF328x8, MatmulNarrowF168x1, MatmulNarrowF168x8, MatmulNarrowBf168x1, MatmulNarrowBf168x8, MatmulNarrowQ408x1, MatmulNarrowQ408x8, MatmulNarrowQ418x1, MatmulNarrowQ418x8, MatmulNarrowQ508x1, MatmulNarrowQ508x8, MatmulNarrowQ518x1, MatmulNarrowQ518x8, MatmulNarrowQ808x1, MatmulNarrowQ808x8, MatmulNarrowIq4Nl8x1, MatmulNarrowIq4Nl8x8}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulNarrowVariant) String() string { return matmulNarrowModules[v].variant }
@@ -6087,30 +6079,6 @@ var spvMatmulNarrowQ808x1 []byte
 
 //go:embed spv/matmul_narrow.q8_0_8x8.spv
 var spvMatmulNarrowQ808x8 []byte
-
-//go:embed spv/matmul_narrow.q3_k_8x1.spv
-var spvMatmulNarrowQ3K8x1 []byte
-
-//go:embed spv/matmul_narrow.q3_k_8x8.spv
-var spvMatmulNarrowQ3K8x8 []byte
-
-//go:embed spv/matmul_narrow.q4_k_8x1.spv
-var spvMatmulNarrowQ4K8x1 []byte
-
-//go:embed spv/matmul_narrow.q4_k_8x8.spv
-var spvMatmulNarrowQ4K8x8 []byte
-
-//go:embed spv/matmul_narrow.q5_k_8x1.spv
-var spvMatmulNarrowQ5K8x1 []byte
-
-//go:embed spv/matmul_narrow.q5_k_8x8.spv
-var spvMatmulNarrowQ5K8x8 []byte
-
-//go:embed spv/matmul_narrow.q6_k_8x1.spv
-var spvMatmulNarrowQ6K8x1 []byte
-
-//go:embed spv/matmul_narrow.q6_k_8x8.spv
-var spvMatmulNarrowQ6K8x8 []byte
 
 //go:embed spv/matmul_narrow.iq4_nl_8x1.spv
 var spvMatmulNarrowIq4Nl8x1 []byte
@@ -6378,142 +6346,6 @@ var matmulNarrowModules = [...]module{
 		name:    "matmul_narrow.q8_0_8x8",
 		variant: "q8_0_8x8",
 		spirv:   spvMatmulNarrowQ808x8,
-		bindings: []gpu.Binding{
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
-			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
-			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
-		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
-	},
-	MatmulNarrowQ3K8x1: {
-		name:    "matmul_narrow.q3_k_8x1",
-		variant: "q3_k_8x1",
-		spirv:   spvMatmulNarrowQ3K8x1,
-		bindings: []gpu.Binding{
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
-			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
-			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
-		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
-	},
-	MatmulNarrowQ3K8x8: {
-		name:    "matmul_narrow.q3_k_8x8",
-		variant: "q3_k_8x8",
-		spirv:   spvMatmulNarrowQ3K8x8,
-		bindings: []gpu.Binding{
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
-			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
-			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
-		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
-	},
-	MatmulNarrowQ4K8x1: {
-		name:    "matmul_narrow.q4_k_8x1",
-		variant: "q4_k_8x1",
-		spirv:   spvMatmulNarrowQ4K8x1,
-		bindings: []gpu.Binding{
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
-			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
-			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
-		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
-	},
-	MatmulNarrowQ4K8x8: {
-		name:    "matmul_narrow.q4_k_8x8",
-		variant: "q4_k_8x8",
-		spirv:   spvMatmulNarrowQ4K8x8,
-		bindings: []gpu.Binding{
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
-			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
-			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
-		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
-	},
-	MatmulNarrowQ5K8x1: {
-		name:    "matmul_narrow.q5_k_8x1",
-		variant: "q5_k_8x1",
-		spirv:   spvMatmulNarrowQ5K8x1,
-		bindings: []gpu.Binding{
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
-			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
-			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
-		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
-	},
-	MatmulNarrowQ5K8x8: {
-		name:    "matmul_narrow.q5_k_8x8",
-		variant: "q5_k_8x8",
-		spirv:   spvMatmulNarrowQ5K8x8,
-		bindings: []gpu.Binding{
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
-			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
-			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
-		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
-	},
-	MatmulNarrowQ6K8x1: {
-		name:    "matmul_narrow.q6_k_8x1",
-		variant: "q6_k_8x1",
-		spirv:   spvMatmulNarrowQ6K8x1,
-		bindings: []gpu.Binding{
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
-			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
-			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
-		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
-	},
-	MatmulNarrowQ6K8x8: {
-		name:    "matmul_narrow.q6_k_8x8",
-		variant: "q6_k_8x8",
-		spirv:   spvMatmulNarrowQ6K8x8,
 		bindings: []gpu.Binding{
 			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},

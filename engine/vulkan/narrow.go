@@ -2,9 +2,11 @@ package vulkan
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
@@ -34,8 +36,13 @@ func narrowForm(n uint32) matMulForm {
 	return matMulForm{Narrow, 8, 8}
 }
 
-// fitsNarrow tells whether a unit's weights are one texel binding.
-func (s *kernelShape) fitsNarrow(u *unit) bool { return u.weightBytes+weightPad*u.band <= s.texelBytes }
+// fitsNarrow tells whether a unit's weights are one texel binding, of a type that matmul_narrow takes: with the scales of
+// superblocks (Q3_K to Q6_K), SwiftShader compiles it for up to minutes.
+func (s *kernelShape) fitsNarrow(u *unit) bool {
+	return u.weightBytes+weightPad*u.band <= s.texelBytes && !slices.Contains(superTypes, u.typ)
+}
+
+var superTypes = []tensor.Type{tensor.Q3_K, tensor.Q4_K, tensor.Q5_K, tensor.Q6_K}
 
 // unitBytes returns the most bytes of a unit's weights with what lies behind them, for rows of so many bytes. Where
 // matmul_narrow is the usual form, a unit is no larger than it can bind, if that holds a band at all.
