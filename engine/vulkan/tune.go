@@ -178,20 +178,20 @@ type contest[F candidate] interface {
 // choose returns the form that is kept under key, or that of a list, the usual one first, which is now measured to be the
 // fastest. Without either it is the usual one.
 func choose[F candidate](e *Exec, key string, usual F, mayMeasure bool, candidates func() []F, trial func() contest[F]) (F, error) {
-	t, list := e.tuner, candidates()
+	t := e.tuner
 	if have, ok := t.found[key]; ok { // and if it is none of these, the file was changed, and is not believed
-		for _, f := range list {
+		for _, f := range candidates() {
 			if k := f.kept(); k.Kernel == have.Kernel && k.Rows == have.Rows && k.Tokens == have.Tokens {
 				return f, nil
 			}
 		}
 	}
-	if !mayMeasure || t.spent >= t.Budget || len(list) == 1 {
+	if !mayMeasure || t.spent >= t.Budget {
 		return usual, nil
 	}
 	t.begin(e.Device())
 	start, first := time.Now(), t.spent == 0
-	best, took, all, err := fastest(e, trial(), list, start.Add(t.Budget-t.spent))
+	best, took, all, err := fastest(e, trial(), candidates(), start.Add(t.Budget-t.spent))
 	t.spent += time.Since(start)
 	if err != nil {
 		return usual, err
