@@ -16,6 +16,7 @@ import (
 const (
 	narrowLeast = 4 // lanes that matmul_narrow's last step counts on
 	narrowMost  = 7
+	narrowAlone = 2 // tokens at most that take turns with one row of weights each
 )
 
 // isNarrow tells whether matmul_narrow is the device's usual form.
@@ -30,7 +31,7 @@ func texelBytes(l gpu.Limits) int { return l.MaxTexelBufferElements * wordBytes 
 // narrowForm returns the form of matmul_narrow for n tokens. Larger tiles were faster by up to a quarter, but took the
 // driver 5 seconds each to compile.
 func narrowForm(n uint32) matMulForm {
-	if n <= alone {
+	if n <= narrowAlone {
 		return matMulForm{Narrow, 8, 1}
 	}
 	return matMulForm{Narrow, 8, 8}
