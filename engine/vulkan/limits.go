@@ -26,7 +26,7 @@ const (
 	limitPiece = 64 << 20 // most bytes of one buffer
 )
 
-// readLimit streams through enough buffers to hold the bytes.
+// readLimit streams through enough buffers to hold the bytes; texels of them by as many at once as the device binds.
 func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 	l := k.dev.Info().Limits
 	locals := k.limitLocals()
@@ -66,7 +66,11 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 	}
 	weights := buffers[1:]
 	for _, v := range shaders.BenchReadVariants {
-		if v == shaders.BenchReadTx && piece/16 > l.MaxTexelBufferElements {
+		bound := piece // at once
+		if v == shaders.BenchReadTx {
+			bound = min(piece, l.MaxTexelBufferElements*16/group*group)
+		}
+		if bound == 0 {
 			continue
 		}
 		for _, local := range locals {
@@ -74,11 +78,14 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 			if err != nil {
 				return 0, err
 			}
-			groups := piece / (limitUnit * limitSteps * int(local))
 			rate, err := k.rate(float64(count*piece), func(rec *gpu.Recording) {
 				for i, w := range weights {
-					args := shaders.BenchReadArgs{W: w.All(), Y: sums.Range(i*part, 4*groups*int(local))}
-					kern.Dispatch(rec, args, shaders.BenchReadPush{Steps: limitSteps}, uint32(groups), 1, 1)
+					for at := 0; at < piece; at += bound {
+						size := min(bound, piece-at)
+						lanes := size / (limitUnit * limitSteps)
+						args := shaders.BenchReadArgs{W: w.Range(at, size), Y: sums.Range(i*part+at/(limitUnit*limitSteps)*4, 4*lanes)}
+						kern.Dispatch(rec, args, shaders.BenchReadPush{Steps: limitSteps}, uint32(lanes/int(local)), 1, 1)
+					}
 				}
 			})
 			kern.Release()
