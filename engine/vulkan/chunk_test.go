@@ -14,20 +14,6 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
 )
 
-func execWith(tb testing.TB, k *Kernels, prog *op.Program, o Options) *Exec {
-	tb.Helper()
-	e, err := New(k, prog, o)
-	if err != nil {
-		tb.Fatal(err)
-	}
-	tb.Cleanup(func() {
-		if err := e.Close(); err != nil {
-			tb.Error(err)
-		}
-	})
-	return e
-}
-
 // By chunks, RWKV-7's recurrence takes every case that it suits, of any length; in a short run, most of them with one way to
 // load.
 func TestChunked(t *testing.T) {
@@ -102,7 +88,7 @@ func TestChunkedTuned(t *testing.T) {
 func TestRecurrencesAlike(t *testing.T) {
 	for _, k := range []*Kernels{kernels(t), discrete(t)} {
 		m := golden.Tiny(t)
-		e := opener(k, Vec)(t, m.Program, op.Sizes{Slots: 3, Rows: 150, Seqs: 3, Outs: 1}, 0).(*Exec)
+		e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 3, Rows: 150, Seqs: 3, Outs: 1}, MatMul: Vec})
 		for o := range e.ops.wkv7s {
 			for _, seqs := range []int{1, 3} {
 				trial := newRecurrenceTrial(e, o, 150, seqs)

@@ -73,15 +73,7 @@ func TestSparseTuned(t *testing.T) {
 	sizes := op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}
 	run := func(tuner *Tuner) (*Exec, []float32) {
 		t.Helper()
-		e, err := New(k, m.Program, Options{Sizes: sizes, Tuner: tuner})
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() {
-			if err := e.Close(); err != nil {
-				t.Error(err)
-			}
-		})
+		e := execWith(t, k, m.Program, Options{Sizes: sizes, Tuner: tuner})
 		for _, tokens := range [][]int{{4}, {5}} {
 			var b op.Batch
 			b.Add(0, tokens, 1)

@@ -34,20 +34,26 @@ func kernels(tb testing.TB, opts ...gpu.DeviceOptions) *Kernels {
 	return k
 }
 
+// execWith returns an executor that the test's end closes.
+func execWith(tb testing.TB, k *Kernels, prog *op.Program, o Options) *Exec {
+	tb.Helper()
+	e, err := New(k, prog, o)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() {
+		if err := e.Close(); err != nil {
+			tb.Error(err)
+		}
+	})
+	return e
+}
+
 func opener(k *Kernels, kernel MatMulKernel) optest.Open { return openerOf(k, kernel, Measured) }
 
 func openerOf(k *Kernels, kernel MatMulKernel, l Loads) optest.Open {
 	return func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
-		e, err := New(k, prog, Options{Sizes: s, Guard: guard, MatMul: kernel, Loads: l})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() {
-			if err := e.Close(); err != nil {
-				tb.Error(err)
-			}
-		})
-		return e
+		return execWith(tb, k, prog, Options{Sizes: s, Guard: guard, MatMul: kernel, Loads: l})
 	}
 }
 
