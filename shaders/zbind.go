@@ -24,6 +24,7 @@ var modules = [][]module{
 	deepEmbedModules[:],
 	wkv7Modules[:],
 	wkv7SharedModules[:],
+	wkv7NarrowModules[:],
 	wkv7StepModules[:],
 	wkv7ChunkModules[:],
 	wkv7ScanModules[:],
@@ -4027,6 +4028,138 @@ var wkv7SharedModules = [...]module{
 		defaults:     []uint32{0x8, 0x40, 0x10},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+}
+
+// Wkv7NarrowArgs are the buffers of wkv7_narrow.comp.
+type Wkv7NarrowArgs struct {
+	Spans    gpu.Range // binding 0, read: Span
+	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float
+	A        gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	Params   gpu.Range // binding 6, read: vec4
+	State    gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	StateOut gpu.Range // binding 8, write: vec4
+	Y        gpu.Range // binding 9, write: float
+}
+
+// Wkv7NarrowPush are the push constants of wkv7_narrow.comp.
+type Wkv7NarrowPush struct {
+	Stride      uint32 // stride, offset 0
+	StateStride uint32 // state_stride, offset 4
+	Kk          uint32 // kk, offset 8
+	Ka          uint32 // ka, offset 12
+}
+
+// Wkv7NarrowSpec are the specialization constants of wkv7_narrow.comp.
+type Wkv7NarrowSpec struct {
+}
+
+// DefaultWkv7NarrowSpec returns the values that wkv7_narrow.comp gives its specialization constants.
+func DefaultWkv7NarrowSpec() Wkv7NarrowSpec {
+	return Wkv7NarrowSpec{}
+}
+
+func (s Wkv7NarrowSpec) values() []uint32 {
+	return []uint32{}
+}
+
+// Wkv7NarrowVariant is one compiled form of wkv7_narrow.comp.
+type Wkv7NarrowVariant uint8
+
+// The forms of wkv7_narrow.comp.
+const (
+	Wkv7NarrowBuf Wkv7NarrowVariant = iota
+	Wkv7NarrowTx
+)
+
+// Wkv7NarrowVariants holds every Wkv7NarrowVariant.
+var Wkv7NarrowVariants = []Wkv7NarrowVariant{Wkv7NarrowBuf, Wkv7NarrowTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv7NarrowVariant) String() string { return wkv7NarrowModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv7NarrowVariant) Capabilities() []string { return wkv7NarrowModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv7NarrowVariant) Missing(info gpu.Info) []string {
+	return missing(info, wkv7NarrowModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv7NarrowVariant) LocalSize(spec Wkv7NarrowSpec) [3]uint32 {
+	return wkv7NarrowModules[v].localSize(spec.values())
+}
+
+// Wkv7Narrow is a variant of wkv7_narrow.comp made ready for a device.
+type Wkv7Narrow struct{ kernel }
+
+// NewWkv7Narrow compiles a variant for a device.
+func NewWkv7Narrow(dev *gpu.Device, v Wkv7NarrowVariant, spec Wkv7NarrowSpec, options ...Option) (*Wkv7Narrow, error) {
+	k, err := newKernel(dev, &wkv7NarrowModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv7Narrow{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv7Narrow) Dispatch(rec *gpu.Recording, a Wkv7NarrowArgs, p Wkv7NarrowPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.A, a.Params, a.State, a.StateOut, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv7_narrow.buf.spv
+var spvWkv7NarrowBuf []byte
+
+//go:embed spv/wkv7_narrow.tx.spv
+var spvWkv7NarrowTx []byte
+
+var wkv7NarrowModules = [...]module{
+	Wkv7NarrowBuf: {
+		name:    "wkv7_narrow.buf",
+		variant: "buf",
+		spirv:   spvWkv7NarrowBuf,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "Shader"},
+	},
+	Wkv7NarrowTx: {
+		name:    "wkv7_narrow.tx",
+		variant: "tx",
+		spirv:   spvWkv7NarrowTx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
 	},
 }
 

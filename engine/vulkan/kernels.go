@@ -24,6 +24,7 @@ type kernelShape struct {
 	narrow     bool              // matmul_narrow is the usual form of a product
 	texelBytes int               // of weights that it binds at most
 	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
+	quads      bool              // RWKV-7's heads of 64 are wkv7_narrow's
 	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
 	matrices   []gpu.MatrixShape // that matmul_coop may use
 }
@@ -38,7 +39,7 @@ func shapeFor(info gpu.Info) kernelShape {
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
 	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
 		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1,
-		narrow: isNarrow(info), texelBytes: texelBytes(info.Limits),
+		narrow: isNarrow(info), quads: isNarrow(info) && runsQuads(info), texelBytes: texelBytes(info.Limits),
 		shuffle: info.Subgroup.HasOp("shuffle"), matrices: matricesFor(info)}
 	if s.cpu {
 		s.shared, s.band = true, int(s.regLocal)

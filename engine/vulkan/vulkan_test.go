@@ -90,6 +90,7 @@ func TestOtherShapes(t *testing.T) {
 	k := kernels(t)
 	s, usual := &k.shape, k.shape
 	defer func() { *s = usual }()
+	s.quads = false
 	if s.shared = !s.shared; s.band == 1 {
 		s.band = int(s.regLocal)
 	} else {
