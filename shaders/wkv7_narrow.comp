@@ -3,12 +3,11 @@
 // wkv7_shared.comp with literals for all sizes, so that the state is values and no array to search, and with workgroups of
 // four lanes, for whose sums swaps within a quad do. Texels of 16 bytes are a single load there, but few can be bound at once.
 // wkv7_norm.comp does the rest.
-#extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
-#extension GL_KHR_shader_subgroup_quad : require
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/batch.glsl"
 #include "lib/load.glsl"
+#include "lib/quad.glsl"
 
 layout(local_size_x = 4) in;
 
@@ -36,11 +35,6 @@ layout(binding = 9) writeonly buffer Y { float y[]; };
 const uint N = 64, ROWS = 8, PARTS = N / ROWS;
 const uint LANES = 4, C = N / 4 / LANES; // vec4 of a row that a lane has, LANES apart
 
-float sum(float x) {
-    x += subgroupQuadSwapHorizontal(x);
-    return x + subgroupQuadSwapVertical(x);
-}
-
 void main() {
     uint lane = gl_SubgroupInvocationID, head = gl_WorkGroupID.x / PARTS, part = gl_WorkGroupID.x % PARTS;
     Span span = spans[gl_WorkGroupID.y];
@@ -67,7 +61,7 @@ void main() {
             q[c] = V4(R, at + LANES * c);
             sq += dot(a[c], a[c]);
         }
-        float inv = 1.0 / max(sqrt(sum(sq)), MIN_NORM);
+        float inv = 1.0 / max(sqrt(quad_sum(sq)), MIN_NORM);
         [[unroll]] for (uint c = 0; c < C; c++) {
             a[c] *= inv;
             b[c] *= a[c];
@@ -81,12 +75,12 @@ void main() {
         [[unroll]] for (uint r = 0; r < ROWS; r++) {
             float sa = 0.0, dots = 0.0, value = of_lane[r / 2][r % 2];
             [[unroll]] for (uint c = 0; c < C; c++) sa -= dot(s[r * C + c], a[c]);
-            sa = sum(sa);
+            sa = quad_sum(sa);
             [[unroll]] for (uint c = 0; c < C; c++) {
                 s[r * C + c] = s[r * C + c] * w[c] + sa * b[c] + value * key[c];
                 dots += dot(s[r * C + c], q[c]);
             }
-            dots = sum(dots);
+            dots = quad_sum(dots);
             o[r % 2] = lane == r / 2 ? dots : o[r % 2];
         }
         y[mine] = o[0];

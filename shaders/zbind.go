@@ -20,6 +20,7 @@ var modules = [][]module{
 	matmulCoopModules[:],
 	wkv4Modules[:],
 	wkv6Modules[:],
+	wkv6NarrowModules[:],
 	wkv6NormModules[:],
 	deepEmbedModules[:],
 	wkv7Modules[:],
@@ -3446,6 +3447,136 @@ var wkv6Modules = [...]module{
 		defaults:     []uint32{0x40},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// Wkv6NarrowArgs are the buffers of wkv6_narrow.comp.
+type Wkv6NarrowArgs struct {
+	Spans    gpu.Range // binding 0, read: Span
+	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4
+	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float
+	Params   gpu.Range // binding 5, read: vec4
+	State    gpu.Range // binding 6, read: float
+	StateOut gpu.Range // binding 7, write: float
+	Y        gpu.Range // binding 8, write: float
+}
+
+// Wkv6NarrowPush are the push constants of wkv6_narrow.comp.
+type Wkv6NarrowPush struct {
+	Stride      uint32 // stride, offset 0
+	StateStride uint32 // state_stride, offset 4
+	W           uint32 // w, offset 8
+	WStride     uint32 // w_stride, offset 12
+	U           uint32 // u, offset 16
+}
+
+// Wkv6NarrowSpec are the specialization constants of wkv6_narrow.comp.
+type Wkv6NarrowSpec struct {
+}
+
+// DefaultWkv6NarrowSpec returns the values that wkv6_narrow.comp gives its specialization constants.
+func DefaultWkv6NarrowSpec() Wkv6NarrowSpec {
+	return Wkv6NarrowSpec{}
+}
+
+func (s Wkv6NarrowSpec) values() []uint32 {
+	return []uint32{}
+}
+
+// Wkv6NarrowVariant is one compiled form of wkv6_narrow.comp.
+type Wkv6NarrowVariant uint8
+
+// The forms of wkv6_narrow.comp.
+const (
+	Wkv6NarrowBuf Wkv6NarrowVariant = iota
+	Wkv6NarrowTx
+)
+
+// Wkv6NarrowVariants holds every Wkv6NarrowVariant.
+var Wkv6NarrowVariants = []Wkv6NarrowVariant{Wkv6NarrowBuf, Wkv6NarrowTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v Wkv6NarrowVariant) String() string { return wkv6NarrowModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v Wkv6NarrowVariant) Capabilities() []string { return wkv6NarrowModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v Wkv6NarrowVariant) Missing(info gpu.Info) []string {
+	return missing(info, wkv6NarrowModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v Wkv6NarrowVariant) LocalSize(spec Wkv6NarrowSpec) [3]uint32 {
+	return wkv6NarrowModules[v].localSize(spec.values())
+}
+
+// Wkv6Narrow is a variant of wkv6_narrow.comp made ready for a device.
+type Wkv6Narrow struct{ kernel }
+
+// NewWkv6Narrow compiles a variant for a device.
+func NewWkv6Narrow(dev *gpu.Device, v Wkv6NarrowVariant, spec Wkv6NarrowSpec, options ...Option) (*Wkv6Narrow, error) {
+	k, err := newKernel(dev, &wkv6NarrowModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &Wkv6Narrow{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *Wkv6Narrow) Dispatch(rec *gpu.Recording, a Wkv6NarrowArgs, p Wkv6NarrowPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Spans, a.R, a.W, a.K, a.V, a.Params, a.State, a.StateOut, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/wkv6_narrow.buf.spv
+var spvWkv6NarrowBuf []byte
+
+//go:embed spv/wkv6_narrow.tx.spv
+var spvWkv6NarrowTx []byte
+
+var wkv6NarrowModules = [...]module{
+	Wkv6NarrowBuf: {
+		name:    "wkv6_narrow.buf",
+		variant: "buf",
+		spirv:   spvWkv6NarrowBuf,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    20,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "Shader"},
+	},
+	Wkv6NarrowTx: {
+		name:    "wkv6_narrow.tx",
+		variant: "tx",
+		spirv:   spvWkv6NarrowTx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    20,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
 	},
 }
 

@@ -24,7 +24,7 @@ type kernelShape struct {
 	narrow     bool              // matmul_narrow is the usual form of a product
 	texelBytes int               // of weights that it binds at most
 	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
-	quads      bool              // RWKV-7's heads of 64 are wkv7_narrow's
+	quads      bool              // heads of 64 are wkv6_narrow's and wkv7_narrow's
 	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
 	matrices   []gpu.MatrixShape // that matmul_coop may use
 }

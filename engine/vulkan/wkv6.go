@@ -36,14 +36,12 @@ func (r *recorder) WKV6(o *op.WKV6) error {
 	in := func(x *op.Operand) gpu.Range { return r.scratchOf(x) }
 	texel := r.texel(floatTexels(in(o.R)), floatTexels(params), floatTexels(state))
 
-	recur, err := r.kernels.wkv6(o.N, texel)
-	if err != nil {
+	args := shaders.Wkv6Args{Spans: r.tables.spans, R: in(o.R), W: decay, K: in(o.K), V: in(o.V),
+		Params: params, State: state, StateOut: state, Y: y}
+	push := shaders.Wkv6Push{Stride: stride / 4, StateStride: uint32(o.State.Stride()), W: w.w / 4, WStride: decayStride / 4, U: w.u / 4}
+	if err := r.recur6(o, texel, args, push); err != nil {
 		return err
 	}
-	recur.Dispatch(r.rec, shaders.Wkv6Args{Spans: r.tables.spans, R: in(o.R), W: decay, K: in(o.K), V: in(o.V),
-		Params: params, State: state, StateOut: state, Y: y},
-		shaders.Wkv6Push{Stride: stride / 4, StateStride: uint32(o.State.Stride()), W: w.w / 4, WStride: decayStride / 4, U: w.u / 4},
-		uint32(o.Heads), uint32(r.shape.seqs), 1)
 
 	norm, err := r.kernels.wkv6Norm(texel)
 	if err != nil {
@@ -57,5 +55,18 @@ func (r *recorder) WKV6(o *op.WKV6) error {
 		shaders.Wkv6NormPush{N: uint32(o.N), Heads: uint32(o.Heads), Tokens: uint32(r.shape.rows), Stride: stride,
 			NormW: w.normW, NormB: w.normB, Eps: o.Eps, Gated: gated},
 		groupsOf(r.shape.rows*o.Heads, r.kernels.shape.subgroups), 1, 1)
+	return nil
+}
+
+// recur6 records the recurrence.
+func (r *recorder) recur6(o *op.WKV6, texel bool, args shaders.Wkv6Args, push shaders.Wkv6Push) error {
+	if r.kernels.shape.takesQuads(o.N) {
+		return r.quads6(o, args, push)
+	}
+	k, err := r.kernels.wkv6(o.N, texel)
+	if err != nil {
+		return err
+	}
+	k.Dispatch(r.rec, args, push, uint32(o.Heads), uint32(r.shape.seqs), 1)
 	return nil
 }

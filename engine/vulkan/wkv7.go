@@ -33,8 +33,7 @@ func (r *recorder) WKV7(o *op.WKV7) error {
 	params, state, y := r.params.All(), r.stateOf(o.State), r.scratchOf(o.Y)
 	texel := r.texel(floatTexels(in(o.R)), floatTexels(params), texels{state, 16})
 
-	quads := r.kernels.shape.takesQuads(o)
-	if r.kernels.shape.stepLocal > 0 && !quads && r.shape.rows == r.shape.seqs {
+	if s := &r.kernels.shape; s.stepLocal > 0 && !s.takesQuads(o.N) && r.shape.rows == r.shape.seqs {
 		return r.step7(o, texel)
 	}
 
@@ -45,7 +44,7 @@ func (r *recorder) WKV7(o *op.WKV7) error {
 		return err
 	}
 
-	norm, err := r.kernels.wkv7Norm(texel && !quads)
+	norm, err := r.kernels.wkv7Norm(texel)
 	if err != nil {
 		return err
 	}
@@ -86,8 +85,8 @@ func (r *recorder) recurBy(f Recurrence, o *op.WKV7, texel bool, args shaders.Wk
 		return r.chunked7(o, texel, args, push)
 	}
 	heads, seqs := uint32(o.Heads), uint32(r.shape.seqs)
-	if r.kernels.shape.takesQuads(o) {
-		return r.narrow7(o, args, push)
+	if r.kernels.shape.takesQuads(o.N) {
+		return r.quads7(o, args, push)
 	}
 	if s := &r.kernels.shape; s.shared {
 		k, err := r.kernels.wkv7Shared(o.N, texel)

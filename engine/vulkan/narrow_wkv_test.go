@@ -1,0 +1,59 @@
+package vulkan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
+)
+
+// Heads of 64 hold in the forms that the device would not choose: by wkv6_narrow and wkv7_narrow without texels, which
+// TestOps has where they are usual, and by the other kernels.
+func TestOtherHeads(t *testing.T) {
+	k := kernels(t)
+	if !runsQuads(k.dev.Info()) {
+		t.Skipf("%s has not what they need", k.dev.Info().Name)
+	}
+	s, usual := &k.shape, k.shape
+	defer func() { *s = usual }()
+	run := func(name string) {
+		t.Run(name, func(t *testing.T) {
+			optest.RunIf(t, openerOf(k, Auto, Buffers), func(name string) bool {
+				return (isWKV7(name) || strings.HasPrefix(name, "WKV6/")) && !strings.Contains(name, "/N")
+			})
+		})
+	}
+	s.quads, s.texelBytes = true, 0
+	run("narrow")
+	if usual.quads {
+		*s = usual
+		s.quads = false
+		run("others")
+	}
+}
+
+// They are for narrow devices that can run them, and for heads of 64.
+func TestTakesQuads(t *testing.T) {
+	swiftShader := gpu.Info{Type: gpu.CPU, Limits: gpu.Limits{MaxWorkgroupInvocations: 256},
+		Subgroup: gpu.Subgroup{Size: 4, Min: 4, Max: 4, Ops: []string{"basic", "arithmetic", "ballot", "quad"}}}
+	for _, c := range []struct {
+		name   string
+		change func(in *gpu.Info, head *int)
+		want   bool
+	}{
+		{"usual", func(*gpu.Info, *int) {}, true},
+		{"other heads", func(_ *gpu.Info, head *int) { *head = 128 }, false},
+		{"no swaps", func(in *gpu.Info, _ *int) { in.Subgroup.Ops = []string{"basic", "arithmetic", "ballot"} }, false},
+		{"no broadcasts", func(in *gpu.Info, _ *int) { in.Subgroup.Ops = []string{"basic", "arithmetic", "quad"} }, false},
+		{"subgroups below a quad", func(in *gpu.Info, _ *int) { in.Subgroup.Min = 2 }, false},
+		{"wider", func(in *gpu.Info, _ *int) { in.Subgroup.Size, in.Subgroup.Min, in.Subgroup.Max = 8, 8, 8 }, false},
+		{"a GPU", func(in *gpu.Info, _ *int) { in.Type = gpu.Discrete }, false},
+	} {
+		in, head := swiftShader, 64
+		c.change(&in, &head)
+		if s := shapeFor(in); s.takesQuads(head) != c.want {
+			t.Errorf("%s: want %t", c.name, c.want)
+		}
+	}
+}
