@@ -38,6 +38,7 @@ var modules = [][]module{
 	matmulSparseModules[:],
 	matmulPanelsModules[:],
 	matmulNarrowModules[:],
+	matmulHoldModules[:],
 }
 
 // EmbedArgs are the buffers of embed.comp.
@@ -6656,5 +6657,358 @@ var matmulNarrowModules = [...]module{
 		defaults:     []uint32{0x1, 0x40},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+	},
+}
+
+// MatmulHoldArgs are the buffers of matmul_hold.comp.
+type MatmulHoldArgs struct {
+	W      gpu.Range // binding 0, read: usamplerBuffer of rgba32ui
+	X      gpu.Range // binding 1, read: vec4
+	Params gpu.Range // binding 2, read: float
+	From   gpu.Range // binding 3, read: float
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: uvec4
+}
+
+// MatmulHoldPush are the push constants of matmul_hold.comp.
+type MatmulHoldPush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+	Rows   uint32 // rows, offset 12
+}
+
+// MatmulHoldSpec are the specialization constants of matmul_hold.comp.
+type MatmulHoldSpec struct {
+	Band  uint32 // Band, id 0
+	Local uint32 // Local, id 1
+}
+
+// DefaultMatmulHoldSpec returns the values that matmul_hold.comp gives its specialization constants.
+func DefaultMatmulHoldSpec() MatmulHoldSpec {
+	return MatmulHoldSpec{Band: 1, Local: 4}
+}
+
+func (s MatmulHoldSpec) values() []uint32 {
+	return []uint32{s.Band, s.Local}
+}
+
+// MatmulHoldVariant is one compiled form of matmul_hold.comp.
+type MatmulHoldVariant uint8
+
+// The forms of matmul_hold.comp.
+const (
+	MatmulHoldF32 MatmulHoldVariant = iota
+	MatmulHoldF16
+	MatmulHoldBf16
+	MatmulHoldQ40
+	MatmulHoldQ41
+	MatmulHoldQ50
+	MatmulHoldQ51
+	MatmulHoldQ80
+	MatmulHoldQ3K
+	MatmulHoldQ4K
+	MatmulHoldQ5K
+	MatmulHoldQ6K
+	MatmulHoldIq4Nl
+)
+
+// MatmulHoldVariants holds every MatmulHoldVariant.
+var MatmulHoldVariants = []MatmulHoldVariant{MatmulHoldF32, MatmulHoldF16, MatmulHoldBf16, MatmulHoldQ40, MatmulHoldQ41, MatmulHoldQ50, MatmulHoldQ51, MatmulHoldQ80, MatmulHoldQ3K, MatmulHoldQ4K, MatmulHoldQ5K, MatmulHoldQ6K, MatmulHoldIq4Nl}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulHoldVariant) String() string { return matmulHoldModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulHoldVariant) Capabilities() []string { return matmulHoldModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulHoldVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulHoldModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulHoldVariant) LocalSize(spec MatmulHoldSpec) [3]uint32 {
+	return matmulHoldModules[v].localSize(spec.values())
+}
+
+// MatmulHold is a variant of matmul_hold.comp made ready for a device.
+type MatmulHold struct{ kernel }
+
+// NewMatmulHold compiles a variant for a device.
+func NewMatmulHold(dev *gpu.Device, v MatmulHoldVariant, spec MatmulHoldSpec, options ...Option) (*MatmulHold, error) {
+	k, err := newKernel(dev, &matmulHoldModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulHold{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulHold) Dispatch(rec *gpu.Recording, a MatmulHoldArgs, p MatmulHoldPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_hold.f32.spv
+var spvMatmulHoldF32 []byte
+
+//go:embed spv/matmul_hold.f16.spv
+var spvMatmulHoldF16 []byte
+
+//go:embed spv/matmul_hold.bf16.spv
+var spvMatmulHoldBf16 []byte
+
+//go:embed spv/matmul_hold.q4_0.spv
+var spvMatmulHoldQ40 []byte
+
+//go:embed spv/matmul_hold.q4_1.spv
+var spvMatmulHoldQ41 []byte
+
+//go:embed spv/matmul_hold.q5_0.spv
+var spvMatmulHoldQ50 []byte
+
+//go:embed spv/matmul_hold.q5_1.spv
+var spvMatmulHoldQ51 []byte
+
+//go:embed spv/matmul_hold.q8_0.spv
+var spvMatmulHoldQ80 []byte
+
+//go:embed spv/matmul_hold.q3_k.spv
+var spvMatmulHoldQ3K []byte
+
+//go:embed spv/matmul_hold.q4_k.spv
+var spvMatmulHoldQ4K []byte
+
+//go:embed spv/matmul_hold.q5_k.spv
+var spvMatmulHoldQ5K []byte
+
+//go:embed spv/matmul_hold.q6_k.spv
+var spvMatmulHoldQ6K []byte
+
+//go:embed spv/matmul_hold.iq4_nl.spv
+var spvMatmulHoldIq4Nl []byte
+
+var matmulHoldModules = [...]module{
+	MatmulHoldF32: {
+		name:    "matmul_hold.f32",
+		variant: "f32",
+		spirv:   spvMatmulHoldF32,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldF16: {
+		name:    "matmul_hold.f16",
+		variant: "f16",
+		spirv:   spvMatmulHoldF16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldBf16: {
+		name:    "matmul_hold.bf16",
+		variant: "bf16",
+		spirv:   spvMatmulHoldBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ40: {
+		name:    "matmul_hold.q4_0",
+		variant: "q4_0",
+		spirv:   spvMatmulHoldQ40,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ41: {
+		name:    "matmul_hold.q4_1",
+		variant: "q4_1",
+		spirv:   spvMatmulHoldQ41,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ50: {
+		name:    "matmul_hold.q5_0",
+		variant: "q5_0",
+		spirv:   spvMatmulHoldQ50,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ51: {
+		name:    "matmul_hold.q5_1",
+		variant: "q5_1",
+		spirv:   spvMatmulHoldQ51,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ80: {
+		name:    "matmul_hold.q8_0",
+		variant: "q8_0",
+		spirv:   spvMatmulHoldQ80,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ3K: {
+		name:    "matmul_hold.q3_k",
+		variant: "q3_k",
+		spirv:   spvMatmulHoldQ3K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ4K: {
+		name:    "matmul_hold.q4_k",
+		variant: "q4_k",
+		spirv:   spvMatmulHoldQ4K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ5K: {
+		name:    "matmul_hold.q5_k",
+		variant: "q5_k",
+		spirv:   spvMatmulHoldQ5K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldQ6K: {
+		name:    "matmul_hold.q6_k",
+		variant: "q6_k",
+		spirv:   spvMatmulHoldQ6K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	MatmulHoldIq4Nl: {
+		name:    "matmul_hold.iq4_nl",
+		variant: "iq4_nl",
+		spirv:   spvMatmulHoldIq4Nl,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{0x1, 0x4},
+		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
 	},
 }

@@ -75,6 +75,8 @@ func (k *Kernels) Offers(kernel MatMulKernel) bool {
 		return k.shape.shuffle
 	case Narrow:
 		return k.shape.lanes >= narrowLeast
+	case Hold:
+		return k.shape.quads
 	}
 	return true
 }

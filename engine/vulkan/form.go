@@ -20,14 +20,15 @@ const (
 	Sparse // one token whose vector has many zeros; products that it does not suit run in their usual forms
 	Coop
 	Narrow // few emulated lanes; weights beyond its limit run in their usual forms
+	Hold   // few emulated lanes and many tokens; the same
 )
 
 // MatMulKernels lists the kernels that Auto chooses from.
-var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow}
+var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold}
 
 // String returns the kernel's name.
 func (k MatMulKernel) String() string {
-	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop", "narrow"}[k]
+	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop", "narrow", "hold"}[k]
 }
 
 // matMulForm is a kernel with what a subgroup (Vec, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at once.
@@ -75,6 +76,9 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 	if kernel == Narrow {
 		return narrowForm(n)
 	}
+	if kernel == Hold {
+		return holdForm
+	}
 	most := uint32(fewTokens)
 	if kernel == Bcast {
 		most = bcastTokens
@@ -91,6 +95,8 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 // usual returns the form for a unit and n tokens on a device that nobody has measured.
 func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 	switch {
+	case n >= holdLeast && s.fitsHold(u):
+		return holdForm
 	case s.narrow && s.fitsNarrow(u):
 		return narrowForm(n)
 	case s.handsRound(u, n):
@@ -118,6 +124,8 @@ func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 	switch f.kernel {
 	case Vec, Narrow:
 		return groupsOf(rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens)
+	case Hold:
+		return groupsOf(rows, f.rows), groupsOf(int(n), f.tokens)
 	case Tile:
 		return groupsOf(rows, tileRows), groupsOf(int(n), tileTokens)
 	case Coop:
@@ -139,10 +147,10 @@ func (s *kernelShape) mostRows() int {
 
 // candidates returns the forms worth measuring for a unit and n tokens.
 func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
-	if s.narrow && s.fitsNarrow(u) {
-		return []matMulForm{narrowForm(n)} // nothing else comes near
-	}
 	list := []matMulForm{s.usual(u, n)}
+	if list[0].kernel == Narrow || list[0].kernel == Hold {
+		return list // nothing else comes near
+	}
 	add := func(kernel MatMulKernel, rows ...uint32) {
 		f := s.of(kernel, n)
 		for _, f.rows = range rows {
@@ -200,6 +208,8 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulNarrowArgs(args), shaders.MatmulNarrowPush(push), x, y, 1)
+	case Hold:
+		return e.held(rec, u, n, shaders.MatmulHoldArgs(args))
 	case Reg:
 		k, err := e.kernels.matMulReg(u.stored, texel, f)
 		if err != nil {

@@ -36,6 +36,20 @@ func TestUsual(t *testing.T) {
 			t.Errorf("%d rows of %s: want %s, got %s", c.rows, c.typ, c.want, f)
 		}
 	}
+	few := kernelShape{cpu: true, narrow: true, quads: true, regLocal: 4, texelBytes: 1 << 20}
+	for _, c := range []struct {
+		typ    tensor.Type
+		tokens uint32
+		want   matMulForm
+	}{
+		{tensor.F16, holdLeast - 1, matMulForm{Narrow, 8, 8}}, {tensor.F16, holdLeast, holdForm},
+		{tensor.Q4_K, holdLeast - 1, matMulForm{Reg, 4, 8}}, {tensor.Q4_K, holdLeast, holdForm},
+	} {
+		u := &unit{stored: stored{typ: c.typ}, rows: 64}
+		if f := few.usual(u, c.tokens); f != c.want || c.want.kernel != Reg && len(few.candidates(u, c.tokens)) != 1 {
+			t.Errorf("few lanes, %s, %d tokens: want %s alone, got %s", c.typ, c.tokens, c.want, f)
+		}
+	}
 }
 
 // No form is measured that needs more workgroups than the device has, and the usual one never does.

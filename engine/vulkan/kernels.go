@@ -22,9 +22,9 @@ type kernelShape struct {
 	shuffle    bool              // they can read one another's registers, as matmul_bcast needs
 	band       int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
 	narrow     bool              // matmul_narrow is the usual form of a product
-	texelBytes int               // of weights that it binds at most
+	texelBytes int               // of weights that it and matmul_hold bind at most
 	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
-	quads      bool              // heads of 64 are wkv6_narrow's and wkv7_narrow's
+	quads      bool              // matmul_hold, wkv6_narrow and wkv7_narrow suit the device
 	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
 	matrices   []gpu.MatrixShape // that matmul_coop may use
 }

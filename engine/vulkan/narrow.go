@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"runtime"
 	"slices"
 	"strings"
 
@@ -12,7 +13,8 @@ import (
 
 // Where a subgroup has few lanes, they are those of a processor's narrowest vectors, and the driver's compiler is as
 // simple: SwiftShader's. It reads a word of a storage buffer for each lane by itself, unrolls nothing and keeps arrays in
-// memory. matmul_narrow.comp is the only form of a product that such a device is not lost in.
+// memory. matmul_narrow.comp, for few tokens, and matmul_hold.comp, for many, are the only forms of a product that such a
+// device is not lost in.
 const (
 	narrowLeast = 4 // lanes that matmul_narrow's last step counts on
 	narrowMost  = 7
@@ -53,6 +55,45 @@ func (p *preparer) unitBytes(rowBytes int) int {
 		return min(s.texelBytes, p.pieceBytes())
 	}
 	return p.pieceBytes()
+}
+
+// matmul_hold's own: the tokens that a workgroup holds, the rows that pass them at most, and from how many tokens on it is
+// the faster.
+const holdTokens, holdRows, holdLeast = 32, 512, 12
+
+// holdForm is the only form of matmul_hold.
+var holdForm = matMulForm{Hold, holdRows, holdTokens}
+
+// fitsHold tells whether a unit's weights are one texel binding.
+func (s *kernelShape) fitsHold(u *unit) bool {
+	return s.quads && u.weightBytes+weightPad*u.band <= s.texelBytes
+}
+
+// held records a unit's dispatches of matmul_hold, one for each part, since what a workgroup holds is of one. Many rows
+// make up for the holding, but every core of the processor should have some, and as many.
+func (e *Exec) held(rec *gpu.Recording, u *unit, n uint32, args shaders.MatmulHoldArgs) error {
+	k, err := e.kernels.matMulHold(u.stored)
+	if err != nil {
+		return err
+	}
+	y := groupsOf(int(n), holdTokens)
+	for i, part := range u.parts {
+		x := max(groupsOf(part.rows, holdRows), groupsOf(2*runtime.NumCPU(), y))
+		rows := groupsOf(part.rows, x)
+		k.Dispatch(rec, args, shaders.MatmulHoldPush{Part: uint32(u.first + i), Count: 1, Tokens: n, Rows: rows},
+			groupsOf(part.rows, rows), y, 1)
+	}
+	return nil
+}
+
+func (k *Kernels) matMulHold(w stored) (*shaders.MatmulHold, error) {
+	v, err := variant(w.typ, false, shaders.MatmulHoldVariants)
+	if err != nil {
+		return nil, err
+	}
+	return kernel(k, formKey[shaders.MatmulHoldVariant]{v: v, band: w.band}, func() (*shaders.MatmulHold, error) {
+		return shaders.NewMatmulHold(k.dev, v, shaders.MatmulHoldSpec{Band: uint32(w.band), Local: k.shape.lanes}, k.sized()...)
+	})
 }
 
 func (k *Kernels) matMulNarrow(w stored, f matMulForm) (*shaders.MatmulNarrow, error) {

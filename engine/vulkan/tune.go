@@ -144,7 +144,7 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	if e.matMul == Sparse { // as far as it suits: see sparseForm
 		return shape.usual(u, n), nil
 	}
-	if e.matMul == Narrow && !shape.fitsNarrow(u) {
+	if e.matMul == Narrow && !shape.fitsNarrow(u) || e.matMul == Hold && !shape.fitsHold(u) {
 		return shape.usual(u, n), nil
 	}
 	if e.matMul != Auto {

@@ -37,6 +37,9 @@ layout(push_constant) uniform Push {
     uint part;   // first
     uint count;  // of parts
     uint tokens;
+#ifdef PUSH_MORE
+    PUSH_MORE
+#endif
 } push;
 
 const uint NONE = 0xffffffffu;

@@ -143,10 +143,14 @@ func product(typ tensor.Type, m, k, rows int, perf bool) Case {
 
 // matMulFunctionCases are the epilogues, and products of outs.
 func matMulFunctionCases() []Case {
-	const m, k = 45, 72
+	const m, k = 45, 136
 	var list []Case
 	for _, rows := range []int{1, 3, 20} {
 		add := func(name string, scale float64, part func(g *Gen, p *op.Part)) {
+			k := k
+			if scale > 1 {
+				k = 72 // more would leave sums so large with too few digits
+			}
 			list = append(list, Case{Name: fmt.Sprintf("MatMul/%s/rows%d", name, rows), Seqs: []int{rows},
 				Build: func(g *Gen) op.Op {
 					p := op.Part{W: g.Matrix(tensor.F16, g.normal(scale), m, k),
@@ -157,7 +161,7 @@ func matMulFunctionCases() []Case {
 		}
 		for _, act := range []op.Act{op.Identity, op.Tanh, op.Sigmoid, op.ReLU2, op.Decay, op.SiLU, op.ExpDecay} {
 			add(act.String(), 0.2, func(g *Gen, p *op.Part) { p.Act, p.Bias = act, g.Param(m, g.normal(1)) })
-			add(act.String()+" large", 8, func(_ *Gen, p *op.Part) { p.Act = act })
+			add(act.String()+" large", 6, func(_ *Gen, p *op.Part) { p.Act = act })
 		}
 		add("add", 0.2, func(g *Gen, p *op.Part) {
 			p.Combine, p.From = op.Add, g.In(op.Row, m, g.normal(1)).All()
@@ -187,6 +191,7 @@ func matMulFunctionCases() []Case {
 			p.Scale, p.Bias, p.Act = 0.25, g.Param(m, g.normal(1)), op.Sigmoid
 		})
 	}
+	list = append(list, product(tensor.F16, 40, 136, 300, false)) // more tokens than any kernel takes at once
 	return append(list, Case{Name: "MatMul/outs", Seqs: ragged, Outs: 1, Build: func(g *Gen) op.Op {
 		return &op.MatMul{Parts: []op.Part{{W: g.Matrix(tensor.BF16, g.normal(0.2), 257, k),
 			X: g.In(op.Out, k, g.normal(1)).All(), Y: g.Result(op.Out, 257).All()}}}
@@ -208,7 +213,7 @@ func groupCases() []Case {
 }
 
 func group(g *Gen, types [2]tensor.Type) op.Op {
-	const c = 96
+	const c = 160
 	mixed := g.In(op.Row, 6*c, g.normal(1))
 	o := &op.MatMul{}
 	for i, m := range []int{c, c, c, 24, 40, 9, 56} {
