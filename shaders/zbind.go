@@ -4166,13 +4166,13 @@ var wkv7SharedModules = [...]module{
 // Wkv7NarrowArgs are the buffers of wkv7_narrow.comp.
 type Wkv7NarrowArgs struct {
 	Spans    gpu.Range // binding 0, read: Span
-	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	R        gpu.Range // binding 1, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
+	W        gpu.Range // binding 2, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
+	K        gpu.Range // binding 3, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
 	V        gpu.Range // binding 4, read: float
-	A        gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	A        gpu.Range // binding 5, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
 	Params   gpu.Range // binding 6, read: vec4
-	State    gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	State    gpu.Range // binding 7, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
 	StateOut gpu.Range // binding 8, write: vec4
 	Y        gpu.Range // binding 9, write: float
 }
@@ -4205,10 +4205,12 @@ type Wkv7NarrowVariant uint8
 const (
 	Wkv7NarrowBuf Wkv7NarrowVariant = iota
 	Wkv7NarrowTx
+	Wkv7NarrowStep
+	Wkv7NarrowStepTx
 )
 
 // Wkv7NarrowVariants holds every Wkv7NarrowVariant.
-var Wkv7NarrowVariants = []Wkv7NarrowVariant{Wkv7NarrowBuf, Wkv7NarrowTx}
+var Wkv7NarrowVariants = []Wkv7NarrowVariant{Wkv7NarrowBuf, Wkv7NarrowTx, Wkv7NarrowStep, Wkv7NarrowStepTx}
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7NarrowVariant) String() string { return wkv7NarrowModules[v].variant }
@@ -4250,6 +4252,12 @@ var spvWkv7NarrowBuf []byte
 //go:embed spv/wkv7_narrow.tx.spv
 var spvWkv7NarrowTx []byte
 
+//go:embed spv/wkv7_narrow.step.spv
+var spvWkv7NarrowStep []byte
+
+//go:embed spv/wkv7_narrow.step_tx.spv
+var spvWkv7NarrowStepTx []byte
+
 var wkv7NarrowModules = [...]module{
 	Wkv7NarrowBuf: {
 		name:    "wkv7_narrow.buf",
@@ -4276,6 +4284,48 @@ var wkv7NarrowModules = [...]module{
 		name:    "wkv7_narrow.tx",
 		variant: "tx",
 		spirv:   spvWkv7NarrowTx,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+	},
+	Wkv7NarrowStep: {
+		name:    "wkv7_narrow.step",
+		variant: "step",
+		spirv:   spvWkv7NarrowStep,
+		bindings: []gpu.Binding{
+			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "R", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "K", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "V", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "A", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes:    16,
+		defaults:     []uint32{},
+		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "Shader"},
+	},
+	Wkv7NarrowStepTx: {
+		name:    "wkv7_narrow.step_tx",
+		variant: "step_tx",
+		spirv:   spvWkv7NarrowStepTx,
 		bindings: []gpu.Binding{
 			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},

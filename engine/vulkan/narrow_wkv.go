@@ -7,10 +7,11 @@ import (
 )
 
 // What wkv6_narrow.comp and wkv7_narrow.comp fix: the size of a head, as all official models of these versions have it, the
-// values of its state that a workgroup takes, and the lanes of that workgroup.
+// values of its state that a workgroup takes, those for one token of RWKV-7, and the lanes of that workgroup.
 const (
 	narrowHead   = 64
 	narrowValues = 8
+	narrowStep   = 16
 	narrowLanes  = 4
 )
 
@@ -50,7 +51,10 @@ func (r *recorder) quads6(o *op.WKV6, args shaders.Wkv6Args, push shaders.Wkv6Pu
 // quads7 records RWKV-7's recurrence by wkv7_narrow.
 func (r *recorder) quads7(o *op.WKV7, args shaders.Wkv7Args, push shaders.Wkv7Push) error {
 	texel := r.bindTokens(o.Y.Stride(), &args.R, &args.W, &args.K, &args.V, &args.A) && args.State.Size <= r.kernels.shape.texelBytes
-	v := form(texel, shaders.Wkv7NarrowBuf, shaders.Wkv7NarrowTx)
+	v, rows := form(texel, shaders.Wkv7NarrowBuf, shaders.Wkv7NarrowTx), narrowValues
+	if r.shape.rows == r.shape.seqs {
+		v, rows = form(texel, shaders.Wkv7NarrowStep, shaders.Wkv7NarrowStepTx), narrowStep
+	}
 	k, err := kernel(r.kernels, v, func() (*shaders.Wkv7Narrow, error) {
 		return shaders.NewWkv7Narrow(r.dev, v, shaders.Wkv7NarrowSpec{})
 	})
@@ -58,6 +62,6 @@ func (r *recorder) quads7(o *op.WKV7, args shaders.Wkv7Args, push shaders.Wkv7Pu
 		return err
 	}
 	k.Dispatch(r.rec, shaders.Wkv7NarrowArgs(args), shaders.Wkv7NarrowPush(push),
-		uint32(o.Heads*narrowHead/narrowValues), uint32(r.shape.seqs), 1)
+		uint32(o.Heads*narrowHead/rows), uint32(r.shape.seqs), 1)
 	return nil
 }

@@ -1,10 +1,13 @@
 package vulkan
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
 )
 
@@ -30,6 +33,41 @@ func TestOtherHeads(t *testing.T) {
 		*s = usual
 		s.quads = false
 		run("others")
+	}
+}
+
+// A sequence that has ended within a submission of several steps keeps its state.
+func TestEndedKeepsState(t *testing.T) {
+	k := kernels(t)
+	defer func(quads bool) { k.shape.quads = quads }(k.shape.quads)
+	k.shape.quads = runsQuads(k.dev.Info())
+	m := golden.Demo(t, 0)
+	e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, Loads: Buffers})
+	var b op.Batch
+	b.Add(0, []int{1}, 1)
+	if err := e.Stage(&b); err != nil {
+		t.Fatal(err)
+	}
+	i := slices.IndexFunc(m.Program.Steps, func(s op.Step) bool { _, ok := s.Op.(*op.WKV7); return ok })
+	o := m.Program.Steps[i].Op.(*op.WKV7)
+	if o.N != narrowHead {
+		t.Fatalf("heads of %d: want %d", o.N, narrowHead)
+	}
+	want := slices.Repeat([]float32{0.5}, o.State.Width)
+	for _, ended := range []bool{true, false} {
+		if err := e.Write(o.State, want); err != nil {
+			t.Fatal(err)
+		}
+		if e.batch.Seqs[0].Len = 1; ended {
+			e.batch.Seqs[0].Len = 0
+		}
+		if err := e.RunStep(i); err != nil {
+			t.Fatal(err)
+		}
+		got, err := e.Read(o.State)
+		if err != nil || slices.Equal(got, want) != ended {
+			t.Errorf("ended: %t: the state is the same: %t (%v)", ended, !ended, err)
+		}
 	}
 }
 
