@@ -196,8 +196,8 @@ func TestAlike(t *testing.T) {
 // know no more.
 func TestTunerBudget(t *testing.T) {
 	k := kernels(t)
-	defer func(narrow bool) { k.shape.narrow = narrow }(k.shape.narrow)
-	k.shape.narrow = false // which leaves no choice to run out of time over
+	defer func(narrow, quads bool) { k.shape.narrow, k.shape.quads = narrow, quads }(k.shape.narrow, k.shape.quads)
+	k.shape.narrow, k.shape.quads = false, false // which leave no choice to run out of time over
 	tuner := NewTuner("", true, nil)
 	tuner.Budget = time.Nanosecond
 	e := tuned1(t, k, tuner, 40)
