@@ -59,7 +59,7 @@ func (p *preparer) unitBytes(rowBytes int) int {
 
 // matmul_hold's own: the tokens that a workgroup holds, the rows that pass them at most, and from how many tokens on it is
 // the faster.
-const holdTokens, holdRows, holdLeast = 32, 512, 12
+const holdTokens, holdRows, holdLeast = 32, 1024, 12
 
 // holdForm is the only form of matmul_hold.
 var holdForm = matMulForm{Hold, holdRows, holdTokens}

@@ -46,7 +46,7 @@ const uint NONE = 0xffffffffu;
 
 // As model/op has them.
 const uint ACT_TANH = 1, ACT_SIGMOID = 2, ACT_RELU2 = 3, ACT_DECAY = 4, ACT_SILU = 5, ACT_EXP_DECAY = 6;
-const uint COMBINE_LERP = 2, COMBINE_GATE = 3, COMBINE_MUL = 4;
+const uint COMBINE_ADD = 1, COMBINE_LERP = 2, COMBINE_GATE = 3, COMBINE_MUL = 4;
 const float DECAY_SCALE = -0.606531;
 
 // activate takes two exponentials for any of the functions: a driver that emulates lanes runs every branch.
@@ -87,6 +87,16 @@ void finish(Part p, uint m, uint t, float z, float bias) {
             z += f;
         }
     }
+    y[p.y + t * p.y_stride + m] = z;
+}
+
+// is_plain tells whether finish_plain, finish without exponentials and what takes two vectors, does for a part.
+bool is_plain(Part p) { return (p.act == 0 || p.act == ACT_RELU2) && p.combine <= COMBINE_ADD; }
+
+void finish_plain(Part p, uint m, uint t, float z, float bias) {
+    z = z * p.scale + bias;
+    if (p.act == ACT_RELU2) z = max(z, 0.0) * max(z, 0.0);
+    if (p.combine == COMBINE_ADD) z += F(From, p.from + t * p.from_stride + m);
     y[p.y + t * p.y_stride + m] = z;
 }
 
