@@ -59,14 +59,15 @@ type Rates struct {
 	Samples []float64 `json:"samples"` // in the order of measuring
 }
 
-// Limits is what the device does at best, measured before the tests and after them: the better counts.
+// Limits is what the device does at best, measured before the tests, after them and, where it has the memory, up to 4 times
+// between: the median, of an even number the better of the two in the middle.
 type Limits struct {
 	ReadGBPerS float64 `json:"read_gb_per_s"`
 	ReadBytes  int     `json:"read_bytes"` // that were streamed
 	FMAGFLOPS  float64 `json:"fma_gflops"`
 }
 
-// Memory is what was in use when the tests were done.
+// Memory is what was in use when every test had run once.
 type Memory struct {
 	DeviceBytes      int `json:"device_bytes"`                 // in buffers
 	DeviceBlockBytes int `json:"device_block_bytes"`           // taken from the driver to hold them

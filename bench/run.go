@@ -83,7 +83,6 @@ func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (*Rep
 	if err := run.model(m); err != nil {
 		return nil, err
 	}
-	// The same device again, for something may have held it up the first time; it has room now.
 	if err := run.limits(); err != nil {
 		return nil, err
 	}
@@ -91,17 +90,45 @@ func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (*Rep
 	return r, nil
 }
 
-// limits measures the device, and keeps the best of what was found so far.
+// limits measures the device. The median of what was found so far counts, of two the better: something may have held the
+// device up meanwhile.
 func (r *runner) limits() error {
 	r.tell("measuring the device's limits", 0, 1)
-	bytes := min(max(int(r.cost.token().weights), leastRead), mostRead)
-	found, err := r.dev.Limits(bytes)
+	found, err := r.dev.Limits(r.readBytes())
 	if err != nil {
 		return err
 	}
-	l := &r.report.Limits
-	*l = Limits{ReadGBPerS: max(l.ReadGBPerS, found.Read/1e9), ReadBytes: bytes, FMAGFLOPS: max(l.FMAGFLOPS, found.Flops/1e9)}
+	r.reads, r.flops = append(r.reads, found.Read/1e9), append(r.flops, found.Flops/1e9)
+	r.report.Limits = Limits{ReadGBPerS: upperMedian(r.reads), ReadBytes: r.readBytes(), FMAGFLOPS: upperMedian(r.flops)}
 	return r.ctx.Err()
+}
+
+// readBytes returns how much the read limit streams: what a token reads, within reason.
+func (r *runner) readBytes() int { return min(max(int(r.cost.token().weights), leastRead), mostRead) }
+
+// mostBetween is how many times the limits are measured between repetitions, at most.
+const mostBetween = 4
+
+// measuresBetween tells whether the limits are measured after so many repetitions of all: evenly.
+func measuresBetween(repeated, repeat int) bool {
+	between := min(mostBetween, repeat-1)
+	return repeated*between/(repeat-1) > (repeated-1)*between/(repeat-1)
+}
+
+// limitsBetween measures the limits between repetitions, so that they are of the same time as the tests; not where that
+// could drive the model out of the device's memory.
+func (r *runner) limitsBetween(repeated int) error {
+	if !measuresBetween(repeated, r.o.Repeat) || !r.dev.HasRoom(2*r.readBytes()) {
+		return nil
+	}
+	return r.limits()
+}
+
+// memory notes what is in use.
+func (r *runner) memory() {
+	m := &r.report.Memory
+	m.DeviceBytes, m.DeviceBlockBytes = r.dev.Memory()
+	m.ProcessBytes, m.ProcessPeakBytes = processMemory()
 }
 
 // model measures the model.
@@ -125,7 +152,9 @@ type runner struct {
 	e      *engine.Engine
 	cost   modelCost
 	report Report
-	bases  []base // by depth, the least first
+	reads  []float64 // limits found so far, GB/s
+	flops  []float64 // GFLOPS
+	bases  []base    // by depth, the least first
 	ids    []int
 	in     []engine.Input
 	gen    []engine.Continuation
@@ -162,13 +191,8 @@ func (r *runner) all(depths []int) error {
 		return err
 	}
 	if r.o.Ops {
-		if err := r.ops(); err != nil {
-			return err
-		}
+		return r.ops()
 	}
-	m := &r.report.Memory
-	m.DeviceBytes, m.DeviceBlockBytes = r.dev.Memory()
-	m.ProcessBytes, m.ProcessPeakBytes = processMemory()
 	return nil
 }
 

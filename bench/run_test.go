@@ -150,12 +150,18 @@ func TestRun(t *testing.T) {
 				t.Errorf("never said %q", s)
 			}
 		}
-		// Depths take turns, so that none has the machine at another time.
-		first := slices.Index(said, "measuring at depth 0")
-		for i := range 2 * 2 * 4 * (o.Warmup + o.Repeat) {
-			if want := fmt.Sprintf("measuring at depth %d", 40*(i%2)); said[first+i] != want {
-				t.Fatalf("stage %d: want %q, got %q", i, want, said[first+i])
+		// Depths take turns, so that none has the machine at another time, and so do the limits after the first repetition.
+		tests := 2 * 2 * 4
+		var turns []string
+		for i := range tests * (o.Warmup + o.Repeat) {
+			if i > tests*o.Warmup && i%tests == 0 {
+				turns = append(turns, "measuring the device's limits")
 			}
+			turns = append(turns, fmt.Sprintf("measuring at depth %d", 40*(i%2)))
+		}
+		first := slices.Index(said, "measuring at depth 0")
+		if got := said[first:min(first+len(turns), len(said))]; !slices.Equal(got, turns) {
+			t.Errorf("want the turns %q, got %q", turns, got)
 		}
 	})
 }
@@ -263,5 +269,20 @@ func TestRunErrors(t *testing.T) {
 			t.Errorf("%s: %v", stage, err)
 		}
 		cancel()
+	}
+}
+
+// The limits are measured between repetitions at most 4 times, evenly.
+func TestLimitsBetween(t *testing.T) {
+	for repeat, want := range map[int][]int{1: nil, 2: {1}, 3: {1, 2}, 5: {1, 2, 3, 4}, 9: {2, 4, 6, 8}, 31: {8, 15, 23, 30}} {
+		var got []int
+		for repeated := 1; repeated < repeat; repeated++ {
+			if measuresBetween(repeated, repeat) {
+				got = append(got, repeated)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%d repetitions: want limits after %v, got %v", repeat, want, got)
+		}
 	}
 }

@@ -15,6 +15,11 @@ func median(values []float64) float64 {
 	return (s[n/2-1] + s[n/2]) / 2
 }
 
+// upperMedian returns the middle of the values, or the larger of the two in the middle.
+func upperMedian(values []float64) float64 {
+	return slices.Sorted(slices.Values(values))[len(values)/2]
+}
+
 func ratesOf(samples []float64) Rates {
 	return Rates{Median: median(samples), Min: slices.Min(samples), Max: slices.Max(samples), Samples: samples}
 }

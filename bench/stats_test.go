@@ -64,3 +64,14 @@ func TestRankSum(t *testing.T) {
 		t.Errorf("50 and 50: want about %.4f, got %.4f", math.Erfc(z/math.Sqrt2), p)
 	}
 }
+
+func TestUpperMedian(t *testing.T) {
+	for _, c := range []struct {
+		values []float64
+		want   float64
+	}{{[]float64{3}, 3}, {[]float64{5, 4}, 5}, {[]float64{9, 1, 2}, 2}, {[]float64{1, 4, 2, 3}, 3}} {
+		if got := upperMedian(c.values); got != c.want {
+			t.Errorf("%v: want %v, got %v", c.values, c.want, got)
+		}
+	}
+}

@@ -32,7 +32,7 @@ type test struct {
 func (t *test) name() string { return fmt.Sprint(t.kind, t.tokens) }
 
 // tests measures every test at every depth. Repetitions are interleaved, those of one test at different depths side by
-// side, so that what changes on the machine meanwhile concerns all alike.
+// side, and the limits are measured between them, so that what changes on the machine meanwhile concerns all alike.
 func (r *runner) tests() error {
 	depths := make([][]*test, len(r.bases))
 	for i, base := range r.bases {
@@ -61,6 +61,14 @@ func (r *runner) tests() error {
 					return err
 				}
 				done++
+			}
+		}
+		if run == r.o.Warmup {
+			r.memory()
+		}
+		if repeated := run - r.o.Warmup + 1; repeated > 0 && repeated < r.o.Repeat {
+			if err := r.limitsBetween(repeated); err != nil {
+				return err
 			}
 		}
 	}

@@ -123,6 +123,9 @@ func (d *Device) Limits(bytes int) (Limits, error) {
 	return Limits{read, flops}, d.fault(err)
 }
 
+// HasRoom tells whether the device has so many bytes of memory to spare, as far as it tells; true on the CPU.
+func (d *Device) HasRoom(bytes int) bool { return d.IsCPU() || d.kernels.HasRoom(bytes) }
+
 // Memory returns the bytes of the device's live buffers, and the bytes taken from the driver to hold them; 0 on the CPU.
 func (d *Device) Memory() (buffers, blocks int) {
 	if d.IsCPU() {

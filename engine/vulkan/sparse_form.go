@@ -36,13 +36,18 @@ func (e *Exec) roomForPanels() bool {
 			}
 		}
 	}
-	used, budget, ok := e.dev.MemoryBudget()
-	if !ok {
-		_, blocks := e.dev.MemoryInUse()
-		used, budget = uint64(blocks), e.dev.Info().MemoryBytes
-	}
-	r.asked, r.spare = true, used+2*uint64(r.bytes) <= budget
+	r.asked, r.spare = true, e.kernels.HasRoom(2*r.bytes)
 	return r.spare
+}
+
+// HasRoom tells whether the device has so many bytes of memory to spare.
+func (k *Kernels) HasRoom(bytes int) bool {
+	used, budget, ok := k.dev.MemoryBudget()
+	if !ok {
+		_, blocks := k.dev.MemoryInUse()
+		used, budget = uint64(blocks), k.dev.Info().MemoryBytes
+	}
+	return used+uint64(bytes) <= budget
 }
 
 // sparseForm returns the form for one token of a unit that of the others runs best in a dense one: that, or a sparse form
