@@ -122,8 +122,10 @@ const manyRows = 4096
 // groups returns the workgroups of a dispatch of some rows for n tokens.
 func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 	switch f.kernel {
-	case Vec, Narrow:
+	case Vec:
 		return groupsOf(rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens)
+	case Narrow:
+		return groupsOf(rows, f.rows*narrowMany), groupsOf(int(n), f.tokens)
 	case Hold:
 		return groupsOf(rows, f.rows), groupsOf(int(n), f.tokens)
 	case Tile:

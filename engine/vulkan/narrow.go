@@ -19,6 +19,7 @@ const (
 	narrowLeast = 4 // lanes that matmul_narrow's last step counts on
 	narrowMost  = 7
 	narrowAlone = 2 // tokens at most that take turns with one row of weights each
+	narrowMany  = 4 // subgroups of a workgroup: units are small there, and a core should not wait for another's last one
 )
 
 // isNarrow tells whether matmul_narrow is the device's usual form.
@@ -104,7 +105,7 @@ func (k *Kernels) matMulNarrow(w stored, f matMulForm) (*shaders.MatmulNarrow, e
 		}
 		return kernel(k, formKey[shaders.MatmulNarrowVariant]{v, f, w.band}, func() (*shaders.MatmulNarrow, error) {
 			return shaders.NewMatmulNarrow(k.dev, v,
-				shaders.MatmulNarrowSpec{Band: uint32(w.band), Local: k.shape.plainLocal}, k.full()...)
+				shaders.MatmulNarrowSpec{Band: uint32(w.band), Local: narrowMany * k.shape.lanes}, k.full()...)
 		})
 	}
 	return nil, fmt.Errorf("vulkan: no kernel %s for weights of type %s", f, w.typ)
