@@ -161,7 +161,7 @@ func matMulFunctionCases() []Case {
 		}
 		for _, act := range []op.Act{op.Identity, op.Tanh, op.Sigmoid, op.ReLU2, op.Decay, op.SiLU, op.ExpDecay} {
 			add(act.String(), 0.2, func(g *Gen, p *op.Part) { p.Act, p.Bias = act, g.Param(m, g.normal(1)) })
-			add(act.String()+" large", 6, func(_ *Gen, p *op.Part) { p.Act = act })
+			add(act.String()+" large", 3, func(_ *Gen, p *op.Part) { p.Act = act })
 		}
 		add("add", 0.2, func(g *Gen, p *op.Part) {
 			p.Combine, p.From = op.Add, g.In(op.Row, m, g.normal(1)).All()
