@@ -67,7 +67,7 @@ type Limits struct {
 	FMAGFLOPS  float64 `json:"fma_gflops"`
 }
 
-// Memory is what was in use when every test had run once.
+// Memory is what was in use after the first repetition, before what limits and ops take.
 type Memory struct {
 	DeviceBytes      int `json:"device_bytes"`                 // in buffers
 	DeviceBlockBytes int `json:"device_block_bytes"`           // taken from the driver to hold them

@@ -90,8 +90,7 @@ func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (*Rep
 	return r, nil
 }
 
-// limits measures the device. The median of what was found so far counts, of two the better: something may have held the
-// device up meanwhile.
+// limits measures the device, and makes of what was found so far what Limits says.
 func (r *runner) limits() error {
 	r.tell("measuring the device's limits", 0, 1)
 	found, err := r.dev.Limits(r.readBytes())
@@ -109,14 +108,13 @@ func (r *runner) readBytes() int { return min(max(int(r.cost.token().weights), l
 // mostBetween is how many times the limits are measured between repetitions, at most.
 const mostBetween = 4
 
-// measuresBetween tells whether the limits are measured after so many repetitions of all: evenly.
+// measuresBetween tells whether the limits are measured after so many repetitions of all: evenly, and before the last.
 func measuresBetween(repeated, repeat int) bool {
 	between := min(mostBetween, repeat-1)
-	return repeated*between/(repeat-1) > (repeated-1)*between/(repeat-1)
+	return 0 < repeated && repeated < repeat && repeated*between/(repeat-1) > (repeated-1)*between/(repeat-1)
 }
 
-// limitsBetween measures the limits between repetitions, so that they are of the same time as the tests; not where that
-// could drive the model out of the device's memory.
+// limitsBetween measures the limits between repetitions, but not where that could drive the model out of the device's memory.
 func (r *runner) limitsBetween(repeated int) error {
 	if !measuresBetween(repeated, r.o.Repeat) || !r.dev.HasRoom(2*r.readBytes()) {
 		return nil

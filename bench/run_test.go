@@ -276,7 +276,7 @@ func TestRunErrors(t *testing.T) {
 func TestLimitsBetween(t *testing.T) {
 	for repeat, want := range map[int][]int{1: nil, 2: {1}, 3: {1, 2}, 5: {1, 2, 3, 4}, 9: {2, 4, 6, 8}, 31: {8, 15, 23, 30}} {
 		var got []int
-		for repeated := 1; repeated < repeat; repeated++ {
+		for repeated := -1; repeated <= repeat; repeated++ {
 			if measuresBetween(repeated, repeat) {
 				got = append(got, repeated)
 			}

@@ -66,10 +66,8 @@ func (r *runner) tests() error {
 		if run == r.o.Warmup {
 			r.memory()
 		}
-		if repeated := run - r.o.Warmup + 1; repeated > 0 && repeated < r.o.Repeat {
-			if err := r.limitsBetween(repeated); err != nil {
-				return err
-			}
+		if err := r.limitsBetween(run - r.o.Warmup + 1); err != nil {
+			return err
 		}
 	}
 	for _, tests := range depths {

@@ -31,7 +31,8 @@ func (k MatMulKernel) String() string {
 	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop", "narrow", "hold"}[k]
 }
 
-// matMulForm is a kernel with what a subgroup (Vec, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at once.
+// matMulForm is a kernel with what a subgroup (Vec, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at
+// once, or a workgroup at most (Hold).
 type matMulForm struct {
 	kernel       MatMulKernel
 	rows, tokens uint32
@@ -125,9 +126,7 @@ func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 	case Vec:
 		return groupsOf(rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens)
 	case Narrow:
-		return groupsOf(rows, f.rows*narrowMany), groupsOf(int(n), f.tokens)
-	case Hold:
-		return groupsOf(rows, f.rows), groupsOf(int(n), f.tokens)
+		return groupsOf(rows, f.rows*s.narrowMany), groupsOf(int(n), f.tokens)
 	case Tile:
 		return groupsOf(rows, tileRows), groupsOf(int(n), tileTokens)
 	case Coop:
@@ -195,6 +194,9 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 	if f.kernel == Sparse {
 		return e.sparseProduct(rec, u, args, f)
 	}
+	if f.kernel == Hold {
+		return e.held(rec, u, n, shaders.MatmulHoldArgs(args))
+	}
 	texel := e.matMulTexel(args)
 	x, y := s.groups(f, u.rows, n)
 	switch f.kernel {
@@ -210,8 +212,6 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulNarrowArgs(args), shaders.MatmulNarrowPush(push), x, y, 1)
-	case Hold:
-		return e.held(rec, u, n, shaders.MatmulHoldArgs(args))
 	case Reg:
 		k, err := e.kernels.matMulReg(u.stored, texel, f)
 		if err != nil {

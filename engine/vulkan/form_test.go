@@ -13,10 +13,10 @@ import (
 )
 
 // wave64 are the constants of a GPU with subgroups of 64, which has as many workgroups as every device must.
-var wave64 = kernelShape{subgroups: 1, regLocal: 16, mostGroups: 65535}
+var wave64 = kernelShape{subgroups: 1, narrowMany: 1, regLocal: 16, mostGroups: 65535}
 
 // emulated are the constants of a processor that runs 8 lanes at once.
-var emulated = kernelShape{cpu: true, subgroups: 8, regLocal: 8, lanes: 8, shuffle: true, mostGroups: 65535}
+var emulated = kernelShape{cpu: true, subgroups: 8, narrowMany: 1, regLocal: 8, lanes: 8, shuffle: true, mostGroups: 65535}
 
 // Many rows of a block type go to subgroups four at a time; of a plain type, or of few, two. Emulated lanes take rows each.
 func TestUsual(t *testing.T) {
@@ -48,6 +48,26 @@ func TestUsual(t *testing.T) {
 		u := &unit{stored: stored{typ: c.typ}, rows: 64}
 		if f := few.usual(u, c.tokens); f != c.want || c.want.kernel != Reg && len(few.candidates(u, c.tokens)) != 1 {
 			t.Errorf("few lanes, %s, %d tokens: want %s alone, got %s", c.typ, c.tokens, c.want, f)
+		}
+	}
+	e, u := &Exec{kernels: &Kernels{shape: few}, dev: &gpu.Device{}}, &unit{rows: 64}
+	if e.tuningKey(u, holdLeast-1) == e.tuningKey(u, holdLeast) || e.tuningKey(u, holdLeast) != e.tuningKey(u, 100) {
+		t.Error("want one key from matmul_hold's first number of tokens on, and none of those before it")
+	}
+}
+
+// The workgroups of matmul_hold take every row once, no more rows than they have sums for, and are enough for all cores.
+func TestHoldGroups(t *testing.T) {
+	for _, cores := range []int{1, 2, 16, 100} {
+		s := kernelShape{cores: cores}
+		for _, rows := range []int{1, 40, 168, 768, 1100, 3072, 65536} {
+			for _, n := range []uint32{holdLeast, 64, 130, 256, 1000} {
+				each, x, y := s.holdGroups(rows, n)
+				if each < 1 || each > holdRows || int(each*x) < rows || int(each*(x-1)) >= rows || y*holdTokens < n || (y-1)*holdTokens >= n ||
+					int(x*y) < min(rows, cores) {
+					t.Errorf("%d cores, %d rows, %d tokens: got %d x %d workgroups of %d rows", cores, rows, n, x, y, each)
+				}
+			}
 		}
 	}
 }

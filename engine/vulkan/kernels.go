@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"runtime"
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -22,7 +23,9 @@ type kernelShape struct {
 	shuffle    bool              // they can read one another's registers, as matmul_bcast needs
 	band       int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
 	narrow     bool              // matmul_narrow is the usual form of a product
-	texelBytes int               // of weights that it and matmul_hold bind at most
+	narrowMany uint32            // subgroups of its workgroup
+	texelBytes int               // that the kernels for narrow devices bind at most as one texel buffer
+	cores      int               // of the processor, if the device is one
 	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
 	quads      bool              // matmul_hold, wkv6_narrow and wkv7_narrow suit the device
 	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
@@ -39,8 +42,9 @@ func shapeFor(info gpu.Info) kernelShape {
 	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
 	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
 		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1,
-		narrow: isNarrow(info), quads: isNarrow(info) && runsQuads(info), texelBytes: texelBytes(info.Limits),
-		shuffle: info.Subgroup.HasOp("shuffle"), matrices: matricesFor(info)}
+		narrow: isNarrow(info), quads: isNarrow(info) && runsQuads(info), texelBytes: texelBytes(info.Limits), cores: runtime.NumCPU(),
+		narrowMany: max(min(narrowMany, fit(1<<31)/sub), 1),
+		shuffle:    info.Subgroup.HasOp("shuffle"), matrices: matricesFor(info)}
 	if s.cpu {
 		s.shared, s.band = true, int(s.regLocal)
 		s.normLocal, s.normSingle = sub, 1

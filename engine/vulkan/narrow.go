@@ -2,11 +2,11 @@ package vulkan
 
 import (
 	"fmt"
-	"runtime"
 	"slices"
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
@@ -19,7 +19,7 @@ const (
 	narrowLeast = 4 // lanes that matmul_narrow's last step counts on
 	narrowMost  = 7
 	narrowAlone = 2 // tokens at most that take turns with one row of weights each
-	narrowMany  = 4 // subgroups of a workgroup: units are small there, and a core should not wait for another's last one
+	narrowMany  = 4 // subgroups of a workgroup at most: units are small there, and a core should not wait for another's last
 )
 
 // isNarrow tells whether matmul_narrow is the device's usual form.
@@ -28,8 +28,16 @@ func isNarrow(info gpu.Info) bool {
 	return info.Type == gpu.CPU && lanes >= narrowLeast && lanes <= narrowMost
 }
 
-// texelBytes returns the most bytes of weights that matmul_narrow binds.
-func texelBytes(l gpu.Limits) int { return l.MaxTexelBufferElements * wordBytes }
+// texelBytes returns the most bytes that a texel buffer holds, 0 if it cannot begin at every place in an arena.
+func texelBytes(l gpu.Limits) int {
+	if l.TexelOffsetAlignment > 4*op.Align {
+		return 0
+	}
+	return l.MaxTexelBufferElements * wordBytes
+}
+
+// fitsTexels tells whether a unit's weights, with what lies behind them, are one texel buffer.
+func (s *kernelShape) fitsTexels(u *unit) bool { return u.weightBytes+weightPad*u.band <= s.texelBytes }
 
 // narrowForm returns the form of matmul_narrow for n tokens. Larger tiles were faster by up to a quarter, but took the
 // driver 5 seconds each to compile.
@@ -40,10 +48,10 @@ func narrowForm(n uint32) matMulForm {
 	return matMulForm{Narrow, 8, 8}
 }
 
-// fitsNarrow tells whether a unit's weights are one texel binding, of a type that matmul_narrow takes: with the scales of
-// superblocks (Q3_K to Q6_K), SwiftShader compiles it for up to minutes.
+// fitsNarrow tells whether matmul_narrow takes a unit: with the scales of superblocks (Q3_K to Q6_K), SwiftShader compiles
+// it for up to minutes.
 func (s *kernelShape) fitsNarrow(u *unit) bool {
-	return u.weightBytes+weightPad*u.band <= s.texelBytes && !slices.Contains(superTypes, u.typ)
+	return s.fitsTexels(u) && !slices.Contains(superTypes, u.typ)
 }
 
 var superTypes = []tensor.Type{tensor.Q3_K, tensor.Q4_K, tensor.Q5_K, tensor.Q6_K}
@@ -65,24 +73,26 @@ const holdTokens, holdRows, holdLeast = 32, 1024, 12
 // holdForm is the only form of matmul_hold.
 var holdForm = matMulForm{Hold, holdRows, holdTokens}
 
-// fitsHold tells whether a unit's weights are one texel binding.
-func (s *kernelShape) fitsHold(u *unit) bool {
-	return s.quads && u.weightBytes+weightPad*u.band <= s.texelBytes
+// fitsHold tells whether matmul_hold takes a unit.
+func (s *kernelShape) fitsHold(u *unit) bool { return s.quads && s.fitsTexels(u) }
+
+// holdGroups returns the rows of a workgroup of matmul_hold, and the workgroups. Many rows make up for the holding, but
+// every core of the processor should have some, and as many.
+func (s *kernelShape) holdGroups(rows int, n uint32) (each, x, y uint32) {
+	y = groupsOf(int(n), holdTokens)
+	each = groupsOf(rows, max(groupsOf(rows, holdRows), groupsOf(2*s.cores, y)))
+	return each, groupsOf(rows, each), y
 }
 
-// held records a unit's dispatches of matmul_hold, one for each part, since what a workgroup holds is of one. Many rows
-// make up for the holding, but every core of the processor should have some, and as many.
+// held records a unit's dispatches of matmul_hold, one for each part, since what a workgroup holds is of one.
 func (e *Exec) held(rec *gpu.Recording, u *unit, n uint32, args shaders.MatmulHoldArgs) error {
 	k, err := e.kernels.matMulHold(u.stored)
 	if err != nil {
 		return err
 	}
-	y := groupsOf(int(n), holdTokens)
 	for i, part := range u.parts {
-		x := max(groupsOf(part.rows, holdRows), groupsOf(2*runtime.NumCPU(), y))
-		rows := groupsOf(part.rows, x)
-		k.Dispatch(rec, args, shaders.MatmulHoldPush{Part: uint32(u.first + i), Count: 1, Tokens: n, Rows: rows},
-			groupsOf(part.rows, rows), y, 1)
+		rows, x, y := e.kernels.shape.holdGroups(part.rows, n)
+		k.Dispatch(rec, args, shaders.MatmulHoldPush{Part: uint32(u.first + i), Count: 1, Tokens: n, Rows: rows}, x, y, 1)
 	}
 	return nil
 }
@@ -105,7 +115,7 @@ func (k *Kernels) matMulNarrow(w stored, f matMulForm) (*shaders.MatmulNarrow, e
 		}
 		return kernel(k, formKey[shaders.MatmulNarrowVariant]{v, f, w.band}, func() (*shaders.MatmulNarrow, error) {
 			return shaders.NewMatmulNarrow(k.dev, v,
-				shaders.MatmulNarrowSpec{Band: uint32(w.band), Local: narrowMany * k.shape.lanes}, k.full()...)
+				shaders.MatmulNarrowSpec{Band: uint32(w.band), Local: k.shape.narrowMany * k.shape.lanes}, k.full()...)
 		})
 	}
 	return nil, fmt.Errorf("vulkan: no kernel %s for weights of type %s", f, w.typ)

@@ -11,8 +11,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
 )
 
-// Heads of 64 hold in the forms that the device would not choose: by wkv6_narrow and wkv7_narrow without texels, which
-// TestOps has where they are usual, and by the other kernels.
+// Heads of 64 hold in the forms that the device would not choose: by wkv6_narrow and wkv7_narrow without texels, and with
+// them or by the other kernels, whichever TestOps does not have.
 func TestOtherHeads(t *testing.T) {
 	k := kernels(t)
 	if !runsQuads(k.dev.Info()) {
@@ -29,9 +29,10 @@ func TestOtherHeads(t *testing.T) {
 	}
 	s.quads, s.texelBytes = true, 0
 	run("narrow")
-	if usual.quads {
-		*s = usual
-		s.quads = false
+	*s = usual
+	if s.quads = !usual.quads; s.quads {
+		run("narrow texels")
+	} else {
 		run("others")
 	}
 }

@@ -127,10 +127,11 @@ func (t *Tuner) save() error {
 	return err
 }
 
-// key names a product of n tokens on the executor's device. Beyond fewTokens, numbers of tokens are alike.
+// tuningKey names a product of n tokens on the executor's device. Beyond fewTokens, numbers of tokens are alike, but for
+// where matmul_hold begins.
 func (e *Exec) tuningKey(u *unit, n uint32) string {
 	tokens := fmt.Sprint(n)
-	if n > fewTokens {
+	if n > fewTokens && (n >= holdLeast || !e.kernels.shape.fitsHold(u)) {
 		tokens = "many"
 	}
 	info := e.dev.Info()

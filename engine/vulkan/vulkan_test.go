@@ -93,7 +93,6 @@ func TestOtherShapes(t *testing.T) {
 	k := kernels(t)
 	s, usual := &k.shape, k.shape
 	defer func() { *s = usual }()
-	s.quads = false
 	if s.shared = !s.shared; s.band == 1 {
 		s.band = int(s.regLocal)
 	} else {
@@ -109,6 +108,7 @@ func TestOtherShapes(t *testing.T) {
 		for _, kernel := range MatMulKernels {
 			everyType := l == Buffers && (kernel == Vec || kernel == Tile) && !testing.Short() // each is a compilation
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
+				s.quads = usual.quads && kernel == Hold // for recurrences, they are the device's choice
 				optest.RunIf(t, openerOf(k, kernel, l), func(name string) bool {
 					if strings.HasPrefix(name, "WKV7/") {
 						return kernel == Vec && recurrences
