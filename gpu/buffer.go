@@ -51,7 +51,7 @@ func (d *Device) NewBuffer(name string, size int, mem Memory) (*Buffer, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return nil, fmt.Errorf("vulkan: buffer %q: device is closed", name)
+		return nil, fmt.Errorf("vulkan: buffer %q: %w", name, ErrClosed)
 	}
 	if m := d.info.Limits.MaxAllocationSize; size > m {
 		return nil, fmt.Errorf("vulkan: buffer %q: %w: %s wanted, the device allows %s in one buffer; %s", name, ErrOutOfMemory,

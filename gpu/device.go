@@ -162,7 +162,7 @@ func (d *Device) layoutFor(types []C.uint32_t, push int) (layout, error) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return layout{}, errors.New("device is closed")
+		return layout{}, ErrClosed
 	}
 	key := fmt.Sprint(types, push)
 	if l, ok := d.layouts[key]; ok {

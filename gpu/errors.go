@@ -3,6 +3,7 @@ package gpu
 import (
 	"errors"
 	"fmt"
+	"strings"
 )
 
 // Errors to test for with errors.Is. Results of Vulkan calls match through Error.
@@ -11,13 +12,30 @@ var (
 	ErrNoDevice     = errors.New("no Vulkan device")
 	ErrNoValidation = errors.New("validation layer VK_LAYER_KHRONOS_validation is not installed")
 	ErrDeviceLost   = errors.New("device lost")
-	ErrOutOfMemory  = errors.New("out of memory")
+	ErrOutOfMemory  = errors.New("out of memory") // of the device or of the host
+	ErrUnsupported  = errors.New("not supported by the device")
+	ErrClosed       = errors.New("device is closed")
 	ErrTimeout      = errors.New("timeout")
 	ErrNoTimestamps = errors.New("device has no timestamps")
 )
 
-// Error is a Vulkan call that returned a failure. It matches ErrDeviceLost, ErrOutOfMemory and
-// ErrTimeout under errors.Is.
+// IsFault tells whether err says something of a device, its driver or the loader: that there is none, that a call failed,
+// or what it does not allow. What callers did wrong is no fault.
+func IsFault(err error) bool {
+	var call *Error
+	if errors.As(err, &call) {
+		return true
+	}
+	for _, target := range []error{ErrNoLoader, ErrNoDevice, ErrNoValidation, ErrDeviceLost, ErrOutOfMemory, ErrUnsupported, ErrTimeout, ErrNoTimestamps} {
+		if errors.Is(err, target) {
+			return true
+		}
+	}
+	return false
+}
+
+// Error is a Vulkan call that returned a failure. It matches ErrDeviceLost, ErrOutOfMemory,
+// ErrUnsupported and ErrTimeout under errors.Is.
 type Error struct {
 	Call   string // e.g. "vkQueueSubmit"
 	Result int32  // the VkResult
@@ -34,28 +52,61 @@ func (e *Error) Is(target error) bool {
 		return target == ErrOutOfMemory
 	case resultDeviceLost:
 		return target == ErrDeviceLost
+	case resultExtensionMissing, resultFeatureMissing, resultFormatMissing, resultInvalidShader:
+		return target == ErrUnsupported
+	case resultInitialization, resultUnknown: // drivers say so of kernels that they cannot compile
+		return target == ErrUnsupported && e.Call == createPipelines
 	}
 	return false
 }
+
+// createPipelines is the call that compiles kernels.
+const createPipelines = "vkCreateComputePipelines"
+
+// unsupported marks an error as one that matches ErrUnsupported.
+type unsupported struct{ error }
+
+func (e unsupported) Is(target error) bool { return target == ErrUnsupported }
+
+func (e unsupported) Unwrap() error { return e.error }
+
+// faults are several errors as one, in one line.
+type faults []error
+
+func (f faults) Error() string {
+	var all []string
+	for _, err := range f {
+		all = append(all, err.Error())
+	}
+	return strings.Join(all, "; ")
+}
+
+func (f faults) Unwrap() []error { return f }
 
 const (
 	resultTimeout           = 2
 	resultIncomplete        = 5
 	resultOutOfHostMemory   = -1
 	resultOutOfDeviceMemory = -2
+	resultInitialization    = -3
 	resultDeviceLost        = -4
+	resultExtensionMissing  = -7
+	resultFeatureMissing    = -8
 	resultTooManyObjects    = -10
+	resultFormatMissing     = -11
 	resultFragmentedPool    = -12
+	resultUnknown           = -13
 	resultOutOfPoolMemory   = -1000069000
+	resultInvalidShader     = -1000012000
 )
 
 var resultNames = map[int32]string{
 	0: "success", 1: "not ready", resultTimeout: "timeout", resultIncomplete: "incomplete",
-	resultOutOfHostMemory: "out of host memory", resultOutOfDeviceMemory: "out of device memory", -3: "initialization failed",
-	resultDeviceLost: "device lost", -5: "memory map failed", -6: "layer not present", -7: "extension not present",
-	-8: "feature not present", -9: "incompatible driver", resultTooManyObjects: "too many objects", -11: "format not supported",
-	resultFragmentedPool: "fragmented pool", -13: "unknown error", resultOutOfPoolMemory: "out of pool memory",
-	-1000072003: "invalid external handle", -1000161000: "fragmentation", -1000011001: "validation failed", -1000012000: "invalid shader",
+	resultOutOfHostMemory: "out of host memory", resultOutOfDeviceMemory: "out of device memory", resultInitialization: "initialization failed",
+	resultDeviceLost: "device lost", -5: "memory map failed", -6: "layer not present", resultExtensionMissing: "extension not present",
+	resultFeatureMissing: "feature not present", -9: "incompatible driver", resultTooManyObjects: "too many objects", resultFormatMissing: "format not supported",
+	resultFragmentedPool: "fragmented pool", resultUnknown: "unknown error", resultOutOfPoolMemory: "out of pool memory",
+	-1000072003: "invalid external handle", -1000161000: "fragmentation", -1000011001: "validation failed", resultInvalidShader: "invalid shader",
 	1000297000: "pipeline compile required", -1000257000: "invalid opaque capture address", -1000174001: "not permitted",
 }
 

@@ -2,6 +2,7 @@ package gpu_test
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
@@ -55,6 +56,15 @@ func TestResultErrors(t *testing.T) {
 			}
 		}
 	}
+	for _, c := range []struct {
+		call   string
+		result int32
+		want   bool
+	}{{"vkCreateComputePipelines", -13, true}, {"vkCreateComputePipelines", -1000012000, true}, {"vkQueueSubmit", -13, false}, {"vkX", -11, true}, {"vkX", -4, false}} {
+		if err := (&gpu.Error{Call: c.call, Result: c.result}); errors.Is(err, gpu.ErrUnsupported) != c.want {
+			t.Errorf("%v matches ErrUnsupported: %v", err, !c.want)
+		}
+	}
 	wantError(t, "lost", &gpu.Error{Call: "vkQueueSubmit", Result: -4}, "vkQueueSubmit: device lost")
 	wantError(t, "unknown", &gpu.Error{Call: "vkX", Result: -77}, "VkResult -77")
 }
@@ -72,6 +82,7 @@ func TestDispatchErrors(t *testing.T) {
 	gone.Release()
 	ok, p8, p4 := b.Range(0, 64), make([]byte, 8), make([]byte, 4)
 	type args = []gpu.Range
+	limits := []string{"alignment", "range", "zero groups", "many groups", "texels"} // the rest are mistakes
 	for _, c := range []struct {
 		name   string
 		record func(r *gpu.Recording)
@@ -112,6 +123,9 @@ func TestDispatchErrors(t *testing.T) {
 		wantError(t, c.name, err, append(c.want, "rec-"+c.name)...)
 		if cmds != nil {
 			t.Errorf("%s: commands in spite of the error", c.name)
+		}
+		if limit := slices.Contains(limits, c.name); errors.Is(err, gpu.ErrUnsupported) != limit || gpu.IsFault(err) != limit {
+			t.Errorf("%s: %v: a limit of the device: %v", c.name, err, !limit)
 		}
 	}
 }
@@ -156,6 +170,9 @@ func TestKernelErrors(t *testing.T) {
 		}
 		_, err := d.NewKernel(c.desc)
 		wantError(t, c.name, err, `vulkan: kernel "`+c.desc.Name+`"`, c.want)
+		if wrong := c.name == "no code"; errors.Is(err, gpu.ErrUnsupported) == wrong {
+			t.Errorf("%s: %v: matches ErrUnsupported: %v", c.name, err, !wrong)
+		}
 	}
 }
 
@@ -210,8 +227,14 @@ func TestUseAfterClose(t *testing.T) {
 	wantError(t, "upload", d.Upload(b.All(), make([]byte, 64)), "device is closed")
 	_, err = d.NewKernel(gpu.KernelDesc{Name: "saxpy", SPIRV: code(t, "saxpy"), Bindings: saxpyBindings, PushBytes: 8, Spec: []uint32{8}})
 	wantError(t, "kernel", err, "device is closed")
+	if !errors.Is(err, gpu.ErrClosed) {
+		t.Errorf("%v does not match ErrClosed", err)
+	}
 	_, err = d.NewRecording().End()
 	wantError(t, "recording", err, "device is closed")
+	if !errors.Is(err, gpu.ErrClosed) {
+		t.Errorf("%v does not match ErrClosed", err)
+	}
 	c.Release()
 	b.Release()
 	k.Release()

@@ -108,7 +108,9 @@ func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
 	m, err := parseModule(desc.SPIRV, desc.Spec)
 	if err == nil {
 		k.local = m.local
-		err = d.admit(&desc, &m)
+		if err = d.admit(&desc, &m); err != nil {
+			err = unsupported{err}
+		}
 	}
 	if err == nil {
 		err = k.compile(&desc)
@@ -137,7 +139,7 @@ func (k *Kernel) compile(desc *KernelDesc) error {
 	r := C.rg_pipeline(d.c, d.cache.handle, C.uint64_t(k.layout.pipeline), unsafe.Pointer(unsafe.SliceData(desc.SPIRV)), C.size_t(len(desc.SPIRV)),
 		(*C.uint32_t)(unsafe.SliceData(desc.Spec)), C.uint32_t(len(desc.Spec)), C.uint32_t(desc.SubgroupSize), full, &k.pipeline)
 	if r != 0 {
-		return check("vkCreateComputePipelines", int32(r))
+		return check(createPipelines, int32(r))
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

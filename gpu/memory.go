@@ -137,7 +137,7 @@ const (
 // allocate finds size bytes for a buffer. The caller holds d.mu.
 func (d *Device) allocate(size, align int, kind Memory, mask uint32) (place, error) {
 	types := d.memory.candidates(kind, mask, d.shared)
-	err := error(&Error{Call: "vkAllocateMemory", Result: -8})
+	err := error(&Error{Call: "vkAllocateMemory", Result: resultFeatureMissing})
 	for _, typ := range types {
 		for _, b := range d.blocks {
 			if b.typ != typ || b.own {

@@ -47,7 +47,7 @@ func (r *recorded) begin() error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return fmt.Errorf("device is closed")
+		return ErrClosed
 	}
 	var pool, fence C.uint64_t
 	var cmd unsafe.Pointer

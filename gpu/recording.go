@@ -6,7 +6,6 @@ import "C"
 import (
 	"encoding/binary"
 	"fmt"
-	"strings"
 	"unsafe"
 )
 
@@ -27,7 +26,7 @@ type Recording struct {
 	r     *recorded
 	haz   hazards
 	since uint32 // stages used since the last barrier
-	errs  []string
+	errs  faults
 	more  int // errors not kept
 
 	pipeline C.uint64_t // bound now
@@ -46,7 +45,7 @@ type Recording struct {
 func (d *Device) NewRecording() *Recording {
 	rec := &Recording{r: newRecorded(d), sets: map[string]C.uint64_t{}, layout: -1}
 	if err := rec.r.begin(); err != nil {
-		rec.fail("%v", err)
+		rec.fail("%w", err)
 		return rec
 	}
 	// What was submitted before, on this queue, comes first.
@@ -64,7 +63,7 @@ func (rec *Recording) fail(format string, args ...any) {
 		rec.more++
 		return
 	}
-	rec.errs = append(rec.errs, fmt.Sprintf(format, args...))
+	rec.errs = append(rec.errs, fmt.Errorf(format, args...))
 }
 
 // ready reports whether commands can still be recorded; after an error they are only checked.
@@ -93,7 +92,7 @@ func (rec *Recording) Dispatch(k *Kernel, args []Range, push []byte, x, y, z uin
 	}
 	set, err := rec.bindArgs(k, args)
 	if err != nil {
-		rec.fail("kernel %q: %v", k.name, err)
+		rec.fail("kernel %q: %w", k.name, err)
 		return
 	}
 	rec.r.useKernel(k)
@@ -140,12 +139,12 @@ func (rec *Recording) checkDispatch(k *Kernel, args []Range, push []byte, groups
 	}
 	for i, n := range groups {
 		if n == 0 || int64(n) > int64(d.info.Limits.MaxWorkgroupCount[i]) {
-			rec.fail("kernel %q: %d groups on axis %c, the device allows 1 to %d", k.name, n, "xyz"[i], d.info.Limits.MaxWorkgroupCount[i])
+			rec.fail("kernel %q: %w", k.name, unsupported{fmt.Errorf("%d groups on axis %c, the device allows 1 to %d", n, "xyz"[i], d.info.Limits.MaxWorkgroupCount[i])})
 		}
 	}
 	for i, a := range args {
 		if err := d.checkArg(&k.bindings[i], a); err != nil {
-			rec.fail("kernel %q: binding %d %q: %v", k.name, i, k.bindings[i].Name, err)
+			rec.fail("kernel %q: binding %d %q: %w", k.name, i, k.bindings[i].Name, err)
 		}
 	}
 }
@@ -160,11 +159,11 @@ func (d *Device) checkArg(b *Binding, a Range) error {
 		align = l.TexelOffsetAlignment
 	}
 	if a.Offset%align != 0 {
-		return fmt.Errorf("offset %d in buffer %q is not a multiple of %d", a.Offset, a.Buffer.name, align)
+		return unsupported{fmt.Errorf("offset %d in buffer %q is not a multiple of %d", a.Offset, a.Buffer.name, align)}
 	}
 	if b.Kind == StorageBuffer {
 		if a.Size > l.MaxStorageBufferRange {
-			return fmt.Errorf("%d bytes of buffer %q, the device binds at most %d", a.Size, a.Buffer.name, l.MaxStorageBufferRange)
+			return unsupported{fmt.Errorf("%d bytes of buffer %q, the device binds at most %d", a.Size, a.Buffer.name, l.MaxStorageBufferRange)}
 		}
 		return nil
 	}
@@ -173,7 +172,7 @@ func (d *Device) checkArg(b *Binding, a Range) error {
 		return fmt.Errorf("%d bytes of buffer %q are no whole number of %s texels", a.Size, a.Buffer.name, b.Format)
 	}
 	if n := a.Size / texel; n > l.MaxTexelBufferElements {
-		return fmt.Errorf("%d texels of buffer %q, the device binds at most %d", n, a.Buffer.name, l.MaxTexelBufferElements)
+		return unsupported{fmt.Errorf("%d texels of buffer %q, the device binds at most %d", n, a.Buffer.name, l.MaxTexelBufferElements)}
 	}
 	return nil
 }
@@ -219,7 +218,7 @@ func (rec *Recording) Copy(dst, src Range) {
 		r    Range
 	}{{"destination", dst}, {"source", src}} {
 		if err := side.r.within(d); err != nil {
-			rec.fail("copy: %s: %v", side.name, err)
+			rec.fail("copy: %s: %w", side.name, err)
 			return
 		}
 	}
@@ -243,7 +242,7 @@ func (rec *Recording) Fill(dst Range, value uint32) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := dst.within(d); err != nil {
-		rec.fail("fill: %v", err)
+		rec.fail("fill: %w", err)
 		return
 	}
 	if dst.Offset%4 != 0 || dst.Size%4 != 0 {
@@ -278,7 +277,7 @@ func (rec *Recording) Timestamp(slot int) {
 		return
 	}
 	if err := rec.r.timestamp(slot); err != nil {
-		rec.fail("timestamp: %v", err)
+		rec.fail("timestamp: %w", err)
 	}
 }
 
@@ -290,18 +289,17 @@ func (rec *Recording) End() (*Commands, error) {
 	if len(rec.errs) == 0 {
 		C.rg_cmd_barrier(r.dev.c, r.cmd, stageCompute|stageTransfer, stageHost)
 		if err := check("vkEndCommandBuffer", int32(C.rg_cmd_end(r.dev.c, r.cmd))); err != nil {
-			rec.fail("%v", err)
+			rec.fail("%w", err)
 		}
 	}
 	if len(rec.errs) > 0 {
 		r.dev.mu.Lock()
 		r.destroy()
 		r.dev.mu.Unlock()
-		text := strings.Join(rec.errs, "; ")
 		if rec.more > 0 {
-			text += fmt.Sprintf("; and %d more", rec.more)
+			rec.errs = append(rec.errs, fmt.Errorf("and %d more", rec.more))
 		}
-		return nil, fmt.Errorf("vulkan: %s: %s", r.describe(), text)
+		return nil, fmt.Errorf("vulkan: %s: %w", r.describe(), rec.errs)
 	}
 	return &Commands{r: r, c: r.dev.c}, nil
 }

@@ -227,7 +227,7 @@ func (d *Device) checkTransfer(what string, r Range) error {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {
-		return fmt.Errorf("vulkan: %s: device is closed", what)
+		return fmt.Errorf("vulkan: %s: %w", what, ErrClosed)
 	}
 	if err := r.within(d); err != nil {
 		return fmt.Errorf("vulkan: %s: %w", what, err)

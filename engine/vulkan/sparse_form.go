@@ -65,7 +65,7 @@ func (e *Exec) sparseForm(u *unit, dense matMulForm, mayMeasure bool) (matMulFor
 	if have, ok := t.found[key]; ok {
 		for _, f := range forms {
 			if have.Kernel == f.kernel.String() && have.Rows == f.rows {
-				return e.withPanels(u, f, dense), nil
+				return e.withPanels(u, f, dense)
 			}
 		}
 		if have.Kernel != Sparse.String() {
@@ -92,7 +92,7 @@ func (e *Exec) sparseForm(u *unit, dense matMulForm, mayMeasure bool) (matMulFor
 	}
 	t.found[key] = tuned{best.kernel.String(), best.rows, best.tokens, int(took.Microseconds())}
 	t.changed = true
-	return e.withPanels(u, best, dense), nil
+	return e.withPanels(u, best, dense)
 }
 
 // sparseForms returns the sparse forms that a unit may run in.
@@ -109,13 +109,15 @@ func (e *Exec) sparseForms(u *unit) (list []matMulForm) {
 }
 
 // withPanels returns the form, or the dense one where there is no memory for what it reads.
-func (e *Exec) withPanels(u *unit, f, dense matMulForm) matMulForm {
-	if f.kernel == Sparse {
-		if _, err := e.inPanels(u, f.rows); err != nil {
-			return dense
-		}
+func (e *Exec) withPanels(u *unit, f, dense matMulForm) (matMulForm, error) {
+	if f.kernel != Sparse {
+		return f, nil
 	}
-	return f
+	_, err := e.inPanels(u, f.rows)
+	if refused(err) {
+		return dense, nil
+	}
+	return f, err
 }
 
 // fastestSparse is fastest for one token and an input such as the model has.

@@ -10,6 +10,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
@@ -226,14 +227,20 @@ func fastest[F candidate](e *Exec, trial contest[F], list []F, until time.Time) 
 			return best, took, false, nil
 		}
 		got, err := trial.results(f)
-		if err != nil { // of memory, of limits: the device cannot make this form
+		if refused(err) {
 			continue
+		}
+		if err != nil {
+			return best, 0, false, err
 		}
 		if !alike(got, want, trial.before()) {
 			e.tuner.tell(fmt.Sprintf("kernel %s for %s is wrong on %s, and not used", f, trial, e.Device()))
 			continue
 		}
 		d, err := trial.time(f, took)
+		if refused(err) {
+			continue
+		}
 		if err != nil {
 			return best, 0, false, err
 		}
@@ -250,6 +257,12 @@ func fastest[F candidate](e *Exec, trial contest[F], list []F, until time.Time) 
 		best, took = list[0], again
 	}
 	return best, took, true, err
+}
+
+// refused tells whether err means no more than that the device cannot run a form: it lacks memory, a limit or a feature. After
+// any other error, as a lost device, nothing that comes is to be believed.
+func refused(err error) bool {
+	return errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrUnsupported)
 }
 
 // clearly tells whether d is less than the time of a form that is better known: a little less may be noise.
