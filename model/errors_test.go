@@ -193,19 +193,20 @@ func TestUnused(t *testing.T) {
 	}
 }
 
-// Other versions are refused by name.
+// Architectures that no version here is are refused by name, though their files hold all tensors of one.
 func TestOtherVersions(t *testing.T) {
 	good := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)
 	for mark, want := range map[string]string{
-		"enn.weight": "RWKV-8", "blocks.0.qkv.qq.weight": "RWKV-7b",
+		"blocks.1.rosa.emb": "RWKV-8 with ROSA", "rosa1.rosa_qkv.emb": "RWKV-8 with ROSA", "emb_rosa.emb.weight": "RWKV-8 with ROSA",
+		"blocks.1.qkv.qq.weight": "RWKV-7b", "blocks.1.qkv.ennk.weight": "RWKV-8 rc00 with attention", "blocks.0.ffnPre.key.weight": "pre_ffn",
 	} {
 		if _, err := New(parse(t, append(slices.Clone(good), shaped(mark, 4)))); err == nil ||
-			!strings.Contains(err.Error(), "version: want "+Supported()+", got "+want) || !strings.Contains(err.Error(), mark) {
+			!strings.Contains(err.Error(), "version: want "+Supported()+", got ") || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "(tensor "+mark+")") {
 			t.Errorf("%s: want an error about %s, got %v", mark, want, err)
 		}
 	}
 	list := []*tensor.Tensor{shaped("emb.weight", 4, 4), shaped("layers.0.weight", 4, 4)}
-	if _, err := New(parse(t, list)); err == nil || !strings.Contains(err.Error(), "none") || !strings.Contains(err.Error(), Supported()) {
+	if _, err := New(parse(t, list)); err == nil || !strings.Contains(err.Error(), "got tensors of none (2, the first named emb.weight)") || !strings.Contains(err.Error(), Supported()) {
 		t.Errorf("tensors of no version: got %v", err)
 	}
 }

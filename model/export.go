@@ -135,8 +135,8 @@ func (m *Model) GGUF(o GGUFOptions) (*Export, error) {
 		}
 	}
 	e := &Export{source: m.File.Path}
-	if dropped := m.dropped(); len(dropped) > 0 {
-		e.noticef("%d tensors that RWKV-%s does not use are left out: %s", len(dropped), strings.TrimPrefix(m.Version, "v"), strings.Join(dropped[:min(len(dropped), 8)], " "))
+	if notice := m.UnusedNotice(); notice != "" {
+		e.noticef("left out are %s", notice)
 	}
 	every, err := m.rescale(found, o.RescaleEvery)
 	if err != nil {
@@ -157,17 +157,6 @@ func (m *Model) GGUF(o GGUFOptions) (*Export, error) {
 	e.Output = weights.GGUF(list, tensors)
 	e.Quantize = quant.Encode
 	return e, nil
-}
-
-// dropped lists the file's tensors that a GGUF file does not get, but for layer 0's of the value residual, which
-// llama.cpp has stand-ins for.
-func (m *Model) dropped() (names []string) {
-	for _, n := range m.Unused {
-		if m.Version != "v7" || !slices.Contains([]string{"blocks.0.att.v0", "blocks.0.att.v1", "blocks.0.att.v2"}, n) {
-			names = append(names, n)
-		}
-	}
-	return names
 }
 
 // rescale divides tensors as every says, unless the file has them divided already, and returns what holds then.

@@ -253,7 +253,7 @@ func TestGGUFRefuses(t *testing.T) {
 			}
 		}
 	}
-	for _, version := range []string{"v4", "v5.0", "v5.1", "v5.2", "v7a"} {
+	for _, version := range []string{"v4", "v5.0", "v5.1", "v5.2", "v7a", "v8-rc00"} {
 		m, _ := synthetic(t, version, tensor.F16, nil)
 		_, err := m.GGUF(model.GGUFOptions{})
 		wantError(err, "written: version: want v6 or v7, which are all that GGUF has names for, got "+version)

@@ -212,7 +212,7 @@ func TestSharedInitialState(t *testing.T) {
 func TestNotModel(t *testing.T) {
 	m := merged(t, bare("v7"))
 	for want, list := range map[string][]*tensor.Tensor{
-		"a LoRA": weightstest.LoRA(bare("v7"), 2, tensor.F16, 1), "an initial state": tunedStates(m, tensor.F32), "tensors of none": {shaped("x", 2)},
+		"a LoRA": weightstest.LoRA(bare("v7"), 2, tensor.F16, 1), "an initial state": tunedStates(m, tensor.F32), "tensors of none (1, the first named x)": {shaped("x", 2)},
 	} {
 		if _, err := New(parse(t, list)); err == nil || !strings.Contains(err.Error(), ", got "+want) {
 			t.Errorf("want %q, got %v", want, err)

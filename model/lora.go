@@ -187,7 +187,10 @@ func notModel(f *weights.File) string {
 	case len(names) > 0 && lastPart(names[0]) == lastPart(timeState.name):
 		return "an initial state, which a model begins with"
 	}
-	return "tensors of none"
+	if len(names) == 0 {
+		return "no tensors"
+	}
+	return fmt.Sprintf("tensors of none (%d, the first named %s)", len(names), names[0])
 }
 
 // notLoRA says what a file is that is no LoRA.

@@ -128,6 +128,9 @@ func newModel(f *weights.File, o Options) (*Model, error) {
 	if m.Layers == 0 {
 		return nil, &weights.Error{File: f.Path, Field: "layers", Want: "tensors named blocks.N.*", Got: "none"}
 	}
+	if err := v.refuseAdditions(f); err != nil {
+		return nil, err
+	}
 	found, d, err := m.collect(v)
 	if err != nil {
 		return nil, err

@@ -23,7 +23,7 @@ var layerProducts = map[string]string{
 
 func init() {
 	layerProducts["v5.0"], layerProducts["v5.1"], layerProducts["v5.2"] = layerProducts["v4"], layerProducts["v6"], layerProducts["v6"]
-	layerProducts["v7a"] = layerProducts["v7"]
+	layerProducts["v7a"], layerProducts["v8-rc00"] = layerProducts["v7"], layerProducts["v7"]
 }
 
 // short has rows of whole blocks of 32 and of 256, and in ffn.value of neither.

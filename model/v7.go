@@ -24,10 +24,14 @@ var version7 = &version{
 		layer("C", "ffn.x_k"),
 		products("F C", "ffn.key.weight"), products("C F", "ffn.value.weight"),
 	),
+	idle:       idle7,
 	derive:     derive7,
 	timeMix:    timeMix7,
 	channelMix: channelMix7,
 }
+
+// idle7 is the value residual of layer 0, which has none.
+var idle7 = []string{"blocks.0.att.v0", "blocks.0.att.v1", "blocks.0.att.v2"}
 
 func derive7(c *Config, d dims) *weights.Error {
 	c.Ranks = map[string]int{"w": d["Rw"], "a": d["Ra"], "g": d["Rg"]}
@@ -80,8 +84,13 @@ func timeMix7(b *block) {
 }
 
 func channelMix7(b *block) {
+	b.emit("ffn.value", &op.MatMul{Parts: []op.Part{b.reluMix()}})
+}
+
+// reluMix emits the channel mix up to its last product, which it returns.
+func (b *block) reluMix() op.Part {
 	mix := b.shiftMix("ffn", "ln2", b.ws("ffn.x_k"))
 	k := b.row("ffn.k", b.cfg.FFN)
 	b.emit("ffn.key", &op.MatMul{Parts: []op.Part{{W: b.w("ffn.key.weight"), X: mix.Mixed(0), Act: op.ReLU2, Y: k.All()}}})
-	b.emit("ffn.value", &op.MatMul{Parts: []op.Part{b.residual("ffn.value.weight", k)}})
+	return b.residual("ffn.value.weight", k)
 }

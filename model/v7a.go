@@ -22,6 +22,7 @@ var version7a = &version{
 		[]spec{{name: "ffn.s_emb_x.weight", shape: "S C", layer: true, optional: true}},
 		layer("C D1", "ffn.s1"), layer("D2 F", "ffn.s2"), layer("F", "ffn.s0"),
 	),
+	idle:       idle7,
 	derive:     derive7a,
 	timeMix:    timeMix7,
 	channelMix: channelMix7a,

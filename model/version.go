@@ -13,11 +13,10 @@ type version struct {
 	// has are tensors that files of this version hold and files of the rows below it do not.
 	has []string
 	// is, if not nil, is what else a file of this version is.
-	is func(*weights.File) bool
-	// unsupported, if not empty, says why such a file is refused.
-	unsupported string
+	is          func(*weights.File) bool
 	tensors     []spec
-	stateLayout string // of state files
+	idle        []string // tensors that files carry though nothing uses them
+	stateLayout string   // of state files
 	// ownEps tells that files of this version were made for more than one epsilon of the group norm.
 	ownEps bool
 	// derive completes the configuration from the sizes found. Its error names the tensor; New adds the file.
@@ -39,8 +38,7 @@ type spec struct {
 
 // versions lists the architectures, the most specific first.
 var versions = []*version{
-	{name: "v8", has: []string{"enn.weight"}, unsupported: "RWKV-8 release candidates are not supported"},
-	{name: "v7b", has: []string{"blocks.0.qkv.qq.weight"}, unsupported: "RWKV-7b (DeepEmbed attention) is not supported"},
+	version8,
 	version7a,
 	version7,
 	version6,
@@ -54,27 +52,27 @@ var versions = []*version{
 func Supported() string {
 	var names []string
 	for _, v := range slices.Backward(versions) {
-		if v.unsupported == "" {
-			names = append(names, v.name)
-		}
+		names = append(names, v.name)
 	}
 	return strings.Join(names, ", ")
 }
+
+// title returns the version's name for people.
+func (v *version) title() string { return "RWKV-" + strings.TrimPrefix(v.name, "v") }
 
 // detect returns the version that the file's tensors are of.
 func detect(f *weights.File) (*version, error) {
 	fail := func(want, got string) error {
 		return &weights.Error{File: f.Path, Field: "version", Want: want, Got: got}
 	}
+	if what, name := other(f); what != "" {
+		return nil, fail(Supported(), what+": not supported (tensor "+name+")")
+	}
 	for _, v := range versions {
 		for _, name := range v.has {
-			if _, ok := f.Tensors[name]; !ok || v.is != nil && !v.is(f) {
-				continue
+			if _, ok := f.Tensors[name]; ok && (v.is == nil || v.is(f)) {
+				return v, nil
 			}
-			if v.unsupported != "" {
-				return nil, fail(Supported(), v.unsupported+" (tensor "+name+")")
-			}
-			return v, nil
 		}
 	}
 	return nil, fail("an RWKV model ("+Supported()+")", notModel(f))

@@ -17,6 +17,7 @@ var allVersions = map[string][]string{
 	"v4": {"att_x", "ffn_x", "att_aa", "att_bb", "att_pp"}, "v5.0": {"att_x", "ffn_x", "att_kv"},
 	"v5.1": {"att_x", "ffn_x", "att_kv"}, "v5.2": {"att_x", "ffn_x", "att_kv"}, "v6": {"att_x", "ffn_x", "att_kv"},
 	"v7": {"att_x", "ffn_x", "att_kv"}, "v7a": {"att_x", "ffn_x", "att_kv"},
+	"v8-rc00": {"att_x", "ffn_x", "att_kv"},
 }
 
 // Every version is recognised by its tensors, uses all of them, and has its fields in each layer. A state file carries
@@ -73,7 +74,7 @@ func TestVersions(t *testing.T) {
 // Of every version, a tensor that is missing or of another shape is named, unless without it the file is of another
 // version or it may be missing.
 func TestEveryTensorOfVersions(t *testing.T) {
-	decides := []string{"att.ln_x.weight", "att.gate.weight", "att.time_maa_x", "ffn.s_emb.weight", "att.r_k", "att.w0"}
+	decides := []string{"att.ln_x.weight", "att.gate.weight", "att.time_maa_x", "ffn.s_emb.weight", "ffn.enn.weight", "att.r_k", "att.w0"}
 	mayLack := []string{"att.time_state", "ffn.s_emb_x.weight"}
 	for version := range allVersions {
 		good := weightstest.RWKV(version, weightstest.Tiny, tensor.F32, 3)

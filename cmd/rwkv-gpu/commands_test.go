@@ -78,7 +78,7 @@ func TestInfo(t *testing.T) {
 	list := weightstest.RWKV7(weightstest.Tiny, tensor.BF16, 1)
 	list = append(list, tensor.FromFloats("optimizer.step", []int{1}, []float32{3}))
 	more := writeFile(t, "more.st", weightstest.Safetensors(list, nil))
-	if r := cli("info", "--model", more); r.status != statusDone || r.stderr != "1 tensor not used by RWKV-7: optimizer.step\n" ||
+	if r := cli("info", "--model", more); r.status != statusDone || r.stderr != "tensors that RWKV-7 does not use: 1 (optimizer.step)\n" ||
 		!strings.Contains(r.stdout, "1 F32") {
 		t.Error(r)
 	}

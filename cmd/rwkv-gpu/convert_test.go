@@ -88,7 +88,7 @@ func loadFrom(t *testing.T, f *weights.File, name string) []byte {
 // Every version gives the same logits from the file that convert writes.
 func TestConvertVersions(t *testing.T) {
 	dir := t.TempDir()
-	for _, version := range []string{"v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a"} {
+	for _, version := range []string{"v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a", "v8-rc00"} {
 		in := writeFile(t, "in.st", weightstest.Safetensors(weightstest.RWKV(version, weightstest.Tiny, tensor.BF16, 1), nil))
 		out := filepath.Join(dir, version+".safetensors")
 		var w written

@@ -49,24 +49,12 @@ func (a *app) infoCommand() *cobra.Command {
 			return err
 		}
 		defer func() { err = errors.Join(err, m.Close()) }()
-		if len(m.Unused) > 0 {
-			a.notice("%s not used by RWKV-%s: %s", plural(len(m.Unused), "tensor"), strings.TrimPrefix(m.Version, "v"), some(m.Unused))
-		}
 		in := describe(m)
 		if a.common.json {
 			return a.writeJSON(in)
 		}
 		return a.printInfo(m, in)
 	})
-}
-
-// some lists names, many of them cut short.
-func some(names []string) string {
-	const most = 8
-	if len(names) <= most {
-		return strings.Join(names, " ")
-	}
-	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], " "), len(names)-most)
 }
 
 func describe(m *model.Model) *modelInfo {

@@ -25,6 +25,9 @@ func (a *app) openModel() (*model.Model, error) {
 		return nil, usagef("--group-norm-eps", "%v", eps)
 	}
 	if err == nil {
+		if n := m.UnusedNotice(); n != "" {
+			a.notice("%s", n)
+		}
 		a.loraNotices(m)
 		if m.Begin != "" {
 			a.notice("reading %s %s", a.common.state, m.Begin)

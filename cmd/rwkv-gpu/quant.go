@@ -58,7 +58,7 @@ func (a *app) quantNotice(m *model.Model, want tensor.Type) {
 		line += fmt.Sprintf("; %s, for rows that are not whole blocks of %s", typeCounts(others), want)
 	}
 	if len(m.Unfit) > 0 {
-		line += fmt.Sprintf("; %s kept, whose rows are not whole blocks: %s", plural(len(m.Unfit), "tensor"), some(m.Unfit))
+		line += fmt.Sprintf("; %s kept, whose rows are not whole blocks: %s", plural(len(m.Unfit), "tensor"), model.Few(m.Unfit))
 	}
 	if again > 0 {
 		line += fmt.Sprintf("; %s quantized before, which adds up", plural(again, "tensor"))

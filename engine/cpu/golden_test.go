@@ -26,4 +26,6 @@ func TestRWKVCpp(t *testing.T) {
 
 func TestBig(t *testing.T) { golden.RunBig(t, false, openModel) }
 
+func TestField(t *testing.T) { golden.RunField(t, openModel) }
+
 func TestFormats(t *testing.T) { golden.Formats(t, true, openModel) }

@@ -8,4 +8,6 @@ import (
 
 func TestBig(t *testing.T) { golden.RunBig(t, true, modelOpener(kernels(t), Auto)) }
 
+func TestField(t *testing.T) { golden.RunField(t, modelOpener(kernels(t), Auto)) }
+
 func TestFormats(t *testing.T) { golden.Formats(t, false, modelOpener(kernels(t), Auto)) }

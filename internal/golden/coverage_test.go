@@ -31,7 +31,7 @@ var elsewhere = map[string]string{
 }
 
 // runners are the functions that compare what claimed lists.
-var runners = []string{"golden.Run(", "golden.RunRWKVCpp(", "golden.RunLlamaCpp(", "golden.RunBig("}
+var runners = []string{"golden.Run(", "golden.RunRWKVCpp(", "golden.RunLlamaCpp(", "golden.RunBig(", "golden.RunField("}
 
 // cpuRunners are those that only engine/cpu's tests need to call.
 var cpuRunners = []string{"golden.RunRWKVCppRule("}

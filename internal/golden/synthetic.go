@@ -52,6 +52,7 @@ var synthetics = []synthetic{
 	{"v5.2", weightstest.Size{Vocab: 41, Embed: 60, Layers: 2, Head: 12, FFN: 70}, tensor.F16},
 	{"v6", weightstest.Size{Vocab: 41, Embed: 60, Layers: 3, Head: 12, FFN: 75, W: 11, A: 7}, tensor.BF16},
 	{"v7a", weightstest.Size{Vocab: 51, Embed: 36, Layers: 2, Head: 12, FFN: 75, W: 5, A: 9, V: 3, G: 17}, tensor.F16},
+	{"v8-rc00", weightstest.Size{Vocab: 47, Embed: 44, Layers: 2, Head: 4, FFN: 75, W: 5, A: 9, V: 3, G: 17}, tensor.BF16},
 }
 
 // Tiny returns a small random model.

@@ -7,7 +7,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// RWKV returns the tensors of a model of a version, v4, v5.0, v5.1, v5.2, v6, v7 or v7a, as RWKV7 does. Of the ranks,
+// RWKV returns the tensors of a model of a version, v4, v5.0, v5.1, v5.2, v6, v7, v7a or v8-rc00, as RWKV7 does. Of the ranks,
 // v6 has W for the decay and A for the token shift, and v7a multiplies with matrices of 4 * V rows and 8 columns. A v6
 // model carries an initial state.
 func RWKV(version string, s Size, typ tensor.Type, seed uint64) []*tensor.Tensor {
@@ -19,6 +19,13 @@ func RWKV(version string, s Size, typ tensor.Type, seed uint64) []*tensor.Tensor
 		g.tensors = RWKV7(s, typ, seed)
 		for i := range s.Layers {
 			g.deepEmbed(fmt.Sprintf("blocks.%d.ffn.", i), s)
+		}
+		return g.tensors
+	}
+	if version == "v8-rc00" {
+		g.tensors = RWKV7(s, typ, seed)
+		for i := range s.Layers {
+			g.add(fmt.Sprintf("blocks.%d.ffn.enn.weight", i), 1, s.Vocab, s.Embed)
 		}
 		return g.tensors
 	}

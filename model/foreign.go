@@ -1,0 +1,114 @@
+package model
+
+import (
+	"fmt"
+	"regexp"
+	"slices"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// A file may hold tensors that its version does not use. Those that are known to change what the model computes are
+// refused by name, since without them its numbers would be wrong; the others are Model.Unused.
+
+// addition is something that models are known to add to their version, and what its tensors are called.
+type addition struct {
+	what  string
+	names *regexp.Regexp
+}
+
+// additions are those that no version here computes. BlinkDL's RWKV-LM has most of them (RWKV-v4neo/src/model.py,
+// RWKV-v5/src/model.py), the others are written by the tools that they name.
+var additions = []addition{
+	{"a LoRA that is not merged into its matrix", regexp.MustCompile(`\.(init_)?lora_[AB](\.|$)|\.lora_(embedding_[AB]|magnitude_vector)(\.|$)`)},
+	{"DiSHA (Bone, Bat) that is not merged into its matrix", regexp.MustCompile(`\.(disha|bone)(\.|$)`)},
+	{"head_qk, attention that copies tokens of the text", regexp.MustCompile(`^(head_[qk]\.|copy_mask$)`)},
+	{"tiny attention", regexp.MustCompile(`(^|\.)tiny_(ln|q|k|v|mask)(\.|$)`)},
+	{"attention beside the time mix", regexp.MustCompile(`\.att\.((qq|kk|vv|oo|rr)\.|time_mix_(qq|kk|vv|rr)$|att_mask$)`)},
+	{"MishGLU in the place of the channel mix", regexp.MustCompile(`\.ffn\.(aa|bb)\.`)},
+	{"an embedding of positions", regexp.MustCompile(`(^|\.)pos_emb(_[xy])?(\.|$)`)},
+	{"DeepEmbed", regexp.MustCompile(`\.(s_emb|s_emb_x|enn)\.weight$|\.ffn\.s[012]$`)},
+	{"8-bit numbers of the rwkv package", regexp.MustCompile(`\.weight_[mr][xy]$`)},
+	{"scales of a quantized matrix", regexp.MustCompile(`\.(weight_scale(_inv)?|weight\.(absmax|quant_map|quant_state\..*|nested_absmax)|SCB|qweight|qzeros|scales|g_idx)$`)},
+}
+
+// others are architectures that are known and not supported, to be told before the versions: their files may hold all
+// tensors of one.
+var others = []addition{
+	{"RWKV-8 with ROSA", regexp.MustCompile(`(^|\.|_)rosa([0-9]*|_qkv)\.`)},
+	{"RWKV-8 rc00 with attention beside it (hybrid)", regexp.MustCompile(`\.qkv\.(ennk|emm|kkup|vvup)\.`)},
+	{"RWKV-7b (DeepEmbed attention)", regexp.MustCompile(`\.qkv\.`)},
+	{"a channel mix in the place of the first time mix (pre_ffn)", regexp.MustCompile(`\.ffnPre\.`)},
+	{"attention in the place of time mixes (a hybrid, or no RWKV)", regexp.MustCompile(`\.attn\.q_proj\.`)},
+}
+
+// other returns which of others the file is, by the first of its tensors that tells, or "".
+func other(f *weights.File) (what, name string) {
+	for _, o := range others {
+		for _, name := range f.Names() {
+			if o.names.MatchString(name) {
+				return o.what, name
+			}
+		}
+	}
+	return "", ""
+}
+
+// addsTo returns what the named tensor of f, which the version does not use, is known to add to a model, or "".
+func addsTo(f *weights.File, name string) string {
+	for _, a := range additions {
+		if a.names.MatchString(name) {
+			return a.what
+		}
+	}
+	if stem, ok := strings.CutSuffix(name, ".bias"); ok {
+		if w := f.Tensors[stem+".weight"]; w != nil && len(squeeze(w, 1).Shape) > 1 {
+			return "a bias of the matrix " + stem + ".weight"
+		}
+	}
+	return ""
+}
+
+// refuseAdditions returns an error about the first tensor of f that v does not use though it would change the result.
+func (v *version) refuseAdditions(f *weights.File) error {
+	used := make(map[string]bool)
+	for _, s := range globals {
+		used[s.name] = true
+	}
+	for l := range countLayers(f) {
+		for _, s := range slices.Concat(norms, v.tensors) {
+			if prefix := fmt.Sprintf("blocks.%d.", l); l >= s.from {
+				used[prefix+s.name], used[prefix+s.or] = true, true
+			}
+		}
+	}
+	for _, name := range f.Names() {
+		if used[name] {
+			continue
+		}
+		if what := addsTo(f, name); what != "" {
+			return &weights.Error{File: f.Path, Tensor: name, Want: "only what " + v.title() + " computes",
+				Got: what + ": it would change the result, and is not supported"}
+		}
+	}
+	return nil
+}
+
+// UnusedNotice says in a line which of the file's tensors the model does not use, "" if there is none worth a word.
+func (m *Model) UnusedNotice() string {
+	names := slices.DeleteFunc(slices.Clone(m.Unused), func(n string) bool { return slices.Contains(m.version.idle, n) })
+	if len(names) == 0 {
+		return ""
+	}
+	return fmt.Sprintf("tensors that %s does not use: %d (%s)", m.version.title(), len(names), Few(names))
+}
+
+// Few lists names, many of them cut short.
+func Few(names []string) string {
+	const most = 8
+	if len(names) <= most {
+		return strings.Join(names, " ")
+	}
+	return fmt.Sprintf("%s and %d more", strings.Join(names[:most], " "), len(names)-most)
+}
