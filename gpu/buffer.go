@@ -53,6 +53,9 @@ func (d *Device) NewBuffer(name string, size int, mem Memory) (*Buffer, error) {
 	if d.closed {
 		return nil, fmt.Errorf("vulkan: buffer %q: %w", name, ErrClosed)
 	}
+	if err := d.failure(); err != nil {
+		return nil, err
+	}
 	if m := d.info.Limits.MaxAllocationSize; size > m {
 		return nil, fmt.Errorf("vulkan: buffer %q: %w: %s wanted, the device allows %s in one buffer; %s", name, ErrOutOfMemory,
 			sizeString(uint64(size)), sizeString(uint64(m)), d.memoryState())
@@ -137,13 +140,16 @@ func (b *Buffer) Release() {
 // destroy frees everything. The caller holds dev.mu.
 func (b *Buffer) destroy() {
 	b.released = true // also when Device.Close does it
+	delete(b.dev.buffers, b)
+	if b.dev.hung() {
+		return
+	}
 	for _, v := range b.views {
 		vk.DestroyBufferView(b.dev.vk, v, nil)
 	}
 	vk.DestroyBuffer(b.dev.vk, b.vk, nil)
 	b.dev.free(b.place)
 	b.views, b.host = nil, nil
-	delete(b.dev.buffers, b)
 }
 
 // retain and unretain count the recordings that use the buffer. The caller holds dev.mu.

@@ -21,19 +21,24 @@ type Commands struct {
 	c        *C.rg_dev
 	pending  bool
 	released bool
+	limit    time.Duration // of the submission
+	longest  time.Duration // wait so far
 }
 
 var (
 	errPending  = errors.New("vulkan: commands submitted again before Wait")
-	errReleased = errors.New("vulkan: commands used after Release or Device.Close")
+	errReleased = fmt.Errorf("vulkan: commands used after Release or Device.Close: %w", ErrClosed)
 )
 
 // Submit starts the commands. What the host wrote to mapped memory before it is seen.
 func (c *Commands) Submit() error {
-	if c.pending && !c.r.dev.gone.Load() {
+	d := c.r.dev
+	if c.pending && !d.gone.Load() {
 		return errPending
 	}
-	d := c.r.dev
+	if err := d.failure(); err != nil {
+		return err
+	}
 	d.queueMu.Lock()
 	if c.released || d.gone.Load() {
 		d.queueMu.Unlock()
@@ -42,34 +47,31 @@ func (c *Commands) Submit() error {
 	r := C.rg_submit(c.c, c.r.cmd, c.r.fence)
 	d.queueMu.Unlock()
 	if r != 0 {
-		return check("vkQueueSubmit", int32(r))
+		return d.noted("vkQueueSubmit", int32(r), c.r)
 	}
+	c.limit = d.limit(max(c.r.expected, c.longest), c.r.fresh)
+	d.health.underWay.Add(int64(c.limit))
 	c.pending = true
 	return nil
 }
 
-// Wait returns when the submitted commands are done; at once if none are under way.
-func (c *Commands) Wait() error { return c.wait(math.MaxUint64) }
-
-// WaitTimeout is Wait for at most timeout; then the error matches ErrTimeout, and the commands
-// are still under way.
-func (c *Commands) WaitTimeout(timeout time.Duration) error { return c.wait(uint64(max(timeout, 0))) }
-
-func (c *Commands) wait(ns uint64) error {
-	if c.r.dev.gone.Load() { // Close has waited
+// Wait returns when the submitted commands are done; at once if none are under way. If they take far longer than they did
+// before and than Recording.Expect said, the error is a HangError, and they count as under way for ever.
+func (c *Commands) Wait() error {
+	d := c.r.dev
+	if d.gone.Load() { // Close has waited
 		c.pending = false
 	}
 	if !c.pending {
 		return nil
 	}
-	r := int32(C.rg_wait(c.c, c.r.fence, C.uint64_t(ns)))
-	if r != resultTimeout {
-		c.pending = false
+	start := time.Now()
+	err := d.await("vkWaitForFences", c.r.fence, c.r)
+	if !d.hung() {
+		d.health.underWay.Add(-int64(c.limit))
+		c.pending, c.longest = false, max(c.longest, time.Since(start))
 	}
-	if r != 0 {
-		return check("vkWaitForFences", r)
-	}
-	return nil
+	return err
 }
 
 // Run is Submit and Wait.
@@ -97,8 +99,8 @@ func (c *Commands) Timestamps() ([]time.Duration, error) {
 	raw := make([]uint64, 2*r.slots) // ticks, available
 	const flags = 0x1 | 0x4          // 64 bit, with availability
 	res := vk.GetQueryPoolResults(r.dev.vk, r.queries, 0, uint32(r.slots), uint(16*r.slots), unsafe.Pointer(&raw[0]), 16, flags)
-	if err := check("vkGetQueryPoolResults", int32(res)); err != nil && res != 1 { // 1: not ready, some slots are not recorded
-		return nil, fmt.Errorf("vulkan: %s: %w", r.describe(), err)
+	if res != 0 && res != 1 { // 1: not ready, some slots are not recorded
+		return nil, r.dev.noted("vkGetQueryPoolResults", int32(res), r)
 	}
 	if raw[1] == 0 {
 		return nil, fmt.Errorf("vulkan: %s: slot 0 was not recorded or never run", r.describe())
@@ -122,7 +124,7 @@ func (c *Commands) Release() {
 	if c == nil || c.released {
 		return
 	}
-	_ = c.Wait() // a lost device has nothing under way
+	_ = c.Wait() // a lost device has nothing under way, and one that hangs keeps what it has
 	c.released = true
 	d := c.r.dev
 	d.mu.Lock()

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	vk "github.com/vulkan-go/vulkan"
@@ -22,6 +23,7 @@ type DeviceOptions struct {
 	LimitOverride    func(*Limits)   // lowers limits that calls are checked against
 	FeatureOverride  func(*Features) // switches features off
 	NoDirectAccess   bool            // copy by staging even where the host sees the device's memory
+	WaitLimit        time.Duration   // the least time after which a wait means that the device hangs; 0 is RWKV_WAIT_LIMIT, or 30 s
 }
 
 // A Device runs kernels. Its methods may be called concurrently; a Recording or Commands is
@@ -36,6 +38,7 @@ type Device struct {
 	memory memoryTypes
 	shared bool // device and host share their memory
 	cache  pipelineCache
+	health health
 
 	queueMu sync.Mutex  // submissions
 	gone    atomic.Bool // the Vulkan device is destroyed
@@ -68,6 +71,10 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 	if opts.FeatureOverride != nil {
 		opts.FeatureOverride(&d.info.Features)
 	}
+	var err error
+	if d.health.least, err = leastWaitOf(opts); err != nil {
+		return nil, err
+	}
 	caps := p.caps
 	d.info.Features.apply(&caps)
 	in.mu.Lock()
@@ -90,7 +97,8 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 func (d *Device) Info() Info { return d.info }
 
 // Close waits for the device, saves the pipeline cache and releases everything. Buffers,
-// kernels and commands not released before are named in the error.
+// kernels and commands not released before are named in the error. A device that hangs keeps
+// what it has, and its instance too.
 func (d *Device) Close() error {
 	d.staging.mu.Lock()
 	d.staging.release()
@@ -103,9 +111,18 @@ func (d *Device) Close() error {
 	d.closed = true
 	d.queueMu.Lock() // so that no Submit comes between, and none runs beside the wait
 	d.gone.Store(true)
-	C.rg_idle(d.c) // a lost device cannot be waited for, and is closed all the same
+	hung := d.hung()
+	idle := d.await("vkDeviceWaitIdle", 0, d) // a lost device cannot be waited for, and is closed all the same
 	d.queueMu.Unlock()
 	err := d.leaks()
+	d.releaseWaiters()
+	if d.hung() {
+		d.abandon()
+		if hung { // which was said when it was found
+			return nil
+		}
+		return idle
+	}
 	for r := range d.commands {
 		r.destroy()
 	}
@@ -129,6 +146,16 @@ func (d *Device) Close() error {
 	return err
 }
 
+// abandon leaves a device that hangs as it is, and its instance with it.
+func (d *Device) abandon() {
+	d.in.mu.Lock()
+	defer d.in.mu.Unlock()
+	d.in.open--
+	d.in.abandoned = true
+}
+
+func (d *Device) describe() string { return "the end of all work" }
+
 func (d *Device) leaks() error {
 	var names []string
 	for b := range d.buffers {
@@ -142,7 +169,7 @@ func (d *Device) leaks() error {
 		}
 	}
 	for r := range d.commands {
-		names = append(names, r.describe())
+		names = append(names, "commands of "+r.describe())
 	}
 	if len(names) == 0 {
 		return nil
@@ -163,6 +190,9 @@ func (d *Device) layoutFor(types []C.uint32_t, push int) (layout, error) {
 	defer d.mu.Unlock()
 	if d.closed {
 		return layout{}, ErrClosed
+	}
+	if err := d.failure(); err != nil {
+		return layout{}, err
 	}
 	key := fmt.Sprint(types, push)
 	if l, ok := d.layouts[key]; ok {

@@ -45,8 +45,14 @@
 // or Commands by one. Commands keep the buffers and kernels they use alive, so Release may
 // come in any order. Device.Close names whatever was not released.
 //
+// # When the device fails
+//
+// A failed call is an *Error, which matches the errors of this package under errors.Is through all that wraps it. A lost
+// device stays lost, and is given back like any other. No wait is endless: one that takes far longer than the same did
+// before is a HangError, after which nothing is asked of the device, not even to take back what it gave.
+//
 // # Environment
 //
 // RWKV_VULKAN_LOADER names the loader library to use; RWKV_VALIDATE=1 loads the validation
-// layer. Package gputest has more for tests.
+// layer; RWKV_WAIT_LIMIT is DeviceOptions.WaitLimit in seconds. Package gputest has more for tests.
 package gpu

@@ -48,6 +48,7 @@ type Instance struct {
 	mu        sync.Mutex
 	open      int // devices not closed
 	closed    bool
+	abandoned bool // a device hangs, which has to stay
 }
 
 // Open loads the Vulkan loader and lists the devices. Errors match ErrNoLoader, ErrNoDevice or
@@ -130,7 +131,7 @@ func (in *Instance) destroy() {
 	}
 }
 
-// Close releases the instance. It is an error, and releases nothing, while devices are open.
+// Close releases the instance, unless a device of it hangs. It is an error, and releases nothing, while devices are open.
 func (in *Instance) Close() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -141,7 +142,9 @@ func (in *Instance) Close() error {
 		return fmt.Errorf("vulkan: instance closed with %d open devices", in.open)
 	}
 	in.closed = true
-	in.destroy()
+	if !in.abandoned {
+		in.destroy()
+	}
 	return nil
 }
 

@@ -99,6 +99,7 @@ type Kernel struct {
 
 	refs     int // recordings that use it; guarded by dev.mu
 	released bool
+	used     bool // by a recording, once
 }
 
 // NewKernel compiles a kernel. The error names the kernel and what it needs that the device
@@ -268,8 +269,10 @@ func (k *Kernel) Release() {
 
 func (k *Kernel) destroy() {
 	k.released = true // also when Device.Close does it
-	C.rg_pipeline_destroy(k.dev.c, k.pipeline)
 	delete(k.dev.kernels, k)
+	if !k.dev.hung() {
+		C.rg_pipeline_destroy(k.dev.c, k.pipeline)
+	}
 }
 
 func (k *Kernel) unretain() {

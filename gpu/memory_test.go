@@ -159,7 +159,7 @@ func TestLeaks(t *testing.T) {
 		t.Fatal(err)
 	}
 	err = d.Close()
-	wantError(t, "close", err, `buffer "forgotten" (1.0 MiB)`, `kernel "saxpy"`, `recording "steps"`)
+	wantError(t, "close", err, `buffer "forgotten" (1.0 MiB)`, `kernel "saxpy"`, `commands of steps`)
 	if err := d.Close(); err != nil {
 		t.Errorf("second close: %v", err)
 	}

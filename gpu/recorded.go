@@ -6,6 +6,7 @@ import "C"
 import (
 	"fmt"
 	"sync/atomic"
+	"time"
 	"unsafe"
 
 	vk "github.com/vulkan-go/vulkan"
@@ -32,6 +33,10 @@ type recorded struct {
 	timed   bool
 	slots   int // one more than the highest slot written
 	stats   Stats
+
+	expected time.Duration // see Recording.Expect
+	fresh    int           // kernels that no recording used before
+
 	buffers map[*Buffer]struct{}
 	kernels map[*Kernel]struct{}
 }
@@ -49,6 +54,9 @@ func (r *recorded) begin() error {
 	if d.closed {
 		return ErrClosed
 	}
+	if err := d.failure(); err != nil {
+		return err
+	}
 	var pool, fence C.uint64_t
 	var cmd unsafe.Pointer
 	if e := C.rg_cmd_create(d.c, &pool, &cmd); e != 0 {
@@ -65,9 +73,9 @@ func (r *recorded) begin() error {
 
 func (r *recorded) describe() string {
 	if r.name != "" {
-		return fmt.Sprintf("recording %q", r.name)
+		return r.name
 	}
-	return fmt.Sprintf("recording %d (%d dispatches)", r.number, r.stats.Dispatches)
+	return fmt.Sprintf("commands %d (%d dispatches)", r.number, r.stats.Dispatches)
 }
 
 // The caller of these holds dev.mu.
@@ -83,6 +91,9 @@ func (r *recorded) useKernel(k *Kernel) {
 	if _, ok := r.kernels[k]; !ok {
 		r.kernels[k] = struct{}{}
 		k.refs++
+		if !k.used {
+			k.used, r.fresh = true, r.fresh+1
+		}
 	}
 }
 
@@ -92,6 +103,9 @@ func (r *recorded) destroy() {
 		return
 	}
 	delete(d.commands, r)
+	if d.hung() {
+		return
+	}
 	C.rg_cmd_destroy(d.c, r.pool)
 	if r.fence != 0 {
 		C.rg_fence_destroy(d.c, r.fence)

@@ -6,6 +6,7 @@ import "C"
 import (
 	"encoding/binary"
 	"fmt"
+	"time"
 	"unsafe"
 )
 
@@ -53,8 +54,12 @@ func (d *Device) NewRecording() *Recording {
 	return rec
 }
 
-// SetName names the recording in errors and leak reports.
+// SetName names the recording in errors and leak reports: what it does, in words.
 func (rec *Recording) SetName(name string) { rec.r.name = name }
+
+// Expect says that what is recorded takes so much time more, as far as is known. It only makes longer how long a wait for
+// it may take (see Commands.Wait).
+func (rec *Recording) Expect(d time.Duration) { rec.r.expected += d }
 
 const keptErrors = 4
 
@@ -296,10 +301,13 @@ func (rec *Recording) End() (*Commands, error) {
 		r.dev.mu.Lock()
 		r.destroy()
 		r.dev.mu.Unlock()
+		if err := r.dev.failure(); err != nil {
+			return nil, err
+		}
 		if rec.more > 0 {
 			rec.errs = append(rec.errs, fmt.Errorf("and %d more", rec.more))
 		}
-		return nil, fmt.Errorf("vulkan: %s: %w", r.describe(), rec.errs)
+		return nil, fmt.Errorf("vulkan: recording of %s: %w", r.describe(), rec.errs)
 	}
 	return &Commands{r: r, c: r.dev.c}, nil
 }

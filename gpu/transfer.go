@@ -5,8 +5,8 @@ import "C"
 
 import (
 	"fmt"
-	"math"
 	"sync"
+	"time"
 	"unsafe"
 )
 
@@ -27,7 +27,12 @@ type stage struct {
 	cmd   unsafe.Pointer
 	fence C.uint64_t
 	busy  bool
+	copy  string        // what is under way
+	of    *Buffer       // which it is about
+	limit time.Duration // of the copy
 }
+
+func (s *stage) describe() string { return fmt.Sprintf("%s buffer %q", s.copy, s.of.name) }
 
 func (d *Device) newStage(name string, mem Memory) (*stage, error) {
 	buf, err := d.NewBuffer(name, min(stagingSize, d.info.Limits.MaxAllocationSize), mem)
@@ -47,41 +52,56 @@ func (d *Device) newStage(name string, mem Memory) (*stage, error) {
 	}
 	if r != 0 {
 		s.release()
-		return nil, check("vkCreateCommandPool", int32(r))
+		return nil, fmt.Errorf("vulkan: %s: %w", name, check("vkCreateCommandPool", int32(r)))
 	}
 	s.fence = fence
 	return s, nil
 }
 
-// start copies src to dst without waiting.
-func (s *stage) start(dst, src Range) error {
+// start copies src to dst without waiting. copy says in errors what that is of, to or from, the buffer that is not ours.
+func (s *stage) start(dst, src Range, copy string, of *Buffer) error {
 	d := s.dev
-	if err := check("vkBeginCommandBuffer", int32(C.rg_cmd_begin(d.c, s.cmd, 1))); err != nil {
+	s.copy, s.of = copy, of
+	if err := d.failure(); err != nil {
 		return err
+	}
+	if r := int32(C.rg_cmd_begin(d.c, s.cmd, 1)); r != 0 {
+		return d.noted("vkBeginCommandBuffer", r, s)
 	}
 	C.rg_cmd_barrier(d.c, s.cmd, stageCompute|stageTransfer, stageTransfer)
 	C.rg_cmd_copy(d.c, s.cmd, C.uint64_t(bits(src.Buffer.vk)), C.uint64_t(src.Offset), C.uint64_t(bits(dst.Buffer.vk)), C.uint64_t(dst.Offset), C.uint64_t(dst.Size))
 	C.rg_cmd_barrier(d.c, s.cmd, stageTransfer, stageCompute|stageTransfer|stageHost)
-	if err := check("vkEndCommandBuffer", int32(C.rg_cmd_end(d.c, s.cmd))); err != nil {
-		return err
+	if r := int32(C.rg_cmd_end(d.c, s.cmd)); r != 0 {
+		return d.noted("vkEndCommandBuffer", r, s)
 	}
 	d.queueMu.Lock()
 	r := C.rg_submit(d.c, s.cmd, s.fence)
 	d.queueMu.Unlock()
-	s.busy = r == 0
-	return check("vkQueueSubmit", int32(r))
+	if r != 0 {
+		return d.noted("vkQueueSubmit", int32(r), s)
+	}
+	s.busy, s.limit = true, d.limit(0, 0)
+	d.health.underWay.Add(int64(s.limit))
+	return nil
 }
 
 func (s *stage) wait() error {
 	if s == nil || !s.busy {
 		return nil
 	}
-	s.busy = false
-	return check("vkWaitForFences", int32(C.rg_wait(s.dev.c, s.fence, math.MaxUint64)))
+	err := s.dev.await("vkWaitForFences", s.fence, s)
+	if !s.dev.hung() {
+		s.dev.health.underWay.Add(-int64(s.limit))
+		s.busy = false
+	}
+	return err
 }
 
 func (s *stage) release() {
-	_ = s.wait()
+	_ = s.wait() // a lost device has nothing under way, and one that hangs keeps what it has
+	if s.dev.hung() {
+		return
+	}
 	if s.fence != 0 {
 		C.rg_fence_destroy(s.dev.c, s.fence)
 	}
@@ -131,17 +151,14 @@ func (d *Device) UploadFunc(dst Range, fill func(piece []byte, off int)) error {
 	ring := &d.staging.up
 	err := d.eachPiece(ring, "staging (upload)", Upload, dst, func(s *stage, off, n int) error {
 		fill(s.buf.host[:n:n], off)
-		return s.start(Range{dst.Buffer, dst.Offset + off, n}, s.buf.Range(0, n))
+		return s.start(Range{dst.Buffer, dst.Offset + off, n}, s.buf.Range(0, n), "upload to", dst.Buffer)
 	})
 	for _, s := range ring {
 		if e := s.wait(); err == nil {
 			err = e
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("vulkan: upload to buffer %q: %w", dst.Buffer.name, err)
-	}
-	return nil
+	return err
 }
 
 // eachPiece walks a range in pieces of a stage, each time with a stage that is not busy.
@@ -205,7 +222,7 @@ func (d *Device) Download(dst []byte, src Range) error {
 		if err := take(turn); err != nil {
 			return err
 		}
-		if err := s.start(s.buf.Range(0, n), Range{src.Buffer, src.Offset + off, n}); err != nil {
+		if err := s.start(s.buf.Range(0, n), Range{src.Buffer, src.Offset + off, n}, "download from", src.Buffer); err != nil {
 			return err
 		}
 		filled[turn].s, filled[turn].off, filled[turn].n = s, off, n
@@ -217,10 +234,7 @@ func (d *Device) Download(dst []byte, src Range) error {
 			err = e
 		}
 	}
-	if err != nil {
-		return fmt.Errorf("vulkan: download from buffer %q: %w", src.Buffer.name, err)
-	}
-	return nil
+	return err
 }
 
 func (d *Device) checkTransfer(what string, r Range) error {

@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"errors"
+	"fmt"
 	"math/rand/v2"
 	"time"
 
@@ -86,6 +87,8 @@ func (t *recurrenceTrial) restore() error {
 
 func (t *recurrenceTrial) commands(f Recurrence, times int) (*gpu.Commands, error) {
 	r := &recorder{Exec: t.e, rec: t.e.dev.NewRecording(), shape: t.shape}
+	r.rec.SetName(fmt.Sprintf("tuning trial of kernel %s for %s", f, t))
+	r.rec.Expect(t.e.expected(float64(times) * work(t.o, t.shape)))
 	w := t.e.ops.wkv7s[t.o]
 	push := shaders.Wkv7Push{Stride: uint32(t.o.Y.Stride() / 4), StateStride: uint32(t.stride / 4), Kk: w.kk / 4, Ka: w.ka / 4}
 	texel := r.texel(floatTexels(t.args.R), floatTexels(t.args.Params), texels{t.args.State, 16})

@@ -132,6 +132,7 @@ func (e *Exec) timeDeviceDraws(draws []Draw) (time.Duration, error) {
 		s.write(i, &draws[i], &e.decode.twins[i])
 	}
 	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: shape{len(draws), len(draws), len(draws)}}
+	r.rec.SetName("tuning trial of draws on the device")
 	e.beginForward(r.rec)
 	s.upload(r.rec, k)
 	for step := range trialDraws {
@@ -155,6 +156,7 @@ func (e *Exec) timeDeviceDraws(draws []Draw) (time.Duration, error) {
 
 func (e *Exec) timeHostDraws(draws []Draw) (best time.Duration, err error) {
 	rec := e.dev.NewRecording()
+	rec.SetName("tuning trial of draws on the host")
 	e.copyLogits(rec, len(draws))
 	c, err := rec.End()
 	if err != nil {

@@ -126,6 +126,7 @@ func (e *Exec) buffer(name string, size int, m gpu.Memory) (*gpu.Buffer, error) 
 // clear zeroes the arenas: kernels may read padding, which has to be finite.
 func (e *Exec) clear() error {
 	rec := e.dev.NewRecording()
+	rec.SetName("clearing of scratch and state")
 	rec.Fill(e.scratch.All(), 0)
 	rec.Fill(e.state.All(), 0)
 	return runOnce(rec)
@@ -264,13 +265,14 @@ type recorder struct {
 	rec   *gpu.Recording
 	shape shape
 	whole bool // all steps: the scratch holds nothing that they need
+	work  float64
 }
 
 var _ op.Backend = (*recorder)(nil)
 
 // recordForward records the program for batches of a shape, in parts.
 func (e *Exec) recordForward(s shape, parts int) (*pass, error) {
-	p, err := e.recordPass(s, max(len(e.prog.Steps), 1), parts, e.beginForward, (*recorder).unit,
+	p, err := e.recordPass(describePass(s), s, max(len(e.prog.Steps), 1), parts, e.beginForward, (*recorder).unit,
 		func(rec *gpu.Recording) { e.copyLogits(rec, s.outs) })
 	e.tuner.keep()
 	return p, err
@@ -292,6 +294,9 @@ func (r *recorder) unit(i int) error {
 		return nil
 	}
 	step := &r.prog.Steps[i]
+	n := work(step.Op, r.shape)
+	r.work += n
+	r.rec.Expect(r.expected(n))
 	if err := step.Op.Apply(r); err != nil {
 		return fmt.Errorf("%s: %w", step.Name, err)
 	}
@@ -306,6 +311,7 @@ func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
 // recordStamped is record, if asked for with a timestamp before the first step and after each.
 func (e *Exec) recordStamped(s shape, from, to int, stamped bool) (*gpu.Commands, error) {
 	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: to-from == len(e.prog.Steps)}
+	r.rec.SetName(describePass(s) + ", " + e.describeSteps(from, to))
 	e.beginForward(r.rec)
 	if stamped {
 		r.rec.Timestamp(0)

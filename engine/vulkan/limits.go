@@ -53,6 +53,7 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 		return 0, err
 	}
 	fill := k.dev.NewRecording()
+	fill.SetName("filling of buffers to measure the device's limits")
 	for range count {
 		b, err := buffer(piece)
 		if err != nil {
@@ -174,6 +175,7 @@ func (k *Kernels) rate(amount float64, record func(*gpu.Recording)) (float64, er
 // bestTime returns the shortest of some runs.
 func (k *Kernels) bestTime(record func(*gpu.Recording), repeats, runs int) (time.Duration, error) {
 	rec := k.dev.NewRecording()
+	rec.SetName("measurement of the device's limits")
 	for range repeats {
 		record(rec)
 	}

@@ -22,6 +22,7 @@ const (
 // pass is the commands of a shape, in parts of about as many units: a unit is a step of the program, or a draw.
 type pass struct {
 	units int
+	work  float64 // see expected
 	parts []*gpu.Commands
 	runs  int // so far
 	rest  int // runs before it is divided otherwise: to record it costs time, and a device's speed may go up and down
@@ -63,6 +64,7 @@ func (p *pass) better() int {
 type known struct {
 	rows int
 	took time.Duration
+	work float64
 }
 
 // guess returns the parts of a pass that was never run: the time of one grows with its rows, at most in proportion.
@@ -116,7 +118,7 @@ func (e *Exec) run(ctx context.Context, p *pass, rows int) error {
 		p.over = 0
 	}
 	if rows >= e.known.rows {
-		e.known = known{rows, total}
+		e.known = known{rows, total, p.work}
 	}
 	return nil
 }
@@ -132,9 +134,9 @@ func (e *Exec) LongestSubmission() time.Duration {
 	return longest
 }
 
-// recordPass records a pass in so many parts, or with none in as many as seem good: begin before the first unit, end after
-// the last.
-func (e *Exec) recordPass(s shape, units, parts int, begin func(*gpu.Recording), each func(*recorder, int) error,
+// recordPass records a pass, called what in errors, in so many parts, or with none in as many as seem good: begin before the
+// first unit, end after the last.
+func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gpu.Recording), each func(*recorder, int) error,
 	end func(*gpu.Recording)) (*pass, error) {
 	if parts == 0 {
 		parts = e.known.guess(s.rows, units)
@@ -142,10 +144,12 @@ func (e *Exec) recordPass(s shape, units, parts int, begin func(*gpu.Recording),
 	p := &pass{units: units}
 	for i := range parts {
 		r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: true}
+		from, to := i*units/parts, (i+1)*units/parts
+		r.rec.SetName(what + ", " + e.describeSteps(from, to))
 		if i == 0 {
 			begin(r.rec)
 		}
-		for unit := i * units / parts; unit < (i+1)*units/parts; unit++ {
+		for unit := from; unit < to; unit++ {
 			if err := each(r, unit); err != nil {
 				abandon(r.rec)
 				p.release()
@@ -155,6 +159,7 @@ func (e *Exec) recordPass(s shape, units, parts int, begin func(*gpu.Recording),
 		if i == parts-1 {
 			end(r.rec)
 		}
+		p.work += r.work
 		c, err := r.rec.End()
 		if err != nil {
 			p.release()

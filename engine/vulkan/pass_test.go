@@ -43,7 +43,7 @@ func (d *slowDevice) run(p *pass, parts int) {
 func TestPartsSettle(t *testing.T) {
 	const units = 112
 	for _, total := range []time.Duration{time.Microsecond, 30 * time.Millisecond, 240 * time.Millisecond, 2300 * time.Millisecond, 20 * time.Second, 300 * time.Second} {
-		for _, before := range []known{{}, {1, total / 100}, {1, total}, {32, total / 9}, {512, 2 * total}} {
+		for _, before := range []known{{}, {1, total / 100, 0}, {1, total, 0}, {32, total / 9, 0}, {512, 2 * total, 0}} {
 			t.Run(fmt.Sprintf("%s/%d,%s", total, before.rows, before.took), func(t *testing.T) {
 				d := slowDevice{r: rand.New(rand.NewPCG(1, 2))}
 				for i := range units { // of nine steps of a layer two take most of the time

@@ -144,7 +144,7 @@ func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
 		}
 		return r.unit(i % each)
 	}
-	p, err := e.recordPass(shape{k.seqs, k.seqs, k.seqs}, k.steps*each, parts, begin, unit, func(rec *gpu.Recording) { s.download(rec, k) })
+	p, err := e.recordPass(fmt.Sprintf("decode of %d tokens of %d sequences", k.steps, k.seqs), shape{k.seqs, k.seqs, k.seqs}, k.steps*each, parts, begin, unit, func(rec *gpu.Recording) { s.download(rec, k) })
 	e.tuner.keep()
 	return p, err
 }
@@ -202,6 +202,7 @@ func (e *Exec) saveCommands(draws []Draw) (*gpu.Commands, error) {
 		s.rows = len(draws)
 	}
 	rec := e.dev.NewRecording()
+	rec.SetName("copy of states before decode")
 	entry := saveEntry{}
 	for i, d := range draws {
 		entry.slots = append(entry.slots, d.Slot)
@@ -245,6 +246,7 @@ func (e *Exec) RestoreState(i, slot int) error {
 		return fmt.Errorf("vulkan: restore: want a draw below %d, got %d", e.decode.states.rows, i)
 	}
 	rec := e.dev.NewRecording()
+	rec.SetName(fmt.Sprintf("restoring of the state of slot %d", slot))
 	if err := e.copySaved(slot, i, func(state, saved gpu.Range) { rec.Copy(state, saved) }); err != nil {
 		abandon(rec)
 		return err

@@ -60,6 +60,7 @@ func (e *Exec) inPanels(u *unit, rows uint32) (gpu.Range, error) {
 	}
 	units := unitsOf(part.W)
 	rec := e.dev.NewRecording()
+	rec.SetName("panels of " + part.W.Name)
 	k.Dispatch(rec, shaders.MatmulPanelsArgs{W: u.w, P: b.All()}, shaders.MatmulPanelsPush{
 		First: uint32(part.weight / wordBytes), Rows: uint32(part.rows), Units: uint32(units), Wide: rows / 8},
 		groupsOf(units, e.kernels.shape.plainLocal), uint32(u.panelBytes(rows)/rowBytesOf(part.W)/8), 1)

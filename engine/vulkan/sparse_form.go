@@ -151,6 +151,7 @@ func (e *Exec) activations(u *unit) ([]float32, error) {
 	defer kept.Release()
 	move := func(to, from *gpu.Buffer) error {
 		rec := e.dev.NewRecording()
+		rec.SetName("copy of the state for a tuning trial")
 		rec.Copy(to.All(), from.All())
 		return runOnce(rec)
 	}

@@ -57,6 +57,7 @@ func (e *Exec) ReadState(slot int, dst []float32) error {
 		return err
 	}
 	rec := e.dev.NewRecording()
+	rec.SetName(fmt.Sprintf("reading of the state of slot %d", slot))
 	at := 0
 	for _, part := range parts {
 		rec.Copy(e.slot.down.Range(at, part.Size), part)
@@ -80,6 +81,7 @@ func (e *Exec) WriteState(slot int, src []float32) error {
 	}
 	copy(gpu.Float32s(e.slot.up.Bytes()), src)
 	rec := e.dev.NewRecording()
+	rec.SetName(fmt.Sprintf("writing of the state of slot %d", slot))
 	at := 0
 	for _, part := range parts {
 		rec.Copy(part, e.slot.up.Range(at, part.Size))
@@ -104,6 +106,7 @@ func (e *Exec) CopyState(dst, src int) error {
 		return err
 	}
 	rec := e.dev.NewRecording()
+	rec.SetName(fmt.Sprintf("copy of the state of slot %d to slot %d", src, dst))
 	for i, part := range to {
 		rec.Copy(part, from[i])
 	}

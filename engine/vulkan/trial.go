@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -74,6 +75,8 @@ func (t *trial) restore() error { return t.e.dev.Upload(t.span, t.held) }
 // layer in a cache that the others' do not fit.
 func (t *trial) commands(f matMulForm, times int) (*gpu.Commands, error) {
 	rec := t.e.dev.NewRecording()
+	rec.SetName(fmt.Sprintf("tuning trial of kernel %s, %d tokens, for %s", f, t.n, t))
+	rec.Expect(t.e.expected(float64(times) * float64(t.n) * float64(t.u.weightBytes))) // an element has a byte, more or less
 	for i := range times {
 		if err := t.e.product(rec, t.turns[i%len(t.turns)], t.n, f); err != nil {
 			abandon(rec)

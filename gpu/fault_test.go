@@ -1,0 +1,218 @@
+package gpu_test
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
+)
+
+const faultEnv = "RWKV_TEST_FAULTS"
+
+// faulty runs the test again in a process that uses the loader of faultvk, and reports whether this is that process.
+func faulty(t *testing.T) *faultvk.Control {
+	t.Helper()
+	if os.Getenv(faultEnv) == "" {
+		gputest.Instance(t)
+		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s")
+		cmd.Env = append(faultvk.New(t).Env(), faultEnv+"=1", "RWKV_WAIT_LIMIT=0.5")
+		if out, err := cmd.CombinedOutput(); err != nil {
+			t.Errorf("%v\n%s", err, out)
+		} else if !strings.Contains(string(out), "PASS") {
+			t.Errorf("the test did not run: %s", out)
+		}
+		return nil
+	}
+	c, err := faultvk.Open()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// work uses every kind of object and call once or more, and gives everything back whatever happens.
+func work() (result []byte, err error) {
+	in, err := gpu.Open(gpu.Options{})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, in.Close()) }()
+	d, err := in.Device(gpu.Pick(in.Devices()), gpu.DeviceOptions{NoPipelineCache: true, NoDirectAccess: true})
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	const n = 100000
+	x, err := d.NewBuffer("x", 4*n, gpu.DeviceLocal)
+	if err != nil {
+		return nil, err
+	}
+	defer x.Release()
+	y, err := d.NewBuffer("y", 4*n, gpu.DeviceLocal)
+	if err != nil {
+		return nil, err
+	}
+	defer y.Release()
+	code, err := os.ReadFile("testdata/saxpy.spv")
+	if err != nil {
+		return nil, err
+	}
+	k, err := d.NewKernel(gpu.KernelDesc{Name: "saxpy", SPIRV: code, Bindings: saxpyBindings, PushBytes: 8, Spec: []uint32{64}})
+	if err != nil {
+		return nil, err
+	}
+	defer k.Release()
+	if code, err = os.ReadFile("testdata/texel.spv"); err != nil {
+		return nil, err
+	}
+	tex, err := d.NewKernel(gpu.KernelDesc{Name: "texel", SPIRV: code, PushBytes: 4, Bindings: []gpu.Binding{
+		{Name: "tex", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F}, {Name: "o", Access: gpu.Write}}})
+	if err != nil {
+		return nil, err
+	}
+	defer tex.Release()
+	for b, v := range map[*gpu.Buffer]float32{x: 1, y: 2} {
+		if err := d.Upload(b.All(), repeated(n, v)); err != nil {
+			return nil, err
+		}
+	}
+	rec := d.NewRecording()
+	rec.SetName("work")
+	rec.Timestamp(0)
+	rec.Dispatch(k, []gpu.Range{x.All(), y.All()}, append(repeated(1, 3), 0xa0, 0x86, 1, 0), (n+63)/64, 1, 1)
+	rec.Timestamp(1)
+	rec.Dispatch(tex, []gpu.Range{y.Range(0, 1024), x.Range(0, 1024)}, make([]byte, 4), 1, 1, 1)
+	c, err := rec.End()
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	for range 3 {
+		if err := c.Run(); err != nil {
+			return nil, err
+		}
+	}
+	if _, err := c.Timestamps(); err != nil && !errors.Is(err, gpu.ErrNoTimestamps) {
+		return nil, err
+	}
+	result = make([]byte, 4*n)
+	return result, d.Download(result, y.All())
+}
+
+func repeated(n int, v float32) []byte {
+	return bytes.Repeat(gpu.BytesOf([]float32{v}), n)
+}
+
+// Whichever Vulkan call fails, the error says so by its type, or the work is done all the same; and nothing is left or
+// destroyed twice.
+func TestFaults(t *testing.T) {
+	ctl := faulty(t)
+	if ctl == nil {
+		return
+	}
+	run := func(f faultvk.Fault) ([]byte, error, faultvk.Report) {
+		t.Helper()
+		if err := ctl.Begin(f); err != nil {
+			t.Fatal(err)
+		}
+		got, err := work()
+		report, failed := ctl.Report()
+		if failed != nil {
+			t.Fatal(failed)
+		}
+		return got, err, report
+	}
+	want, err, _ := run(faultvk.Fault{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	calls, err := ctl.Trace()
+	if err != nil || len(calls) < 60 {
+		t.Fatalf("%d calls (%v)", len(calls), err)
+	}
+	rng := rand.New(rand.NewPCG(1, 2))
+	failures := 0
+	for i, call := range calls {
+		results := faultvk.Results(call.Function)
+		for _, mode := range []faultvk.Mode{faultvk.Once, faultvk.Sticky} {
+			f := faultvk.Fault{At: i + 1, Result: results[rng.IntN(len(results))], Mode: mode}
+			got, err, r := run(f)
+			what := fmt.Sprintf("%+v in %s", f, call.Function)
+			var e *gpu.Error
+			switch {
+			case !r.Fired || r.Function != call.Function:
+				t.Fatalf("%s: did not happen: %+v", what, r)
+			case err == nil && !bytes.Equal(got, want):
+				t.Errorf("%s: no error, and another result", what)
+			case err != nil && (!gpu.IsFault(err) || strings.Contains(err.Error(), "%!")):
+				t.Errorf("%s: %v: not the device's fault", what, err)
+			case err != nil && errors.As(err, &e) && e.Result != f.Result && call.Function != "vkCreateInstance":
+				t.Errorf("%s: %v: another result", what, err)
+			case err != nil && f.Result == faultvk.DeviceLost && !errors.Is(err, gpu.ErrDeviceLost):
+				t.Errorf("%s: %v does not match ErrDeviceLost", what, err)
+			}
+			if err != nil {
+				failures++
+			}
+			if r.Live != "" || r.Strange != 0 {
+				t.Errorf("%s: %v: left are %s; %d destroyed that were not", what, err, r.Live, r.Strange)
+			}
+		}
+	}
+	if failures < len(calls) {
+		t.Errorf("only %d of %d faults were noticed", failures, 2*len(calls))
+	}
+}
+
+// A wait that never ends becomes an error that names what was waited for. Whatever comes after it, to the end of the
+// device, returns at once.
+func TestHang(t *testing.T) {
+	ctl := faulty(t)
+	if ctl == nil {
+		return
+	}
+	if err := ctl.Begin(faultvk.Fault{}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := work(); err != nil {
+		t.Fatal(err)
+	}
+	calls, err := ctl.Trace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	names := map[string]string{"vkWaitForFences": "upload to buffer", "vkDeviceWaitIdle": "the end of all work"}
+	for i, call := range calls {
+		if call.Function != "vkWaitForFences" && call.Function != "vkDeviceWaitIdle" {
+			continue
+		}
+		if err := ctl.Begin(faultvk.Fault{At: i + 1, Mode: faultvk.Hang}); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		_, err := work()
+		if took := time.Since(start); !errors.Is(err, gpu.ErrTimeout) || took > 30*time.Second {
+			t.Errorf("call %d, %s: %v after %s, want a timeout", i+1, call.Function, err, took)
+			continue
+		}
+		if name, ok := names[call.Function]; ok && !strings.Contains(err.Error(), name) {
+			t.Errorf("call %d, %s: %v does not name %s", i+1, call.Function, err, name)
+		}
+		delete(names, call.Function)
+		if strings.Contains(err.Error(), "\n") {
+			t.Errorf("want one error, got %q", err)
+		}
+	}
+	if len(names) > 0 {
+		t.Errorf("none of these hung: %v", names)
+	}
+}
