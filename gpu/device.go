@@ -60,6 +60,9 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 		return nil, fmt.Errorf("%w with index %d, there are %d", ErrNoDevice, index, len(in.devices))
 	}
 	p := &in.devices[index]
+	if in.as == Discrete { // whose memory the host seldom sees
+		opts.NoDirectAccess = true
+	}
 	d := &Device{
 		in: in, phys: p, info: in.Devices()[index], opts: opts, memory: p.memory,
 		shared:  p.info.Type == Integrated || p.info.Type == CPU,

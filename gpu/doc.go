@@ -54,5 +54,7 @@
 // # Environment
 //
 // RWKV_VULKAN_LOADER names the loader library to use; RWKV_VALIDATE=1 loads the validation
-// layer; RWKV_WAIT_LIMIT is DeviceOptions.WaitLimit in seconds. Package gputest has more for tests.
+// layer; RWKV_WAIT_LIMIT is DeviceOptions.WaitLimit in seconds; RWKV_DEVICE_TYPE=discrete takes every
+// device for one of that type, for what its memory and the engine's kernels are then, in tests.
+// Package gputest has more for tests.
 package gpu

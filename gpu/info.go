@@ -1,5 +1,10 @@
 package gpu
 
+import (
+	"fmt"
+	"os"
+)
+
 // Info describes a device. Sizes are in bytes.
 type Info struct {
 	Index       int      `json:"index"`
@@ -34,6 +39,25 @@ const (
 )
 
 var typeOrder = map[Type]int{Discrete: 0, Integrated: 1, Virtual: 2, CPU: 3, Other: 4}
+
+// typeEnv says what type all devices are to be taken for, so that tests run what another type of device gets.
+const typeEnv = "RWKV_DEVICE_TYPE"
+
+// typeAsked returns the type that the environment names, empty if it names none.
+func typeAsked() (Type, error) {
+	t := Type(os.Getenv(typeEnv))
+	if _, ok := typeOrder[t]; !ok && t != "" {
+		return "", fmt.Errorf("vulkan: %s=%s: want discrete, integrated, virtual, cpu or other", typeEnv, t)
+	}
+	return t, nil
+}
+
+// takeFor makes a device one of another type. Its name tells, and with that keeps its measurements apart.
+func (in *Info) takeFor(t Type) {
+	if t != "" && t != in.Type {
+		in.Type, in.Name = t, fmt.Sprintf("%s as %s", in.Name, t)
+	}
+}
 
 // Subgroup describes subgroups in compute shaders.
 type Subgroup struct {

@@ -42,6 +42,7 @@ type Instance struct {
 	handle     cgo.Handle
 	opts       Options
 	devices    []physical
+	as         Type   // that all devices are said to be; empty: what they are
 	api        uint32 // what was asked of the loader; caps the devices' own versions
 
 	messageMu sync.Mutex
@@ -70,6 +71,9 @@ func Open(opts Options) (*Instance, error) {
 		return nil, ErrNoValidation
 	}
 	in.api = min(version, apiVersion(1, 3)|0xfff)
+	if in.as, err = typeAsked(); err != nil {
+		return nil, err
+	}
 	if err := in.create(); err != nil {
 		return nil, err
 	}

@@ -95,6 +95,26 @@ func TestInfo(t *testing.T) {
 	}
 }
 
+// A device taken for another type is that everywhere, and its name says so; a type that is none is refused.
+func TestDeviceType(t *testing.T) {
+	t.Setenv(typeEnv, "")
+	d, _ := open(t, false, DeviceOptions{NoPipelineCache: true})
+	as := map[Type]Type{Discrete: CPU, CPU: Discrete, Integrated: Discrete, Virtual: Discrete, Other: Discrete}[d.Info().Type]
+	t.Setenv(typeEnv, string(as))
+	other, _ := open(t, false, DeviceOptions{NoPipelineCache: true})
+	if in := other.Info(); in.Type != as || in.Name != d.Info().Name+" as "+string(as) || other.shared != (as == CPU) ||
+		other.opts.NoDirectAccess != (as == Discrete) {
+		t.Errorf("as %s: %+v, memory shared: %t, staged: %t", as, in, other.shared, other.opts.NoDirectAccess)
+	}
+	t.Setenv(typeEnv, "gpu")
+	if in, err := Open(Options{}); err == nil || err.Error() != "vulkan: RWKV_DEVICE_TYPE=gpu: want discrete, integrated, virtual, cpu or other" {
+		t.Errorf("a type that is none: error %v", err)
+		if err == nil {
+			_ = in.Close()
+		}
+	}
+}
+
 func TestPipelineCache(t *testing.T) {
 	dir := t.TempDir()
 	use := func(want string) {

@@ -91,6 +91,7 @@ func (in *Instance) query(handle unsafe.Pointer) (physical, error) {
 		Driver: driverName(&p.caps, props.VendorID, props.DriverVersion), MemoryBytes: p.memory.localSize(),
 		Subgroup: subgroup(&p.caps), Features: features(&p.caps, uint32(bits)), Limits: limits(&p.caps, props.Limits, uint32(bits)),
 	}
+	p.info.takeFor(in.as)
 	for _, s := range p.caps.shapes[:p.caps.nshapes] {
 		p.info.Matrices = append(p.info.Matrices, MatrixShape{M: int(s[0]), N: int(s[1]), K: int(s[2])})
 	}

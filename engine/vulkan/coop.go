@@ -22,7 +22,7 @@ const (
 func matricesFor(info gpu.Info) []gpu.MatrixShape {
 	sub := subgroupFor(info)
 	fixed := info.AllowsSubgroup(sub) || info.Subgroup.Min == info.Subgroup.Max
-	if !info.Features.CoopMatrix || !fixed || sub > coopSubgroup || 4*sub > info.Limits.MaxWorkgroupInvocations ||
+	if !info.Features.CoopMatrix || !fixed || sub > coopSubgroup || 4*sub > mostLanes(info) ||
 		info.Limits.SharedMemory < coopMemory {
 		return nil
 	}

@@ -39,7 +39,7 @@ const stepBuffers = 11
 // costs more than the work between, so there workgroups are single subgroups.
 func shapeFor(info gpu.Info) kernelShape {
 	sub := uint32(subgroupFor(info))
-	fit := func(n uint32) uint32 { return min(n, uint32(info.Limits.MaxWorkgroupInvocations)) }
+	fit := func(n uint32) uint32 { return min(n, uint32(mostLanes(info))) }
 	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
 		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1,
 		narrow: isNarrow(info), quads: isNarrow(info) && runsQuads(info), texelBytes: texelBytes(info.Limits), cores: runtime.NumCPU(),
@@ -64,6 +64,16 @@ func subgroupFor(info gpu.Info) int {
 		return 16
 	}
 	return max(info.Subgroup.Size, 1)
+}
+
+// mostLanes returns the size of the largest workgroup: where kernels require a size of their subgroups, there may be few of
+// them in one.
+func mostLanes(info gpu.Info) int {
+	l, sub := info.Limits, subgroupFor(info)
+	if l.MaxWorkgroupSubgroups > 0 && info.AllowsSubgroup(sub) {
+		return min(l.MaxWorkgroupInvocations, l.MaxWorkgroupSubgroups*sub)
+	}
+	return l.MaxWorkgroupInvocations
 }
 
 // Kernels makes a device's kernels when they are first needed. Executors of one device share them.
