@@ -1,9 +1,9 @@
 #!/bin/sh
-# usage: scripts/setup.sh [-n] build|run|check|test
+# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader
 #
 # Installs what that make target needs and this machine lacks, with the system's package manager, one line for each thing.
 # Where all is there it says nothing and touches no network. -n: only say what would be installed.
-# PACKAGE_MANAGER=apt|dnf|pacman|brew overrides the choice.
+# PACKAGE_MANAGER=apt|dnf|pacman|brew overrides the choice. Exit status 3: the package manager does not offer SwiftShader.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -203,18 +203,19 @@ install_missing() {
 	fi
 }
 
-# second_driver gets the one thing that tests can do without, where the package lists at hand offer it.
-second_driver() {
-	! have second || return 0
-	packages=$(column second "$manager_column")
-	if [ "$manager" = apt ] && ! apt-cache policy "$packages" | grep -q 'Candidate: [0-9]'; then
-		packages=-
-	fi
-	if [ -n "$manager" ] && [ "$packages" != - ] && { [ -z "$sudo" ] || has sudo; }; then
-		say "SwiftShader driver: installing $packages with $manager"
-		quietly $install $packages && have second && return 0
-	fi
-	say "no SwiftShader here: tests run on one driver instead of two"
+# offers THING succeeds where the package manager has it, by the package lists at hand.
+offers() {
+	package=$(column "$1" "$manager_column")
+	[ -n "$manager" ] && [ -n "$package" ] && [ "$package" != - ] || return 1
+	[ "$manager" != apt ] || apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [0-9]'
+}
+
+# second_offered tells whether there is a second driver to get: not every system has one. Of apt, lists that know nothing
+# are refreshed first.
+second_offered() {
+	have second || offers second && return 0
+	[ -z "$dry" ] && [ "$manager" = apt ] && ! offers lavapipe && { [ -z "$sudo" ] || $sudo true 2>/dev/null; } &&
+		refresh_once && offers second
 }
 
 dry=''
@@ -227,14 +228,16 @@ build) things='certs go cc' ;;
 run) things='certs go cc loader driver' ;;
 check) things='certs go cc git glslc cmake spirv' ;;
 test) things='certs go cc git glslc cmake spirv loader lavapipe validation' ;;
+swiftshader) things='second' ;;
 *)
-	echo 'usage: scripts/setup.sh [-n] build|run|check|test' >&2
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader' >&2
 	exit 2
 	;;
 esac
 
 packages='' go_package=''
 choose_manager
+[ "$1" != swiftshader ] || second_offered || exit 3
 look $things
 if [ -n "$dry" ]; then
 	go_package='golang-1.N-go (the newest)'
@@ -243,9 +246,7 @@ if [ -n "$dry" ]; then
 	exit 0
 fi
 [ -z "$missing" ] || install_missing $things
-if [ "$1" = test ]; then
-	second_driver
-fi
+[ "$1" != swiftshader ] || exit 0
 if ! scripts/with-go.sh go version >/dev/null; then
 	look go
 	stop "a newer Go could not be fetched through the module proxy"

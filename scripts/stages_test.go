@@ -1,0 +1,136 @@
+// Package scripts tests the scripts that make runs.
+package scripts
+
+import (
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+// checkout is a folder with the Makefile and the scripts, on a machine where only setup.sh brings drivers, and go only
+// tells how it was called.
+type checkout struct{ dir string }
+
+// newCheckout has a setup.sh that ends with a status for SwiftShader, whose driver it brings if there is one to bring.
+func newCheckout(t *testing.T, status int, brings bool) checkout {
+	t.Helper()
+	for _, tool := range []string{"make", "sh", "awk", "grep"} {
+		if _, err := exec.LookPath(tool); err != nil {
+			t.Skipf("no %s here", tool)
+		}
+	}
+	c := checkout{t.TempDir()}
+	c.write(t, "Makefile", c.read(t, "../Makefile"))
+	c.write(t, "scripts/test.sh", c.read(t, "test.sh"))
+	c.write(t, "scripts/lib.sh", c.read(t, "lib.sh")+"\ndriver() { cat \"$1\" 2>/dev/null || true; }\n")
+	c.write(t, "scripts/setup.sh", fmt.Sprintf(`#!/bin/sh
+case $1 in
+test) echo lavapipe.json >lavapipe ;;
+swiftshader)
+	[ %t = false ] || echo swiftshader.json >swiftshader
+	exit %d ;;
+esac
+`, brings, status))
+	c.write(t, "scripts/with-go.sh", `#!/bin/sh
+[ "$2" != list ] || { echo example/gpu && echo example/shaders && exit; }
+echo "ran $VK_DRIVER_FILES/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH: $*"
+case "$*" in *"$FAIL") exit 1 ;; esac
+`)
+	return c
+}
+
+func (c checkout) read(t *testing.T, name string) string {
+	t.Helper()
+	data, err := os.ReadFile(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(data)
+}
+
+func (c checkout) write(t *testing.T, name, text string) {
+	t.Helper()
+	path := filepath.Join(c.dir, name)
+	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(path, []byte(text), 0o755); err != nil { //nolint:gosec // scripts are run
+		t.Fatal(err)
+	}
+}
+
+// make returns what make says, whether it succeeds, and how often it got to go test.
+func (c checkout) make(t *testing.T, args ...string) (text string, ok bool, runs int) {
+	t.Helper()
+	cmd := exec.Command("make", args...)
+	cmd.Dir = c.dir
+	for _, v := range os.Environ() {
+		if name, _, _ := strings.Cut(v, "="); name != "FAIL" && name != "STAGES" && !strings.HasPrefix(name, "VK_") &&
+			!strings.HasPrefix(name, "RWKV_") && !strings.HasPrefix(name, "LP_") && !strings.HasPrefix(name, "MAKE") && name != "MFLAGS" {
+			cmd.Env = append(cmd.Env, v)
+		}
+	}
+	cmd.Env = append(cmd.Env, "FAIL=no such call")
+	for i, a := range args {
+		if v, is := strings.CutPrefix(a, "FAIL="); is {
+			cmd.Env = append(cmd.Env, "FAIL="+v)
+			cmd.Args = append(cmd.Args[:i+1], cmd.Args[i+2:]...)
+		}
+	}
+	out, err := cmd.CombinedOutput()
+	return string(out), err == nil, strings.Count(string(out), "ran ")
+}
+
+// On a machine that has nothing yet, every stage runs on the driver that setup.sh has just brought.
+func TestStagesOfFreshMachine(t *testing.T) {
+	c := newCheckout(t, 0, true)
+	text, ok, runs := c.make(t, "test")
+	at := 0
+	for _, want := range []string{
+		"test: stages: lavapipe gpu gpu4 swiftshader race\n",
+		"test: lavapipe: every package on lavapipe\n", "ran lavapipe.json//: go test -count=1 ./...\n",
+		"test: gpu: ", "ran lavapipe.json/discrete/: go test -count=1 ",
+		"test: gpu4: ", "ran lavapipe.json/discrete/128: go test -count=1 ",
+		"test: swiftshader: ", "ran swiftshader.json//: go test -count=1 -short ",
+		"test: race: ", "ran lavapipe.json//: go test -count=1 -race -short example/gpu\n",
+	} {
+		i := strings.Index(text[at:], want)
+		if i < 0 {
+			t.Fatalf("want %q after %q in\n%s", want, text[:at], text)
+		}
+		at += i + len(want)
+	}
+	if !ok || runs != 5 {
+		t.Errorf("success: %t, %d runs, want 5:\n%s", ok, runs, text)
+	}
+}
+
+// A stage that was promised and cannot run fails the run before it begins; one that the system does not offer is named.
+func TestStagesMissing(t *testing.T) {
+	for _, c := range []struct {
+		name   string
+		status int
+		args   []string
+		ok     bool
+		runs   int
+		text   string
+	}{
+		{"not offered", 3, nil, true, 4, "test: stage swiftshader is not offered on this system: device packages on SwiftShader"},
+		{"not installed", 1, nil, false, 0, "test: stage swiftshader cannot run, its driver is not here (make setup): "},
+		{"installed, but not there", 0, nil, false, 0, "test: stage swiftshader cannot run, its driver is not here (make setup): "},
+		{"not asked for", 1, []string{"STAGES=race gpu4"}, true, 2, "test: stages: race gpu4\n"},
+		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 swiftshader race\n"},
+		{"a stage fails", 3, []string{"FAIL= ./..."}, false, 1, "test: lavapipe: "},
+		{"a later stage fails", 3, []string{"FAIL=/vulkan"}, false, 2, "test: gpu: "},
+	} {
+		t.Run(c.name, func(t *testing.T) {
+			text, ok, runs := newCheckout(t, c.status, false).make(t, append([]string{"test"}, c.args...)...)
+			if ok != c.ok || runs != c.runs || !strings.Contains(text, c.text) {
+				t.Errorf("success: %t, %d runs; want %t, %d, and %q in\n%s", ok, runs, c.ok, c.runs, c.text, text)
+			}
+		})
+	}
+}

@@ -1,0 +1,86 @@
+#!/bin/sh
+# usage: scripts/test.sh [STAGE...]: the stages of the tests, all of them or those named. Each says what it is and runs whole,
+# or the run fails: before it begins where something is missing. What a system does not offer is no stage there, which it says.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+# stage | what runs
+table='
+lavapipe    | every package on lavapipe
+gpu         | device packages on lavapipe as on a discrete GPU, subgroups of 8
+gpu4        | device packages on lavapipe as on a discrete GPU, subgroups of 4, few to a workgroup
+swiftshader | device packages on SwiftShader, long cases left out
+race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
+'
+# Where nothing is concurrent, the race detector finds nothing.
+sequential='/(engine/sample|model/op|model/tensor|shaders|shaders/internal/.*|scripts)$'
+
+stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }
+what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }'; }
+say() { echo "test: $*"; }
+
+# Tests fail rather than skip: no device, a silent validation layer or missing reference data is an error here. The layer
+# also watches for missing barriers, which software drivers forgive: its older versions read the first variable, its newer
+# ones the others.
+RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=0
+[ ! -d ../shared ] || RWKV_REQUIRE_SHARED=1
+VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
+VK_LAYER_VALIDATE_SYNC=1 VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1
+export RWKV_REQUIRE_GPU RWKV_REQUIRE_VALIDATION RWKV_REQUIRE_SHARED
+export VK_LAYER_ENABLES VK_LAYER_VALIDATE_SYNC VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC
+
+# on DRIVER ARGUMENTS... runs go test on one driver; on a Mac there is no lavapipe, and the default one is taken.
+# -count=1: the driver is chosen by the Vulkan loader, so Go's cache of test results cannot tell one from the other.
+on() {
+	manifest=$(driver "$1")
+	shift
+	# The loader's newer versions read the first variable, its older ones the second.
+	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -count=1 "$@"
+}
+
+run() {
+	case $1 in
+	lavapipe) on lavapipe ./... ;;
+	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/vulkan) ;;
+	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 && on lavapipe -short ./engine ./engine/vulkan) ;;
+	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/vulkan ;;
+	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
+	esac
+}
+
+# prepare STAGE gets what the stage needs beyond scripts/setup.sh test. It fails with 3 where the system does not offer that.
+prepare() {
+	case $1 in
+	swiftshader) scripts/setup.sh swiftshader || return ;;
+	gpu | gpu4) [ "$(uname)" != Darwin ] || return 3 ;; # which has no lavapipe, but a GPU
+	esac
+	case $1 in
+	swiftshader) [ -n "$(driver swiftshader)" ] ;;
+	*) [ -n "$(driver lavapipe)" ] || [ "$(uname)" = Darwin ] ;;
+	esac
+}
+
+[ $# -gt 0 ] || set -- $(stages)
+list=''
+for stage in "$@"; do
+	if [ -z "$(what "$stage")" ]; then
+		say "no stage $stage: there are" $(stages) >&2
+		exit 2
+	fi
+	status=0
+	prepare "$stage" || status=$?
+	case $status in
+	0) list="$list $stage" ;;
+	3) say "stage $stage is not offered on this system: $(what "$stage")" ;;
+	*)
+		say "stage $stage cannot run, its driver is not here (make setup): $(what "$stage")" >&2
+		exit 1
+		;;
+	esac
+done
+say "stages:$list"
+for stage in $list; do
+	say "$stage: $(what "$stage")"
+	run "$stage"
+done
