@@ -3,10 +3,12 @@ package engine
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 // Options sets what New makes. The zero value is good for one sequence.
@@ -50,7 +52,11 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 	s := op.Sizes{Slots: slots, Rows: rows, Seqs: slots, Outs: max(slots, min(rows, maxOuts))}
 	s = d.fit(m.Program, s)
 	exec, err := d.Executor(m.Program, s, o.Progress)
-	if err != nil {
+	var file *weights.Error
+	switch {
+	case errors.As(err, &file) && file.File != "":
+		return nil, file
+	case err != nil:
 		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
 	}
 	return &Engine{Model: m, dev: d, exec: exec, sizes: s, used: make([]bool, slots)}, nil

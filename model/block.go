@@ -97,15 +97,15 @@ func (b *block) wT(name string) *op.Operand { return b.weightOf(finite(b.t(name)
 // finite returns t with a Load that names an element that is not finite: by its place in the file, which an executor,
 // who sees the tensor transposed, does not know.
 func finite(t *tensor.Tensor) *tensor.Tensor {
-	return tensor.New(t.Name, t.Type, t.Shape, func() ([]byte, error) {
-		data, err := t.Load()
-		if err != nil {
-			return nil, err
-		}
-		if i := t.Type.CheckFinite(data); i >= 0 {
-			return nil, notFinite(t, i)
-		}
-		return data, nil
+	return tensor.New(t.Name, t.Type, t.Shape, func() (all []byte, err error) {
+		err = t.Use(func(data []byte) error {
+			all = data
+			if i := t.Type.CheckFinite(data); i >= 0 {
+				return notFinite(t, i)
+			}
+			return nil
+		})
+		return all, err
 	})
 }
 

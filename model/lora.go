@@ -274,12 +274,14 @@ func mergeDigest(files []*weights.File, merges []Merge) (string, error) {
 		_, _ = fmt.Fprintf(h, "scale %08x\n", math.Float32bits(merges[i].Scale)) // a hash takes all
 		for _, name := range f.Names() {
 			t := f.Tensors[name]
-			data, err := t.Load()
+			_, _ = io.WriteString(h, t.String()+"\n")
+			err := t.Use(func(data []byte) error {
+				_, err := h.Write(data)
+				return err
+			})
 			if err != nil {
 				return "", err
 			}
-			_, _ = io.WriteString(h, t.String()+"\n")
-			_, _ = h.Write(data)
 		}
 	}
 	return hex.EncodeToString(h.Sum(nil)), nil

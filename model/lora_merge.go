@@ -141,11 +141,7 @@ func changed(w *tensor.Tensor, changes []change) *tensor.Tensor {
 	if typ.IsBlock() {
 		typ = tensor.F16
 	}
-	return tensor.New(w.Name, typ, w.Shape, func() ([]byte, error) {
-		data, err := w.Load()
-		if err != nil {
-			return nil, err
-		}
+	return tensor.From(w, typ, w.Shape, func(data []byte) ([]byte, error) {
 		if i := w.Type.CheckFinite(data); i >= 0 {
 			return nil, notFinite(w, i)
 		}

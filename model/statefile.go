@@ -186,11 +186,18 @@ func (m *Model) decodeState(f *weights.File) ([]float32, error) {
 	state := make([]float32, m.Program.StateLen())
 	var body []byte
 	for _, t := range list {
-		part, err := t.load(f)
+		x, err := t.find(f)
 		if err != nil {
 			return nil, err
 		}
-		body = append(body, part...)
+		begin := len(body)
+		if err := x.Use(func(data []byte) error {
+			body = append(body, data...)
+			return nil
+		}); err != nil {
+			return nil, err
+		}
+		part := body[begin:]
 		for _, field := range t.fields {
 			n := tensor.F32.Bytes(field.Len())
 			tensor.F32.Decode(state[field.Off:field.Off+field.Len()], part[:n])
@@ -233,8 +240,8 @@ func (m *Model) checkAnnotations(f *weights.File) error {
 	return nil
 }
 
-// load returns the tensor's bytes from f, its shape, type and values checked.
-func (t *stateTensor) load(f *weights.File) ([]byte, error) {
+// find returns the tensor of f, its shape, type and values checked.
+func (t *stateTensor) find(f *weights.File) (*tensor.Tensor, error) {
 	x, err := f.Tensor(t.name)
 	if err != nil {
 		return nil, err
@@ -243,8 +250,5 @@ func (t *stateTensor) load(f *weights.File) ([]byte, error) {
 		return nil, &weights.Error{File: f.Path, Tensor: t.name, Field: "shape",
 			Want: fmt.Sprintf("%s%v", tensor.F32, t.shape), Got: fmt.Sprintf("%s%v", x.Type, x.Shape)}
 	}
-	if err := f.CheckFinite(x); err != nil {
-		return nil, err
-	}
-	return x.Load()
+	return x, f.CheckFinite(x)
 }

@@ -14,11 +14,7 @@ func scaled(t *tensor.Tensor, typ tensor.Type, f float32) *tensor.Tensor {
 	if f == 1 && typ == t.Type {
 		return t
 	}
-	return tensor.New(t.Name, typ, t.Shape, func() ([]byte, error) {
-		src, err := t.Load()
-		if err != nil {
-			return nil, err
-		}
+	return tensor.From(t, typ, t.Shape, func(src []byte) ([]byte, error) {
 		const piece = 1 << 16 // whole blocks of every type
 		dst, x := make([]byte, typ.Bytes(t.Len())), make([]float32, piece)
 		for at := 0; at < t.Len(); at += piece {

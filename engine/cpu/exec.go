@@ -81,16 +81,14 @@ func New(prog *op.Program, o Options) (*Exec, error) {
 }
 
 func load(w *op.Operand) ([]float32, error) {
-	data, err := w.Source.Load()
-	if err != nil {
-		return nil, err
-	}
-	if i := w.Source.Type.CheckFinite(data); i >= 0 {
-		return nil, &op.NotFiniteError{Tensor: w.Source.Name, Index: i}
-	}
 	f := make([]float32, w.Width)
-	w.Source.Type.Decode(f, data)
-	return f, nil
+	return f, w.Source.Use(func(data []byte) error {
+		if i := w.Source.Type.CheckFinite(data); i >= 0 {
+			return &op.NotFiniteError{Tensor: w.Source.Name, Index: i}
+		}
+		w.Source.Type.Decode(f, data)
+		return nil
+	})
 }
 
 // Device returns "CPU" with the number of threads.

@@ -80,28 +80,17 @@ func (p *preparer) upload(name string, data []byte) (*gpu.Buffer, error) {
 	return b, p.dev.Upload(b.All(), data)
 }
 
-// load returns a weight's bytes, after checking that every element is finite.
-func (p *preparer) load(w *op.Operand) ([]byte, error) {
-	data, err := w.Source.Load()
-	if err != nil {
-		return nil, err
-	}
-	if i := w.Source.Type.CheckFinite(data); i >= 0 {
-		return nil, &op.NotFiniteError{Tensor: w.Source.Name, Index: i}
-	}
-	return data, p.count(w, len(data))
-}
-
-// vector places a weight vector among the params, padded, and returns its offset in elements.
+// vector places a weight vector among the params, padded, and returns its offset in elements. Every element must be finite.
 func (p *preparer) vector(w *op.Operand) (uint32, error) {
-	data, err := p.load(w)
-	if err != nil {
-		return 0, err
-	}
 	at := len(p.params)
 	p.params = append(p.params, make([]float32, w.Stride())...)
-	w.Source.Type.Decode(p.params[at:at+w.Width], data)
-	return uint32(at), nil
+	return uint32(at), w.Source.Use(func(data []byte) error {
+		if i := w.Source.Type.CheckFinite(data); i >= 0 {
+			return &op.NotFiniteError{Tensor: w.Source.Name, Index: i}
+		}
+		w.Source.Type.Decode(p.params[at:at+w.Width], data)
+		return p.count(w, len(data))
+	})
 }
 
 // vectors places several, one behind the other.

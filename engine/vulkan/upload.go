@@ -40,22 +40,26 @@ func (m *matrix) upload(b *gpu.Buffer, off, first, n int) error {
 	var fault error
 	next := first // whose elements have not been checked
 	bandBytes := m.to * m.band
-	err := m.p.dev.UploadFunc(b.Range(off, bandsOf(n, m.band)*bandBytes), func(piece []byte, at int) {
+	return tensor.Use(m.data, func() error {
+		err := m.p.dev.UploadFunc(b.Range(off, bandsOf(n, m.band)*bandBytes), func(piece []byte, at int) {
+			if fault != nil {
+				return
+			}
+			row, end := first+at/bandBytes*m.band, first+min(((at+len(piece)-1)/bandBytes+1)*m.band, n)
+			var bad int
+			if bad, fault = m.fill(piece, (row-first)*m.to-at, row, end, next); bad >= 0 {
+				fault = &op.NotFiniteError{Tensor: m.of.Source.Name, Index: bad}
+			}
+			if fault == nil {
+				fault = m.p.count(m.of, (end-next)*m.from)
+			}
+			next = end // a band in two pieces is checked with the first
+		})
 		if fault != nil {
-			return
+			return fault
 		}
-		row, end := first+at/bandBytes*m.band, first+min(((at+len(piece)-1)/bandBytes+1)*m.band, n)
-		if bad := m.fill(piece, (row-first)*m.to-at, row, end, next); bad >= 0 {
-			fault = &op.NotFiniteError{Tensor: m.of.Source.Name, Index: bad}
-			return
-		}
-		fault = m.p.count(m.of, (end-next)*m.from)
-		next = end // a band in two pieces is checked with the first
+		return err
 	})
-	if fault != nil {
-		return fault
-	}
-	return err
 }
 
 // together is how many bytes of rows are checked and then written while they are in a core's cache.
@@ -63,21 +67,25 @@ const together = 128 << 10
 
 // fill writes rows [row, end), which begin a band, as the device has them to piece, where they begin at offset at: 0, or
 // before the piece.
-// It checks those from next on, and returns the index of the first element that is not finite, or -1.
-func (m *matrix) fill(piece []byte, at, row, end, next int) int {
+// It checks those from next on, and returns the index of the first element that is not finite, or -1; or an error if the
+// file could not be read.
+func (m *matrix) fill(piece []byte, at, row, end, next int) (int, error) {
 	step := bandsOf(max(1, together/m.to), m.band) * m.band
 	groups := (end - row + step - 1) / step
 	workers := min(runtime.GOMAXPROCS(0), groups)
-	bad := make([]int, workers)
+	bad, errs := make([]int, workers), make([]error, workers)
 	work := func(w int) {
 		bad[w] = -1
-		for g := groups * w / workers; g < groups*(w+1)/workers && bad[w] < 0; g++ {
-			a := row + g*step
-			b := min(a+step, end)
-			if bad[w] = m.check(max(a, next), b); bad[w] < 0 {
-				m.write(piece, at+(a-row)*m.to, a, b)
+		errs[w] = tensor.Guard(func() error {
+			for g := groups * w / workers; g < groups*(w+1)/workers && bad[w] < 0; g++ {
+				a := row + g*step
+				b := min(a+step, end)
+				if bad[w] = m.check(max(a, next), b); bad[w] < 0 {
+					m.write(piece, at+(a-row)*m.to, a, b)
+				}
 			}
-		}
+			return nil
+		})
 	}
 	var wait sync.WaitGroup
 	for w := 1; w < workers; w++ {
@@ -89,12 +97,12 @@ func (m *matrix) fill(piece []byte, at, row, end, next int) int {
 	}
 	work(0)
 	wait.Wait()
-	for _, i := range bad {
-		if i >= 0 {
-			return i
+	for w, i := range bad {
+		if i >= 0 || errs[w] != nil {
+			return i, errs[w]
 		}
 	}
-	return -1
+	return -1, nil
 }
 
 // check returns the index of the first element of rows [row, end) that is not finite, or -1.

@@ -66,7 +66,7 @@ func TestMatrixFill(t *testing.T) {
 			piece := bytes.Repeat([]byte{0xaa}, n)
 			bandBytes := m.to * m.band
 			row, end := first+at/bandBytes*m.band, min(first+((at+n-1)/bandBytes+1)*m.band, rows)
-			found = m.fill(piece, (row-first)*m.to-at, row, end, next)
+			found, _ = m.fill(piece, (row-first)*m.to-at, row, end, next)
 			if found < 0 && bad < 0 && !bytes.Equal(piece, want[at:at+n]) {
 				t.Fatalf("%s[%d %d] from row %d: the %d bytes at %d are not those of the padded rows", typ, rows, cols, first, n, at)
 			}

@@ -20,11 +20,7 @@ func Tensor(t *tensor.Tensor, typ tensor.Type) *tensor.Tensor {
 	if t.Type == typ {
 		return t
 	}
-	return tensor.New(t.Name, typ, t.Shape, func() ([]byte, error) {
-		src, err := t.Load()
-		if err != nil {
-			return nil, err
-		}
+	return tensor.From(t, typ, t.Shape, func(src []byte) ([]byte, error) {
 		dst := make([]byte, typ.Bytes(t.Len()))
 		if err := convert(typ, dst, t.Type, src, t.Len()); err != nil {
 			var out *RangeError
@@ -42,6 +38,17 @@ func Tensor(t *tensor.Tensor, typ tensor.Type) *tensor.Tensor {
 func convert(typ tensor.Type, dst []byte, from tensor.Type, src []byte, n int) error {
 	chunks := (n + chunk - 1) / chunk
 	errs := make([]error, chunks)
+	one := func(i int, x []float32) error {
+		first, end := i*chunk, min((i+1)*chunk, n)
+		part := x[:end-first]
+		from.Decode(part, src[from.Bytes(first):from.Bytes(end)])
+		err := Encode(typ, dst[typ.Bytes(first):typ.Bytes(end)], part)
+		var out *RangeError
+		if errors.As(err, &out) {
+			out.Index += first
+		}
+		return err
+	}
 	var next atomic.Int64
 	var wg sync.WaitGroup
 	for range min(runtime.GOMAXPROCS(0), chunks) {
@@ -50,14 +57,7 @@ func convert(typ tensor.Type, dst []byte, from tensor.Type, src []byte, n int) e
 			defer wg.Done()
 			x := make([]float32, min(chunk, n))
 			for i := int(next.Add(1)) - 1; i < chunks; i = int(next.Add(1)) - 1 {
-				first, end := i*chunk, min((i+1)*chunk, n)
-				part := x[:end-first]
-				from.Decode(part, src[from.Bytes(first):from.Bytes(end)])
-				errs[i] = Encode(typ, dst[typ.Bytes(first):typ.Bytes(end)], part)
-				var out *RangeError
-				if errors.As(errs[i], &out) {
-					out.Index += first
-				}
+				errs[i] = tensor.Guard(func() error { return one(i, x) })
 			}
 		}()
 	}

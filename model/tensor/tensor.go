@@ -41,12 +41,17 @@ func (t *Tensor) Len() int {
 	return n
 }
 
-// Load returns the tensor's bytes, which the caller must not change. Rows of a block type must be whole blocks.
+// Load returns the tensor's bytes, which the caller must not change. Rows of a block type must be whole blocks. The bytes
+// may lie in a mapped file: see Use, which reads them safely.
 func (t *Tensor) Load() ([]byte, error) {
 	if n, _ := t.Type.Block(); n > 1 && (len(t.Shape) == 0 || t.Shape[len(t.Shape)-1]%n != 0) {
 		return nil, fmt.Errorf("tensor %s: shape: want rows of whole %s blocks (%d elements), got %v", t.Name, t.Type, n, t.Shape)
 	}
-	b, err := t.load()
+	var b []byte
+	err := Guard(func() (err error) {
+		b, err = t.load()
+		return err
+	})
 	if err != nil {
 		return nil, err
 	}
@@ -56,15 +61,35 @@ func (t *Tensor) Load() ([]byte, error) {
 	return b, nil
 }
 
+// Use calls use with the tensor's bytes, which are good during the call, and returns its error; or, if they lie in a
+// mapped file that changed meanwhile, the file's. What else reads the bytes in goroutines of its own guards them by Guard.
+func (t *Tensor) Use(use func(data []byte) error) error {
+	data, err := t.Load()
+	if err != nil {
+		return err
+	}
+	return Use(data, func() error { return use(data) })
+}
+
+// From returns a tensor of some type and shape whose bytes make makes of those of t, at each Load. They may not be part of
+// those of t.
+func From(t *Tensor, typ Type, shape []int, make func(data []byte) ([]byte, error)) *Tensor {
+	return New(t.Name, typ, shape, func() (made []byte, err error) {
+		err = t.Use(func(data []byte) (err error) {
+			made, err = make(data)
+			return err
+		})
+		return made, err
+	})
+}
+
 // Floats returns the tensor's elements as float32.
 func (t *Tensor) Floats() ([]float32, error) {
-	b, err := t.Load()
-	if err != nil {
-		return nil, err
-	}
 	f := make([]float32, t.Len())
-	t.Type.Decode(f, b)
-	return f, nil
+	return f, t.Use(func(b []byte) error {
+		t.Type.Decode(f, b)
+		return nil
+	})
 }
 
 // String returns the tensor's name, type and shape.
@@ -131,11 +156,7 @@ func (t *Tensor) Transposed() *Tensor {
 	shape := append([]int(nil), t.Shape...)
 	rows, cols := shape[n-2], shape[n-1]
 	shape[n-2], shape[n-1] = cols, rows
-	return New(t.Name, t.Type, shape, func() ([]byte, error) {
-		src, err := t.Load()
-		if err != nil {
-			return nil, err
-		}
+	return From(t, t.Type, shape, func(src []byte) ([]byte, error) {
 		dst := make([]byte, len(src))
 		size := t.Type.Bytes(rows * cols)
 		for at := 0; at < len(src); at += size {

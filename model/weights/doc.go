@@ -14,6 +14,11 @@
 // strangers: every number in one is checked before use, and the memory spent on a file that turns out to be broken
 // stays below 100 MiB whatever its header claims.
 //
+// A file may be cut or overwritten while it is mapped. Reads of mapped bytes go through Use, which turns the fault of a
+// read beyond the new end into an error, and afterwards asks the file for its size and the time of its last write: if
+// they are others than when it was mapped, what was read counts for nothing. A file of the same name that takes its
+// place does no harm, as the old one lives on while it is mapped.
+//
 // # Layouts
 //
 // original: the names and shapes of the published checkpoints.

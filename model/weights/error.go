@@ -15,6 +15,9 @@ var ErrMissing = errors.New("missing from the file")
 // ErrClosed is what the Error of a Load after Close wraps.
 var ErrClosed = errors.New("the file is closed")
 
+// ErrChanged is what the Error of a file that somebody cut or overwrote while it was open wraps.
+var ErrChanged = errors.New("the file changed while it was read")
+
 // Error is a failure to read a model file. It renders as one line: FILE: tensor NAME: FIELD: want WANT, got GOT.
 type Error struct {
 	File   string // path as given to Open or Parse

@@ -1,7 +1,6 @@
 package weights
 
 import (
-	"errors"
 	"fmt"
 	"os"
 	"slices"
@@ -9,8 +8,6 @@ import (
 	"strings"
 	"sync"
 	"sync/atomic"
-
-	"github.com/edsrzf/mmap-go"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -47,7 +44,7 @@ type hold struct {
 	sync.RWMutex
 	path   string
 	closed bool
-	maps   []mmap.MMap
+	maps   []*mapping
 	loaded atomic.Int64 // bytes of tensors since pages were last given back
 }
 
@@ -56,8 +53,8 @@ type hold struct {
 const mostResident = 16 << 20
 
 // Open maps the model file at path and checks its structure; tensor data is not read. A path may also name a Hugging
-// Face directory, or the index.json of a model in several files. The files must not change while they are open. Every
-// error is an *Error.
+// Face directory, or the index.json of a model in several files. If the
+// files change while they are open, what reads them by tensor.Tensor.Use fails with ErrChanged. Every error is an *Error.
 func Open(path string) (*File, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return openDirectory(path)
@@ -66,43 +63,27 @@ func Open(path string) (*File, error) {
 	if err != nil {
 		return nil, inFile(path, err)
 	}
-	if isIndex(m) {
-		defer func() { _ = m.Unmap() }() // the index is read in full before its shards
-		return openSharded(path, m)
-	}
-	f, err := Parse(path, m)
-	if err != nil {
-		if m != nil {
-			_ = m.Unmap() // the parse error is the one to report
+	var f *File
+	var index map[string]string
+	err = m.use(func(data []byte) (err error) {
+		if isIndex(data) {
+			index, err = parseIndex(data)
+			return err
 		}
-		return nil, err
+		f, err = Parse(path, data)
+		return err
+	})
+	if err != nil || index != nil {
+		_ = m.close() // an index was read in full, and the error of reading is the one to report
 	}
-	f.hold.maps = []mmap.MMap{m}
+	switch {
+	case err != nil:
+		return nil, inFile(path, err)
+	case index != nil:
+		return openSharded(path, index)
+	}
+	f.hold.maps = []*mapping{m}
 	return f, nil
-}
-
-// mapFile returns the bytes of a regular file, nil for an empty one, which cannot be mapped.
-func mapFile(path string) (mmap.MMap, error) {
-	info, err := os.Stat(path) // before opening: opening a pipe would wait for its writer
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() {
-		return nil, &Error{Field: "format", Want: "a model file (" + supported() + ")", Got: kind(info.Mode())}
-	}
-	if info.Size() == 0 {
-		return nil, nil
-	}
-	file, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = file.Close() }() // read-only, and the mapping outlives the descriptor
-	m, err := mmap.Map(file, mmap.RDONLY, 0)
-	if err != nil {
-		return nil, fmt.Errorf("map into memory: %w", err)
-	}
-	return m, nil
 }
 
 func kind(m os.FileMode) string {
@@ -181,18 +162,10 @@ func (f *File) Close() error {
 		return nil
 	}
 	h.closed = true
-	if err := unmap(h.maps); err != nil {
+	if err := closeMappings(h.maps); err != nil {
 		return &Error{File: f.Path, Field: "close", Err: err}
 	}
 	return nil
-}
-
-func unmap(maps []mmap.MMap) error {
-	var errs []error
-	for _, m := range maps {
-		errs = append(errs, m.Unmap())
-	}
-	return errors.Join(errs...)
 }
 
 // open runs read while the bytes are sure to stay mapped. Pages that earlier calls brought in are given back first, once
@@ -206,7 +179,7 @@ func (h *hold) open(tensor string, read func() ([]byte, error)) ([]byte, error) 
 	if h.loaded.Load() > mostResident {
 		h.loaded.Store(0)
 		for _, m := range h.maps {
-			giveBack(m)
+			giveBack(m.data)
 		}
 	}
 	data, err := read()

@@ -9,21 +9,23 @@ import (
 
 // CheckFinite loads t and returns an Error that names the first element that is NaN or infinite, if there is one.
 func CheckFinite(t *tensor.Tensor) error {
-	data, err := t.Load()
-	if err != nil {
-		var e *Error
-		if errors.As(err, &e) {
-			return e
+	err := t.Use(func(data []byte) error {
+		i := t.Type.CheckFinite(data)
+		if i < 0 {
+			return nil
 		}
-		return &Error{Tensor: t.Name, Err: err}
-	}
-	i := t.Type.CheckFinite(data)
-	if i < 0 {
+		var bad [1]float32
+		t.Type.Decode(bad[:], data[t.Type.Bytes(i):])
+		return &Error{Tensor: t.Name, Field: "value", Want: "finite numbers", Got: fmt.Sprintf("%v at %v", bad[0], place(i, t.Shape))}
+	})
+	var e *Error
+	switch {
+	case err == nil:
 		return nil
+	case errors.As(err, &e):
+		return e
 	}
-	var bad [1]float32
-	t.Type.Decode(bad[:], data[t.Type.Bytes(i):])
-	return &Error{Tensor: t.Name, Field: "value", Want: "finite numbers", Got: fmt.Sprintf("%v at %v", bad[0], place(i, t.Shape))}
+	return &Error{Tensor: t.Name, Err: err}
 }
 
 // CheckFinite is the function of that name, with errors that name the file.

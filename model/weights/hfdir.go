@@ -12,8 +12,6 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-
-	"github.com/edsrzf/mmap-go"
 )
 
 // Limits on what stands around the tensors of a directory.
@@ -42,7 +40,11 @@ func openDirectory(dir string) (*File, error) {
 		if err != nil {
 			return nil, inFile(path, err)
 		}
-		return openSharded(path, index)
+		where, err := parseIndex(index)
+		if err != nil {
+			return nil, inFile(path, err)
+		}
+		return openSharded(path, where)
 	}
 	models, err := modelFiles(dir)
 	if err != nil {
@@ -84,12 +86,8 @@ func isIndex(data []byte) bool {
 	return isJSON(data) && len(data) <= maxIndex && bytes.Contains(data, []byte(`"weight_map"`))
 }
 
-// openSharded opens the files that the index at path names.
-func openSharded(path string, index []byte) (*File, error) {
-	where, err := parseIndex(index)
-	if err != nil {
-		return nil, inFile(path, err)
-	}
+// openSharded opens the files that the index at path names, given the file of each tensor.
+func openSharded(path string, where map[string]string) (*File, error) {
 	var shards []string
 	for _, shard := range where {
 		if slices.Contains(shards, shard) {
@@ -152,7 +150,7 @@ type shardSet struct {
 	all    contents
 	format string
 	size   int
-	maps   []mmap.MMap
+	maps   []*mapping
 	from   map[string]string // tensor to file
 }
 
@@ -162,7 +160,7 @@ func openShards(path, dir string, shards []string, where map[string]string) (_ *
 	set := shardSet{from: map[string]string{}}
 	defer func() {
 		if err != nil {
-			_ = unmap(set.maps) // the first error is the one to report
+			_ = closeMappings(set.maps) // the first error is the one to report
 		}
 	}()
 	for _, shard := range shards {
@@ -194,10 +192,13 @@ func (s *shardSet) add(path, shard string) error {
 	if err != nil {
 		return err
 	}
-	if m != nil {
-		s.maps = append(s.maps, m)
-	}
-	format, c, err := read(m)
+	s.maps = append(s.maps, m)
+	var format string
+	var c contents
+	err = m.use(func(data []byte) (err error) {
+		format, c, err = read(data)
+		return err
+	})
 	if err != nil {
 		return err
 	}
@@ -205,7 +206,7 @@ func (s *shardSet) add(path, shard string) error {
 		return &Error{Field: "format", Want: s.format + " as the files before it", Got: format}
 	}
 	s.format = format
-	s.size += len(m)
+	s.size += len(m.data)
 	for _, t := range c.tensors {
 		if first, ok := s.from[t.Name]; ok {
 			return &Error{Tensor: t.Name, Field: "name", Want: "the tensor in one file", Got: "it in " + clip(first) + " too"}

@@ -77,10 +77,10 @@ const pieceElements = 1 << 18
 
 // write writes one tensor through put. Memory beyond the tensor's own bytes is a few pieces.
 func (o *Output) write(s *Stored, put func([]byte) error) error {
-	data, err := s.Load()
-	if err != nil {
-		return err
-	}
+	return s.Use(func(data []byte) error { return o.writeData(s, data, put) })
+}
+
+func (o *Output) writeData(s *Stored, data []byte, put func([]byte) error) error {
 	if s.As == s.Type {
 		if i := s.Type.CheckFinite(data); i >= 0 {
 			return s.notFinite(i, data, s.Type)
@@ -124,7 +124,10 @@ func (c *converter) run(put func([]byte) error) error {
 			wait.Add(1)
 			go func() {
 				defer wait.Done()
-				out[k], errs[k] = c.convert(out[k], from, to)
+				errs[k] = tensor.Guard(func() (err error) {
+					out[k], err = c.convert(out[k], from, to)
+					return err
+				})
 			}()
 		}
 		wait.Wait()

@@ -163,7 +163,13 @@ func (t *torchTensor) tensor(name string, of storages) (*tensor.Tensor, error) {
 	}
 	raw = raw[at : (s.first+s.count)*s.kind.size]
 	size := int(s.kind.size)
-	return tensor.New(name, s.kind.typ, shape, func() ([]byte, error) { return gather(raw, size, shape, stride), nil }), nil
+	return tensor.New(name, s.kind.typ, shape, func() (all []byte, err error) {
+		err = tensor.Use(raw, func() error {
+			all = gather(raw, size, shape, stride)
+			return nil
+		})
+		return all, err
+	}), nil
 }
 
 // check returns the number of elements of t, all of which lie in its storage.
