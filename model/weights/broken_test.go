@@ -191,10 +191,11 @@ var brokenHuge = []struct {
 
 // compiledTwice renames two tensors of a crowded file so that they get the same original name.
 func compiledTwice(data []byte) []byte {
-	for i, prefix := range []string{"_orig_mod.01", "01_orig_mod."} {
+	const wrapper = "_orig_mod"
+	bare := "01" + strings.Repeat("0", 256-len("01.")-len(wrapper))
+	for i, twin := range []string{wrapper + "." + bare, bare + "." + wrapper} {
 		name := strings.Repeat("0", 251) + fmt.Sprintf("%05d", 32_766+i)
-		at := strings.Index(string(data), name)
-		copy(data[at:], prefix+strings.Repeat("0", 256-len(prefix)))
+		copy(data[strings.Index(string(data), name):], twin)
 	}
 	return data
 }

@@ -43,7 +43,11 @@
 // File.Forms names those tensors, and a model must apply the rest of its formula only. v5 files were made for a group
 // norm epsilon of 1e-5, which nothing in them says.
 //
-// Hugging Face fla, known by attn.r_proj: v7 with every low-rank pair as lora.0 and lora.2, transposed. Hugging Face
+// Before any layout is looked for, names lose what wrapping a model in modules left there: _orig_mod, _forward_module,
+// module and the like, in any nesting (see unwrapped).
+//
+// Hugging Face fla, known by attn.r_proj: v7 with every low-rank pair as lora.0 and lora.2, transposed; the mixes of a
+// layer may lie in one tensor x_x (r w k v a g), as they did in early 2025. Hugging Face
 // rwkv-rs, known by linear_attn.r_k: v7 in the original orientation, dimensions of 1 left out. Hugging Face rwkv7, known
 // by the prefixes rwkv7.blocks and model.blocks: the original names behind them. Each of these may hold an embedding
 // that went through ln0 already, and then has no ln0: see File.EmbeddingNormed. Hugging Face rwkv, known by rwkv.blocks

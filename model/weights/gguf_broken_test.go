@@ -152,8 +152,8 @@ var brokenGGUFTensors = []ggufChange{
 	changedEntry("same place", 2, at(0), "tensor token_embd.weight: offset: want at least 12, where output_norm.weight ends, got 0 (they overlap)"),
 	changedEntry("overlap", 2, at(64), "tensor output_norm.weight: offset: want at least 100, where blk.0.time_mix_key.weight ends, got 64 (they overlap)"),
 	changedEntry("r_k without head size", 2, func(e *weightstest.GGUFEntry) { e.Name = "blk.0.time_mix_r_k.weight" }, "tensor blk.0.time_mix_r_k.weight: rwkv7.wkv.head_size: want a head size that divides the tensor's length 3"),
-	changedEntry("mixes of another number", 2, func(e *weightstest.GGUFEntry) { e.Name = "blk.0.time_mix_lerp_fused.weight" }, "tensor blk.0.time_mix_lerp_fused.weight: shape: want F32[6 1 1 C]"),
-	changedEntry("mixes in blocks", 1, func(e *weightstest.GGUFEntry) { e.Name = "blk.0.time_mix_lerp_fused.weight" }, "shape: want F32[6 1 1 C], a row for each of r w k v a g, got Q8_0[2 32]"),
+	changedEntry("mixes of another number", 2, func(e *weightstest.GGUFEntry) { e.Name = "blk.0.time_mix_lerp_fused.weight" }, "tensor blk.0.time_mix_lerp_fused.weight: shape: want [6 ... C]"),
+	changedEntry("mixes in blocks", 1, func(e *weightstest.GGUFEntry) { e.Name = "blk.0.time_mix_lerp_fused.weight" }, "shape: want [6 ... C], a row for each of r w k v a g, got Q8_0[2 32]"),
 }
 
 func TestGGUFBroken(t *testing.T) {

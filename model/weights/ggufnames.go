@@ -28,7 +28,7 @@ var llamaV6 = layout{
 	match: llama("rwkv6"),
 	prepare: func(x index) (index, error) {
 		return x.edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
-			return unfuse(name, t, "w", "k", "v", "r", "g")
+			return llamaUnfuse(name, t, "w", "k", "v", "r", "g")
 		})
 	},
 	scheme: &scheme{whole: llamaWhole, layers: []string{"blk."}, parts: withParts(llamaParts, map[string]string{
@@ -87,19 +87,24 @@ func llama(architecture string) func(index) (string, bool, error) {
 	}
 }
 
-// unfuse cuts a layer's fused mixes [n, 1, 1, C] into vectors of the names given, in order, and keeps any other tensor.
-func unfuse(name string, t *tensor.Tensor, mixes ...string) ([]*tensor.Tensor, error) {
-	const fused = "time_mix_lerp_fused.weight"
+// llamaUnfuse is unfuse for llama.cpp's names.
+func llamaUnfuse(name string, t *tensor.Tensor, mixes ...string) ([]*tensor.Tensor, error) {
+	return unfuse(name, t, "time_mix_lerp_fused.weight", "time_mix_lerp_", ".weight", mixes...)
+}
+
+// unfuse cuts a layer's fused mixes [n, ..., C] into vectors, in order, and keeps any other tensor. The name of fused mixes
+// ends in fused, in the place of which each vector has the text between before and after.
+func unfuse(name string, t *tensor.Tensor, fused, before, after string, mixes ...string) ([]*tensor.Tensor, error) {
 	layer, ok := strings.CutSuffix(name, fused)
 	if !ok {
 		return []*tensor.Tensor{t}, nil
 	}
 	if t.Type.IsBlock() || len(t.Shape) < 2 || t.Shape[0] != len(mixes) {
-		return nil, &Error{Tensor: name, Field: "shape", Want: fmt.Sprintf("F32[%d 1 1 C], a row for each of %s", len(mixes), strings.Join(mixes, " ")), Got: fmt.Sprintf("%s%v", t.Type, t.Shape)}
+		return nil, &Error{Tensor: name, Field: "shape", Want: fmt.Sprintf("[%d ... C], a row for each of %s", len(mixes), strings.Join(mixes, " ")), Got: fmt.Sprintf("%s%v", t.Type, t.Shape)}
 	}
 	names := make([]string, len(mixes))
 	for i, m := range mixes {
-		names[i] = layer + "time_mix_lerp_" + m + ".weight"
+		names[i] = layer + before + m + after
 	}
 	return slicesOf(t, names), nil
 }
@@ -114,7 +119,7 @@ func prepareLlamaV7(x index) (index, error) {
 			t, err := headed(t, x.meta, "rwkv7.wkv.head_size")
 			return []*tensor.Tensor{t}, err
 		}
-		return unfuse(name, t, "r", "w", "k", "v", "a", "g")
+		return llamaUnfuse(name, t, "r", "w", "k", "v", "a", "g")
 	})
 }
 

@@ -12,6 +12,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
@@ -195,4 +196,34 @@ func TestSharedHF(t *testing.T) {
 		model, _, _ := strings.Cut(name, "/")
 		sameNumbers(t, f, open(t, filepath.Join(models, model, model+".safetensors")))
 	}
+}
+
+// fla's fused mixes of early 2025 are cut in their order, r w k v a g.
+func TestFlaFused(t *testing.T) {
+	plain := weightstest.Fla(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 3))
+	want := parse(t, weightstest.Safetensors(plain, nil))
+	var fused []*tensor.Tensor
+	for _, x := range plain {
+		stem, mix, ok := strings.Cut(x.Name, ".attn.x_")
+		switch {
+		case !ok:
+			fused = append(fused, x)
+		case mix == "r":
+			var all []byte
+			for _, m := range []string{"r", "w", "k", "v", "a", "g"} {
+				i := slices.IndexFunc(plain, func(x *tensor.Tensor) bool { return x.Name == stem+".attn.x_"+m })
+				data, err := plain[i].Load()
+				if err != nil {
+					t.Fatal(err)
+				}
+				all = append(all, data...)
+			}
+			fused = append(fused, tensor.FromBytes(stem+".attn.x_x", x.Type, []int{6, x.Len()}, all))
+		}
+	}
+	sameTensors(t, want, parse(t, weightstest.Safetensors(fused, nil)))
+	i := slices.IndexFunc(fused, func(x *tensor.Tensor) bool { return strings.HasSuffix(x.Name, ".x_x") })
+	fused[i] = zeros(fused[i].Name, 5, 32)
+	_, err := weights.Parse("m", weightstest.Safetensors(fused, nil))
+	wantError(t, err, "m: tensor "+fused[i].Name+": shape: want [6 ... C], a row for each of r w k v a g, got F32[5 32]")
 }

@@ -12,7 +12,7 @@ import (
 var flaLayout = layout{
 	name:    "Hugging Face fla",
 	match:   contains("model.layers.", ".attn.r_proj."),
-	prepare: headedRK,
+	prepare: prepareFla,
 	scheme: &scheme{
 		whole:  map[string]string{"model.embeddings": "emb", "model.norm": "ln_out", "lm_head": "head"},
 		layers: []string{"model.layers."},
@@ -106,6 +106,17 @@ func longMixes(from, to string, letters ...string) map[string]string {
 		}
 	}
 	return m
+}
+
+// prepareFla also cuts the token-shift mixes, which fla had in one tensor x_x [6, C] in early 2025.
+func prepareFla(x index) (index, error) {
+	x, err := headedRK(x)
+	if err != nil {
+		return x, err
+	}
+	return x.edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
+		return unfuse(name, t, "attn.x_x", "attn.x_", "", strings.Split("rwkvag", "")...)
+	})
 }
 
 // headedRK gives every r_k that was stored as a vector its heads, if the configuration tells the head size.

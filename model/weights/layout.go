@@ -52,7 +52,7 @@ var layouts = []layout{
 	{name: "original", match: func(index) (string, bool, error) { return "nothing speaks for another one", true, nil }},
 }
 
-// index is a file's tensors by name, less any prefix that torch.compile left there, with the names in order.
+// index is a file's tensors by unwrapped name, with the names in order.
 type index struct {
 	tensors map[string]*tensor.Tensor
 	names   []string
@@ -60,13 +60,10 @@ type index struct {
 	format  string // of the container
 }
 
-// compiledPrefix is what torch.compile puts before the names inside a compiled module.
-const compiledPrefix = "_orig_mod."
-
 func newIndex(c contents) (index, error) {
 	x := index{tensors: make(map[string]*tensor.Tensor, len(c.tensors)), meta: c.meta}
 	for _, t := range c.tensors {
-		name := strings.ReplaceAll(t.Name, compiledPrefix, "")
+		name := unwrapped(t.Name)
 		if old, ok := x.tensors[name]; ok {
 			return x, duplicate(t.Name, old.Name, name)
 		}

@@ -138,14 +138,34 @@ func TestRenames(t *testing.T) {
 	}
 }
 
-func TestCompiledPrefix(t *testing.T) {
-	plain := weightstest.RWKV7(weightstest.Tiny, tensor.BF16, 3)
-	compiled := weightstest.RWKV7(weightstest.Tiny, tensor.BF16, 3)
-	for _, x := range compiled {
-		x.Name = "_orig_mod." + x.Name
+// What wrapping a model in modules leaves in its names is dropped, in any nesting: of models in the original names and in
+// Hugging Face's, of LoRAs and of states.
+func TestWrapped(t *testing.T) {
+	model := weightstest.RWKV7(weightstest.Tiny, tensor.BF16, 3)
+	lora := weightstest.LoRA(model, 2, tensor.BF16, 1)
+	states := []*tensor.Tensor{zeros("blocks.0.att.time_state", 2, 3, 3), zeros("blocks.1.att.time_state", 2, 3, 3)}
+	for what, list := range map[string][]*tensor.Tensor{"model": model, "fla": weightstest.Fla(model), "LoRA": lora, "states": states} {
+		want := parse(t, weightstest.Safetensors(list, nil))
+		for _, prefix := range []string{"_orig_mod.", "_forward_module.", "module.", "model.", "_orig_mod.module.", "module.module.",
+			"_forward_module.model.", "model._orig_mod.", "module.model.", "model.module._forward_module.", "_fsdp_wrapped_module.", "model.model."} {
+			var wrapped []*tensor.Tensor
+			for _, x := range list {
+				wrapped = append(wrapped, weightstest.Renamed(x, prefix+x.Name))
+			}
+			f := parse(t, weightstest.Safetensors(wrapped, nil))
+			if sameTensors(t, want, f); what == "fla" && f.Layout != want.Layout || f.EmbeddingNormed {
+				t.Errorf("%s behind %s: layout %s", what, prefix, f.Layout)
+			}
+		}
 	}
-	sameTensors(t, parse(t, weightstest.Safetensors(plain, nil)), parse(t, weightstest.Safetensors(compiled, nil)))
+	inner := weightstest.Renamed(model[1], strings.Replace(model[1].Name, "blocks.0.", "blocks.0._checkpoint_wrapped_module.", 1))
+	if f := parse(t, weightstest.Safetensors([]*tensor.Tensor{inner}, nil)); f.Tensors[model[1].Name] == nil {
+		t.Errorf("%s is read as %v", inner.Name, f.Names())
+	}
+}
 
+// Two tensors that would get one name are refused.
+func TestNamesTwice(t *testing.T) {
 	_, err := weights.Parse("m", weightstest.Safetensors([]*tensor.Tensor{zeros("_orig_mod.a", 1), zeros("a", 1)}, nil))
 	wantError(t, err, "m: tensor a: name: want one tensor for a, got also _orig_mod.a")
 	_, err = weights.Parse("m", weightstest.Safetensors([]*tensor.Tensor{zeros("blocks.0.att.time_mix_w1", 1, 1), zeros("blocks.0.att.time_maa_w1", 1, 1)}, nil))
