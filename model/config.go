@@ -41,6 +41,12 @@ func (c *Config) String() string {
 	if slices.Sort(ranks); len(ranks) > 0 {
 		s += ", ranks " + strings.Join(ranks, " ")
 	}
+	if c.NormEps != normEps {
+		s += fmt.Sprintf(", norm epsilon %v", c.NormEps)
+	}
+	if c.Heads > 0 && c.GroupNormEps != groupNormEps {
+		s += fmt.Sprintf(", group norm epsilon %v", c.GroupNormEps)
+	}
 	return s
 }
 

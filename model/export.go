@@ -74,6 +74,15 @@ func (m *Model) Safetensors(typ tensor.Type) (*Export, error) {
 		meta[weights.NormedEmbedding] = "true"
 		e.noticef("the embedding went through ln0 when the file was made: other programs will miss blocks.0.ln0")
 	}
+	for _, eps := range []struct {
+		key       string
+		is, usual float32
+	}{{weights.NormEpsilon, m.NormEps, normEps}, {weights.GroupNormEpsilon, m.GroupNormEps, groupNormEps}} {
+		if eps.is != 0 && eps.is != eps.usual {
+			meta[eps.key] = strconv.FormatFloat(float64(eps.is), 'g', -1, 32)
+			e.noticef("the model's %s is %s, not %v: the file says so in an annotation, which other programs may not read", eps.key, meta[eps.key], eps.usual)
+		}
+	}
 	var err error
 	if e.Output, err = weights.Safetensors(list, meta); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
@@ -122,6 +131,8 @@ func (m *Model) GGUF(o GGUFOptions) (*Export, error) {
 		return nil, fail("version", "v6 or v7, which are all that GGUF has names for", m.Version+" (a .safetensors file can hold it)")
 	case m.File.EmbeddingNormed:
 		return nil, fail("blocks.0.ln0.weight", "the norm of the embedding, which GGUF must hold", "an embedding that went through it (a .safetensors file can hold it)")
+	case m.GroupNormEps != groupNormEps:
+		return nil, fail("group norm epsilon", fmt.Sprintf("%v, which is llama.cpp's and not in the file", float32(groupNormEps)), fmt.Sprintf("%v (a .safetensors file can hold it)", m.GroupNormEps))
 	case len(o.Vocab) > m.Vocab:
 		return nil, fail("vocabulary", fmt.Sprintf("at most %d tokens, the rows of emb.weight", m.Vocab), strconv.Itoa(len(o.Vocab)))
 	}

@@ -54,8 +54,8 @@ func (f *Field) Len() int {
 
 // Options are what a file does not say about itself. The zero value is right for all but few.
 type Options struct {
-	// GroupNormEps is the epsilon of the norm over each head, 0 for the original implementation's. Only RWKV-5 models
-	// were made for another: 1e-5, if rwkv.cpp was to run them.
+	// GroupNormEps is the epsilon of the norm over each head, 0 for what the file states, or the original implementation's.
+	// Only RWKV-5 models were made for another without a word of it: 1e-5, if rwkv.cpp was to run them.
 	GroupNormEps float32
 	// Quant is a block type to quantize to while loading, as QuantTypes says, 0 to keep types.
 	Quant tensor.Type
@@ -124,7 +124,7 @@ func newModel(f *weights.File, o Options) (*Model, error) {
 	if o.GroupNormEps != 0 && !v.ownEps {
 		return nil, &EpsError{f.Path, v.name}
 	}
-	m := &Model{File: f, version: v, Config: Config{Version: v.name, NormEps: 1e-5, Layers: countLayers(f)}, roles: make(map[string]role)}
+	m := &Model{File: f, version: v, Config: Config{Version: v.name, NormEps: normEps, Layers: countLayers(f)}, roles: make(map[string]role)}
 	if m.Layers == 0 {
 		return nil, &weights.Error{File: f.Path, Field: "layers", Want: "tensors named blocks.N.*", Got: "none"}
 	}
@@ -143,12 +143,14 @@ func newModel(f *weights.File, o Options) (*Model, error) {
 		err.File = f.Path
 		return nil, err
 	}
-	if o.GroupNormEps != 0 {
-		m.GroupNormEps = o.GroupNormEps
+	if err := m.stated(o); err != nil {
+		return nil, err
 	}
 	for name, t := range f.Tensors {
 		if found[name] != nil {
-			m.parameters += t.Len()
+			if !f.Tied || name != "head.weight" {
+				m.parameters += t.Len()
+			}
 		} else {
 			m.Unused = append(m.Unused, name)
 		}
@@ -194,7 +196,7 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 		}
 		t, err := m.File.Tensor(name)
 		if err != nil {
-			return err
+			return missing(err)
 		}
 		pattern := strings.Fields(s.shape)
 		t = squeeze(t, len(pattern))

@@ -55,7 +55,7 @@ func derive5(c *Config, d dims) *weights.Error {
 
 // deriveHeads sets the heads of RWKV-5, 6 and 7, which a tensor tells.
 func deriveHeads(c *Config, d dims, name string) *weights.Error {
-	c.Heads, c.HeadSize, c.GroupNormEps = d["H"], d["N"], 64e-5
+	c.Heads, c.HeadSize, c.GroupNormEps = d["H"], d["N"], groupNormEps
 	fail := func(want, got string) *weights.Error {
 		return &weights.Error{Tensor: name, Field: "shape", Want: want, Got: got}
 	}

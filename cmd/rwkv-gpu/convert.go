@@ -160,9 +160,6 @@ func (a *app) writeModel(ctx context.Context, out string, force bool, export fun
 	if err != nil {
 		return blame(m.File.Path, err)
 	}
-	if a.common.groupNormEps != 0 {
-		e.Notices = append(e.Notices, "a model file has no place for --group-norm-eps: give it again with the new one")
-	}
 	for _, n := range e.Notices {
 		a.notice("%s", n)
 	}

@@ -30,6 +30,8 @@ type modelInfo struct {
 	Ranks      map[string]int `json:"ranks"`
 	Tensors    []tensorInfo   `json:"tensors"`
 	Unused     []string       `json:"unused"`
+	NormEps    float32        `json:"norm_eps"`
+	GroupEps   float32        `json:"group_norm_eps,omitempty"` // of RWKV-5 and later
 }
 
 type tensorInfo struct {
@@ -63,6 +65,7 @@ func describe(m *model.Model) *modelInfo {
 		Version: m.Version, Layers: m.Layers, Embedding: m.Embed, HeadSize: m.HeadSize, FFN: m.FFN, Vocab: m.Vocab,
 		Parameters: m.Parameters(), Bytes: m.File.Bytes(), Format: m.File.Format, Layout: m.File.Layout,
 		Loaded: loaded, Ranks: m.Ranks, Unused: append([]string{}, m.Unused...),
+		NormEps: m.NormEps, GroupEps: m.GroupNormEps,
 	}
 	for _, name := range m.File.Names() {
 		t := m.File.Tensors[name]

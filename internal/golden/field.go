@@ -23,17 +23,18 @@ type fieldCase struct {
 	tolerance           float64 // of the largest logit
 }
 
-// fieldCases have results of the original implementation's formulas, in torch. Those of rwkv8-rc00 are for the last token
-// alone.
+// fieldCases have results of the original implementation's formulas, in torch, after the last token.
 var fieldCases = []fieldCase{
 	{"rwkv8-rc00-run-as-v7", "rwkv-8-rc00-tiny.pth", "expected.npy", "v8-rc00", "pth_bf16", []int{5, 17, 200, 3}, 1e-5},
+	{"norm-eps-ignored", "", "expected-1e-3.npy", "v7", "hf_f32", []int{3, 9, 21, 3, 9, 30, 5}, 1e-5},
+	{"norm-eps-ignored", "model.safetensors", "expected-1e-3.npy", "v7", "hf_f32", []int{3, 9, 21, 3, 9, 30, 5}, 1e-5},
 }
 
 // RunField compares the field files whose results are known.
 func RunField(t *testing.T, open Open) {
 	reference.Numbers(t)
 	for _, c := range fieldCases {
-		t.Run(c.dir, func(t *testing.T) {
+		t.Run(c.dir+"/"+c.file, func(t *testing.T) {
 			m, err := model.Open(reference.Shared(t, "field", c.dir, c.file))
 			must(t, err)
 			defer func() { _ = m.Close() }()

@@ -66,6 +66,14 @@
 // # Directories
 //
 // Open takes a Hugging Face directory (config.json beside model.safetensors, or beside shards and their index), or the
-// index.json itself. The shards are one File; a tensor that lies elsewhere than the index says is an error. Strings,
-// numbers and truth values of config.json stand in File.Meta as config.KEY.
+// index.json or model file in one. The shards are one File; a tensor that lies elsewhere than the index says is an error.
+// Strings, numbers and truth values of config.json stand in File.Meta as config.KEY.
+//
+// # What files state
+//
+// Sizes that a GGUF file or a config.json states are File.Claims, for the model to compare with its tensors. Epsilons of
+// norms are File.Epsilons: llama.cpp's layer_norm_epsilon and transformers' are of the layer norms; fla's norm_eps is that,
+// and multiplied by the size of a head the epsilon of the norm over heads, which transformers names group_norm_epsilon, or
+// in the v5 and v6 directories gives as 1e-5 times the square of head_size_divisor. A head that is missing is the embedding
+// where config.json has tie_word_embeddings.
 package weights

@@ -3,6 +3,7 @@ package weights
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -32,6 +33,12 @@ type File struct {
 	// EmbeddingNormed says that the rows of emb.weight are stored as they leave blocks.0.ln0, which the file lacks.
 	EmbeddingNormed bool
 
+	Claims   []Claim  // sizes that the file states, to be compared with the tensors
+	Epsilons Epsilons // of norms, as the file states them
+
+	// Tied says that head.weight is emb.weight under another name, which the file does not hold twice.
+	Tied bool
+
 	// Forms holds, by name, the tensors that are not Plain: functions of the original numbers.
 	Forms map[string]Form
 
@@ -53,11 +60,16 @@ type hold struct {
 const mostResident = 16 << 20
 
 // Open maps the model file at path and checks its structure; tensor data is not read. A path may also name a Hugging
-// Face directory, or the index.json of a model in several files. If the
-// files change while they are open, what reads them by tensor.Tensor.Use fails with ErrChanged. Every error is an *Error.
+// Face directory, a file in it, or the index.json of a model in several files. If the files change while they are open,
+// what reads them by tensor.Tensor.Use fails with ErrChanged. Every error is an *Error.
 func Open(path string) (*File, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return openDirectory(path)
+	}
+	if dir, name := filepath.Split(path); slices.Contains(directoryFiles, name) {
+		if _, err := os.Stat(filepath.Join(dir, configName)); err == nil {
+			return openDirectoryFile(filepath.Clean(dir), name)
+		}
 	}
 	m, err := mapFile(path)
 	if err != nil {
@@ -111,6 +123,9 @@ func newFile(path, format string, c contents, size int) (*File, error) {
 	}
 	if err := f.name(c); err != nil {
 		return nil, inFile(path, err)
+	}
+	if err := (&statement{f: f, config: c.config}).read(); err != nil {
+		return nil, err
 	}
 	return f, nil
 }

@@ -18,6 +18,7 @@ type contents struct {
 	layout  string          // set where the format settles it: the tensors then have their original names
 	vocab   [][]byte        // see File.Vocab
 	rescale int             // see File.RescaleEvery
+	config  string          // the path of the config.json whose values meta has, "" without one
 }
 
 // format is one kind of file, known by its first bytes. Kinds without a read function are known only to be named when

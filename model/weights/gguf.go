@@ -17,6 +17,7 @@ const (
 	ggufArchitecture = "general.architecture"
 	ggufAlignment    = "general.alignment"
 	ggufSplits       = "split.count"
+	ggufTotal        = "split.tensors.count"
 )
 
 const (
@@ -180,6 +181,11 @@ func (g *gguf) headers(n int) error {
 		}
 		t.name = name
 		g.tensors = append(g.tensors, t)
+	}
+	if v, ok := g.values[ggufTotal]; ok {
+		if stated, ok := v.natural(); !ok || stated != uint64(n) {
+			return &Error{Field: ggufTotal, Want: fmt.Sprintf("%d, as there are tensors", n), Got: clip(v.text())}
+		}
 	}
 	start := g.aligned(uint64(g.at))
 	if start > uint64(len(g.data)) {

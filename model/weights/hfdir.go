@@ -26,25 +26,15 @@ const (
 // directoryFiles are the names under which a model lies in a directory, in the order of preference of transformers.
 var directoryFiles = []string{"model.safetensors", "model.safetensors.index.json", "pytorch_model.bin", "pytorch_model.bin.index.json"}
 
+// configName is the file beside a model that says what it is.
+const configName = "config.json"
+
 // openDirectory opens the model in a Hugging Face directory, or the only model file of any other.
 func openDirectory(dir string) (*File, error) {
 	for _, name := range directoryFiles {
-		path := filepath.Join(dir, name)
-		if _, err := os.Stat(path); err != nil {
-			continue
+		if _, err := os.Stat(filepath.Join(dir, name)); err == nil {
+			return openDirectoryFile(dir, name)
 		}
-		if !strings.HasSuffix(name, ".index.json") {
-			return openShards(path, dir, []string{name}, nil)
-		}
-		index, err := readSmall(path, maxIndex)
-		if err != nil {
-			return nil, inFile(path, err)
-		}
-		where, err := parseIndex(index)
-		if err != nil {
-			return nil, inFile(path, err)
-		}
-		return openSharded(path, where)
 	}
 	models, err := modelFiles(dir)
 	if err != nil {
@@ -58,6 +48,23 @@ func openDirectory(dir string) (*File, error) {
 		return nil, &Error{File: dir, Field: "format", Want: "a directory of one model (" + strings.Join(directoryFiles, ", ") + ")", Got: got}
 	}
 	return openShards(filepath.Join(dir, models[0]), dir, models, nil)
+}
+
+// openDirectoryFile opens the one of directoryFiles in dir.
+func openDirectoryFile(dir, name string) (*File, error) {
+	path := filepath.Join(dir, name)
+	if !strings.HasSuffix(name, ".index.json") {
+		return openShards(path, dir, []string{name}, nil)
+	}
+	index, err := readSmall(path, maxIndex)
+	if err != nil {
+		return nil, inFile(path, err)
+	}
+	where, err := parseIndex(index)
+	if err != nil {
+		return nil, inFile(path, err)
+	}
+	return openSharded(path, where)
 }
 
 // modelFiles lists the files of a directory that are named like models.
@@ -174,7 +181,7 @@ func openShards(path, dir string, shards []string, where map[string]string) (_ *
 	if err := set.compare(where); err != nil {
 		return nil, inFile(path, err)
 	}
-	config := filepath.Join(dir, "config.json")
+	config := filepath.Join(dir, configName)
 	if err := set.configure(config); err != nil {
 		return nil, inFile(config, err)
 	}
@@ -259,7 +266,7 @@ func (s *shardSet) configure(path string) error {
 	}
 	meta := map[string]string{}
 	maps.Copy(meta, s.all.meta)
-	s.all.meta = meta
+	s.all.meta, s.all.config = meta, path
 	for k, v := range config {
 		switch v := v.(type) {
 		case string, json.Number, bool:

@@ -1,0 +1,200 @@
+package weights
+
+import (
+	"bytes"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// A file may state what its tensors show as well, sizes, and what they cannot show, the epsilons of norms. Every format
+// has its own names for these.
+
+// Size is a size of a model that a file may state.
+type Size string
+
+// The sizes. Ranks are those of low-rank matrices, by the letter that a model has for them.
+const (
+	Layers   Size = "layers"
+	Width    Size = "width"
+	FFN      Size = "ffn"
+	Rows     Size = "vocabulary"
+	HeadSize Size = "head size"
+	Heads    Size = "heads"
+)
+
+// Rank returns the size that is a rank.
+func Rank(letter string) Size { return Size("rank " + letter) }
+
+// Letter returns the letter of a rank.
+func (s Size) Letter() (letter string, ok bool) { return strings.CutPrefix(string(s), "rank ") }
+
+// Claim is a size as a file states it.
+type Claim struct {
+	Of          Size
+	N           int
+	File, Field string // where: config.json or the model file itself, and its name for the size
+}
+
+// Epsilons are those of a model's norms, as its file states them, 0 where it does not.
+type Epsilons struct {
+	Norm       float32 // layer norms
+	Group      float32 // the norm over each head
+	PerElement float64 // the same for each element of a head, where Group is 0: fla multiplies norm_eps by the head's size
+}
+
+// ggufSizes are llama.cpp's names of sizes, behind the architecture and a dot.
+var ggufSizes = map[string]Size{
+	"block_count": Layers, "embedding_length": Width, "feed_forward_length": FFN, "vocab_size": Rows, "wkv.head_size": HeadSize,
+	"time_mix_extra_dim": Rank("mix"), "time_decay_extra_dim": Rank("decay"),
+	"attention.decay_lora_rank": Rank("w"), "attention.iclr_lora_rank": Rank("a"),
+	"attention.value_residual_mix_lora_rank": Rank("v"), "attention.gate_lora_rank": Rank("g"),
+}
+
+// configSizes are the names of sizes in a config.json. Heads are only counted where nothing else tells them: fla does not
+// look at num_heads beside head_dim, and the v5 and v6 directories mean a head's size by num_attention_heads.
+var configSizes = map[string]Size{
+	"num_hidden_layers": Layers, "hidden_size": Width, "attention_hidden_size": Width, "intermediate_size": FFN, "vocab_size": Rows,
+	"head_dim": HeadSize, "head_size": HeadSize,
+	"decay_low_rank_dim": Rank("w"), "a_low_rank_dim": Rank("a"), "v_low_rank_dim": Rank("v"), "gate_low_rank_dim": Rank("g"),
+	"lora_rank_decay": Rank("w"), "lora_rank_iclr": Rank("a"), "lora_rank_value_residual_mix": Rank("v"), "lora_rank_gate": Rank("g"),
+}
+
+// Annotations of safetensors files under the original names, as convert writes them, for epsilons that are not the
+// original implementation's.
+const (
+	NormEpsilon      = "norm_eps"
+	GroupNormEpsilon = "group_norm_eps"
+)
+
+// statement reads what f states, whose layout is known. config is the path of its config.json, "" without one.
+type statement struct {
+	f      *File
+	config string
+}
+
+// read sets f.Claims, f.Epsilons and f.Tied. Its errors name the file that states what is wrong.
+func (s *statement) read() error {
+	sizes, prefix, path := map[string]Size{}, "", s.f.Path
+	switch arch := s.f.Meta[ggufArchitecture]; {
+	case s.f.Format == "GGUF":
+		sizes, prefix = ggufSizes, arch+"."
+	case s.config != "":
+		sizes, prefix, path = configSizes, "config.", s.config
+		if err := s.tie(); err != nil {
+			return err
+		}
+		if _, ok := s.f.Meta["config.head_dim"]; !ok {
+			if err := s.claim(Heads, "config.num_heads", path); err != nil {
+				return err
+			}
+		}
+	}
+	for _, key := range slices.Sorted(maps.Keys(sizes)) {
+		if err := s.claim(sizes[key], prefix+key, path); err != nil {
+			return err
+		}
+	}
+	return s.epsilons(prefix, path)
+}
+
+// tie makes the embedding the head where the configuration says so, as transformers does.
+func (s *statement) tie() error {
+	const key = "config.tie_word_embeddings"
+	emb, head := s.f.Tensors["emb.weight"], s.f.Tensors["head.weight"]
+	switch {
+	case s.f.Meta[key] != "true" || emb == nil:
+		return nil
+	case s.f.EmbeddingNormed:
+		return &Error{File: s.config, Field: field(key), Want: "false, as the embedding went through ln0", Got: "true"}
+	case head == nil:
+		s.f.Tied = true
+		s.f.Tensors["head.weight"] = tensor.New("head.weight", emb.Type, emb.Shape, emb.Load)
+		return nil
+	}
+	same, err := sameBytes(emb, head)
+	if err == nil && !same {
+		err = &Error{File: s.config, Field: field(key), Want: "false, as the head differs from the embedding", Got: "true"}
+	}
+	return err
+}
+
+// sameBytes tells whether two tensors are the same number for number.
+func sameBytes(a, b *tensor.Tensor) (bool, error) {
+	if a.Type != b.Type || !slices.Equal(a.Shape, b.Shape) {
+		return false, nil
+	}
+	same := false
+	err := a.Use(func(x []byte) error {
+		return b.Use(func(y []byte) error {
+			same = bytes.Equal(x, y)
+			return nil
+		})
+	})
+	return same, err
+}
+
+// claim adds what an annotation says of a size, if it is there.
+func (s *statement) claim(of Size, key, path string) error {
+	text, ok := s.f.Meta[key]
+	if !ok {
+		return nil
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		return &Error{File: path, Field: field(key), Want: "a whole number of 1 or more", Got: fmt.Sprintf("%q", clip(text))}
+	}
+	s.f.Claims = append(s.f.Claims, Claim{Of: of, N: n, File: path, Field: field(key)})
+	return nil
+}
+
+// field returns an annotation's name in its own file.
+func field(key string) string { return strings.TrimPrefix(key, "config.") }
+
+// epsilons reads the epsilons of norms, the later of two names for one before the earlier.
+func (s *statement) epsilons(prefix, path string) error {
+	var layer, group, divisor float64
+	type epsilon struct {
+		key  string
+		to   *float64
+		most float64
+	}
+	var list []epsilon
+	switch {
+	case s.f.Format == "GGUF":
+		list = []epsilon{{prefix + "attention.layer_norm_epsilon", &layer, 1}, {prefix + "attention.group_norm_epsilon", &group, 1}}
+	case s.config != "":
+		list = []epsilon{{"config.layer_norm_epsilon", &layer, 1}, {"config.norm_eps", &layer, 1}, {"config.group_norm_epsilon", &group, 1}}
+		if s.f.Layout == transformersOld.name {
+			list = append(list, epsilon{"config.head_size_divisor", &divisor, 1 << 10})
+		}
+	case s.f.Layout == "original" && s.f.Format == "safetensors":
+		list, path = []epsilon{{NormEpsilon, &layer, 1}, {GroupNormEpsilon, &group, 1}}, s.f.Path
+	}
+	for _, e := range list {
+		text, ok := s.f.Meta[e.key]
+		if !ok {
+			continue
+		}
+		x, err := strconv.ParseFloat(text, 64)
+		if err != nil || !(x >= smallest && x <= e.most) {
+			return &Error{File: path, Field: field(e.key), Want: fmt.Sprintf("a number above 0, at most %v", e.most), Got: fmt.Sprintf("%q", clip(text))}
+		}
+		*e.to = x
+	}
+	if divisor != 0 { // what training divides by before the norm, whose own epsilon is 1e-5
+		group = 1e-5 * divisor * divisor
+	}
+	s.f.Epsilons = Epsilons{Norm: float32(layer), Group: float32(group)}
+	if _, ok := s.f.Meta["config.norm_eps"]; ok && s.f.Layout == flaLayout.name {
+		s.f.Epsilons.PerElement = layer
+	}
+	return nil
+}
+
+// smallest is the least epsilon that float32 holds with all its digits.
+const smallest = 0x1p-126
