@@ -58,7 +58,7 @@ func (a *app) compareCommand() *cobra.Command {
 		}
 		r, err := a.compare(ctx, m, ids)
 		if err != nil {
-			return blameModel(m, err)
+			return blame(m.File.Path, err)
 		}
 		return a.printReport(r)
 	})

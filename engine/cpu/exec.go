@@ -4,6 +4,7 @@ package cpu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"runtime"
@@ -122,7 +123,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 }
 
 // errClosed is what every call after Close returns.
-var errClosed = fmt.Errorf("cpu: %w", op.ErrClosed)
+var errClosed = errors.New("cpu: executor is closed")
 
 func (e *Exec) checkOpen() error {
 	if e.weights == nil {

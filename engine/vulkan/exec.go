@@ -176,7 +176,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 }
 
 // errClosed is what every call after Close returns.
-var errClosed = fmt.Errorf("vulkan: %w", op.ErrClosed)
+var errClosed = errors.New("vulkan: executor is closed")
 
 func (e *Exec) checkOpen() error {
 	if e.scratch == nil {

@@ -67,24 +67,82 @@ func TestOps(t *testing.T) {
 				continue
 			}
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
-				if !k.Offers(kernel) {
-					t.Skipf("%s has not what the kernel needs", k.dev.Info().Name)
-				}
-				concerns := concerns(kernel)
-				optest.RunIf(t, openerOf(k, kernel, l), func(name string) bool {
-					return concerns(name) && (kernel != Narrow || k.shape.narrow || twoTypes(name)) // large kernels to compile
-				})
+				offered(t, k, kernel)
+				runForced(t, k, kernel, l, concerns(kernel))
 			})
 		}
 	}
 }
 
-// ownLoads tells whether a kernel loads in a way of its own, whatever the others do.
-func ownLoads(kernel MatMulKernel) bool { return kernel == Narrow || kernel == Hold }
+// offered skips the test of a kernel that the device has not what it takes for. matmul_hold is for SwiftShader alone: lavapipe
+// takes most of a minute to compile it for one type.
+func offered(t *testing.T, k *Kernels, kernel MatMulKernel) {
+	t.Helper()
+	if !k.Offers(kernel) {
+		t.Skipf("%s has not what the kernel needs", k.dev.Info().Name)
+	}
+}
 
-// twoTypes picks the cases of one plain type and one block type.
-func twoTypes(name string) bool {
-	return strings.Contains(name, "/F16/") || strings.Contains(name, "/Q6_K/")
+// runForced tests the cases that want accepts with one kernel, which has to run for a plain type and for a block type, if it
+// takes one.
+func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l Loads, want func(name string) bool) {
+	t.Helper()
+	wanted, ran := 0, 0
+	var plain, block int
+	optest.RunIf(t, func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
+		ran++
+		e := openerOf(k, kernel, l)(tb, prog, s, guard).(*Exec)
+		tb.Cleanup(func() { // while e is open, and has its batch
+			for _, units := range e.ops.matMuls {
+				for i := range units {
+					switch u := &units[i]; {
+					case e.runs(tb, u) != kernel:
+					case u.typ.IsBlock():
+						block++
+					default:
+						plain++
+					}
+				}
+			}
+		})
+		return e
+	}, func(name string) bool {
+		if !want(name) {
+			return false
+		}
+		wanted++
+		return true
+	})
+	if whole := ran == wanted; whole && kernel != Auto && (plain == 0 || block == 0 && kernel != Sparse) {
+		t.Errorf("%s ran for %d products of plain types and %d of block types, want some of each", kernel, plain, block)
+	}
+}
+
+// runs returns the kernel that runs a unit of the executor's batch.
+func (e *Exec) runs(tb testing.TB, u *unit) MatMulKernel {
+	n := uint32(e.batch.Count(u.parts[0].X.Of.Kind))
+	f, err := e.form(u, n, false)
+	if err == nil && n == 1 {
+		f, err = e.sparseForm(u, f, false)
+	}
+	if err != nil {
+		tb.Error(err)
+	}
+	return f.kernel
+}
+
+// ownLoads tells whether a kernel loads in a way of its own, whatever the others do.
+func ownLoads(kernel MatMulKernel) bool { return kernel == Narrow || kernel == Hold || kernel == Coop }
+
+// someTypes picks the cases of one plain type and one block type that a kernel takes.
+func someTypes(kernel MatMulKernel) func(name string) bool {
+	block := tensor.Q6_K
+	if kernel == Narrow {
+		block = tensor.Q4_0
+	}
+	return func(name string) bool {
+		return strings.Contains(name, "/F16/") || strings.Contains(name, "/"+block.String()+"/")
+	}
 }
 
 // Weights in the layout that the device would not choose, rows whole as GPUs have them or in bands, give every kernel the
@@ -106,16 +164,20 @@ func TestOtherShapes(t *testing.T) {
 	recurrences := !s.shared || k.dev.Info().Features.FullSubgroups
 	for _, l := range []Loads{Texels, Buffers} {
 		for _, kernel := range MatMulKernels {
+			if l == Texels && ownLoads(kernel) {
+				continue
+			}
 			everyType := l == Buffers && (kernel == Vec || kernel == Tile) && !testing.Short() // each is a compilation
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
 				s.quads = usual.quads && kernel == Hold // for recurrences, they are the device's choice
-				optest.RunIf(t, openerOf(k, kernel, l), func(name string) bool {
+				offered(t, k, kernel)
+				some := someTypes(kernel)
+				runForced(t, k, kernel, l, func(name string) bool {
 					if strings.HasPrefix(name, "WKV7/") {
 						return kernel == Vec && recurrences
 					}
 					last := name[strings.LastIndex(name, "/")+1:]
-					return strings.HasPrefix(name, "MatMul/") && (last == "rows1" || last == "rows33") && k.Offers(kernel) &&
-						(everyType || twoTypes(name)) && (l == Buffers || !ownLoads(kernel))
+					return strings.HasPrefix(name, "MatMul/") && (last == "rows1" || last == "rows33") && (everyType || some(name))
 				})
 			})
 		}

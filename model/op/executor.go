@@ -2,7 +2,6 @@ package op
 
 import (
 	"context"
-	"errors"
 	"fmt"
 )
 
@@ -49,9 +48,6 @@ type Prober interface {
 	WeightSum() (uint64, error)
 	Plan() *Plan
 }
-
-// ErrClosed is what calls of an executor after its Close return.
-var ErrClosed = errors.New("executor is closed")
 
 // NotFiniteError reports a weight element that is NaN or infinite.
 type NotFiniteError struct {

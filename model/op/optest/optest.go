@@ -35,15 +35,20 @@ const guard = 77
 // Run tests every case on the executors that open makes.
 func Run(t *testing.T, open Open) { RunIf(t, open, func(string) bool { return true }) }
 
-// RunIf tests the cases whose name want accepts; in a short run, for the race detector, without those of a useful size.
+// RunIf tests the cases whose name want accepts; in a short run without those of a useful size. To accept none is a failure.
 func RunIf(t *testing.T, open Open, want func(name string) bool) {
 	if missing := uncovered(); len(missing) > 0 {
 		t.Errorf("ops without a conformance case: %v", missing)
 	}
+	none := true
 	for _, c := range Cases() {
-		if want(c.Name) && !(c.Perf && testing.Short()) {
+		if !(c.Perf && testing.Short()) && want(c.Name) {
+			none = false
 			t.Run(c.Name, func(t *testing.T) { c.run(t, open) })
 		}
+	}
+	if none {
+		t.Error("none of the cases is wanted: nothing is tested")
 	}
 }
 
