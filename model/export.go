@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"maps"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -59,6 +60,9 @@ func (m *Model) Safetensors(typ tensor.Type) (*Export, error) {
 			}
 		}
 		list = append(list, weights.Stored{Tensor: originalShape(m.Version, t), As: as})
+	}
+	if names := slices.Sorted(maps.Keys(m.File.Unread)); len(names) > 0 {
+		e.noticef("left out are tensors of types that are not read: %d (%s)", len(names), Few(names))
 	}
 	if blocks > 0 && (typ == 0 || typ == tensor.F32) {
 		e.noticef("%d tensors of blocks become F32, which holds their numbers exactly", blocks)

@@ -2,6 +2,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 	"regexp"
 	"slices"
 	"strings"
@@ -43,10 +44,17 @@ var others = []addition{
 	{"attention in the place of time mixes (a hybrid, or no RWKV)", regexp.MustCompile(`\.attn\.q_proj\.`)},
 }
 
+// allNames returns the names of f's tensors, those of types that are not read too, sorted.
+func allNames(f *weights.File) []string {
+	names := slices.AppendSeq(f.Names(), maps.Keys(f.Unread))
+	slices.Sort(names)
+	return names
+}
+
 // other returns which of others the file is, by the first of its tensors that tells, or "".
 func other(f *weights.File) (what, name string) {
 	for _, o := range others {
-		for _, name := range f.Names() {
+		for _, name := range allNames(f) {
 			if o.names.MatchString(name) {
 				return o.what, name
 			}
@@ -83,7 +91,7 @@ func (v *version) refuseAdditions(f *weights.File) error {
 			}
 		}
 	}
-	for _, name := range f.Names() {
+	for _, name := range allNames(f) {
 		if used[name] {
 			continue
 		}

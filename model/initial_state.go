@@ -66,6 +66,9 @@ func (m *Model) beginTuned(f *weights.File) error {
 	isState := func(name string) bool {
 		return strings.HasPrefix(name, "blocks.") && strings.HasSuffix(name, "."+timeState.name)
 	}
+	if err := f.RefuseUnread(); err != nil {
+		return err
+	}
 	for _, name := range f.Names() {
 		if !isState(name) {
 			return fail(name, "name", "only blocks.N."+timeState.name+", or a state that --state-out wrote", "this one")

@@ -104,6 +104,9 @@ func closeAll(files []*weights.File) {
 // read puts the tensors that l brings whole into out and adds its other changes to those of each tensor.
 func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, error) {
 	m := &Merge{LoRA: l.LoRA}
+	if err := l.file.RefuseUnread(); err != nil {
+		return nil, err
+	}
 	names := l.file.Names()
 	for _, name := range names {
 		if why := refused[lastPart(name)]; why != "" {
@@ -180,8 +183,12 @@ func (l *lora) fail(name, field, want, got string) error {
 
 // notModel says what a file is that is no model.
 func notModel(f *weights.File) string {
-	names := f.Names()
+	names := allNames(f)
 	switch {
+	case slices.ContainsFunc(names, isAdapter):
+		return "an adapter of Hugging Face's peft, whose merge_and_unload merges it into its model"
+	case f.Meta["general.type"] == "adapter" && f.Format == "GGUF":
+		return "a GGUF adapter, which llama-export-lora merges into its model"
 	case slices.ContainsFunc(names, isChange):
 		return "a LoRA, which is merged into a model"
 	case len(names) > 0 && lastPart(names[0]) == lastPart(timeState.name):
@@ -192,6 +199,9 @@ func notModel(f *weights.File) string {
 	}
 	return fmt.Sprintf("tensors of none (%d, the first named %s)", len(names), names[0])
 }
+
+// isAdapter tells whether a tensor of that name is one of an adapter of peft.
+func isAdapter(name string) bool { return strings.HasPrefix(name, "base_model.model.") }
 
 // notLoRA says what a file is that is no LoRA.
 func notLoRA(f *weights.File) string {

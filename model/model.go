@@ -4,6 +4,7 @@ package model
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -155,6 +156,7 @@ func newModel(f *weights.File, o Options) (*Model, error) {
 			m.Unused = append(m.Unused, name)
 		}
 	}
+	m.Unused = slices.AppendSeq(m.Unused, maps.Keys(f.Unread))
 	slices.Sort(m.Unused)
 	if m.Program, m.Fields, err = build(v, f, &m.Config, found); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
@@ -174,7 +176,7 @@ func (m *Model) Parameters() int { return m.parameters }
 // countLayers returns one more than the highest N of the tensors blocks.N.*.
 func countLayers(f *weights.File) int {
 	layers := 0
-	for name := range f.Tensors {
+	for _, name := range allNames(f) {
 		var n int
 		if _, err := fmt.Sscanf(name, "blocks.%d.", &n); err == nil && n >= layers && n < 1<<16 {
 			layers = n + 1
@@ -191,7 +193,8 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 		if _, ok := m.File.Tensors[prefix+s.or]; ok && s.or != "" {
 			name = prefix + s.or
 		}
-		if _, ok := m.File.Tensors[name]; !ok && s.optional {
+		_, there := m.File.Tensors[name]
+		if _, unread := m.File.Unread[name]; s.optional && !there && !unread {
 			return nil
 		}
 		t, err := m.File.Tensor(name)

@@ -20,6 +20,7 @@ type File struct {
 	Layout   string                    // naming scheme found inside: "original", "web-rwkv", …
 	Evidence string                    // what decided the layout, for people
 	Tensors  map[string]*tensor.Tensor // by original name; bytes are valid until Close
+	Unread   map[string]string         // the types, as the file names them, of tensors that cannot be read, by original name
 	Meta     map[string]string         // the container's own annotations; never nil
 
 	// Vocab is the tokenizer that came with the model: the bytes of every token by id, nil for ids that stand for no
@@ -155,10 +156,14 @@ func (f *File) Divisor(name string) int {
 	return 1 << min(max(i/f.RescaleEvery, 0), 30)
 }
 
-// Tensor returns the named tensor, or an Error that wraps ErrMissing and names the most similar tensor there is.
+// Tensor returns the named tensor, or an Error: about its type, or one that wraps ErrMissing and names the most similar
+// tensor there is.
 func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	if t, ok := f.Tensors[name]; ok {
 		return t, nil
+	}
+	if typ, ok := f.Unread[name]; ok {
+		return nil, unreadError(f.Path, name, typ)
 	}
 	err := ErrMissing
 	if near := nearest(name, f.Tensors); near != "" {

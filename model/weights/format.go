@@ -13,6 +13,7 @@ import (
 // unique, sizes within the file.
 type contents struct {
 	tensors []*tensor.Tensor
+	unread  []unread // tensors of types that are not read, their names unique among all
 	meta    map[string]string
 	forms   map[string]Form // see File.Forms; by original name
 	layout  string          // set where the format settles it: the tensors then have their original names
@@ -74,7 +75,9 @@ func read(data []byte) (name string, c contents, err error) {
 		if f.read == nil {
 			return "", c, &Error{Field: "format", Err: fmt.Errorf("this is a %s file: not supported (supported: %s)", f.name, supported())}
 		}
-		c, err = f.read(data)
+		if c, err = f.read(data); err == nil && len(c.tensors) == 0 && len(c.unread) > 0 {
+			err = unreadError("", c.unread[0].name, c.unread[0].typ)
+		}
 		return f.name, c, err
 	}
 	return "", c, &Error{Field: "format", Want: supported(), Got: fmt.Sprintf("an unknown format that begins % x", data[:min(len(data), 16)])}

@@ -214,18 +214,18 @@ func (s *shardSet) add(path, shard string) error {
 	}
 	s.format = format
 	s.size += len(m.data)
-	for _, t := range c.tensors {
-		if first, ok := s.from[t.Name]; ok {
-			return &Error{Tensor: t.Name, Field: "name", Want: "the tensor in one file", Got: "it in " + clip(first) + " too"}
+	for _, name := range c.names() {
+		if first, ok := s.from[name]; ok {
+			return &Error{Tensor: name, Field: "name", Want: "the tensor in one file", Got: "it in " + clip(first) + " too"}
 		}
-		s.from[t.Name] = shard
+		s.from[name] = shard
 	}
 	if len(s.maps) == 1 {
 		s.all = c
 		return nil
 	}
-	s.all.tensors = append(s.all.tensors, c.tensors...)
-	if len(s.all.tensors) > maxTensors {
+	s.all.tensors, s.all.unread = append(s.all.tensors, c.tensors...), append(s.all.unread, c.unread...)
+	if len(s.from) > maxTensors {
 		return &Error{Field: "tensors", Want: fmt.Sprintf("at most %d in all files", maxTensors), Got: "more"}
 	}
 	return nil
@@ -241,9 +241,9 @@ func (s *shardSet) compare(where map[string]string) error {
 			return &Error{Tensor: name, Field: "weight_map", Want: "it in " + clip(where[name]), Got: clip(got)}
 		}
 	}
-	for _, t := range s.all.tensors {
-		if _, ok := where[t.Name]; where != nil && !ok {
-			return &Error{Tensor: t.Name, Field: "weight_map", Want: "an entry for it, since " + clip(s.from[t.Name]) + " has it", Got: "none"}
+	for _, name := range s.all.names() {
+		if _, ok := where[name]; where != nil && !ok {
+			return &Error{Tensor: name, Field: "weight_map", Want: "an entry for it, since " + clip(s.from[name]) + " has it", Got: "none"}
 		}
 	}
 	return nil

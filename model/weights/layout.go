@@ -57,11 +57,12 @@ type index struct {
 	tensors map[string]*tensor.Tensor
 	names   []string
 	meta    map[string]string
+	unread  []unread
 	format  string // of the container
 }
 
 func newIndex(c contents) (index, error) {
-	x := index{tensors: make(map[string]*tensor.Tensor, len(c.tensors)), meta: c.meta}
+	x := index{tensors: make(map[string]*tensor.Tensor, len(c.tensors)), meta: c.meta, unread: c.unread}
 	for _, t := range c.tensors {
 		name := unwrapped(t.Name)
 		if old, ok := x.tensors[name]; ok {
@@ -135,25 +136,36 @@ func (f *File) original(x index, l layout) error {
 	renames := slices.DeleteFunc(slices.Clone(l.rename), func(r rename) bool {
 		return r.when != "" && x.find(r.when) == "" || r.unless != "" && x.find(r.unless) != ""
 	})
-	f.Tensors = make(map[string]*tensor.Tensor, len(x.names))
-	from := make(map[string]string, len(x.names))
-	for _, n := range x.names {
-		t, name := x.tensors[n], n
+	rename := func(name string) string {
 		if l.scheme != nil {
-			name = l.scheme.original(n)
+			name = l.scheme.original(name)
 		}
 		for _, r := range renames {
 			if strings.Contains(name, r.old) {
-				name = strings.Replace(name, r.old, r.new, 1)
-				break
+				return strings.Replace(name, r.old, r.new, 1)
 			}
 		}
+		return name
+	}
+	f.Tensors = make(map[string]*tensor.Tensor, len(x.names))
+	from := make(map[string]string, len(x.names))
+	for _, n := range x.names {
+		t, name := x.tensors[n], rename(n)
 		if old, ok := from[name]; ok {
 			return duplicate(t.Name, old, name)
 		}
 		from[name] = t.Name
 		swap := len(t.Shape) >= 2 && strings.HasPrefix(name, "blocks.") && slices.Contains(l.swapped, lastPart(name))
 		f.Tensors[name] = f.tensor(name, t, swap)
+	}
+	f.Unread = make(map[string]string, len(x.unread))
+	for _, u := range x.unread {
+		name := rename(unwrapped(u.name))
+		if old, ok := from[name]; ok {
+			return duplicate(u.name, old, name)
+		}
+		from[name] = u.name
+		f.Unread[name] = u.typ
 	}
 	return f.checkFused(l)
 }

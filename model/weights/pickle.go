@@ -90,7 +90,7 @@ var opcodes = map[byte]func(*unpickler) error{
 	'h': get(1), 'j': get(4),
 	'c': (*unpickler).global, 0x93: (*unpickler).stackGlobal,
 	'Q': (*unpickler).persistent,
-	'R': (*unpickler).reduce,
+	'R': (*unpickler).reduce, 0x81: (*unpickler).newObject,
 	'b': (*unpickler).build,
 }
 

@@ -5,13 +5,33 @@ import (
 	"strings"
 )
 
-// The functions a pickle may name. Each stands for what reduce makes of its arguments.
-const (
-	orderedDict      global = "collections.OrderedDict"
-	rebuildTensor    global = "torch._utils._rebuild_tensor"
-	rebuildTensorV2  global = "torch._utils._rebuild_tensor_v2"
-	rebuildParameter global = "torch._utils._rebuild_parameter"
-)
+// rebuilders are the functions that a pickle may name, and what reduce makes of their arguments.
+var rebuilders map[global]func(*unpickler, tuple) (any, error)
+
+func init() { // not a literal: the last one looks others up
+	rebuilders = map[global]func(*unpickler, tuple) (any, error){
+		"collections.OrderedDict":                    (*unpickler).newDict,
+		"collections.defaultdict":                    (*unpickler).emptyDict,
+		"collections.Counter":                        (*unpickler).emptyDict,
+		"collections.deque":                          func(*unpickler, tuple) (any, error) { return &list{}, nil },
+		"torch._utils._rebuild_tensor":               arguments(4, 4, (*unpickler).newTensor),
+		"torch._utils._rebuild_tensor_v2":            arguments(6, 7, (*unpickler).newTensor),
+		"torch._utils._rebuild_tensor_v3":            arguments(7, 8, (*unpickler).newTyped),
+		"torch._utils._rebuild_parameter":            arguments(3, 3, (*unpickler).newParameter),
+		"torch._utils._rebuild_parameter_with_state": arguments(4, 4, (*unpickler).newParameter),
+		"torch._tensor._rebuild_from_type_v2":        arguments(4, 4, (*unpickler).newOfType),
+	}
+}
+
+// arguments returns make for calls with so many arguments.
+func arguments(least, most int, make func(*unpickler, tuple) (any, error)) func(*unpickler, tuple) (any, error) {
+	return func(u *unpickler, args tuple) (any, error) {
+		if len(args) < least || len(args) > most {
+			return nil, u.fail(fmt.Sprintf("%d to %d arguments that rebuild a tensor", least, most), describe(args))
+		}
+		return make(u, args)
+	}
+}
 
 // persistent turns ("storage", class, key, device, elements) into a storage. Older files have a sixth part: None or
 // (key of the view, first element, elements).
@@ -81,25 +101,71 @@ func (u *unpickler) reduce() error {
 	if !ok {
 		return u.fail("a tuple of arguments", describe(values[1]))
 	}
-	var v any
+	make := rebuilders[fn]
 	switch {
-	case fn == orderedDict:
-		v, err = u.newDict(args)
-	case fn == rebuildTensorV2 && (len(args) == 6 || len(args) == 7), fn == rebuildTensor && len(args) == 4:
-		v, err = u.newTensor(args)
-	case fn == rebuildParameter && len(args) == 3:
-		t, isTensor := args[0].(*torchTensor)
-		if !isTensor {
-			return u.fail("a tensor in the parameter", describe(args[0]))
-		}
-		v = t
-	default:
+	case make == nil && !fn.isHarmless():
 		return u.fail("a call that builds a tensor or dict", describe(values[0])+" with "+describe(args))
+	case make == nil:
+		return u.push(object{fn})
 	}
+	v, err := make(u, args)
 	if err != nil {
 		return err
 	}
 	return u.push(v)
+}
+
+// newObject does what NEWOBJ does for a harmless class; a class of dicts gives an empty one.
+func (u *unpickler) newObject() error {
+	values, err := u.pop(2)
+	if err != nil {
+		return err
+	}
+	class, _ := values[0].(global)
+	if _, ok := values[1].(tuple); !ok || !class.isHarmless() {
+		return u.fail("a harmless class and a tuple of arguments", describe(values[0])+" and "+describe(values[1]))
+	}
+	if class.isDict() {
+		return u.push(&dict{})
+	}
+	return u.push(object{class})
+}
+
+// emptyDict returns the dict of a class whose arguments are not its items.
+func (u *unpickler) emptyDict(tuple) (any, error) { return &dict{}, nil }
+
+// newParameter returns the tensor that a parameter wraps.
+func (u *unpickler) newParameter(args tuple) (any, error) {
+	t, ok := args[0].(*torchTensor)
+	if !ok {
+		return nil, u.fail("a tensor in the parameter", describe(args[0]))
+	}
+	return t, nil
+}
+
+// newTyped returns a tensor whose type is an argument, as its storage has none.
+func (u *unpickler) newTyped(args tuple) (any, error) {
+	v, err := u.newTensor(args)
+	if err != nil {
+		return nil, err
+	}
+	typ, ok := args[6].(global)
+	if !ok || !dtypes.MatchString(string(typ)) {
+		return nil, u.fail("a type of elements in the tensor"+u.name(), describe(args[6]))
+	}
+	t := v.(*torchTensor)
+	t.typ = typ
+	return t, nil
+}
+
+// newOfType returns the tensor of a subclass: what another function makes, with attributes that say nothing about numbers.
+func (u *unpickler) newOfType(args tuple) (any, error) {
+	fn, _ := args[0].(global)
+	inner, ok := args[2].(tuple)
+	if !ok || !strings.HasPrefix(string(fn), "torch._utils._rebuild_tensor") {
+		return nil, u.fail("a function that rebuilds a tensor, and its arguments", describe(args[0])+" and "+describe(args[2]))
+	}
+	return rebuilders[fn](u, inner)
 }
 
 // newDict returns an OrderedDict, empty or of the list of pairs that Python 2 wrote.
@@ -180,7 +246,7 @@ func (u *unpickler) name() string {
 	return ""
 }
 
-// build drops the attributes of a dict: what torch keeps there (_metadata) says nothing about the numbers.
+// build drops the attributes of a dict or object: what torch keeps there (_metadata) says nothing about the numbers.
 func (u *unpickler) build() error {
 	if _, err := u.pop(1); err != nil {
 		return err
@@ -189,8 +255,9 @@ func (u *unpickler) build() error {
 	if err != nil {
 		return err
 	}
-	if _, ok := top.(*dict); !ok {
-		return u.fail("a dict whose attributes to set", describe(top))
+	switch top.(type) {
+	case *dict, object:
+		return nil
 	}
-	return nil
+	return u.fail("a dict whose attributes to set", describe(top))
 }

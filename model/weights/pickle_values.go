@@ -7,6 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
+const untypedStorage global = "torch.storage.UntypedStorage"
+
 // The values a pickle can hold, beside bool, int64 and float64. Lists and dicts may contain themselves.
 type (
 	none   struct{}
@@ -16,6 +18,7 @@ type (
 	list   struct{ items []any }
 	dict   struct{ keys, values []any } // in order of insertion; keys may repeat
 	global string                       // the name of a function or class: module.name
+	object struct{ class global }       // what calling a harmless class would make: nothing of it is kept
 )
 
 // torchStorage is a reference to an array of elements in the file.
@@ -30,6 +33,7 @@ type torchStorage struct {
 // torchTensor is a view of a storage, in elements. Its numbers are as the file has them, unchecked.
 type torchTensor struct {
 	storage       *torchStorage
+	typ           global // of the elements, where the storage's class does not tell
 	offset        int64
 	shape, stride []int64
 }
@@ -58,6 +62,10 @@ var storageKinds = func() map[global]*storageKind {
 		{"torch.CharStorage", 1, 0, true},
 		{"torch.ByteStorage", 1, 0, true},
 		{"torch.BoolStorage", 1, 0, true},
+		{"torch.QInt8Storage", 1, 0, false},
+		{"torch.QUInt8Storage", 1, 0, false},
+		{"torch.QInt32Storage", 4, 0, false},
+		{untypedStorage, 1, 0, false}, // of float8 and other types that are younger than typed storages
 	} {
 		kinds[k.name] = &k
 	}
@@ -87,6 +95,8 @@ func describe(v any) string {
 		return "the name " + string(v)
 	case *torchStorage:
 		return "a storage"
+	case object:
+		return "an object of " + string(v.class)
 	}
 	return "a tensor"
 }
@@ -199,11 +209,8 @@ func (u *unpickler) stackGlobal() error {
 
 func (u *unpickler) pushGlobal(module, name []byte) error {
 	g := global(clip(string(module[:min(len(module), maxName)])) + "." + clip(string(name[:min(len(name), maxName)])))
-	switch g {
-	case orderedDict, rebuildTensor, rebuildTensorV2, rebuildParameter:
-		return u.push(g)
-	}
-	if _, ok := storageKinds[g]; ok {
+	_, isStorage := storageKinds[g]
+	if isStorage || rebuilders[g] != nil || g.isHarmless() {
 		return u.push(g)
 	}
 	return &Error{Field: "pickle", Want: "a state dict, which names only torch's storages and functions that rebuild tensors", Got: fmt.Sprintf("the name %s at byte %d: refused", g, u.opAt)}

@@ -24,7 +24,9 @@ const (
 // entry is one tensor of a header; begin and end count from the first byte after the header.
 type entry struct {
 	name       string
-	typ        tensor.Type
+	dtype      string
+	typ        tensor.Type // 0 if dtype is not read
+	bits       int64       // of an element
 	shape      []int
 	begin, end int64
 }
@@ -47,9 +49,13 @@ func readSafetensors(data []byte) (contents, error) {
 	if err := tile(h.entries, h.body); err != nil {
 		return contents{}, err
 	}
-	c := contents{meta: h.meta, tensors: make([]*tensor.Tensor, len(h.entries))}
-	for i, e := range h.entries {
-		c.tensors[i] = tensor.FromBytes(e.name, e.typ, e.shape, body[e.begin:e.end:e.end])
+	c := contents{meta: h.meta, tensors: make([]*tensor.Tensor, 0, len(h.entries))}
+	for _, e := range h.entries {
+		if e.typ == 0 {
+			c.unread = append(c.unread, unread{e.name, e.dtype})
+			continue
+		}
+		c.tensors = append(c.tensors, tensor.FromBytes(e.name, e.typ, e.shape, body[e.begin:e.end:e.end]))
 	}
 	return c, nil
 }
@@ -176,16 +182,22 @@ func (h *header) naturals(most int, what string) (list []int64, err error) {
 }
 
 func (e *entry) setType(dtype string) error {
-	typ, ok := tensor.ParseType(dtype)
-	if !ok || !slices.Contains(safetensorsTypes, typ) {
-		var names []string
-		for _, t := range safetensorsTypes {
-			names = append(names, t.String())
-		}
-		return &Error{Field: "dtype", Want: "one of " + strings.Join(names, ", "), Got: fmt.Sprintf("%q", clip(dtype))}
+	e.dtype = dtype
+	if typ, ok := tensor.ParseType(dtype); ok && slices.Contains(safetensorsTypes, typ) {
+		e.typ, e.bits = typ, 8*int64(typ.Bytes(1))
+		return nil
 	}
-	e.typ = typ
+	var ok bool
+	if e.bits, ok = otherDtypes[dtype]; !ok {
+		return &Error{Field: "dtype", Want: "one of " + typeNames(), Got: fmt.Sprintf("%q", clip(dtype))}
+	}
 	return nil
+}
+
+// otherDtypes are the format's types that are not read, with the bits of an element.
+var otherDtypes = map[string]int64{
+	"BOOL": 8, "U8": 8, "I8": 8, "U16": 16, "I16": 16, "U32": 32, "I32": 32, "U64": 64, "I64": 64, "F64": 64, "C64": 64,
+	"F8_E4M3": 8, "F8_E5M2": 8, "F8_E8M0": 8, "F8_E4M3FNUZ": 8, "F8_E5M2FNUZ": 8, "F6_E2M3": 6, "F6_E3M2": 6, "F4": 4,
 }
 
 // safetensorsTypes are the storage types this format can hold, of those the engine reads.
@@ -203,20 +215,22 @@ func (e *entry) setShape(shape, offsets []int64, body int64) error {
 	case e.end > body:
 		return &Error{Field: "data_offsets", Want: fmt.Sprintf("an end within the %d bytes of data", body), Got: fmt.Sprintf("%d (truncated file?)", e.end)}
 	}
-	size := int64(e.typ.Bytes(1))
-	n := size
+	n := e.bits
 	for _, d := range shape {
 		if d == 0 {
+			if e.typ == 0 && e.begin == e.end {
+				return nil
+			}
 			return &Error{Field: "shape", Want: "no dimension of 0", Got: fmt.Sprint(shape)}
 		}
-		if d > body/n { // hence no overflow, and d fits an int
-			return &Error{Field: "shape", Want: fmt.Sprintf("at most the %d bytes of data", body), Got: fmt.Sprintf("%s%v", e.typ, shape)}
+		if d > 8*body/n { // hence no overflow, and d fits an int
+			return &Error{Field: "shape", Want: fmt.Sprintf("at most the %d bytes of data", body), Got: fmt.Sprintf("%s%v", e.dtype, shape)}
 		}
 		n *= d
 		e.shape = append(e.shape, int(d))
 	}
-	if e.end-e.begin != n {
-		return &Error{Field: "data_offsets", Want: fmt.Sprintf("%d bytes for %s%v", n, e.typ, shape), Got: fmt.Sprint(e.end - e.begin)}
+	if n = (n + 7) / 8; e.end-e.begin != n {
+		return &Error{Field: "data_offsets", Want: fmt.Sprintf("%d bytes for %s%v", n, e.dtype, shape), Got: fmt.Sprint(e.end - e.begin)}
 	}
 	return nil
 }

@@ -52,7 +52,7 @@ func translate(names map[string]string, name string) (string, bool) {
 
 // edited returns x with every tensor replaced by those that change returns for it.
 func (x index) edited(change func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error)) (index, error) {
-	c := contents{meta: x.meta}
+	c := contents{meta: x.meta, unread: x.unread}
 	for _, n := range x.names {
 		list, err := change(n, x.tensors[n])
 		if err != nil {

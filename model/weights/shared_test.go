@@ -182,10 +182,20 @@ func TestSharedOtherFormats(t *testing.T) {
 	for path, fragment := range map[string]string{
 		"models/v7-C64-L2/hf_bf16_sharded/config.json": "JSON text",
 		"models/v7-C192-L2":                            "a directory of one model",
-		"big_v7/expected.safetensors":                  `dtype: want one of F32, F16, BF16, got "I32"`,
 	} {
 		full := filepath.Join(vectors, filepath.FromSlash(path))
 		_, err := weights.Open(full)
 		wantError(t, err, full+": ", fragment)
+	}
+	f := open(t, filepath.Join(vectors, "big_v7", "expected.safetensors"))
+	integers := 0
+	for name, typ := range f.Unread {
+		_, err := f.Tensor(name)
+		if wantError(t, err, f.Path+": tensor "+name+": dtype: want one of F32, F16, BF16, got "+typ); typ == "I32" {
+			integers++
+		}
+	}
+	if integers == 0 || len(f.Tensors) == 0 {
+		t.Errorf("%s: want tensors of integers beside others, got %v and %d", f.Path, f.Unread, len(f.Tensors))
 	}
 }

@@ -22,6 +22,9 @@ func torchContents(value any, of storages, size int) (contents, error) {
 	if d == nil {
 		return contents{}, &Error{Field: "pickle", Want: "one dict of tensors (a state dict)", Got: outline(value)}
 	}
+	if strategy, ok := d.get(convertedBy).(str); ok {
+		return contents{}, &Error{Field: "format", Want: "a model as it was published", Got: fmt.Sprintf("one that the rwkv package converted for itself (%s %q)", convertedBy, clip(string(strategy)))}
+	}
 	c := contents{}
 	seen := map[string]bool{}
 	room := int64(size) * mostSharing
@@ -41,6 +44,10 @@ func torchContents(value any, of storages, size int) (contents, error) {
 			return c, &Error{Field: "state dict", Want: fmt.Sprintf("at most %d tensors", maxTensors), Got: "more"}
 		}
 		seen[name] = true
+		if t.storage.kind.typ == 0 {
+			c.unread = append(c.unread, unread{name, t.dtype()})
+			continue
+		}
 		out, err := t.tensor(name, of)
 		if err != nil {
 			return c, inTensor(name, err)
@@ -64,11 +71,15 @@ func tensorName(key any) (string, error) {
 	return string(s), nil
 }
 
+// convertedBy is the key under which convert_model of the rwkv package keeps its strategy: what it converts is turned,
+// scaled and packed for that strategy alone.
+const convertedBy = "_strategy"
+
 // containers are the keys under which training scripts keep a state dict, the likeliest first.
 var containers = []string{"state_dict", "model_state_dict", "model", "module", "weights"}
 
-// findStateDict returns the dict of tensors in d: one under a key of containers, else d itself, else the only one among
-// its other values; nil if there is none, or no single one. It looks at no dict twice, as one may contain itself.
+// findStateDict returns the dict of tensors in d: one under a key of containers, else d itself if it has some that are
+// read, else the only one among its other values; nil if there is none, or no single one. It looks at no dict twice, as one may contain itself.
 func findStateDict(d *dict, depth int, seen map[*dict]bool) *dict {
 	const deepest = 8
 	if d == nil || depth > deepest || seen[d] {
@@ -81,7 +92,7 @@ func findStateDict(d *dict, depth int, seen map[*dict]bool) *dict {
 			return found
 		}
 	}
-	if slices.ContainsFunc(d.values, func(v any) bool { t, ok := v.(*torchTensor); return ok && !t.isCounter() }) {
+	if slices.ContainsFunc(d.values, func(v any) bool { t, ok := v.(*torchTensor); return ok && t.storage.kind.typ != 0 }) {
 		return d
 	}
 	var only *dict
@@ -94,6 +105,9 @@ func findStateDict(d *dict, depth int, seen map[*dict]bool) *dict {
 		if found != nil {
 			only = found
 		}
+	}
+	if only == nil && slices.ContainsFunc(d.values, func(v any) bool { t, ok := v.(*torchTensor); return ok && !t.isCounter() }) {
+		return d // of types that are not read: the better error
 	}
 	return only
 }
@@ -132,6 +146,14 @@ func outline(v any) string {
 	return text
 }
 
+// dtype names the type of t's elements.
+func (t *torchTensor) dtype() string {
+	if t.typ != "" {
+		return string(t.typ)
+	}
+	return string(t.storage.kind.name)
+}
+
 // isCounter tells a single integer or bool, which modules keep as a buffer and no RWKV reads.
 func (t *torchTensor) isCounter() bool {
 	return t.storage.kind.integer && !slices.ContainsFunc(t.shape, func(d int64) bool { return d != 1 })
@@ -141,9 +163,6 @@ func (t *torchTensor) isCounter() bool {
 // gathered from there at each Load.
 func (t *torchTensor) tensor(name string, of storages) (*tensor.Tensor, error) {
 	s := t.storage
-	if s.kind.typ == 0 {
-		return nil, &Error{Field: "dtype", Want: "torch.FloatStorage, HalfStorage or BFloat16Storage", Got: string(s.kind.name)}
-	}
 	n, err := t.check()
 	if err != nil {
 		return nil, err

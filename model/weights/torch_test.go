@@ -5,6 +5,7 @@ import (
 	"bytes"
 	"fmt"
 	"io"
+	"maps"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -195,4 +196,22 @@ func allocated(f func()) (objects, bytes uint64) {
 	f()
 	runtime.ReadMemStats(&after)
 	return after.Mallocs - before.Mallocs, after.TotalAlloc - before.TotalAlloc
+}
+
+// What training keeps beside the tensors, as Python's own pickler writes it, does not matter: NumPy's numbers, sizes,
+// devices, settings, and tensors of types that are not read, which are kept by name.
+func TestTorchCompany(t *testing.T) {
+	want := open(t, filepath.Join("testdata", "protocol2.zip.pth"))
+	for _, name := range []string{"company2.zip.pth", "company4.zip.pth", "company2.legacy.pth", "company4.legacy.pth"} {
+		f := open(t, filepath.Join("testdata", name))
+		sameTensors(t, want, f)
+		types := map[string]string{"ids": "torch.LongStorage", "mask": "torch.BoolStorage", "loss": "torch.DoubleStorage",
+			"spectrum": "torch.ComplexFloatStorage", "eighths": "torch.float8_e4m3fn"}
+		if !maps.Equal(f.Unread, types) {
+			t.Errorf("%s: want %v unread, got %v", name, types, f.Unread)
+		}
+		_, err := f.Tensor("eighths")
+		wantError(t, err, name+": tensor eighths: dtype: want one of F32, F16, BF16, got torch.float8_e4m3fn")
+		wantError(t, f.RefuseUnread(), name+": tensor eighths: dtype: want one of")
+	}
 }

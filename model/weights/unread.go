@@ -1,0 +1,49 @@
+package weights
+
+import (
+	"maps"
+	"slices"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// A tensor of a type that is not read, such as a mask of bools or a step as an integer, is no reason to refuse a file whose
+// model does without it. It is kept by name, so that whoever wants it learns what it is.
+
+// unread is such a tensor: its name and type as the file has them.
+type unread struct{ name, typ string }
+
+// names returns the names of all tensors as the file has them, the unread ones last.
+func (c *contents) names() []string {
+	var names []string
+	for _, t := range c.tensors {
+		names = append(names, t.Name)
+	}
+	for _, u := range c.unread {
+		names = append(names, u.name)
+	}
+	return names
+}
+
+// typeNames are the types that are read, for errors.
+func typeNames() string {
+	var names []string
+	for _, t := range tensor.Types {
+		names = append(names, t.String())
+	}
+	return strings.Join(names, ", ")
+}
+
+// unreadError is the error about a tensor that is wanted, of a type that is not read.
+func unreadError(file, name, typ string) *Error {
+	return &Error{File: file, Tensor: name, Field: "dtype", Want: "one of " + typeNames(), Got: typ}
+}
+
+// RefuseUnread returns an error about the first tensor of a type that is not read, for files of which every tensor counts.
+func (f *File) RefuseUnread() error {
+	for _, name := range slices.Sorted(maps.Keys(f.Unread)) {
+		return unreadError(f.Path, name, f.Unread[name])
+	}
+	return nil
+}
