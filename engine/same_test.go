@@ -7,7 +7,6 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
-	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
 // sameText is how many tokens the devices have to agree on.
@@ -39,7 +38,7 @@ func settings() map[string]sample.Params {
 // one batch.
 func TestSameTextOnBothDevices(t *testing.T) {
 	m, tok := demoModel(t), demoTokenizer(t)
-	prompt := tokenizer.Encode(tok, "Once upon a time")
+	prompt := encode(tok, "Once upon a time")
 	cpu := newEngine(t, m, &Device{}, Options{})
 	d := vulkanDevice(t)
 	d.draws = vulkan.DeviceDraws // alone; those in the batch are drawn by the test

@@ -29,7 +29,7 @@ func story(t *testing.T, e *Engine, tok tokenizer.Tokenizer, q Request) *Result 
 func TestGenerate(t *testing.T) {
 	tok := demoTokenizer(t)
 	e := newEngine(t, demoModel(t), &Device{}, Options{Chunk: 4})
-	prompt := tokenizer.Encode(tok, "Once upon a time, there was a little girl named Lily.")
+	prompt := encode(tok, "Once upon a time, there was a little girl named Lily.")
 	run := func(q Request) (*Result, string) {
 		var emitted strings.Builder
 		q.Prompt, q.Emit = prompt, func(s string) error {
@@ -76,7 +76,7 @@ func TestGenerate(t *testing.T) {
 func TestGenerateContinues(t *testing.T) {
 	tok := demoTokenizer(t)
 	e := newEngine(t, demoModel(t), &Device{}, Options{Slots: 2})
-	prompt := tokenizer.Encode(tok, "The king had three sons, and the youngest")
+	prompt := encode(tok, "The king had three sons, and the youngest")
 	whole := story(t, e, tok, Request{Prompt: prompt, Max: 12})
 	s := newSlot(t, e)
 	for _, q := range []Request{{Prompt: prompt[:4]}, {Prompt: prompt[4:], Max: 12}} {
@@ -156,7 +156,7 @@ func TestGenerateInterrupted(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *Device) {
 		e := newEngine(t, demoModel(t), d, Options{Chunk: 64})
 		s := newSlot(t, e)
-		q := Request{Prompt: tokenizer.Encode(tok, strings.Repeat("The king had three sons. ", 10))[:64], Max: 3}
+		q := Request{Prompt: encode(tok, strings.Repeat("The king had three sons. ", 10))[:64], Max: 3}
 		for _, left := range []int{0, 1} {
 			ctx, before := &countdown{t.Context(), left}, e.Work()
 			r, err := e.Generate(ctx, s, tok, q)

@@ -49,7 +49,7 @@ func (t *BPE) Bytes(id int) []byte {
 }
 
 // AppendEncode appends the ids of text to dst.
-func (t *BPE) AppendEncode(dst []int, text []byte) []int {
+func (t *BPE) AppendEncode(dst []int, text []byte) ([]int, error) {
 	return t.raw.split(dst, text, func(dst []int, part []byte) []int {
 		for len(part) > 0 {
 			n := validPrefix(part)
@@ -62,7 +62,7 @@ func (t *BPE) AppendEncode(dst []int, text []byte) []int {
 			part = part[n:]
 		}
 		return dst
-	})
+	}), nil
 }
 
 // appendByte appends the token of a byte outside UTF-8.

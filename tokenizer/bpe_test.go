@@ -46,7 +46,7 @@ func TestBPEVectors(t *testing.T) {
 	}
 	for round := range 2 { // the second from the cache
 		for i, c := range want.Cases {
-			if got := Encode(tok, c.Text); !slices.Equal(got, c.IDs) {
+			if got := encode(tok, c.Text); !slices.Equal(got, c.IDs) {
 				t.Errorf("round %d, %d %s: encode %q: got %v, want %v", round, i, c.Category, c.Text, got, c.IDs)
 			}
 			text := c.Text
@@ -189,7 +189,7 @@ func TestBPEIsTheDefinition(t *testing.T) {
 	for range 20000 {
 		s := bpeSalad(r)
 		want := o.encode(s)
-		got := Encode(tok, s)
+		got := encode(tok, s)
 		if !slices.Equal(got, want) {
 			t.Fatalf("%q: got %v, want %v", s, got, want)
 		}
@@ -205,11 +205,11 @@ func TestBPEInvalidText(t *testing.T) {
 	for text, want := range map[string]string{
 		"the\x80the": "the\x80the", "\xe4\xb8": "\xe4\xb8", "e\xcc\x81\xcc": "é\xcc", "a\xff": "a\ufffd", "\xc0\x80": "\ufffd\x80", "\xf5": "\ufffd",
 	} {
-		if got := string(Decode(tok, Encode(tok, text))); got != want {
+		if got := string(Decode(tok, encode(tok, text))); got != want {
 			t.Errorf("%q came back as %q, want %q", text, got, want)
 		}
 	}
-	if got, want := Encode(tok, "the\x80the"), slices.Concat(Encode(tok, "the"), []int{int(tok.bytes[0x80])}, Encode(tok, "the")); !slices.Equal(got, want) {
+	if got, want := encode(tok, "the\x80the"), slices.Concat(encode(tok, "the"), []int{int(tok.bytes[0x80])}, encode(tok, "the")); !slices.Equal(got, want) {
 		t.Errorf("got %v, want %v", got, want)
 	}
 	for _, id := range []int{-1, math.MinInt, tok.Size(), math.MaxInt} {
@@ -238,7 +238,7 @@ func TestComposed(t *testing.T) {
 		t.Errorf("got %+q, want %+q", got, want)
 	}
 	tok := smallBPE(t)
-	if got := string(Decode(tok, Encode(tok, long))); strings.Contains(got, "\u034f") {
+	if got := string(Decode(tok, encode(tok, long))); strings.Contains(got, "\u034f") {
 		t.Errorf("got %+q", got)
 	}
 }
@@ -247,10 +247,10 @@ func TestComposed(t *testing.T) {
 func TestBPELongAndConcurrent(t *testing.T) {
 	tok := smallBPE(t)
 	text := strings.Repeat("banana", 1<<17)
-	if got := string(Decode(tok, Encode(tok, text))); got != text {
+	if got := string(Decode(tok, encode(tok, text))); got != text {
 		t.Error("a long word came back otherwise")
 	}
-	want := Encode(tok, "the banana's 中文")
+	want := encode(tok, "the banana's 中文")
 	var all sync.WaitGroup
 	for i := range 4 {
 		all.Add(1)
@@ -258,8 +258,8 @@ func TestBPELongAndConcurrent(t *testing.T) {
 			defer all.Done()
 			r := rand.New(rand.NewPCG(1, uint64(i)))
 			for range 300 {
-				Encode(tok, bpeSalad(r))
-				if got := Encode(tok, "the banana's 中文"); !slices.Equal(got, want) {
+				encode(tok, bpeSalad(r))
+				if got := encode(tok, "the banana's 中文"); !slices.Equal(got, want) {
 					t.Errorf("got %v, want %v", got, want)
 				}
 			}
@@ -274,7 +274,7 @@ func TestBytes(t *testing.T) {
 	for i := range text {
 		text[i] = byte(255 - i)
 	}
-	ids := tok.AppendEncode([]int{7}, text)
+	ids := appendEncode(tok, []int{7}, text)
 	if len(ids) != 257 || ids[0] != 7 || ids[1] != 255 || ids[256] != 0 || tok.Size() != 256 || tok.Name() != "bytes" {
 		t.Errorf("got %v", ids)
 	}
@@ -316,6 +316,6 @@ func BenchmarkBPE(b *testing.B) {
 	var ids []int
 	b.SetBytes(int64(len(text)))
 	for b.Loop() {
-		ids = tok.AppendEncode(ids[:0], text)
+		ids = appendEncode(tok, ids[:0], text)
 	}
 }

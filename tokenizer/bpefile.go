@@ -66,6 +66,7 @@ func (t *BPE) parse(data []byte) *Error {
 	if len(data) > maxJSON {
 		return &Error{Field: "size", Want: fmt.Sprintf("at most %d bytes", maxJSON), Got: "more"}
 	}
+	data = bytes.TrimPrefix(data, []byte(byteOrderMark))
 	var f bpeFields
 	if err := json.Unmarshal(data, &f); err != nil {
 		return jsonFault(data, err)
@@ -132,7 +133,7 @@ func oneLine40(s string) string {
 func (f *bpeFields) check() *Error {
 	want := func(field, want, got string) *Error { return &Error{Field: field, Want: want, Got: got} }
 	if f.Model == nil {
-		return want("model", "an object", "none")
+		return want("model", "an object (a tokenizer.json), or tokens by id", "none")
 	}
 	p := f.PreTokenizer
 	switch m := f.Model; {

@@ -42,7 +42,7 @@ func TestMalformedBPE(t *testing.T) {
 		field string
 		text  string
 	}{
-		{"no model", set("model", nil), "model", "want an object, got none"},
+		{"no model", set("model", nil), "model", "want an object (a tokenizer.json), or tokens by id, got none"},
 		{"model a list", set("model", []int{1}), "model", "want an object, got array"},
 		{"model type", model("type", "WordPiece"), "model.type", `want "BPE", got "WordPiece"`},
 		{"type a number", model("type", 5), "model.type", "want a string, got number"},
@@ -133,10 +133,10 @@ func TestAcceptedBPE(t *testing.T) {
 		t.Fatal(err)
 	}
 	const text = "the bananas' 中文 12"
-	if got, want := Encode(other, text), Encode(small, text); !slices.Equal(got, want) || other.Name() != "lists" {
+	if got, want := encode(other, text), encode(small, text); !slices.Equal(got, want) || other.Name() != "lists" {
 		t.Errorf("%s: got %v, want %v", other.Name(), got, want)
 	}
-	if got := string(Decode(other, Encode(other, "e\u0301<|endoftext|>"))); got != "e\u0301<|endoftext|>" || slices.Contains(Encode(other, "<|endoftext|>"), 0) {
+	if got := string(Decode(other, encode(other, "e\u0301<|endoftext|>"))); got != "e\u0301<|endoftext|>" || slices.Contains(encode(other, "<|endoftext|>"), 0) {
 		t.Errorf("without normalizer and added tokens: got %q", got)
 	}
 }
@@ -155,7 +155,7 @@ func FuzzParseBPE(f *testing.F) {
 			oneLine(t, err)
 			return
 		}
-		for _, id := range Encode(tok, "the e\u0301 \xff<|endoftext|>") {
+		for _, id := range encode(tok, "the e\u0301 \xff<|endoftext|>") {
 			if id < 0 || id >= tok.Size() {
 				t.Fatalf("id %d of %d", id, tok.Size())
 			}
@@ -169,7 +169,7 @@ func FuzzBPE(f *testing.F) {
 		f.Add([]byte(s))
 	}
 	f.Fuzz(func(t *testing.T, text []byte) {
-		got := tok.AppendEncode(nil, text)
+		got := appendEncode(tok, nil, text)
 		if utf8.Valid(text) && longestRun(text) <= maxNonStarters {
 			if want := o.encode(string(text)); !slices.Equal(got, want) {
 				t.Fatalf("%q: got %v, want %v", text, got, want)

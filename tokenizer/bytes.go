@@ -28,9 +28,9 @@ func (Bytes) Bytes(id int) []byte {
 }
 
 // AppendEncode appends the bytes of text to dst.
-func (Bytes) AppendEncode(dst []int, text []byte) []int {
+func (Bytes) AppendEncode(dst []int, text []byte) ([]int, error) {
 	for _, c := range text {
 		dst = append(dst, int(c))
 	}
-	return dst
+	return dst, nil
 }

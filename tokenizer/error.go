@@ -20,6 +20,18 @@ func (e *Error) Error() string {
 	return fmt.Sprintf("%s: %s: want %s, got %s", where, e.Field, e.Want, e.Got)
 }
 
+// TextError is a text that a vocabulary cannot spell.
+type TextError struct {
+	Name   string // of the tokenizer
+	Byte   byte   // with which no token begins that the text goes on with
+	Offset int    // of Byte in the text
+}
+
+// Error renders the fault on one line.
+func (e *TextError) Error() string {
+	return fmt.Sprintf("byte %+q at offset %d: the vocabulary %s has no token for it", string([]byte{e.Byte}), e.Offset, e.Name)
+}
+
 // maxExcerpt bounds how many bytes of a faulty file an error repeats.
 const maxExcerpt = 40
 

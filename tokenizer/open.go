@@ -1,7 +1,6 @@
 package tokenizer
 
 import (
-	"bytes"
 	"fmt"
 	"io"
 	"os"
@@ -9,14 +8,15 @@ import (
 	"strings"
 )
 
-// Open reads the vocabulary file at path and decides by its content what it is: JSON is a [BPE], other text a [World].
+// Open reads the vocabulary file at path and decides by its content what it is: JSON is a [BPE], unless its first key is
+// an id, and all else a [World].
 // A fault in it is an [*Error].
 func Open(path string) (Tokenizer, error) {
 	data, err := readFile(path)
 	if err != nil {
 		return nil, err
 	}
-	if bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{")) {
+	if text, err := plainText(path, data); err == nil && isJSON(text) && !isWorldJSON(text) {
 		t, err := ParseBPE(path, data)
 		if err != nil {
 			return nil, err

@@ -12,9 +12,9 @@ import (
 // pieces is a tokenizer whose ids are the indices of given byte strings: it makes any split of a text a stream of ids.
 type pieces [][]byte
 
-func (p pieces) Name() string                           { return "pieces" }
-func (p pieces) Size() int                              { return len(p) }
-func (p pieces) AppendEncode(dst []int, _ []byte) []int { return dst }
+func (p pieces) Name() string                                    { return "pieces" }
+func (p pieces) Size() int                                       { return len(p) }
+func (p pieces) AppendEncode(dst []int, _ []byte) ([]int, error) { return dst, nil }
 func (p pieces) Bytes(id int) []byte {
 	if id < 0 || id >= len(p) {
 		return nil
@@ -220,7 +220,7 @@ func FuzzStream(f *testing.F) {
 
 func BenchmarkStream(b *testing.B) {
 	w := small(b)
-	ids := Encode(w, strings.Repeat("therefore the 中文 😀é abcdefgh ", 100))
+	ids := encode(w, strings.Repeat("therefore the 中文 😀é abcdefgh ", 100))
 	s := NewStream(w)
 	b.SetBytes(int64(len(Decode(w, ids))))
 	b.ReportAllocs()

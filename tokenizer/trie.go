@@ -16,8 +16,8 @@ type cell struct {
 	tag  uint32 // id<<8 | label; id 0 = no token ends here
 }
 
-// longest returns the id and length of the longest token that text starts with; text is not empty. Every byte being a
-// token by itself, there always is one.
+// longest returns the id and length of the longest token that text, which is not empty, starts with: 0 and 0 if there is
+// none.
 func (t *trie) longest(text []byte) (id uint32, n int) {
 	base := t.root
 	for i, c := range text {
@@ -43,7 +43,7 @@ type span struct {
 	depth  uint32
 }
 
-// newTrie builds the trie of tokens, whose bytes lie in text: in byte order, all different and not empty.
+// newTrie builds the trie of tokens, at least one, whose bytes lie in text: in byte order, all different and not empty.
 func newTrie(text []byte, tokens []entry) trie {
 	b := trieBuilder{trie: trie{cells: make([]cell, 1, 2*len(tokens))}}
 	var labels []byte

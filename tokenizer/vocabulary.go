@@ -5,6 +5,7 @@ import (
 	"cmp"
 	"encoding/binary"
 	"fmt"
+	"iter"
 	"slices"
 	"strconv"
 	"unicode/utf8"
@@ -33,17 +34,24 @@ func OpenWorld(path string) (*World, error) {
 	return w, nil
 }
 
-// ParseWorld reads a World vocabulary from data; name stands for the file in errors and is the tokenizer's Name.
-// A fault in data is an [*Error]. data is not kept.
+// ParseWorld reads a World vocabulary, in any of its forms, from data; name stands for the file in errors and is the
+// tokenizer's Name. A fault in data is an [*Error]. data is not kept.
 func ParseWorld(name string, data []byte) (*World, error) {
 	if len(data) > maxFile {
 		return nil, &Error{File: name, Field: "size", Want: fmt.Sprintf("at most %d bytes", maxFile), Got: "more"}
 	}
+	data, err := plainText(name, data)
+	switch {
+	case err != nil:
+		return nil, err
+	case isJSON(data):
+		return parseWorldJSON(name, data)
+	case bytes.HasPrefix(data, []byte("b'")), bytes.HasPrefix(data, []byte(`b"`)):
+		return parseLiterals(name, data)
+	}
 	v := vocabulary{file: name, text: make([]byte, 0, len(data)/2), entries: make([]entry, 0, len(data)/minLineLen/2)}
-	for line := 1; len(data) > 0; line++ {
-		var row []byte
-		row, data, _ = bytes.Cut(data, []byte("\n"))
-		if fault := v.add(bytes.TrimSuffix(row, []byte("\r"))); fault != nil {
+	for line, row := range rows(data) {
+		if fault := v.add(row); fault != nil {
 			fault.File, fault.Line = name, line
 			return nil, fault
 		}
@@ -51,17 +59,41 @@ func ParseWorld(name string, data []byte) (*World, error) {
 	return v.world(name)
 }
 
+// byteOrderMark is what some editors put before UTF-8.
+const byteOrderMark = "\xef\xbb\xbf"
+
+// plainText returns data without a byte order mark, and without blank lines at its end, which editors and copying leave.
+func plainText(name string, data []byte) ([]byte, error) {
+	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
+		return nil, &Error{File: name, Field: "encoding", Want: "UTF-8", Got: "the mark of UTF-16 at the start"}
+	}
+	return bytes.TrimRight(bytes.TrimPrefix(data, []byte(byteOrderMark)), " \t\r\n"), nil
+}
+
+// rows yields the lines of data by number, from 1 on, without their line breaks.
+func rows(data []byte) iter.Seq2[int, []byte] {
+	return func(yield func(int, []byte) bool) {
+		for line := 1; len(data) > 0; line++ {
+			var row []byte
+			row, data, _ = bytes.Cut(data, []byte("\n"))
+			if !yield(line, bytes.TrimSuffix(row, []byte("\r"))) {
+				return
+			}
+		}
+	}
+}
+
 // world builds the tokenizer.
 func (v *vocabulary) world(name string) (*World, error) {
+	if len(v.entries) == 0 {
+		return nil, &Error{File: name, Field: "tokens", Want: "at least one", Got: "none"}
+	}
 	starts, err := v.starts()
 	if err != nil {
 		return nil, err
 	}
 	sorted, err := v.sorted()
 	if err != nil {
-		return nil, err
-	}
-	if err := v.checkSingleBytes(); err != nil {
 		return nil, err
 	}
 	w := &World{name: name, starts: starts, bytes: make([]byte, len(v.text))}
@@ -207,21 +239,4 @@ func (v *vocabulary) firstDuplicate(run []entry, found *Error) *Error {
 func (v *vocabulary) line(e entry) int {
 	i, _ := slices.BinarySearchFunc(v.entries, e.start, func(o entry, start uint32) int { return cmp.Compare(o.start, start) })
 	return i + 1
-}
-
-// checkSingleBytes wants a token for every byte: without it some text could not be encoded.
-func (v *vocabulary) checkSingleBytes() error {
-	var there [256]bool
-	n := 0
-	for _, e := range v.entries {
-		if e.end-e.start == 1 {
-			there[v.text[e.start]] = true
-			n++
-		}
-	}
-	if missing := slices.Index(there[:], false); missing >= 0 {
-		return &Error{File: v.file, Field: "tokens", Want: "all 256 tokens of one byte",
-			Got: fmt.Sprintf("%d, without \\x%02x", n, missing)}
-	}
-	return nil
 }

@@ -29,11 +29,15 @@ func (w *World) Bytes(id int) []byte {
 }
 
 // AppendEncode appends the ids of text to dst. It allocates only where dst must grow.
-func (w *World) AppendEncode(dst []int, text []byte) []int {
-	for len(text) > 0 {
-		id, n := w.trie.longest(text)
+func (w *World) AppendEncode(dst []int, text []byte) ([]int, error) {
+	before := len(dst)
+	for at := 0; at < len(text); {
+		id, n := w.trie.longest(text[at:])
+		if n == 0 {
+			return dst[:before], &TextError{w.name, text[at], at}
+		}
 		dst = append(dst, int(id))
-		text = text[n:]
+		at += n
 	}
-	return dst
+	return dst, nil
 }

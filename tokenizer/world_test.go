@@ -50,7 +50,7 @@ func readJSON(tb testing.TB, path string, into any) {
 // checkBothWays wants text to encode to ids and ids to decode to text.
 func checkBothWays(tb testing.TB, w *World, text []byte, ids []int) {
 	tb.Helper()
-	if got := w.AppendEncode(nil, text); !slices.Equal(got, ids) {
+	if got := appendEncode(w, nil, text); !slices.Equal(got, ids) {
 		tb.Errorf("encode %q: got %v, want %v", text, got, ids)
 	}
 	if got := Decode(w, ids); !bytes.Equal(got, text) {
@@ -127,7 +127,7 @@ func TestPublishedVocabularies(t *testing.T) {
 			text := w.Bytes(id)
 			if text == nil {
 				t.Errorf("%s: no bytes for id %d", w.Name(), id)
-			} else if got := w.AppendEncode(nil, text); len(got) != 1 || got[0] != id {
+			} else if got := appendEncode(w, nil, text); len(got) != 1 || got[0] != id {
 				t.Errorf("%s: %q: got %v, want %d", w.Name(), text, got, id)
 			}
 		}
@@ -275,13 +275,13 @@ func TestAppendEncodeAllocatesNothing(t *testing.T) {
 	w := small(t)
 	text := bytes.Repeat([]byte("therefore the 中文 abcdefgh "), 100)
 	dst := make([]int, 0, len(text))
-	if n := testing.AllocsPerRun(10, func() { dst = w.AppendEncode(dst[:0], text) }); n != 0 {
+	if n := testing.AllocsPerRun(10, func() { dst = appendEncode(w, dst[:0], text) }); n != 0 {
 		t.Errorf("%v allocations", n)
 	}
-	if got := w.AppendEncode([]int{7}, []byte("a")); !slices.Equal(got, []int{7, 98}) {
+	if got := appendEncode(w, []int{7}, []byte("a")); !slices.Equal(got, []int{7, 98}) {
 		t.Errorf("appended to [7]: %v", got)
 	}
-	if got := Encode(w, "a"); !slices.Equal(got, []int{98}) {
+	if got := encode(w, "a"); !slices.Equal(got, []int{98}) {
 		t.Errorf("Encode: %v", got)
 	}
 }
@@ -321,7 +321,7 @@ func BenchmarkEncode(b *testing.B) {
 			b.SetBytes(int64(len(text)))
 			b.ReportAllocs()
 			for b.Loop() {
-				dst = w.AppendEncode(dst[:0], text)
+				dst = appendEncode(w, dst[:0], text)
 			}
 		})
 	}

@@ -74,8 +74,9 @@ func (a *app) comparedIDs(m *model.Model, ids []int) ([]int, error) {
 		return nil, err
 	}
 	if tok != nil {
-		ids = tokenizer.Encode(tok, comparedText)
-		return ids[:min(len(ids), comparedTokens)], nil
+		if ids, err = tokenizer.Encode(tok, comparedText); err == nil { // a list of few tokens cannot spell it
+			return ids[:min(len(ids), comparedTokens)], nil
+		}
 	}
 	for i := range comparedTokens {
 		ids = append(ids, i*m.Vocab/comparedTokens)

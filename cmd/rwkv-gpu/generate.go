@@ -109,7 +109,10 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	if o.bos {
 		q.Prompt = append(q.Prompt, engine.EndOfText) // the same token begins a document
 	}
-	q.Prompt = append(tok.AppendEncode(q.Prompt, []byte(prompt)), ids...)
+	if q.Prompt, err = encode(tok, q.Prompt, []byte(prompt)); err != nil {
+		return err
+	}
+	q.Prompt = append(q.Prompt, ids...)
 	return a.emit(ctx, s, tok, q, prompt)
 }
 

@@ -187,7 +187,7 @@ func TestHostileFiles(t *testing.T) {
 				add(name, append([][]byte{fault(slices.Clone(files[0]))}, files[1:]...), "--vocab", vocab)
 			}
 			add("another vocabulary", files, "--vocab", writeFile(t, "large.txt", worldOf(hostileSize.Vocab+1)))
-			add("half a vocabulary", files, "--vocab", writeFile(t, "half.txt", worldOf(200)))
+			add("half a vocabulary", files, "--vocab", writeFile(t, "half.txt", worldOf(hostileSize.Vocab)[:2000]))
 			if len(cases) < 40 {
 				t.Errorf("want at least 40 files, got %d", len(cases))
 			}

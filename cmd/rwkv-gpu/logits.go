@@ -93,7 +93,9 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 		return err
 	}
 	if byPrompt {
-		ids = tokenizer.Encode(tok, o.prompt)
+		if ids, err = encode(tok, nil, []byte(o.prompt)); err != nil {
+			return err
+		}
 	}
 	if err := checkTokens("--tokens", ids, m.Vocab); err != nil {
 		return err

@@ -17,7 +17,7 @@ func (n numbers) Name() string { return fmt.Sprintf("%d ids without a vocabulary
 
 func (n numbers) Size() int { return n.size }
 
-func (numbers) AppendEncode(dst []int, _ []byte) []int { return dst }
+func (numbers) AppendEncode(dst []int, _ []byte) ([]int, error) { return dst, nil }
 
 func (n numbers) Bytes(id int) []byte {
 	if id < 0 || id >= n.size {

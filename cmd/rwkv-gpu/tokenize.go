@@ -42,7 +42,10 @@ func (a *app) tokenizeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		ids := tok.AppendEncode([]int{}, text)
+		ids, err := encode(tok, []int{}, text)
+		if err != nil {
+			return err
+		}
 		if a.common.json {
 			return a.writeJSON(map[string][]int{"tokens": ids})
 		}

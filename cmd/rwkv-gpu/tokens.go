@@ -3,6 +3,8 @@ package main
 import (
 	"strconv"
 	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
 // parseTokens reads ids separated by commas or spaces.
@@ -30,6 +32,15 @@ func checkTokens(flag string, ids []int, size int) error {
 		}
 	}
 	return nil
+}
+
+// encode appends the ids of a prompt. One that the vocabulary cannot spell is wrong usage.
+func encode(tok tokenizer.Tokenizer, ids []int, text []byte) ([]int, error) {
+	ids, err := tok.AppendEncode(ids, text)
+	if err != nil {
+		return nil, usagef("prompt", "%w", err)
+	}
+	return ids, nil
 }
 
 // formatTokens is the inverse of parseTokens.

@@ -13,7 +13,7 @@ import (
 )
 
 // vocabNames are the vocabulary files looked for, in this order, first beside the model file, then in dataDir.
-var vocabNames = []string{worldVocab, "vocab.txt", neoxVocab, "tokenizer.json"}
+var vocabNames = []string{worldVocab, "vocab.txt", neoxVocab, "tokenizer.json", "rwkv_vocab_v20230424.json"}
 
 // The two vocabularies that published models have.
 const (
@@ -38,8 +38,8 @@ func wantedVocab(size int) string {
 	return strings.Join(vocabNames, " or ")
 }
 
-// openTokenizer opens the tokenizer of m: the file of --vocab; else what came inside the model file; else bytes, if the
-// model has 256 ids; else the first file of vocabNames that fits.
+// openTokenizer opens the tokenizer of m: the file of --vocab; else what came inside the model file; else the first file
+// of vocabNames that fits, unless the model has 256 ids and none lies beside it: then they are bytes.
 func (a *app) openTokenizer(m *model.Model) (tokenizer.Tokenizer, error) {
 	path := m.File.Path
 	var t tokenizer.Tokenizer
@@ -57,9 +57,16 @@ func (a *app) openTokenizer(m *model.Model) (tokenizer.Tokenizer, error) {
 			t = w
 		}
 	case m.Vocab == tokenizer.Bytes{}.Size():
+		if beside, err := findVocab(path, m.Vocab, []string{filepath.Dir(path)}); err == nil {
+			return beside, nil
+		}
 		t = tokenizer.Bytes{}
 	default:
-		return findVocab(path, m.Vocab)
+		dirs := []string{filepath.Dir(path)}
+		if dir := dataDir(); dir != "" {
+			dirs = append(dirs, dir)
+		}
+		return findVocab(path, m.Vocab, dirs)
 	}
 	if err != nil {
 		return nil, blame(path, err)
@@ -96,13 +103,9 @@ func (a *app) findTokenizer() (tokenizer.Tokenizer, string, error) {
 	return t, path, blame(path, err)
 }
 
-// findVocab opens the vocabulary file for a model file of size ids. A file that does not fit is passed over, also one
+// findVocab opens the vocabulary file for a model file of size ids, from the first folder that has one. A file that does not fit is passed over, also one
 // that cannot be read: beside a model may lie the tokenizer.json of some other program.
-func findVocab(modelPath string, size int) (tokenizer.Tokenizer, error) {
-	dirs := []string{filepath.Dir(modelPath)}
-	if dir := dataDir(); dir != "" {
-		dirs = append(dirs, dir)
-	}
+func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, error) {
 	var passed []string
 	for _, dir := range dirs {
 		for _, name := range vocabNames {

@@ -99,12 +99,14 @@ func TestVocabularyInside(t *testing.T) {
 
 	small := sized(67)
 	path = writeFile(t, "small.gguf", weightstest.GGUF(weightstest.LlamaMeta(small), weightstest.Llama(weightstest.RWKV7(small, tensor.F32, 1))))
-	wantError(t, cli("tokenize", "x", "--model", path), statusInput, "small.gguf: vocabulary inside", "256 tokens of one byte")
+	wantTokens(t, "66,1,34", "A\x00!", "--model", path)
+	wantError(t, cli("tokenize", "AxA", "--model", path), statusUsage, `prompt: byte "x" at offset 1`, "small.gguf: vocabulary inside")
 }
 
 func TestVocabularyOfBytes(t *testing.T) {
 	model := modelOf(t, 256)
 	put(t, filepath.Join(filepath.Dir(model), "tokenizer.json"), bpeOf(256+3), func() { wantTokens(t, "97,195,169,0", "aé\x00", "--model", model) })
+	put(t, filepath.Join(filepath.Dir(model), "vocab.txt"), []byte("1 'A' 1\n2 'B' 1\n"), func() { wantTokens(t, "1,2", "AB", "--model", model) })
 	if r := cli("generate", "Once", "--model", model, "--device", "cpu", "--quiet", "-n", "2"); r.status != statusDone {
 		t.Error(r)
 	}
@@ -180,5 +182,72 @@ func TestInfoOfBlocks(t *testing.T) {
 	path := writeFile(t, "q.gguf", weightstest.GGUF(weightstest.LlamaMeta(s), weightstest.Llama(list)))
 	if r := cli("info", "--model", path); r.status != statusDone || !strings.Contains(r.stdout, ", 2 Q8_0\n") {
 		t.Error(r)
+	}
+}
+
+// A list of few tokens does for the texts that it can spell; for others the byte is named, whose fault it is.
+func TestVocabularyOfFewTokens(t *testing.T) {
+	model := modelOf(t, 6)
+	args := func(text string, more ...string) []string {
+		return append([]string{text, "--model", model, "--device", "cpu", "--quiet"}, more...)
+	}
+	const game = "1 'A' 1\n2 'B' 1\n3 'C ' 2\n4 '\\n' 1\n5 '○ ' 4"
+	put(t, filepath.Join(filepath.Dir(model), "vocab.txt"), []byte(game), func() {
+		wantTokens(t, "1,2,3", args("ABC ")...)
+		wantTokens(t, "1,2,3,5,4", args("ABC ○ \n")...)
+		wantTokens(t, "", args("")...)
+		if r := cli("tokenize", "--decode", "3,5,1", "--model", model); r.stdout != "C ○ A" {
+			t.Error(r)
+		}
+		if r := cli(append([]string{"generate"}, args("ABC ", "-n", "5")...)...); r.status != statusDone {
+			t.Error(r)
+		}
+		if r := cli(append([]string{"logits", "--prompt"}, args("AB")...)...); r.status != statusDone {
+			t.Error(r)
+		}
+		for _, command := range [][]string{{"tokenize"}, {"generate"}, {"logits", "--prompt"}} {
+			wantError(t, cli(append(command, args("ABC")...)...), statusUsage, `prompt: byte "C" at offset 2: the vocabulary vocab has no token for it`)
+		}
+	})
+}
+
+// The field's case: a model of a game with its list beside it.
+func TestVocabularyOfGame(t *testing.T) {
+	model := reference.Shared(t, "field", "world-list-without-all-bytes", "game.pth")
+	wantTokens(t, "1,2,3", "ABC ", "--model", model)
+	wantTokens(t, "1,2,3,5,4", "ABC ○ \n", "--model", model)
+	if r := cli("generate", "ABC ", "-n", "4", "--model", model, "--device", "cpu", "--quiet"); r.status != statusDone {
+		t.Error(r)
+	}
+	wantError(t, cli("generate", "ABX", "-n", "4", "--model", model, "--device", "cpu", "--quiet"), statusUsage, `prompt: byte "X" at offset 2`)
+}
+
+// A GGUF file's vocabulary gives text however its tokens are typed, or not.
+func TestVocabularyTypes(t *testing.T) {
+	s := sized(300)
+	list := weightstest.Llama(weightstest.RWKV7(s, tensor.F32, 1))
+	for name, edit := range map[string]func(meta []weightstest.KV) []weightstest.KV{
+		"as written": func(meta []weightstest.KV) []weightstest.KV { return meta },
+		"no types":   func(meta []weightstest.KV) []weightstest.KV { return meta[:len(meta)-1] },
+		"token 0 is text": func(meta []weightstest.KV) []weightstest.KV {
+			meta[len(meta)-1].Value.([]int32)[0] = 1
+			return meta
+		},
+		"token 0 is text of another name": func(meta []weightstest.KV) []weightstest.KV {
+			meta[len(meta)-1].Value.([]int32)[0] = 1
+			meta[len(meta)-2].Value.([]string)[0] = "<|endoftext|>"
+			return meta
+		},
+	} {
+		path := writeFile(t, "m.gguf", weightstest.GGUF(edit(weightstest.LlamaMeta(s)), list))
+		if r := cli("tokenize", "abc[PAD260]<s>", "--model", path); r.status != statusDone || r.stdout != "98,99,100,92,81,66,69,51,55,49,94,61,116,63\n" {
+			t.Errorf("%s: %s", name, r)
+		}
+		if r := cli("tokenize", "--decode", "98,0,99", "--model", path); r.stdout != "ab" {
+			t.Errorf("%s: %s", name, r)
+		}
+		if r := cli("generate", "abc", "-n", "3", "--model", path, "--device", "cpu", "--quiet"); r.status != statusDone {
+			t.Errorf("%s: %s", name, r)
+		}
 	}
 }

@@ -33,7 +33,10 @@ func HeldOut(tb testing.TB, tokens int) [][]int {
 	}
 	var texts [][]int
 	for _, text := range bytes.Split(data, []byte("\n\n----\n\n")) {
-		ids := vocab.AppendEncode([]int{0}, bytes.TrimSpace(text))
+		ids, err := vocab.AppendEncode([]int{0}, bytes.TrimSpace(text))
+		if err != nil {
+			tb.Fatal(err)
+		}
 		ids = ids[:min(len(ids), most, tokens)]
 		if tokens -= len(ids); len(ids) > 1 {
 			texts = append(texts, ids)

@@ -129,6 +129,9 @@ func (c *cursor) value(kind ggufKind, key string) (ggufValue, error) {
 	return v, err
 }
 
+// maxElements bounds an array, which has an element for each token at the most: a file may be large and hold nothing.
+const maxElements = 1 << 24
+
 // array reads an array's element type, count and elements. Elements are scalars or strings: no RWKV file nests arrays.
 func (c *cursor) array(key string) (v ggufValue, err error) {
 	kind, err := c.uint32(key)
@@ -149,6 +152,9 @@ func (c *cursor) array(key string) (v ggufValue, err error) {
 	}
 	if left := uint64(len(c.data) - c.at); count > left/size {
 		return v, &Error{Field: key, Want: fmt.Sprintf("an array that fits the %d bytes left", left), Got: fmt.Sprintf("%d of %s (truncated file?)", count, v.of)}
+	}
+	if count > maxElements {
+		return v, &Error{Field: key, Want: fmt.Sprintf("an array of at most %d elements", maxElements), Got: fmt.Sprint(count)}
 	}
 	v.count = int(count)
 	start := c.at

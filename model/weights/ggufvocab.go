@@ -3,6 +3,7 @@ package weights
 import (
 	"encoding/binary"
 	"fmt"
+	"regexp"
 )
 
 // Names and numbers of GGUF's tokenizer metadata.
@@ -15,7 +16,8 @@ const (
 	maxTokenText    = 16 << 20
 )
 
-// vocabulary returns the tokens of a World tokenizer by id, nil if the file has none. rows is the length of the
+// vocabulary returns the tokens of a World tokenizer by id, nil if the file has none. Without token types all are text.
+// Token 0 may have a name there, which is for tokenizers to know. rows is the length of the
 // embedding, -1 if unknown.
 func (g *gguf) vocabulary(rows int) ([][]byte, error) {
 	if v, ok := g.values[ggufTokenizer]; !ok || v.kind != ggufString || string(v.data) != "rwkv" {
@@ -42,7 +44,7 @@ func (g *gguf) vocabulary(rows int) ([][]byte, error) {
 		if err != nil {
 			return nil, err // cannot be: the array was walked when it was read
 		}
-		if ok && binary.LittleEndian.Uint32(types.data[4*id:]) != ggufNormalToken {
+		if ok && binary.LittleEndian.Uint32(types.data[4*id:]) != ggufNormalToken || !ok && padding.Match(raw) {
 			continue
 		}
 		start := len(text)
@@ -55,6 +57,10 @@ func (g *gguf) vocabulary(rows int) ([][]byte, error) {
 	}
 	return out, nil
 }
+
+// padding are the tokens that llama.cpp's converter adds where a model has more rows than its vocabulary tokens. Where a
+// file has no token types, only their names tell.
+var padding = regexp.MustCompile(`^\[PAD\d+\]$`)
 
 var errEscape = fmt.Errorf("bad escape")
 
