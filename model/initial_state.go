@@ -33,15 +33,18 @@ func (b *block) tuned(o *op.Operand) *op.Operand {
 	return o
 }
 
-// beginWith has sequences begin with the state in a file: of state tuning, or as WriteState writes it. Every error is a
-// *weights.Error.
-func (m *Model) beginWith(path string) error {
+// beginWith has sequences begin with the state in a file: of state tuning, in a layout that the file tells if it is not
+// given, or as WriteState writes it. Every error is a *weights.Error.
+func (m *Model) beginWith(path, layout string) error {
 	f, err := weights.Open(path)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = f.Close() }() // read only
 	if _, ok := f.Meta["format"]; ok && f.Tensors["state.att_x"] != nil {
+		if layout != "" {
+			return &weights.Error{File: path, Field: "layout", Want: "a file of state tuning, to be read as " + layout, Got: "a state that says its own layout"}
+		}
 		state, err := m.decodeState(f)
 		if err != nil {
 			return err
@@ -52,11 +55,11 @@ func (m *Model) beginWith(path string) error {
 		}
 		return nil
 	}
-	return m.beginTuned(f)
+	return m.beginTuned(f, layout)
 }
 
-// beginTuned has sequences begin with the matrices of a file of state tuning.
-func (m *Model) beginTuned(f *weights.File) error {
+// beginTuned has sequences begin with the matrices of a file of state tuning, in that layout if it is not "".
+func (m *Model) beginTuned(f *weights.File, layout string) error {
 	fail := func(name, field, want, got string) error {
 		return &weights.Error{File: f.Path, Tensor: name, Field: field, Want: want, Got: got}
 	}
@@ -93,13 +96,16 @@ func (m *Model) beginTuned(f *weights.File) error {
 		if err := f.CheckFinite(t); err != nil {
 			return err
 		}
+		if layout != "" && (layout == WebRWKVState) != (f.Layout == WebRWKVState) {
+			t = t.Transposed() // from what the file looks like
+		}
 		x, err := m.version.oriented(t).Floats()
 		if err != nil {
 			return err
 		}
 		field.of.InitialValues = tensor.FromFloats(name, t.Shape, x)
 	}
-	if strings.HasPrefix(f.Evidence, "assumed") {
+	if layout == "" && strings.HasPrefix(f.Evidence, "assumed") {
 		m.Begin = fmt.Sprintf("in the form of %s (%s)", f.Layout, f.Evidence)
 	}
 	return nil

@@ -219,3 +219,47 @@ func TestNotModel(t *testing.T) {
 		}
 	}
 }
+
+// A file of nothing but states in F16 is taken for web-rwkv's, which is said; the layout can be given instead, for this
+// and any other file of state tuning, but not for a state that says its own.
+func TestStateLayout(t *testing.T) {
+	list := bare("v7")
+	states := tunedStates(merged(t, list), tensor.F16)
+	write := func(name string, data []byte) string {
+		path := filepath.Join(t.TempDir(), name)
+		if err := os.WriteFile(path, data, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	training, converted := write("s.pth", weightstest.Torch{}.File(states)), write("s.st", weightstest.Safetensors(states, nil))
+	begin := func(path, layout string, wantWord bool) []float32 {
+		t.Helper()
+		m, err := NewWith(parse(t, list), Options{State: path, StateLayout: layout})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if (m.Begin != "") != wantWord || wantWord && !strings.HasPrefix(m.Begin, "in the form of web-rwkv (assumed: ") {
+			t.Errorf("%s as %q: notice %q", filepath.Base(path), layout, m.Begin)
+		}
+		return initial(t, m)
+	}
+	lies, turned := begin(training, "", false), begin(converted, "", true)
+	if slices.Equal(lies, turned) {
+		t.Fatal("the matrices are their own transposes")
+	}
+	for path := range map[string]bool{training: true, converted: true} {
+		if !slices.Equal(begin(path, OriginalState, false), lies) || !slices.Equal(begin(path, WebRWKVState, false), turned) {
+			t.Errorf("%s: the layout is not the one asked for", filepath.Base(path))
+		}
+	}
+	m := merged(t, list)
+	own := filepath.Join(t.TempDir(), "own.st")
+	if err := m.WriteState(own, make([]float32, m.Program.StateLen())); err != nil {
+		t.Fatal(err)
+	}
+	_, err := NewWith(parse(t, list), Options{State: own, StateLayout: OriginalState})
+	if want := own + ": layout: want a file of state tuning, to be read as original, got a state that says its own layout"; err == nil || err.Error() != want {
+		t.Errorf("want %q, got %v", want, err)
+	}
+}

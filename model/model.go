@@ -65,7 +65,15 @@ type Options struct {
 	// State is a file with the state that sequences begin with, in the place of zeros or of the model's own: of state
 	// tuning (time_state), or as WriteState writes it; "" for none.
 	State string
+	// StateLayout is the layout of a State of state tuning, OriginalState or WebRWKVState, "" for what the file looks like.
+	StateLayout string
 }
+
+// Layouts of a State, which store matrices as each other's transposes.
+const (
+	OriginalState = "original"
+	WebRWKVState  = "web-rwkv"
+)
 
 // EpsError reports a GroupNormEps for a version that has only one.
 type EpsError struct{ Path, Version string }
@@ -108,7 +116,7 @@ func NewWith(f *weights.File, o Options) (*Model, error) {
 	}
 	m.loras, m.Merges = loras, merges
 	if o.State != "" {
-		err = m.beginWith(o.State)
+		err = m.beginWith(o.State, o.StateLayout)
 	}
 	if err != nil {
 		closeAll(loras)

@@ -71,7 +71,24 @@ func (a *app) loraNotices(m *model.Model) {
 	}
 }
 
-// stateFlag adds --state to the flags of a command that runs the model.
+// stateFlag adds --state and --state-layout to the flags of a command that runs the model.
 func (a *app) stateFlag(f *pflag.FlagSet) {
 	f.StringVar(&a.common.state, "state", "", "begin with the state in `FILE`: of state tuning (time_state), or written by --state-out")
+	f.StringVar(&a.common.stateLayout, "state-layout", "auto", "`LAYOUT` of a tuned state: original (RWKV-LM, RWKV-PEFT), web-rwkv (Ai00), or auto: what the file looks like")
+}
+
+// checkState verifies what the two flags say.
+func (c *commonFlags) checkState(f *pflag.FlagSet) error {
+	state := f.Lookup("state")
+	switch {
+	case state == nil:
+		return nil
+	case state.Changed && c.state == "":
+		return usagef("--state", "want a file, got an empty name")
+	case !slices.Contains([]string{"auto", model.OriginalState, model.WebRWKVState}, c.stateLayout):
+		return usagef("--state-layout", "want auto, original or web-rwkv, got %q", c.stateLayout)
+	case c.stateLayout != "auto" && c.state == "":
+		return usagef("--state-layout", "want --state too, got no state to read as %s", c.stateLayout)
+	}
+	return nil
 }

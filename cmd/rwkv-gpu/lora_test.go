@@ -163,6 +163,25 @@ func TestStateFlag(t *testing.T) {
 			}
 		}
 	})
+	halves := make([]*tensor.Tensor, len(states))
+	for i, x := range states {
+		f, err := x.Floats()
+		if err != nil {
+			t.Fatal(err)
+		}
+		data := make([]byte, tensor.F16.Bytes(len(f)))
+		tensor.F16.Encode(data, f)
+		halves[i] = tensor.FromBytes(x.Name, tensor.F16, x.Shape, data)
+	}
+	assumed := writeFile(t, "assumed.st", weightstest.Safetensors(halves, nil))
+	const notice = "in the form of web-rwkv (assumed: there are only states, all F16, as its converters write them); --state-layout original if it is not\n"
+	logits := func(args ...string) answer {
+		return cli(append([]string{"logits", "--tokens", "1,2", "--device", "cpu", "--model", model}, args...)...)
+	}
+	trained, guessed, told := logits("--state", tuned), logits("--state", assumed), logits("--state", assumed, "--state-layout", "original")
+	if !strings.Contains(guessed.stderr, "reading "+assumed+" "+notice) || strings.Contains(told.stderr, "reading") || guessed.stdout == trained.stdout || told.stdout != trained.stdout {
+		t.Errorf("want the layout assumed, then as told; got %s and %s", guessed, told)
+	}
 	wantError(t, cli("logits", "--tokens", "1", "--model", model, "--state", model), statusInput, "tiny.safetensors: tensor blocks.0.att.a0: name: want only blocks.N.att.time_state")
 	wantError(t, cli("logits", "--tokens", "1", "--model", model, "--state-in", tuned), statusInput, "state.pth: format: want")
 	wantError(t, cli("logits", "--tokens", "1", "--state", "a", "--state-in", "b"), statusUsage, "--state-in: want one state")

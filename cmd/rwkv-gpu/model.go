@@ -19,6 +19,9 @@ func (a *app) openModel() (*model.Model, error) {
 		return nil, err
 	}
 	o := model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ, LoRA: loras, State: a.common.state}
+	if a.common.stateLayout != "auto" {
+		o.StateLayout = a.common.stateLayout
+	}
 	m, err := openModelFile(a.common.model, o)
 	var eps *model.EpsError
 	if errors.As(err, &eps) {
@@ -30,7 +33,7 @@ func (a *app) openModel() (*model.Model, error) {
 		}
 		a.loraNotices(m)
 		if m.Begin != "" {
-			a.notice("reading %s %s", a.common.state, m.Begin)
+			a.notice("reading %s %s; --state-layout original if it is not", a.common.state, m.Begin)
 		}
 	}
 	if err == nil && typ != 0 {

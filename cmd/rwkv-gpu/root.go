@@ -16,7 +16,8 @@ import (
 // commonFlags are the flags that every command knows.
 type commonFlags struct {
 	model, vocab, device string
-	quant, state         string
+	quant                string
+	state, stateLayout   string
 	loras                []string
 	groupNormEps         float64
 	tuning               string
@@ -92,8 +93,8 @@ func (c *commonFlags) check(flags *pflag.FlagSet) error {
 	if _, err := c.parseLoRAs(); err != nil {
 		return err
 	}
-	if f := flags.Lookup("state"); f != nil && f.Changed && c.state == "" {
-		return usagef("--state", "want a file, got an empty name")
+	if err := c.checkState(flags); err != nil {
+		return err
 	}
 	if c.tuning != "on" && c.tuning != "off" {
 		return usagef("--tuning", "want on or off, got %q", c.tuning)

@@ -52,6 +52,8 @@ func TestUsage(t *testing.T) {
 		{"logits|--prompt|\xc3", "prompt: want UTF-8 text, got byte 0xc3 at offset 0"},
 		{"logits|--tokens|1|--chunk|0", "--chunk: want 1 or more, got 0"},
 		{"logits|--tokens|1|--state-in|", "--state-in: want a file"},
+		{"logits|--tokens|1|--state-layout|rwkv", `--state-layout: want auto, original or web-rwkv, got "rwkv"`},
+		{"logits|--tokens|1|--state-layout|original", "--state-layout: want --state too, got no state to read as original"},
 		{"logits|1", `argument: want none, got "1"`},
 		{"tokenize", "text: want either a text"},
 		{"tokenize|x|--decode|1", "text: want either a text (- for standard input) or --decode, got both"},

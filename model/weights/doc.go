@@ -57,11 +57,12 @@
 //
 // A .pth file is a pickle, which Python would execute. Here it runs on a machine that can build dicts, lists, tuples,
 // strings, numbers and views of the file's storages, and nothing else: any other opcode, and any name but those of
-// torch's storages, its three functions that rebuild a tensor and OrderedDict, is refused by name. The state dict may
-// lie in another dict (under state_dict, model, ...). Values in it that are no tensors, and single integers, are left
-// out. Zip files must be stored without compression, as torch.save writes them, so that tensors are the mapped bytes
-// themselves; one whose elements do not lie in order is gathered at each Load. Tensors may share storages, but together
-// hold at most four times the size of the file.
+// torch's storages, its functions that rebuild a tensor, OrderedDict and a list of harmless classes (harmlessNames), is
+// refused by name. Of what a harmless class would make nothing is kept. The state dict may lie in another dict (under
+// state_dict, model, ...). Values in it that are no tensors, and single integers, are left out; tensors of types that are
+// not read are File.Unread, as in safetensors files. Zip files must be stored without compression, as torch.save writes
+// them, so that tensors are the mapped bytes themselves; one whose elements do not lie in order is gathered at each Load.
+// Tensors may share storages, but together hold at most four times the size of the file.
 //
 // # Directories
 //
