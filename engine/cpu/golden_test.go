@@ -28,4 +28,6 @@ func TestBig(t *testing.T) { golden.RunBig(t, false, openModel) }
 
 func TestField(t *testing.T) { golden.RunField(t, openModel) }
 
+func TestEpsilons(t *testing.T) { golden.RunEpsilons(t, openModel) }
+
 func TestFormats(t *testing.T) { golden.Formats(t, true, openModel) }
