@@ -8,16 +8,18 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
-	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// Drift is how far one op's results lie from the reference's, on the reference's own inputs.
+// Drift is how far one op's results lie from the reference's, on the reference's own inputs: the worst of all passes.
 type Drift struct {
-	Layer  int     `json:"layer"` // -1 outside the layers
-	Op     string  `json:"op"`
-	MaxAbs float64 `json:"max_abs"`
-	NMSE   float64 `json:"nmse"` // mean square of the difference over that of the reference
-	OK     bool    `json:"ok"`
+	Layer   int      `json:"layer"` // -1 outside the layers
+	Op      string   `json:"op"`
+	MaxAbs  float64  `json:"max_abs"`
+	NMSE    float64  `json:"nmse"` // mean square of the difference over that of the reference
+	OK      bool     `json:"ok"`
+	Stray   bool     `json:"stray,omitempty"` // it wrote where it must not
+	Pass    string   `json:"pass"`            // in which it is out of tolerance first, or else the furthest off
+	Kernels []string `json:"kernels,omitempty"`
 }
 
 // Report compares a device with the reference.
@@ -28,200 +30,168 @@ type Report struct {
 	NMSE      float64 `json:"nmse"`       // of all logits
 	Top1Agree float64 `json:"top1_agree"` // share of tokens after which both hold the same token likeliest
 	KL        float64 `json:"kl"`         // mean divergence of the token distributions, in nats
-	FirstBad  *string `json:"first_bad"`  // the first op out of tolerance
-	Ops       []Drift `json:"ops"`
+	FirstBad  *string `json:"first_bad"`  // the first op out of tolerance, in the order of passes and steps; of every failure
+	Ops       []Drift `json:"ops"`        // one for each step of the program
 }
 
-// Tolerances of Compare, as normalised mean square errors. Rounding in another order costs an op about 1e-13 and a
-// whole model some orders more; a wrong constant costs far more than either limit.
-const (
-	opTolerance    = 1e-9
-	logitTolerance = 1e-6
-)
+// logitTolerance bounds, as a normalised mean square error, what a whole model may differ by where both sides run on their
+// own: some orders more than an op may, and less than a wrong constant makes.
+const logitTolerance = 1e-6
 
-// Compare runs tokens through the reference and a device: op by op, the device always on the reference's inputs, and
-// then freely, until ctx is done. Executors must be of m's program and have a slot 0, which is overwritten.
+// comparePass is a batch that ops are compared in: so many tokens of sequences in some slots, which go on from what the
+// passes before left.
+type comparePass struct {
+	name  string
+	slots []int
+	rows  []int // of each sequence; 0 for the whole prompt
+}
+
+// comparePasses are what text generation and servers run: ragged batches in slots of no order, first from the initial
+// state, a prompt, rows on both sides of what kernels take at once, and single tokens of one sequence and of several.
+var comparePasses = []comparePass{
+	{"ragged", []int{3, 1, 4, 2}, []int{3, 1, 7, 2}},
+	{"prompt", []int{2}, []int{0}},
+	{"long", []int{4, 2, 1}, []int{35, 1, 18}},
+	{"decode", []int{3}, []int{1}},
+	{"decode 2", []int{1, 4}, []int{1, 1}},
+	{"decode 5", []int{4, 2, 0, 3, 1}, []int{1, 1, 1, 1, 1}},
+}
+
+// CompareSizes returns what executors must hold for Compare to run so many tokens. One slot is never used.
+func CompareSizes(tokens int) op.Sizes {
+	s := op.Sizes{Rows: tokens}
+	for _, p := range comparePasses {
+		rows := 0
+		for _, n := range p.rows {
+			rows += n
+		}
+		s.Rows, s.Seqs, s.Slots = max(s.Rows, rows), max(s.Seqs, len(p.slots)), max(s.Slots, slices.Max(p.slots)+2)
+	}
+	s.Outs = s.Seqs
+	return s
+}
+
+// comparer is a comparison under way.
+type comparer struct {
+	report   *Report
+	prog     *op.Program
+	ref, dev op.Prober
+	tokens   []int
+	next     int // of tokens, for the passes that take some of them
+
+	scratch, state []float32 // the device's arenas, as a step finds them
+	mayWrite       []bool    // elements of both that it may write
+}
+
+// Compare runs tokens through the reference and a device, until ctx is done. First op by op, the device always on the
+// reference's inputs, in the batches of comparePasses, each of which the device also runs as a whole, so that it chooses
+// its kernels and nothing is left out between ops; then both freely, token by token. Executors must be of m's program and
+// hold CompareSizes; their slots are overwritten.
 func Compare(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
 	r := &Report{Verdict: "pass", Device: dev.Device()}
-	for _, e := range []op.Prober{ref, dev} {
-		if err := e.ResetState(0); err != nil {
+	c := &comparer{report: r, prog: m.Program, ref: ref, dev: dev, tokens: tokens}
+	for _, s := range m.Program.Steps {
+		r.Ops = append(r.Ops, Drift{Layer: s.Layer, Op: s.Name, OK: true})
+	}
+	if err := c.reset(); err != nil {
+		return nil, err
+	}
+	for i := range comparePasses {
+		if err := c.pass(ctx, &comparePasses[i]); err != nil {
 			return nil, err
 		}
 	}
-	if err := r.ops(ctx, m.Program, ref, dev, tokens); err != nil {
+	if err := c.logits(ctx); err != nil {
 		return nil, err
 	}
-	if err := r.logits(ctx, ref, dev, tokens); err != nil {
-		return nil, err
-	}
-	if !(r.NMSE <= logitTolerance) || r.FirstBad != nil {
+	if r.FirstBad != nil {
 		r.Verdict = "fail"
 	}
 	return r, nil
 }
 
-// ops compares each op of a pass over tokens.
-func (r *Report) ops(ctx context.Context, prog *op.Program, ref, dev op.Prober, tokens []int) error {
-	var b op.Batch
-	b.Add(0, tokens, 1)
-	for _, e := range []op.Prober{ref, dev} {
-		if err := e.Stage(&b); err != nil {
-			return err
-		}
-	}
-	for i := range prog.Steps {
-		if err := ctx.Err(); err != nil {
-			return err
-		}
-		s := &prog.Steps[i]
-		if err := copyInputs(s.Op, ref, dev); err != nil {
-			return err
-		}
-		if err := ref.RunStep(i); err != nil {
-			return err
-		}
-		if err := dev.RunStep(i); err != nil {
-			return err
-		}
-		d := Drift{Layer: s.Layer, Op: s.Name, OK: true}
-		if err := d.measure(s.Op, ref, dev); err != nil {
-			return err
-		}
-		if !d.OK && r.FirstBad == nil {
-			r.FirstBad = &s.Name
-		}
-		r.Ops = append(r.Ops, d)
-	}
-	return nil
-}
-
-// operands returns the op's scratch and state that it accesses in one of the ways of mask, each once.
-func operands(o op.Op, mask op.Access) []*op.Operand {
-	var list []*op.Operand
-	o.Operands(func(_ string, v op.View, a op.Access) {
-		if v.Of.Kind != op.Weight && a&mask != 0 && !slices.Contains(list, v.Of) {
-			list = append(list, v.Of)
-		}
-	})
-	return list
-}
-
-// copyInputs gives dev the reference's values of all that the op touches.
-func copyInputs(o op.Op, ref, dev op.Prober) error {
-	for _, x := range operands(o, op.Update) {
-		data, err := ref.Read(x)
-		if err != nil {
-			return err
-		}
-		if err := dev.Write(x, data); err != nil {
-			return err
+// reset gives all slots the initial state.
+func (c *comparer) reset() error {
+	for slot := range CompareSizes(0).Slots {
+		for _, e := range []op.Prober{c.ref, c.dev} {
+			if err := e.ResetState(slot); err != nil {
+				return err
+			}
 		}
 	}
 	return nil
 }
 
-func (d *Drift) measure(o op.Op, ref, dev op.Prober) error {
-	for _, x := range operands(o, op.Write) {
-		want, err := ref.Read(x)
-		if err != nil {
-			return err
-		}
-		got, err := dev.Read(x)
-		if err != nil {
-			return err
-		}
-		maxAbs, nmse := difference(got, want)
-		d.MaxAbs, d.NMSE = max(d.MaxAbs, maxAbs), max(d.NMSE, nmse)
+// blame names the first op that is out of tolerance.
+func (c *comparer) blame(step int) {
+	if c.report.FirstBad == nil {
+		c.report.FirstBad = &c.prog.Steps[step].Name
 	}
-	d.OK = d.NMSE <= opTolerance
-	return nil
 }
 
-// difference returns the largest difference and the normalised mean square error. A value that is not finite, on either
-// side, makes both the largest number there is.
-func difference(got, want []float32) (maxAbs, nmse float64) {
-	var sum, errSum float64
-	for i, w := range want {
-		if !tensor.IsFinite(got[i]) || !tensor.IsFinite(w) {
-			return math.MaxFloat64, math.MaxFloat64
+// batch returns the batch of a pass, which asks for the logits of each sequence's last token.
+func (c *comparer) batch(p *comparePass) *op.Batch {
+	b := new(op.Batch)
+	for i, slot := range p.slots {
+		if p.rows[i] == 0 {
+			b.Add(slot, c.tokens, 1)
+			continue
 		}
-		d := float64(got[i]) - float64(w)
-		maxAbs = max(maxAbs, math.Abs(d))
-		sum += float64(w) * float64(w)
-		errSum += d * d
+		var list []int
+		for range p.rows[i] {
+			if len(c.tokens) > 0 {
+				list = append(list, c.tokens[c.next%len(c.tokens)])
+			}
+			c.next++
+		}
+		b.Add(slot, list, 1)
 	}
-	if errSum == 0 {
-		return 0, 0
-	}
-	return maxAbs, errSum / max(sum, 1e-30)
+	return b
 }
 
 // logits compares the logits after every token, each executor on its own.
-func (r *Report) logits(ctx context.Context, ref, dev op.Prober, tokens []int) error {
+func (c *comparer) logits(ctx context.Context) error {
+	r := c.report
 	var b op.Batch
 	var all, allRef []float32
 	agree := 0
-	for _, e := range []op.Prober{ref, dev} {
-		if err := e.ResetState(0); err != nil {
-			return err
-		}
+	if err := c.reset(); err != nil {
+		return err
 	}
-	for i := range tokens {
+	for i := range c.tokens {
 		if err := ctx.Err(); err != nil {
 			return err
 		}
+		before, err := c.states(c.ref)
+		if err != nil {
+			return err
+		}
 		b.Reset()
-		b.Add(0, tokens[i:i+1], 1)
-		if err := ref.Forward(&b); err != nil {
+		b.Add(0, c.tokens[i:i+1], 1)
+		if err := c.ref.Forward(&b); err != nil {
 			return err
 		}
-		if err := dev.Forward(&b); err != nil {
+		if err := c.dev.Forward(&b); err != nil {
 			return err
 		}
-		want, got := ref.Logits(0), dev.Logits(0)
+		want, got := c.ref.Logits(0), c.dev.Logits(0)
 		all, allRef = append(all, got...), append(allRef, want...)
 		if argMax(want) == argMax(got) {
 			agree++
 		}
-		r.KL += divergence(want, got) / float64(len(tokens))
+		r.KL += divergence(want, got) / float64(len(c.tokens))
+		if _, nmse := difference(got, want); !(nmse <= logitTolerance) && r.FirstBad == nil {
+			if err := c.find(&b, before); err != nil {
+				return err
+			}
+		}
 	}
 	r.MaxAbs, r.NMSE = difference(all, allRef)
-	r.Top1Agree = float64(agree) / float64(len(tokens))
+	r.Top1Agree = float64(agree) / float64(len(c.tokens))
 	if math.IsNaN(r.KL) || math.IsInf(r.KL, 0) {
 		r.KL = math.MaxFloat64
 	}
 	return nil
-}
-
-func argMax(f []float32) int {
-	best := 0
-	for i, v := range f {
-		if v > f[best] {
-			best = i
-		}
-	}
-	return best
-}
-
-// divergence returns KL(softmax(want) || softmax(got)) in nats.
-func divergence(want, got []float32) float64 {
-	lw, lg := logSum(want), logSum(got)
-	var kl float64
-	for i := range want {
-		p := float64(want[i]) - lw
-		kl += math.Exp(p) * (p - (float64(got[i]) - lg))
-	}
-	return max(kl, 0)
-}
-
-// logSum returns log(sum(exp(f))).
-func logSum(f []float32) float64 {
-	m := float64(f[argMax(f)])
-	var sum float64
-	for _, v := range f {
-		sum += math.Exp(float64(v) - m)
-	}
-	return m + math.Log(sum)
 }
 
 // String describes the report in a line.

@@ -18,7 +18,7 @@ var compared = []int{1, 60, 0, 7, 7, 31, 12}
 
 func prober(t *testing.T, m *model.Model, d *Device) op.Prober {
 	t.Helper()
-	e, err := d.Executor(m.Program, op.Sizes{Slots: 2, Rows: len(compared), Seqs: 1, Outs: 1}, nil)
+	e, err := d.Executor(m.Program, CompareSizes(len(compared)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,8 +43,8 @@ func TestComparePasses(t *testing.T) {
 			t.Errorf("%s: %+v", r, r)
 		}
 		for i, s := range m.Program.Steps {
-			if d := r.Ops[i]; d.Op != s.Name || d.Layer != s.Layer || !d.OK || !(d.NMSE < opTolerance) {
-				t.Errorf("op %d (%s): %+v", i, s.Name, d)
+			if o := r.Ops[i]; o.Op != s.Name || o.Layer != s.Layer || !o.OK || !(o.NMSE < 1e-10) || d.IsCPU() != (o.Kernels == nil) {
+				t.Errorf("op %d (%s): %+v", i, s.Name, o)
 			}
 		}
 		if len(r.Ops) != len(m.Program.Steps) {
@@ -64,11 +64,11 @@ type spoiled struct {
 	change func(float32) float32
 }
 
-func (s *spoiled) RunStep(i int) error {
-	if err := s.Prober.RunStep(i); err != nil || i != s.at {
+func (s *spoiled) RunSteps(from, to int) error {
+	if err := s.Prober.RunSteps(from, to); err != nil || to-1 != s.at {
 		return err
 	}
-	o := operands(s.prog.Steps[i].Op, op.Write)[0]
+	o := s.written()
 	data, err := s.Read(o)
 	if err != nil {
 		return err
@@ -77,6 +77,16 @@ func (s *spoiled) RunStep(i int) error {
 		data[j] = s.change(v)
 	}
 	return s.Write(o, data)
+}
+
+// written returns the first operand that the step writes.
+func (s *spoiled) written() (first *op.Operand) {
+	s.prog.Steps[s.at].Op.Operands(func(_ string, v op.View, a op.Access) {
+		if a&op.Write != 0 && first == nil {
+			first = v.Of
+		}
+	})
+	return first
 }
 
 func (s *spoiled) Logits(i int) []float32 {
@@ -102,6 +112,9 @@ func TestCompareCatches(t *testing.T) {
 		ref, dev := prober(t, m, &Device{}), prober(t, m, d)
 		for name, change := range changes {
 			for at := -1; at < len(m.Program.Steps); at++ {
+				if name != "thousandth" && at > 5 {
+					break
+				}
 				r, err := Compare(t.Context(), m, ref, &spoiled{dev, m.Program, at, change}, compared)
 				if err != nil {
 					t.Fatal(err)
@@ -112,18 +125,19 @@ func TestCompareCatches(t *testing.T) {
 				if _, err := json.Marshal(r); err != nil {
 					t.Errorf("%s in step %d: %v", name, at, err)
 				}
-				if at < 0 {
-					if r.FirstBad != nil {
-						t.Errorf("%s in the logits: op %s named", name, *r.FirstBad)
+				named := at
+				if at < 0 { // the op that makes the logits, if no other is to blame
+					named = len(m.Program.Steps) - 1
+					for m.Program.Steps[named].Name != "head" {
+						named--
 					}
-					continue
 				}
-				want := m.Program.Steps[at].Name
+				want := m.Program.Steps[named].Name
 				if r.FirstBad == nil || *r.FirstBad != want {
 					t.Errorf("%s in %s: %s", name, want, r)
 				}
 				for i, o := range r.Ops {
-					if o.OK != (i == at) {
+					if o.OK != (i == named) {
 						continue
 					}
 					t.Errorf("%s in %s: op %s: %+v", name, want, o.Op, o)
@@ -142,7 +156,8 @@ type broken struct {
 	err error
 }
 
-func (b broken) RunStep(int) error { return b.err }
+func (b broken) RunStep(int) error       { return b.err }
+func (b broken) RunSteps(int, int) error { return b.err }
 
 // Errors of either executor come back.
 func TestCompareErrors(t *testing.T) {
@@ -153,7 +168,7 @@ func TestCompareErrors(t *testing.T) {
 			t.Errorf("want the executor's error, got %v", err)
 		}
 	}
-	for want, tokens := range map[string][]int{"at least one row": nil, "token below": {m.Vocab}, "at most 7 rows": make([]int, 8)} {
+	for want, tokens := range map[string][]int{"at least one row": nil, "token below": {m.Vocab}, "at most 54 rows": make([]int, 55)} {
 		if _, err := Compare(t.Context(), m, good, prober(t, m, &Device{}), tokens); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
@@ -166,9 +181,9 @@ type impatient struct {
 	cancel func()
 }
 
-func (p impatient) RunStep(i int) error {
+func (p impatient) RunSteps(from, to int) error {
 	p.cancel()
-	return p.Prober.RunStep(i)
+	return p.Prober.RunSteps(from, to)
 }
 
 func (p impatient) Forward(b *op.Batch) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"math"
+	"slices"
 	"time"
 	"unsafe"
 
@@ -23,6 +24,16 @@ type Commands struct {
 	released bool
 	limit    time.Duration // of the submission
 	longest  time.Duration // wait so far
+}
+
+// Kernels returns the names of the kernels that the commands dispatch, in alphabetical order.
+func (c *Commands) Kernels() []string {
+	names := make([]string, 0, len(c.r.kernels))
+	for k := range c.r.kernels {
+		names = append(names, k.name)
+	}
+	slices.Sort(names)
+	return slices.Compact(names)
 }
 
 var (

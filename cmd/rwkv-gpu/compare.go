@@ -18,14 +18,16 @@ import (
 )
 
 const compareHelp = `Run the same tokens on the CPU, which is the reference, and on a Vulkan device: first op by op, the device always on the
-reference's inputs, then the whole model, both on their own. If an op or the logits are out of tolerance, the exit status
-is 1 and the first such op is named.
+reference's inputs, then the whole model, both on their own. The tokens come as one prompt, as ragged batches of several
+sequences, and one at a time, of one sequence and of several, as text generation and servers run them; the kernels are
+those that the device chooses for each. What an op leaves in the states counts, and so does what it writes elsewhere. If
+an op or the logits are out of tolerance, the exit status is 1 and the first op to blame is named.
 
 --device auto means gpu here, and cpu is refused: there would be nothing to compare. Without --tokens the prompt is an
 English sentence, or, where there is no vocabulary, ids spread over all of them.`
 
-// comparedTokens is the length of the prompt unless --tokens gives another one.
-const comparedTokens = 32
+// comparedTokens is the length of the prompt unless --tokens gives another one: no multiple of what a kernel takes at once.
+const comparedTokens = 37
 
 const comparedText = "The keeper of the lighthouse had counted 17 ships since the morning, and each of them, he wrote in " +
 	"his book, was slower than the one before; but the last was on fire, and nobody on the shore had seen it."
@@ -86,7 +88,7 @@ func (a *app) comparedIDs(m *model.Model, ids []int) ([]int, error) {
 
 // compare runs ids on the reference and on the device.
 func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine.Report, err error) {
-	sizes := op.Sizes{Slots: 1, Rows: len(ids), Seqs: 1, Outs: 1}
+	sizes := engine.CompareSizes(len(ids))
 	open := func(spec string) (op.Prober, func() error, error) {
 		d, err := a.openDevice(spec)
 		if err != nil {
@@ -135,17 +137,24 @@ func (a *app) printReport(r *engine.Report) error {
 	if err != nil || r.Verdict == "pass" {
 		return err
 	}
-	what := "the logits are"
-	if r.FirstBad != nil {
-		what = "op " + *r.FirstBad + " is"
-	}
-	return fmt.Errorf("%s: %s out of tolerance", r.Device, what)
+	return fmt.Errorf("%s: op %s is out of tolerance", r.Device, *r.FirstBad)
 }
 
-// worstOps returns a table of the ops that differ most.
+// first orders false before true.
+func first(a, b bool) int {
+	switch {
+	case a == b:
+		return 0
+	case b:
+		return -1
+	}
+	return 1
+}
+
+// worstOps returns a table of the ops that are out of tolerance, and then of those that differ most.
 func worstOps(ops []engine.Drift) string {
 	ops = slices.Clone(ops)
-	slices.SortStableFunc(ops, func(a, b engine.Drift) int { return cmp.Compare(b.NMSE, a.NMSE) })
+	slices.SortStableFunc(ops, func(a, b engine.Drift) int { return cmp.Or(first(a.OK, b.OK), cmp.Compare(b.NMSE, a.NMSE)) })
 	shown := ops[:min(len(ops), shownOps)]
 	var b strings.Builder
 	fmt.Fprintf(&b, "the %d of %d ops that differ most:\n", len(shown), len(ops))
@@ -154,7 +163,7 @@ func worstOps(ops []engine.Drift) string {
 	for _, d := range shown {
 		mark := ""
 		if !d.OK {
-			mark = "out of tolerance"
+			mark = strings.TrimSpace("out of tolerance in " + d.Pass + " " + strings.Join(d.Kernels, " "))
 		}
 		fmt.Fprintf(w, "%s\t%.2e\t%.2e\t%s\n", d.Op, d.MaxAbs, d.NMSE, mark)
 	}

@@ -159,6 +159,16 @@ func (e *Exec) RunStep(i int) error {
 	return nil
 }
 
+// RunSteps runs the steps [from, to).
+func (e *Exec) RunSteps(from, to int) error {
+	for i := from; i < to; i++ {
+		if err := e.RunStep(i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
 // Logits returns the logits of the last batch's i-th out.
 func (e *Exec) Logits(i int) []float32 { return e.vec(e.prog.Logits.All(), i) }
 

@@ -49,6 +49,7 @@ type Exec struct {
 	logits  *gpu.Buffer // readback [outs, Stride(vocab)]; nil without logits
 	slot    slotStage
 	initial []float32 // state of a slot
+	ran     []string  // see Kernels
 
 	batch  op.Batch
 	shapes passCache[shape]
@@ -266,6 +267,8 @@ type recorder struct {
 	shape shape
 	whole bool // all steps: the scratch holds nothing that they need
 	work  float64
+	// The steps are some of all, which run before and after them: shifts may be committed in place.
+	inPlace bool
 }
 
 var _ op.Backend = (*recorder)(nil)
@@ -305,14 +308,19 @@ func (r *recorder) unit(i int) error {
 
 // record records the steps [from, to) alone.
 func (e *Exec) record(s shape, from, to int) (*gpu.Commands, error) {
-	return e.recordStamped(s, from, to, false)
+	return e.alone(s, from, to).steps(from, to, false)
 }
 
-// recordStamped is record, if asked for with a timestamp before the first step and after each.
-func (e *Exec) recordStamped(s shape, from, to int, stamped bool) (*gpu.Commands, error) {
-	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: to-from == len(e.prog.Steps)}
-	r.rec.SetName(describePass(s) + ", " + e.describeSteps(from, to))
-	e.beginForward(r.rec)
+// alone returns the recorder of the steps [from, to), before and after which nothing runs.
+func (e *Exec) alone(s shape, from, to int) *recorder {
+	all := to-from == len(e.prog.Steps)
+	return &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: all, inPlace: all}
+}
+
+// steps records the steps [from, to), if asked for with a timestamp before the first and after each.
+func (r *recorder) steps(from, to int, stamped bool) (*gpu.Commands, error) {
+	r.rec.SetName(describePass(r.shape) + ", " + r.describeSteps(from, to))
+	r.beginForward(r.rec)
 	if stamped {
 		r.rec.Timestamp(0)
 	}
@@ -325,8 +333,8 @@ func (e *Exec) recordStamped(s shape, from, to int, stamped bool) (*gpu.Commands
 			r.rec.Timestamp(i - from + 1)
 		}
 	}
-	if to == len(e.prog.Steps) {
-		e.copyLogits(r.rec, s.outs)
+	if to == len(r.prog.Steps) {
+		r.copyLogits(r.rec, r.shape.outs)
 	}
 	return r.rec.End()
 }

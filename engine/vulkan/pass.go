@@ -143,7 +143,7 @@ func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gp
 	}
 	p := &pass{units: units}
 	for i := range parts {
-		r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: true}
+		r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: true, inPlace: true}
 		from, to := i*units/parts, (i+1)*units/parts
 		r.rec.SetName(what + ", " + e.describeSteps(from, to))
 		if i == 0 {

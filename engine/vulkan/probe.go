@@ -21,18 +21,29 @@ func (e *Exec) Stage(b *op.Batch) error {
 }
 
 // RunStep runs one step alone.
-func (e *Exec) RunStep(i int) error {
+func (e *Exec) RunStep(i int) error { return e.runSteps(i, i+1, false) }
+
+// RunSteps runs the steps [from, to) as Forward does, in one submission.
+func (e *Exec) RunSteps(from, to int) error { return e.runSteps(from, to, true) }
+
+func (e *Exec) runSteps(from, to int, inPlace bool) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}
 	e.tables.write(&e.batch)
-	c, err := e.record(shape{len(e.batch.Tokens), len(e.batch.Seqs), len(e.batch.Outs)}, i, i+1)
+	r := e.alone(shape{len(e.batch.Tokens), len(e.batch.Seqs), len(e.batch.Outs)}, from, to)
+	r.inPlace = r.inPlace || inPlace
+	c, err := r.steps(from, to, false)
 	if err != nil {
 		return err
 	}
 	defer c.Release()
+	e.ran = c.Kernels()
 	return c.Run()
 }
+
+// Kernels returns the names of the kernels that the last RunStep or RunSteps ran, as shaders/variants.txt has them.
+func (e *Exec) Kernels() []string { return e.ran }
 
 // place returns the range of an operand's vectors and how many there are.
 func (e *Exec) place(o *op.Operand) (gpu.Range, int) {

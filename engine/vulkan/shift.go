@@ -60,7 +60,7 @@ func commitsAlone(prog *op.Program, o *op.ShiftCommit) bool {
 
 // commitsInPlace tells whether ShiftMix writes to the state itself, and ShiftCommit has nothing to do.
 func (r *recorder) commitsInPlace(last *op.Operand) bool {
-	return r.whole && r.shape.rows == r.shape.seqs && r.ops.inPlace[last]
+	return r.inPlace && r.shape.rows == r.shape.seqs && r.ops.inPlace[last]
 }
 
 // ShiftMix records one workgroup for each row.

@@ -106,7 +106,7 @@ func closedProber(t *testing.T, p op.Prober, prog *op.Program) {
 	_, _, arenasErr := p.Arenas()
 	_, sumErr := p.WeightSum()
 	for name, err := range map[string]error{
-		"Stage": p.Stage(&op.Batch{}), "RunStep": p.RunStep(0), "Read": readErr, "Read of a weight": weightErr,
+		"Stage": p.Stage(&op.Batch{}), "RunStep": p.RunStep(0), "RunSteps": p.RunSteps(0, 1), "Read": readErr, "Read of a weight": weightErr,
 		"Write": p.Write(x, make([]float32, 2*x.Width)), "Arenas": arenasErr, "WeightSum": sumErr,
 		"SetArenas": p.SetArenas(make([]float32, p.Plan().Scratch), make([]float32, p.Plan().State)),
 	} {

@@ -35,6 +35,9 @@ type Prober interface {
 	Stage(b *Batch) error
 	// RunStep runs one step of the program alone and waits for it.
 	RunStep(i int) error
+	// RunSteps runs the steps [from, to) as Forward does among the others, and waits for them: where each sequence has one
+	// row, an executor's ShiftMix may write to the slot at once, and its ShiftCommit then does nothing.
+	RunSteps(from, to int) error
 	// Read returns the operand's vectors without padding: rows, sequences or outs of the staged batch, all slots of a
 	// State, all of a Weight as float32.
 	Read(o *Operand) ([]float32, error)

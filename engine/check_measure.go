@@ -1,0 +1,122 @@
+package engine
+
+import (
+	"math"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// tolerance is how far an op's results may lie from the reference's: any element, as a share of the largest of its
+// vector, and all of them together, as a normalised mean square error. Both sides round, in orders of their own: that
+// costs an op about 1e-13 of the latter, and a product of thousands of elements some times that. A wrong constant costs
+// more than any of these.
+type tolerance struct{ element, nmse float64 }
+
+// toleranceOf returns an op's tolerance, which are optest's and tighter.
+func toleranceOf(o op.Op) tolerance {
+	switch o.(type) {
+	case *op.ShiftCommit: // a copy
+		return tolerance{}
+	case *op.Embed, *op.LayerNorm, *op.ShiftMix, *op.DeepEmbed, *op.WKV4:
+		return tolerance{element: 1e-5, nmse: 1e-11}
+	case *op.MatMul:
+		return tolerance{element: 2e-5, nmse: 5e-11}
+	}
+	return tolerance{element: 2e-5, nmse: 1e-10} // recurrences, which add up what they round
+}
+
+// absolute is the difference that is none, whatever the rest of a vector is.
+const absolute = 1e-9
+
+// measure holds a device's results against the reference's. A value that is not finite, on either side, makes both figures
+// the largest number there is.
+type measure struct {
+	maxAbs      float64
+	sum, errSum float64
+	beyond      bool // an element is
+	notFinite   bool
+}
+
+// add takes in a vector.
+func (m *measure) add(got, want []float32, element float64) {
+	var largest, worst float64
+	for i, w := range want {
+		if !tensor.IsFinite(got[i]) || !tensor.IsFinite(w) {
+			m.notFinite = true
+			return
+		}
+		d := float64(got[i]) - float64(w)
+		worst, largest = max(worst, math.Abs(d)), max(largest, math.Abs(float64(w)))
+		m.sum += float64(w) * float64(w)
+		m.errSum += d * d
+	}
+	m.maxAbs = max(m.maxAbs, worst)
+	m.beyond = m.beyond || worst > element*largest+absolute
+}
+
+// nmse returns the normalised mean square error.
+func (m *measure) nmse() float64 {
+	switch {
+	case m.notFinite:
+		return math.MaxFloat64
+	case m.errSum == 0:
+		return 0
+	}
+	return m.errSum / max(m.sum, 1e-30)
+}
+
+// within tells whether all that was added is within a tolerance.
+func (m *measure) within(t tolerance) bool {
+	return !m.notFinite && !m.beyond && (m.nmse() <= t.nmse || m.errSum <= 1e-16)
+}
+
+// difference returns the largest difference and the normalised mean square error. A value that is not finite, on either
+// side, makes both the largest number there is.
+func difference(got, want []float32) (maxAbs, nmse float64) {
+	var sum, errSum float64
+	for i, w := range want {
+		if !tensor.IsFinite(got[i]) || !tensor.IsFinite(w) {
+			return math.MaxFloat64, math.MaxFloat64
+		}
+		d := float64(got[i]) - float64(w)
+		maxAbs = max(maxAbs, math.Abs(d))
+		sum += float64(w) * float64(w)
+		errSum += d * d
+	}
+	if errSum == 0 {
+		return 0, 0
+	}
+	return maxAbs, errSum / max(sum, 1e-30)
+}
+
+func argMax(f []float32) int {
+	best := 0
+	for i, v := range f {
+		if v > f[best] {
+			best = i
+		}
+	}
+	return best
+}
+
+// divergence returns KL(softmax(want) || softmax(got)) in nats.
+func divergence(want, got []float32) float64 {
+	lw, lg := logSum(want), logSum(got)
+	var kl float64
+	for i := range want {
+		p := float64(want[i]) - lw
+		kl += math.Exp(p) * (p - (float64(got[i]) - lg))
+	}
+	return max(kl, 0)
+}
+
+// logSum returns log(sum(exp(f))).
+func logSum(f []float32) float64 {
+	m := float64(f[argMax(f)])
+	var sum float64
+	for _, v := range f {
+		sum += math.Exp(float64(v) - m)
+	}
+	return m + math.Log(sum)
+}

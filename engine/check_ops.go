@@ -1,0 +1,210 @@
+package engine
+
+import (
+	"context"
+	"math"
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// A comparison op by op gives the device nothing but what the op may read: all other scratch holds poison, so that an
+// element which is not written, or one which is read and should not be, shows. State is made alike before a pass and not
+// before a step, since a device may commit a shift at once.
+
+// poison is finite, as what lies in padding must be, and no result.
+func poison(i int) float32 { return float32(1e6 + i%1013) }
+
+// kernelNamer is an executor that tells which kernels its last RunStep ran.
+type kernelNamer interface{ Kernels() []string }
+
+// pass compares the ops of a batch, and then what the device makes of all of it at once.
+func (c *comparer) pass(ctx context.Context, p *comparePass) error {
+	b := c.batch(p)
+	before, err := c.states(c.ref)
+	if err != nil {
+		return err
+	}
+	if err := c.setStates(c.dev, before); err != nil {
+		return err
+	}
+	if err := c.dev.ForwardContext(ctx, b); err != nil { // chooses the kernels, too
+		return err
+	}
+	var own []float32
+	for i := range b.Outs {
+		own = append(own, c.dev.Logits(i)...)
+	}
+	ownStates, err := c.states(c.dev)
+	if err != nil {
+		return err
+	}
+	if err := c.setStates(c.dev, before); err != nil {
+		return err
+	}
+	for _, e := range []op.Prober{c.ref, c.dev} {
+		if err := e.Stage(b); err != nil {
+			return err
+		}
+	}
+	if c.scratch, c.state, err = c.dev.Arenas(); err != nil {
+		return err
+	}
+	for i := range c.prog.Steps {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		if err := c.step(p, b, i); err != nil {
+			return err
+		}
+	}
+	return c.whole(b, before, own, ownStates)
+}
+
+// step compares an op.
+func (c *comparer) step(p *comparePass, b *op.Batch, i int) error {
+	o := c.prog.Steps[i].Op
+	for j := range c.scratch {
+		c.scratch[j] = poison(j)
+	}
+	if err := c.inputs(b, o); err != nil {
+		return err
+	}
+	if err := c.dev.SetArenas(c.scratch, c.state); err != nil {
+		return err
+	}
+	if err := c.ref.RunStep(i); err != nil {
+		return err
+	}
+	if err := c.dev.RunSteps(i, i+1); err != nil {
+		return err
+	}
+	scratch, state, err := c.dev.Arenas()
+	if err != nil {
+		return err
+	}
+	var m measure
+	if err := c.outputs(b, o, scratch, state, &m); err != nil {
+		return err
+	}
+	stray := !c.untouched(scratch, c.scratch, 0) || !c.untouched(state, c.state, len(c.scratch))
+	c.state = state
+
+	d := &c.report.Ops[i]
+	ok := !stray && m.within(toleranceOf(o))
+	if !ok {
+		c.blame(i)
+	}
+	nmse, maxAbs := m.nmse(), m.maxAbs
+	if m.notFinite {
+		maxAbs = math.MaxFloat64
+	}
+	if d.Pass == "" || d.OK && (!ok || nmse > d.NMSE) {
+		d.Pass = p.name
+	}
+	d.MaxAbs, d.NMSE, d.OK, d.Stray = max(d.MaxAbs, maxAbs), max(d.NMSE, nmse), d.OK && ok, d.Stray || stray
+	if k, has := c.dev.(kernelNamer); has {
+		for _, name := range k.Kernels() {
+			if !slices.Contains(d.Kernels, name) {
+				d.Kernels = append(d.Kernels, name)
+			}
+		}
+	}
+	return nil
+}
+
+// inputs puts the reference's values of all scratch that an op reads into the device's.
+func (c *comparer) inputs(b *op.Batch, o op.Op) (err error) {
+	o.Operands(func(_ string, v op.View, a op.Access) {
+		if a&op.Read == 0 || v.Of.Kind == op.Weight || v.Of.Kind == op.State || err != nil {
+			return
+		}
+		var data []float32
+		if data, err = c.ref.Read(v.Of); err != nil {
+			return
+		}
+		for i := range b.Count(v.Of.Kind) {
+			copy(c.at(c.scratch, v, i), data[i*v.Of.Width+v.Off:])
+		}
+	})
+	return err
+}
+
+// at returns the i-th vector of a view in one of the device's arenas.
+func (c *comparer) at(arena []float32, v op.View, i int) []float32 {
+	return arena[c.dev.Plan().Offset[v.Of.ID]+i*v.Of.Stride()+v.Off:][:v.Len]
+}
+
+// outputs measures what an op wrote, and notes which elements those are.
+func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32, m *measure) (err error) {
+	c.mayWrite = slices.Grow(c.mayWrite[:0], len(scratch)+len(state))[:len(scratch)+len(state)]
+	clear(c.mayWrite)
+	element := toleranceOf(o).element
+	o.Operands(func(_ string, v op.View, a op.Access) {
+		if a&op.Write == 0 || err != nil {
+			return
+		}
+		var want []float32
+		if want, err = c.ref.Read(v.Of); err != nil {
+			return
+		}
+		arena, n, mix := scratch, b.Count(v.Of.Kind), (*op.ShiftMix)(nil)
+		if v.Of.Kind == op.State {
+			arena, n = state, len(b.Seqs)
+		} else if mix, _ = o.(*op.ShiftMix); mix != nil && v.Of != mix.Last {
+			mix = nil
+		}
+		for i := range n {
+			slot := i
+			if v.Of.Kind == op.State {
+				slot = int(b.Seqs[i].Slot)
+			}
+			got, vec := c.at(arena, v, slot), want[slot*v.Of.Width+v.Off:][:v.Len]
+			c.release(v, slot)
+			if mix != nil {
+				if own := c.committed(mix, state, vec, int(b.Seqs[i].Slot)); own != nil && slices.Equal(got, c.at(c.scratch, v, i)) {
+					got = own
+				}
+			}
+			m.add(got, vec, element)
+		}
+	})
+	return err
+}
+
+// committed returns what ShiftMix left in a slot, on a device that commits at once instead of into Last, else nil. There the
+// reference's values replace it, so that what is wrong counts once.
+func (c *comparer) committed(o *op.ShiftMix, state, want []float32, slot int) []float32 {
+	v := o.State.Slice(o.StateOff, o.X.Width)
+	now := c.at(state, v, slot)
+	if slices.Equal(now, c.at(c.state, v, slot)) {
+		return nil
+	}
+	got := slices.Clone(now)
+	c.release(v, slot)
+	copy(now, want)
+	return got
+}
+
+// release notes that an op may write the i-th vector of a view.
+func (c *comparer) release(v op.View, i int) {
+	list := c.mayWrite
+	if v.Of.Kind == op.State {
+		list = list[len(c.scratch):]
+	}
+	at := c.dev.Plan().Offset[v.Of.ID] + i*v.Of.Stride() + v.Off
+	for j := range v.Len {
+		list[at+j] = true
+	}
+}
+
+// untouched tells whether everything that an op may not write in an arena has the bits it had. The arena's elements begin
+// at from in mayWrite.
+func (c *comparer) untouched(after, before []float32, from int) bool {
+	for i, v := range before {
+		if math.Float32bits(after[i]) != math.Float32bits(v) && !c.mayWrite[from+i] {
+			return false
+		}
+	}
+	return true
+}

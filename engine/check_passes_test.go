@@ -1,0 +1,151 @@
+package engine
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// hasty is a device on which a step is wrong where others run before it, as without a barrier between them.
+type hasty struct {
+	op.Prober
+	prog *op.Program
+	at   int
+}
+
+func (h *hasty) RunSteps(from, to int) error {
+	if from >= h.at || to <= h.at {
+		return h.Prober.RunSteps(from, to)
+	}
+	wrong := spoiled{h.Prober, h.prog, h.at, func(v float32) float32 { return v + 0.5*max(v, -v) }}
+	if err := h.Prober.RunSteps(from, h.at); err != nil {
+		return err
+	}
+	if err := wrong.RunSteps(h.at, h.at+1); err != nil || to == h.at+1 {
+		return err
+	}
+	return h.Prober.RunSteps(h.at+1, to)
+}
+
+func (h *hasty) ForwardContext(_ context.Context, b *op.Batch) error {
+	if err := h.Stage(b); err != nil {
+		return err
+	}
+	return h.RunSteps(0, len(h.prog.Steps))
+}
+
+// What is wrong only among other ops is found, and named.
+func TestCompareFindsAmongOthers(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		ref, dev := prober(t, m, &Device{}), prober(t, m, d)
+		for at := 1; at < len(m.Program.Steps)-1; at += 3 { // the last hands the logits to the host
+			want := m.Program.Steps[at].Name
+			if _, ok := m.Program.Steps[at].Op.(*op.ShiftMix); ok {
+				continue // its first result is kept by some devices in a place that the test does not know
+			}
+			r, err := Compare(t.Context(), m, ref, &hasty{dev, m.Program, at}, compared)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.Verdict != "fail" || r.FirstBad == nil || *r.FirstBad != want {
+				t.Errorf("wrong among others: %s: %s", want, r)
+			}
+		}
+	})
+}
+
+// stray writes an element next to what a step may write, in one kind of pass.
+type stray struct {
+	op.Prober
+	state bool
+	rows  int // of the pass
+	at    int
+	batch op.Batch
+}
+
+func (s *stray) Stage(b *op.Batch) error {
+	s.batch = *b
+	return s.Prober.Stage(b)
+}
+
+func (s *stray) RunSteps(from, to int) error {
+	if err := s.Prober.RunSteps(from, to); err != nil || from != s.at || len(s.batch.Tokens) != s.rows {
+		return err
+	}
+	scratch, state, err := s.Arenas()
+	if err != nil {
+		return err
+	}
+	if s.state {
+		state[len(state)-1]++
+	} else {
+		scratch[len(scratch)-1]++
+	}
+	return s.SetArenas(scratch, state)
+}
+
+// A step that writes where it must not is named, in whichever pass it does, and whether it meets a slot of no sequence or
+// other scratch.
+func TestCompareFindsStrayWrites(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		ref, dev := prober(t, m, &Device{}), prober(t, m, d)
+		for _, rows := range []int{13, len(compared), 54, 1, 2, 5} {
+			for _, state := range []bool{false, true} {
+				r, err := Compare(t.Context(), m, ref, &stray{Prober: dev, state: state, rows: rows, at: 2}, compared)
+				if err != nil {
+					t.Fatal(err)
+				}
+				if want := m.Program.Steps[2].Name; r.FirstBad == nil || *r.FirstBad != want || !r.Ops[2].Stray {
+					t.Errorf("stray write (state: %v) in %s, in the pass of %d rows: %s", state, want, rows, r)
+				}
+			}
+		}
+	})
+}
+
+// Of every kernel that prompts and texts run on the device, of one sequence or of several, compare ran each in its op.
+func TestCompareMeetsKernels(t *testing.T) {
+	m := golden.Demo(t, 0)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		if d.IsCPU() {
+			t.Skip("the CPU has no kernels")
+		}
+		r, err := Compare(t.Context(), m, prober(t, m, &Device{}), prober(t, m, d), compared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		e, err := d.Executor(m.Program, op.Sizes{Slots: 8, Rows: DefaultChunk, Seqs: 8, Outs: 8}, nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer func() {
+			if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+		}()
+		for _, rows := range [][]int{{DefaultChunk}, {40}, {12}, {3}, {1}, {1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1}, {17, 20, 1}} {
+			var b op.Batch
+			for slot, n := range rows {
+				b.Add(slot, make([]int, n), 1)
+			}
+			if err := e.Stage(&b); err != nil {
+				t.Fatal(err)
+			}
+			for i, s := range m.Program.Steps {
+				if err := e.RunSteps(i, i+1); err != nil {
+					t.Fatal(err)
+				}
+				for _, name := range e.(kernelNamer).Kernels() {
+					if !slices.Contains(r.Ops[i].Kernels, name) {
+						t.Errorf("sequences of %v rows: %s runs %s, compare met %q", rows, s.Name, name, r.Ops[i].Kernels)
+					}
+				}
+			}
+		}
+	})
+}

@@ -1,0 +1,141 @@
+package engine
+
+import (
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// states returns what all slots hold, by operand.
+func (c *comparer) states(e op.Prober) (list [][]float32, err error) {
+	for _, o := range c.prog.Of(op.State) {
+		data, err := e.Read(o)
+		if err != nil {
+			return nil, err
+		}
+		list = append(list, data)
+	}
+	return list, nil
+}
+
+func (c *comparer) setStates(e op.Prober, list [][]float32) error {
+	for i, o := range c.prog.Of(op.State) {
+		if err := e.Write(o, list[i]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole compares what a pass left where the device ran all of it at once: logits, and the states of all slots. What no
+// single op shows, as where one does not wait for another, is looked for.
+func (c *comparer) whole(b *op.Batch, before [][]float32, logits []float32, states [][]float32) error {
+	if c.report.FirstBad != nil {
+		return nil // it is the reason, if there is a difference
+	}
+	want, err := c.ref.Read(c.prog.Logits)
+	if err != nil {
+		return err
+	}
+	_, worst := difference(logits, want)
+	wanted, err := c.states(c.ref)
+	if err != nil {
+		return err
+	}
+	for i := range states {
+		_, nmse := difference(states[i], wanted[i])
+		worst = max(worst, nmse)
+	}
+	if worst <= logitTolerance {
+		return nil
+	}
+	return c.find(b, before)
+}
+
+// find names the first op of a batch whose results are out of tolerance where the device runs all steps up to it on its
+// own, from the given states. If there is none, the logits are at fault, and with them the op that makes them.
+func (c *comparer) find(b *op.Batch, before [][]float32) error {
+	if err := c.setStates(c.ref, before); err != nil {
+		return err
+	}
+	for _, e := range []op.Prober{c.ref, c.dev} {
+		if err := e.Stage(b); err != nil {
+			return err
+		}
+	}
+	steps := c.prog.Steps
+	want := make([][]result, len(steps))
+	for i := range steps {
+		if err := c.ref.RunStep(i); err != nil {
+			return err
+		}
+		var err error
+		if want[i], err = results(c.ref, steps[i].Op); err != nil {
+			return err
+		}
+	}
+	at := c.head()
+	for i := range steps { // one by one: a difference need not go on to the ops behind it
+		if err := c.setStates(c.dev, before); err != nil {
+			return err
+		}
+		if err := c.dev.RunSteps(0, i+1); err != nil {
+			return err
+		}
+		got, err := results(c.dev, steps[i].Op)
+		if err != nil {
+			return err
+		}
+		if slices.ContainsFunc(got, func(x result) bool { return x.differs(want[i]) }) {
+			at = i
+			break
+		}
+	}
+	c.blame(at)
+	c.report.Ops[at].OK = false
+	return nil
+}
+
+// head returns the step that makes the logits.
+func (c *comparer) head() (at int) {
+	for i := range c.prog.Steps {
+		c.prog.Steps[i].Op.Operands(func(_ string, v op.View, a op.Access) {
+			if a&op.Write != 0 && v.Of == c.prog.Logits {
+				at = i
+			}
+		})
+	}
+	return at
+}
+
+// result is what an op left in an operand.
+type result struct {
+	of   *op.Operand
+	data []float32
+}
+
+func (x result) differs(from []result) bool {
+	for _, w := range from {
+		if w.of == x.of {
+			_, nmse := difference(x.data, w.data)
+			return !(nmse <= logitTolerance)
+		}
+	}
+	return true
+}
+
+// results reads what an op wrote, but for a shift's last vector, which a device may keep elsewhere.
+func results(e op.Prober, o op.Op) (list []result, err error) {
+	mix, _ := o.(*op.ShiftMix)
+	o.Operands(func(_ string, v op.View, a op.Access) {
+		if a&op.Write == 0 || err != nil || mix != nil && v.Of == mix.Last ||
+			slices.ContainsFunc(list, func(x result) bool { return x.of == v.Of }) {
+			return
+		}
+		var data []float32
+		if data, err = e.Read(v.Of); err == nil {
+			list = append(list, result{v.Of, data})
+		}
+	})
+	return list, err
+}
