@@ -1,0 +1,44 @@
+package main
+
+// blockMutants are those of lib/blocks.glsl: how each type is unpacked, and where rows lie.
+var blockMutants = []mutant{
+	blocks("Q8_0", `p.q1 = W16(AT(2 + 2 * j));`, `p.q1 = W16(AT(1 + 2 * j));`, "second half of a block"),
+	blocks("Q8_0", `ivec4(24, 16, 8, 0) >> 24`, `ivec4(24, 16, 8, 8) >> 24`, "fourth code of a word"),
+	blocks("Q8_0", `k < 4 ? p.q[k] : p.q1[k - 4]`, `k < 3 ? p.q[k] : p.q1[k - 3 & 3]`, "codes of the second half"),
+	blocks("Q4_0", `p.m = -8.0 * p.s;`, `p.m = -7.0 * p.s;`, "offset of the codes"),
+	blocks("Q4_1", `p.q = W16(AT(2 + j));`, `p.q = W16(AT(1 + j));`, "place of the nibbles"),
+	blocks("Q5_0", `p.m = -16.0 * p.s;`, `p.m = -15.0 * p.s;`, "offset of the codes"),
+	blocks("Q5_1", `p.high = W1(AT(2 + (j >> 2)), j & 3);`, `p.high = W1(AT(2), j & 3);`, "fifth bits of the second half"),
+	blocks("Q4_K", `low & 15u | (high & 3u) << 4`, `low & 15u | (high & 1u) << 4`, "sixth bit of a scale"),
+	blocks("Q4_K", `low >> 4 & 15u | (high & 12u) << 2`, `low >> 4 & 15u | (high & 12u) << 1`, "high bits of a minimum"),
+	blocks("Q4_K", `(j < 4 ? head.y : head.z)`, `(j < 5 ? head.y : head.z)`, "scale of the fifth unit"),
+	blocks("Q4_K", `p.m = -sm.yy;`, `p.m = sm.yy;`, "sign of the minimum"),
+	blocks("Q5_K", `return low | (p.high >> k & 0x01010101u) << 4;`, `return low | (p.high >> k & 0x01010101u) << 3;`, "fifth bit of a code"),
+	blocks("Q6_K", `vec2(scales << 24 >> 24, scales << 16 >> 24)`, `vec2(scales << 24 >> 24, scales << 24 >> 24)`, "scale of the second half"),
+	blocks("Q6_K", `p.pairs[k >> 2] >> 2 * (k & 3)`, `p.pairs[k >> 2] >> (k & 3)`, "pairs of bits"),
+	blocks("Q6_K", `p.m = -32.0 * p.s;`, `p.m = -31.0 * p.s;`, "offset of the codes"),
+	blocks("Q3_K", `(p.high >> k & 0x01010101u) << 2;`, `(p.high >> k & 0x01010101u) << 1;`, "third bit of a code"),
+	blocks("Q3_K", `(vec2(six(head, j)) - 32.0)`, `vec2(six(head, j))`, "offset of the scales"),
+	blocks("IQ4_NL", `0x26190d01u`, `0x26190d02u`, "one level of sixteen"),
+	blocks("IQ4_NL", `(i & 8) != 0 ? upper : lower`, `(i & 8) == 0 ? upper : lower`, "levels above zero"),
+	{File: "lib/blocks.glsl", Old: `uint odd) { return odd != 0 ? w.zw : w.xy; }`, New: `uint odd) { return w.xy; }`,
+		Why: "words of every other unit", Only: "^matmul_(vec|bcast|reg)\\.(q6_k|q3_k)", Test: "vulkan TestOps/.*/(vec|auto)/MatMul/Q[36]_K"},
+	{File: "lib/blocks.glsl", Old: `uint h = c * SCALES / GROUPS;`, New: `uint h = 0;`,
+		Why: "scale of the second half of a unit", Only: "^(embed|matmul_bcast|matmul_tile)\\.q6_k", Test: "vulkan TestOps/.*/auto/(Embed|MatMul)/Q6_K"},
+	{File: "lib/blocks.glsl", Old: `m / Band * Band * words(units) + m % Band`, New: `m * words(units)`,
+		Why: "rows in bands", Only: "^matmul_(vec|bcast|reg)\\.f16", Test: "vulkan TestOps/.*/auto/MatMul/F16"},
+	{File: "lib/blocks.glsl", Old: `SIZE * ((units + 7) >> 3)`, New: `SIZE * (units >> 3)`,
+		Why: "superblocks of a row that ends in one", Only: "^(matmul_(vec|bcast|reg)|embed)\\.q4_0", Test: "vulkan TestOps/.*/auto/(Embed|MatMul)/Q4_0"},
+	{File: "lib/blocks.glsl", Old: `return Packed(W16(row + Band * 2 * u), W16(row + Band * (2 * u + 1)));`, New: `return Packed(W16(row + Band * 2 * u), W16(row + Band * 2 * u));`,
+		Why: "second word of 8 floats", Only: "^(matmul_(vec|bcast|reg)|embed)\\.f32", Test: "vulkan TestOps/.*/auto/(Embed|MatMul)/F32"},
+	{File: "lib/blocks.glsl", Old: `return Head(W16(at), W16(AT(1)));`, New: `return Head(W16(at), W16(at));`,
+		Why: "second word of a superblock's head", Only: "^matmul_bcast\\.(q4_1|q5_1|q6_k)", Test: "vulkan TestOps/.*/bcast/MatMul/Q"},
+	{File: "lib/blocks.glsl", Old: `return h == 0 ? p.m.x : p.m.y; }`, New: `return 0.0; }`,
+		Why: "minima", Only: "^matmul_(vec|bcast)\\.q4_1", Test: "vulkan TestOps/.*/(vec|bcast)/MatMul/Q4_1"},
+}
+
+// blocks is a mutant of how one type is unpacked, in the kernels that all devices have.
+func blocks(typ, from, to, why string) mutant {
+	return mutant{File: "lib/blocks.glsl", Old: from, New: to, Why: typ + ": " + why,
+		Only: "^(embed|matmul_(vec|reg|bcast))\\." + lower(typ) + "(_tx)?$", Test: "vulkan TestOps/.*/(auto|vec)/(Embed|MatMul)/" + typ + "/"}
+}

@@ -1,0 +1,85 @@
+package main
+
+// f16 are the variants that a mistake in what all types share is made with.
+const f16 = "\\.f16"
+
+// matMulMutants are those of the products.
+var matMulMutants = []mutant{
+	matMul(`act == ACT_TANH ? -2.0 * z : -z`, `-z`, "tanh"),
+	matMul(`min(z, 10.0)`, `min(z, 1.0)`, "decay of RWKV-6 where it is fast"),
+	matMul(`DECAY_SCALE = -0.606531`, `DECAY_SCALE = -0.6065`, "a constant's fourth digit"),
+	matMul("z = max(z, 0.0);\n        return z * z;", "return z * z;", "ReLU of what is below zero"),
+	matMul(`act == ACT_SILU ? z * s : s`, `act == ACT_SILU ? s : s`, "SiLU"),
+	matMul(`row >= U4(Parts, 4 * p + 4).x`, `row > U4(Parts, 4 * p + 4).x`, "first row of a part"),
+	matMul(`p + 1 < push.part + push.count`, `p < push.part + push.count`, "last part of a dispatch"),
+	matMul(`p.bias == NONE ? 0.0 : F(Params, p.bias + m)`, `p.bias == NONE ? 0.0 : F(Params, p.bias)`, "bias of each row"),
+	matMul(`z = activate(p.act, z * p.scale + bias);`, `z = activate(p.act, z + bias);`, "scale"),
+	matMul(`p.combine == COMBINE_LERP ? to - f : to`, `to`, "interpolation"),
+	matMul(`if (p.combine == COMBINE_MUL) {`, `if (p.combine == COMBINE_ADD) {`, "product with another vector"),
+	matMul("            z += f;\n        }\n    }\n    y[p.y + t * p.y_stride + m] = z;", "            z += f;\n        }\n    }\n    y[p.y + t * p.y_stride] = z;", "row of the output"),
+	{File: "lib/matmul.glsl", Old: `if (p.act == ACT_RELU2) z = max(z, 0.0) * max(z, 0.0);`, New: `if (p.act == ACT_RELU2) z = z * z;`,
+		Why: "ReLU in the plain finish", Only: "^matmul_hold" + f16, Test: "swiftshader TestOps/.*/hold/MatMul"},
+	{File: "lib/matmul.glsl", Old: `p.combine <= COMBINE_ADD`, New: `p.combine <= COMBINE_MUL`,
+		Why: "parts for which the plain finish does", Only: "^matmul_hold" + f16, Test: "swiftshader TestOps/.*/hold/MatMul"},
+
+	{File: "matmul_vec.comp", Old: `u += gl_SubgroupSize) {`, New: `u += gl_SubgroupSize + 1) {`, Why: "units of a row", Only: f16},
+	{File: "matmul_vec.comp", Old: `acc[i] = subgroupAdd(acc[i]);`, New: `acc[i] = subgroupMax(acc[i]);`, Why: "sum over lanes", Only: f16},
+	{File: "matmul_vec.comp", Old: ` && t < push.tokens) finish`, New: `) finish`, Why: "tokens past the end are stored", Only: f16},
+	{File: "matmul_vec.comp", Old: `x_sum[t] * minimum(w[r], h)`, New: `x_sum[t] * minimum(w[r], 0)`, Why: "minimum of the second half of a unit", Only: "q6_k"},
+	{File: "matmul_vec.comp", Old: `base += gl_SubgroupSize) {`, New: `base += Rows * Tokens) {`, Why: "more sums than lanes", Only: f16},
+
+	{File: "matmul_reg.comp", Old: `min(m0 + r * Local, rows - 1)`, New: `min(m0 + r, rows - 1)`, Why: "rows of a lane", Only: f16},
+	{File: "matmul_reg.comp", Old: `u < units; u++`, New: `u + 1 < units; u++`, Why: "last unit of a row", Only: f16},
+	{File: "matmul_reg.comp", Old: `if (m < rows && t < push.tokens)`, New: `if (t < push.tokens)`, Why: "rows past the end are stored", Only: f16},
+	{File: "matmul_reg.comp", Old: `c < GROUPS; c++`, New: `c < 1; c++`, Why: "groups of a block", Only: "q4_0"},
+
+	{File: "matmul_tile.comp", Old: "            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[x_at(v, j, t)] = xv[j];\n        }\n        barrier();", New: "            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[x_at(v, j, t)] = xv[j];\n        }", Why: "barrier before the tile is read", Only: f16},
+	{File: "matmul_tile.comp", Old: "acc[4 * i + j] += wv[i] * xv[j];\n        }\n        barrier();", New: "acc[4 * i + j] += wv[i] * xv[j];\n        }", Why: "barrier before the tile is written again", Only: f16},
+	{File: "matmul_tile.comp", Old: `if (2 * g0 + v < 2 * groups)`, New: `if (true)`, Why: "x past the end of a row", Only: f16,
+		Equal: "what is loaded there meets zeros of the weights' tile: it is another vector's memory or padding, all of it finite (ARCHITECTURE.md, 7)"},
+	{File: "matmul_tile.comp", Old: `w_tile[w_at(g, 4 + j, m)] = hi[j];`, New: `w_tile[w_at(g, 4 + j, m)] = lo[j];`, Why: "second half of 8 elements", Only: f16},
+	{File: "matmul_tile.comp", Old: `(t ^ 4 * v); }`, New: `(t ^ 3 * v); }`, Why: "neighbours that lie apart in the tile", Only: f16},
+	{File: "matmul_tile.comp", Old: `t0 + t_local + mine % 4`, New: `t0 + t_local + mine / 4`, Why: "token of a sum", Only: f16},
+
+	{File: "matmul_bcast.comp", Old: `2 * s * Tokens + t % Tokens`, New: `2 * s * Tokens + t % Tokens / 2 * 2`, Why: "lane that has a token", Only: f16},
+	{File: "matmul_bcast.comp", Old: `min(t, push.tokens - 1) * p.x_stride`, New: `min(t0, push.tokens - 1) * p.x_stride`, Why: "token of a lane", Only: f16},
+	{File: "matmul_bcast.comp", Old: `u < min(first + 8, units)`, New: `u < first + 8`, Why: "units past the end of a row", Only: "q4_0",
+		Equal: "superblocks are packed whole: the scale of a unit past the end is 0, and x is finite everywhere"},
+	{File: "matmul_bcast.comp", Old: `group(3, 3);`, New: `group(2, 3);`, Why: "fourth group of a block", Only: "q4_0"},
+	{File: "matmul_bcast.comp", Old: `if (m < rows && t < push.tokens)`, New: `if (m < rows)`, Why: "tokens past the end are stored", Only: f16},
+
+	{File: "matmul_hold.comp", Old: `subgroupQuadSwapDiagonal(weight)`, New: `subgroupQuadSwapVertical(weight)`, Why: "weights of the lane across", Only: f16},
+	{File: "matmul_hold.comp", Old: `left = Band - m0 % Band;`, New: `left = Band;`, Why: "rows that begin within a band", Only: f16},
+	{File: "matmul_hold.comp", Old: `begun ? sums[sum + t] : vec4(0.0)`, New: `vec4(0.0)`, Why: "sums of the elements before", Only: f16},
+	{File: "matmul_hold.comp", Old: `at += next_band;`, New: ``, Why: "rows of the next band", Only: f16},
+	{File: "matmul_hold.comp", Old: `k < p.units * UNIT4 ? V4(X, at + k) : vec4(0.0)`, New: `V4(X, at + k)`, Why: "x past the end of a row", Only: f16},
+
+	{File: "matmul_narrow.comp", Old: `lane < 2 ? lane == 0 ? a : b : lane == 2 ? c : d`, New: `lane < 2 ? lane == 0 ? a : b : c`, Why: "sum of the fourth lane", Only: f16},
+	{File: "matmul_narrow.comp", Old: `g += gl_SubgroupSize) {`, New: `g += gl_SubgroupSize + 1) {`, Why: "groups of a row", Only: f16},
+	{File: "matmul_narrow.comp", Old: `m < rows && t < push.tokens) finish`, New: `t < push.tokens) finish`, Why: "rows past the end are stored", Only: f16},
+
+	{File: "matmul_sparse.comp", Old: `subgroupBarrier(); // before the list is written again`, New: `// before the list is written again`, Why: "barrier before the list is written again", Only: f16,
+		Equal: "a list is a subgroup's own, and the drivers here run its lanes in step"},
+	{File: "matmul_sparse.comp", Old: "            n += subgroupBallotBitCount(some);\n        }\n        subgroupBarrier();", New: "            n += subgroupBallotBitCount(some);\n        }", Why: "barrier before the list is read", Only: f16,
+		Equal: "a list is a subgroup's own, and the drivers here run its lanes in step"},
+	{File: "matmul_sparse.comp", Old: "sums[at + 4] = hi[u][j];\n            }\n        barrier();", New: "sums[at + 4] = hi[u][j];\n            }", Why: "barrier before sums are read", Only: f16},
+	{File: "matmul_sparse.comp", Old: `barrier(); // before the next unit's sums`, New: `// before the next unit's sums`, Why: "barrier before sums are written again", Only: f16},
+	{File: "matmul_sparse.comp", Old: `i + a * slots < n ? list_x[at] : 0.0`, New: `list_x[at]`, Why: "entries past the end of the list", Only: f16},
+	{File: "matmul_sparse.comp", Old: `list_k[at] = 4 * (c + lane) + j;`, New: `list_k[at] = 4 * (c + lane);`, Why: "element of an entry", Only: f16},
+	{File: "matmul_panels.comp", Old: `(q[2 * r + 1][k / 2] >> 16 * (k % 2)) << 16`, New: `(q[2 * r + 1][k / 2] >> 16) << 16`, Why: "rows of odd number"},
+	{File: "matmul_panels.comp", Old: `m / Band * Band * SIZE * push.units + m % Band`, New: `m * SIZE * push.units`, Why: "rows in bands"},
+	{File: "matmul_panels.comp", Old: `m < push.rows ? w[at + Band * (SIZE * u + s)] : uvec4(0)`, New: `w[at + Band * (SIZE * u + s)]`, Why: "rows past the end",
+		Equal: "they make columns of the last panel whose sums are not stored"},
+
+	{File: "matmul_coop.comp", Old: `sums[a] = coopMatMulAddNV(w[i], x_rest, sums[a]);`, New: ``, Why: "what float16 rounds of x", Only: f16},
+	{File: "matmul_coop.comp", Old: `if (SPLIT_W) sums[a] = coopMatMulAddNV(w_rest[i], x, sums[a]);`, New: ``, Why: "what float16 rounds of weights", Only: "f32"},
+	{File: "matmul_coop.comp", Old: `power(254 - ex) * power(254 - ew)`, New: `power(254 - ex)`, Why: "scale of the weights", Only: "f32"},
+	{File: "matmul_coop.comp", Old: `+= sums[i][e]; // whole matrices crash the optimiser
+            barrier();`, New: `+= sums[i][e]; // whole matrices crash the optimiser`, Why: "barrier before the tile is written again", Only: f16},
+}
+
+// matMul is a mutant of what all products share, made with one type.
+func matMul(from, to, why string) mutant {
+	return mutant{File: "lib/matmul.glsl", Old: from, New: to, Why: why, Only: "^matmul_(vec|reg|bcast)" + f16,
+		Test: "vulkan TestOps/.*/(auto|vec)/MatMul/[a-z]"}
+}

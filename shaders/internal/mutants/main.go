@@ -1,0 +1,174 @@
+// Command mutants tests the tests: it makes one mistake at a time in the shaders and wants a test to fail.
+//
+//	make mutants                                        every mutant, and writes shaders/MUTANTS.md
+//	go run ./shaders/internal/mutants -run wkv7_step    some, and prints the table
+//
+// The lists of this package say which mistakes. The committed tree stays as it is: a mutant's modules are compiled into
+// a folder of .cache, from which binaries of the tests, built with a file more (replace.go.txt), take them in place of
+// the embedded ones. A mutant that no longer fits the sources ends the run with status 1, so that the table stays true.
+//
+// With -compare, rwkv-gpu compare runs on the mutants of kernels that it meets, too: it should fail, and name an op
+// that runs such a kernel.
+package main
+
+import (
+	"bytes"
+	"errors"
+	"flag"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"regexp"
+	"strings"
+	"time"
+)
+
+func main() {
+	var o options
+	flag.StringVar(&o.run, "run", "", "only mutants whose name matches `REGEXP`")
+	flag.StringVar(&o.out, "o", "", "write the table to `FILE` instead of standard output")
+	flag.BoolVar(&o.check, "check", false, "only verify that every mutant fits the sources")
+	flag.BoolVar(&o.tests, "tests", true, "run the tests")
+	flag.BoolVar(&o.quick, "quick", false, "run the tests of a mutant's own kernel only")
+	flag.BoolVar(&o.compare, "compare", false, "run rwkv-gpu compare")
+	flag.Parse()
+	if err := run(o); err != nil {
+		fmt.Fprintln(os.Stderr, "mutants:", err)
+		os.Exit(1)
+	}
+}
+
+type options struct {
+	run, out              string
+	check, tests, compare bool
+	quick                 bool
+}
+
+// result is what became of a mutant.
+type result struct {
+	name string
+	mutant
+	variants []string // that it changes
+	verdict  verdict
+	by       string // the test that failed
+	compare  comparison
+}
+
+type verdict string
+
+const (
+	caught   verdict = "caught"
+	survived verdict = "survived"
+	equal    verdict = "equivalent"
+	notRun   verdict = "not run" // no driver here has what the kernel needs
+	unknown  verdict = ""
+)
+
+func run(o options) error {
+	root, err := moduleRoot()
+	if err != nil {
+		return err
+	}
+	src, err := readSources(root)
+	if err != nil {
+		return err
+	}
+	list := all()
+	if err := src.check(list); err != nil || o.check {
+		return err
+	}
+	want, err := regexp.Compile(o.run)
+	if err != nil {
+		return err
+	}
+	cache := filepath.Join(root, ".cache", "mutants")
+	b, err := newBench(src, filepath.Join(cache, "bin"))
+	if err != nil {
+		return err
+	}
+	var cases []compareCase
+	if o.compare {
+		if cases, err = b.compareCases(); err != nil {
+			return err
+		}
+	}
+	var results []result
+	for i, name := range names(list) {
+		if !want.MatchString(name) {
+			continue
+		}
+		r := result{name: name, mutant: list[i]}
+		start := time.Now()
+		modules, variants, err := src.compile(&r.mutant, cache)
+		if err != nil {
+			return err
+		}
+		r.variants = variants
+		if o.tests {
+			if err := b.test(&r, modules, o.quick); err != nil {
+				return err
+			}
+		}
+		if o.compare {
+			r.compare = b.compare(cases, &r, modules)
+		}
+		fmt.Fprintf(os.Stderr, "%s\t%s\t%s\t%s\t%.0f s\n", name, r.verdict, r.by, r.compare, time.Since(start).Seconds())
+		results = append(results, r)
+	}
+	if len(results) == 0 {
+		return errors.New("no mutant matches")
+	}
+	var text bytes.Buffer
+	table(&text, results)
+	if o.out == "" {
+		_, err = os.Stdout.Write(text.Bytes())
+	} else {
+		err = os.WriteFile(o.out, text.Bytes(), 0o644)
+	}
+	return err
+}
+
+// test runs the stages of a mutant until one fails.
+func (b *bench) test(r *result, modules string, quick bool) error {
+	stages := stagesOf(&r.mutant)
+	if quick {
+		stages = stages[:len(stages)-len(rest)]
+	}
+	for i, s := range stages {
+		before, err := b.baseline(s)
+		if err != nil {
+			return err
+		}
+		if i == 0 && !before.ran {
+			r.verdict = notRun
+			return nil
+		}
+		if o := b.try(s, modules); o.failed != "" {
+			r.verdict, r.by = caught, o.failed
+			if driver, _, _ := strings.Cut(string(s), " "); driver == "swiftshader" {
+				r.by += " (SwiftShader)"
+			}
+			if r.Equal != "" {
+				return fmt.Errorf("%s: argued equivalent, and %s fails", r.name, r.by)
+			}
+			return nil
+		}
+		if r.Equal != "" && i == len(stages)-len(rest) { // its own stages and one more are proof enough of the argument
+			break
+		}
+	}
+	if r.verdict = survived; r.Equal != "" {
+		r.verdict = equal
+	}
+	return nil
+}
+
+// moduleRoot returns the folder of this module's go.mod.
+func moduleRoot() (string, error) {
+	out, err := exec.Command("go", "env", "GOMOD").Output()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Dir(strings.TrimSpace(string(out))), nil
+}

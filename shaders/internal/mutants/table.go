@@ -1,0 +1,96 @@
+package main
+
+import (
+	"fmt"
+	"io"
+	"strings"
+)
+
+func lower(s string) string { return strings.ToLower(s) }
+
+const tableHead = `# Mutants of the shaders
+
+Written by ` + "`make mutants`" + ` (shaders/internal/mutants); not by hand. Each line is one mistake in one place of a shader, and the test
+that fails with it.
+`
+
+// table writes what became of the mutants as Markdown.
+func table(w io.Writer, list []result) {
+	counts := map[verdict]int{}
+	var chosen, failed, right int
+	compared := false
+	for i := range list {
+		r := &list[i]
+		counts[r.verdict]++
+		compared = compared || r.compare.chosen
+		if r.compare.chosen && r.verdict != equal {
+			chosen++
+			if r.compare.failed {
+				failed++
+			}
+			if r.compare.right {
+				right++
+			}
+		}
+	}
+	fmt.Fprint(w, tableHead+"\n")
+	ran := counts[caught] + counts[survived]
+	fmt.Fprintf(w, "- %d mutants: %d caught by a test, %d survived, %d argued equivalent, %d not run (no driver here has what the kernel needs).\n",
+		len(list), counts[caught], counts[survived], counts[equal], counts[notRun])
+	fmt.Fprintf(w, "- Caught, of those that a run can tell from the original: %s.\n", share(counts[caught], ran))
+	if compared {
+		fmt.Fprintf(w, "- `rwkv-gpu compare` meets %d of these, in kernels that a driver chooses for the demo model or for a small one of another version: "+
+			"it fails on %s, and names an op that runs such a kernel on %s.\n", chosen, share(failed, chosen), share(right, chosen))
+	}
+	fmt.Fprint(w, "\n| mutant | was | is | breaks | verdict | by |")
+	if compared {
+		fmt.Fprint(w, " compare |")
+	}
+	fmt.Fprint(w, "\n|---|---|---|---|---|---|")
+	if compared {
+		fmt.Fprint(w, "---|")
+	}
+	fmt.Fprintln(w)
+	for i := range list {
+		r := &list[i]
+		by := r.by
+		if r.verdict == equal {
+			by = r.Equal
+		}
+		was, is := difference(r.Old, r.New)
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |", r.name, code(was), code(is), r.Why, r.verdict, cell(by))
+		if compared {
+			fmt.Fprintf(w, " %s |", cell(r.compare.String()))
+		}
+		fmt.Fprintln(w)
+	}
+}
+
+func share(n, of int) string {
+	if of == 0 {
+		return "none"
+	}
+	return fmt.Sprintf("%d of %d (%.1f %%)", n, of, 100*float64(n)/float64(of))
+}
+
+// difference returns the lines of two texts that differ.
+func difference(was, is string) (string, string) {
+	a, b := strings.Split(was, "\n"), strings.Split(is, "\n")
+	for len(a) > 0 && len(b) > 0 && a[0] == b[0] {
+		a, b = a[1:], b[1:]
+	}
+	for len(a) > 0 && len(b) > 0 && a[len(a)-1] == b[len(b)-1] {
+		a, b = a[:len(a)-1], b[:len(b)-1]
+	}
+	return strings.Join(a, " "), strings.Join(b, " ")
+}
+
+// code is a cell with a text of a shader.
+func code(s string) string {
+	if s = strings.Join(strings.Fields(s), " "); s == "" {
+		return "nothing"
+	}
+	return "`" + cell(s) + "`"
+}
+
+func cell(s string) string { return strings.ReplaceAll(s, "|", "\\|") }
