@@ -8,7 +8,7 @@ STAGES   ?=
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help run build test race check shaders fuzz bench setup clean
+.PHONY: help run build test race check shaders mutants fuzz bench setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -44,6 +44,12 @@ shaders: ## compile shaders/*.comp to SPIR-V and write their Go bindings
 	@scripts/setup.sh check
 	@cmake -P CMakeLists-shaders.txt
 	@$(GO) run ./shaders/internal/gen
+
+mutants: ## one mistake at a time in the shaders: which tests and whether compare see it, to shaders/MUTANTS.md (hours)
+	@scripts/setup.sh test
+	@scripts/setup.sh check
+	@scripts/setup.sh swiftshader
+	@$(GO) run ./shaders/internal/mutants -compare -o shaders/MUTANTS.md
 
 fuzz: ## every fuzz target for FUZZTIME (2m)
 	@scripts/setup.sh build

@@ -72,7 +72,7 @@ var made = []struct {
 // compareCases runs compare on every driver without a mutant: on the demo model, as stored and quantized, and on a model of
 // each version.
 func (b *bench) compareCases() (list []compareCase, err error) {
-	for _, driver := range []string{"vulkan", "swiftshader"} {
+	for _, driver := range []string{"lavapipe", "gpu", "gpu4", "swiftshader"} {
 		list = append(list, compareCase{driver: driver, name: "demo"})
 		for _, m := range made {
 			path := filepath.Join(b.dir, m.version+".safetensors")
@@ -135,7 +135,7 @@ func (b *bench) compare(cases []compareCase, m *result, modules string) (c compa
 		if err == nil && r.Verdict == "pass" {
 			continue
 		}
-		c.failed, c.on, c.op = true, cases[i].name+", "+driverOf[cases[i].driver], "none"
+		c.failed, c.on, c.op = true, cases[i].name+", "+cases[i].driver, "none"
 		if err != nil {
 			c.op = err.Error()
 		} else if r.FirstBad != nil {

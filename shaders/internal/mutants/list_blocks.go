@@ -22,23 +22,23 @@ var blockMutants = []mutant{
 	blocks("IQ4_NL", `0x26190d01u`, `0x26190d02u`, "one level of sixteen"),
 	blocks("IQ4_NL", `(i & 8) != 0 ? upper : lower`, `(i & 8) == 0 ? upper : lower`, "levels above zero"),
 	{File: "lib/blocks.glsl", Old: `uint odd) { return odd != 0 ? w.zw : w.xy; }`, New: `uint odd) { return w.xy; }`,
-		Why: "words of every other unit", Only: "^matmul_(vec|bcast|reg)\\.(q6_k|q3_k)", Test: "vulkan TestOps/.*/(vec|auto)/MatMul/Q[36]_K"},
+		Why: "words of every other unit", Only: "^matmul_(vec|bcast|reg)\\.(q6_k|q3_k)", Test: "lavapipe TestOps/.*/(vec|auto)/MatMul/Q[36]_K"},
 	{File: "lib/blocks.glsl", Old: `uint h = c * SCALES / GROUPS;`, New: `uint h = 0;`,
-		Why: "scale of the second half of a unit", Only: "^(embed|matmul_bcast|matmul_tile)\\.q6_k", Test: "vulkan TestOps/.*/auto/(Embed|MatMul)/Q6_K"},
+		Why: "scale of the second half of a unit", Only: "^(embed|matmul_bcast|matmul_tile)\\.q6_k", Test: "lavapipe TestOps/.*/auto/(Embed|MatMul)/Q6_K"},
 	{File: "lib/blocks.glsl", Old: `m / Band * Band * words(units) + m % Band`, New: `m * words(units)`,
-		Why: "rows in bands", Only: "^matmul_(vec|bcast|reg)\\.f16", Test: "vulkan TestOps/.*/auto/MatMul/F16"},
+		Why: "rows in bands", Only: "^matmul_(vec|bcast|reg)\\.f16", Test: "lavapipe TestOps/.*/auto/MatMul/F16"},
 	{File: "lib/blocks.glsl", Old: `SIZE * ((units + 7) >> 3)`, New: `SIZE * (units >> 3)`,
-		Why: "superblocks of a row that ends in one", Only: "^(matmul_(vec|bcast|reg)|embed)\\.q4_0", Test: "vulkan TestOps/.*/auto/(Embed|MatMul)/Q4_0"},
+		Why: "superblocks of a row that ends in one", Only: "^(matmul_(vec|bcast|reg)|embed)\\.q4_0", Test: "lavapipe TestOps/.*/auto/(Embed|MatMul)/Q4_0"},
 	{File: "lib/blocks.glsl", Old: `return Packed(W16(row + Band * 2 * u), W16(row + Band * (2 * u + 1)));`, New: `return Packed(W16(row + Band * 2 * u), W16(row + Band * 2 * u));`,
-		Why: "second word of 8 floats", Only: "^(matmul_(vec|bcast|reg)|embed)\\.f32", Test: "vulkan TestOps/.*/auto/(Embed|MatMul)/F32"},
+		Why: "second word of 8 floats", Only: "^(matmul_(vec|bcast|reg)|embed)\\.f32", Test: "lavapipe TestOps/.*/auto/(Embed|MatMul)/F32"},
 	{File: "lib/blocks.glsl", Old: `return Head(W16(at), W16(AT(1)));`, New: `return Head(W16(at), W16(at));`,
-		Why: "second word of a superblock's head", Only: "^matmul_bcast\\.(q4_1|q5_1|q6_k)", Test: "vulkan TestOps/.*/bcast/MatMul/Q"},
+		Why: "second word of a superblock's head", Only: "^matmul_bcast\\.(q4_1|q5_1|q6_k)", Test: "lavapipe TestOps/.*/bcast/MatMul/Q"},
 	{File: "lib/blocks.glsl", Old: `return h == 0 ? p.m.x : p.m.y; }`, New: `return 0.0; }`,
-		Why: "minima", Only: "^matmul_(vec|bcast)\\.q4_1", Test: "vulkan TestOps/.*/(vec|bcast)/MatMul/Q4_1"},
+		Why: "minima", Only: "^matmul_(vec|bcast)\\.q4_1", Test: "lavapipe TestOps/.*/(vec|bcast)/MatMul/Q4_1"},
 }
 
 // blocks is a mutant of how one type is unpacked, in the kernels that all devices have.
 func blocks(typ, from, to, why string) mutant {
 	return mutant{File: "lib/blocks.glsl", Old: from, New: to, Why: typ + ": " + why,
-		Only: "^(embed|matmul_(vec|reg|bcast))\\." + lower(typ) + "(_tx)?$", Test: "vulkan TestOps/.*/(auto|vec)/(Embed|MatMul)/" + typ + "/"}
+		Only: "^(embed|matmul_(vec|reg|bcast))\\." + lower(typ) + "(_tx)?$", Test: "lavapipe TestOps/.*/(auto|vec)/(Embed|MatMul)/" + typ + "/"}
 }

@@ -3,7 +3,7 @@ package main
 // libMutants are those of what kernels share, but for blocks and products.
 var libMutants = []mutant{
 	{File: "lib/batch.glsl", Old: "uint slot;\n    uint start;", New: "uint start;\n    uint slot;",
-		Why: "order of a span's fields", Only: "^(shift_mix|shift_commit|wkv4|wkv6|wkv7_shared)\\b", Test: "vulkan TestOps/.*/auto/(ShiftMix|ShiftCommit|WKV)"},
+		Why: "order of a span's fields", Only: "^(shift_mix|shift_commit|wkv4|wkv6|wkv7_shared)\\b", Test: "lavapipe TestOps/.*/auto/(ShiftMix|ShiftCommit|WKV)"},
 
 	{File: "lib/reduce.glsl", Old: `if (Single == 0)`, New: `if (Single == 2)`,
 		Why: "sum over subgroups"},
@@ -19,20 +19,20 @@ var libMutants = []mutant{
 		Why: "sum of a subgroup"},
 
 	{File: "lib/load.glsl", Old: `U1(Name, i, c) texelFetch(Name, int(i))[c]`, New: `U1(Name, i, c) texelFetch(Name, int(i))[0]`,
-		Why: "component of a texel", Only: "^(embed|matmul_vec)\\.(q5_0|q6_k)_tx", Test: "vulkan TestOps/texels/auto/Embed"},
+		Why: "component of a texel", Only: "^(embed|matmul_vec)\\.(q5_0|q6_k)_tx", Test: "lavapipe TestOps/texels/auto/Embed"},
 	{File: "lib/load.glsl", Old: `W1(i, c) texelFetch(W, int(i))[c]`, New: `W1(i, c) texelFetch(W, int(i))[c ^ 1]`,
 		Why: "component of a weight that is a texel", Only: "^matmul_narrow\\.q", Test: "swiftshader TestOps/.*/auto/MatMul"},
 	{File: "lib/load.glsl", Old: `F(Name, i) texelFetch(Name, int(i)).x`, New: `F(Name, i) texelFetch(Name, int((i) ^ 1)).x`,
-		Why: "element of a texel buffer", Only: "^(layer_norm|wkv|deep_embed)", Test: "vulkan TestOps/texels/auto/(LayerNorm|WKV|DeepEmbed)"},
+		Why: "element of a texel buffer", Only: "^(layer_norm|wkv|deep_embed)", Test: "lavapipe TestOps/texels/auto/(LayerNorm|WKV|DeepEmbed)"},
 	{File: "lib/load.glsl", Old: `U1(Name, i, c) Name##_at[i][c]`, New: `U1(Name, i, c) Name##_at[i][0]`,
-		Why: "component of a storage buffer", Only: "^(embed|matmul_vec)\\.(q5_0|q6_k)$", Test: "vulkan TestOps/buffers/(auto|vec)/(Embed|MatMul)/Q"},
+		Why: "component of a storage buffer", Only: "^(embed|matmul_vec)\\.(q5_0|q6_k)$", Test: "lavapipe TestOps/buffers/(auto|vec)/(Embed|MatMul)/Q"},
 
 	{File: "lib/weights.glsl", Old: `v + v - 6.103515625e-5`, New: `v + v`,
 		Why: "subnormal halves without shifts", Only: "^matmul_(narrow|hold)\\.f16", Test: "swiftshader TestOps/.*/auto/MatMul"},
 	{File: "lib/weights.glsl", Old: `vec4(unpack2(w.x), unpack2(w.y))`, New: `vec4(unpack2(w.x), unpack2(w.x))`,
-		Why: "second word of four halves", Only: "^(matmul_vec|embed|matmul_reg)\\.f16", Test: "vulkan TestOps/.*/vec/MatMul/F16"},
+		Why: "second word of four halves", Only: "^(matmul_vec|embed|matmul_reg)\\.f16", Test: "lavapipe TestOps/.*/vec/MatMul/F16"},
 	{File: "lib/weights.glsl", Old: `uvec4(w.x << 16, w.x & 0xffff0000u,`, New: `uvec4(w.x << 16, w.x,`,
-		Why: "low bits of a bfloat16", Only: "^(matmul_vec|embed|matmul_reg)\\.bf16", Test: "vulkan TestOps/.*/vec/MatMul/BF16"},
+		Why: "low bits of a bfloat16", Only: "^(matmul_vec|embed|matmul_reg)\\.bf16", Test: "lavapipe TestOps/.*/vec/MatMul/BF16"},
 	{File: "lib/weights.glsl", Old: `uvec2((w & 0x8000u) * 65536u,`, New: `uvec2(0u,`,
 		Why: "sign of every other half", Only: "^matmul_(narrow|hold)\\.f16", Test: "swiftshader TestOps/.*/auto/MatMul"},
 

@@ -81,5 +81,5 @@ var matMulMutants = []mutant{
 // matMul is a mutant of what all products share, made with one type.
 func matMul(from, to, why string) mutant {
 	return mutant{File: "lib/matmul.glsl", Old: from, New: to, Why: why, Only: "^matmul_(vec|reg|bcast)" + f16,
-		Test: "vulkan TestOps/.*/(auto|vec)/MatMul/[a-z]"}
+		Test: "lavapipe TestOps/.*/(auto|vec)/MatMul/[a-z]"}
 }

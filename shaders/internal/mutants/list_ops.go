@@ -36,7 +36,7 @@ var opMutants = []mutant{
 	{File: "shift_mix.comp", Old: `row == span.start + span.len - 1;`, New: `row == span.start;`,
 		Why: "row that is left for the next pass"},
 	{File: "shift_mix.comp", Old: `InPlace == 1 ? 4 * state_base`, New: `InPlace == 1 ? state_base`,
-		Why: "place of a shift that is committed at once", Test: "vulkan TestGolden|TestProperties"},
+		Why: "place of a shift that is committed at once", Test: "lavapipe TestGolden|TestProperties"},
 	{File: "shift_mix.comp", Old: `uvec4(0, 1, 2, 3), uvec4(push.width)`, New: `uvec4(0, 1, 2, 3), uvec4(push.width + 1)`,
 		Why: "padding in the moments"},
 	{File: "shift_mix.comp", Old: `now + (prev - now)`, New: `prev + (now - prev)`,
@@ -51,7 +51,7 @@ var opMutants = []mutant{
 		Why: "slot of a sequence"},
 
 	{File: "shift_commit.comp", Old: ` && spans[seq].len > 0`, New: ``,
-		Why: "a sequence that has ended within a submission", Test: "vulkan TestEndedKeepsState|TestDrawEnds"},
+		Why: "a sequence that has ended within a submission", Test: "lavapipe TestEndedKeepsState|TestDrawEnds"},
 	{File: "shift_commit.comp", Old: `last[seq * push.stride + c]`, New: `last[spans[seq].slot * push.stride + c]`,
 		Why: "sequence of a slot"},
 	{File: "shift_commit.comp", Old: `c < push.width`, New: `c <= push.width`,

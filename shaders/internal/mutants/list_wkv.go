@@ -39,7 +39,7 @@ var wkvMutants = []mutant{
 	{File: "wkv7_narrow.comp", Old: `if (span.len == 0) return;`, New: ``, Why: "a sequence that has ended within a submission", Test: "swiftshader TestEndedKeepsState|TestDrawEnds"},
 	{File: "wkv7_narrow.comp", Old: `mine += 4 * span.start * push.stride;`, New: ``, Why: "row of a second sequence in a step", Only: "step", Test: "swiftshader TestOps/.*/auto/WKV7"},
 
-	{File: "wkv7_step.comp", Old: `if (span.len == 0) return;`, New: ``, Why: "a sequence that has ended within a submission", Test: "vulkan TestEndedKeepsState|TestDrawEnds"},
+	{File: "wkv7_step.comp", Old: `if (span.len == 0) return;`, New: ``, Why: "a sequence that has ended within a submission", Test: "lavapipe TestEndedKeepsState|TestDrawEnds"},
 	{File: "wkv7_step.comp", Old: `bonus = subgroupAdd(bonus);`, New: ``, Why: "sum over lanes"},
 	{File: "wkv7_step.comp", Old: `b[c] *= kk[c];`, New: `b[c] = -kk[c];`, Why: "rate of what is removed"},
 	{File: "wkv7_step.comp", Old: `workgroup_sum(var) / float(N) + push.eps`, New: `workgroup_sum(var) / float(N)`, Why: "epsilon"},

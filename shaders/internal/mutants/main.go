@@ -146,8 +146,8 @@ func (b *bench) test(r *result, modules string, quick bool) error {
 		}
 		if o := b.try(s, modules); o.failed != "" {
 			r.verdict, r.by = caught, o.failed
-			if driver, _, _ := strings.Cut(string(s), " "); driver == "swiftshader" {
-				r.by += " (SwiftShader)"
+			if device, _, _ := strings.Cut(string(s), " "); device != "lavapipe" {
+				r.by += " (" + device + ")"
 			}
 			if r.Equal != "" {
 				return fmt.Errorf("%s: argued equivalent, and %s fails", r.name, r.by)

@@ -15,46 +15,60 @@ import (
 	"time"
 )
 
-// A stage is some tests of one package on one driver, as "vulkan REGEXP" or "swiftshader REGEXP": both of package
-// engine/vulkan, on lavapipe and on SwiftShader.
+// A stage is some tests of engine/vulkan on one driver, as "DRIVER REGEXP", without long cases but for "DRIVER long REGEXP".
 type stage string
+
+// device is what a stage's driver stands for, as scripts/test.sh has it.
+type device struct {
+	driver string // of scripts/lib.sh
+	env    []string
+}
+
+var devices = map[string]device{
+	"lavapipe":    {driver: "lavapipe"},
+	"gpu":         {"lavapipe", []string{"RWKV_DEVICE_TYPE=discrete"}},
+	"gpu4":        {"lavapipe", []string{"RWKV_DEVICE_TYPE=discrete", "LP_NATIVE_VECTOR_WIDTH=128"}},
+	"swiftshader": {driver: "swiftshader"},
+}
 
 // own are the stages that should see the mutants of a file, by the beginning of its name. The first that fits counts.
 var own = []struct {
 	file   string
 	stages []stage
 }{
-	{"embed", []stage{"vulkan TestOps/.*/auto/Embed"}},
-	{"layer_norm", []stage{"vulkan TestOps/.*/auto/LayerNorm"}},
-	{"shift_mix", []stage{"vulkan TestOps/.*/auto/ShiftMix"}},
-	{"shift_commit", []stage{"vulkan TestOps/.*/auto/ShiftCommit"}},
-	{"deep_embed", []stage{"vulkan TestOps/.*/auto/DeepEmbed"}},
-	{"bench_", []stage{"vulkan TestLimits", "vulkan TestBenchKernels"}},
-	{"lib/reduce", []stage{"vulkan TestOps/.*/auto/(LayerNorm|ShiftMix|Embed/F16)"}},
-	{"lib/chunk", []stage{"vulkan TestChunked$"}},
-	{"lib/draw", []stage{"vulkan TestDraw"}},
+	{"embed", []stage{"lavapipe TestOps/.*/auto/Embed", "lavapipe long TestSplitWeights"}},
+	{"layer_norm", []stage{"lavapipe TestOps/.*/auto/LayerNorm"}},
+	{"shift_mix", []stage{"lavapipe TestOps/.*/auto/ShiftMix"}},
+	{"shift_commit", []stage{"lavapipe TestOps/.*/auto/ShiftCommit"}},
+	{"deep_embed", []stage{"lavapipe TestOps/.*/auto/DeepEmbed", "lavapipe long TestSplitWeights"}},
+	{"bench_", []stage{"lavapipe TestLimits", "lavapipe TestBenchKernels"}},
+	{"lib/reduce", []stage{"gpu TestOps/.*/auto/(LayerNorm|ShiftMix|Embed/F16)", "gpu4 TestOps/.*/auto/(LayerNorm|ShiftMix|Embed/F16)"}},
+	{"lib/chunk", []stage{"lavapipe TestChunked$"}},
+	{"lib/draw", []stage{"lavapipe TestDraw"}},
 	{"lib/quad", []stage{"swiftshader TestOps/.*/auto/WKV"}},
-	{"sample_", []stage{"vulkan TestDraw"}},
-	{"wkv4", []stage{"vulkan TestOps/.*/auto/WKV4"}},
+	{"sample_", []stage{"lavapipe TestDraw"}},
+	{"wkv4", []stage{"lavapipe TestOps/.*/auto/WKV4"}},
 	{"wkv6_narrow", []stage{"swiftshader TestOps/.*/auto/WKV6"}},
-	{"wkv6", []stage{"vulkan TestOps/.*/auto/WKV6"}},
+	{"wkv6", []stage{"lavapipe TestOps/.*/auto/WKV6"}},
 	{"wkv7_narrow", []stage{"swiftshader TestOps/.*/auto/WKV7"}},
-	{"wkv7_chunk", []stage{"vulkan TestChunked$"}},
-	{"wkv7_scan", []stage{"vulkan TestChunked$"}},
-	{"wkv7.comp", []stage{"vulkan TestOtherShapes/.*/vec/WKV7"}},
-	{"wkv7", []stage{"vulkan TestOps/.*/auto/WKV7"}},
-	{"matmul_panels", []stage{"vulkan TestOps/.*/sparse/MatMul", "vulkan TestSparse"}},
-	{"matmul_sparse", []stage{"vulkan TestOps/.*/sparse/MatMul", "vulkan TestSparse"}},
+	{"wkv7_chunk", []stage{"lavapipe TestChunked$"}},
+	{"wkv7_scan", []stage{"lavapipe TestChunked$"}},
+	{"wkv7.comp", []stage{"lavapipe TestOtherShapes/.*/vec/WKV7"}},
+	{"wkv7", []stage{"lavapipe TestOps/.*/auto/WKV7"}},
+	{"matmul_panels", []stage{"lavapipe TestOps/.*/sparse/MatMul", "lavapipe TestSparse"}},
+	{"matmul_sparse", []stage{"lavapipe TestOps/.*/sparse/MatMul", "lavapipe TestSparse"}},
 	{"matmul_narrow", []stage{"swiftshader TestOps/.*/narrow/MatMul"}},
 	{"matmul_hold", []stage{"swiftshader TestOps/.*/hold/MatMul"}},
-	{"matmul_", []stage{"vulkan TestOps/.*/KERNEL/MatMul"}},
+	{"matmul_", []stage{"lavapipe TestOps/.*/KERNEL/MatMul"}},
 }
 
 // rest is what mutants that their own stages leave alive meet next: everything that runs on a device, the cheap first.
 var rest = []stage{
-	"vulkan TestOther|TestChunked$|TestSparse|TestDraw|TestEnded|TestLimits|TestCandidatesAlike|TestCoop",
-	"vulkan TestOps|TestProperties",
-	"vulkan TestGolden|TestRWKVCpp|TestLlamaCpp|TestFormats|TestSplitWeights",
+	"lavapipe TestOther|TestChunked$|TestSparse|TestDraw|TestEnded|TestLimits|TestCandidatesAlike|TestCoop",
+	"gpu TestOps|TestOther",
+	"gpu4 TestOps",
+	"lavapipe TestOps|TestProperties",
+	"lavapipe long TestSplitWeights|TestGolden|TestRWKVCpp|TestLlamaCpp|TestFormats",
 	"swiftshader .",
 }
 
@@ -79,10 +93,10 @@ func stagesOf(m *mutant) []stage {
 
 // bench is where mutants run.
 type bench struct {
-	src     *sources
-	dir     string            // of the binaries
-	drivers map[string]string // manifests, by name
-	before  map[stage]outcome // without a mutant
+	src       *sources
+	dir       string            // of the binaries
+	manifests map[string]string // by driver
+	before    map[stage]outcome // without a mutant
 }
 
 // outcome is how a stage ended.
@@ -93,20 +107,17 @@ type outcome struct {
 	output []byte
 }
 
-// drivers are the names of the stages and of their drivers in scripts/lib.sh.
-var driverOf = map[string]string{"vulkan": "lavapipe", "swiftshader": "swiftshader"}
-
 func newBench(src *sources, dir string) (*bench, error) {
-	b := &bench{src: src, dir: dir, drivers: map[string]string{}, before: map[stage]outcome{}}
-	for name, driver := range driverOf {
-		cmd := exec.Command("scripts/driver.sh", driver)
+	b := &bench{src: src, dir: dir, manifests: map[string]string{}, before: map[stage]outcome{}}
+	for _, d := range devices {
+		cmd := exec.Command("scripts/driver.sh", d.driver)
 		cmd.Dir = src.root
 		out, err := cmd.Output()
 		path := strings.TrimSpace(string(out))
 		if err != nil || path == "" {
-			return nil, fmt.Errorf("no %s here (%v)", driver, err)
+			return nil, fmt.Errorf("no %s here (%v)", d.driver, err)
 		}
-		b.drivers[name] = path
+		b.manifests[d.driver] = path
 	}
 	return b, b.build()
 }
@@ -135,24 +146,27 @@ func (b *bench) build() error {
 	return nil
 }
 
-// environment is that of the tests: strict, on one driver, with the modules in a folder, and caches of their own.
-func (b *bench) environment(driver, modules string) []string {
-	manifest := b.drivers[driver]
-	return append(os.Environ(), "VK_DRIVER_FILES="+manifest, "VK_ICD_FILENAMES="+manifest, "RWKV_MUTANT="+modules,
-		"XDG_CACHE_HOME="+filepath.Join(b.dir, "cache"), "RWKV_REQUIRE_GPU=1", "RWKV_REQUIRE_VALIDATION=1",
-		"VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT")
+// environment is that of the tests: strict, on one device, with the modules in a folder, and caches of their own.
+func (b *bench) environment(name, modules string) []string {
+	d := devices[name]
+	env := append(os.Environ(), "VK_DRIVER_FILES="+b.manifests[d.driver], "VK_ICD_FILENAMES="+b.manifests[d.driver],
+		"RWKV_MUTANT="+modules, "XDG_CACHE_HOME="+filepath.Join(b.dir, "cache"), "RWKV_REQUIRE_GPU=1", "RWKV_REQUIRE_VALIDATION=1",
+		"VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
+		"VK_LAYER_VALIDATE_SYNC=1", "VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1")
+	return append(env, d.env...)
 }
 
 // try runs a stage with the modules in a folder, or with "" as they are.
 func (b *bench) try(s stage, modules string) outcome {
 	driver, run, _ := strings.Cut(string(s), " ")
+	run, long := strings.CutPrefix(run, "long ")
 	limit := 15 * time.Minute
 	if before, ok := b.before[s]; ok { // a mutant may never end
 		limit = time.Minute + 5*before.took
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, "vulkan.test"), "-test.v", "-test.short", "-test.failfast", "-test.run", run)
+	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, "vulkan.test"), "-test.v", "-test.failfast", "-test.run", run, fmt.Sprintf("-test.short=%t", !long))
 	cmd.Dir = filepath.Join(b.src.root, "engine", "vulkan")
 	cmd.Env = b.environment(driver, modules)
 	start := time.Now()
