@@ -24,6 +24,10 @@ type DeviceOptions struct {
 	FeatureOverride  func(*Features) // switches features off
 	NoDirectAccess   bool            // copy by staging even where the host sees the device's memory
 	WaitLimit        time.Duration   // the least time after which a wait means that the device hangs; 0 is RWKV_WAIT_LIMIT, or 30 s
+
+	// Statistics, if set, is told what the driver's compiler says of each kernel, as it is made. It may be called on
+	// several goroutines at once. Opening fails with ErrNoStatistics where the driver says nothing.
+	Statistics func(Statistics)
 }
 
 // A Device runs kernels. Its methods may be called concurrently; a Recording or Commands is
@@ -80,6 +84,11 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 	}
 	caps := p.caps
 	d.info.Features.apply(&caps)
+	if opts.Statistics == nil {
+		caps.ext_statistics = 0
+	} else if caps.ext_statistics == 0 {
+		return nil, fmt.Errorf("vulkan: device %q: %w", p.info.Name, ErrNoStatistics)
+	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
 	if in.closed {

@@ -17,6 +17,7 @@ var (
 	ErrClosed       = errors.New("device is closed")
 	ErrTimeout      = errors.New("timeout")
 	ErrNoTimestamps = errors.New("device has no timestamps")
+	ErrNoStatistics = errors.New("driver tells nothing of compiled kernels (VK_KHR_pipeline_executable_properties)")
 )
 
 // IsFault tells whether err says something of a device, its driver or the loader: that there is none, that a call failed,

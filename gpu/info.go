@@ -146,6 +146,11 @@ func (in Info) AllowsSubgroup(n int) bool {
 	return in.Features.SubgroupControl && n >= in.Subgroup.Min && n <= in.Subgroup.Max && n&(n-1) == 0
 }
 
+// FixesSubgroup reports whether a kernel can count on subgroups of n invocations: it may require them, or there are no others.
+func (in Info) FixesSubgroup(n int) bool {
+	return in.AllowsSubgroup(n) || in.Subgroup.Min == n && in.Subgroup.Max == n
+}
+
 var subgroupOps = [...]string{"basic", "vote", "arithmetic", "ballot", "shuffle", "shuffle_relative", "clustered", "quad"}
 
 func opNames(mask uint32) []string {

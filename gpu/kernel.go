@@ -5,6 +5,7 @@ import "C"
 
 import (
 	"fmt"
+	"time"
 	"unsafe"
 
 	vk "github.com/vulkan-go/vulkan"
@@ -137,10 +138,17 @@ func (k *Kernel) compile(desc *KernelDesc) error {
 	if desc.FullSubgroups {
 		full = 1
 	}
+	began := time.Now()
 	r := C.rg_pipeline(d.c, d.cache.handle, C.uint64_t(k.layout.pipeline), unsafe.Pointer(unsafe.SliceData(desc.SPIRV)), C.size_t(len(desc.SPIRV)),
 		(*C.uint32_t)(unsafe.SliceData(desc.Spec)), C.uint32_t(len(desc.Spec)), C.uint32_t(desc.SubgroupSize), full, &k.pipeline)
 	if r != 0 {
 		return check(createPipelines, int32(r))
+	}
+	if d.opts.Statistics != nil {
+		if err := k.tell(desc, time.Since(began)); err != nil {
+			C.rg_pipeline_destroy(d.c, k.pipeline)
+			return err
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

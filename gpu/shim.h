@@ -15,7 +15,7 @@ typedef struct {
 	uint32_t sg_size, sg_stages, sg_ops, sg_min, sg_max, sg_max_groups, sg_required_stages;
 	uint32_t int16, int64, float64, storage16, push16, storage8, float16, int8;
 	uint32_t size_control, full_subgroups, dot, dot_fast, coopmat;
-	uint32_t ext_storage8, ext_float16_int8, ext_size_control, ext_dot, ext_budget, ext_portability, ext_memory_model;
+	uint32_t ext_storage8, ext_float16_int8, ext_size_control, ext_dot, ext_budget, ext_portability, ext_memory_model, ext_statistics;
 	uint32_t nshapes, shapes[RG_MAX_SHAPES][3]; // of cooperative matrices: rows, columns, depth
 	uint64_t max_alloc, max_buffer; // max_buffer 0: not stated
 	char driver_name[256], driver_info[256]; // empty before Vulkan 1.2 without the extension
@@ -33,7 +33,14 @@ typedef struct {
 	uint64_t buffer, offset, size, view;
 } rg_arg;
 
-enum { RG_MAX_BINDINGS = 32, RG_MAX_SPEC = 64 };
+enum { RG_MAX_BINDINGS = 32, RG_MAX_SPEC = 64, RG_MAX_STATISTICS = 64 };
+
+// What a driver's compiler says of one executable of a pipeline.
+typedef struct {
+	char name[256];
+	uint32_t subgroup, n;
+	struct { char name[256]; double value; } list[RG_MAX_STATISTICS];
+} rg_statistics;
 
 typedef struct rg_dev rg_dev;
 
@@ -63,6 +70,8 @@ void rg_layouts_destroy(rg_dev *d, uint64_t set_layout, uint64_t pipeline_layout
 int rg_pipeline(rg_dev *d, uint64_t cache, uint64_t layout, const void *code, size_t size, const uint32_t *spec,
 	uint32_t nspec, uint32_t subgroup, int full, uint64_t *out);
 void rg_pipeline_destroy(rg_dev *d, uint64_t pipeline);
+int rg_executables(rg_dev *d, uint64_t pipeline, uint32_t *n); // of a device made with ext_statistics
+int rg_executable(rg_dev *d, uint64_t pipeline, uint32_t index, rg_statistics *out);
 int rg_set_pool(rg_dev *d, uint32_t sets, uint32_t storage, uint32_t texel, uint64_t *out);
 void rg_set_pool_destroy(rg_dev *d, uint64_t pool);
 int rg_set(rg_dev *d, uint64_t pool, uint64_t layout, uint32_t n, const rg_arg *args, uint64_t *out);

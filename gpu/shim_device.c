@@ -31,7 +31,9 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 	if (w->float16 || w->int8) chain(&f, &fi);
 	if (w->size_control || w->full_subgroups) chain(&f, &sc);
 	if (w->dot) chain(&f, &dot);
-	const char *exts[8];
+	vk_statistics st = {.sType = ST_STATISTICS, .statistics = 1};
+	if (w->ext_statistics) chain(&f, &st);
+	const char *exts[9];
 	float priority = 1;
 	vk_queue_info q = {.sType = ST_QUEUE, .family = family, .count = 1, .priorities = &priority};
 	vk_device_info info = {.sType = ST_DEVICE, .pNext = &f, .nqueues = 1, .queues = &q, .exts = exts};
@@ -45,6 +47,7 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 		exts[info.nexts++] = "VK_KHR_cooperative_matrix";
 		if (w->ext_memory_model) exts[info.nexts++] = "VK_KHR_vulkan_memory_model";
 	}
+	if (w->ext_statistics) exts[info.nexts++] = "VK_KHR_pipeline_executable_properties";
 	if (w->ext_budget) exts[info.nexts++] = "VK_EXT_memory_budget";
 	if (w->ext_portability) exts[info.nexts++] = "VK_KHR_portability_subset"; // must be enabled where it exists
 	rg_dev *d = calloc(1, sizeof *d);
@@ -57,13 +60,16 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 	int missing = 0;
 #define X(ret, name, ...) vk_set_fn(&d->name, vkGetDeviceProcAddr(d->dev, #name)); missing |= !d->name;
 	RG_FUNCTIONS(X)
+	if (w->ext_statistics) {
+		RG_STATISTICS(X)
+	}
 #undef X
 	if (missing) {
 		if (d->vkDestroyDevice) d->vkDestroyDevice(d->dev, NULL);
 		free(d);
 		return RG_INITIALIZATION_FAILED;
 	}
-	d->family = family;
+	d->family = family, d->statistics = w->ext_statistics;
 	d->vkGetDeviceQueue(d->dev, family, 0, &d->queue);
 	*out = d;
 	return 0;
@@ -115,7 +121,7 @@ int rg_pipeline(rg_dev *d, uint64_t cache, uint64_t layout, const void *code, si
 	vk_result r = d->vkCreateShaderModule(d->dev, &mi, NULL, &module);
 	if (r) return r;
 	vk_required_size rs = {.sType = ST_REQUIRED_SIZE, .size = subgroup};
-	vk_compute_info info = {.sType = ST_COMPUTE_PIPELINE, .layout = layout, .base_index = -1};
+	vk_compute_info info = {.sType = ST_COMPUTE_PIPELINE, .flags = d->statistics ? PIPELINE_STATISTICS : 0, .layout = layout, .base_index = -1};
 	info.stage = (vk_stage){.sType = ST_SHADER_STAGE, .pNext = subgroup ? &rs : NULL, .flags = full ? 2 : 0,
 		.stage = SHADER_COMPUTE, .module = module, .name = "main", .spec = nspec ? &si : NULL};
 	r = d->vkCreateComputePipelines(d->dev, cache, 1, &info, NULL, out);
@@ -124,6 +130,42 @@ int rg_pipeline(rg_dev *d, uint64_t cache, uint64_t layout, const void *code, si
 }
 
 void rg_pipeline_destroy(rg_dev *d, uint64_t pipeline) { d->vkDestroyPipeline(d->dev, pipeline, NULL); }
+
+int rg_executables(rg_dev *d, uint64_t pipeline, uint32_t *n) {
+	vk_pipeline info = {.sType = ST_PIPELINE, .pipeline = pipeline};
+	return d->vkGetPipelineExecutablePropertiesKHR(d->dev, &info, n, NULL);
+}
+
+int rg_executable(rg_dev *d, uint64_t pipeline, uint32_t index, rg_statistics *out) {
+	vk_pipeline info = {.sType = ST_PIPELINE, .pipeline = pipeline};
+	vk_executable_place place = {.sType = ST_EXECUTABLE_PLACE, .pipeline = pipeline, .index = index};
+	uint32_t n = index + 1;
+	vk_executable *e = calloc(n, sizeof *e);
+	vk_statistic *s = calloc(RG_MAX_STATISTICS, sizeof *s);
+	vk_result r = RG_OUT_OF_HOST_MEMORY;
+	if (e && s) {
+		for (uint32_t i = 0; i < n; i++) e[i].sType = ST_EXECUTABLE;
+		for (uint32_t i = 0; i < RG_MAX_STATISTICS; i++) s[i].sType = ST_STATISTIC;
+		r = d->vkGetPipelineExecutablePropertiesKHR(d->dev, &info, &n, e);
+	}
+	if (r >= 0) {
+		out->n = RG_MAX_STATISTICS, out->subgroup = e[index].subgroup;
+		memcpy(out->name, e[index].name, sizeof out->name);
+		r = d->vkGetPipelineExecutableStatisticsKHR(d->dev, &place, &out->n, s);
+	}
+	for (uint32_t i = 0; r >= 0 && i < out->n; i++) {
+		memcpy(out->list[i].name, s[i].name, sizeof s[i].name);
+		switch (s[i].format) {
+		case STATISTIC_BOOL: out->list[i].value = s[i].value.b; break;
+		case STATISTIC_INT: out->list[i].value = (double)s[i].value.i; break;
+		case STATISTIC_UINT: out->list[i].value = (double)s[i].value.u; break;
+		default: out->list[i].value = s[i].value.f;
+		}
+	}
+	free(e);
+	free(s);
+	return r < 0 ? r : 0;
+}
 
 int rg_set_pool(rg_dev *d, uint32_t sets, uint32_t storage, uint32_t texel, uint64_t *out) {
 	vk_pool_size s[2];

@@ -44,11 +44,17 @@
 	X(vk_result, vkWaitForFences, vk_obj, uint32_t, const vk_hnd *, vk_bool, uint64_t) \
 	X(vk_result, vkQueueSubmit, vk_obj, uint32_t, const vk_submit *, vk_hnd)
 
+// Those of VK_KHR_pipeline_executable_properties, which are there where it is enabled.
+#define RG_STATISTICS(X) \
+	X(vk_result, vkGetPipelineExecutablePropertiesKHR, vk_obj, const vk_pipeline *, uint32_t *, vk_executable *) \
+	X(vk_result, vkGetPipelineExecutableStatisticsKHR, vk_obj, const vk_executable_place *, uint32_t *, vk_statistic *)
+
 struct rg_dev {
 	vk_obj dev, queue;
-	uint32_t family;
+	uint32_t family, submitted, statistics;
 #define X(ret, name, ...) ret (VKCALL *name)(__VA_ARGS__);
 	RG_FUNCTIONS(X)
+	RG_STATISTICS(X)
 #undef X
 };
 

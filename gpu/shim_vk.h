@@ -34,12 +34,14 @@ enum {
 	ST_FLOAT16_INT8 = 1000082000, ST_STORAGE16 = 1000083000, ST_SUBGROUP = 1000094000, ST_MESSENGER = 1000128004,
 	ST_PORTABILITY = 1000163000, ST_MAINTENANCE3 = 1000168000, ST_STORAGE8 = 1000177000, ST_DRIVER = 1000196000,
 	ST_SIZE_CONTROL_PROPS = 1000225000, ST_REQUIRED_SIZE = 1000225001, ST_SIZE_CONTROL = 1000225002, ST_BUDGET = 1000237000,
+	ST_STATISTICS = 1000269000, ST_PIPELINE = 1000269001, ST_EXECUTABLE = 1000269002, ST_EXECUTABLE_PLACE = 1000269003, ST_STATISTIC = 1000269004,
 	ST_DOT = 1000280000, ST_DOT_PROPS = 1000280001, ST_MEMORY_MODEL = 1000211000, ST_MAINTENANCE4_PROPS = 1000413001,
 	ST_COOPMAT = 1000506000, ST_COOPMAT_SHAPE = 1000506001, ST_COOPMAT_PROPS = 1000506002
 };
 enum { STAGE_COMPUTE = 0x800, STAGE_TRANSFER = 0x1000, STAGE_BOTTOM = 0x2000, STAGE_HOST = 0x4000 };
 enum { ACCESS_SHADER = 0x60, ACCESS_SHADER_WRITE = 0x40, ACCESS_TRANSFER = 0x1800, ACCESS_TRANSFER_WRITE = 0x1000, ACCESS_HOST_READ = 0x2000 };
 enum { COMPONENT_FLOAT16 = 0, COMPONENT_FLOAT32 = 1, SCOPE_SUBGROUP = 3 };
+enum { STATISTIC_BOOL = 0, STATISTIC_INT = 1, STATISTIC_UINT = 2, PIPELINE_STATISTICS = 0x40 };
 enum { DESC_TEXEL = 4, DESC_STORAGE = 7, SHADER_COMPUTE = 0x20, QUEUE_GRAPHICS = 1, QUEUE_COMPUTE = 2 };
 enum { FEATURE_FLOAT64 = 39, FEATURE_INT64 = 40, FEATURE_INT16 = 41, FEATURE_COUNT = 55 }; // places in VkPhysicalDeviceFeatures
 
@@ -68,6 +70,7 @@ typedef struct { uint32_t sType; void *pNext; vk_bool storage, uniform, push; } 
 typedef struct { uint32_t sType; void *pNext; vk_bool float16, int8; } vk_float16_int8;
 typedef struct { uint32_t sType; void *pNext; vk_bool control, full; } vk_size_control;
 typedef struct { uint32_t sType; void *pNext; vk_bool dot; } vk_dot;
+typedef struct { uint32_t sType; void *pNext; vk_bool statistics; } vk_statistics;
 typedef struct { uint32_t sType; void *pNext; vk_bool model, device_scope, chains; } vk_memory_model;
 typedef struct { uint32_t sType; void *pNext; vk_bool matrix, robust; } vk_coopmat;
 typedef struct { uint32_t sType; void *pNext; uint32_t stages; } vk_coopmat_props;
@@ -91,6 +94,10 @@ typedef struct { uint32_t n; const vk_spec_entry *entries; size_t size; const vo
 typedef struct { uint32_t sType; void *pNext; uint32_t size; } vk_required_size;
 typedef struct { uint32_t sType; const void *pNext; uint32_t flags, stage; vk_hnd module; const char *name; const vk_spec *spec; } vk_stage;
 typedef struct { uint32_t sType; const void *pNext; uint32_t flags; vk_stage stage; vk_hnd layout, base; int32_t base_index; } vk_compute_info;
+typedef struct { uint32_t sType; const void *pNext; vk_hnd pipeline; } vk_pipeline;
+typedef struct { uint32_t sType; void *pNext; uint32_t stages; char name[256], description[256]; uint32_t subgroup; } vk_executable;
+typedef struct { uint32_t sType; const void *pNext; vk_hnd pipeline; uint32_t index; } vk_executable_place;
+typedef struct { uint32_t sType; void *pNext; char name[256], description[256]; uint32_t format; union { vk_bool b; int64_t i; uint64_t u; double f; } value; } vk_statistic;
 typedef struct { uint32_t type, count; } vk_pool_size;
 typedef struct { uint32_t sType; const void *pNext; uint32_t flags, max_sets, n; const vk_pool_size *sizes; } vk_set_pool_info;
 typedef struct { uint32_t sType; const void *pNext; vk_hnd pool; uint32_t n; const vk_hnd *layouts; } vk_set_allocate;
