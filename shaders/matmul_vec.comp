@@ -16,6 +16,15 @@ layout(local_size_x_id = 1) in;
 
 const uint MAX_ROWS = 8, MAX_TOKENS = 8; // see lib/reduce.glsl; what the constants leave unused costs nothing
 
+// What there is less of is held while the other passes: the x of all tokens, or the elements of all rows. Then it is also
+// less work to add a type's minima to those than to sum up x for them.
+const bool HOLD_W = Tokens > Rows;
+#ifdef MINIMA
+const bool SCALED = HOLD_W;
+#else
+const bool SCALED = false;
+#endif
+
 void main() {
     uint row = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * Rows;
     Part p = part_of(row);
@@ -38,7 +47,20 @@ void main() {
             float codes[MAX_ROWS * MAX_TOKENS], x_sum[MAX_TOKENS]; // products of the codes; a unit's scale comes last
             [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) codes[i] = 0.0;
             [[unroll]] for (uint t = 0; t < Tokens; t++) x_sum[t] = 0.0;
-            [[unroll]] for (uint c = h * GROUPS / SCALES; c < (h + 1) * GROUPS / SCALES; c++) {
+            [[unroll]] for (uint i = 0; i < GROUPS / SCALES; i++) { // bounds that depend on h keep some drivers from unrolling
+                uint c = h * (GROUPS / SCALES) + i;
+                if (HOLD_W) {
+                    vec4 lo[MAX_ROWS], hi[MAX_ROWS];
+                    [[unroll]] for (uint r = 0; r < Rows; r++) {
+                        if (SCALED) weight8(w[r], c, lo[r], hi[r]);
+                        else unpack8(w[r], c, lo[r], hi[r]);
+                    }
+                    [[unroll]] for (uint t = 0; t < Tokens; t++) {
+                        vec4 x_lo = V4(X, x_at[t] + UNIT4 * u + 2 * c), x_hi = V4(X, x_at[t] + UNIT4 * u + 2 * c + 1);
+                        [[unroll]] for (uint r = 0; r < Rows; r++) codes[r * Tokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);
+                    }
+                    continue;
+                }
                 vec4 x_lo[MAX_TOKENS], x_hi[MAX_TOKENS];
                 [[unroll]] for (uint t = 0; t < Tokens; t++) {
                     x_lo[t] = V4(X, x_at[t] + UNIT4 * u + 2 * c);
@@ -57,7 +79,8 @@ void main() {
             }
             [[unroll]] for (uint r = 0; r < Rows; r++)
                 [[unroll]] for (uint t = 0; t < Tokens; t++)
-                    acc[r * Tokens + t] += codes[r * Tokens + t] * scale(w[r], h) + x_sum[t] * minimum(w[r], h);
+                    acc[r * Tokens + t] += SCALED ? codes[r * Tokens + t]
+                        : codes[r * Tokens + t] * scale(w[r], h) + x_sum[t] * minimum(w[r], h);
         }
     }
 

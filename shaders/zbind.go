@@ -3344,16 +3344,18 @@ type Wkv6Push struct {
 
 // Wkv6Spec are the specialization constants of wkv6.comp.
 type Wkv6Spec struct {
-	N uint32 // N, id 0
+	N      uint32 // N, id 0
+	Split  uint32 // Split, id 1
+	Direct uint32 // Direct, id 2
 }
 
 // DefaultWkv6Spec returns the values that wkv6.comp gives its specialization constants.
 func DefaultWkv6Spec() Wkv6Spec {
-	return Wkv6Spec{N: 64}
+	return Wkv6Spec{N: 64, Split: 1, Direct: 0}
 }
 
 func (s Wkv6Spec) values() []uint32 {
-	return []uint32{s.N}
+	return []uint32{s.N, s.Split, s.Direct}
 }
 
 // Wkv6Variant is one compiled form of wkv6.comp.
@@ -3425,7 +3427,7 @@ var wkv6Modules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    20,
-		defaults:     []uint32{0x40},
+		defaults:     []uint32{0x40, 0x1, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -3445,7 +3447,7 @@ var wkv6Modules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    20,
-		defaults:     []uint32{0x40},
+		defaults:     []uint32{0x40, 0x1, 0x0},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -3898,12 +3900,12 @@ var deepEmbedModules = [...]module{
 // Wkv7Args are the buffers of wkv7.comp.
 type Wkv7Args struct {
 	Spans    gpu.Range // binding 0, read: Span
-	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	R        gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
+	W        gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
+	K        gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
 	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
-	A        gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	Params   gpu.Range // binding 6, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	A        gpu.Range // binding 5, read: float (buf), samplerBuffer of r32f (tx)
+	Params   gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
 	State    gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
 	StateOut gpu.Range // binding 8, write: vec4
 	Y        gpu.Range // binding 9, write: float
@@ -3919,16 +3921,17 @@ type Wkv7Push struct {
 
 // Wkv7Spec are the specialization constants of wkv7.comp.
 type Wkv7Spec struct {
-	N uint32 // N, id 0
+	N     uint32 // N, id 0
+	Split uint32 // Split, id 1
 }
 
 // DefaultWkv7Spec returns the values that wkv7.comp gives its specialization constants.
 func DefaultWkv7Spec() Wkv7Spec {
-	return Wkv7Spec{N: 64}
+	return Wkv7Spec{N: 64, Split: 1}
 }
 
 func (s Wkv7Spec) values() []uint32 {
-	return []uint32{s.N}
+	return []uint32{s.N, s.Split}
 }
 
 // Wkv7Variant is one compiled form of wkv7.comp.
@@ -4001,7 +4004,7 @@ var wkv7Modules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    16,
-		defaults:     []uint32{0x40},
+		defaults:     []uint32{0x40, 0x1},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -4011,18 +4014,18 @@ var wkv7Modules = [...]module{
 		spirv:   spvWkv7Tx,
 		bindings: []gpu.Binding{
 			{Name: "Spans", Kind: gpu.StorageBuffer, Access: gpu.Read},
-			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
-			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
-			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "R", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "K", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "V", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
-			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
-			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "A", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "State", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    16,
-		defaults:     []uint32{0x40},
+		defaults:     []uint32{0x40, 0x1},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},

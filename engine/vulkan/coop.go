@@ -21,8 +21,7 @@ const (
 // are none where subgroups may have any size, since the kernel counts on 4 of them.
 func matricesFor(info gpu.Info) []gpu.MatrixShape {
 	sub := subgroupFor(info)
-	fixed := info.AllowsSubgroup(sub) || info.Subgroup.Min == info.Subgroup.Max
-	if !info.Features.CoopMatrix || !fixed || sub > coopSubgroup || 4*sub > mostLanes(info) ||
+	if !info.Features.CoopMatrix || !info.FixesSubgroup(sub) || sub > coopSubgroup || 4*sub > mostLanes(info) ||
 		info.Limits.SharedMemory < coopMemory {
 		return nil
 	}

@@ -61,6 +61,16 @@ func (s *kernelShape) handsRound(u *unit, n uint32) bool {
 	return s.vectors() && s.shuffle && (n > 2 || n == 1 && u.typ.IsBlock())
 }
 
+// vecRows returns how many rows a subgroup of matmul_vec takes on a GPU for a tile of so many tokens, up to some, unless that
+// makes more sums than compilers find registers for with every type (bench/README.md).
+func (s *kernelShape) vecRows(tokens, most uint32) uint32 {
+	sums := uint32(8)
+	if s.fewRegisters {
+		sums = 4
+	}
+	return max(min(sums/tokens, most), 1)
+}
+
 // The tile of matmul_tile.comp.
 const tileRows, tileTokens = 64, 32
 
@@ -88,7 +98,7 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 		f.tokens *= 2
 	}
 	if kernel == Vec && !s.cpu {
-		f.rows = 2
+		f.rows = s.vecRows(f.tokens, 2)
 	}
 	return f
 }
@@ -106,8 +116,8 @@ func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 		return s.of(Reg, n)
 	case n <= fewTokens:
 		f := s.of(Vec, n)
-		if u.typ.IsBlock() && u.rows >= manyRows {
-			f.rows = 4
+		if u.typ.IsBlock() && u.rows >= manyRows && !s.fewRegisters {
+			f.rows = s.vecRows(f.tokens, 4)
 		}
 		return f
 	}

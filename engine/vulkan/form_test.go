@@ -13,7 +13,7 @@ import (
 )
 
 // wave64 are the constants of a GPU with subgroups of 64, which has as many workgroups as every device must.
-var wave64 = kernelShape{subgroups: 1, narrowMany: 1, regLocal: 16, mostGroups: 65535}
+var wave64 = kernelShape{subgroups: 1, lanes: 64, narrowMany: 1, regLocal: 16, mostGroups: 65535}
 
 // emulated are the constants of a processor that runs 8 lanes at once.
 var emulated = kernelShape{cpu: true, subgroups: 8, narrowMany: 1, regLocal: 8, lanes: 8, shuffle: true, mostGroups: 65535}
@@ -34,6 +34,25 @@ func TestUsual(t *testing.T) {
 	} {
 		if f := c.shape.usual(&unit{stored: stored{typ: c.typ}, rows: c.rows}, 1); f != c.want {
 			t.Errorf("%d rows of %s: want %s, got %s", c.rows, c.typ, c.want, f)
+		}
+	}
+	// With more tokens a subgroup takes fewer rows, so that registers hold their sums.
+	for _, c := range []struct {
+		few    bool
+		typ    tensor.Type
+		rows   int
+		tokens uint32
+		want   matMulForm
+	}{
+		{false, tensor.F16, 64, 3, matMulForm{Vec, 2, 4}}, {false, tensor.F16, 64, 5, matMulForm{Vec, 1, 8}},
+		{false, tensor.Q6_K, manyRows, 2, matMulForm{Vec, 4, 2}}, {false, tensor.Q6_K, manyRows, 4, matMulForm{Vec, 2, 4}},
+		{true, tensor.Q6_K, manyRows, 1, matMulForm{Vec, 2, 1}}, {true, tensor.F16, 64, 2, matMulForm{Vec, 2, 2}},
+		{true, tensor.F16, 64, 3, matMulForm{Vec, 1, 4}}, {true, tensor.Q6_K, manyRows, 8, matMulForm{Vec, 1, 8}},
+	} {
+		s := wave64
+		s.fewRegisters = c.few
+		if f := s.usual(&unit{stored: stored{typ: c.typ}, rows: c.rows}, c.tokens); f != c.want {
+			t.Errorf("few registers %t, %d rows of %s, %d tokens: want %s, got %s", c.few, c.rows, c.typ, c.tokens, c.want, f)
 		}
 	}
 	few := kernelShape{cpu: true, narrow: true, quads: true, regLocal: 4, texelBytes: 1 << 20}

@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"math/bits"
 	"runtime"
 	"strings"
 
@@ -26,10 +27,12 @@ type kernelShape struct {
 	narrowMany uint32            // subgroups of its workgroup
 	texelBytes int               // that the kernels for narrow devices bind at most as one texel buffer
 	cores      int               // of the processor, if the device is one
-	shared     bool              // a subgroup's lanes share the rows of a head's state: wkv7_shared instead of wkv7
+	shared     bool              // no shared memory in recurrences: wkv7_shared instead of wkv7, and wkv6 loads directly
 	quads      bool              // matmul_hold, wkv6_narrow and wkv7_narrow suit the device
 	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
 	matrices   []gpu.MatrixShape // that matmul_coop may use
+
+	fewRegisters bool // see fewRegisters
 }
 
 // stepBuffers is how many buffers wkv7_step binds. More than the base path asks for, so devices may lack one.
@@ -49,18 +52,26 @@ func shapeFor(info gpu.Info) kernelShape {
 		s.shared, s.band = true, int(s.regLocal)
 		s.normLocal, s.normSingle = sub, 1
 	}
-	if sized := info.Features.FullSubgroups && info.AllowsSubgroup(int(sub)); (s.cpu || sized) && info.Limits.MaxStorageBuffers >= stepBuffers {
+	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (s.cpu || sized) && info.Limits.MaxStorageBuffers >= stepBuffers {
 		s.stepLocal = max(s.normLocal/sub, 1) * sub
 	}
 	s.subgroups = max(s.plainLocal/sub, 1)
+	s.fewRegisters = fewRegisters(info)
 	return s
 }
 
+// fewRegisters tells whether a lane has about 128 registers, where others have 256. Vulkan does not say it, but devices that
+// can run subgroups of 16 or fewer, as Intel's, are of this kind, and so are those of Apple: behind a layer over Metal, or
+// integrated with subgroups of 32 and no other size.
+func fewRegisters(info gpu.Info) bool {
+	s := info.Subgroup
+	return info.Type != gpu.CPU && (s.Min > 0 && s.Min <= 16 || info.Features.Portability || info.Type == gpu.Integrated && s.Min == 32 && s.Max == 32)
+}
+
 // subgroupFor returns the subgroup size that kernels are made for, and are made to run with where the device lets them
-// choose. Of a range that begins below 16, 16 is the middle way: there the device's own choice may be its widest, which
-// spills registers.
+// choose. Of a range that holds 16, that is the way between: the device's own choice may be its widest, which spills registers.
 func subgroupFor(info gpu.Info) int {
-	if info.Subgroup.Min < 16 && info.AllowsSubgroup(16) {
+	if info.AllowsSubgroup(16) {
 		return 16
 	}
 	return max(info.Subgroup.Size, 1)
@@ -180,10 +191,17 @@ type headKey[V any] struct {
 	local uint32
 }
 
+// specKey is the key of a kernel with the constants that it is made for.
+type specKey[V, S any] struct {
+	v    V
+	spec S
+}
+
 func (k *Kernels) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
 	v := form(texel, shaders.Wkv6Buf, shaders.Wkv6Tx)
-	return kernel(k, headKey[shaders.Wkv6Variant]{v: v, n: n}, func() (*shaders.Wkv6, error) {
-		return shaders.NewWkv6(k.dev, v, shaders.Wkv6Spec{N: uint32(n)})
+	spec := shaders.Wkv6Spec{N: uint32(n), Split: k.shape.split6(n), Direct: flag(k.shape.shared, 1)}
+	return kernel(k, specKey[shaders.Wkv6Variant, shaders.Wkv6Spec]{v, spec}, func() (*shaders.Wkv6, error) {
+		return shaders.NewWkv6(k.dev, v, spec)
 	})
 }
 
@@ -207,8 +225,23 @@ func (k *Kernels) deepEmbed(t tensor.Type, texel bool) (*shaders.DeepEmbed, erro
 func (k *Kernels) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
 	v := form(texel, shaders.Wkv7Buf, shaders.Wkv7Tx)
 	return kernel(k, headKey[shaders.Wkv7Variant]{v: v, n: n}, func() (*shaders.Wkv7, error) {
-		return shaders.NewWkv7(k.dev, v, shaders.Wkv7Spec{N: uint32(n)})
+		return shaders.NewWkv7(k.dev, v, shaders.Wkv7Spec{N: uint32(n), Split: split7(n)})
 	})
+}
+
+// headSplit returns how many invocations of wkv6 and wkv7 share a row of a head's state, so that each keeps so many elements
+// at most.
+func headSplit(n, most int) uint32 { return uint32(1) << bits.Len(uint((n-1)/most)) }
+
+// Devices with few registers have no more for wkv7, and fewer for wkv6, whose elements lie far apart in memory: their
+// addresses need some too.
+func split7(n int) uint32 { return headSplit(n, 64) }
+
+func (s *kernelShape) split6(n int) uint32 {
+	if s.shared { // each emulated lane has a row
+		return 1
+	}
+	return headSplit(n, 32)
 }
 
 // sharedRows returns how many rows of a head of size n a subgroup of wkv7_shared keeps: a divisor of n, and as many as leave
@@ -230,10 +263,13 @@ func (k *Kernels) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
 }
 
 // stepRows returns how many rows of a head's state a subgroup of wkv7_step loads at once: a power of two, no more than it has
-// of them or of lanes, and as many as leave 8 vec4 to a lane.
+// of them or of lanes, and as many as leave 8 vec4 to a lane, or of few registers 14 with the 5 vectors that it keeps besides.
 func (s *kernelShape) stepRows(n uint32) uint32 {
-	groups := s.stepLocal / s.lanes
-	rows, most := uint32(1), min((n+groups-1)/groups, s.lanes, 8/((n/4+s.lanes-1)/s.lanes))
+	groups, columns := s.stepLocal/s.lanes, (n/4+s.lanes-1)/s.lanes
+	rows, most := uint32(1), min((n+groups-1)/groups, s.lanes, 8/columns)
+	if s.fewRegisters {
+		most = min(most, max(14/columns, 5)-5)
+	}
 	for 2*rows <= most {
 		rows *= 2
 	}

@@ -67,6 +67,6 @@ func (r *recorder) recur6(o *op.WKV6, texel bool, args shaders.Wkv6Args, push sh
 	if err != nil {
 		return err
 	}
-	k.Dispatch(r.rec, args, push, uint32(o.Heads), uint32(r.shape.seqs), 1)
+	k.Dispatch(r.rec, args, push, uint32(o.Heads)*r.kernels.shape.split6(o.N), uint32(r.shape.seqs), 1)
 	return nil
 }

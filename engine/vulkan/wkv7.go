@@ -11,7 +11,7 @@ import (
 // wkv7Op holds the offsets of the op's weights in params.
 type wkv7Op struct{ kk, ka, rk, normW, normB uint32 }
 
-// maxHead is the largest head that wkv6.comp and wkv7.comp keep in registers.
+// maxHead is the largest head that wkv6.comp and wkv7.comp give a workgroup.
 const maxHead = 256
 
 // WKV7 places the weights.
@@ -101,6 +101,6 @@ func (r *recorder) recurBy(f Recurrence, o *op.WKV7, texel bool, args shaders.Wk
 	if err != nil {
 		return err
 	}
-	k.Dispatch(r.rec, args, push, heads, seqs, 1)
+	k.Dispatch(r.rec, args, push, heads*split7(o.N), seqs, 1)
 	return nil
 }

@@ -1,0 +1,50 @@
+package vulkan
+
+import (
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+)
+
+// Subgroups are as wide as a device's own, but 16 where it lets a kernel ask for that; where their size is known, one token is
+// one dispatch of wkv7_step, which loads no more rows at once than registers hold.
+func TestShapes(t *testing.T) {
+	for _, c := range []struct {
+		name     string
+		typ      gpu.Type
+		subgroup gpu.Subgroup
+		control  bool // of the size
+		full     bool
+		lanes    uint32
+		step     uint32    // workgroup of wkv7_step
+		rows     [3]uint32 // that it loads at once, for heads of 64, 128 and 256
+	}{
+		{"RDNA", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 32, Max: 64}, true, true, 64, 256, [3]uint32{8, 8, 8}},
+		{"GCN", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 64, Max: 64}, true, true, 64, 256, [3]uint32{8, 8, 8}},
+		{"GCN, without size control", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 64, Max: 64}, false, true, 64, 256, [3]uint32{8, 8, 8}},
+		{"Xe", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 8, Max: 32}, true, true, 16, 256, [3]uint32{4, 2, 1}},
+		{"Xe2", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 16, Max: 32}, true, true, 16, 256, [3]uint32{4, 2, 1}},
+		{"Apple", gpu.Integrated, gpu.Subgroup{Size: 32, Min: 32, Max: 32}, false, true, 32, 256, [3]uint32{8, 8, 2}},
+		{"of unknown width", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 16, Max: 64}, false, true, 32, 0, [3]uint32{}},
+		{"that may leave lanes idle", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 32, Max: 32}, true, false, 32, 0, [3]uint32{}},
+		{"processor", gpu.CPU, gpu.Subgroup{Size: 8, Min: 8, Max: 8}, false, false, 8, 8, [3]uint32{4, 2, 1}},
+	} {
+		info := gpu.Info{Type: c.typ, Subgroup: c.subgroup, Limits: gpu.Limits{MaxWorkgroupInvocations: 1024, MaxStorageBuffers: stepBuffers}}
+		info.Features.SubgroupControl, info.Features.FullSubgroups = c.control, c.full
+		s := shapeFor(info)
+		if s.lanes != c.lanes || s.stepLocal != c.step {
+			t.Errorf("%s: want subgroups of %d, wkv7_step with %d, got %d, %d", c.name, c.lanes, c.step, s.lanes, s.stepLocal)
+		}
+		for i, n := range []uint32{64, 128, 256} {
+			if s.stepLocal > 0 && s.stepRows(n) != c.rows[i] {
+				t.Errorf("%s, heads of %d: want %d rows at once, got %d", c.name, n, c.rows[i], s.stepRows(n))
+			}
+		}
+	}
+	for n, want := range map[int][2]uint32{4: {1, 1}, 32: {1, 1}, 36: {2, 1}, 64: {2, 1}, 68: {4, 2}, 128: {4, 2}, 132: {8, 4}, 256: {8, 4}} {
+		var gpus kernelShape
+		if got := [2]uint32{gpus.split6(n), split7(n)}; got != want {
+			t.Errorf("heads of %d: want rows shared by %v in wkv6 and wkv7, got %v", n, want, got)
+		}
+	}
+}
