@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -41,7 +42,12 @@ func TestOtherHeads(t *testing.T) {
 func TestEndedKeepsState(t *testing.T) {
 	k := kernels(t)
 	defer func(quads bool) { k.shape.quads = quads }(k.shape.quads)
-	k.shape.quads = runsQuads(k.dev.Info())
+	for _, k.shape.quads = range []bool{false, runsQuads(k.dev.Info())} { // wkv7_step, and wkv7_narrow
+		t.Run(fmt.Sprintf("quads %t", k.shape.quads), func(t *testing.T) { endedKeepsState(t, k) })
+	}
+}
+
+func endedKeepsState(t *testing.T, k *Kernels) {
 	m := golden.Demo(t, 0)
 	e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, Loads: Buffers})
 	var b op.Batch
@@ -49,25 +55,42 @@ func TestEndedKeepsState(t *testing.T) {
 	if err := e.Stage(&b); err != nil {
 		t.Fatal(err)
 	}
-	i := slices.IndexFunc(m.Program.Steps, func(s op.Step) bool { _, ok := s.Op.(*op.WKV7); return ok })
-	o := m.Program.Steps[i].Op.(*op.WKV7)
-	if o.N != narrowHead {
-		t.Fatalf("heads of %d: want %d", o.N, narrowHead)
+	keeps := func(name string, of op.Op, state *op.Operand, run func(step int) error) {
+		i := slices.IndexFunc(m.Program.Steps, func(s op.Step) bool { return s.Op == of })
+		want := slices.Repeat([]float32{0.5}, state.Width)
+		for _, ended := range []bool{true, false} {
+			if err := e.Write(state, want); err != nil {
+				t.Fatal(err)
+			}
+			if e.batch.Seqs[0].Len = 1; ended {
+				e.batch.Seqs[0].Len = 0
+			}
+			if err := run(i); err != nil {
+				t.Fatal(err)
+			}
+			got, err := e.Read(state)
+			if err != nil || slices.Equal(got, want) != ended {
+				t.Errorf("%s: ended: %t: the state is the same: %t (%v)", name, ended, !ended, err)
+			}
+		}
 	}
-	want := slices.Repeat([]float32{0.5}, o.State.Width)
-	for _, ended := range []bool{true, false} {
-		if err := e.Write(o.State, want); err != nil {
-			t.Fatal(err)
+	seen := map[string]bool{}
+	for _, s := range m.Program.Steps {
+		name := fmt.Sprintf("%T", s.Op)
+		if seen[name] {
+			continue
 		}
-		if e.batch.Seqs[0].Len = 1; ended {
-			e.batch.Seqs[0].Len = 0
-		}
-		if err := e.RunStep(i); err != nil {
-			t.Fatal(err)
-		}
-		got, err := e.Read(o.State)
-		if err != nil || slices.Equal(got, want) != ended {
-			t.Errorf("ended: %t: the state is the same: %t (%v)", ended, !ended, err)
+		seen[name] = true
+		switch o := s.Op.(type) {
+		case *op.WKV7:
+			if o.N != narrowHead {
+				t.Fatalf("heads of %d: want %d", o.N, narrowHead)
+			}
+			keeps(name, o, o.State, e.RunStep)
+		case *op.ShiftMix: // which commits in place
+			keeps(name, o, o.State, func(i int) error { return e.RunSteps(i, i+1) })
+		case *op.ShiftCommit:
+			keeps(name, o, o.State, e.RunStep)
 		}
 	}
 }

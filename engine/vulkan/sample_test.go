@@ -285,7 +285,7 @@ func TestDrawEnds(t *testing.T) {
 // What is no logit, an empty choice and bad arguments are told.
 func TestDrawErrors(t *testing.T) {
 	k := kernels(t)
-	e, o := drawExec(t, k, Buffers, 3, 10)
+	e, o := drawExec(t, k, Buffers, 4, 10)
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	s := func(vocab int, p sample.Params) *sample.Sampler {
 		s, err := sample.New(p, vocab, nil)
@@ -299,15 +299,16 @@ func TestDrawErrors(t *testing.T) {
 		out[i] = -inf
 	}
 	draws := []Draw{{Slot: 0, Sampler: s(10, sample.Params{Ban: []int{4}})}, {Slot: 1, Sampler: s(10, sample.Params{Temperature: 1, TopP: 0.5})},
-		{Slot: 2, Sampler: s(10, sample.Default())}}
+		{Slot: 2, Sampler: s(10, sample.Default())}, {Slot: 3, Sampler: s(10, sample.Default())}}
 	logits := append([]float32{1, 2, 3, 4, nan, 6, 7, 8, 9, nan, 1, 2, -nan, 4, inf, 6, 7, 8, 9, 0}, out...)
+	logits = append(logits, 1, 2, 3, inf, 5, 6, 7, 8, 9, 0)
 	stageLogits(t, e, o, draws, logits)
 	ids, err := e.Decode(draws, 2)
 	if err != nil {
 		t.Fatal(err)
 	}
 	for i, want := range []string{"logits[4]: want a number", "logits[2]: want a number", "want one id that may be drawn",
-		"had ended", "had ended", "had ended"} {
+		"logits[3]: want a number", "had ended", "had ended", "had ended", "had ended"} {
 		if err := DrawError(ids[i]); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("draw %d: want an error with %q, got %v", i, want, err)
 		}
@@ -318,8 +319,8 @@ func TestDrawErrors(t *testing.T) {
 		"want at least one row":                func() ([]uint32, error) { return e.Decode(nil, 1) },
 		"want a token below 10":                func() ([]uint32, error) { return e.Decode([]Draw{{Token: 10, Sampler: s(10, sample.Params{})}}, 1) },
 		"sampler 0: want one of 10 ids":        func() ([]uint32, error) { return e.Decode([]Draw{{Sampler: s(9, sample.Params{})}}, 1) },
-		"want a draw below 3, got 3":           func() ([]uint32, error) { return nil, e.RestoreState(3, 0) },
-		"restore: want a draw below 3, got -1": func() ([]uint32, error) { return nil, e.RestoreState(-1, 0) },
+		"want a draw below 4, got 4":           func() ([]uint32, error) { return nil, e.RestoreState(4, 0) },
+		"restore: want a draw below 4, got -1": func() ([]uint32, error) { return nil, e.RestoreState(-1, 0) },
 	} {
 		if _, err := call(); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)

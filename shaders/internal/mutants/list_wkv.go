@@ -43,7 +43,7 @@ var wkvMutants = []mutant{
 	{File: "wkv7_step.comp", Old: `bonus = subgroupAdd(bonus);`, New: ``, Why: "sum over lanes"},
 	{File: "wkv7_step.comp", Old: `b[c] *= kk[c];`, New: `b[c] = -kk[c];`, Why: "rate of what is removed"},
 	{File: "wkv7_step.comp", Old: `workgroup_sum(var) / float(N) + push.eps`, New: `workgroup_sum(var) / float(N)`, Why: "epsilon"},
-	{File: "wkv7_step.comp", Old: `uint first = gl_SubgroupID * Part,`, New: `uint first = 0,`, Why: "rows of a subgroup"},
+	{File: "wkv7_step.comp", Old: `uint first = gl_SubgroupID * Part,`, New: `uint first = 0,`, Why: "rows of a subgroup", Test: "gpu TestOps/.*/auto/WKV7"},
 	{File: "wkv7_step.comp", Old: `normed + bonus * F(V, 4 * at + i)`, New: `normed + F(V, 4 * at + i)`, Why: "bonus of the present token"},
 
 	{File: "wkv7_norm.comp", Old: `bonus = subgroupAdd(bonus);`, New: ``, Why: "sum over lanes"},

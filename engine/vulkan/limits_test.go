@@ -1,0 +1,86 @@
+package vulkan
+
+import (
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// What the rates are counted by is what the kernels of limits do: each reads every byte, or takes every multiply-add of
+// every chain, once.
+func TestBenchKernels(t *testing.T) {
+	k := kernels(t)
+	const groups, steps = 3, 2
+	local := k.shape.plainLocal
+	lanes := groups * int(local)
+	out, err := k.dev.NewBuffer("sums", 4*lanes, gpu.Readback)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer out.Release()
+	input := func(data []byte) *gpu.Buffer {
+		b, err := k.dev.NewBuffer("input", len(data), gpu.DeviceLocal)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := k.dev.Upload(b.All(), data); err != nil {
+			t.Fatal(err)
+		}
+		return b
+	}
+	run := func(record func(*gpu.Recording)) {
+		clear(out.Bytes())
+		rec := k.dev.NewRecording()
+		record(rec)
+		if err := runOnce(rec); err != nil {
+			t.Fatal(err)
+		}
+	}
+
+	data := make([]byte, 16*8*steps*lanes)
+	words, want := gpu.Uint32s(data), make([]uint32, lanes)
+	for i := range words {
+		words[i] = uint32(i) * 2654435761
+		unit := i / 4
+		group, lane := unit/(steps*8*int(local)), unit%int(local)
+		want[group*int(local)+lane] += words[i]
+	}
+	in := input(data)
+	defer in.Release()
+	for _, v := range shaders.BenchReadVariants {
+		kern, err := shaders.NewBenchRead(k.dev, v, shaders.BenchReadSpec{Local: local})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(func(rec *gpu.Recording) {
+			kern.Dispatch(rec, shaders.BenchReadArgs{W: in.All(), Y: out.All()}, shaders.BenchReadPush{Steps: steps}, groups, 1, 1)
+		})
+		kern.Release()
+		for i, got := range gpu.Uint32s(out.Bytes()) {
+			if got != want[i] {
+				t.Fatalf("bench_read %s: invocation %d: want the sum %d, got %d", v, i, want[i], got)
+			}
+		}
+	}
+
+	ones := input(gpu.BytesOf([]float32{1, 1})) // a chain counts its multiply-adds
+	defer ones.Release()
+	for _, v := range shaders.BenchFmaVariants {
+		kern, err := shaders.NewBenchFma(k.dev, v, shaders.BenchFmaSpec{Local: local})
+		if err != nil {
+			t.Fatal(err)
+		}
+		run(func(rec *gpu.Recording) {
+			kern.Dispatch(rec, shaders.BenchFmaArgs{X: ones.All(), Y: out.All()}, shaders.BenchFmaPush{Steps: steps}, groups, 1, 1)
+		})
+		kern.Release()
+		const chains = 12
+		for i, got := range gpu.Float32s(out.Bytes()) {
+			want := float32(chains*(i%int(local)+4*steps) + chains*(chains-1)/2)
+			if got != want {
+				t.Fatalf("bench_fma %s: invocation %d: want %v, got %v", v, i, want, got)
+			}
+		}
+	}
+}
