@@ -1,7 +1,6 @@
 package engine
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strconv"
@@ -11,19 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
-	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
-
-// DeviceError is trouble with the device: none, unknown, lost, out of memory.
-type DeviceError struct {
-	Device string // what was asked for, or the name of what failed
-	Err    error
-}
-
-func (e *DeviceError) Error() string { return fmt.Sprintf("device %s: %v", e.Device, e.Err) }
-
-// Unwrap returns the cause.
-func (e *DeviceError) Unwrap() error { return e.Err }
 
 // Device is a place where models run: a Vulkan device, or the CPU reference.
 type Device struct {
@@ -119,18 +106,6 @@ func (d *Device) Executor(prog *op.Program, s op.Sizes, progress func(done, all 
 		return nil, d.fault(err)
 	}
 	return e, nil
-}
-
-// fault marks err as the device's, unless it is the model's or the caller's.
-func (d *Device) fault(err error) error {
-	var notFinite *op.NotFiniteError
-	var file *weights.Error
-	switch {
-	case err == nil, d.IsCPU(), errors.As(err, &notFinite), errors.As(err, &file),
-		errors.Is(err, context.Canceled), errors.Is(err, context.DeadlineExceeded):
-		return err
-	}
-	return &DeviceError{Device: d.device.Info().Name, Err: err}
 }
 
 // fit lowers the rows of a batch to what the device can bind and start at once.

@@ -63,16 +63,29 @@ func TestOpenDevice(t *testing.T) {
 func TestFault(t *testing.T) {
 	d := vulkanDevice(t)
 	var e *DeviceError
-	for _, err := range []error{&gpu.Error{Call: "vkQueueSubmit", Result: -4}, fmt.Errorf("x: %w", gpu.ErrOutOfMemory)} {
+	for _, err := range []error{&gpu.Error{Call: "vkQueueSubmit", Result: -4}, fmt.Errorf("x: %w", gpu.ErrOutOfMemory),
+		fmt.Errorf("x: %w", errors.Join(errors.New("y"), &gpu.HangError{What: "z"})), gpu.Unsupportedf("x"), &gpu.Error{Call: "vkX", Result: -1}} {
 		if got := d.fault(err); !errors.As(got, &e) || !errors.Is(got, err) {
 			t.Errorf("%v became %v", err, got)
 		}
 	}
-	for _, err := range []error{&op.NotFiniteError{Tensor: "x"}, &weights.Error{File: "f"}, context.Canceled} {
+	for _, err := range []error{&op.NotFiniteError{Tensor: "x"}, &weights.Error{File: "f"}, context.Canceled, errors.New("the caller's"), op.ErrClosed} {
 		if got := d.fault(fmt.Errorf("x: %w", err)); errors.As(got, &e) {
 			t.Errorf("%v became the device's", err)
 		}
 	}
+}
+
+// An error by which the caller ends the loading of weights comes back as it is.
+func TestProgressError(t *testing.T) {
+	m, mine := golden.Tiny(t), errors.New("mine")
+	eachDevice(t, func(t *testing.T, d *Device) {
+		e, err := New(m, d, Options{Progress: func(int64, int64) error { return mine }})
+		var device *DeviceError
+		if e != nil || !errors.Is(err, mine) || errors.As(err, &device) {
+			t.Errorf("want the caller's error, got %v", err)
+		}
+	})
 }
 
 // An engine that was closed refuses, on either device.
@@ -86,7 +99,7 @@ func TestClosedEngine(t *testing.T) {
 		}
 		for name, err := range map[string]error{"Step": e.Step([]Input{{s, []int{1}, 1}}, nil), "Reset": e.Reset(s),
 			"State": second(e.State(s)), "Generate": second(e.Generate(t.Context(), s, demoTokenizer(t), Request{Prompt: []int{1}, Max: 1}))} {
-			if err == nil || !strings.Contains(err.Error(), "closed") {
+			if !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), "closed") {
 				t.Errorf("%s: %v", name, err)
 			}
 		}

@@ -66,7 +66,7 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 func (e *Engine) Device() string { return e.exec.Device() }
 
 // Close releases what the engine holds on the device.
-func (e *Engine) Close() error { return e.exec.Close() }
+func (e *Engine) Close() error { return e.dev.fault(e.exec.Close()) }
 
 // Input is one sequence's share of a Step.
 type Input struct {

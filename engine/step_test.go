@@ -146,7 +146,7 @@ func TestSlots(t *testing.T) {
 			}
 		}
 		for name, err := range map[string]error{"NewSlot": second(e.NewSlot()), "Fork": second(e.Fork(a))} {
-			if err == nil || !strings.Contains(err.Error(), "all 3 slots are in use") {
+			if !errors.Is(err, ErrNoSlot) || !strings.Contains(err.Error(), "all 3 slots are in use") {
 				t.Errorf("%s with no slot free: %v", name, err)
 			}
 		}
@@ -158,7 +158,7 @@ func TestSlots(t *testing.T) {
 		}
 		for name, err := range map[string]error{"Fork": second(e.Fork(b)), "Release": e.Release(b), "Reset": e.Reset(b),
 			"State": second(e.State(b)), "SetState": e.SetState(b, fresh)} {
-			if err == nil || !strings.Contains(err.Error(), "slot 1 is not in use") {
+			if !errors.Is(err, ErrNotInUse) || !strings.Contains(err.Error(), "slot 1 is not in use") {
 				t.Errorf("%s of a released slot: %v", name, err)
 			}
 		}

@@ -81,13 +81,13 @@ func (e *Engine) StepTimes(in []Input) ([]time.Duration, error) {
 		return times, e.dev.fault(err)
 	}
 	if err := e.exec.Stage(&e.batch); err != nil {
-		return nil, err
+		return nil, e.dev.fault(err)
 	}
 	times := make([]time.Duration, len(e.Model.Program.Steps))
 	for i := range times {
 		start := time.Now()
 		if err := e.exec.RunStep(i); err != nil {
-			return nil, err
+			return nil, e.dev.fault(err)
 		}
 		times[i] = time.Since(start)
 	}

@@ -64,6 +64,9 @@ func (e *Error) Is(target error) bool {
 // createPipelines is the call that compiles kernels.
 const createPipelines = "vkCreateComputePipelines"
 
+// Unsupportedf is fmt.Errorf for an error that matches ErrUnsupported.
+func Unsupportedf(format string, args ...any) error { return unsupported{fmt.Errorf(format, args...)} }
+
 // unsupported marks an error as one that matches ErrUnsupported.
 type unsupported struct{ error }
 

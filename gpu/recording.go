@@ -144,7 +144,7 @@ func (rec *Recording) checkDispatch(k *Kernel, args []Range, push []byte, groups
 	}
 	for i, n := range groups {
 		if n == 0 || int64(n) > int64(d.info.Limits.MaxWorkgroupCount[i]) {
-			rec.fail("kernel %q: %w", k.name, unsupported{fmt.Errorf("%d groups on axis %c, the device allows 1 to %d", n, "xyz"[i], d.info.Limits.MaxWorkgroupCount[i])})
+			rec.fail("kernel %q: %w", k.name, Unsupportedf("%d groups on axis %c, the device allows 1 to %d", n, "xyz"[i], d.info.Limits.MaxWorkgroupCount[i]))
 		}
 	}
 	for i, a := range args {
@@ -164,11 +164,11 @@ func (d *Device) checkArg(b *Binding, a Range) error {
 		align = l.TexelOffsetAlignment
 	}
 	if a.Offset%align != 0 {
-		return unsupported{fmt.Errorf("offset %d in buffer %q is not a multiple of %d", a.Offset, a.Buffer.name, align)}
+		return Unsupportedf("offset %d in buffer %q is not a multiple of %d", a.Offset, a.Buffer.name, align)
 	}
 	if b.Kind == StorageBuffer {
 		if a.Size > l.MaxStorageBufferRange {
-			return unsupported{fmt.Errorf("%d bytes of buffer %q, the device binds at most %d", a.Size, a.Buffer.name, l.MaxStorageBufferRange)}
+			return Unsupportedf("%d bytes of buffer %q, the device binds at most %d", a.Size, a.Buffer.name, l.MaxStorageBufferRange)
 		}
 		return nil
 	}
@@ -177,7 +177,7 @@ func (d *Device) checkArg(b *Binding, a Range) error {
 		return fmt.Errorf("%d bytes of buffer %q are no whole number of %s texels", a.Size, a.Buffer.name, b.Format)
 	}
 	if n := a.Size / texel; n > l.MaxTexelBufferElements {
-		return unsupported{fmt.Errorf("%d texels of buffer %q, the device binds at most %d", n, a.Buffer.name, l.MaxTexelBufferElements)}
+		return Unsupportedf("%d texels of buffer %q, the device binds at most %d", n, a.Buffer.name, l.MaxTexelBufferElements)
 	}
 	return nil
 }

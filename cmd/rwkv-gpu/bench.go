@@ -215,7 +215,7 @@ func (a *app) measure(ctx context.Context, o bench.Options) (r *bench.Report, er
 	defer p.end()
 	o.Loading, o.Progress = p.loading, p.stage
 	if r, err = bench.Run(ctx, m, d, o); err != nil {
-		return nil, blame(m.File.Path, err)
+		return nil, blameModel(m, err)
 	}
 	r.Model, r.Quant = fmt.Sprintf("%s (%s)", m.File.Path, &m.Config), a.common.quant
 	return r, nil

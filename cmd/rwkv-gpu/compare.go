@@ -60,7 +60,7 @@ func (a *app) compareCommand() *cobra.Command {
 		}
 		r, err := a.compare(ctx, m, ids)
 		if err != nil {
-			return blame(m.File.Path, err)
+			return blameModel(m, err)
 		}
 		return a.printReport(r)
 	})

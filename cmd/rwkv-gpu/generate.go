@@ -197,7 +197,7 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 	}
 	r, err := s.Generate(ctx, s.slot, tok, q)
 	if r == nil {
-		return blame(s.Model.File.Path, err)
+		return blameModel(s.Model, err)
 	}
 	if !a.common.json && last != '\n' {
 		err = errors.Join(err, a.printf("\n"))
@@ -206,7 +206,7 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 		r.Finish = "interrupted"
 	}
 	if err != nil && !errors.Is(err, context.Canceled) {
-		return blame(s.Model.File.Path, err)
+		return blameModel(s.Model, err)
 	}
 	a.notice("prompt: %s, %.1f tokens/s; generated: %s, %.1f tokens/s (%s, seed %d)", plural(r.PromptTokens, "token"),
 		r.PrefillRate(), plural(len(r.Tokens), "token"), r.DecodeRate(), r.Finish, q.Sample.Seed)

@@ -102,7 +102,7 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 	}
 	rows, device, err := a.feed(ctx, m, o, ids)
 	if err != nil {
-		return blame(m.File.Path, err)
+		return blameModel(m, err)
 	}
 	if a.common.json {
 		return a.writeJSON(logitsAnswer{device, m.Version, ids, rows})
@@ -147,7 +147,7 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 		}
 		err := s.StepContext(ctx, []engine.Input{in}, func(_, pos int, logits []float32) error {
 			rows = append(rows, slices.Clone(logits))
-			return checkLogits(at+pos, logits)
+			return blame(m.File.Path, checkLogits(at+pos, logits))
 		})
 		if err != nil {
 			return nil, "", err

@@ -11,9 +11,12 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
 func main() {
@@ -65,7 +68,11 @@ func (a *app) report(command string, err error) int {
 	if status == statusInterrupted {
 		err = errors.New("interrupted")
 	}
-	_, _ = fmt.Fprintln(a.stderr, line+oneLine(err.Error())) // there is nowhere left to report to
+	text := err.Error()
+	if errors.Is(err, engine.ErrDeviceLost) || errors.Is(err, engine.ErrTimeout) {
+		text, _, _ = strings.Cut(text, "\n") // what failed after it did so for the same reason
+	}
+	_, _ = fmt.Fprintln(a.stderr, line+oneLine(text)) // there is nowhere left to report to
 	return status
 }
 

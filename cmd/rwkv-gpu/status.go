@@ -14,6 +14,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -55,7 +56,7 @@ func inputf(where, format string, args ...any) error {
 	return &failure{statusInput, where, fmt.Errorf(format, args...)}
 }
 
-// blame makes err the fault of the file where, unless it is known to be another's.
+// blame makes err, of opening the file where, that file's fault, unless it is known to be another's.
 func blame(where string, err error) error {
 	var f *failure
 	var path *fs.PathError
@@ -70,12 +71,21 @@ func blame(where string, err error) error {
 	return &failure{statusInput, where, err}
 }
 
-// statusOf returns the exit status for an error.
+// blameModel names the model of a file that ran if it is the model that err is the fault of.
+func blameModel(m *model.Model, err error) error {
+	if errors.Is(err, engine.ErrLogits) {
+		return inputf(m.File.Path, "%w", err)
+	}
+	return err
+}
+
+// statusOf returns the exit status for an error. It is the one place where errors of all packages become one; errors come
+// here as they are, wrapped or joined.
 func statusOf(err error) int {
 	var (
 		f         *failure
+		save      *weights.SaveError
 		device    *engine.DeviceError
-		vulkan    *gpu.Error
 		weight    *weights.Error
 		vocab     *tokenizer.Error
 		notFinite *op.NotFiniteError
@@ -88,21 +98,14 @@ func statusOf(err error) int {
 		return statusInterrupted
 	case errors.As(err, &f):
 		return f.status
-	case errors.As(err, &device), errors.As(err, &vulkan), isDevice(err):
+	case errors.As(err, &device), gpu.IsFault(err):
 		return statusDevice
-	case errors.As(err, &weight), errors.As(err, &vocab), errors.As(err, &notFinite), errors.As(err, &path):
+	case errors.As(err, &save):
+		return statusFailed
+	case errors.As(err, &weight), errors.As(err, &vocab), errors.As(err, &notFinite), errors.As(err, &path), errors.Is(err, engine.ErrLogits):
 		return statusInput
 	}
 	return statusFailed
-}
-
-func isDevice(err error) bool {
-	for _, target := range []error{gpu.ErrNoLoader, gpu.ErrNoDevice, gpu.ErrNoValidation, gpu.ErrDeviceLost, gpu.ErrOutOfMemory, gpu.ErrTimeout} {
-		if errors.Is(err, target) {
-			return true
-		}
-	}
-	return false
 }
 
 // asUsage turns what the command line parser found into an error that says where to read on.

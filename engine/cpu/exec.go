@@ -4,7 +4,6 @@ package cpu
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"runtime"
@@ -123,7 +122,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 }
 
 // errClosed is what every call after Close returns.
-var errClosed = errors.New("cpu: executor is closed")
+var errClosed = fmt.Errorf("cpu: %w", op.ErrClosed)
 
 func (e *Exec) checkOpen() error {
 	if e.weights == nil {

@@ -186,9 +186,9 @@ func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error
 		return best, largest, nil
 	}
 	if best < 0 {
-		return 0, 0, fmt.Errorf("sample: logits: want one id that may be drawn, got all %d at -Inf, banned or masked", s.vocab)
+		return 0, 0, &LogitsError{-1, float32(math.Inf(-1))}
 	}
-	return 0, 0, fmt.Errorf("sample: logits[%d]: want a number or -Inf, got %v", best, logits[best])
+	return 0, 0, &LogitsError{best, logits[best]}
 }
 
 // penalise applies penalties, bans and the mask to values.

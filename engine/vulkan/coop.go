@@ -1,8 +1,6 @@
 package vulkan
 
 import (
-	"fmt"
-
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
@@ -95,5 +93,5 @@ func (k *Kernels) matMulCoop(w stored, f matMulForm) (*shaders.MatmulCoop, error
 				shaders.MatmulCoopSpec{Local: local, Rows: f.rows, Tokens: f.tokens, Deep: uint32(s.K), Side: f.coopSide(), Band: uint32(w.band)}, k.full()...)
 		})
 	}
-	return nil, fmt.Errorf("vulkan: kernel %s: device %s has no cooperative matrices of a shape that it takes", f, k.dev.Info().Name)
+	return nil, gpu.Unsupportedf("vulkan: kernel %s: device %s has no cooperative matrices of a shape that it takes", f, k.dev.Info().Name)
 }

@@ -177,7 +177,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 }
 
 // errClosed is what every call after Close returns.
-var errClosed = errors.New("vulkan: executor is closed")
+var errClosed = fmt.Errorf("vulkan: %w", op.ErrClosed)
 
 func (e *Exec) checkOpen() error {
 	if e.scratch == nil {

@@ -307,5 +307,5 @@ func variant[V fmt.Stringer](t tensor.Type, texel bool, list []V) (v V, err erro
 			return v, nil
 		}
 	}
-	return v, fmt.Errorf("vulkan: no kernel for weights of type %s", t)
+	return v, gpu.Unsupportedf("vulkan: no kernel for weights of type %s", t)
 }

@@ -118,5 +118,5 @@ func (k *Kernels) matMulNarrow(w stored, f matMulForm) (*shaders.MatmulNarrow, e
 				shaders.MatmulNarrowSpec{Band: uint32(w.band), Local: k.shape.narrowMany * k.shape.lanes}, k.full()...)
 		})
 	}
-	return nil, fmt.Errorf("vulkan: no kernel %s for weights of type %s", f, w.typ)
+	return nil, gpu.Unsupportedf("vulkan: no kernel %s for weights of type %s", f, w.typ)
 }

@@ -116,5 +116,5 @@ func (p *preparer) rowsWithin(w *op.Operand, rowBytes, limit int) (int, error) {
 	if n := limit / rowBytes; n > 0 {
 		return n, nil
 	}
-	return 0, fmt.Errorf("vulkan: weight %s: a row takes %d bytes, the device binds at most %d", w, rowBytes, limit)
+	return 0, gpu.Unsupportedf("vulkan: weight %s: a row takes %d bytes, the device binds at most %d", w, rowBytes, limit)
 }

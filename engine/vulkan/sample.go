@@ -25,9 +25,9 @@ func DrawError(id uint32) error {
 	case id == notDrawn:
 		return fmt.Errorf("vulkan: draw: the sequence had ended")
 	case id == nothing:
-		return fmt.Errorf("vulkan: draw: want one id that may be drawn, got all at -Inf, banned or masked")
+		return &sample.LogitsError{ID: -1, Value: float32(math.Inf(-1))}
 	}
-	return fmt.Errorf("vulkan: draw: logits[%d]: want a number or -Inf, got NaN or +Inf", id-notLogit)
+	return &sample.LogitsError{ID: int(id - notLogit), Value: float32(math.NaN())} // or +Inf
 }
 
 // MaxEnds is the number of ids that can end a sequence on the device.

@@ -1,8 +1,6 @@
 package vulkan
 
 import (
-	"fmt"
-
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
@@ -14,7 +12,7 @@ type wkv6Op struct{ w, u, normW, normB uint32 }
 // WKV6 places the weights.
 func (p *preparer) WKV6(o *op.WKV6) error {
 	if most := min(p.dev.Info().Limits.MaxWorkgroupInvocations, maxHead); o.N > most {
-		return fmt.Errorf("vulkan: head size %d: the device runs at most %d invocations together", o.N, most)
+		return gpu.Unsupportedf("vulkan: head size %d: the device runs at most %d invocations together", o.N, most)
 	}
 	var w wkv6Op
 	err := p.vectors([]*uint32{&w.u, &w.normW, &w.normB}, o.U, o.NormW, o.NormB)

@@ -1,8 +1,6 @@
 package vulkan
 
 import (
-	"fmt"
-
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
@@ -17,7 +15,7 @@ const maxHead = 256
 // WKV7 places the weights.
 func (p *preparer) WKV7(o *op.WKV7) error {
 	if most := min(p.dev.Info().Limits.MaxWorkgroupInvocations, maxHead); o.N > most {
-		return fmt.Errorf("vulkan: head size %d: the device runs at most %d invocations together", o.N, most)
+		return gpu.Unsupportedf("vulkan: head size %d: the device runs at most %d invocations together", o.N, most)
 	}
 	var w wkv7Op
 	err := p.vectors([]*uint32{&w.kk, &w.ka, &w.rk, &w.normW, &w.normB}, o.KK, o.KA, o.RK, o.NormW, o.NormB)

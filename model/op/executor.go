@@ -2,6 +2,7 @@ package op
 
 import (
 	"context"
+	"errors"
 	"fmt"
 )
 
@@ -51,6 +52,9 @@ type Prober interface {
 	WeightSum() (uint64, error)
 	Plan() *Plan
 }
+
+// ErrClosed is what calls of an executor after its Close return.
+var ErrClosed = errors.New("executor is closed")
 
 // NotFiniteError reports a weight element that is NaN or infinite.
 type NotFiniteError struct {
