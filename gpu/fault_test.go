@@ -24,7 +24,7 @@ func faulty(t *testing.T) *faultvk.Control {
 	if os.Getenv(faultEnv) == "" {
 		gputest.Instance(t)
 		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s")
-		cmd.Env = append(faultvk.New(t).Env(), faultEnv+"=1", "RWKV_WAIT_LIMIT=0.5")
+		cmd.Env = append(append(os.Environ(), faultvk.New(t).Env()...), faultEnv+"=1", "RWKV_WAIT_LIMIT=0.5")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		} else if !strings.Contains(string(out), "PASS") {

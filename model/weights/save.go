@@ -65,11 +65,12 @@ func Save(path string, force bool, write func(io.Writer) error) error {
 	if err != nil {
 		return saveError(path, err)
 	}
+	begun(f.Name())
 	complete := false
 	defer func() {
 		if !complete { // for whatever reason, which is the one to report
 			_ = f.Close()
-			_ = os.Remove(f.Name())
+			_ = finish(f.Name(), "")
 		}
 	}()
 	if info, err := os.Stat(target); err == nil {
@@ -91,7 +92,7 @@ func Save(path string, force bool, write func(io.Writer) error) error {
 	if _, err := Target(path, force); err != nil { // somebody else may have made one meanwhile
 		return err
 	}
-	if err := os.Rename(f.Name(), target); err != nil {
+	if err := finish(f.Name(), target); err != nil {
 		return saveError(path, err)
 	}
 	complete = true

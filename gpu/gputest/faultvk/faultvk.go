@@ -133,9 +133,9 @@ func build() (string, error) {
 	return lib, nil
 }
 
-// Env returns the environment of a process that uses the loader.
+// Env returns what the environment of a process that uses the loader has besides.
 func (c *Control) Env() []string {
-	return append(os.Environ(), "RWKV_VULKAN_LOADER="+c.loader, "FAULTVK="+c.file.Name())
+	return []string{"RWKV_VULKAN_LOADER=" + c.loader, "FAULTVK=" + c.file.Name()}
 }
 
 func (c *Control) write(at int64, values ...int64) error {

@@ -1,0 +1,73 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// patience is how long a run may take to end by itself after a signal. It may be stuck where nothing reaches it, in a
+// driver's call that never returns.
+const patience = 700 * time.Millisecond
+
+// departure is how a process ends: when its run is over, or soon after a signal, whichever comes first.
+type departure struct {
+	once   sync.Once
+	stderr io.Writer
+	exit   func(status int)
+}
+
+// end exits with a status, unless the process is ending already: then it waits for that.
+func (d *departure) end(status int, before func()) {
+	d.once.Do(func() {
+		before()
+		d.exit(status)
+	})
+}
+
+// watch cancels the run at the first signal. If that does not end it in time, or at a second signal, it ends the process.
+func (d *departure) watch(signals <-chan os.Signal, cancel func()) {
+	<-signals
+	cancel()
+	late := time.NewTimer(patience)
+	select {
+	case <-signals:
+	case <-late.C:
+	}
+	d.end(statusInterrupted, d.leave)
+}
+
+// leave does what a run that is left where it stands cannot do any more, if a disk or a pipe does not hold that up too.
+func (d *departure) leave() {
+	left := make(chan struct{})
+	go func() {
+		defer close(left)
+		weights.Abandon()
+		if isTerminal(d.stderr) {
+			_, _ = io.WriteString(d.stderr, "\r\x1b[K") // a bar that was drawn there
+		}
+		_, _ = fmt.Fprintln(d.stderr, "rwkv-gpu: interrupted") // there is nowhere left to report to
+	}()
+	select {
+	case <-left:
+	case <-time.After(patience / 4):
+	}
+}
+
+// untilSignal runs the command until it is done or a signal ends it, and exits.
+func untilSignal(run func(ctx context.Context) int) {
+	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough shows as an error of write
+	ctx, cancel := context.WithCancel(context.Background())
+	signals := make(chan os.Signal, 2)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	d := &departure{stderr: os.Stderr, exit: os.Exit}
+	go d.watch(signals, cancel)
+	d.end(run(ctx), func() {})
+}
