@@ -192,7 +192,7 @@ func TestHang(t *testing.T) {
 	}
 	names := map[string]string{"vkWaitForFences": "upload to buffer", "vkDeviceWaitIdle": "the end of all work"}
 	for i, call := range calls {
-		if call.Function != "vkWaitForFences" && call.Function != "vkDeviceWaitIdle" {
+		if call.Function != "vkWaitForFences" && call.Function != "vkDeviceWaitIdle" { // the same calls each time
 			continue
 		}
 		if err := ctl.Begin(faultvk.Fault{At: i + 1, Mode: faultvk.Hang}); err != nil {

@@ -33,9 +33,10 @@ func (m Mode) String() string { return [...]string{"once", "sticky", "hang"}[m] 
 
 // Fault is a call that fails.
 type Fault struct {
-	At     int   // the number of the call, of all that return a VkResult, from 1 on; 0 is none
-	Result int32 // VkResult
-	Mode   Mode
+	Function string // "": any that returns a VkResult
+	At       int    // the number of its call, from 1 on; 0 is none
+	Result   int32  // VkResult
+	Mode     Mode
 }
 
 // Call is a call that was made.
@@ -58,7 +59,8 @@ const (
 	atPhase   = 8 * 3
 	atCalls   = 8 * 4
 	atLive    = 8 * 16
-	atNames   = atLive + 8*16
+	atOnly    = atLive + 8*16
+	atNames   = atOnly + nameBytes
 	nameBytes = 48
 	functions = 64
 	atTrace   = atNames + nameBytes*functions
@@ -161,7 +163,12 @@ func (c *Control) read(at int64, n int) ([]int64, error) {
 
 // Begin sets the fault of the calls that follow, which are counted from 1 on.
 func (c *Control) Begin(f Fault) error {
-	return c.write(0, int64(f.At), int64(f.Result), int64(f.Mode), 0, 0, 0, 0, 0, 0)
+	name := make([]byte, nameBytes)
+	copy(name[:nameBytes-1], f.Function)
+	if _, err := c.file.WriteAt(name, atOnly); err != nil {
+		return err
+	}
+	return c.write(0, int64(f.At), int64(f.Result), int64(f.Mode), 0, 0, 0, 0, 0, 0, 0)
 }
 
 // Phase marks the calls that follow in the trace.

@@ -24,8 +24,10 @@ typedef struct {
 	int64_t at, result, mode, phase; // the call that fails, from 1 on; 0: none
 	// Written here; the test sets them to 0.
 	_Atomic int64_t calls, fired, lost, stuck, strange; // stuck: 1 + the function all of whose calls fail; strange: destroyed and not live
-	int64_t unused[7];
+	_Atomic int64_t matched; // calls that at counts
+	int64_t unused[6];
 	_Atomic int64_t live[16];
+	char only[48]; // written by the test: the function that at counts; "": all
 	char names[MAX_FUNCTIONS][48];
 	struct { uint8_t function, phase; } trace[MAX_CALLS];
 } control;
@@ -61,7 +63,7 @@ static int of_device(const char *name) { // what a lost device fails
 static int32_t fault(int f, const char *name) {
 	int64_t n = ++ctl->calls;
 	if (n <= MAX_CALLS) ctl->trace[n - 1].function = (uint8_t)f, ctl->trace[n - 1].phase = (uint8_t)ctl->phase;
-	if (n == ctl->at) {
+	if (ctl->at && (!ctl->only[0] || !strcmp(ctl->only, name)) && ++ctl->matched == ctl->at) {
 		ctl->fired = n;
 		if (ctl->mode == HANG) for (;;) pause();
 		if (ctl->mode == STICKY && ctl->result == DEVICE_LOST) ctl->lost = 1;

@@ -1,0 +1,197 @@
+package main
+
+import (
+	"fmt"
+	"math/rand/v2"
+	"os"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
+)
+
+// What a run of the command is at when it makes a call.
+const (
+	phaseLoad = iota
+	phaseTune // and what is between its trials
+	phaseRestore
+	phasePrefill
+	phaseDecode
+	phaseSave
+	phaseClose
+	phases
+)
+
+var phaseNames = [phases]string{"load", "tune", "restore", "prefill", "decode", "save", "close"}
+
+// faultScenario is a command line whose calls fail, and how many of 100 faults fall upon its phases.
+type faultScenario struct {
+	name   string
+	large  bool // for long runs alone
+	args   []string
+	shares [phases]int
+}
+
+const faultTokens = "11,7,23,5,90,41"
+
+// faultScenarios return the runs. state is a file to begin with, and a state is written to the file "state" of the current
+// folder.
+func faultScenarios(state string) []faultScenario {
+	return []faultScenario{
+		{name: "generate", args: []string{"generate", "Once upon", "-n", "6", "--temperature", "0", "--device", "gpu"},
+			shares: [phases]int{phaseLoad: 18, phasePrefill: 10, phaseDecode: 14, phaseClose: 5}},
+		{name: "generate, tuned", args: []string{"generate", "Once upon", "-n", "6", "--temperature", "0", "--device", "gpu", "--tuning", "on"},
+			shares: [phases]int{phaseTune: 14, phaseDecode: 2}},
+		{name: "generate, any device", args: []string{"generate", "Once upon", "-n", "6", "--temperature", "0"}, shares: [phases]int{phaseLoad: 5}},
+		{name: "logits", args: []string{"logits", "--tokens", faultTokens, "--chunk", "4", "--all", "--json", "--state-in", state, "--state-out", "state", "--device", "gpu"},
+			shares: [phases]int{phaseLoad: 3, phaseRestore: 11, phasePrefill: 5, phaseSave: 11, phaseClose: 2}},
+		{name: "0.1b", large: true, args: []string{"logits", "--tokens", faultTokens, "--chunk", "4", "--json", "--state-out", "state", "--device", "gpu", "--model", "synthetic:0.1b"},
+			shares: [phases]int{phaseLoad: 3, phasePrefill: 3, phaseSave: 2, phaseClose: 1}},
+		{name: "0.1b, tuned", large: true, args: []string{"generate", "--tokens", faultTokens, "-n", "3", "--temperature", "0", "--device", "gpu", "--tuning", "on", "--model", "synthetic:0.1b"},
+			shares: [phases]int{phaseTune: 3, phaseDecode: 2}},
+	}
+}
+
+// faultsEnv is how many faults TestFaults tries.
+const faultsEnv = "RWKV_FAULTS"
+
+func faultCount(t *testing.T) int {
+	t.Helper()
+	text := os.Getenv(faultsEnv)
+	if text == "" {
+		if testing.Short() {
+			return 30
+		}
+		return 120
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil || n < 1 {
+		t.Fatalf("%s: want a number of faults, got %q", faultsEnv, text)
+	}
+	return n
+}
+
+// Whichever Vulkan call fails, and however: either the command ends with one line of error and the status of device
+// trouble, having written nothing wrong, or it goes on and writes the same. It leaves no object, no half of a file, and
+// comes to its end.
+func TestFaults(t *testing.T) {
+	if os.Getenv(faultChildEnv) != "" {
+		runFaults(t)
+		return
+	}
+	vulkanDevice(t)
+	total := faultCount(t)
+	large := total >= 500
+	state := filepath.Join(t.TempDir(), "state.st")
+	if r := cli("logits", "--tokens", "3,1,4", "--state-out", state, "--device", "cpu", "--quiet"); r.status != statusDone {
+		t.Fatal(r)
+	}
+	child := startFaults(t, faultvk.New(t))
+	rng := rand.New(rand.NewPCG(7, uint64(total)))
+	var table strings.Builder
+	fmt.Fprintf(&table, "%-22s %-8s %6s %6s %6s\n", "run", "phase", "faults", "errors", "went on")
+	sum := [3]int{}
+	for _, s := range faultScenarios(state) {
+		if s.large && !large {
+			continue
+		}
+		child.run(t, faultCase{Args: s.args}) // compiles kernels
+		plain := child.run(t, faultCase{Args: s.args})
+		if plain.Status != statusDone || plain.Report.Live != "" {
+			t.Fatalf("%s: without a fault: %+v", s.name, plain)
+		}
+		calls := phased(plain.Trace)
+		for phase, share := range s.shares {
+			n := (share*total + 50) / 100
+			if n == 0 {
+				continue
+			}
+			fired, failed := 0, 0
+			for _, f := range pick(rng, calls, phase, 3*n) {
+				if fired == n {
+					break
+				}
+				r := child.run(t, faultCase{Args: s.args, Fault: f})
+				if why := r.wrong(&plain); why != "" {
+					t.Errorf("%s, %s: %+v: %s\n%v", s.name, phaseNames[phase], f, why, &r)
+				}
+				if r.Report.Fired { // what times decide upon may have made fewer calls this time
+					fired++
+				}
+				if r.Status != statusDone {
+					failed++
+				}
+			}
+			if fired < n {
+				t.Errorf("%s, %s: only %d of %d faults happened", s.name, phaseNames[phase], fired, n)
+			}
+			fmt.Fprintf(&table, "%-22s %-8s %6d %6d %6d\n", s.name, phaseNames[phase], fired, failed, fired-failed)
+			sum[0], sum[1], sum[2] = sum[0]+fired, sum[1]+failed, sum[2]+fired-failed
+		}
+	}
+	fmt.Fprintf(&table, "%-22s %-8s %6d %6d %6d\n", "all", "", sum[0], sum[1], sum[2])
+	t.Logf("\n%s", &table)
+	if sum[1] < sum[0]/2 || sum[2] == 0 {
+		t.Errorf("want most faults noticed and some survived, got %v", sum)
+	}
+}
+
+// phased tells apart what the command does not tell of: of a run that says no more than when it is loaded, the first thing
+// done is to restore a state, if there is one, and the last to save one.
+func phased(calls []faultvk.Call) []faultvk.Call {
+	if slices.ContainsFunc(calls, func(c faultvk.Call) bool { return c.Phase == phaseDecode }) {
+		return calls
+	}
+	find := func(from, step int, what string) int {
+		for ; from >= 0 && from < len(calls); from += step {
+			if calls[from].Function == what {
+				return from
+			}
+		}
+		return 0
+	}
+	mark := func(from, to int, phase byte) {
+		for i := from; i < to; i++ {
+			calls[i].Phase = phase
+		}
+	}
+	loaded := slices.IndexFunc(calls, func(c faultvk.Call) bool { return c.Phase != phaseLoad })
+	mark(loaded, find(loaded, 1, "vkWaitForFences")+1, phaseRestore)
+	saved := find(len(calls)-1, -1, "vkWaitForFences")
+	mark(find(saved, -1, "vkCreateCommandPool"), saved+1, phaseSave)
+	mark(saved+1, len(calls), phaseClose)
+	return calls
+}
+
+// pick returns faults in calls of a phase, of each function about as many.
+func pick(rng *rand.Rand, calls []faultvk.Call, phase, n int) (list []faultvk.Fault) {
+	byFunction := map[string][]int{}
+	var names []string
+	count := map[string]int{} // of calls so far
+	for _, c := range calls {
+		count[c.Function]++
+		if int(c.Phase) != phase {
+			continue
+		}
+		if byFunction[c.Function] == nil {
+			names = append(names, c.Function)
+		}
+		byFunction[c.Function] = append(byFunction[c.Function], count[c.Function])
+	}
+	for i := 0; len(names) > 0 && i < n; i++ {
+		if i%len(names) == 0 {
+			rng.Shuffle(len(names), func(a, b int) { names[a], names[b] = names[b], names[a] })
+		}
+		name := names[i%len(names)]
+		results := faultvk.Results(name)
+		f := faultvk.Fault{Function: name, At: byFunction[name][rng.IntN(len(byFunction[name]))], Result: results[rng.IntN(len(results))]}
+		if rng.IntN(5) < 2 {
+			f.Mode = faultvk.Sticky
+		}
+		list = append(list, f)
+	}
+	return list
+}

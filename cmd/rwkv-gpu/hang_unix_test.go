@@ -1,0 +1,141 @@
+//go:build unix
+
+package main
+
+import (
+	"os"
+	"os/exec"
+	"slices"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
+)
+
+var hangArgs = []string{"generate", "Once upon", "-n", "6", "--temperature", "0", "--device", "gpu", "--quiet"}
+
+// hanging returns a control, the calls of a run with these arguments, and what starts one in a process of its own in which a
+// call never returns, with a limit in seconds after which a wait is given up.
+func hanging(t *testing.T, args ...string) (calls []faultvk.Call, start func(t *testing.T, f faultvk.Fault, limit string) (*exec.Cmd, *faultvk.Control)) {
+	t.Helper()
+	vulkanDevice(t)
+	cache := t.TempDir()
+	start = func(t *testing.T, f faultvk.Fault, limit string) (*exec.Cmd, *faultvk.Control) {
+		t.Helper()
+		ctl := faultvk.New(t)
+		f.Mode = faultvk.Hang
+		if err := ctl.Begin(f); err != nil {
+			t.Fatal(err)
+		}
+		c := child(args...)
+		c.Env = append(append(c.Env, ctl.Env()...), "RWKV_WAIT_LIMIT="+limit, "XDG_CACHE_HOME="+cache)
+		c.Stdout, c.Stderr = new(strings.Builder), new(strings.Builder)
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { _ = c.Process.Kill() }) // which has ended if all is well
+		return c, ctl
+	}
+	for range 2 { // the first compiles kernels
+		c, ctl := start(t, faultvk.Fault{}, "100")
+		if err := c.Wait(); err != nil {
+			t.Fatalf("%v: %s", err, c.Stderr)
+		}
+		var err error
+		if calls, err = ctl.Trace(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return calls, start
+}
+
+// callsOf returns how many calls of a function there are.
+func callsOf(calls []faultvk.Call, function string) (n int) {
+	for _, c := range calls {
+		if c.Function == function {
+			n++
+		}
+	}
+	return n
+}
+
+// ended waits for a process that hangs to end, and returns its status and its line of error.
+func ended(t *testing.T, c *exec.Cmd, within time.Duration) (status int, line string) {
+	t.Helper()
+	late := time.AfterFunc(within, func() { _ = c.Process.Kill() })
+	_ = c.Wait()
+	if !late.Stop() {
+		t.Errorf("no end within %s: %s", within, c.Stderr)
+	}
+	return c.ProcessState.ExitCode(), c.Stderr.(*strings.Builder).String()
+}
+
+// A device that never answers ends the command with the status of device trouble, in a line that names what it was at.
+func TestHungDevice(t *testing.T) {
+	tuned := append(slices.Clone(hangArgs), "--tuning", "on", "--retune")
+	logits := []string{"logits", "--tokens", "3,1,4", "--state-out", os.DevNull, "--device", "gpu", "--quiet"}
+	for _, x := range []struct {
+		name  string // that the error has
+		args  []string
+		parts []float64 // of all waits, one of which is that
+	}{
+		{"clearing of scratch and state", hangArgs, []float64{0}}, {"prefill of 2 tokens, step ", hangArgs, []float64{0.5}}, {"decode of ", hangArgs, []float64{1}},
+		{"tuning trial of ", tuned, []float64{0.5, 0.3, 0.7, 0.1, 0.2}}, {"reading of the state of slot 0", logits, []float64{1}},
+	} {
+		t.Run(x.name, func(t *testing.T) {
+			t.Parallel()
+			calls, start := hanging(t, x.args...)
+			waits := callsOf(calls, "vkWaitForFences")
+			var lines []string
+			for _, part := range x.parts {
+				c, ctl := start(t, faultvk.Fault{Function: "vkWaitForFences", At: max(int(part*float64(waits)), 1)}, "1")
+				status, line := ended(t, c, faultTime)
+				if r, err := ctl.Report(); err == nil && !r.Fired {
+					continue // it waited less often this time
+				}
+				if status != statusDevice || strings.Count(line, "\n") != 1 || !strings.Contains(line, ": the device hangs: no answer for ") {
+					t.Errorf("status %d, %q", status, line)
+				}
+				if lines = append(lines, line); strings.Contains(line, x.name) {
+					return
+				}
+			}
+			t.Errorf("want an error that names it, got %q", lines)
+		})
+	}
+}
+
+// A signal ends the program within a second, even if it is stuck in a call that never returns.
+func TestSignalInDriver(t *testing.T) {
+	calls, start := hanging(t, hangArgs...)
+	for _, x := range []struct {
+		function string
+		signal   os.Signal
+	}{
+		{"vkCreateInstance", syscall.SIGTERM}, {"vkCreateDevice", os.Interrupt}, {"vkAllocateMemory", syscall.SIGTERM}, {"vkCreateComputePipelines", os.Interrupt},
+		{"vkQueueSubmit", syscall.SIGTERM}, {"vkWaitForFences", os.Interrupt}, {"vkDeviceWaitIdle", syscall.SIGTERM}, {"vkGetPipelineCacheData", os.Interrupt},
+	} {
+		n := callsOf(calls, x.function)
+		if n == 0 {
+			t.Errorf("%s is never called", x.function)
+			continue
+		}
+		c, ctl := start(t, faultvk.Fault{Function: x.function, At: (n + 1) / 2}, "1000")
+		for begin := time.Now(); ; time.Sleep(10 * time.Millisecond) {
+			if r, err := ctl.Report(); err != nil || r.Fired || time.Since(begin) > faultTime {
+				break
+			}
+		}
+		sent := time.Now()
+		if err := c.Process.Signal(x.signal); err != nil {
+			t.Errorf("%s: %v", x.function, err)
+			continue
+		}
+		status, line := ended(t, c, faultTime)
+		if took := time.Since(sent); status != statusInterrupted || line != "rwkv-gpu: interrupted\n" || took > 4*patience {
+			t.Errorf("%s, %s: status %d after %s, %q", x.function, x.signal, status, took, line)
+		}
+	}
+}
