@@ -4,6 +4,7 @@
 package faultvk
 
 import (
+	"crypto/sha256"
 	_ "embed"
 	"encoding/binary"
 	"fmt"
@@ -111,7 +112,7 @@ func Open() (*Control, error) {
 	return &Control{f, os.Getenv("RWKV_VULKAN_LOADER")}, err
 }
 
-// build compiles the loader to a file that stays until the process ends, and with the system's cleaning beyond.
+// build compiles the loader to a file among the user's cached ones, if it is not there.
 func build() (string, error) {
 	if runtime.GOOS != "linux" {
 		return "", fmt.Errorf("the loader is written for Linux, not for %s", runtime.GOOS)
@@ -120,19 +121,32 @@ func build() (string, error) {
 	if cc == "" {
 		cc = "cc"
 	}
-	dir, err := os.MkdirTemp("", "faultvk")
+	cache, err := os.UserCacheDir()
 	if err != nil {
 		return "", err
 	}
-	src, lib := filepath.Join(dir, "faultvk.c"), filepath.Join(dir, "faultvk.so")
+	cache = filepath.Join(cache, "rwkv-gpu")
+	lib := filepath.Join(cache, fmt.Sprintf("faultvk-%x.so", sha256.Sum256(source)))
+	if _, err := os.Stat(lib); err == nil {
+		return lib, nil
+	}
+	if err := os.MkdirAll(cache, 0o755); err != nil {
+		return "", err
+	}
+	dir, err := os.MkdirTemp(cache, "faultvk")
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = os.RemoveAll(dir) }()
+	src, made := filepath.Join(dir, "faultvk.c"), filepath.Join(dir, "faultvk.so")
 	if err := os.WriteFile(src, source, 0o600); err != nil {
 		return "", err
 	}
-	out, err := exec.Command(cc, "-O1", "-shared", "-fPIC", "-o", lib, src, "-ldl", "-lpthread").CombinedOutput()
+	out, err := exec.Command(cc, "-O1", "-shared", "-fPIC", "-o", made, src, "-ldl", "-lpthread").CombinedOutput()
 	if err != nil {
 		return "", fmt.Errorf("%s: %w: %s", cc, err, out)
 	}
-	return lib, nil
+	return lib, os.Rename(made, lib) // whole, whoever else makes it at the same time
 }
 
 // Env returns what the environment of a process that uses the loader has besides.
