@@ -119,7 +119,7 @@ func TestFaults(t *testing.T) {
 	if ctl == nil {
 		return
 	}
-	run := func(f faultvk.Fault) ([]byte, error, faultvk.Report) {
+	run := func(f faultvk.Fault) ([]byte, faultvk.Report, error) {
 		t.Helper()
 		if err := ctl.Begin(f); err != nil {
 			t.Fatal(err)
@@ -129,9 +129,9 @@ func TestFaults(t *testing.T) {
 		if failed != nil {
 			t.Fatal(failed)
 		}
-		return got, err, report
+		return got, report, err
 	}
-	want, err, _ := run(faultvk.Fault{})
+	want, _, err := run(faultvk.Fault{})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -145,7 +145,7 @@ func TestFaults(t *testing.T) {
 		results := faultvk.Results(call.Function)
 		for _, mode := range []faultvk.Mode{faultvk.Once, faultvk.Sticky} {
 			f := faultvk.Fault{At: i + 1, Result: results[rng.IntN(len(results))], Mode: mode}
-			got, err, r := run(f)
+			got, r, err := run(f)
 			what := fmt.Sprintf("%+v in %s", f, call.Function)
 			var e *gpu.Error
 			switch {
