@@ -123,17 +123,13 @@ func (d *Device) Close() error {
 	d.closed = true
 	d.queueMu.Lock() // so that no Submit comes between, and none runs beside the wait
 	d.gone.Store(true)
-	hung := d.hung()
-	idle := d.await("vkDeviceWaitIdle", 0, d) // a lost device cannot be waited for, and is closed all the same
+	_ = d.await("vkDeviceWaitIdle", 0, d) // a lost device cannot be waited for, and is closed all the same
 	d.queueMu.Unlock()
 	err := d.leaks()
 	d.releaseWaiters()
-	if d.hung() {
+	if d.hung() { // and nobody may have been told yet: what releases waits, too
 		d.abandon()
-		if hung { // which was said when it was found
-			return nil
-		}
-		return idle
+		return d.failure()
 	}
 	for r := range d.commands {
 		r.destroy()

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/exec"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -208,7 +209,7 @@ func TestHang(t *testing.T) {
 			t.Errorf("call %d, %s: %v does not name %s", i+1, call.Function, err, name)
 		}
 		delete(names, call.Function)
-		if strings.Contains(err.Error(), "\n") {
+		if lines := strings.Split(err.Error(), "\n"); len(slices.Compact(lines)) != 1 {
 			t.Errorf("want one error, got %q", err)
 		}
 	}

@@ -20,7 +20,8 @@ const (
 	firstKernels = 6                // so many that never ran as much again: drivers may compile a kernel only then
 	waitFactor   = 20               // times more than the same took before, or was said to take
 	waitLimit    = 24 * time.Hour   // of all that together
-	waitSlice    = time.Second
+	waitSlices   = 4                // at least, into which a wait is cut
+	longestSlice = time.Second
 )
 
 // waitLimitEnv is DeviceOptions.WaitLimit in seconds.
@@ -83,7 +84,7 @@ func (d *Device) takeWaiter() *waiter {
 		h.idle = h.idle[:n-1]
 		return w
 	}
-	w := &waiter{ask: make(chan C.uint64_t), answer: make(chan int32, 1), slice: time.NewTimer(waitSlice)}
+	w := &waiter{ask: make(chan C.uint64_t), answer: make(chan int32, 1), slice: time.NewTimer(longestSlice)}
 	go w.serve(d.c)
 	return w
 }
@@ -117,8 +118,8 @@ func (w *waiter) serve(c *C.rg_dev) {
 // described is what can be waited for.
 type described interface{ describe() string }
 
-// await waits for a fence, or with 0 for all that is under way, as long as all that is may take. The time that the process
-// was stopped for does not count.
+// await waits for a fence, or with 0 for all that is under way, as long as all that is may take. Of the time that the process
+// was stopped for no more than a slice counts.
 func (d *Device) await(call string, fence C.uint64_t, what described) error {
 	if d.hung() {
 		return d.failure()
@@ -127,7 +128,7 @@ func (d *Device) await(call string, fence C.uint64_t, what described) error {
 	w.ask <- fence
 	limit := max(time.Duration(d.health.underWay.Load()), d.health.least)
 	for left := limit; left > 0; {
-		slice := min(left, waitSlice)
+		slice := min(left, limit/waitSlices+1, longestSlice)
 		w.slice.Reset(slice)
 		select {
 		case r := <-w.answer:
