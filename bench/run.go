@@ -139,6 +139,7 @@ func (r *runner) model(m *model.Model) (err error) {
 	}
 	defer func() { err = errors.Join(err, r.e.Close()) }()
 	r.report.Device, r.report.Chunk = r.e.Device(), r.e.Chunk()
+	r.begin = time.Now()
 	return r.all(depths)
 }
 
@@ -153,6 +154,7 @@ type runner struct {
 	reads  []float64 // limits found so far, GB/s
 	flops  []float64 // GFLOPS
 	bases  []base    // by depth, the least first
+	begin  time.Time // of the first pass
 	ids    []int
 	in     []engine.Input
 	gen    []engine.Continuation

@@ -63,6 +63,11 @@ func (r *runner) tests() error {
 				done++
 			}
 		}
+		if run == r.o.Warmup-1 {
+			if err := r.settle(depths); err != nil {
+				return err
+			}
+		}
 		if run == r.o.Warmup {
 			r.memory()
 		}
@@ -73,6 +78,27 @@ func (r *runner) tests() error {
 	for _, tests := range depths {
 		for _, t := range tests {
 			r.report.Results = append(r.report.Results, r.result(t))
+		}
+	}
+	return nil
+}
+
+// settleTime is how long a first run on a device may take, from its start on, to find the device's fastest kernels.
+const settleTime = 10 * time.Second
+
+// settle warms up until the device's fastest kernels are found, between passes as everywhere, so that what is measured is
+// what every later run has.
+func (r *runner) settle(depths [][]*test) error {
+	for !r.e.Settled() && time.Since(r.begin) < settleTime {
+		for _, tests := range depths {
+			for _, t := range tests {
+				if err := r.ctx.Err(); err != nil {
+					return err
+				}
+				if err := r.sample(t, true); err != nil {
+					return err
+				}
+			}
 		}
 	}
 	return nil

@@ -69,6 +69,10 @@ func (e *Engine) Generate(ctx context.Context, slot Slot, tok tokenizer.Tokenize
 	if err != nil {
 		return nil, err
 	}
+	if err := e.Prepare(ctx, slot, len(q.Prompt), q.Max > 1); err != nil {
+		return nil, err
+	}
+	defer e.dev.tuner.Hold()()
 	g := &generation{e: e, slot: slot, q: q, sampler: smp, out: output{stop: stop, stream: tokenizer.NewStream(tok), emit: q.Emit}}
 	err = g.run(ctx)
 	g.result.Text = g.out.text.String()

@@ -1,10 +1,14 @@
 package main
 
 import (
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/bench"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // The first runs on a device say that they measure, later ones only when they are asked to.
@@ -33,5 +37,37 @@ func TestTuning(t *testing.T) {
 	}
 	if r := cli("info", "--tuning", "maybe"); r.status != statusUsage {
 		t.Errorf("want a usage error, got %s", r)
+	}
+}
+
+// With an empty cache, a first run ends up with what a second one begins with: the same kernels, and no weights held that the
+// second does not hold. That it is as fast, bench's own test of it says.
+func TestFirstRun(t *testing.T) {
+	if testing.Short() || reference.Race {
+		t.Skip("runs of a large model")
+	}
+	gputest.Device(t)
+	cache := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", cache)
+	run := func() (r bench.Report, kept string, measured bool) {
+		t.Helper()
+		a := cli("bench", "--synthetic", "0.1b", "--pp", "64", "--tg", "16", "--repeat", "1", "--device", "gpu", "--tuning", "on", "--json")
+		data, err := os.ReadFile(filepath.Join(cache, "rwkv-gpu", "tuning.json"))
+		if a.status != statusDone || err != nil {
+			t.Fatalf("%s (%v)", a, err)
+		}
+		decode(t, a.stdout, &r)
+		return r, string(data), strings.Contains(a.stderr, "measuring the fastest kernels")
+	}
+	first, found, measured := run()
+	second, kept, again := run()
+	if !measured || strings.Contains(found, `"next"`) || strings.Contains(found, `"trying"`) {
+		t.Errorf("want the first run to get done, got %s", found)
+	}
+	if again || kept != found {
+		t.Errorf("want nothing measured again, got %s", kept)
+	}
+	if first.Memory.DeviceBytes != second.Memory.DeviceBytes {
+		t.Errorf("the first run holds %d bytes, the second %d", first.Memory.DeviceBytes, second.Memory.DeviceBytes)
 	}
 }

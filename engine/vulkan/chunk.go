@@ -81,16 +81,19 @@ func (r *recorder) recurrence(o *op.WKV7) (Recurrence, error) {
 		return Serial, nil
 	}
 	class := bits.Len(uint(seqs - 1)) // numbers up to a power of two are alike
-	info := r.dev.Info()
-	key := fmt.Sprintf("%s | %s | %s | recurrence of %d heads of %d, %d sequences", info.Name, info.Driver, r.loads, o.Heads, o.N, 1<<class)
-	f, err := choose(r.Exec, key, Serial, true, func() []Recurrence { return []Recurrence{Serial, Chunked} },
-		func() contest[Recurrence] { return newRecurrenceTrial(r.Exec, o, rows, seqs) })
-	if err == nil && f == Chunked {
-		if _, err := r.chunkRoom(o, rows, seqs); err != nil { // no memory for it
+	key := r.on + fmt.Sprintf("recurrence of %d heads of %d, %d sequences", o.Heads, o.N, 1<<class)
+	f, open := choice(r.Exec, key, many, []Recurrence{Serial, Chunked},
+		func() (contest[Recurrence], error) { return newRecurrenceTrial(r.Exec, o, rows, seqs), nil })
+	r.wish(open)
+	if f == Chunked {
+		switch _, err := r.chunkRoom(o, rows, seqs); {
+		case refused(err): // no memory for it
 			return Serial, nil
+		case err != nil:
+			return Serial, err
 		}
 	}
-	return f, err
+	return f, nil
 }
 
 // chunked7 records the recurrence by chunks.

@@ -48,7 +48,7 @@ func TestChunkedTuned(t *testing.T) {
 		t.Helper()
 		e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 70, Seqs: 1, Outs: 1}, MatMul: Vec, Tuner: tuner})
 		for _, n := range []int{leastChunked - 1, 70} {
-			if tuner != nil && n < leastChunked && tuner.spent > 0 {
+			if tuner != nil && n < leastChunked && tuner.Spent() > 0 {
 				t.Errorf("%d tokens are too few to measure for", n)
 			}
 			tokens := make([]int, n)
@@ -75,11 +75,11 @@ func TestChunkedTuned(t *testing.T) {
 		t.Fatalf("want the recurrence alone measured, and one notice, got %v, %q", tuner.found, told)
 	}
 	for _, f := range []Recurrence{Serial, Chunked} {
-		tuner.found[keys[0]], tuner.spent = f.kept(), 0
+		tuner.found[keys[0]], tuner.spent = f.kept(), [kinds]time.Duration{}
 		e, got := run(tuner)
 		near(t, got, want)
-		if (e.chunks != nil) != (f == Chunked) || tuner.spent > 0 {
-			t.Errorf("%s: want it taken as it was kept, got room for chunks: %t, measured for %s", f, e.chunks != nil, tuner.spent)
+		if (e.chunks != nil) != (f == Chunked) || tuner.Spent() > 0 {
+			t.Errorf("%s: want it taken as it was kept, got room for chunks: %t, measured for %s", f, e.chunks != nil, tuner.Spent())
 		}
 	}
 }

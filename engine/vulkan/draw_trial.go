@@ -34,46 +34,49 @@ func (e *Exec) DrawsOnDevice(seqs int) (bool, error) {
 	}
 	class := bits.Len(uint(max(seqs, 1) - 1)) // numbers up to a power of two are alike
 	chosen := &e.decode.draws[class]
-	if *chosen == FasterDraws {
-		s := e.plan.Sizes
-		var err error
-		if *chosen, err = e.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs)); err != nil {
-			return false, err
-		}
+	if *chosen != FasterDraws {
+		return *chosen == DeviceDraws, nil
 	}
-	return *chosen == DeviceDraws, nil
+	s := e.plan.Sizes
+	d, certain, err := e.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs))
+	if certain {
+		*chosen = d
+	}
+	return d == DeviceDraws, err
 }
 
-// chooseDraws returns the place that was found, that is now measured to be faster, or that is usual.
-func (e *Exec) chooseDraws(seqs int) (Draws, error) {
+// chooseDraws returns the place that was found, that is now measured to be faster, or that is usual, which is not certain
+// where measuring has to wait.
+func (e *Exec) chooseDraws(seqs int) (d Draws, certain bool, err error) {
 	usual, t := DeviceDraws, e.tuner
 	if e.kernels.shape.cpu && e.prog.Vocab >= largeVocabulary {
 		usual = HostDraws
 	}
 	if t == nil {
-		return usual, nil
+		return usual, true, nil
 	}
-	info := e.dev.Info()
-	key := fmt.Sprintf("%s | %s | %s | draws of %d ids, %d sequences", info.Name, info.Driver, e.loads, e.prog.Vocab, seqs)
-	for _, d := range []Draws{DeviceDraws, HostDraws} {
-		if t.found[key].Kernel == d.String() {
-			return d, nil
+	key := e.on + fmt.Sprintf("draws of %d ids, %d sequences", e.prog.Vocab, seqs)
+	measure := func(time.Time) error {
+		device, host, err := e.timeDraws(seqs)
+		if err != nil {
+			return err
+		}
+		best, took := faster(device, host)
+		t.take(key, tuned{Kernel: best.String(), Micros: int(took.Microseconds())})
+		return nil
+	}
+	if found, ok := t.found[key]; !ok || found.Kernel != DeviceDraws.String() && found.Kernel != HostDraws.String() {
+		if ok, err := t.measured(e.Device(), few, measure); !ok || err != nil {
+			if refused(err) {
+				return usual, true, nil
+			}
+			return usual, false, err
 		}
 	}
-	if t.spent >= t.Budget {
-		return usual, nil
+	if t.found[key].Kernel == HostDraws.String() {
+		return HostDraws, true, nil
 	}
-	t.begin(e.Device())
-	start := time.Now()
-	device, host, err := e.timeDraws(seqs)
-	t.spent += time.Since(start)
-	if err != nil {
-		return usual, err
-	}
-	best, took := faster(device, host)
-	t.found[key], t.changed = tuned{Kernel: best.String(), Micros: int(took.Microseconds())}, true
-	t.keep()
-	return best, nil
+	return DeviceDraws, true, nil
 }
 
 // faster returns the faster place: the device, which needs the host less, if the host is not clearly so.

@@ -37,16 +37,16 @@ func TestDrawsOnDevice(t *testing.T) {
 	}
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	tuner := NewTuner(path, false, nil)
-	spent := NewTuner("", false, nil)
-	if spent.Budget = 0; on(spent, FasterDraws, largeVocabulary, 1) != !k.shape.cpu || len(spent.found) != 0 {
-		t.Errorf("without time to measure: %v", spent.found)
+	none := NewTuner("", false, nil)
+	if none.Budget = 0; on(none, FasterDraws, largeVocabulary, 1) != !k.shape.cpu || len(none.found) != 0 {
+		t.Errorf("without time to measure: %v", none.found)
 	}
 	tuner.Budget = time.Hour
 	first := map[int]bool{}
 	for _, seqs := range []int{1, 3, 4} {
 		first[seqs] = on(tuner, FasterDraws, 5000, seqs)
 	}
-	if len(tuner.found) != 2 || first[3] != first[4] || tuner.spent == 0 {
+	if len(tuner.found) != 2 || first[3] != first[4] || tuner.Spent() == 0 {
 		t.Errorf("want 2 measurements, of 1 and 4 sequences, got %v", tuner.found)
 	}
 	// What the file says counts.
@@ -59,7 +59,7 @@ func TestDrawsOnDevice(t *testing.T) {
 	}
 	second := NewTuner(path, false, nil)
 	for seqs, was := range first {
-		if on(second, FasterDraws, 5000, seqs) == was || second.spent != 0 {
+		if on(second, FasterDraws, 5000, seqs) == was || second.Spent() != 0 {
 			t.Errorf("%d sequences: measured again", seqs)
 		}
 	}

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -35,6 +36,7 @@ type Exec struct {
 	plan    *op.Plan
 	kernels *Kernels
 	tuner   *Tuner
+	on      string // begins the tuner's keys: device, driver, way to load
 	ops     prepared
 	panels  panelRoom
 
@@ -76,10 +78,12 @@ func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
 func (e *Exec) make(o Options) error {
 	var err error
 	if e.loads = o.Loads; e.loads == Measured {
-		if e.loads, err = e.kernels.measure(); err != nil {
+		if e.loads, err = e.kernels.measure(e.tuner); err != nil {
 			return err
 		}
 	}
+	info := e.dev.Info()
+	e.on = fmt.Sprintf("%s | %s | %s | ", info.Name, info.Driver, e.loads)
 	if err := e.prepare(o.Progress); err != nil {
 		return err
 	}
@@ -169,11 +173,26 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err
 	}
-	p, err := e.shapes.get(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)})
+	p, err := settled(ctx, e, &e.shapes, shape{len(b.Tokens), len(b.Seqs), len(b.Outs)})
 	if err != nil {
 		return err
 	}
 	return e.run(ctx, p, len(b.Tokens))
+}
+
+// Prepare does for a batch like b what ForwardContext does before it runs it: it records the pass and, as far as there is
+// time, measures which forms are its fastest.
+func (e *Exec) Prepare(ctx context.Context, b *op.Batch) error {
+	if err := e.stage(b); err != nil {
+		return err
+	}
+	_, err := settled(ctx, e, &e.shapes, shape{len(b.Tokens), len(b.Seqs), len(b.Outs)})
+	return err
+}
+
+// Settled tells whether more measuring could change the form of a pass that was run.
+func (e *Exec) Settled() bool {
+	return e.tuner == nil || e.tuner.Budget <= 0 || e.shapes.settled() && e.decode.shapes.settled()
 }
 
 // errClosed is what every call after Close returns.
@@ -267,18 +286,26 @@ type recorder struct {
 	shape shape
 	whole bool // all steps: the scratch holds nothing that they need
 	work  float64
+	open  []wish
 	// The steps are some of all, which run before and after them: shifts may be committed in place.
 	inPlace bool
+}
+
+// wish notes what is to be measured for the pass. For a few tokens of one sequence, the rest of a prompt, it would take
+// longer than it could ever save.
+func (r *recorder) wish(w *wish) {
+	rest := r.shape.seqs == 1 && r.shape.rows > 1 && r.shape.rows <= fewTokens
+	if w != nil && !rest && !slices.ContainsFunc(r.open, func(have wish) bool { return have.key == w.key }) {
+		r.open = append(r.open, *w)
+	}
 }
 
 var _ op.Backend = (*recorder)(nil)
 
 // recordForward records the program for batches of a shape, in parts.
 func (e *Exec) recordForward(s shape, parts int) (*pass, error) {
-	p, err := e.recordPass(describePass(s), s, max(len(e.prog.Steps), 1), parts, e.beginForward, (*recorder).unit,
+	return e.recordPass(describePass(s), s, max(len(e.prog.Steps), 1), parts, e.beginForward, (*recorder).unit,
 		func(rec *gpu.Recording) { e.copyLogits(rec, s.outs) })
-	e.tuner.keep()
-	return p, err
 }
 
 func (e *Exec) beginForward(rec *gpu.Recording) { rec.Copy(e.tables.dev.All(), e.tables.host.All()) }

@@ -2,6 +2,8 @@ package vulkan
 
 import (
 	"fmt"
+	"math"
+	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
@@ -52,23 +54,58 @@ func (f matMulForm) kept() tuned {
 // fewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg, bcastTokens of matmul_bcast.
 const fewTokens, bcastTokens = 8, 16
 
+// tileFor returns the smallest power of two that holds n tokens, or most.
+func tileFor(n, most uint32) uint32 {
+	tile := uint32(1)
+	for tile < n && tile < most {
+		tile *= 2
+	}
+	return tile
+}
+
+// tile returns how many tokens a workgroup of the form takes.
+func (f matMulForm) tile() uint32 {
+	switch f.kernel {
+	case Tile:
+		return tileTokens
+	case Coop:
+		return 2 * f.coopSide()
+	}
+	return f.tokens
+}
+
 // vectors tells whether lanes are emulated by a processor's vectors: they are never faster with a row in common.
 func (s *kernelShape) vectors() bool { return s.cpu && s.lanes >= 8 }
 
 // handsRound tells whether such lanes do better with matmul_bcast: with more than two tokens, or where the 32 elements that
-// one token has for a block, and the scales of eight blocks, are loaded at once.
+// one token has for a block, and the scales of eight blocks, are loaded at once. Two tokens are a tenth slower without, but
+// their sums have the order of one token's.
 func (s *kernelShape) handsRound(u *unit, n uint32) bool {
 	return s.vectors() && s.shuffle && (n > 2 || n == 1 && u.typ.IsBlock())
 }
 
-// vecRows returns how many rows a subgroup of matmul_vec takes on a GPU for a tile of so many tokens, up to some, unless that
-// makes more sums than compilers find registers for with every type (bench/README.md).
-func (s *kernelShape) vecRows(tokens, most uint32) uint32 {
-	sums := uint32(8)
-	if s.fewRegisters {
-		sums = 4
+// laneRows returns how many rows such a lane takes in a form of a unit: 8, which lavapipe does with a tenth less work
+// than 4 whatever the type and the number of tokens, where that leaves each core some workgroups.
+func (s *kernelShape) laneRows(f matMulForm, u *unit, n uint32) matMulForm {
+	f.rows = 8
+	if x, y := s.groups(f, u.rows, n); !s.vectors() || f.rows*s.regLocal > rowAlign || int(x*y) < 4*s.cores {
+		f.rows = 4
 	}
-	return max(min(sums/tokens, most), 1)
+	return f
+}
+
+// vecSums returns how many sums, of a row and a token each, compilers find registers for in a lane of matmul_vec with every
+// type of weights (bench/README.md).
+func (s *kernelShape) vecSums() uint32 {
+	if s.fewRegisters {
+		return 4
+	}
+	return 8
+}
+
+// vecRows returns how many rows a subgroup of matmul_vec takes on a GPU for a tile of so many tokens, up to some.
+func (s *kernelShape) vecRows(tokens, most uint32) uint32 {
+	return max(min(s.vecSums()/tokens, most), 1)
 }
 
 // The tile of matmul_tile.comp.
@@ -94,9 +131,7 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 	if kernel == Bcast {
 		most = bcastTokens
 	}
-	for f.tokens < n && f.tokens < most {
-		f.tokens *= 2
-	}
+	f.tokens = tileFor(n, most)
 	if kernel == Vec && !s.cpu {
 		f.rows = s.vecRows(f.tokens, 2)
 	}
@@ -111,9 +146,9 @@ func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 	case s.narrow && s.fitsNarrow(u):
 		return narrowForm(n)
 	case s.handsRound(u, n):
-		return s.of(Bcast, n)
+		return s.laneRows(s.of(Bcast, n), u, n)
 	case s.cpu:
-		return s.of(Reg, n)
+		return s.laneRows(s.of(Reg, n), u, n)
 	case n <= fewTokens:
 		f := s.of(Vec, n)
 		if u.typ.IsBlock() && u.rows >= manyRows && !s.fewRegisters {
@@ -156,47 +191,69 @@ func (s *kernelShape) mostRows() int {
 	return max(s.mostGroups*int(fewest)/rowAlign, 1) * rowAlign
 }
 
-// candidates returns the forms worth measuring for a unit and n tokens.
+// candidates returns the forms worth measuring for a unit and n tokens, the usual one first. Matmul_reg and matmul_bcast
+// are for emulated lanes alone: their workgroups leave most lanes of a GPU's subgroups idle, and compilers for GPUs spill
+// their sums.
 func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 	list := []matMulForm{s.usual(u, n)}
 	if list[0].kernel == Narrow || list[0].kernel == Hold {
 		return list // nothing else comes near
 	}
-	add := func(kernel MatMulKernel, rows ...uint32) {
+	add := func(f matMulForm) {
+		if x, _ := s.groups(f, u.rows, n); int(x) <= s.mostGroups && !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	lanes := func(kernel MatMulKernel) {
 		f := s.of(kernel, n)
-		for _, f.rows = range rows {
-			if x, _ := s.groups(f, u.rows, n); int(x) > s.mostGroups {
-				continue
-			}
-			if f != list[0] && (kernel == Vec || f.rows*s.regLocal <= rowAlign) {
-				list = append(list, f)
+		for _, f.rows = range []uint32{4, 8} {
+			if f.rows*s.regLocal <= rowAlign {
+				add(f)
 			}
 		}
 	}
 	switch {
 	case s.vectors():
 	case n <= fewTokens:
-		add(Vec, 1, 2, 4, 8)
+		s.vecForms(n, add)
 	default:
-		add(Tile, 4)
+		add(s.of(Tile, n))
 		for _, m := range s.matricesOf(u) {
-			f := matMulForm{Coop, uint32(m.M), uint32(m.N)}
-			if x, _ := s.groups(f, u.rows, n); int(x) <= s.mostGroups {
-				list = append(list, f)
-			}
+			add(matMulForm{Coop, uint32(m.M), uint32(m.N)})
 		}
 	}
-	if (s.cpu || n > fewTokens) && !s.handsRound(u, n) {
-		add(Reg, 4, 8)
+	if s.cpu && !s.handsRound(u, n) {
+		lanes(Reg)
 	}
-	if (s.cpu || n > fewTokens) && s.shuffle && (n > 1 || s.handsRound(u, n)) {
-		add(Bcast, 4, 8)
+	if s.cpu && s.shuffle && (n > 1 || s.handsRound(u, n)) {
+		lanes(Bcast)
 	}
 	return list
 }
 
+// vecForms adds the forms of matmul_vec for n tokens that registers hold; where those are few, tokens in two tiles too.
+func (s *kernelShape) vecForms(n uint32, add func(matMulForm)) {
+	f := s.of(Vec, n)
+	tiles := []uint32{f.tokens}
+	if s.fewRegisters {
+		tiles = append(tiles, max(f.tokens/2, 1))
+	}
+	for _, f.tokens = range tiles {
+		for f.rows = 1; f.rows <= 8; f.rows *= 2 {
+			if f.rows*f.tokens <= s.vecSums() {
+				add(f)
+			}
+		}
+	}
+}
+
 // product records a unit's dispatch for n tokens.
 func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) error {
+	return e.productPart(rec, u, n, f, math.MaxUint32)
+}
+
+// productPart is product with at most so many workgroups of rows, of forms that probe takes.
+func (e *Exec) productPart(rec *gpu.Recording, u *unit, n uint32, f matMulForm, groups uint32) error {
 	s := &e.kernels.shape
 	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(u.count), Tokens: n}
 	args := shaders.MatmulVecArgs{W: u.w, X: e.hullRange(u.x), Params: e.params0(), From: e.hullRange(u.from),
@@ -209,6 +266,7 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 	}
 	texel := e.matMulTexel(args)
 	x, y := s.groups(f, u.rows, n)
+	x = min(x, groups)
 	switch f.kernel {
 	case Vec:
 		k, err := e.kernels.matMulVec(u.stored, texel, f)

@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -16,9 +17,13 @@ import (
 var wave64 = kernelShape{subgroups: 1, lanes: 64, narrowMany: 1, regLocal: 16, mostGroups: 65535}
 
 // emulated are the constants of a processor that runs 8 lanes at once.
-var emulated = kernelShape{cpu: true, subgroups: 8, narrowMany: 1, regLocal: 8, lanes: 8, shuffle: true, mostGroups: 65535}
+var emulated = kernelShape{cpu: true, subgroups: 8, narrowMany: 1, regLocal: 8, lanes: 8, shuffle: true, mostGroups: 65535, cores: 2}
 
-// Many rows of a block type go to subgroups four at a time; of a plain type, or of few, two. Emulated lanes take rows each.
+// emulated16 are those of one that runs 16.
+var emulated16 = kernelShape{cpu: true, subgroups: 16, narrowMany: 1, regLocal: 16, lanes: 16, shuffle: true, mostGroups: 65535, cores: 2}
+
+// Many rows of a block type go to subgroups four at a time; of a plain type, or of few, two. Emulated lanes take rows each,
+// eight where each core gets some workgroups of them.
 func TestUsual(t *testing.T) {
 	for _, c := range []struct {
 		shape kernelShape
@@ -28,7 +33,9 @@ func TestUsual(t *testing.T) {
 	}{
 		{wave64, tensor.Q4_0, manyRows, matMulForm{Vec, 4, 1}}, {wave64, tensor.Q4_0, manyRows - 64, matMulForm{Vec, 2, 1}},
 		{wave64, tensor.F16, 1 << 16, matMulForm{Vec, 2, 1}},
-		{emulated, tensor.F16, 64, matMulForm{Reg, 4, 1}}, {emulated, tensor.Q8_0, 64, matMulForm{Bcast, 4, 1}},
+		{emulated, tensor.F16, 512, matMulForm{Reg, 8, 1}}, {emulated, tensor.Q8_0, 512, matMulForm{Bcast, 8, 1}},
+		{emulated, tensor.F16, 448, matMulForm{Reg, 4, 1}}, {emulated, tensor.Q8_0, 448, matMulForm{Bcast, 4, 1}},
+		{emulated16, tensor.F16, 4096, matMulForm{Reg, 4, 1}}, // 8 rows to a lane are more than a workgroup may have
 		{kernelShape{cpu: true, narrow: true, texelBytes: 1 << 20}, tensor.F16, 64, matMulForm{Narrow, 8, 1}},
 		{kernelShape{cpu: true, narrow: true, regLocal: 4, texelBytes: -1}, tensor.F16, 64, matMulForm{Reg, 4, 1}}, // too large for it
 	} {
@@ -53,6 +60,11 @@ func TestUsual(t *testing.T) {
 		s.fewRegisters = c.few
 		if f := s.usual(&unit{stored: stored{typ: c.typ}, rows: c.rows}, c.tokens); f != c.want {
 			t.Errorf("few registers %t, %d rows of %s, %d tokens: want %s, got %s", c.few, c.rows, c.typ, c.tokens, c.want, f)
+		}
+	}
+	for n, want := range map[uint32]matMulForm{2: {Reg, 8, 2}, 3: {Bcast, 8, 4}, 100: {Bcast, 8, 16}} {
+		if f := emulated.usual(&unit{rows: 512}, n); f != want {
+			t.Errorf("%d tokens: want %s, got %s", n, want, f)
 		}
 	}
 	few := kernelShape{cpu: true, narrow: true, quads: true, regLocal: 4, texelBytes: 1 << 20}
@@ -169,19 +181,30 @@ func TestAlikeUnits(t *testing.T) {
 	}
 }
 
+// preparing measures before each step.
+type preparing struct{ *Exec }
+
+func (p preparing) RunStep(i int) error {
+	staged := p.batch
+	if err := p.Prepare(context.Background(), &staged); err != nil {
+		return err
+	}
+	return p.Exec.RunStep(i)
+}
+
 // To measure leaves what a step is about to read as it is.
 func TestTunerLeavesInputs(t *testing.T) {
 	k := kernels(t)
 	measured := 0
 	open := func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 		tuner := NewTuner("", true, func(string) { measured++ })
-		tuner.Budget = 50 * time.Millisecond
+		tuner.Budget = time.Hour
 		e, err := New(k, prog, Options{Sizes: s, Guard: guard, Tuner: tuner})
 		if err != nil {
 			tb.Fatal(err)
 		}
 		tb.Cleanup(func() { _ = e.Close() })
-		return e
+		return preparing{e}
 	}
 	optest.RunIf(t, open, func(name string) bool {
 		return name == "MatMul/F16/24x96/rows1" || name == "MatMul/F16/67x512/rows33" || strings.HasPrefix(name, "MatMul/add in place/")

@@ -2,7 +2,7 @@ package vulkan
 
 import (
 	"errors"
-	"math"
+	"fmt"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -48,24 +48,89 @@ func fits(l gpu.Limits, inputs []texels) bool {
 	return true
 }
 
-// measure returns the faster way to load on this device, found once by running a product in each form. Texels have to win
-// clearly: where the two are alike, noise must not choose.
-func (k *Kernels) measure() (Loads, error) {
+// measure returns the faster way to load on this device: the one that the tuner has kept, or the one that is found now by
+// running a product in each form. Kernels, and with them all that is tuned, hang on it, so it must not differ from one start
+// to the next.
+func (k *Kernels) measure(t *Tuner) (Loads, error) {
 	if k.loads != Measured {
 		return k.loads, nil
 	}
-	buffers, err := k.timeLoads(Buffers)
+	info := k.dev.Info()
+	key := fmt.Sprintf("%s | %s | loads", info.Name, info.Driver)
+	found, _ := t.known(key)
+	for _, l := range []Loads{Buffers, Texels} {
+		if found.Kernel == l.String() {
+			k.loads = l
+			return l, nil
+		}
+	}
+	l, took, err := k.fasterLoads()
 	if err != nil {
 		return Measured, err
 	}
-	texels, err := k.timeLoads(Texels)
-	if err != nil {
-		return Measured, err
+	k.loads = l
+	t.take(key, tuned{Kernel: l.String(), Micros: int(took.Microseconds())})
+	return l, nil
+}
+
+// fasterLoads measures the two ways.
+func (k *Kernels) fasterLoads() (best Loads, took time.Duration, err error) {
+	var execs [Texels + 1]*Exec
+	defer func() {
+		for _, e := range execs {
+			if e != nil {
+				err = errors.Join(err, e.Close())
+			}
+		}
+	}()
+	for _, l := range []Loads{Buffers, Texels} {
+		if execs[l], err = k.loadsTrial(l); err != nil {
+			return Measured, 0, err
+		}
 	}
-	if k.loads = Buffers; texels < buffers*3/4 {
-		k.loads = Texels
+	var batch op.Batch
+	batch.Add(0, []int{0}, 0)
+	return contestOfLoads(func(l Loads) (time.Duration, error) {
+		start := time.Now()
+		err := execs[l].Forward(&batch)
+		return time.Since(start), err
+	})
+}
+
+// A device that had nothing to do, and a driver that made a kernel only now, take some time to get to their speed: what
+// is run before that does not count.
+const (
+	loadsWarmUp = 60 * time.Millisecond
+	loadsTime   = 120 * time.Millisecond
+	loadsTurns  = 3
+)
+
+// contestOfLoads runs the two ways by turns and returns the one whose shortest run is shorter. Texels have to win clearly:
+// where the two are alike, noise must not choose.
+func contestOfLoads(run func(Loads) (time.Duration, error)) (best Loads, took time.Duration, err error) {
+	var shortest [Texels + 1]time.Duration
+	var warm, counted time.Duration
+	for turns := 0; turns < loadsTurns || counted < loadsTime; {
+		var both time.Duration
+		for _, l := range []Loads{Buffers, Texels} {
+			d, err := run(l)
+			if err != nil {
+				return Measured, 0, err
+			}
+			if both += d; turns == 0 || d < shortest[l] {
+				shortest[l] = d
+			}
+		}
+		if warm < loadsWarmUp {
+			warm += max(both, time.Microsecond)
+			continue
+		}
+		turns, counted = turns+1, counted+max(both, time.Microsecond)
 	}
-	return k.loads, nil
+	if best = Buffers; shortest[Texels] < shortest[Buffers]*3/4 {
+		best = Texels
+	}
+	return best, shortest[best], nil
 }
 
 // The measured product is of the size of the smallest texel buffer that Vulkan allows (65536 texels), and repeated within
@@ -74,11 +139,10 @@ const (
 	measureRows  = 512
 	measureK     = 1024
 	measureSteps = 16
-	measureRuns  = 4
 )
 
-// timeLoads returns the shortest time of some runs of a matrix-vector product.
-func (k *Kernels) timeLoads(l Loads) (best time.Duration, err error) {
+// loadsTrial returns an executor of a matrix-vector product.
+func (k *Kernels) loadsTrial(l Loads) (*Exec, error) {
 	w := tensor.New("measure", tensor.F16, []int{measureRows, measureK}, func() ([]byte, error) {
 		return make([]byte, tensor.F16.Bytes(measureRows*measureK)), nil
 	})
@@ -90,20 +154,5 @@ func (k *Kernels) timeLoads(l Loads) (best time.Duration, err error) {
 	}
 	prog := b.Unchecked()
 	prog.Vocab = 1
-	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: l})
-	if err != nil {
-		return 0, err
-	}
-	defer func() { err = errors.Join(err, e.Close()) }()
-	var batch op.Batch
-	batch.Add(0, []int{0}, 0)
-	best = math.MaxInt64
-	for range measureRuns {
-		start := time.Now()
-		if err := e.Forward(&batch); err != nil {
-			return 0, err
-		}
-		best = min(best, time.Since(start))
-	}
-	return best, nil
+	return New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: l})
 }

@@ -211,12 +211,14 @@ func (r *recorder) MatMul(o *op.MatMul) error {
 }
 
 func (r *recorder) matMulUnit(u *unit, n uint32) error {
-	f, err := r.form(u, n, r.whole)
-	if err == nil && n == 1 {
-		f, err = r.sparseForm(u, f, r.whole)
-	}
-	if err != nil {
-		return err
+	f, open := r.form(u, n)
+	r.wish(open)
+	if n == 1 {
+		var err error
+		if f, open, err = r.sparseForm(u, f); err != nil {
+			return err
+		}
+		r.wish(open)
 	}
 	return r.product(r.rec, u, n, f)
 }

@@ -24,8 +24,9 @@ type pass struct {
 	units int
 	work  float64 // see expected
 	parts []*gpu.Commands
-	runs  int // so far
-	rest  int // runs before it is divided otherwise: to record it costs time, and a device's speed may go up and down
+	open  []wish // what of it may yet be faster
+	runs  int    // so far
+	rest  int    // runs before it is divided otherwise: to record it costs time, and a device's speed may go up and down
 
 	// Of the last run; 0 before one.
 	total   time.Duration
@@ -143,7 +144,7 @@ func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gp
 	}
 	p := &pass{units: units}
 	for i := range parts {
-		r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: true, inPlace: true}
+		r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: true, inPlace: true, open: p.open}
 		from, to := i*units/parts, (i+1)*units/parts
 		r.rec.SetName(what + ", " + e.describeSteps(from, to))
 		if i == 0 {
@@ -165,7 +166,7 @@ func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gp
 			p.release()
 			return nil, err
 		}
-		p.parts = append(p.parts, c)
+		p.parts, p.open = append(p.parts, c), r.open
 	}
 	return p, nil
 }
@@ -200,6 +201,11 @@ func (c *passCache[S]) get(s S) (*pass, error) {
 		c.entries = c.entries[:last]
 		break
 	}
+	return c.add(s, parts, rest)
+}
+
+// add records the pass of a shape that is not there.
+func (c *passCache[S]) add(s S, parts, rest int) (*pass, error) {
 	p, err := c.record(s, parts)
 	if err != nil {
 		return nil, err
@@ -211,6 +217,21 @@ func (c *passCache[S]) get(s S) (*pass, error) {
 	}
 	c.entries = append(c.entries, passEntry[S]{s, p})
 	return p, nil
+}
+
+// renew returns the pass of a shape that was used last, recorded anew.
+func (c *passCache[S]) renew(s S) (*pass, error) {
+	last := len(c.entries) - 1
+	old := c.entries[last].pass
+	parts, rest := len(old.parts), old.rest
+	old.release()
+	c.entries = c.entries[:last]
+	return c.add(s, parts, rest)
+}
+
+// settled tells whether no pass may yet be faster.
+func (c *passCache[S]) settled() bool {
+	return !slices.ContainsFunc(c.entries, func(e passEntry[S]) bool { return len(e.pass.open) > 0 })
 }
 
 func (c *passCache[S]) release() {

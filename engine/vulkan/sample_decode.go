@@ -71,7 +71,7 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 	for i := range draws {
 		d.sampling.write(i, &draws[i], &d.twins[i])
 	}
-	p, err := d.shapes.get(k)
+	p, err := settled(context.Background(), e, &d.shapes, k)
 	if err != nil {
 		return nil, err
 	}
@@ -144,9 +144,7 @@ func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
 		}
 		return r.unit(i % each)
 	}
-	p, err := e.recordPass(fmt.Sprintf("decode of %d tokens of %d sequences", k.steps, k.seqs), shape{k.seqs, k.seqs, k.seqs}, k.steps*each, parts, begin, unit, func(rec *gpu.Recording) { s.download(rec, k) })
-	e.tuner.keep()
-	return p, err
+	return e.recordPass(fmt.Sprintf("decode of %d tokens of %d sequences", k.steps, k.seqs), shape{k.seqs, k.seqs, k.seqs}, k.steps*each, parts, begin, unit, func(rec *gpu.Recording) { s.download(rec, k) })
 }
 
 // savedStates keeps the states that the slots of the last Decode had before it.

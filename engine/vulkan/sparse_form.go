@@ -50,49 +50,56 @@ func (k *Kernels) HasRoom(bytes int) bool {
 	return used+uint64(bytes) <= budget
 }
 
+// zerosForm is a form of a product whose input has many zeros: a sparse one, or whichever dense one is the best.
+type zerosForm struct{ matMulForm }
+
+func (f zerosForm) kept() tuned {
+	if f.kernel != Sparse {
+		return tuned{Kernel: "dense"}
+	}
+	return f.matMulForm.kept()
+}
+
 // sparseForm returns the form for one token of a unit that of the others runs best in a dense one: that, or a sparse form
-// where it is found faster. To find it, it needs the scratch.
-func (e *Exec) sparseForm(u *unit, dense matMulForm, mayMeasure bool) (matMulForm, error) {
+// where it is found faster; and what is to be measured for a better one.
+func (e *Exec) sparseForm(u *unit, dense matMulForm) (matMulForm, *wish, error) {
 	forms := e.sparseForms(u)
 	if e.matMul == Sparse && len(forms) > 0 {
-		return forms[0], nil
+		return forms[0], nil, nil
 	}
-	t := e.tuner
-	if e.matMul != Auto || t == nil || !u.sparse || len(forms) == 0 || !e.roomForPanels() {
-		return dense, nil
+	if e.matMul != Auto || e.tuner == nil || !u.sparse || len(forms) == 0 || !e.roomForPanels() {
+		return dense, nil, nil
+	}
+	list := []zerosForm{{dense}}
+	for _, f := range forms {
+		list = append(list, zerosForm{f})
 	}
 	key := e.tuningKey(u, 1) + ", many zeros"
-	if have, ok := t.found[key]; ok {
-		for _, f := range forms {
-			if have.Kernel == f.kernel.String() && have.Rows == f.rows {
-				return e.withPanels(u, f, dense)
-			}
-		}
-		if have.Kernel != Sparse.String() {
-			return dense, nil
+	f, open := choice(e, key, few, list, func() (contest[zerosForm], error) { return e.newSparseTrial(u) })
+	if open != nil {
+		measure := open.measure
+		open.measure = func(until time.Time) error {
+			err := measure(until)
+			e.afterSparse(u, key, err)
+			return err
 		}
 	}
-	if !mayMeasure || t.spent >= t.Budget {
-		return dense, nil
-	}
-	start, first := time.Now(), t.spent == 0
-	best, took, all, err := e.fastestSparse(u, append([]matMulForm{dense}, forms...), start.Add(t.Budget-t.spent))
-	t.spent += time.Since(start)
-	if err != nil || best.kernel != Sparse || !all && !first {
+	g, err := e.withPanels(u, f.matMulForm, dense)
+	return g, open, err
+}
+
+// afterSparse gives back what sparse forms read unless the best one so far is of them, and tells of it when that is certain.
+func (e *Exec) afterSparse(u *unit, key string, err error) {
+	found, _ := e.tuner.known(key)
+	switch {
+	case err != nil || found.Kernel != Sparse.String():
 		for _, v := range e.alikeUnits(u) {
 			e.dropPanels(v)
 		}
-	}
-	if err != nil || !all && !first {
-		return dense, err
-	}
-	if best.kernel == Sparse {
-		t.tell(fmt.Sprintf("skipping what meets zeros in decode is faster on %s: %d MiB of weights are kept twice there",
+	case found.Next == 0:
+		e.tuner.tell(fmt.Sprintf("skipping what meets zeros in decode is faster on %s: %d MiB of weights are kept twice there",
 			e.Device(), (e.panels.bytes+1<<19)>>20))
 	}
-	t.found[key] = tuned{best.kernel.String(), best.rows, best.tokens, int(took.Microseconds())}
-	t.changed = true
-	return e.withPanels(u, best, dense)
 }
 
 // sparseForms returns the sparse forms that a unit may run in.
@@ -120,17 +127,36 @@ func (e *Exec) withPanels(u *unit, f, dense matMulForm) (matMulForm, error) {
 	return f, err
 }
 
-// fastestSparse is fastest for one token and an input such as the model has.
-func (e *Exec) fastestSparse(u *unit, list []matMulForm, until time.Time) (best matMulForm, took time.Duration, all bool, err error) {
+// sparseTrial is a trial for one token and an input such as the model has.
+type sparseTrial struct{ *trial }
+
+func (e *Exec) newSparseTrial(u *unit) (sparseTrial, error) {
 	x, err := e.activations(u)
 	if err != nil {
-		return best, 0, false, err
+		return sparseTrial{}, err
 	}
-	trial := e.newTrial(u, 1)
+	t := e.newTrial(u, 1)
 	view := u.parts[0].X
-	at := 4*(e.plan.Offset[view.Of.ID]+view.Off) - trial.span.Offset
-	tensor.F32.Encode(trial.input[at:][:tensor.F32.Bytes(len(x))], x)
-	return fastest(e, trial, list, until)
+	at := 4*(e.plan.Offset[view.Of.ID]+view.Off) - t.span.Offset
+	tensor.F32.Encode(t.input[at:][:tensor.F32.Bytes(len(x))], x)
+	return sparseTrial{t}, nil
+}
+
+// form returns what a form is now: the dense one may have been measured since the list was made.
+func (t sparseTrial) form(f zerosForm) matMulForm {
+	if f.kernel != Sparse {
+		dense, _ := t.e.form(t.u, 1)
+		return dense
+	}
+	return f.matMulForm
+}
+
+func (t sparseTrial) probe(f zerosForm) (time.Duration, error) { return t.trial.probe(t.form(f)) }
+
+func (t sparseTrial) results(f zerosForm) ([]float32, error) { return t.trial.results(t.form(f)) }
+
+func (t sparseTrial) time(f zerosForm, limit time.Duration) (time.Duration, error) {
+	return t.trial.time(t.form(f), limit)
 }
 
 // activations returns the input that the staged batch's first row gives to a unit such as u, of a layer in the middle. It

@@ -98,7 +98,7 @@ func TestSparseTuned(t *testing.T) {
 		t.Fatalf("want %q measured, got %v", key, tuner.found)
 	}
 	for _, f := range append(e.sparseForms(units[0]), matMulForm{kernel: Vec, rows: 4, tokens: 1}) {
-		tuner.found[key] = tuned{f.kernel.String(), f.rows, f.tokens, 1}
+		tuner.found[key] = zerosForm{f}.kept()
 		e, got := run(tuner)
 		near(t, got, want)
 		for _, u := range sparseUnits(e) {

@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"fmt"
+	"math"
 	"math/rand/v2"
 	"slices"
 	"time"
@@ -20,10 +21,19 @@ type trial struct {
 	input []byte // all of the scratch that the unit touches, before it
 	held  []byte // what lay there
 	span  gpu.Range
+	part  uint32 // of the rows, see probe; 0: all
+	sized bool   // n is what it will be
+	clock func() (since func() time.Duration)
 }
 
 // trialTokens stand for any larger number of tokens.
 const trialTokens = 64
+
+// since begins to measure time.
+func since() func() time.Duration {
+	start := time.Now()
+	return func() time.Duration { return time.Since(start) }
+}
 
 func (t *trial) String() string { return "weights of type " + t.u.typ.String() }
 
@@ -39,7 +49,7 @@ func (e *Exec) newTrial(u *unit, n uint32) *trial {
 	for i := range x {
 		x[i] = rng.Float32() - 0.5
 	}
-	t := &trial{e: e, u: u, n: min(n, trialTokens), span: e.hullRange(whole), input: make([]byte, tensor.F32.Bytes(len(x)))}
+	t := &trial{e: e, u: u, n: min(n, trialTokens), clock: since, span: e.hullRange(whole), input: make([]byte, tensor.F32.Bytes(len(x)))}
 	tensor.F32.Encode(t.input, x)
 	t.turns = e.alikeUnits(u)
 	return t
@@ -78,12 +88,53 @@ func (t *trial) commands(f matMulForm, times int) (*gpu.Commands, error) {
 	rec.SetName(fmt.Sprintf("tuning trial of kernel %s, %d tokens, for %s", f, t.n, t))
 	rec.Expect(t.e.expected(float64(times) * float64(t.n) * float64(t.u.weightBytes))) // an element has a byte, more or less
 	for i := range times {
-		if err := t.e.product(rec, t.turns[i%len(t.turns)], t.n, f); err != nil {
+		n, groups := t.n, uint32(math.MaxUint32)
+		if t.part > 1 {
+			x, _ := t.e.kernels.shape.groups(f, t.u.rows, n)
+			n, groups = min(n, f.tile()), max(x/t.part, 1)
+		}
+		if err := t.e.productPart(rec, t.turns[i%len(t.turns)], n, f, groups); err != nil {
 			abandon(rec)
 			return nil, err
 		}
 	}
 	return rec.End()
+}
+
+// probed is the part of the rows that a probe takes.
+const probed = 8
+
+// leastTrial is the fewest tokens that stand for many.
+const leastTrial = 16
+
+// probe runs the form for one tile of tokens and a part of the rows. The usual form's probe, which is the first, also
+// decides how many tokens are tried on a device so slow that all of them would keep it busy for long.
+func (t *trial) probe(f matMulForm) (time.Duration, error) {
+	if f.kernel == Sparse || f.kernel == Hold {
+		return 0, nil
+	}
+	t.part = probed
+	defer func() { t.part = 0 }()
+	c, err := t.commands(f, 1)
+	if err != nil {
+		return 0, err
+	}
+	defer c.Release()
+	var took time.Duration
+	for range 2 { // drivers may put off making a kernel until it runs
+		since := t.clock()
+		if err := c.Run(); err != nil {
+			return 0, err
+		}
+		took = since()
+	}
+	x, y := t.e.kernels.shape.groups(f, t.u.rows, t.n)
+	about := took * time.Duration(x) / time.Duration(max(x/probed, 1)) * time.Duration(y)
+	for about > longTrial && t.n > leastTrial && !t.sized {
+		t.n, about = t.n/2, about/2
+	}
+	t.sized = true
+	return about, nil
 }
 
 // results returns what the product makes of the input.
@@ -113,9 +164,11 @@ func (t *trial) before() []float32 {
 	return gpu.Float32s(t.input[y.Offset-t.span.Offset:][:y.Size])
 }
 
-// A measurement is repeated so long that a submission's own time and a moment's disturbance do not count.
+// A measurement is repeated so long that a submission's own time and a moment's disturbance do not count; one that is
+// clearly slower than another is given up as soon as the submission's own time does not count.
 const (
 	trialTime = 4 * time.Millisecond
+	clearTime = trialTime / 4
 	trialRuns = 3
 	trialLong = 10 * trialTime // a run that takes so long is not repeated
 )
@@ -128,21 +181,28 @@ func (t *trial) time(f matMulForm, limit time.Duration) (time.Duration, error) {
 	return timed(func(times int) (*gpu.Commands, error) { return t.commands(f, times) }, len(t.turns), limit)
 }
 
-// timed returns how long one takes of what commands records times over, for different weights by turns, or about limit once
-// it is clear that it takes longer.
+// timed is timedBy of what commands records.
 func timed(commands func(times int) (*gpu.Commands, error), turns int, limit time.Duration) (time.Duration, error) {
-	for times := 1; ; {
+	return timedBy(func(times int) (time.Duration, error) {
 		c, err := commands(times)
 		if err != nil {
 			return 0, err
 		}
-		best, err := shortest(c)
-		c.Release()
+		defer c.Release()
+		return shortest(c)
+	}, turns, limit)
+}
+
+// timedBy returns how long one takes of what run does times over, for different weights by turns, or about limit once it is
+// clear that it takes longer.
+func timedBy(run func(times int) (time.Duration, error), turns int, limit time.Duration) (time.Duration, error) {
+	for times := 1; ; {
+		best, err := run(times)
 		if err != nil {
 			return 0, err
 		}
 		each := best / time.Duration(times)
-		if best >= trialTime || limit > 0 && each > 2*limit {
+		if best >= trialTime || best >= clearTime && limit > 0 && each > 3*limit/2 {
 			return each, nil
 		}
 		times = min(times*8, max(times+1, int(trialTime*5/4/max(each, time.Microsecond))))

@@ -1,147 +1,182 @@
 package vulkan
 
 import (
-	"encoding/json"
 	"errors"
 	"fmt"
 	"io/fs"
-	"os"
-	"path/filepath"
-	"sync"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
-	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
 // Tuner chooses the forms of matrix products and recurrences by measuring them, once for a device, a driver and a shape. What
 // it finds is kept in a file, by which a later run is spared the time.
+//
+// A pass is recorded with what is known, and what of it is not known is measured before it runs, for as long as Budget
+// allows for the first passes of its kind, and then in slices between passes; then it is recorded anew. So nobody waits
+// long, and a process that lives for some seconds ends up with the forms that a later one begins with.
 type Tuner struct {
-	Path   string        // of the file; "" keeps nothing
-	Budget time.Duration // of one process for measuring; what it does not suffice for runs in its usual form
-	Notice func(string)  // told once when measuring begins, and of a form that is wrong; may be nil
+	Path   string
+	Budget time.Duration // that passes of a kind wait in all before slices begin; 0: nothing is measured
+	Notice func(string)  // told once when measuring begins, and of a form that is wrong or needs memory; may be nil
 
-	spent   time.Duration
-	began   bool
-	found   map[string]tuned // by device, driver and product
-	changed bool
+	found  map[string]tuned  // by device, driver and product
+	lethal map[string]string // forms in whose trials an earlier process ended, as Trying of the file
+	trying string            // the form under trial, by the key of lethal
+	fresh  bool              // what the file holds does not count
+	failed bool              // to save
+
+	holding bool
+	held    []string // notices
+
+	now   func() time.Time // time.Now but in tests
+	began bool
+	spent [kinds]time.Duration
+	rest  time.Time // until when no slice is due
 }
 
-// tuningFile is what the file holds. Choices count only for the kernels that were measured.
-type tuningFile struct {
-	Kernels string           `json:"kernels"` // their sum
-	Found   map[string]tuned `json:"found"`
-}
+// kind divides passes by what they are measured for, so that one kind does not use up the other's time.
+type kind int
 
-// kernelSum tells the kernels that are measured, as they are compiled, from those of any other build.
-var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_", "wkv7") })
+const (
+	few  kind = iota // tokens: decode
+	many             // prefill
+	kinds
+)
 
-// tuned is a choice, as the file has it.
-type tuned struct {
-	Kernel string `json:"kernel"`
-	Rows   uint32 `json:"rows"`
-	Tokens uint32 `json:"tokens"`
-	Micros int    `json:"micros"` // of a dispatch
-}
-
-// TuningPath returns where the tuning of this user's devices is kept.
-func TuningPath() (string, error) {
-	dir, err := os.UserCacheDir()
-	if err != nil {
-		return "", err
+func kindOf(n uint32) kind {
+	if n > fewTokens {
+		return many
 	}
-	return filepath.Join(dir, "rwkv-gpu", "tuning.json"), nil
+	return few
 }
+
+// What a first start waits for is short; later slices are shorter than what a reader would notice, and take a fifth of
+// the time.
+const (
+	tuningBudget = 2500 * time.Millisecond
+	tuningSlice  = 100 * time.Millisecond
+	tuningRest   = 4 // times as long as the slice was
+)
 
 // NewTuner returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be
 // read, or that other kernels were measured for, costs only the time to measure again.
 func NewTuner(path string, fresh bool, notice func(string)) *Tuner {
-	t := &Tuner{Path: path, Budget: tuningBudget, Notice: notice, found: map[string]tuned{}}
+	t := &Tuner{Path: path, Budget: tuningBudget, Notice: notice, found: map[string]tuned{}, fresh: fresh, now: time.Now}
 	if fresh || path == "" {
 		return t
 	}
-	var file tuningFile
-	data, err := os.ReadFile(path)
-	if err == nil {
-		err = json.Unmarshal(data, &file)
-	}
+	file, err := readTuning(path)
 	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		t.tell(fmt.Sprintf("tuning file ignored: %v", err))
 	}
-	if err == nil && file.Kernels == kernelSum() && file.Found != nil {
+	if file.Found != nil {
 		t.found = file.Found
 	}
+	t.lethal = file.Trying
 	return t
 }
 
-// tuningBudget keeps a first start short.
-const tuningBudget = 5 * time.Second
-
 func (t *Tuner) tell(s string) {
-	if t.Notice != nil {
+	switch {
+	case t.Notice == nil:
+	case t.holding:
+		t.held = append(t.held, s)
+	default:
 		t.Notice(s)
 	}
 }
 
-// begin tells once that measuring begins.
-func (t *Tuner) begin(device string) {
+// Hold keeps notices back, as while a text is written, until release is called.
+func (t *Tuner) Hold() (release func()) {
+	if t == nil {
+		return func() {}
+	}
+	t.holding = true
+	return func() {
+		t.holding = false
+		for _, s := range t.held {
+			t.tell(s)
+		}
+		t.held = nil
+	}
+}
+
+// Spent returns how long has been measured.
+func (t *Tuner) Spent() time.Duration { return t.spent[few] + t.spent[many] }
+
+// grant returns how long may now be measured for passes of a kind.
+func (t *Tuner) grant(k kind) time.Duration {
+	switch left := t.Budget - t.spent[k]; {
+	case t.Budget <= 0:
+		return 0
+	case left > 0:
+		return left
+	case t.now().Before(t.rest):
+		return 0
+	}
+	return tuningSlice
+}
+
+// measured runs what measures for a kind of pass until some time, if it is granted any, and tells whether it was.
+func (t *Tuner) measured(device string, k kind, measure func(until time.Time) error) (bool, error) {
+	time := t.grant(k)
+	if time <= 0 {
+		return false, nil
+	}
 	if !t.began {
 		t.began = true
-		t.tell(fmt.Sprintf("measuring the fastest kernels for %s, once, for at most %s", device, t.Budget))
+		t.tell(fmt.Sprintf("measuring the fastest kernels for %s, once, for some seconds", device))
+	}
+	start := t.now()
+	err := measure(start.Add(time))
+	end := t.now()
+	t.spent[k] += end.Sub(start)
+	t.rest = end.Add(tuningRest * end.Sub(start))
+	return true, err
+}
+
+// known returns what was found under a key; without a tuner nothing.
+func (t *Tuner) known(key string) (found tuned, ok bool) {
+	if t == nil {
+		return tuned{}, false
+	}
+	found, ok = t.found[key]
+	return found, ok
+}
+
+// take keeps what was found under a key.
+func (t *Tuner) take(key string, found tuned) {
+	if t != nil {
+		t.found[key], t.trying = found, ""
+		t.keep()
 	}
 }
 
-// keep saves what was found. A failure costs no more than to measure again.
-func (t *Tuner) keep() {
-	if t == nil || !t.changed {
-		return
-	}
-	if err := t.save(); err != nil {
-		t.tell(fmt.Sprintf("tuning is not kept: %v", err))
-	}
+// tries writes down that a form is tried now. Where that loses the device, hangs, or ends the process, the next one reads it
+// and does not try again, which would end it in the same way.
+func (t *Tuner) tries(form string) {
+	t.trying = form
+	t.keep()
 }
 
-// save writes the file, whole or not at all. Processes that save at once lose one another's findings, and nothing more.
-func (t *Tuner) save() error {
-	if t.changed = false; t.Path == "" {
-		return nil
-	}
-	data, err := json.MarshalIndent(tuningFile{kernelSum(), t.found}, "", "\t")
-	if err != nil {
-		return err
-	}
-	if err := os.MkdirAll(filepath.Dir(t.Path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(t.Path), "tuning-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), t.Path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the error that counts is err
-	}
-	return err
-}
-
-// tuningKey names a product of n tokens on the executor's device. Beyond fewTokens, numbers of tokens are alike, but for
-// where matmul_hold begins.
+// tuningKey names a product of n tokens on the executor's device. Numbers of tokens are alike that are one tile of
+// the same size, and beyond fewTokens all are, but for where matmul_hold begins.
 func (e *Exec) tuningKey(u *unit, n uint32) string {
-	tokens := fmt.Sprint(n)
-	if n > fewTokens && (n >= holdLeast || !e.kernels.shape.fitsHold(u)) {
+	tokens := fmt.Sprint(tileFor(n, fewTokens))
+	if n > fewTokens {
 		tokens = "many"
+		if n < holdLeast && e.kernels.shape.fitsHold(u) {
+			tokens = fmt.Sprint(n)
+		}
 	}
-	info := e.dev.Info()
-	return fmt.Sprintf("%s | %s | %s | %s %d rows, %d bytes, %s tokens", info.Name, info.Driver, e.loads, u.typ, u.rows,
-		u.weightBytes, tokens)
+	return e.on + fmt.Sprintf("%s %d rows, %d bytes, %s tokens", u.typ, u.rows, u.weightBytes, tokens)
 }
 
-// form returns the form for a unit and n tokens: the one found fastest, or the usual one. To find one it needs the scratch.
-func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
+// form returns the form for a unit and n tokens: the one found fastest, or the usual one; and what is to be measured for a
+// better one.
+func (e *Exec) form(u *unit, n uint32) (matMulForm, *wish) {
 	shape := &e.kernels.shape
 	if e.matMul == Sparse { // as far as it suits: see sparseForm
 		return shape.usual(u, n), nil
@@ -152,112 +187,83 @@ func (e *Exec) form(u *unit, n uint32, mayMeasure bool) (matMulForm, error) {
 	if e.matMul != Auto {
 		return shape.of(e.matMul, n), nil
 	}
-	usual, t := shape.usual(u, n), e.tuner
-	if t == nil {
-		return usual, nil
+	if e.tuner == nil {
+		return shape.usual(u, n), nil
 	}
-	return choose(e, e.tuningKey(u, n), usual, mayMeasure, func() []matMulForm { return shape.candidates(u, n) },
-		func() contest[matMulForm] { return e.newTrial(u, n) })
+	return choice(e, e.tuningKey(u, n), kindOf(n), shape.candidates(u, n),
+		func() (contest[matMulForm], error) { return e.newTrial(u, n), nil })
 }
 
-// candidate is a form that the tuner may choose. The file has it as kept returns it, with a time.
-type candidate interface {
-	comparable
-	fmt.Stringer
-	kept() tuned
-}
-
-// contest is a trial of such forms. Between hold and restore it may use memory that others need.
-type contest[F candidate] interface {
-	fmt.Stringer // of what is worked on
-	hold() error
-	restore() error
-	results(f F) ([]float32, error)
-	before() []float32 // what lay, before, where the results come
-	time(f F, limit time.Duration) (time.Duration, error)
-}
-
-// choose returns the form that is kept under key, or that of a list, the usual one first, which is now measured to be the
-// fastest. Without either it is the usual one.
-func choose[F candidate](e *Exec, key string, usual F, mayMeasure bool, candidates func() []F, trial func() contest[F]) (F, error) {
-	t := e.tuner
-	if have, ok := t.found[key]; ok { // and if it is none of these, the file was changed, and is not believed
-		for _, f := range candidates() {
-			if k := f.kept(); k.Kernel == have.Kernel && k.Rows == have.Rows && k.Tokens == have.Tokens {
-				return f, nil
-			}
-		}
-	}
-	if !mayMeasure || t.spent >= t.Budget {
-		return usual, nil
-	}
-	t.begin(e.Device())
-	start, first := time.Now(), t.spent == 0
-	best, took, all, err := fastest(e, trial(), candidates(), start.Add(t.Budget-t.spent))
-	t.spent += time.Since(start)
-	if err != nil {
-		return usual, err
-	}
-	if !all && !first { // the next process begins with it; if this one did, none gets further
-		return usual, nil
-	}
-	found := best.kept()
-	found.Micros = int(took.Microseconds())
-	t.found[key], t.changed = found, true
-	return best, nil
-}
-
-// fastest measures a list of forms until some time, and tells whether that sufficed for all. The first, with whose results
-// the others' are compared, is measured in any case.
-func fastest[F candidate](e *Exec, trial contest[F], list []F, until time.Time) (best F, took time.Duration, all bool, err error) {
+// fastest goes on measuring a list of forms, one of them in any case and more until some time. The results of the first are
+// what the others' are compared with. It returns the time of the best.
+func fastest[F candidate](e *Exec, trial contest[F], list []F, at *standing, until time.Time) (took time.Duration, err error) {
 	if err := trial.hold(); err != nil {
-		return best, 0, false, err
+		return 0, err
 	}
 	defer func() { err = errors.Join(err, trial.restore()) }()
+	if _, err := trial.probe(list[0]); err != nil {
+		return 0, err
+	}
 	want, err := trial.results(list[0])
 	if err != nil {
-		return best, 0, false, err
+		return 0, err
 	}
-	if took, err = trial.time(list[0], 0); err != nil {
-		return best, 0, false, err
+	if took, err = trial.time(list[at.best], 0); err != nil {
+		return 0, err
 	}
-	best = list[0]
-	for _, f := range list[1:] {
-		if !time.Now().Before(until) {
-			return best, took, false, nil
+	for first := true; at.next < len(list); at.next++ {
+		if !first && !e.tuner.now().Before(until) {
+			break
 		}
-		got, err := trial.results(f)
-		if refused(err) {
-			continue
+		first = false
+		d, err := duel(e, trial, list[at.best], list[at.next], took, want)
+		if err != nil && !refused(err) {
+			return 0, err
 		}
-		if err != nil {
-			return best, 0, false, err
-		}
-		if !alike(got, want, trial.before()) {
-			e.tuner.tell(fmt.Sprintf("kernel %s for %s is wrong on %s, and not used", f, trial, e.Device()))
-			continue
-		}
-		d, err := trial.time(f, took)
-		if refused(err) {
-			continue
-		}
-		if err != nil {
-			return best, 0, false, err
-		}
-		if clearly(d, took) {
-			best, took = f, d
+		if err == nil && d > 0 {
+			at.best, took = at.next, d
 		}
 	}
-	if best == list[0] {
-		return best, took, true, nil
-	}
-	// The first form went first, when the device may not have been up to its full speed.
-	again, err := trial.time(list[0], took)
-	if err == nil && !clearly(took, again) {
-		best, took = list[0], again
-	}
-	return best, took, true, err
+	return took, nil
 }
+
+// duel returns the time of a form if it is clearly faster than the best so far, which took some time; else 0.
+func duel[F candidate](e *Exec, trial contest[F], best, f F, took time.Duration, want []float32) (time.Duration, error) {
+	t := e.tuner
+	key := fmt.Sprintf("%s%s | %s", e.on, trial, f)
+	if _, ok := t.lethal[key]; ok {
+		t.tell(fmt.Sprintf("kernel %s for %s was being tried when an earlier run ended, and is not tried again without --retune", f, trial))
+		return 0, nil
+	}
+	t.tries(key)
+	if about, err := trial.probe(f); err != nil || about > max(hopeless*took, longTrial) {
+		return 0, err
+	}
+	got, err := trial.results(f)
+	if err != nil {
+		return 0, err
+	}
+	if !alike(got, want, trial.before()) {
+		t.tell(fmt.Sprintf("kernel %s for %s is wrong on %s, and not used", f, trial, e.Device()))
+		return 0, nil
+	}
+	d, err := trial.time(f, took)
+	if err != nil || !clearly(d, took) {
+		return 0, err
+	}
+	// The best one went first, when the device may not have been up to its full speed.
+	if again, err := trial.time(best, took); err != nil || !clearly(d, again) {
+		return 0, err
+	}
+	return d, nil
+}
+
+// A form is not run on all of a trial's work if by a part of it that would take so much longer than the best one, and
+// longer than a trial should.
+const (
+	hopeless  = 8
+	longTrial = 100 * time.Millisecond
+)
 
 // refused tells whether err means no more than that the device cannot run a form: it lacks memory, a limit or a feature. After
 // any other error, as a lost device, nothing that comes is to be believed.

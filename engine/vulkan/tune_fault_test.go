@@ -21,6 +21,8 @@ func (c *faultyContest) hold() error       { return nil }
 func (c *faultyContest) restore() error    { return nil }
 func (c *faultyContest) before() []float32 { return []float32{0} }
 
+func (c *faultyContest) probe(matMulForm) (time.Duration, error) { return 0, nil }
+
 func (c *faultyContest) results(f matMulForm) ([]float32, error) {
 	c.tried = append(c.tried, f.rows)
 	if f.rows == 2 && c.failResults != nil {
@@ -51,10 +53,11 @@ func TestTunerStops(t *testing.T) {
 		{&gpu.Error{Call: "vkQueueSubmit", Result: -13}, false}, {errors.New("a mistake"), false},
 	} {
 		for _, contest := range []*faultyContest{{failResults: c.err}, {failTime: c.err}} {
-			best, _, all, err := fastest(e, contest, list, time.Now().Add(time.Hour))
+			at := standing{0, 1}
+			_, err := fastest(e, contest, list, &at, time.Now().Add(time.Hour))
 			switch tried := slices.Contains(contest.tried, 4); {
-			case c.skip && (err != nil || !all || best.rows != 4):
-				t.Errorf("%v: want the third form, got %v, %v (%v)", c.err, best, all, err)
+			case c.skip && (err != nil || at != standing{2, 3}):
+				t.Errorf("%v: want the third form, got %v (%v)", c.err, at, err)
 			case !c.skip && (!errors.Is(err, c.err) || tried):
 				t.Errorf("%v: want that error and no third trial, got %v, tried %v", c.err, err, contest.tried)
 			}

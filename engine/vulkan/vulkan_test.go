@@ -121,12 +121,12 @@ func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l Loads, want func
 // runs returns the kernel that runs a unit of the executor's batch.
 func (e *Exec) runs(tb testing.TB, u *unit) MatMulKernel {
 	n := uint32(e.batch.Count(u.parts[0].X.Of.Kind))
-	f, err := e.form(u, n, false)
-	if err == nil && n == 1 {
-		f, err = e.sparseForm(u, f, false)
-	}
-	if err != nil {
-		tb.Error(err)
+	f, _ := e.form(u, n)
+	if n == 1 {
+		var err error
+		if f, _, err = e.sparseForm(u, f); err != nil {
+			tb.Error(err)
+		}
 	}
 	return f.kernel
 }

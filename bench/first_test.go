@@ -1,0 +1,117 @@
+package bench
+
+import (
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
+)
+
+// A process that found nothing kept is, some seconds after its start, as fast as one that begins with what it has found. The
+// two run by turns, so that other work on the machine, which slows both, does not decide; more turns are taken while it
+// might.
+func TestFirstProcess(t *testing.T) {
+	if testing.Short() || reference.Race {
+		t.Skip("measures the speed of a large model")
+	}
+	gputest.Device(t)
+	t.Setenv("XDG_CACHE_HOME", t.TempDir())
+	size, err := synthetic.Named("0.1b")
+	if err != nil {
+		t.Fatal(err)
+	}
+	m := open(t, size)
+	const rows = 64
+	first := process(t, m, rows)
+	for begin, i := time.Now(), 0; i < 2 || !first.e.Settled(); i++ {
+		if time.Since(begin) > 10*settleTime {
+			t.Fatal("measuring does not come to an end")
+		}
+		first.run(t, rows, 0)
+		first.run(t, 1, 8)
+	}
+	second := process(t, m, rows)
+	second.run(t, rows, 0)
+	second.run(t, 1, 8)
+	if told := second.told; len(told) > 0 {
+		t.Errorf("the second process measures again: %q", told)
+	}
+	const least, turns, most = 0.95, 9, 5
+	var shares [2][]float64 // of the second's speed, of prefill and decode
+	for turn := range turns * most {
+		for i, n := range []int{rows, 1} {
+			pair := []*engineRun{first, second}
+			if turn%2 == 1 {
+				slices.Reverse(pair)
+			}
+			took := map[*engineRun]time.Duration{}
+			for _, e := range pair {
+				took[e] = e.run(t, n, 7*i)
+			}
+			shares[i] = append(shares[i], took[second].Seconds()/took[first].Seconds())
+		}
+		if (turn+1)%turns == 0 && median(shares[0]) >= least && median(shares[1]) >= least {
+			t.Logf("prefill %.3f, decode %.3f of the second's speed", median(shares[0]), median(shares[1]))
+			return
+		}
+	}
+	t.Errorf("want at least %.2f of the second's speed, got %.3f in prefill, %.3f in decode", least, median(shares[0]), median(shares[1]))
+}
+
+// engineRun is an engine as a process has it.
+type engineRun struct {
+	e    *engine.Engine
+	slot engine.Slot
+	told []string
+}
+
+func process(t *testing.T, m *model.Model, chunk int) *engineRun {
+	t.Helper()
+	d, err := engine.OpenDevice("gpu", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &engineRun{}
+	d.Tune(false, func(s string) { r.told = append(r.told, s) })
+	if r.e, err = engine.New(m, d, engine.Options{Chunk: chunk}); err == nil {
+		r.slot, err = r.e.NewSlot()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := r.e.Close(); err != nil {
+			t.Error(err)
+		}
+		if err := d.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return r
+}
+
+// run feeds so many tokens, and then more one by one, and returns how long that takes.
+func (r *engineRun) run(t *testing.T, tokens, more int) time.Duration {
+	t.Helper()
+	take := func(int, int, []float32) error { return nil }
+	start := time.Now()
+	for i := range 1 + more {
+		n := tokens
+		if i > 0 {
+			n = 1
+		}
+		ids := make([]int, n)
+		for j := range ids {
+			ids[j] = 1 + (i+j*j)%1000
+		}
+		if err := r.e.Step([]engine.Input{{Slot: r.slot, Tokens: ids, Wanted: 1}}, take); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return time.Since(start)
+}

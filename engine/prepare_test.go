@@ -1,0 +1,61 @@
+package engine
+
+import (
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+)
+
+// What a device is measured for is measured before a text begins, in no time that is told, and what there is to say is said
+// before it or after it. The text is that of a run without.
+func TestGenerateMeasuresFirst(t *testing.T) {
+	d := vulkanDevice(t)
+	m, tok := demoModel(t), demoTokenizer(t)
+	prompt, err := tok.AppendEncode(nil, []byte("Once upon a time there was a little girl"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var events []string
+	generate := func(tuner *vulkan.Tuner) *Result {
+		t.Helper()
+		d.tuner = tuner
+		defer func() { d.tuner = nil }()
+		e := newEngine(t, m, d, Options{})
+		p := sample.Default()
+		p.Temperature = 0
+		r, err := e.Generate(t.Context(), newSlot(t, e), tok, Request{Prompt: prompt, Max: 12, Sample: p,
+			Emit: func(string) error {
+				events = append(events, "text")
+				return nil
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return r
+	}
+	want := generate(nil)
+	events = nil
+	tuner := vulkan.NewTuner(filepath.Join(t.TempDir(), "tuning.json"), false, func(s string) { events = append(events, s) })
+	tuner.Budget = time.Hour
+	first := generate(tuner)
+	begin := slices.Index(events, "text")
+	if begin < 1 || first.Text != want.Text {
+		t.Errorf("want a notice, then %q, got %q: %q", want.Text, events, first.Text)
+	}
+	for i, s := range events[begin:] {
+		if s != "text" && slices.Contains(events[begin+i:], "text") {
+			t.Errorf("%q told within the text, as event %d of %d", s, begin+i, len(events))
+		}
+	}
+	spent := tuner.Spent()
+	if spent == 0 {
+		t.Fatal("nothing was measured")
+	}
+	if second := generate(tuner); tuner.Spent() != spent || second.Text != want.Text {
+		t.Errorf("measured again for %s, text %q", tuner.Spent()-spent, second.Text)
+	}
+}

@@ -1,0 +1,119 @@
+package vulkan
+
+import (
+	"context"
+	"fmt"
+	"time"
+)
+
+// candidate is a form that the tuner may choose. The file has it as kept returns it, with a time.
+type candidate interface {
+	comparable
+	fmt.Stringer
+	kept() tuned
+}
+
+// contest is a trial of such forms. Between hold and restore it may use memory that others need.
+type contest[F candidate] interface {
+	fmt.Stringer // of what is worked on
+	hold() error
+	restore() error
+	// probe returns about how long the form takes at most, from a small part of the work; 0 where that is no question.
+	probe(f F) (time.Duration, error)
+	results(f F) ([]float32, error)
+	before() []float32 // what lay, before, where the results come
+	time(f F, limit time.Duration) (time.Duration, error)
+}
+
+// wish is a choice that may be better when more is measured.
+type wish struct {
+	key     string
+	kind    kind
+	used    tuned // the form that was recorded
+	measure func(until time.Time) error
+}
+
+// standing is how far the measurement of a list of forms has come.
+type standing struct{ best, next int }
+
+// standing returns it as it was kept. If what was kept is none of these, the file was changed, and is not believed.
+func standingOf[F candidate](t *Tuner, key string, list []F) standing {
+	if have, ok := t.known(key); ok {
+		for i, f := range list {
+			if !f.kept().same(have) {
+				continue
+			}
+			if have.Next <= i || have.Next > len(list) {
+				return standing{i, len(list)}
+			}
+			return standing{i, have.Next}
+		}
+	}
+	return standing{0, 1}
+}
+
+// choice returns the form of a list that is kept under key, or the first one, which is the usual one; and what is to be
+// measured, if that is not all.
+func choice[F candidate](e *Exec, key string, k kind, list []F, trial func() (contest[F], error)) (F, *wish) {
+	at := standingOf(e.tuner, key, list)
+	f := list[at.best]
+	if at.next >= len(list) {
+		return f, nil
+	}
+	return f, &wish{key, k, f.kept(), func(until time.Time) error {
+		c, err := trial()
+		if err != nil {
+			return err
+		}
+		at := standingOf(e.tuner, key, list)
+		took, err := fastest(e, c, list, &at, until)
+		if err != nil {
+			return err
+		}
+		found := list[at.best].kept()
+		if found.Micros = int(took.Microseconds()); at.next < len(list) {
+			found.Next = at.next
+		}
+		e.tuner.take(key, found)
+		return nil
+	}}
+}
+
+// settled returns the pass of a shape with the best forms that there is time to find.
+func settled[S comparable](ctx context.Context, e *Exec, c *passCache[S], s S) (*pass, error) {
+	p, err := c.get(s)
+	if err != nil || len(p.open) == 0 {
+		return p, err
+	}
+	changed, err := e.measureOpen(ctx, p)
+	if err != nil || !changed {
+		return p, err
+	}
+	return c.renew(s)
+}
+
+// measureOpen measures what a pass leaves open and tells whether that, or what was found for another pass, is a reason to
+// record it anew.
+func (e *Exec) measureOpen(ctx context.Context, p *pass) (changed bool, err error) {
+	t := e.tuner
+	open := p.open[:0]
+	for _, w := range p.open {
+		have, ok := t.known(w.key)
+		if done := ok && have.Next == 0; !done && ctx.Err() == nil {
+			_, err := t.measured(e.Device(), w.kind, w.measure)
+			if refused(err) {
+				continue // the usual form it is, for this pass
+			}
+			if err != nil {
+				return false, err
+			}
+			have, ok = t.known(w.key)
+		}
+		changed = changed || ok && !have.same(w.used)
+		if !ok || have.Next > 0 {
+			open = append(open, w)
+		}
+	}
+	p.open = open
+	return changed, nil
+}

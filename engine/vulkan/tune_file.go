@@ -1,0 +1,124 @@
+package vulkan
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// tuningFile is what the file holds. Choices count only for the kernels that were measured.
+type tuningFile struct {
+	Kernels string            `json:"kernels"` // their sum
+	Found   map[string]tuned  `json:"found"`
+	Trying  map[string]string `json:"trying,omitempty"` // forms under trial, and by which process: see Tuner.tries
+}
+
+// tuned is a choice, as the file has it.
+type tuned struct {
+	Kernel string `json:"kernel"`
+	Rows   uint32 `json:"rows"`
+	Tokens uint32 `json:"tokens"`
+	Micros int    `json:"micros"`         // of a dispatch
+	Next   int    `json:"next,omitempty"` // the form to be tried next; 0 when all were
+}
+
+// same tells whether two choices are of one form.
+func (a tuned) same(b tuned) bool {
+	return a.Kernel == b.Kernel && a.Rows == b.Rows && a.Tokens == b.Tokens
+}
+
+// kernelSum tells the kernels that are measured, as they are compiled, from those of any other build.
+var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_", "wkv7") })
+
+// TuningPath returns where the tuning of this user's devices is kept.
+func TuningPath() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "rwkv-gpu", "tuning.json"), nil
+}
+
+// mostTuningBytes is more than any number of devices and shapes takes.
+const mostTuningBytes = 16 << 20
+
+// readTuning reads the file. What was measured for other kernels counts as nothing.
+func readTuning(path string) (file tuningFile, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return file, err
+	}
+	if !info.Mode().IsRegular() || info.Size() > mostTuningBytes {
+		return file, fmt.Errorf("%s: want a file of at most %d bytes, got %s of %d", path, mostTuningBytes, info.Mode().Type(), info.Size())
+	}
+	data, err := os.ReadFile(path)
+	if err == nil {
+		err = json.Unmarshal(data, &file)
+	}
+	if err != nil || file.Kernels != kernelSum() {
+		return tuningFile{}, err
+	}
+	return file, nil
+}
+
+// owner names this process among those that write the file.
+var owner = sync.OnceValue(func() string { return fmt.Sprintf("%d at %s", os.Getpid(), time.Now().UTC().Format(time.RFC3339Nano)) })
+
+// keep saves what was found. A failure costs no more than to measure again; it is told once.
+func (t *Tuner) keep() {
+	if err := t.save(); err != nil && !t.failed {
+		t.failed = true
+		t.tell(fmt.Sprintf("tuning is not kept: %v", err))
+	}
+}
+
+// save writes the file, whole or not at all, with what other processes found meanwhile.
+func (t *Tuner) save() error {
+	if t.Path == "" {
+		return nil
+	}
+	file := tuningFile{Kernels: kernelSum(), Found: t.found, Trying: map[string]string{}}
+	if old, err := readTuning(t.Path); err == nil && !t.fresh {
+		for key, found := range old.Found {
+			if _, ok := t.found[key]; !ok {
+				t.found[key] = found
+			}
+		}
+		maps.Copy(file.Trying, old.Trying)
+		maps.DeleteFunc(file.Trying, func(_, by string) bool { return by == owner() })
+	}
+	if t.trying != "" {
+		file.Trying[t.trying] = owner()
+	}
+	data, err := json.MarshalIndent(file, "", "\t")
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(t.Path), 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(filepath.Dir(t.Path), "tuning-*")
+	if err != nil {
+		return err
+	}
+	_, err = f.Write(append(data, '\n'))
+	if err == nil && t.trying != "" {
+		err = f.Sync() // a device that hangs may take the whole machine with it
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), t.Path)
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the error that counts is err
+		return err
+	}
+	t.fresh = false
+	return nil
+}
