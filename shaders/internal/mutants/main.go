@@ -31,6 +31,7 @@ func main() {
 	flag.BoolVar(&o.check, "check", false, "only verify that every mutant fits the sources")
 	flag.BoolVar(&o.tests, "tests", true, "run the tests")
 	flag.BoolVar(&o.quick, "quick", false, "run the tests of a mutant's own kernel only")
+	flag.BoolVar(&o.resume, "resume", false, "take what an earlier run found of the same mutants, but for those that survived")
 	flag.BoolVar(&o.compare, "compare", false, "run rwkv-gpu compare")
 	flag.Parse()
 	if err := run(o); err != nil {
@@ -42,7 +43,7 @@ func main() {
 type options struct {
 	run, out              string
 	check, tests, compare bool
-	quick                 bool
+	quick, resume         bool
 }
 
 // result is what became of a mutant.
@@ -50,9 +51,7 @@ type result struct {
 	name string
 	mutant
 	variants []string // that it changes
-	verdict  verdict
-	by       string // the test that failed
-	compare  comparison
+	finding
 }
 
 type verdict string
@@ -93,28 +92,32 @@ func run(o options) error {
 			return err
 		}
 	}
+	kept := readFindings(filepath.Join(cache, "findings.json"), o.resume)
 	var results []result
 	for i, name := range names(list) {
 		if !want.MatchString(name) {
 			continue
 		}
-		r := result{name: name, mutant: list[i]}
+		r := result{name: name, mutant: list[i], finding: kept.list[list[i].key()]}
 		start := time.Now()
 		modules, variants, err := src.compile(&r.mutant, cache)
 		if err != nil {
 			return err
 		}
 		r.variants = variants
-		if o.tests {
+		if o.tests && (r.Verdict == unknown || r.Verdict == survived) {
 			if err := b.test(&r, modules, o.quick); err != nil {
 				return err
 			}
 		}
-		if o.compare {
-			r.compare = b.compare(cases, &r, modules)
+		if o.compare && (r.Compare == nil || r.Compare.Chosen && !r.Compare.Right) {
+			r.Compare = b.compare(cases, &r, modules)
 		}
-		fmt.Fprintf(os.Stderr, "%s\t%s\t%s\t%s\t%.0f s\n", name, r.verdict, r.by, r.compare, time.Since(start).Seconds())
+		fmt.Fprintf(os.Stderr, "%s\t%s\t%s\t%s\t%.0f s\n", name, r.Verdict, r.By, r.Compare, time.Since(start).Seconds())
 		results = append(results, r)
+		if err := kept.keep(&r); err != nil {
+			return err
+		}
 	}
 	if len(results) == 0 {
 		return errors.New("no mutant matches")
@@ -141,16 +144,16 @@ func (b *bench) test(r *result, modules string, quick bool) error {
 			return err
 		}
 		if i == 0 && !before.ran {
-			r.verdict = notRun
+			r.Verdict = notRun
 			return nil
 		}
 		if o := b.try(s, modules); o.failed != "" {
-			r.verdict, r.by = caught, o.failed
+			r.Verdict, r.By = caught, o.failed
 			if device, _, _ := strings.Cut(string(s), " "); device != "lavapipe" {
-				r.by += " (" + device + ")"
+				r.By += " (" + device + ")"
 			}
 			if r.Equal != "" {
-				return fmt.Errorf("%s: argued equivalent, and %s fails", r.name, r.by)
+				return fmt.Errorf("%s: argued equivalent, and %s fails", r.name, r.By)
 			}
 			return nil
 		}
@@ -158,8 +161,8 @@ func (b *bench) test(r *result, modules string, quick bool) error {
 			break
 		}
 	}
-	if r.verdict = survived; r.Equal != "" {
-		r.verdict = equal
+	if r.Verdict = survived; r.Equal != "" {
+		r.Verdict = equal
 	}
 	return nil
 }

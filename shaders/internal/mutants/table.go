@@ -21,16 +21,18 @@ func table(w io.Writer, list []result) {
 	compared := false
 	for i := range list {
 		r := &list[i]
-		counts[r.verdict]++
-		compared = compared || r.compare.chosen
-		if r.compare.chosen && r.verdict != equal {
-			chosen++
-			if r.compare.failed {
-				failed++
-			}
-			if r.compare.right {
-				right++
-			}
+		counts[r.Verdict]++
+		c := r.Compare
+		if c == nil || !c.Chosen || r.Verdict == equal {
+			continue
+		}
+		compared = true
+		chosen++
+		if c.Failed {
+			failed++
+		}
+		if c.Right {
+			right++
 		}
 	}
 	fmt.Fprint(w, tableHead+"\n")
@@ -53,14 +55,14 @@ func table(w io.Writer, list []result) {
 	fmt.Fprintln(w)
 	for i := range list {
 		r := &list[i]
-		by := r.by
-		if r.verdict == equal {
+		by := r.By
+		if r.Verdict == equal {
 			by = r.Equal
 		}
 		was, is := difference(r.Old, r.New)
-		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |", r.name, code(was), code(is), r.Why, r.verdict, cell(by))
+		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |", r.name, code(was), code(is), r.Why, r.Verdict, cell(by))
 		if compared {
-			fmt.Fprintf(w, " %s |", cell(r.compare.String()))
+			fmt.Fprintf(w, " %s |", cell(r.Compare.String()))
 		}
 		fmt.Fprintln(w)
 	}
