@@ -162,9 +162,7 @@ func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32, m *me
 			got, vec := c.at(arena, v, slot), want[slot*v.Of.Width+v.Off:][:v.Len]
 			c.release(v, slot)
 			if mix != nil {
-				if own := c.committed(mix, state, vec, int(b.Seqs[i].Slot)); own != nil && slices.Equal(got, c.at(c.scratch, v, i)) {
-					got = own
-				}
+				got = c.shifted(mix, state, got, c.at(c.scratch, v, i), vec, int(b.Seqs[i].Slot))
 			}
 			m.add(got, vec, element)
 		}
@@ -172,18 +170,20 @@ func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32, m *me
 	return err
 }
 
-// committed returns what ShiftMix left in a slot, on a device that commits at once instead of into Last, else nil. There the
-// reference's values replace it, so that what is wrong counts once.
-func (c *comparer) committed(o *op.ShiftMix, state, want []float32, slot int) []float32 {
+// shifted returns what ShiftMix left of a sequence: in Last or, of a device that commits at once and leaves Last as it was, in
+// the slot. There the reference's values replace it, so that what is wrong counts once.
+func (c *comparer) shifted(o *op.ShiftMix, state, last, was, want []float32, slot int) []float32 {
 	v := o.State.Slice(o.StateOff, o.X.Width)
-	now := c.at(state, v, slot)
-	if slices.Equal(now, c.at(c.state, v, slot)) {
-		return nil
+	now, untouched := c.at(state, v, slot), slices.Equal(last, was)
+	if !untouched && slices.Equal(now, c.at(c.state, v, slot)) {
+		return last
 	}
-	got := slices.Clone(now)
+	if untouched {
+		last = slices.Clone(now)
+	}
 	c.release(v, slot)
 	copy(now, want)
-	return got
+	return last
 }
 
 // release notes that an op may write the i-th vector of a view.

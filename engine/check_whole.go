@@ -27,6 +27,37 @@ func (c *comparer) setStates(e op.Prober, list [][]float32) error {
 	return nil
 }
 
+// read returns, of states, what an op reads: between a slot's vectors lies padding, which is not compared.
+func (c *comparer) read(states [][]float32) (list [][]float32) {
+	all := c.prog.Of(op.State)
+	for _, s := range c.prog.Steps {
+		s.Op.Operands(func(_ string, v op.View, a op.Access) {
+			if a&op.Read != 0 && v.Of.Kind == op.State {
+				list = append(list, vectors(v, states[slices.Index(all, v.Of)]))
+			}
+		})
+	}
+	return list
+}
+
+// vectors returns the elements of a view in all vectors of its operand, one vector after the other.
+func vectors(v op.View, data []float32) (list []float32) {
+	for at := 0; at < len(data); at += v.Of.Width {
+		list = append(list, data[at+v.Off:][:v.Len]...)
+	}
+	return list
+}
+
+// differ tells whether any of some results lie apart as no rounding explains, even of many ops.
+func differ(got, want [][]float32) bool {
+	for i := range want {
+		if _, nmse := difference(got[i], want[i]); !(nmse <= logitTolerance) {
+			return true
+		}
+	}
+	return false
+}
+
 // whole compares what a pass left where the device ran all of it at once: logits, and the states of all slots. What no
 // single op shows, as where one does not wait for another, is looked for.
 func (c *comparer) whole(b *op.Batch, before [][]float32, logits []float32, states [][]float32) error {
@@ -37,16 +68,11 @@ func (c *comparer) whole(b *op.Batch, before [][]float32, logits []float32, stat
 	if err != nil {
 		return err
 	}
-	_, worst := difference(logits, want)
 	wanted, err := c.states(c.ref)
 	if err != nil {
 		return err
 	}
-	for i := range states {
-		_, nmse := difference(states[i], wanted[i])
-		worst = max(worst, nmse)
-	}
-	if worst <= logitTolerance {
+	if !differ(append(c.read(states), logits), append(c.read(wanted), want)) {
 		return nil
 	}
 	return c.find(b, before)
@@ -64,13 +90,13 @@ func (c *comparer) find(b *op.Batch, before [][]float32) error {
 		}
 	}
 	steps := c.prog.Steps
-	want := make([][]result, len(steps))
+	want := make([][][]float32, len(steps))
 	for i := range steps {
 		if err := c.ref.RunStep(i); err != nil {
 			return err
 		}
 		var err error
-		if want[i], err = results(c.ref, steps[i].Op); err != nil {
+		if want[i], err = c.results(c.ref, steps[i].Op); err != nil {
 			return err
 		}
 	}
@@ -82,11 +108,11 @@ func (c *comparer) find(b *op.Batch, before [][]float32) error {
 		if err := c.dev.RunSteps(0, i+1); err != nil {
 			return err
 		}
-		got, err := results(c.dev, steps[i].Op)
+		got, err := c.results(c.dev, steps[i].Op)
 		if err != nil {
 			return err
 		}
-		if slices.ContainsFunc(got, func(x result) bool { return x.differs(want[i]) }) {
+		if differ(got, want[i]) {
 			at = i
 			break
 		}
@@ -108,34 +134,27 @@ func (c *comparer) head() (at int) {
 	return at
 }
 
-// result is what an op left in an operand.
-type result struct {
-	of   *op.Operand
-	data []float32
-}
-
-func (x result) differs(from []result) bool {
-	for _, w := range from {
-		if w.of == x.of {
-			_, nmse := difference(x.data, w.data)
-			return !(nmse <= logitTolerance)
-		}
-	}
-	return true
-}
-
-// results reads what an op wrote, but for a shift's last vector, which a device may keep elsewhere.
-func results(e op.Prober, o op.Op) (list []result, err error) {
+// results returns what an op wrote, but for a shift's last vector, which a device may keep in the state.
+func (c *comparer) results(e op.Prober, o op.Op) (list [][]float32, err error) {
 	mix, _ := o.(*op.ShiftMix)
+	changed := false
 	o.Operands(func(_ string, v op.View, a op.Access) {
-		if a&op.Write == 0 || err != nil || mix != nil && v.Of == mix.Last ||
-			slices.ContainsFunc(list, func(x result) bool { return x.of == v.Of }) {
+		if a&op.Write == 0 || err != nil || mix != nil && v.Of == mix.Last {
+			return
+		}
+		if changed = changed || v.Of.Kind == op.State; v.Of.Kind == op.State {
 			return
 		}
 		var data []float32
 		if data, err = e.Read(v.Of); err == nil {
-			list = append(list, result{v.Of, data})
+			list = append(list, vectors(v, data))
 		}
 	})
+	if changed && err == nil {
+		var states [][]float32
+		if states, err = c.states(e); err == nil {
+			list = append(list, c.read(states)...)
+		}
+	}
 	return list, err
 }
