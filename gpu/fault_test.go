@@ -23,9 +23,7 @@ const faultEnv = "RWKV_TEST_FAULTS"
 func faulty(t *testing.T) *faultvk.Control {
 	t.Helper()
 	if os.Getenv(faultEnv) == "" {
-		gputest.Instance(t)
-		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s")
-		cmd.Env = append(append(os.Environ(), faultvk.New(t).Env()...), faultEnv+"=1", "RWKV_WAIT_LIMIT=0.5")
+		cmd := faultProcess(t, faultvk.New(t), "0.5")
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		} else if !strings.Contains(string(out), "PASS") {
@@ -38,6 +36,15 @@ func faulty(t *testing.T) *faultvk.Control {
 		t.Fatal(err)
 	}
 	return c
+}
+
+// faultProcess returns the test as a process with a loader, in which a wait of so many seconds means that the device hangs.
+func faultProcess(t *testing.T, ctl *faultvk.Control, limit string) *exec.Cmd {
+	t.Helper()
+	gputest.Instance(t)
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s")
+	cmd.Env = append(append(os.Environ(), ctl.Env()...), faultEnv+"=1", "RWKV_WAIT_LIMIT="+limit)
+	return cmd
 }
 
 // work uses every kind of object and call once or more, and gives everything back whatever happens.

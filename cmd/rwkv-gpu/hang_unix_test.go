@@ -3,7 +3,6 @@
 package main
 
 import (
-	"io"
 	"os"
 	"os/exec"
 	"slices"
@@ -138,42 +137,5 @@ func TestSignalInDriver(t *testing.T) {
 		if took := time.Since(sent); status != statusInterrupted || line != "rwkv-gpu: interrupted\n" || took > 4*patience {
 			t.Errorf("%s, %s: status %d after %s, %q", x.function, x.signal, status, took, line)
 		}
-	}
-}
-
-// A program that is stopped for longer than a wait may take, as by Ctrl-Z, goes on when it is continued.
-func TestStopped(t *testing.T) {
-	vulkanDevice(t)
-	c := child("generate", "Once upon", "-n", "2000", "--temperature", "0", "--device", "gpu", "--quiet")
-	c.Env = append(c.Env, "RWKV_WAIT_LIMIT=2", "XDG_CACHE_HOME="+t.TempDir())
-	errs := new(strings.Builder)
-	c.Stderr = errs
-	out, err := c.StdoutPipe()
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := c.Start(); err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = c.Process.Kill() })
-	if _, err := out.Read(make([]byte, 1)); err != nil {
-		t.Fatal(err, errs)
-	}
-	signal := func(s os.Signal) {
-		t.Helper()
-		if err := c.Process.Signal(s); err != nil {
-			t.Fatal(err)
-		}
-	}
-	signal(syscall.SIGSTOP)
-	time.Sleep(3 * time.Second)
-	signal(syscall.SIGCONT)
-	if _, err := out.Read(make([]byte, 1<<16)); err != nil {
-		t.Fatal(err, errs)
-	}
-	signal(os.Interrupt)
-	_, _ = io.Copy(io.Discard, out) // to its end
-	if err := c.Wait(); c.ProcessState.ExitCode() != statusInterrupted {
-		t.Errorf("%v: %s", err, errs)
 	}
 }

@@ -28,9 +28,10 @@ const (
 	Once   Mode = iota // the call fails
 	Sticky             // so do all later calls of that function; after a lost device, all that run something
 	Hang               // the call never returns
+	Slow               // the call takes 300 ms of a processor's time more than else, and does what it should
 )
 
-func (m Mode) String() string { return [...]string{"once", "sticky", "hang"}[m] }
+func (m Mode) String() string { return [...]string{"once", "sticky", "hang", "slow"}[m] }
 
 // Fault is a call that fails.
 type Fault struct {

@@ -10,13 +10,14 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <time.h>
 #include <unistd.h>
 
 typedef void (*fn)(void);
 typedef fn (*lookup)(void *, const char *);
 
 enum { MAX_CALLS = 1 << 20, MAX_FUNCTIONS = 64, DEVICE_LOST = -4, TABLE = 1 << 16 };
-enum { ONCE, STICKY, HANG };
+enum { ONCE, STICKY, HANG, SLOW };
 enum { NONE, INSTANCE, DEVICE, BUFFER, VIEW, MEMORY, QUERIES, CACHE, SET_LAYOUT, LAYOUT, MODULE, PIPELINE, SET_POOL, CMD_POOL, FENCE, KINDS };
 
 typedef struct {
@@ -60,12 +61,21 @@ static int of_device(const char *name) { // what a lost device fails
 	return !strcmp(name, "vkQueueSubmit") || !strcmp(name, "vkWaitForFences") || !strcmp(name, "vkDeviceWaitIdle") || !strcmp(name, "vkGetQueryPoolResults");
 }
 
+static int32_t work(void) { // 300 ms of it
+	struct timespec from, to;
+	clock_gettime(CLOCK_THREAD_CPUTIME_ID, &from);
+	do clock_gettime(CLOCK_THREAD_CPUTIME_ID, &to);
+	while ((to.tv_sec - from.tv_sec) * 1000 + (to.tv_nsec - from.tv_nsec) / 1000000 < 300);
+	return 0;
+}
+
 static int32_t fault(int f, const char *name) {
 	int64_t n = ++ctl->calls;
 	if (n <= MAX_CALLS) ctl->trace[n - 1].function = (uint8_t)f, ctl->trace[n - 1].phase = (uint8_t)ctl->phase;
 	if (ctl->at && (!ctl->only[0] || !strcmp(ctl->only, name)) && ++ctl->matched == ctl->at) {
 		ctl->fired = n;
 		if (ctl->mode == HANG) for (;;) pause();
+		if (ctl->mode == SLOW) return work();
 		if (ctl->mode == STICKY && ctl->result == DEVICE_LOST) ctl->lost = 1;
 		else if (ctl->mode == STICKY) ctl->stuck = 1 + f;
 		return (int32_t)ctl->result;
