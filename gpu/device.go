@@ -18,12 +18,13 @@ import (
 
 // DeviceOptions configure Instance.Device. The zero value is right for use; the rest is for tests.
 type DeviceOptions struct {
-	NoPipelineCache  bool            // keep no pipelines on disk
-	PipelineCacheDir string          // instead of rwkv-gpu in the user's cache directory
-	LimitOverride    func(*Limits)   // lowers limits that calls are checked against
-	FeatureOverride  func(*Features) // switches features off
-	NoDirectAccess   bool            // copy by staging even where the host sees the device's memory
-	WaitLimit        time.Duration   // the least time after which a wait means that the device hangs; 0 is RWKV_WAIT_LIMIT, or 30 s
+	NoPipelineCache  bool             // keep no pipelines on disk
+	PipelineCacheDir string           // instead of rwkv-gpu in the user's cache directory
+	LimitOverride    func(*Limits)    // lowers limits that calls are checked against
+	FeatureOverride  func(*Features)  // switches features off
+	OmitBarrier      func(n int) bool // leaves out a recording's n-th derived barrier from 1 on; 0 is the one at its start
+	NoDirectAccess   bool             // copy by staging even where the host sees the device's memory
+	WaitLimit        time.Duration    // the least time after which a wait means that the device hangs; 0 is RWKV_WAIT_LIMIT, or 30 s
 
 	// Statistics, if set, is told what the driver's compiler says of each kernel, as it is made. It may be called on
 	// several goroutines at once. Opening fails with ErrNoStatistics where the driver says nothing.

@@ -50,7 +50,7 @@ func (d *Device) NewRecording() *Recording {
 		return rec
 	}
 	// What was submitted before, on this queue, comes first.
-	C.rg_cmd_barrier(d.c, rec.r.cmd, stageCompute|stageTransfer, stageCompute|stageTransfer)
+	rec.barrier(0, stageCompute|stageTransfer)
 	return rec
 }
 
@@ -60,6 +60,9 @@ func (rec *Recording) SetName(name string) { rec.r.name = name }
 // Expect says that what is recorded takes so much time more, as far as is known. It only makes longer how long a wait for
 // it may take (see Commands.Wait).
 func (rec *Recording) Expect(d time.Duration) { rec.r.expected += d }
+
+// Stats counts what is recorded so far.
+func (rec *Recording) Stats() Stats { return rec.r.stats }
 
 const keptErrors = 4
 
@@ -122,11 +125,19 @@ func (rec *Recording) Dispatch(k *Kernel, args []Range, push []byte, x, y, z uin
 // step puts a barrier before a command of this stage with rec.accesses, if it needs one.
 func (rec *Recording) step(stage uint32) {
 	if rec.haz.step(rec.accesses) {
-		C.rg_cmd_barrier(rec.r.dev.c, rec.r.cmd, C.uint32_t(rec.since), stageCompute|stageTransfer)
-		rec.since = 0
 		rec.r.stats.Barriers++
+		rec.barrier(rec.r.stats.Barriers, rec.since)
+		rec.since = 0
 	}
 	rec.since |= stage
+}
+
+// barrier lets all that comes wait for what was done in some stages.
+func (rec *Recording) barrier(n int, stages uint32) {
+	d := rec.r.dev
+	if omit := d.opts.OmitBarrier; omit == nil || !omit(n) {
+		C.rg_cmd_barrier(d.c, rec.r.cmd, C.uint32_t(stages), stageCompute|stageTransfer)
+	}
 }
 
 func (rec *Recording) checkDispatch(k *Kernel, args []Range, push []byte, groups [3]uint32) {

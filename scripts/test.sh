@@ -20,15 +20,10 @@ stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }
 what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }'; }
 say() { echo "test: $*"; }
 
-# Tests fail rather than skip: no device, a silent validation layer or missing reference data is an error here. The layer
-# also watches for missing barriers, which software drivers forgive: its older versions read the first variable, its newer
-# ones the others.
+# Tests fail rather than skip: no device, a silent validation layer or missing reference data is an error here.
 RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=0
 [ ! -d ../shared ] || RWKV_REQUIRE_SHARED=1
-VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT
-VK_LAYER_VALIDATE_SYNC=1 VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1
 export RWKV_REQUIRE_GPU RWKV_REQUIRE_VALIDATION RWKV_REQUIRE_SHARED
-export VK_LAYER_ENABLES VK_LAYER_VALIDATE_SYNC VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC
 
 # on DRIVER ARGUMENTS... runs go test on one driver; on a Mac there is no lavapipe, and the default one is taken.
 # -count=1: the driver is chosen by the Vulkan loader, so Go's cache of test results cannot tell one from the other.

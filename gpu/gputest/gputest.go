@@ -1,5 +1,5 @@
-// Package gputest opens Vulkan devices for tests: validation on, every message and every leaked
-// object a failure.
+// Package gputest opens Vulkan devices for tests: validation on, of synchronization too, every message
+// and every leaked object a failure.
 //
 // Environment: RWKV_DEVICE picks the device by index or by a part of its name;
 // RWKV_REQUIRE_GPU=1 makes a missing device a failure instead of a skip;
@@ -28,11 +28,27 @@ var shared struct {
 	messages []string
 }
 
+// layerSettings make the validation layer also watch for missing barriers, which software drivers forgive, within a recording
+// and between submissions, and let it repeat itself. Its older versions read the first, its newer ones the others.
+var layerSettings = map[string]string{
+	"VK_LAYER_ENABLES": "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT" + string(os.PathListSeparator) +
+		"VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT",
+	"VK_LAYER_VALIDATE_SYNC":                     "1",
+	"VK_LAYER_SYNCVAL_SUBMIT_TIME_VALIDATION":    "1",
+	"VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC": "1",
+	"VK_LAYER_DUPLICATE_MESSAGE_LIMIT":           "1000000",
+}
+
 // Instance returns the process's instance. Without a device the test is skipped, or fails if
 // RWKV_REQUIRE_GPU=1.
 func Instance(t testing.TB) *gpu.Instance {
 	t.Helper()
 	shared.once.Do(func() {
+		for name, value := range layerSettings {
+			if _, set := os.LookupEnv(name); !set {
+				_ = os.Setenv(name, value)
+			}
+		}
 		shared.instance, shared.err = gpu.Open(gpu.Options{
 			Validate: gpu.HasValidation() || os.Getenv("RWKV_REQUIRE_VALIDATION") == "1",
 			OnMessage: func(s gpu.Severity, text string) {
@@ -100,6 +116,19 @@ func Messages() []string {
 	shared.mu.Lock()
 	defer shared.mu.Unlock()
 	return append([]string(nil), shared.messages...)
+}
+
+// Provoke returns what the instance reports while f runs, which no test fails for.
+func Provoke(t testing.TB, f func()) []string {
+	t.Helper()
+	Instance(t)
+	before := len(Messages())
+	f()
+	shared.mu.Lock()
+	defer shared.mu.Unlock()
+	heard := append([]string(nil), shared.messages[before:]...)
+	shared.messages = shared.messages[:before]
+	return heard
 }
 
 // Choose finds a device by index or by a part of its name, upper or lower case; "" is gpu.Pick.

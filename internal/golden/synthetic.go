@@ -55,6 +55,17 @@ var synthetics = []synthetic{
 	{"v8-rc00", weightstest.Size{Vocab: 47, Embed: 44, Layers: 2, Head: 4, FFN: 75, W: 5, A: 9, V: 3, G: 17}, tensor.BF16},
 }
 
+// EachVersion runs a test on a random model of each version, of those above the first.
+func EachVersion(t *testing.T, test func(t *testing.T, m *model.Model)) {
+	seen := map[string]bool{}
+	for _, s := range synthetics {
+		if !seen[s.version] {
+			seen[s.version] = true
+			t.Run(s.version, func(t *testing.T) { test(t, Parse(t, s.tensors(1))) })
+		}
+	}
+}
+
 // Tiny returns a small random model.
 func Tiny(tb testing.TB) *model.Model {
 	tb.Helper()
