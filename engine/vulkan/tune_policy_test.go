@@ -128,6 +128,7 @@ func TestTunerRenews(t *testing.T) {
 		}
 		return e.shapes.entries[0].pass
 	}
+	ticking(e, time.Millisecond)
 	forward()
 	first := forward() // as one submission
 	if again := forward(); again != first || len(first.open) == 0 || e.Settled() {
