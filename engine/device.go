@@ -18,7 +18,8 @@ type Device struct {
 	device   *gpu.Device
 	kernels  *vulkan.Kernels
 	tuner    *vulkan.Tuner
-	draws    vulkan.Draws // of executors that are made from now on; set by tests
+	draws    vulkan.Draws                   // of executors that are made from now on; set by tests
+	free     func() (bytes int, known bool) // nil but in tests
 }
 
 // Devices lists the Vulkan devices of this machine.

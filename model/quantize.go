@@ -125,6 +125,16 @@ func (m *Model) Bytes() (stored, loaded int) {
 	return stored, loaded
 }
 
+// QuantSaves returns how many bytes fewer the model's weights would be if they were loaded as a block type.
+func (m *Model) QuantSaves(want tensor.Type) int {
+	saved := 0
+	for name, typ := range m.QuantTypes(want) {
+		n := m.File.Tensors[name].Len()
+		saved += m.LoadedAs(name).Bytes(n) - typ.Bytes(n)
+	}
+	return saved
+}
+
 // QuantCost is what quantizing costs.
 type QuantCost struct {
 	KL         float64 // mean divergence of a token's distribution from that of the model as stored, in nats

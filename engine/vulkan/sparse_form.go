@@ -40,16 +40,6 @@ func (e *Exec) roomForPanels() bool {
 	return r.spare
 }
 
-// HasRoom tells whether the device has so many bytes of memory to spare.
-func (k *Kernels) HasRoom(bytes int) bool {
-	used, budget, ok := k.dev.MemoryBudget()
-	if !ok {
-		_, blocks := k.dev.MemoryInUse()
-		used, budget = uint64(blocks), k.dev.Info().MemoryBytes
-	}
-	return used+uint64(bytes) <= budget
-}
-
 // zerosForm is a form of a product whose input has many zeros: a sparse one, or whichever dense one is the best.
 type zerosForm struct{ matMulForm }
 

@@ -1,0 +1,97 @@
+package engine
+
+import (
+	"errors"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// A model that the device has no memory for is refused before its weights are read, with what it needs, what is free and what
+// would fit.
+func TestRoom(t *testing.T) {
+	d, m := vulkanDevice(t), demoModel(t)
+	free := d.free
+	defer func() { d.free = free }()
+	s := op.Sizes{Slots: 1, Rows: DefaultChunk, Seqs: 1, Outs: maxOuts}
+	weights, rest := d.kernels.Needs(m.Program, s)
+	need := weights + rest
+	for _, c := range []struct {
+		name  string
+		free  int
+		known bool
+		want  string // "": it fits
+	}{
+		{"all", need, true, ""}, {"unknown", 0, false, ""},
+		{"a byte too few", need - 1, true, "--quant q8_0"},
+		{"enough for q8_0", need - m.QuantSaves(tensor.Q8_0), true, "--quant q8_0"},
+		{"enough for q5_k", need - m.QuantSaves(tensor.Q5_K), true, "--quant q5_k"},
+		{"next to nothing", 1 << 10, true, "no quantized form fits"},
+	} {
+		d.free = func() (int, bool) { return c.free, c.known }
+		read := false
+		e, err := New(m, d, Options{Progress: func(int64, int64) error {
+			read = true
+			return nil
+		}})
+		if c.want == "" {
+			if err != nil {
+				t.Errorf("%s: %v", c.name, err)
+			} else if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		var device *DeviceError
+		if !errors.As(err, &device) || !errors.Is(err, ErrOutOfMemory) || read {
+			t.Errorf("%s: want a device without the memory, and no weight read (%t), got %v", c.name, read, err)
+			continue
+		}
+		text := err.Error()
+		for _, part := range []string{c.want, mebibytes(need), mebibytes(weights), mebibytes(c.free) + " are free", m.File.Path} {
+			if !strings.Contains(text, part) || strings.Contains(text, "\n") {
+				t.Errorf("%s: want %q in one line, got %q", c.name, part, text)
+			}
+		}
+	}
+}
+
+// Another device is named if it has the memory, as its driver says or by its size; a processor's is the machine's.
+func TestAdvice(t *testing.T) {
+	m := demoModel(t)
+	others := []gpu.Info{
+		{Index: 1, Name: "full", Type: gpu.Discrete, MemoryBytes: 1 << 40, BudgetBytes: 99}, {Index: 2, Name: "large", Type: gpu.Discrete, MemoryBytes: 100},
+		{Index: 3, Name: "free", Type: gpu.Integrated, MemoryBytes: 200, BudgetBytes: 100}, {Index: 4, Name: "software", Type: gpu.CPU, MemoryBytes: 1 << 40},
+		{Index: 5, Name: "small", Type: gpu.Discrete, MemoryBytes: 99},
+	}
+	if got, want := adviceOf(m, 100, -1<<40, others), "what fits: --device 2 (large), --device 3 (free)"; got != want {
+		t.Errorf("want %q, got %q", want, got)
+	}
+}
+
+// What is said to be needed is what is taken, give or take a few tables.
+func TestNeeds(t *testing.T) {
+	d := vulkanDevice(t)
+	tiny, demo := golden.Tiny(t), demoModel(t)
+	for _, slots := range []int{1, 9} {
+		for _, m := range []*struct {
+			name string
+			e    func() *Engine
+		}{
+			{"tiny", func() *Engine { return newEngine(t, tiny, d, Options{Slots: slots}) }},
+			{"demo", func() *Engine { return newEngine(t, demo, d, Options{Slots: slots}) }},
+		} {
+			before, _ := d.Memory()
+			e := m.e()
+			after, _ := d.Memory()
+			weights, rest := d.kernels.Needs(e.Model.Program, e.sizes)
+			if took, said := after-before, weights+rest; took < said || took > said+said/20+256<<10 {
+				t.Errorf("%s, %d slots: took %d bytes, said %d", m.name, slots, took, said)
+			}
+		}
+	}
+}

@@ -1,0 +1,42 @@
+package vulkan
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// Needs returns how many bytes of the device's memory an executor of a program takes: for weights, and for all else.
+func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
+	for _, w := range prog.Of(op.Weight) {
+		if len(w.Shape) != 2 {
+			weights += 4 * w.Stride()
+			continue
+		}
+		band := k.shape.band
+		weights += bandsOf(w.Shape[0], band) * band * rowBytesOf(w)
+	}
+	p := op.NewPlan(prog, s, 0)
+	rest = 4 * (p.Scratch + p.State)
+	if prog.Logits != nil {
+		rest += 4 * p.Extent(prog.Logits)
+	}
+	return weights, rest
+}
+
+// Free returns how many bytes of the device's memory this process may yet take, as the driver says it, or as far as it goes by
+// the size of the memory. Of a device that is a processor, whose memory is the machine's, only the driver can say it.
+func (k *Kernels) Free() (bytes int, ok bool) {
+	used, budget, ok := k.dev.MemoryBudget()
+	if !ok {
+		_, blocks := k.dev.MemoryInUse()
+		used, budget = uint64(blocks), k.dev.Info().MemoryBytes
+		ok = k.dev.Info().Type != gpu.CPU
+	}
+	return int(budget - min(used, budget)), ok
+}
+
+// HasRoom tells whether the device has so many bytes of memory to spare.
+func (k *Kernels) HasRoom(bytes int) bool {
+	free, _ := k.Free()
+	return bytes <= free
+}
