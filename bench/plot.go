@@ -3,8 +3,8 @@ package bench
 import (
 	"cmp"
 	"fmt"
+	"io"
 	"math"
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -18,6 +18,8 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // PlotFormats are the endings of names that Plot can write.
@@ -67,26 +69,19 @@ func (r *Report) Plot(path string) ([]string, error) {
 }
 
 // save writes a picture.
-func save(p *plot.Plot, name string) (err error) {
-	file, err := os.Create(name)
-	if err != nil {
-		return err
+func save(p *plot.Plot, name string) error {
+	var c interface {
+		vg.CanvasSizer
+		io.WriterTo
+	} = vgsvg.New(plotWidth, plotHeight)
+	if filepath.Ext(name) != ".svg" {
+		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(150))}
 	}
-	defer func() {
-		if closed := file.Close(); err == nil {
-			err = closed
-		}
-	}()
-	if filepath.Ext(name) == ".svg" {
-		c := vgsvg.New(plotWidth, plotHeight)
-		p.Draw(draw.New(c))
-		_, err = c.WriteTo(file)
-		return err
-	}
-	c := vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(150))}
 	p.Draw(draw.New(c))
-	_, err = c.WriteTo(file)
-	return err
+	return files.Replace(name, func(w io.Writer) error {
+		_, err := c.WriteTo(w)
+		return err
+	}, nil)
 }
 
 // titleWidth is how many characters of a title fit the width of a picture.

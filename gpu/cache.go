@@ -10,7 +10,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"unsafe"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // pipelineCache keeps compiled pipelines from run to run, in
@@ -58,8 +61,11 @@ func (d *Device) openCache() {
 	}
 }
 
+// maxCache bounds the file; drivers keep some 100 KiB for a kernel.
+const maxCache = 1 << 30
+
 func (d *Device) readCache(path string) ([]byte, error) {
-	file, err := os.ReadFile(path)
+	file, err := files.ReadRegular(path, maxCache)
 	if err != nil {
 		return nil, err
 	}
@@ -111,28 +117,6 @@ func (d *Device) writeCache() error {
 	if !d.ownCache(data) || bytes.Equal(data, d.cache.loaded) {
 		return nil
 	}
-	dir := filepath.Dir(d.cache.path)
-	if err := os.MkdirAll(dir, 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(dir, "pipeline-*.tmp")
-	if err != nil {
-		return err
-	}
 	sum := sha256.Sum256(data)
-	for _, part := range [][]byte{[]byte(cacheMagic), sum[:], data} {
-		if _, err = f.Write(part); err != nil {
-			break
-		}
-	}
-	if e := f.Close(); err == nil {
-		err = e
-	}
-	if err == nil {
-		err = os.Rename(f.Name(), d.cache.path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return files.Keep(d.cache.path, slices.Concat([]byte(cacheMagic), sum[:], data), false)
 }

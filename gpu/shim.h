@@ -96,4 +96,6 @@ int rg_submit(rg_dev *d, void *cmd, uint64_t fence); // resets the fence first
 int rg_wait(rg_dev *d, uint64_t fence, uint64_t timeout_ns);
 int rg_idle(rg_dev *d);
 
+int rg_stdout_closed(void); // when the process started
+
 #endif

@@ -119,7 +119,7 @@ func TestBeginWithWritten(t *testing.T) {
 		m := merged(t, list)
 		want := someState(m)
 		path := filepath.Join(t.TempDir(), "s.st")
-		if err := m.WriteState(path, want); err != nil {
+		if err := m.WriteState(path, want, false); err != nil {
 			t.Fatal(err)
 		}
 		again, err := NewWith(parse(t, list), Options{State: path})
@@ -143,7 +143,7 @@ func TestInitialStateErrors(t *testing.T) {
 	})
 	lora := written(t, "l.pth", weightstest.LoRA(bare("v7"), 2, tensor.F16, 1))
 	foreign := filepath.Join(t.TempDir(), "foreign.st")
-	if l := merged(t, bare("v7"), LoRA{lora, 1}); l.WriteState(foreign, initial(t, l)) != nil {
+	if l := merged(t, bare("v7"), LoRA{lora, 1}); l.WriteState(foreign, initial(t, l), false) != nil {
 		t.Fatal("no state file")
 	}
 	missing := filepath.Join(t.TempDir(), "missing")
@@ -255,7 +255,7 @@ func TestStateLayout(t *testing.T) {
 	}
 	m := merged(t, list)
 	own := filepath.Join(t.TempDir(), "own.st")
-	if err := m.WriteState(own, make([]float32, m.Program.StateLen())); err != nil {
+	if err := m.WriteState(own, make([]float32, m.Program.StateLen()), false); err != nil {
 		t.Fatal(err)
 	}
 	_, err := NewWith(parse(t, list), Options{State: own, StateLayout: OriginalState})

@@ -9,9 +9,9 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
@@ -121,29 +121,65 @@ func checksum(data []byte) string {
 	return hex.EncodeToString(sum[:])
 }
 
-// WriteState writes a state file. A file that was there is replaced only once the new one is complete and
-// on the disk.
-func (m *Model) WriteState(path string, state []float32) error {
+// WriteState writes a state file, as StateTarget allows it. A file that was there is replaced only once the new one is
+// complete and on the disk. Errors of writing are weights.SaveErrors.
+func (m *Model) WriteState(path string, state []float32, force bool) error {
 	data, err := m.EncodeState(state)
 	if err != nil {
 		return fmt.Errorf("%s: %w", path, err)
 	}
-	if info, err := os.Stat(path); err == nil && !info.Mode().IsRegular() {
-		return os.WriteFile(path, data, 0o644) // a pipe or device cannot be replaced
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	special, err := StateTarget(path, force)
 	if err != nil {
 		return err
 	}
-	_, err = f.Write(data)
-	err = errors.Join(err, f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
+	if special {
+		if err := os.WriteFile(path, data, 0o644); err != nil {
+			return weights.NewSaveError(path, err)
+		}
+		return nil
 	}
+	return weights.Save(path, true, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+}
+
+// StateTarget tells whether a state may be written to path: where nothing is, over a state or an empty file, over any other
+// file if force is given, and to a pipe or device, which is special: it is written to and not replaced. If not, that is a
+// weights.SaveError.
+func StateTarget(path string, force bool) (special bool, err error) {
+	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
+		return true, nil
+	}
+	_, err = weights.Target(path, force)
+	if !errors.Is(err, weights.ErrExists) {
+		return false, err
+	}
+	if !replaceable(path) {
+		return false, &weights.SaveError{Path: path, Err: fmt.Errorf("%w, and is no state file", weights.ErrExists)}
+	}
+	return false, nil
+}
+
+// replaceable tells whether a file is empty or begins as a state file, of whatever model.
+func replaceable(path string) bool {
+	f, err := os.Open(path)
 	if err != nil {
-		return errors.Join(err, os.Remove(f.Name()))
+		return false
 	}
-	return nil
+	defer func() { _ = f.Close() }() // read only
+	head, err := io.ReadAll(io.LimitReader(f, 8+maxStateHeader))
+	if err != nil || len(head) < 8 {
+		return err == nil && len(head) == 0
+	}
+	var header struct {
+		Meta struct {
+			Format string `json:"format"`
+		} `json:"__metadata__"`
+	}
+	size := binary.LittleEndian.Uint64(head)
+	head = head[8:]
+	return size <= uint64(len(head)) && json.Unmarshal(head[:size], &header) == nil && header.Meta.Format == stateFormat
 }
 
 // maxStateHeader bounds the header of a state file, which is far shorter.
@@ -152,18 +188,9 @@ const maxStateHeader = 1 << 20
 // ReadState reads a state file of this model and returns the state as EncodeState takes it. Every error of the file is
 // a *weights.Error.
 func (m *Model) ReadState(path string) ([]float32, error) {
-	f, err := os.Open(path)
+	data, err := files.Read(path, int64(tensor.F32.Bytes(m.Program.StateLen())+maxStateHeader))
 	if err != nil {
 		return nil, err
-	}
-	defer func() { _ = f.Close() }() // read only
-	most := int64(tensor.F32.Bytes(m.Program.StateLen()) + maxStateHeader)
-	data, err := io.ReadAll(io.LimitReader(f, most+1))
-	if err != nil {
-		return nil, err
-	}
-	if int64(len(data)) > most {
-		return nil, &weights.Error{File: path, Field: "size", Want: fmt.Sprintf("a state file of at most %d bytes", most), Got: "more"}
 	}
 	return m.DecodeState(path, data)
 }

@@ -64,7 +64,7 @@ func TestStateRoundTrip(t *testing.T) {
 		want := someState(m)
 		path := filepath.Join(t.TempDir(), "s.safetensors")
 		for range 2 { // the second time over the first file
-			if err := m.WriteState(path, want); err != nil {
+			if err := m.WriteState(path, want, false); err != nil {
 				t.Fatal(err)
 			}
 		}

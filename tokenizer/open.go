@@ -2,10 +2,10 @@ package tokenizer
 
 import (
 	"fmt"
-	"io"
-	"os"
 	"path/filepath"
 	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // Open reads the vocabulary file at path and decides by its content what it is: JSON is a [BPE], unless its first key is
@@ -46,14 +46,9 @@ func OpenBPE(path string) (*BPE, error) {
 	return t, nil
 }
 
-// readFile reads a vocabulary file, and no more than one byte beyond the largest that is accepted.
+// readFile reads a vocabulary, from a file or a pipe.
 func readFile(path string) ([]byte, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, fmt.Errorf("vocabulary: %w", err)
-	}
-	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxFile+1))
+	data, err := files.Read(path, maxFile)
 	if err != nil {
 		return nil, fmt.Errorf("vocabulary: %w", err)
 	}

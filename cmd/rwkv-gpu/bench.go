@@ -1,10 +1,10 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
-	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -13,7 +13,9 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rwkv-gpu/rwkv-gpu/bench"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 const benchHelp = `Measure tokens per second: of prefill (pp), decode (tg) and drawn text (gen), at any length, for any number of sequences at
@@ -170,7 +172,7 @@ func (a *app) bench(ctx context.Context, b *benchFlags, o bench.Options) error {
 	if b.plotted != "" {
 		names, err := r.Plot(b.plotted)
 		if err != nil {
-			return blame(b.plotted, err)
+			return saveFault(weights.NewSaveError(b.plotted, err))
 		}
 		for _, name := range names {
 			a.notice("wrote %s", name)
@@ -187,13 +189,13 @@ func (a *app) bench(ctx context.Context, b *benchFlags, o bench.Options) error {
 	return output(r.Text(a.stdout))
 }
 
-func readReport(path string) (r *bench.Report, err error) {
-	f, err := os.Open(path)
+func readReport(path string) (*bench.Report, error) {
+	data, err := files.Read(path, maxText)
 	if err != nil {
 		return nil, blame(path, err)
 	}
-	defer func() { _ = f.Close() }() // nothing was written
-	if r, err = bench.Read(f); err != nil {
+	r, err := bench.Read(bytes.NewReader(data))
+	if err != nil {
 		return nil, inputf(path, "%w", err)
 	}
 	return r, nil

@@ -27,6 +27,7 @@ type logitsFlags struct {
 	tokens, prompt    string
 	all               bool
 	stateIn, stateOut string
+	force             bool
 	chunk             int
 }
 
@@ -52,7 +53,8 @@ func (a *app) logitsCommand() *cobra.Command {
 	f.BoolVar(&o.all, "all", false, "logits after every token")
 	a.stateFlag(f)
 	f.StringVar(&o.stateIn, "state-in", "", "go on from the state in `FILE`, written by --state-out")
-	f.StringVar(&o.stateOut, "state-out", "", "write the state after the last token to `FILE`")
+	f.StringVar(&o.stateOut, "state-out", "", "write the state after the last token to `FILE`, which may be there if it is a state")
+	f.BoolVar(&o.force, "force", false, "let --state-out replace a file that is no state")
 	f.IntVar(&o.chunk, "chunk", engine.DefaultChunk, "feed at most `N` tokens in one pass")
 	return a.command(c, func(ctx context.Context, _ []string) error {
 		byPrompt := f.Changed("prompt")
@@ -69,6 +71,11 @@ func (a *app) logitsCommand() *cobra.Command {
 		}
 		if o.chunk < 1 {
 			return usagef("--chunk", "want 1 or more, got %d", o.chunk)
+		}
+		if o.stateOut != "" {
+			if _, err := model.StateTarget(o.stateOut, o.force); err != nil {
+				return saveFault(err)
+			}
 		}
 		return a.logits(ctx, &o, byPrompt)
 	})
@@ -159,7 +166,7 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 	if state, err = s.State(s.slot); err != nil {
 		return nil, "", err
 	}
-	return rows, s.Device(), blame(o.stateOut, m.WriteState(o.stateOut, state))
+	return rows, s.Device(), saveFault(m.WriteState(o.stateOut, state, o.force))
 }
 
 // checkLogits wants finite values: others mean that the weights drive the model out of range.

@@ -19,7 +19,7 @@ import (
 )
 
 func main() {
-	untilSignal(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdin, os.Stdout, os.Stderr) })
+	untilSignal(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdin, standardOutput(), os.Stderr) })
 }
 
 // app is one run of the command.
@@ -32,7 +32,8 @@ type app struct {
 
 // run executes a command line and returns the exit status.
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
-	a := &app{stdin: stdin, stdout: stdout, stderr: stderr}
+	out := &results{Writer: stdout}
+	a := &app{stdin: stdin, stdout: out, stderr: stderr}
 	name := ""
 	defer func() {
 		if p := recover(); p != nil {
@@ -45,7 +46,12 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	if found, _, err := root.Find(args); err == nil && found != root {
 		name = found.Name()
 	}
-	return a.report(name, root.ExecuteContext(ctx))
+	err := root.ExecuteContext(ctx)
+	if out.err != nil && (err == nil || !a.started) {
+		a.started = true
+		err = output(out.err)
+	}
+	return a.report(name, err)
 }
 
 // report prints err in one line, unless it only means that nobody reads on, and returns the exit status.

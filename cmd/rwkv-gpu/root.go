@@ -34,7 +34,7 @@ Without --model it uses a small story model that it carries along:
 
   rwkv-gpu generate "Once upon a time" -n 200
 
-Exit status: 0 done, 1 a check failed, 2 wrong usage, 3 bad input file, 4 device trouble, 130 interrupted.`
+Exit status: 0 done, 1 a check failed or a result could not be written, 2 wrong usage, 3 bad input file, 4 device trouble, 130 interrupted.`
 
 func (a *app) rootCommand() *cobra.Command {
 	root := &cobra.Command{
@@ -159,6 +159,9 @@ func oneText(_ *cobra.Command, args []string) error {
 
 // isTerminal tells whether a stream is one that a person looks at.
 func isTerminal(stream any) bool {
+	if r, ok := stream.(*results); ok {
+		stream = r.Writer
+	}
 	f, ok := stream.(*os.File)
 	return ok && term.IsTerminal(int(f.Fd()))
 }

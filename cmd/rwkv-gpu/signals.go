@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // patience is how long a run may take to end by itself after a signal. It may be stuck where nothing reaches it, in a
@@ -49,7 +49,7 @@ func (d *departure) leave() {
 	left := make(chan struct{})
 	go func() {
 		defer close(left)
-		weights.Abandon()
+		files.Abandon()
 		if isTerminal(d.stderr) {
 			_, _ = io.WriteString(d.stderr, "\r\x1b[K") // a bar that was drawn there
 		}
@@ -63,7 +63,9 @@ func (d *departure) leave() {
 
 // untilSignal runs the command until it is done or a signal ends it, and exits.
 func untilSignal(run func(ctx context.Context) int) {
-	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough shows as an error of write
+	for _, s := range ignored { // not all at once: of no signals, Ignore would take all
+		signal.Ignore(s)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)

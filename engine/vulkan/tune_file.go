@@ -2,7 +2,6 @@ package vulkan
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"maps"
 	"os"
@@ -10,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
@@ -51,14 +51,7 @@ const mostTuningBytes = 16 << 20
 
 // readTuning reads the file. What was measured for other kernels counts as nothing.
 func readTuning(path string) (file tuningFile, err error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return file, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > mostTuningBytes {
-		return file, fmt.Errorf("%s: want a file of at most %d bytes, got %s of %d", path, mostTuningBytes, info.Mode().Type(), info.Size())
-	}
-	data, err := os.ReadFile(path)
+	data, err := files.ReadRegular(path, mostTuningBytes)
 	if err == nil {
 		err = json.Unmarshal(data, &file)
 	}
@@ -101,22 +94,8 @@ func (t *Tuner) save() error {
 	if err != nil {
 		return err
 	}
-	if err := os.MkdirAll(filepath.Dir(t.Path), 0o755); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(t.Path), "tuning-*")
-	if err != nil {
-		return err
-	}
-	_, err = f.Write(append(data, '\n'))
-	if err == nil && t.trying != "" {
-		err = f.Sync() // a device that hangs may take the whole machine with it
-	}
-	if err = errors.Join(err, f.Close()); err == nil {
-		err = os.Rename(f.Name(), t.Path)
-	}
-	if err != nil {
-		_ = os.Remove(f.Name()) // the error that counts is err
+	// A device that hangs may take the whole machine with it.
+	if err := files.Keep(t.Path, append(data, '\n'), t.trying != ""); err != nil {
 		return err
 	}
 	t.fresh = false

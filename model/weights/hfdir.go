@@ -12,6 +12,8 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // Limits on what stands around the tensors of a directory.
@@ -56,7 +58,7 @@ func openDirectoryFile(dir, name string) (*File, error) {
 	if !strings.HasSuffix(name, ".index.json") {
 		return openShards(path, dir, []string{name}, nil)
 	}
-	index, err := readSmall(path, maxIndex)
+	index, err := files.ReadRegular(path, maxIndex)
 	if err != nil {
 		return nil, inFile(path, err)
 	}
@@ -251,7 +253,7 @@ func (s *shardSet) compare(where map[string]string) error {
 
 // configure adds the strings, numbers and truth values of a config.json, if there is one, to the annotations.
 func (s *shardSet) configure(path string) error {
-	data, err := readSmall(path, maxConfig)
+	data, err := files.ReadRegular(path, maxConfig)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
@@ -274,16 +276,4 @@ func (s *shardSet) configure(path string) error {
 		}
 	}
 	return nil
-}
-
-// readSmall reads a regular file of at most that many bytes.
-func readSmall(path string, most int64) ([]byte, error) {
-	info, err := os.Stat(path)
-	if err != nil {
-		return nil, err
-	}
-	if !info.Mode().IsRegular() || info.Size() > most {
-		return nil, &Error{Field: "size", Want: fmt.Sprintf("a file of at most %d bytes", most), Got: fmt.Sprintf("%d bytes, mode %s", info.Size(), info.Mode())}
-	}
-	return os.ReadFile(path)
 }

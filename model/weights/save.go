@@ -1,14 +1,14 @@
 package weights
 
 import (
-	"bufio"
 	"errors"
 	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
-	"strconv"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // SaveError is a failure to write a file: no space, no permission, no folder. Errors of what is to be written are none.
@@ -36,15 +36,22 @@ func Target(path string, force bool) (string, error) {
 		if _, err := os.Lstat(path); err == nil {
 			return "", &SaveError{path, fmt.Errorf("want a file, got a symbolic link to nothing: %w", ErrNotFile)}
 		}
+		if _, err := os.Stat(filepath.Dir(path)); err != nil { // known now, not after the work
+			var p *fs.PathError
+			if errors.As(err, &p) {
+				p.Op = "open"
+			}
+			return "", NewSaveError(path, err)
+		}
 		return path, nil
 	}
 	if err != nil {
-		return "", saveError(path, err)
+		return "", NewSaveError(path, err)
 	}
 	info, err := os.Stat(real)
 	switch {
 	case err != nil:
-		return "", saveError(path, err)
+		return "", NewSaveError(path, err)
 	case !info.Mode().IsRegular():
 		return "", &SaveError{path, fmt.Errorf("want a file, got %s: %w", kind(info.Mode()), ErrNotFile)}
 	case !force:
@@ -61,75 +68,37 @@ func Save(path string, force bool, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	f, err := createBeside(target)
-	if err != nil {
-		return saveError(path, err)
-	}
-	begun(f.Name())
-	complete := false
-	defer func() {
-		if !complete { // for whatever reason, which is the one to report
-			_ = f.Close()
-			_ = finish(f.Name(), "")
-		}
-	}()
-	if info, err := os.Stat(target); err == nil {
-		if err := f.Chmod(info.Mode().Perm()); err != nil {
-			return saveError(path, err)
-		}
-	}
-	disk := &diskWriter{file: f, path: path}
-	b := bufio.NewWriterSize(disk, 1<<20)
-	if err := write(b); err != nil {
+	var told error // by write
+	err = files.Replace(target, func(w io.Writer) error {
+		told = write(&diskWriter{w, path})
+		return told
+	}, func() error { // somebody else may have made one meanwhile
+		_, err := Target(path, force)
+		return err
+	})
+	var s *SaveError
+	if err == nil || err == told || errors.As(err, &s) { //nolint:errorlint // it is that very error
 		return err
 	}
-	if err := b.Flush(); err != nil {
-		return err
-	}
-	if err := errors.Join(f.Sync(), f.Close()); err != nil {
-		return saveError(path, err)
-	}
-	if _, err := Target(path, force); err != nil { // somebody else may have made one meanwhile
-		return err
-	}
-	if err := finish(f.Name(), target); err != nil {
-		return saveError(path, err)
-	}
-	complete = true
-	if dir, err := os.Open(filepath.Dir(target)); err == nil {
-		_ = dir.Sync() // not every system can; the file itself is safe
-		_ = dir.Close()
-	}
-	return nil
-}
-
-// createBeside creates a file of another name in the folder of path, with the permissions that path would get.
-func createBeside(path string) (*os.File, error) {
-	dir, base := filepath.Split(path)
-	for n := os.Getpid(); ; n++ {
-		f, err := os.OpenFile(filepath.Join(dir, "."+base+"."+strconv.Itoa(n)+".part"), os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
-		if !errors.Is(err, fs.ErrExist) {
-			return f, err
-		}
-	}
+	return NewSaveError(path, err)
 }
 
 // diskWriter makes errors of writing SaveErrors.
 type diskWriter struct {
-	file *os.File
+	to   io.Writer
 	path string
 }
 
 func (w *diskWriter) Write(b []byte) (int, error) {
-	n, err := w.file.Write(b)
+	n, err := w.to.Write(b)
 	if err != nil {
-		err = saveError(w.path, err)
+		err = NewSaveError(w.path, err)
 	}
 	return n, err
 }
 
-// saveError names path instead of the temporary file.
-func saveError(path string, err error) error {
+// NewSaveError names path instead of the temporary file.
+func NewSaveError(path string, err error) *SaveError {
 	var p *fs.PathError
 	var l *os.LinkError
 	switch {

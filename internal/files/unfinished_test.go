@@ -1,4 +1,4 @@
-package weights
+package files
 
 import (
 	"errors"
@@ -12,7 +12,7 @@ import (
 func TestAbandon(t *testing.T) {
 	defer func() { unfinished.abandoned = false }()
 	dir := t.TempDir()
-	files := func() int {
+	count := func() int {
 		list, err := os.ReadDir(dir)
 		if err != nil {
 			t.Fatal(err)
@@ -21,23 +21,23 @@ func TestAbandon(t *testing.T) {
 	}
 	write := func(w io.Writer) error {
 		_, err := w.Write([]byte("text"))
-		if before := files(); before != 1 {
+		if before := count(); before != 1 {
 			t.Errorf("want the file that is written, got %d files", before)
 		}
 		Abandon()
-		if after := files(); after != 0 {
+		if after := count(); after != 0 {
 			t.Errorf("want no file after it was given up, got %d", after)
 		}
 		return err
 	}
-	if err := Save(filepath.Join(dir, "first"), false, write); !errors.Is(err, errAbandoned) {
+	if err := Replace(filepath.Join(dir, "first"), write, nil); !errors.Is(err, errAbandoned) {
 		t.Errorf("want an error, got %v", err)
 	}
-	if err := Save(filepath.Join(dir, "second"), false, func(io.Writer) error { return nil }); !errors.Is(err, errAbandoned) || files() != 0 {
-		t.Errorf("want an error and no file, got %v and %d", err, files())
+	if err := Replace(filepath.Join(dir, "second"), func(io.Writer) error { return nil }, nil); !errors.Is(err, errAbandoned) || count() != 0 {
+		t.Errorf("want an error and no file, got %v and %d", err, count())
 	}
 	unfinished.abandoned = false
-	if err := Save(filepath.Join(dir, "third"), false, func(io.Writer) error { return nil }); err != nil || files() != 1 || len(unfinished.files) != 0 {
-		t.Errorf("want a file and nothing unfinished, got %d, %v (%v)", files(), unfinished.files, err)
+	if err := Replace(filepath.Join(dir, "third"), func(io.Writer) error { return nil }, nil); err != nil || count() != 1 || len(unfinished.files) != 0 {
+		t.Errorf("want a file and nothing unfinished, got %d, %v (%v)", count(), unfinished.files, err)
 	}
 }

@@ -1,4 +1,4 @@
-package weights
+package files
 
 import (
 	"errors"
@@ -37,7 +37,7 @@ func finish(name, target string) error {
 }
 
 // Abandon removes the files that are being written at this moment, for a process that ends without waiting for who writes
-// them. From then on no Save succeeds.
+// them. From then on nothing is replaced.
 func Abandon() {
 	unfinished.Lock()
 	defer unfinished.Unlock()

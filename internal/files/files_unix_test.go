@@ -1,0 +1,185 @@
+//go:build unix
+
+package files
+
+import (
+	"bytes"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+)
+
+const soon = 100 * time.Millisecond
+
+func put(t *testing.T, path string, data []byte) string {
+	t.Helper()
+	if err := os.WriteFile(path, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+func pipe(t *testing.T, path string) string {
+	t.Helper()
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
+// Whatever lies at a path gives its bytes, or an error in bounded time and memory.
+func TestRead(t *testing.T) {
+	dir := t.TempDir()
+	at := func(name string) string { return filepath.Join(dir, name) }
+	link := at("link")
+	if err := os.Symlink("good", link); err != nil {
+		t.Fatal(err)
+	}
+	held := pipe(t, at("held")) // somebody has it open and writes nothing
+	holder, err := os.OpenFile(held, os.O_RDWR, 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer holder.Close()
+	for _, c := range []struct {
+		path    string
+		want    error  // nil: its bytes are "good"
+		regular error  // of ReadRegular
+		message string // of Read
+	}{
+		{put(t, at("good"), []byte("good")), nil, nil, ""},
+		{link, nil, nil, ""},
+		{put(t, at("long"), []byte("too long")), ErrTooLarge, ErrTooLarge, "want at most 5 bytes, got 8"},
+		{at("absent"), fs.ErrNotExist, fs.ErrNotExist, "no such file"},
+		{dir, ErrNotRegular, ErrNotRegular, "want a file, got a directory"},
+		{"/dev/zero", ErrTooLarge, ErrNotRegular, "want at most 5 bytes, got more"},
+		{pipe(t, at("silent")), ErrSilent, ErrNotRegular, "nothing for 100ms"},
+		{held, ErrSilent, ErrNotRegular, "nothing for 100ms"},
+	} {
+		data, err := read(c.path, 5, soon)
+		_, regular := ReadRegular(c.path, 5)
+		if c.want == nil {
+			if err != nil || string(data) != "good" || regular != nil {
+				t.Errorf("%s: %q (%v, %v)", c.path, data, err, regular)
+			}
+			continue
+		}
+		var p *fs.PathError
+		if !errors.As(err, &p) || p.Path != c.path || !strings.Contains(err.Error(), c.message) {
+			t.Errorf("%s: want an error of the path with %q, got %v", c.path, c.message, err)
+		}
+		if !errors.Is(err, c.want) || !errors.Is(regular, c.regular) {
+			t.Errorf("%s: %v, %v", c.path, err, regular)
+		}
+	}
+}
+
+// What comes from a pipe is read to its end, however slowly, and no further than the bound.
+func TestReadPipe(t *testing.T) {
+	for name, c := range map[string]struct {
+		parts []string
+		want  error
+	}{
+		"whole":    {[]string{"good"}, nil},
+		"slow":     {[]string{"g", "o", "o", "d"}, nil},
+		"too long": {[]string{"too ", "long"}, ErrTooLarge},
+	} {
+		path := pipe(t, filepath.Join(t.TempDir(), "pipe"))
+		go func() {
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Error(err)
+				return
+			}
+			for _, part := range c.parts {
+				time.Sleep(soon / 2)
+				_, _ = io.WriteString(f, part) // the reader may have gone
+			}
+			_ = f.Close()
+		}()
+		data, err := read(path, 5, 4*soon)
+		if !errors.Is(err, c.want) || err == nil && string(data) != "good" {
+			t.Errorf("%s: %q (%v)", name, data, err)
+		}
+	}
+}
+
+const killedEnv = "RWKV_TEST_REPLACE"
+
+// What a killed process had begun goes with the next that writes the same file; what one that runs is writing stays, and
+// so do files of other names.
+func TestReplaceCleans(t *testing.T) {
+	if target := os.Getenv(killedEnv); target != "" {
+		_ = Replace(target, func(w io.Writer) error {
+			if _, err := w.Write(make([]byte, 2<<20)); err != nil {
+				return err
+			}
+			fmt.Println("begun")
+			select {}
+		}, nil)
+	}
+	dir := t.TempDir()
+	target := filepath.Join(dir, "out.gguf")
+	others := []string{".out.gguf.x.part", ".out.gguf..part", ".other.gguf.12.part", "out.gguf.12.part", ".out.gguf.12.parts"}
+	for _, name := range others {
+		put(t, filepath.Join(dir, name), nil)
+	}
+	begin := func() *exec.Cmd {
+		c := exec.Command(os.Args[0], "-test.run=^TestReplaceCleans$")
+		c.Env = append(os.Environ(), killedEnv+"="+target)
+		out, err := c.StdoutPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := c.Start(); err != nil {
+			t.Fatal(err)
+		}
+		if _, err := io.ReadFull(out, make([]byte, len("begun"))); err != nil {
+			t.Fatal(err)
+		}
+		return c
+	}
+	end := func(c *exec.Cmd) {
+		_ = c.Process.Kill()
+		_ = c.Wait() // it was killed
+	}
+	begun := func() (n int) {
+		names, err := filepath.Glob(filepath.Join(dir, ".out.gguf.[0-9]*.part"))
+		if err != nil {
+			t.Fatal(err)
+		}
+		return len(names)
+	}
+	killed := begin()
+	end(killed)
+	running := begin()
+	if n := begun(); n != 1 {
+		t.Errorf("want the file of the process that runs, got %d", n)
+	}
+	if err := Replace(target, func(w io.Writer) error { _, err := io.WriteString(w, "whole"); return err }, nil); err != nil {
+		t.Fatal(err)
+	}
+	if n := begun(); n != 1 {
+		t.Errorf("want the file of the process that runs, got %d", n)
+	}
+	end(running)
+	if err := Keep(target, []byte("whole"), false); err != nil {
+		t.Fatal(err)
+	}
+	if data, err := os.ReadFile(target); err != nil || !bytes.Equal(data, []byte("whole")) || begun() != 0 {
+		t.Errorf("%q (%v), %d files begun", data, err, begun())
+	}
+	for _, name := range others {
+		if _, err := os.Stat(filepath.Join(dir, name)); err != nil {
+			t.Error(err)
+		}
+	}
+}

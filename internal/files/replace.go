@@ -1,0 +1,148 @@
+package files
+
+import (
+	"bufio"
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strconv"
+	"strings"
+)
+
+// Replace makes what write writes the content of the file target, with the permissions of the file that was there, if one
+// was. It appears under its name only when it is complete and on the disk; if anything fails, nothing of it stays. last,
+// if not nil, is asked right before whether the file shall take its place. What a process that was killed had begun is
+// taken away by the next that writes the same file.
+func Replace(target string, write func(io.Writer) error, last func() error) error {
+	return replace(target, true, write, last)
+}
+
+// Keep is Replace for what a program keeps for itself: it makes the folder too, and unless the file is to be durable waits
+// for no disk.
+func Keep(target string, data []byte, durable bool) error {
+	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
+		return err
+	}
+	return replace(target, durable, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	}, nil)
+}
+
+func replace(target string, durable bool, write func(io.Writer) error, last func() error) error {
+	f, err := createBeside(target)
+	if err != nil {
+		return err
+	}
+	begun(f.Name())
+	complete := false
+	defer func() {
+		if !complete { // for whatever reason, which is the one to report
+			_ = f.Close()
+			_ = finish(f.Name(), "")
+		}
+	}()
+	if info, err := os.Stat(target); err == nil {
+		if err := f.Chmod(info.Mode().Perm()); err != nil {
+			return err
+		}
+	}
+	b := bufio.NewWriterSize(f, 1<<20)
+	if err := write(b); err != nil {
+		return err
+	}
+	if err := b.Flush(); err != nil {
+		return err
+	}
+	if durable {
+		if err := f.Sync(); err != nil {
+			return err
+		}
+	}
+	if last != nil {
+		if err := last(); err != nil {
+			return err
+		}
+	}
+	if runtime.GOOS == "windows" { // where an open file cannot be renamed; elsewhere closing would give up the lock too early
+		if err := f.Close(); err != nil {
+			return err
+		}
+	}
+	if err := finish(f.Name(), target); err != nil {
+		return err
+	}
+	complete = true
+	_ = f.Close() // what could be wrong has shown, or nobody waits for the disk
+	if !durable {
+		return nil
+	}
+	if dir, err := os.Open(filepath.Dir(target)); err == nil {
+		_ = dir.Sync() // not every system can; the file itself is safe
+		_ = dir.Close()
+	}
+	return nil
+}
+
+const partEnding = ".part"
+
+// createBeside creates a file of another name in the folder of path, with the permissions that path would get, and locks
+// it. Files of such names that nobody has locked are those of killed processes, and are removed.
+func createBeside(path string) (*os.File, error) {
+	dir, base := filepath.Split(path)
+	removeStale(dir, "."+base+".")
+	for n := os.Getpid(); ; n++ {
+		name := filepath.Join(dir, "."+base+"."+strconv.Itoa(n)+partEnding)
+		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		if errors.Is(err, fs.ErrExist) {
+			continue
+		}
+		if err != nil {
+			return nil, err
+		}
+		lock(f)
+		if still(f) {
+			return f, nil
+		}
+		_ = f.Close() // another process took it for stale before it was locked
+	}
+}
+
+// still tells whether a file has its name yet.
+func still(f *os.File) bool {
+	mine, err := f.Stat()
+	if err != nil {
+		return false
+	}
+	there, err := os.Stat(f.Name())
+	return err == nil && os.SameFile(mine, there)
+}
+
+// removeStale removes what killed processes left of files whose names begin so.
+func removeStale(dir, prefix string) {
+	if dir == "" {
+		dir = "."
+	}
+	d, err := os.Open(dir)
+	if err != nil {
+		return // whoever writes there will tell
+	}
+	defer func() { _ = d.Close() }() // read only
+	for {
+		names, err := d.Readdirnames(1 << 10)
+		for _, name := range names {
+			n, ok := strings.CutPrefix(name, prefix)
+			n, ended := strings.CutSuffix(n, partEnding)
+			if !ok || !ended || n == "" || strings.Trim(n, "0123456789") != "" {
+				continue
+			}
+			removeUnlocked(filepath.Join(dir, name))
+		}
+		if err != nil || len(names) == 0 {
+			return
+		}
+	}
+}
