@@ -41,7 +41,7 @@ func badModels(t *testing.T) map[string][]string {
 		file("escape.st", st(`{"\u001b[31m\nx":{"dtype":"F99","shape":[2],"data_offsets":[0,16]}}`, 16)):           {`\x1b[31m\nx`, "dtype"},
 		file("other.st", st(`{"x":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`, 16)):                        {"version", "want an RWKV model"},
 		file("v6.st", st(`{"blocks.0.att.time_maa_x":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`, 16)):     {"emb.weight", "missing"},
-		file("v8.st", st(`{"enn.weight":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`, 16)):                  {"version", "RWKV-8", "not supported"},
+		file("v8.st", st(`{"enn.weight":{"dtype":"F32","shape":[4],"data_offsets":[0,16]}}`, 16)):                  {"version", "want an RWKV model", "enn.weight"},
 		tinyModel(t, func(m map[string]*tensor.Tensor) { delete(m, "blocks.1.att.k_k") }):                          {"blocks.1.att.k_k", "missing"},
 		tinyModel(t, func(m map[string]*tensor.Tensor) { reshape(m, "head.weight", 32, 67) }):                      {"head.weight", "shape"},
 		tinyModel(t, func(m map[string]*tensor.Tensor) { reshape(m, "blocks.0.ffn.key.weight", 48, 64) }):          {"blocks.0.ffn.key.weight", "shape"},
