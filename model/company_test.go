@@ -3,6 +3,8 @@ package model
 import (
 	"encoding/json"
 	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -19,8 +21,18 @@ type strange struct {
 	bytes       int
 }
 
-// withOthers returns a safetensors file of tensors and, behind them, others.
+// withOthers opens what madeWith makes.
 func withOthers(t *testing.T, list []*tensor.Tensor, others ...strange) *weights.File {
+	t.Helper()
+	f, err := weights.Parse("made.safetensors", madeWith(t, list, others...))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return f
+}
+
+// madeWith returns a safetensors file of tensors and, behind them, others.
+func madeWith(t *testing.T, list []*tensor.Tensor, others ...strange) []byte {
 	t.Helper()
 	header := map[string]any{}
 	var body []byte
@@ -42,11 +54,7 @@ func withOthers(t *testing.T, list []*tensor.Tensor, others ...strange) *weights
 	if err != nil {
 		t.Fatal(err)
 	}
-	f, err := weights.Parse("made.safetensors", weightstest.File(string(text), body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	return f
+	return weightstest.File(string(text), body)
 }
 
 // Tensors of types that are not read are no matter where nothing uses them, an error about their type where something
@@ -80,6 +88,30 @@ func TestUnreadTypes(t *testing.T) {
 		if _, err := New(withOthers(t, c.list, c.x)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("%s of %s: want %q, got %v", c.x.name, c.x.dtype, c.want, err)
 		}
+	}
+}
+
+// Of a LoRA or a state every tensor counts, whatever its type.
+func TestUnreadTypesBeside(t *testing.T) {
+	list := bare("v7")
+	write := func(f []byte) string {
+		path := filepath.Join(t.TempDir(), "f.safetensors")
+		if err := os.WriteFile(path, f, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		return path
+	}
+	double := strange{"blocks.1.att.key.lora_A", "F64", []int{2, 32}, 512}
+	path := write(madeWith(t, weightstest.LoRA(list, 2, tensor.F16, 1)[:2], double))
+	_, err := NewWith(parse(t, list), Options{LoRA: []LoRA{{path, 1}}})
+	if want := path + ": tensor blocks.1.att.key.lora_A: dtype: want one of F32, F16, BF16, got F64"; err == nil || err.Error() != want {
+		t.Errorf("LoRA: want %q, got %v", want, err)
+	}
+	state := strange{"blocks.1.att.time_state", "F64", []int{2, 16, 16}, 4096}
+	path = write(madeWith(t, tunedStates(merged(t, list), tensor.F32)[:1], state))
+	_, err = NewWith(parse(t, list), Options{State: path})
+	if want := path + ": tensor blocks.1.att.time_state: dtype: want one of F32, F16, BF16, got F64"; err == nil || err.Error() != want {
+		t.Errorf("state: want %q, got %v", want, err)
 	}
 }
 

@@ -199,6 +199,7 @@ func TestOtherVersions(t *testing.T) {
 	for mark, want := range map[string]string{
 		"blocks.1.rosa.emb": "RWKV-8 with ROSA", "rosa1.rosa_qkv.emb": "RWKV-8 with ROSA", "emb_rosa.emb.weight": "RWKV-8 with ROSA",
 		"blocks.1.qkv.qq.weight": "RWKV-7b", "blocks.1.qkv.ennk.weight": "RWKV-8 rc00 with attention", "blocks.0.ffnPre.key.weight": "pre_ffn",
+		"model.layers.1.attn.q_proj.weight": "attention in the place of time mixes",
 	} {
 		if _, err := New(parse(t, append(slices.Clone(good), shaped(mark, 4)))); err == nil ||
 			!strings.Contains(err.Error(), "version: want "+Supported()+", got ") || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "(tensor "+mark+")") {

@@ -1,6 +1,8 @@
 package model
 
 import (
+	"bytes"
+	"encoding/binary"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -150,6 +152,35 @@ func TestGGUFSizes(t *testing.T) {
 	}
 }
 
+// So is every size of an RWKV-6, in a file that was written here.
+func TestGGUFSizesOf6(t *testing.T) {
+	m := merged(t, bare("v6"))
+	e, err := m.GGUF(GGUFOptions{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var b bytes.Buffer
+	if err := e.Write(&b, nil); err != nil {
+		t.Fatal(err)
+	}
+	for key, n := range map[string]int{"time_mix_extra_dim": m.Ranks["mix"], "time_decay_extra_dim": m.Ranks["decay"], "wkv.head_size": m.HeadSize, "block_count": m.Layers} {
+		key = "rwkv6." + key
+		data := slices.Clone(b.Bytes())
+		value := data[bytes.Index(data, []byte(key))+len(key)+4:] // behind its kind
+		if binary.LittleEndian.Uint32(value) != uint32(n) {
+			t.Fatalf("%s: want %d in the file, got %d", key, n, value[0])
+		}
+		value[0]++
+		f, err := weights.Parse("made.gguf", data)
+		if err == nil {
+			_, err = New(f)
+		}
+		if want := fmt.Sprintf("made.gguf: %s: want %d, as the", key, n); err == nil || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("want %q, got %v", want, err)
+		}
+	}
+}
+
 // epsilons returns those of a program's ops: of layer norms, and of the norm over each head.
 func epsilons(m *Model) (norm, group map[float32]bool) {
 	norm, group = map[float32]bool{}, map[float32]bool{}
@@ -286,8 +317,11 @@ func TestEpsilonsConverted(t *testing.T) {
 // The head is the embedding where the configuration says so, and only there.
 func TestTied(t *testing.T) {
 	v7 := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
-	var untied, twice []*tensor.Tensor
+	var untied, twice, normed []*tensor.Tensor
 	for _, x := range v7 {
+		if x.Name != "head.weight" && !strings.Contains(x.Name, ".ln0.") {
+			normed = append(normed, x)
+		}
 		if x.Name != "head.weight" {
 			untied, twice = append(untied, x), append(twice, x)
 		}
@@ -303,6 +337,7 @@ func TestTied(t *testing.T) {
 		"said and there":   {twice, true, ""},
 		"said not":         {untied, false, "tensor head.weight: missing from the file (it has emb.weight): a head that is the embedding again has to be said, by tie_word_embeddings"},
 		"not said":         {untied, nil, "tensor head.weight: missing from the file"},
+		"said and normed":  {normed, true, "config.json: tie_word_embeddings: want false, as the embedding went through ln0, got true"},
 		"said but another": {v7, true, "config.json: tie_word_embeddings: want false, as the head differs from the embedding, got true"},
 	} {
 		m, err := openMade(t, directory(t, weightstest.Fla(c.list), map[string]any{"tie_word_embeddings": c.says}))

@@ -153,7 +153,12 @@ func TestHFShards(t *testing.T) {
 		files := sharded(weightstest.Fla(original), n)
 		files["config.json"] = []byte(`{"model_type":"rwkv7","head_dim":16,"norm_eps":1e-05,"attn":null,"value_dim":[1,2]}`)
 		dir := hfDir(t, files)
-		for _, path := range []string{dir, filepath.Join(dir, "model.safetensors.index.json")} {
+		paths := []string{dir, filepath.Join(dir, "model.safetensors.index.json")}
+		if n == 1 { // the one file is not named like those of a directory
+			alone := hfDir(t, map[string][]byte{"model.safetensors": weightstest.Safetensors(weightstest.Fla(original), map[string]string{"format": "pt"}), "config.json": files["config.json"]})
+			paths = append(paths, alone, filepath.Join(alone, "model.safetensors"))
+		}
+		for _, path := range paths {
 			f := open(t, path)
 			sameTensors(t, want, f)
 			if f.Format != "safetensors" || f.Meta["config.norm_eps"] != "1e-05" || f.Meta["format"] != "pt" || f.Bytes() < 2*want.Bytes()/3 {

@@ -158,6 +158,11 @@ func TestWrapped(t *testing.T) {
 			}
 		}
 	}
+	var inside []*tensor.Tensor
+	for _, x := range weightstest.Fla(model) {
+		inside = append(inside, weightstest.Renamed(x, strings.Replace(x.Name, "model.", "model.module.", 1)))
+	}
+	sameTensors(t, parse(t, weightstest.Safetensors(model, nil)), parse(t, weightstest.Safetensors(inside, nil)))
 	inner := weightstest.Renamed(model[1], strings.Replace(model[1].Name, "blocks.0.", "blocks.0._checkpoint_wrapped_module.", 1))
 	if f := parse(t, weightstest.Safetensors([]*tensor.Tensor{inner}, nil)); f.Tensors[model[1].Name] == nil {
 		t.Errorf("%s is read as %v", inner.Name, f.Names())
