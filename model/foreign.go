@@ -5,6 +5,7 @@ import (
 	"maps"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -29,7 +30,6 @@ var additions = []addition{
 	{"attention beside the time mix", regexp.MustCompile(`\.att\.((qq|kk|vv|oo|rr)\.|time_mix_(qq|kk|vv|rr)$|att_mask$)`)},
 	{"MishGLU in the place of the channel mix", regexp.MustCompile(`\.ffn\.(aa|bb)\.`)},
 	{"an embedding of positions", regexp.MustCompile(`(^|\.)pos_emb(_[xy])?(\.|$)`)},
-	{"DeepEmbed", regexp.MustCompile(`\.(s_emb|s_emb_x|enn)\.weight$|\.ffn\.s[012]$`)},
 	{"8-bit numbers of the rwkv package", regexp.MustCompile(`\.weight_[mr][xy]$`)},
 	{"scales of a quantized matrix", regexp.MustCompile(`\.(weight_scale(_inv)?|weight\.(absmax|quant_map|quant_state\..*|nested_absmax)|SCB|qweight|qzeros|scales|g_idx)$`)},
 }
@@ -53,14 +53,21 @@ func allNames(f *weights.File) []string {
 
 // other returns which of others the file is, by the first of its tensors that tells, or "".
 func other(f *weights.File) (what, name string) {
+	names := allNames(f)
 	for _, o := range others {
-		for _, name := range allNames(f) {
-			if o.names.MatchString(name) {
-				return o.what, name
-			}
+		if i := slices.IndexFunc(names, o.names.MatchString); i >= 0 {
+			return o.what, names[i]
 		}
 	}
 	return "", ""
+}
+
+// layerOf returns the layer of a tensor and its name there.
+func layerOf(name string) (layer int, part string, ok bool) {
+	rest, ok := strings.CutPrefix(name, "blocks.")
+	number, part, dot := strings.Cut(rest, ".")
+	layer, err := strconv.Atoi(number)
+	return layer, part, ok && dot && err == nil && layer >= 0 && part != ""
 }
 
 // addsTo returns what the named tensor of f, which the version does not use, is known to add to a model, or "".
@@ -68,6 +75,13 @@ func addsTo(f *weights.File, name string) string {
 	for _, a := range additions {
 		if a.names.MatchString(name) {
 			return a.what
+		}
+	}
+	if _, part, ok := layerOf(name); ok {
+		for _, v := range slices.Backward(versions) {
+			if slices.ContainsFunc(v.tensors, func(s spec) bool { return s.is(part) }) {
+				return "a part of " + v.title()
+			}
 		}
 	}
 	if stem, ok := strings.CutSuffix(name, ".bias"); ok {
@@ -78,21 +92,20 @@ func addsTo(f *weights.File, name string) string {
 	return ""
 }
 
+// uses tells whether v has a place for the named tensor.
+func (v *version) uses(name string) bool {
+	if slices.ContainsFunc(globals, func(s spec) bool { return s.name == name }) {
+		return true
+	}
+	layer, part, ok := layerOf(name)
+	has := func(s spec) bool { return s.is(part) && layer >= s.from }
+	return ok && (slices.ContainsFunc(norms, has) || slices.ContainsFunc(v.tensors, has))
+}
+
 // refuseAdditions returns an error about the first tensor of f that v does not use though it would change the result.
 func (v *version) refuseAdditions(f *weights.File) error {
-	used := make(map[string]bool)
-	for _, s := range globals {
-		used[s.name] = true
-	}
-	for l := range countLayers(f) {
-		for _, s := range slices.Concat(norms, v.tensors) {
-			if prefix := fmt.Sprintf("blocks.%d.", l); l >= s.from {
-				used[prefix+s.name], used[prefix+s.or] = true, true
-			}
-		}
-	}
 	for _, name := range allNames(f) {
-		if used[name] {
+		if v.uses(name) || slices.Contains(v.idle, name) {
 			continue
 		}
 		if what := addsTo(f, name); what != "" {

@@ -62,11 +62,14 @@ func TestAdditions(t *testing.T) {
 	}
 }
 
-// What a version uses is an addition to others.
-func TestDeepEmbedInOthers(t *testing.T) {
-	for _, part := range []string{"enn.weight", "s_emb.weight", "s1"} {
-		name := "blocks.1.ffn." + part
-		tryNew(t, append(weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1), shaped(name, 67, 32)), name, "got DeepEmbed")
+// What a version has in its layers, another one does without only if that is said.
+func TestPartsOfOthers(t *testing.T) {
+	for _, c := range []struct{ version, part, of string }{
+		{"v7", "ffn.enn.weight", "RWKV-8-rc00"}, {"v7", "ffn.s_emb.weight", "RWKV-7a"}, {"v8-rc00", "ffn.s1", "RWKV-7a"}, {"v7", "ffn.receptance.weight", "RWKV-4"},
+		{"v7", "att.gate.weight", "RWKV-5.1"}, {"v4", "att.time_state", "RWKV-5.0"}, {"v6", "att.time_mix_g", "RWKV-5.1"}, {"v5.0", "att.time_mix_g", "RWKV-5.1"},
+	} {
+		name := "blocks.1." + c.part
+		tryNew(t, append(weightstest.RWKV(c.version, weightstest.Tiny, tensor.F32, 1), shaped(name, 32, 32)), name, "got a part of "+c.of+": it would change the result")
 	}
 }
 

@@ -36,6 +36,9 @@ type spec struct {
 	quant    role // what it becomes when the model is quantized
 }
 
+// is tells whether a file may have the tensor by that name, in a layer without the prefix.
+func (s *spec) is(name string) bool { return s.name == name || s.or != "" && s.or == name }
+
 // versions lists the architectures, the most specific first.
 var versions = []*version{
 	version8,

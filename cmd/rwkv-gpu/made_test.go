@@ -120,7 +120,7 @@ var refusedFiles = []struct {
 		"got RWKV-8 with ROSA: not supported (tensor blocks.0.rosa.emb)"},
 	{"RWKV-7b", plus("v7a", small("blocks.1.qkv.qq.weight", 8, 32)), "", "got RWKV-7b (DeepEmbed attention): not supported (tensor blocks.1.qkv.qq.weight)"},
 	{"RWKV-8 hybrid", plus("v8-rc00", small("blocks.0.qkv.qq.weight", 8, 32), small("blocks.0.qkv.ennk.weight", 67, 8)), "", "got RWKV-8 rc00 with attention beside it (hybrid)"},
-	{"RWKV-8 of one layer", plus("v7", small("blocks.1.ffn.enn.weight", 67, 32)), "", "tensor blocks.1.ffn.enn.weight: want only what RWKV-7 computes, got DeepEmbed"},
+	{"RWKV-8 of one layer", plus("v7", small("blocks.1.ffn.enn.weight", 67, 32)), "", "tensor blocks.1.ffn.enn.weight: want only what RWKV-7 computes, got a part of RWKV-8-rc00"},
 	{"RWKV-8 without a layer", map[string][]byte{"m.pth": weightstest.Torch{}.File(without(baseOf("v8-rc00"), "blocks.1.ffn.enn"))}, "", "tensor blocks.1.ffn.enn.weight: missing from the file"},
 	{"a hybrid of fla", map[string][]byte{"m.safetensors": weightstest.Safetensors(append(weightstest.Fla(baseOf("v7")), small("model.layers.1.attn.q_proj.weight", 32, 32)), nil)}, "",
 		"got attention in the place of time mixes (a hybrid, or no RWKV): not supported (tensor model.layers.1.attn.q_proj.weight)"},
