@@ -31,7 +31,7 @@ type Report struct {
 	Top1Agree float64 `json:"top1_agree"` // share of tokens after which both hold the same token likeliest
 	KL        float64 `json:"kl"`         // mean divergence of the token distributions, in nats
 	FirstBad  *string `json:"first_bad"`  // the first op out of tolerance, in the order of passes and steps; of every failure
-	Ops       []Drift `json:"ops"`        // one for each step of the program
+	Ops       []Drift `json:"ops"`        // one for each step of the program, and the draw where the device does it
 }
 
 // logitTolerance bounds, as a normalised mean square error, what a whole model may differ by where both sides run on their
@@ -85,7 +85,7 @@ type comparer struct {
 
 // Compare runs tokens through the reference and a device, until ctx is done. First op by op, the device always on the
 // reference's inputs, in the batches of comparePasses, each of which the device also runs as a whole, so that it chooses
-// its kernels and nothing is left out between ops; then both freely, token by token. Executors must be of m's program and
+// its kernels and nothing is left out between ops; then both freely, token by token, and what the device draws of its own logits where it does that. Executors must be of m's program and
 // hold CompareSizes; their slots are overwritten.
 func Compare(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
 	r := &Report{Verdict: "pass", Device: dev.Device()}
@@ -103,6 +103,11 @@ func Compare(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []i
 	}
 	if err := c.logits(ctx); err != nil {
 		return nil, err
+	}
+	if r.FirstBad == nil { // else the logits that are drawn from are worth nothing
+		if err := c.draws(ctx); err != nil {
+			return nil, err
+		}
 	}
 	if r.FirstBad != nil {
 		r.Verdict = "fail"

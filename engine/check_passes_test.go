@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -102,6 +103,51 @@ func TestCompareFindsStrayWrites(t *testing.T) {
 				}
 				if want := m.Program.Steps[2].Name; r.FirstBad == nil || *r.FirstBad != want || !r.Ops[2].Stray {
 					t.Errorf("stray write (state: %v) in %s, in the pass of %d rows: %s", state, want, rows, r)
+				}
+			}
+		}
+	})
+}
+
+// misdrawing draws another id once.
+type misdrawing struct {
+	*vulkan.Exec
+	at int
+}
+
+func (m *misdrawing) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
+	ids, err := m.Exec.Decode(draws, n)
+	if err == nil && m.at >= 0 {
+		ids = slices.Clone(ids)
+		ids[m.at] ^= 1
+	}
+	return ids, err
+}
+
+// Where the device draws, its ids are compared, whichever sequence and step they are of; elsewhere there is no draw.
+func TestCompareDraws(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		if d.IsCPU() {
+			t.Skip("the CPU is what draws are compared with")
+		}
+		ref := prober(t, m, &Device{})
+		for _, draws := range []vulkan.Draws{vulkan.HostDraws, vulkan.DeviceDraws} {
+			dev := prober(t, m, &Device{instance: d.instance, device: d.device, kernels: d.kernels, draws: draws})
+			for _, at := range []int{-1, 0, 13, drawSteps*len(drawn) - 1} {
+				r, err := Compare(t.Context(), m, ref, &misdrawing{dev.(*vulkan.Exec), at}, compared)
+				if err != nil {
+					t.Fatal(err)
+				}
+				last := r.Ops[len(r.Ops)-1]
+				if (last.Op == drawOp) != (draws == vulkan.DeviceDraws) {
+					t.Errorf("%s: the last op is %s", draws, last.Op)
+				}
+				if last.Op != drawOp {
+					continue
+				}
+				if wrong := r.FirstBad != nil && *r.FirstBad == drawOp; wrong != (at >= 0) || last.OK == wrong || len(last.Kernels) != 2 {
+					t.Errorf("id %d changed: %s: %+v", at, r, last)
 				}
 			}
 		}

@@ -3,6 +3,7 @@ package vulkan
 import (
 	"fmt"
 	"hash/fnv"
+	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -38,12 +39,22 @@ func (e *Exec) runSteps(from, to int, inPlace bool) error {
 		return err
 	}
 	defer c.Release()
-	e.ran = c.Kernels()
+	e.ran, e.decode.last = c.Kernels(), nil
 	return c.Run()
 }
 
-// Kernels returns the names of the kernels that the last RunStep or RunSteps ran, as shaders/variants.txt has them.
-func (e *Exec) Kernels() []string { return e.ran }
+// Kernels returns the names of the kernels that the last RunStep, RunSteps or Decode ran, as shaders/variants.txt has them.
+func (e *Exec) Kernels() []string {
+	if p := e.decode.last; p != nil {
+		var names []string
+		for _, c := range p.parts {
+			names = append(names, c.Kernels()...)
+		}
+		slices.Sort(names)
+		return slices.Compact(names)
+	}
+	return e.ran
+}
 
 // place returns the range of an operand's vectors and how many there are.
 func (e *Exec) place(o *op.Operand) (gpu.Range, int) {

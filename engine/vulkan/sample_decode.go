@@ -31,6 +31,7 @@ type decoding struct {
 	twins    []sample.Twin
 	states   savedStates
 	draws    [64]Draws // by the class of DrawsOnDevice
+	last     *pass     // if nothing was run by steps since; see Kernels
 }
 
 // decodeShape decides the commands of a Decode.
@@ -75,6 +76,7 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.last = p
 	if n > 1 {
 		if err := e.saveStates(draws); err != nil {
 			return nil, err
