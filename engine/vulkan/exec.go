@@ -324,9 +324,7 @@ func (r *recorder) unit(i int) error {
 		return nil
 	}
 	step := &r.prog.Steps[i]
-	n := work(step.Op, r.shape)
-	r.work += n
-	r.rec.Expect(r.expected(n))
+	r.expect(work(step.Op, r.shape))
 	if err := step.Op.Apply(r); err != nil {
 		return fmt.Errorf("%s: %w", step.Name, err)
 	}

@@ -37,6 +37,15 @@ func (e *Exec) expected(work float64) time.Duration {
 	return time.Duration(min(work*pace, float64(24*time.Hour)))
 }
 
+// drawWork is what a draw does for each id, in elements: it looks at it many times over, and emulated lanes are slow at it.
+const drawWork = 256
+
+// expect says that so much work is recorded.
+func (r *recorder) expect(work float64) {
+	r.work += work
+	r.rec.Expect(r.expected(work))
+}
+
 // describePass says in words what batches of a shape are.
 func describePass(s shape) string {
 	switch {

@@ -164,6 +164,7 @@ func (s *sampling) download(rec *gpu.Recording, k decodeShape) {
 // draw records the draw of every sequence's token from the logits of the step.
 func (r *recorder) draw(k decodeShape, step int) error {
 	s, logits := &r.decode.sampling, r.prog.Logits
+	r.expect(drawWork * float64(r.prog.Vocab*k.seqs))
 	at := r.scratch.Range(4*r.plan.Offset[logits.ID], 4*k.seqs*logits.Stride())
 	draws, seqs := s.draws.in(s.dev, k.seqs), uint32(k.seqs)
 	if k.masked || k.penalised {
