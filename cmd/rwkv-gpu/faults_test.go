@@ -1,13 +1,11 @@
 package main
 
 import (
-	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
 	"strconv"
-	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
@@ -49,9 +47,9 @@ func faultScenarios(state string) []faultScenario {
 		{name: "logits", args: []string{"logits", "--tokens", faultTokens, "--chunk", "4", "--all", "--json", "--state-in", state, "--state-out", "state", "--device", "gpu"},
 			shares: [phases]int{phaseLoad: 3, phaseRestore: 11, phasePrefill: 5, phaseSave: 11, phaseClose: 2}},
 		{name: "0.1b", large: true, args: []string{"logits", "--tokens", faultTokens, "--chunk", "4", "--json", "--state-out", "state", "--device", "gpu", "--model", "synthetic:0.1b"},
-			shares: [phases]int{phaseLoad: 3, phasePrefill: 3, phaseSave: 2, phaseClose: 1}},
+			shares: [phases]int{phaseLoad: 3, phasePrefill: 2, phaseSave: 2, phaseClose: 1}},
 		{name: "0.1b, tuned", large: true, args: []string{"generate", "--tokens", faultTokens, "-n", "3", "--temperature", "0", "--device", "gpu", "--tuning", "on", "--model", "synthetic:0.1b"},
-			shares: [phases]int{phaseTune: 3, phaseDecode: 2}},
+			shares: [phases]int{phaseTune: 2, phaseDecode: 1}},
 	}
 }
 
@@ -91,8 +89,8 @@ func TestFaults(t *testing.T) {
 	}
 	child := startFaults(t, faultvk.New(t))
 	rng := rand.New(rand.NewPCG(7, uint64(total)))
-	var table strings.Builder
-	fmt.Fprintf(&table, "%-22s %-8s %6s %6s %6s\n", "run", "phase", "faults", "errors", "went on")
+	const row = "%-22s %-8s %6v %6v %7v"
+	t.Logf(row, "run", "phase", "faults", "errors", "went on")
 	sum := [3]int{}
 	for _, s := range faultScenarios(state) {
 		if s.large && !large {
@@ -128,12 +126,11 @@ func TestFaults(t *testing.T) {
 			if fired < n {
 				t.Errorf("%s, %s: only %d of %d faults happened", s.name, phaseNames[phase], fired, n)
 			}
-			fmt.Fprintf(&table, "%-22s %-8s %6d %6d %6d\n", s.name, phaseNames[phase], fired, failed, fired-failed)
+			t.Logf(row, s.name, phaseNames[phase], fired, failed, fired-failed)
 			sum[0], sum[1], sum[2] = sum[0]+fired, sum[1]+failed, sum[2]+fired-failed
 		}
 	}
-	fmt.Fprintf(&table, "%-22s %-8s %6d %6d %6d\n", "all", "", sum[0], sum[1], sum[2])
-	t.Logf("\n%s", &table)
+	t.Logf(row, "all", "", sum[0], sum[1], sum[2])
 	if sum[1] < sum[0]/2 || sum[2] == 0 {
 		t.Errorf("want most faults noticed and some survived, got %v", sum)
 	}
