@@ -94,7 +94,7 @@ func (e *Engine) StepContext(ctx context.Context, in []Input, each func(input, p
 	for range in {
 		e.taken = append(e.taken, 0)
 	}
-	for e.fill(in) {
+	for e.fill(in, e.passRows()) {
 		if err := e.exec.ForwardContext(ctx, &e.batch); err != nil {
 			return e.dev.fault(err)
 		}
@@ -108,11 +108,19 @@ func (e *Engine) StepContext(ctx context.Context, in []Input, each func(input, p
 	return nil
 }
 
-// fill makes the next batch and reports whether there is one.
-func (e *Engine) fill(in []Input) bool {
+// passRows returns the most rows of the next pass: fewer than fit, on a device that would be busy with all for too long.
+func (e *Engine) passRows() int {
+	if d, ok := e.exec.(interface{ MostRows() int }); ok {
+		return min(e.sizes.Rows, d.MostRows())
+	}
+	return e.sizes.Rows
+}
+
+// fill makes the next batch, of so many rows at most, and reports whether there is one.
+func (e *Engine) fill(in []Input, rows int) bool {
 	e.batch.Reset()
 	e.ends = e.ends[:0]
-	rows, outs, seqs := e.sizes.Rows, e.sizes.Outs, e.sizes.Seqs
+	outs, seqs := e.sizes.Outs, e.sizes.Seqs
 	for i := range in {
 		from, all := e.taken[i], len(in[i].Tokens)
 		n := min(all-from, rows)

@@ -24,7 +24,8 @@ func (e *Engine) Prepare(ctx context.Context, slot Slot, prompt int, drawn bool)
 	if !ok || e.dev.tuner == nil {
 		return nil
 	}
-	lengths := []int{min(prompt, e.sizes.Rows+prompt%e.sizes.Rows)} // one whole pass stands for all
+	rows := e.passRows()
+	lengths := []int{min(prompt, rows+prompt%rows)} // one whole pass stands for all
 	if drawn {
 		lengths = append(lengths, 1)
 		if _, err := exec.DrawsOnDevice(1); err != nil {
@@ -37,7 +38,7 @@ func (e *Engine) Prepare(ctx context.Context, slot Slot, prompt int, drawn bool)
 			return err
 		}
 		e.taken = append(e.taken[:0], 0)
-		for e.fill(in) {
+		for e.fill(in, rows) {
 			if err := exec.Prepare(ctx, &e.batch); err != nil {
 				return e.dev.fault(err)
 			}

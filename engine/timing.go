@@ -68,7 +68,7 @@ func (e *Engine) StepTimes(in []Input) ([]time.Duration, error) {
 		return nil, err
 	}
 	e.taken = append(e.taken[:0], make([]int, len(in))...)
-	e.fill(in)
+	e.fill(in, e.sizes.Rows)
 	for i := range in {
 		if e.taken[i] != len(in[i].Tokens) {
 			return nil, fmt.Errorf("engine: input %d: want tokens that fit one pass, got %d", i, len(in[i].Tokens))

@@ -59,6 +59,7 @@ type Exec struct {
 
 	now             func() time.Time // time.Now but in tests
 	known           known
+	rowWork         rowWork
 	waited, longest time.Duration // see Waited and LongestSubmission
 }
 
@@ -67,6 +68,7 @@ var _ op.Prober = (*Exec)(nil)
 // New uploads the program's weights to the kernels' device and returns an executor for it. The kernels must outlive it.
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
 	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, draws: o.Draws, recur: o.Recur, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
+	e.rowWork = rowWorkOf(prog)
 	e.shapes = passCache[shape]{most: maxShapes, record: e.recordForward}
 	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.recordDecode}
 	if err := e.make(o); err != nil {

@@ -1,0 +1,73 @@
+package vulkan
+
+import (
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// widthsProgram has a product of k columns and some rows for each, and one of logits, without their numbers.
+func widthsProgram(k int, rows ...int) *op.Program {
+	var b op.Builder
+	product := func(kind op.Kind, m int) {
+		w := b.Weight(tensor.New("w", tensor.F16, []int{m, k}, nil), m, k)
+		x, y := b.Scratch("x", kind, k), b.Scratch("y", kind, m)
+		b.Emit(-1, "product", &op.MatMul{Parts: []op.Part{{W: w, X: x.All(), Y: y.All()}}})
+	}
+	for _, m := range rows {
+		product(op.Row, m)
+	}
+	product(op.Out, 1<<16)
+	return b.Unchecked()
+}
+
+// The time that a pass of so many rows takes a device for its longest step stays below what systems allow, whatever the model
+// and the speed; a device that is fast enough takes all at once, and one whose speed is known as many as it can.
+func TestMostRows(t *testing.T) {
+	const rows = 256
+	small, large := widthsProgram(768, 768, 2592, 3072, 3072), widthsProgram(4096, 4096, 12288, 16384, 16384)
+	for _, c := range []struct {
+		name             string
+		prog             *op.Program
+		pace             float64 // elements a second
+		first, one, then int
+	}{
+		{"small, slow", small, 10e9, 256, 256, 256}, {"small, very slow", small, 0.5e9, 256, 256, 105},
+		{"large, fast", large, 10e12, 64, 256, 256}, {"large, slow", large, 10e9, 64, 64, 74}, {"large, very slow", large, 2e9, 64, 64, 14},
+	} {
+		e := &Exec{plan: &op.Plan{Sizes: op.Sizes{Rows: rows}}, rowWork: rowWorkOf(c.prog)}
+		took := func(rows int) time.Duration {
+			return time.Duration(float64(rows) * e.rowWork.all / c.pace * float64(time.Second))
+		}
+		if got := e.MostRows(); got != c.first {
+			t.Errorf("%s: nothing known: want %d rows, got %d", c.name, c.first, got)
+		}
+		e.known = known{rows: 1, took: 8 * took(1)} // one row is no eighth of eight
+		if got := e.MostRows(); got != c.one {
+			t.Errorf("%s: one row known: want %d rows, got %d", c.name, c.one, got)
+		}
+		for range 3 {
+			n := e.MostRows()
+			if n >= e.known.rows {
+				e.known = known{rows: n, took: took(n)}
+			}
+		}
+		if got := e.MostRows(); got != c.then {
+			t.Errorf("%s: in the end want %d rows, got %d", c.name, c.then, got)
+		}
+		step := time.Duration(float64(e.MostRows()) * e.rowWork.most / c.pace * float64(time.Second))
+		if step > longestStep {
+			t.Errorf("%s: a step of %s", c.name, step)
+		}
+	}
+	e := &Exec{plan: &op.Plan{Sizes: op.Sizes{Rows: rows}}}
+	if got := e.MostRows(); got != rows {
+		t.Errorf("without products: want %d rows, got %d", rows, got)
+	}
+	e.rowWork, e.known = rowWorkOf(large), known{rows: 64, took: time.Hour}
+	if got := e.MostRows(); got != 1 {
+		t.Errorf("want one row at least, got %d", got)
+	}
+}
