@@ -103,6 +103,7 @@ func TestDispatchErrors(t *testing.T) {
 		{"no kernel", func(r *gpu.Recording) { r.Dispatch(nil, nil, nil, 1, 1, 1) }, []string{"without a kernel"}},
 		{"texels", func(r *gpu.Recording) { r.Dispatch(tex, args{b.Range(0, 16*65), ok}, p4, 1, 1, 1) }, []string{`binding 0 "tex"`, "65 texels", "at most 64"}},
 		{"part of a texel", func(r *gpu.Recording) { r.Dispatch(tex, args{b.Range(0, 20), ok}, p4, 1, 1, 1) }, []string{"no whole number of rgba32f"}},
+		{"shared", func(r *gpu.Recording) { r.Dispatch(k, args{b.Range(0, 260), b.Range(256, 64)}, p8, 1, 1, 1) }, []string{`bindings 0 "x" and 1 "y" share memory`}},
 		{"copy sizes", func(r *gpu.Recording) { r.Copy(b.Range(0, 8), b.Range(16, 4)) }, []string{"copy", "sizes differ"}},
 		{"copy overlap", func(r *gpu.Recording) { r.Copy(b.Range(0, 8), b.Range(4, 8)) }, []string{"overlap"}},
 		{"copy outside", func(r *gpu.Recording) { r.Copy(b.Range(8190, 8), b.Range(4, 8)) }, []string{"copy: destination", "not within"}},

@@ -97,6 +97,7 @@ type Kernel struct {
 	bindings []Binding
 	push     int
 	local    [3]int
+	aliased  map[int]bool // see module
 
 	refs     int // recordings that use it; guarded by dev.mu
 	released bool
@@ -109,7 +110,7 @@ func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
 	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes}
 	m, err := parseModule(desc.SPIRV, desc.Spec)
 	if err == nil {
-		k.local = m.local
+		k.local, k.aliased = m.local, m.aliased
 		if err = d.admit(&desc, &m); err != nil {
 			err = unsupported{err}
 		}

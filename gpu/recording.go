@@ -94,7 +94,9 @@ func (rec *Recording) Dispatch(k *Kernel, args []Range, push []byte, x, y, z uin
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	before := len(rec.errs) + rec.more
-	rec.checkDispatch(k, args, push, [3]uint32{x, y, z})
+	if rec.checkDispatch(k, args, push, [3]uint32{x, y, z}); len(rec.errs)+rec.more == before {
+		rec.checkShared(k, args)
+	}
 	if !ok || len(rec.errs)+rec.more > before {
 		return
 	}
@@ -161,6 +163,20 @@ func (rec *Recording) checkDispatch(k *Kernel, args []Range, push []byte, groups
 	for i, a := range args {
 		if err := d.checkArg(&k.bindings[i], a); err != nil {
 			rec.fail("kernel %q: binding %d %q: %w", k.name, i, k.bindings[i].Name, err)
+		}
+	}
+}
+
+// checkShared wants arguments that share memory, one of which is written, to be declared so in the shader: without that a
+// compiler may take them for apart (SPIR-V specification, 2.18.2 "Aliasing").
+func (rec *Recording) checkShared(k *Kernel, args []Range) {
+	for i, a := range args {
+		for j, b := range args[:i] {
+			written := (k.bindings[i].Access|k.bindings[j].Access)&Write != 0
+			if written && a.Buffer == b.Buffer && a.Offset < b.Offset+b.Size && b.Offset < a.Offset+a.Size && !(k.aliased[i] && k.aliased[j]) {
+				rec.fail("kernel %q: bindings %d %q and %d %q share memory, which its shader does not expect (Aliased)",
+					k.name, j, k.bindings[j].Name, i, k.bindings[i].Name)
+			}
 		}
 	}
 }

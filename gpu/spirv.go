@@ -15,6 +15,7 @@ type module struct {
 	local        [3]int
 	shared       int                 // bytes of workgroup memory; 0 if it cannot be told
 	bindings     map[int]BindingKind // descriptor set 0
+	aliased      map[int]bool        // bindings that may share memory with others
 }
 
 // SPIR-V numbers used below, from the SPIR-V specification's tables.
@@ -27,11 +28,11 @@ const (
 	opConstant, opConstantComposite, opSpecConstant, opSpecComposite, opSpecOp = 43, 44, 50, 51, 52
 	opVariable, opDecorate                                                     = 59, 71
 
-	decSpecID, decBuiltIn, decBinding, decSet = 1, 11, 33, 34
-	builtInWorkgroupSize                      = 25
-	modeLocalSize, modeLocalSizeID            = 17, 38
-	classUniformConstant, classUniform        = 0, 2
-	classWorkgroup, classStorage              = 4, 12
+	decSpecID, decBuiltIn, decAliased, decBinding, decSet = 1, 11, 20, 33, 34
+	builtInWorkgroupSize                                  = 25
+	modeLocalSize, modeLocalSizeID                        = 17, 38
+	classUniformConstant, classUniform                    = 0, 2
+	classWorkgroup, classStorage                          = 4, 12
 )
 
 type spirvParser struct {
@@ -43,6 +44,7 @@ type spirvParser struct {
 	specID    map[uint32]uint32
 	binding   map[uint32]uint32
 	set       map[uint32]uint32
+	aliased   map[uint32]bool
 	sizeID    uint32              // constant decorated WorkgroupSize
 	localIDs  []uint32            // of LocalSizeId
 	types     map[uint32][]uint32 // id: opcode, operands
@@ -61,9 +63,9 @@ func parseModule(code []byte, spec []uint32) (module, error) {
 		words[i] = binary.LittleEndian.Uint32(code[4*i:])
 	}
 	p := &spirvParser{spec: spec, value: map[uint32]uint32{}, composite: map[uint32][]uint32{}, specID: map[uint32]uint32{},
-		binding: map[uint32]uint32{}, set: map[uint32]uint32{}, types: map[uint32][]uint32{}}
+		binding: map[uint32]uint32{}, set: map[uint32]uint32{}, types: map[uint32][]uint32{}, aliased: map[uint32]bool{}}
 	p.m.version = words[1]
-	p.m.bindings = map[int]BindingKind{}
+	p.m.bindings, p.m.aliased = map[int]BindingKind{}, map[int]bool{}
 	for at := 5; at < len(words); {
 		n := int(words[at] >> 16)
 		if n == 0 || at+n > len(words) {
@@ -122,6 +124,9 @@ func (p *spirvParser) instruction(op uint32, w []uint32) error {
 }
 
 func (p *spirvParser) decorate(w []uint32) {
+	if w[1] == decAliased {
+		p.aliased[w[0]] = true
+	}
 	if len(w) < 3 {
 		return
 	}
@@ -215,6 +220,7 @@ func (p *spirvParser) bind(id, typ, class uint32) error {
 		kind = UniformTexel
 	}
 	p.m.bindings[int(b)] = kind
+	p.m.aliased[int(b)] = p.aliased[id]
 	return nil
 }
 

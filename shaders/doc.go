@@ -5,6 +5,7 @@
 //
 //  1. Write gelu.comp: bindings of set 0, push constants and specialization constants each numbered from 0 without
 //     gaps; push constants are uint, int or float. Declare buffers readonly or writeonly: barriers follow from it.
+//     Those that may share memory, one of them written, are ALIASED (lib/load.glsl).
 //  2. Add a line "gelu f32" to variants.txt for each form, with the macros it defines: "gelu f16 IN_F16=1". A texel
 //     binding x has four 32-bit components unless the line says otherwise: "gelu f16_tx X_TEXEL=1 x:rgba16f".
 //  3. Run cmake -P CMakeLists-shaders.txt, which wants glslc, spirv-opt and spirv-val, then

@@ -25,8 +25,8 @@ layout(binding = 0) readonly buffer RowSeq { uint row_seq[]; };
 layout(binding = 1) readonly buffer Spans { Span spans[]; };
 VEC4S(2, X);
 VEC4S(3, Params);
-VEC4S(4, State);
-layout(binding = 5) buffer Last { float last[]; };
+ALIASED VEC4S(4, State);
+ALIASED layout(binding = 5) buffer Last { float last[]; };
 layout(binding = 6) writeonly buffer Y { float y[]; };
 
 // inside returns 1 for the elements 4*c .. 4*c+3 of a row that are none of its padding.

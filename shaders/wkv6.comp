@@ -6,7 +6,7 @@
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/batch.glsl"
 #include "lib/load.glsl"
-#define MAX_C MAX_N4 // where one has a whole column
+#define MAX_C 32 // where one has a whole column
 #include "lib/heads.glsl"
 
 layout(constant_id = 2) const uint Direct = 0; // with Split = 1
@@ -25,8 +25,8 @@ VEC4S(2, W);
 VEC4S(3, K);
 FLOATS(4, V);
 VEC4S(5, Params);
-FLOATS(6, State);
-layout(binding = 7) writeonly buffer StateOut { float state_out[]; }; // the same memory
+ALIASED FLOATS(6, State);
+ALIASED layout(binding = 7) writeonly buffer StateOut { float state_out[]; };
 layout(binding = 8) writeonly buffer Y { float y[]; };
 
 const uint KEY = 0, DECAY = 1, Q = 2, KINDS = 3;

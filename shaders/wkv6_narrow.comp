@@ -23,8 +23,8 @@ layout(binding = 2) readonly buffer W { vec4 decays[]; };
 VEC4S(3, K);
 layout(binding = 4) readonly buffer V { float v[]; };
 layout(binding = 5) readonly buffer Params { vec4 params[]; };
-layout(binding = 6) readonly buffer State { float state[]; };
-layout(binding = 7) writeonly buffer StateOut { float state_out[]; }; // the same memory
+ALIASED layout(binding = 6) readonly buffer State { float state[]; };
+ALIASED layout(binding = 7) writeonly buffer StateOut { float state_out[]; };
 layout(binding = 8) writeonly buffer Y { float y[]; };
 
 const uint N = 64, VALUES = 8, PARTS = N / VALUES; // of a workgroup

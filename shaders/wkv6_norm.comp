@@ -19,10 +19,10 @@ layout(push_constant) uniform Push {
     uint gated;  // 0: there is no G
 } push;
 
-FLOATS(0, G);
-FLOATS(1, O);
+ALIASED FLOATS(0, G);
+ALIASED FLOATS(1, O);
 FLOATS(2, Params);
-layout(binding = 3) writeonly buffer Y { float y[]; };
+ALIASED layout(binding = 3) writeonly buffer Y { float y[]; };
 
 void main() {
     uint unit = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;

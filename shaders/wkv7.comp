@@ -24,8 +24,8 @@ FLOATS(3, K);
 FLOATS(4, V);
 FLOATS(5, A);
 FLOATS(6, Params);
-VEC4S(7, State);
-layout(binding = 8) writeonly buffer StateOut { vec4 state_out[]; }; // the same memory
+ALIASED VEC4S(7, State);
+ALIASED layout(binding = 8) writeonly buffer StateOut { vec4 state_out[]; };
 layout(binding = 9) writeonly buffer Y { float y[]; };
 
 const uint DECAY = 0, Q = 1, KEY = 2, KK = 3, B = 4, KINDS = 5; // kk is not yet normalised, nor is it in b = kk * rate

@@ -27,8 +27,8 @@ VEC4S(3, K);
 layout(binding = 4) readonly buffer V { float v[]; };
 VEC4S(5, A);
 layout(binding = 6) readonly buffer Params { vec4 params[]; };
-VEC4S(7, State);
-layout(binding = 8) writeonly buffer StateOut { vec4 state_out[]; }; // the same memory
+ALIASED VEC4S(7, State);
+ALIASED layout(binding = 8) writeonly buffer StateOut { vec4 state_out[]; };
 layout(binding = 9) writeonly buffer Y { float y[]; };
 
 const uint N = 64, LANES = 4, C = N / 4 / LANES; // vec4 of a row that a lane has, LANES apart

@@ -24,9 +24,9 @@ FLOATS(1, K);
 FLOATS(2, V);
 FLOATS(3, A);
 FLOATS(4, G);
-FLOATS(5, O);
+ALIASED FLOATS(5, O);
 FLOATS(6, Params);
-layout(binding = 7) writeonly buffer Y { float y[]; };
+ALIASED layout(binding = 7) writeonly buffer Y { float y[]; };
 
 void main() {
     uint unit = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;

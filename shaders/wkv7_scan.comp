@@ -24,8 +24,8 @@ layout(binding = 0) readonly buffer Spans { Span spans[]; };
 FLOATS(1, V);
 VEC4S(2, Keys);
 FLOATS(3, Values); // the same memory
-VEC4S(4, State);
-layout(binding = 5) writeonly buffer StateOut { vec4 state_out[]; }; // the same memory
+ALIASED VEC4S(4, State);
+ALIASED layout(binding = 5) writeonly buffer StateOut { vec4 state_out[]; };
 layout(binding = 6) writeonly buffer Y { float y[]; };
 
 shared vec4 queries[2 * CHUNK * 17]; // x and q of each token

@@ -29,8 +29,8 @@ VEC4S(3, K);
 FLOATS(4, V);
 VEC4S(5, A);
 VEC4S(6, Params);
-VEC4S(7, State);
-layout(binding = 8) writeonly buffer StateOut { vec4 state_out[]; }; // the same memory
+ALIASED VEC4S(7, State);
+ALIASED layout(binding = 8) writeonly buffer StateOut { vec4 state_out[]; };
 layout(binding = 9) writeonly buffer Y { float y[]; };
 
 const uint N4 = N / 4, C = (N4 + Local - 1) / Local; // vec4 of a row that a lane has, Local apart

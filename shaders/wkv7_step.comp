@@ -32,8 +32,8 @@ FLOATS(4, V);
 VEC4S(5, A);
 FLOATS(6, G);
 VEC4S(7, Params);
-VEC4S(8, State);
-layout(binding = 9) writeonly buffer StateOut { vec4 state_out[]; }; // the same memory
+ALIASED VEC4S(8, State);
+ALIASED layout(binding = 9) writeonly buffer StateOut { vec4 state_out[]; };
 layout(binding = 10) writeonly buffer Y { float y[]; };
 
 const uint Groups = Local / Lanes, Part = (N + Groups - 1) / Groups; // rows of a subgroup

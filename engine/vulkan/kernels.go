@@ -199,7 +199,7 @@ type specKey[V, S any] struct {
 
 func (k *Kernels) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
 	v := form(texel, shaders.Wkv6Buf, shaders.Wkv6Tx)
-	spec := shaders.Wkv6Spec{N: uint32(n), Split: k.shape.split6(n), Direct: flag(k.shape.shared, 1)}
+	spec := shaders.Wkv6Spec{N: uint32(n), Split: k.shape.split6(n), Direct: flag(k.shape.direct6(n), 1)}
 	return kernel(k, specKey[shaders.Wkv6Variant, shaders.Wkv6Spec]{v, spec}, func() (*shaders.Wkv6, error) {
 		return shaders.NewWkv6(k.dev, v, spec)
 	})
@@ -238,11 +238,15 @@ func headSplit(n, most int) uint32 { return uint32(1) << bits.Len(uint((n-1)/mos
 func split7(n int) uint32 { return headSplit(n, 64) }
 
 func (s *kernelShape) split6(n int) uint32 {
-	if s.shared { // each emulated lane has a row
+	if s.direct6(n) {
 		return 1
 	}
 	return headSplit(n, 32)
 }
+
+// direct6 tells whether each invocation of wkv6 has a row, of 32 vec4 at most, and loads all it needs, as suits emulated
+// lanes: of longer rows the code is so large that a processor's compiler takes minutes.
+func (s *kernelShape) direct6(n int) bool { return s.shared && n <= 128 }
 
 // sharedRows returns how many rows of a head of size n a subgroup of wkv7_shared keeps: a divisor of n, and as many as leave
 // 64 vec4 to a lane.

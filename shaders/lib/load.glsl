@@ -5,6 +5,11 @@
 // c by U1; WEIGHT4S and W4 are for 4 elements of a weight (lib/weights.glsl). WEIGHTS(n), W16 and W1 are UINT4S, U4 and U1 of
 // the weights W, which LITERALS has as texels where all else is in storage buffers.
 
+// What may share memory with a binding that is written is ALIASED, and so is that one: SPIR-V lets compilers take all others
+// for apart. It stands before the declaration.
+#extension GL_EXT_spirv_intrinsics : require
+#define ALIASED spirv_decorate(20)
+
 #ifdef TEXEL
 #define FLOATS(n, Name) layout(binding = n) uniform samplerBuffer Name
 #define VEC4S(n, Name) layout(binding = n) uniform samplerBuffer Name

@@ -2,10 +2,10 @@
 
 WEIGHTS(0);
 #include "lib/blocks.glsl"
-VEC4S(1, X);
+ALIASED VEC4S(1, X);
 FLOATS(2, Params);
-FLOATS(3, From);
-layout(binding = 4) writeonly buffer Y { float y[]; };
+ALIASED FLOATS(3, From);
+ALIASED layout(binding = 4) writeonly buffer Y { float y[]; };
 UINT4S(5, Parts); // 4 to a part
 
 // One product: rows of one matrix. Strides are between tokens; offsets count the elements of the bound ranges.
