@@ -23,7 +23,7 @@ type addition struct {
 // additions are those that no version here computes. BlinkDL's RWKV-LM has most of them (RWKV-v4neo/src/model.py,
 // RWKV-v5/src/model.py), the others are written by the tools that they name.
 var additions = []addition{
-	{"a LoRA that is not merged into its matrix", regexp.MustCompile(`\.(init_)?lora_[AB](\.|$)|\.lora_(embedding_[AB]|magnitude_vector)(\.|$)`)},
+	{"a LoRA that is not merged into its matrix (merge it, or give --lora a file of it alone)", regexp.MustCompile(`\.(init_)?lora_[AB](\.|$)|\.lora_(embedding_[AB]|magnitude_vector)(\.|$)`)},
 	{"DiSHA (Bone, Bat) that is not merged into its matrix", regexp.MustCompile(`\.(disha|bone)(\.|$)`)},
 	{"head_qk, attention that copies tokens of the text", regexp.MustCompile(`^(head_[qk]\.|copy_mask$)`)},
 	{"tiny attention", regexp.MustCompile(`(^|\.)tiny_(ln|q|k|v|mask)(\.|$)`)},

@@ -47,11 +47,12 @@
 // module and the like, in any nesting (see unwrapped).
 //
 // Hugging Face fla, known by attn.r_proj: v7 with every low-rank pair as lora.0 and lora.2, transposed; the mixes of a
-// layer may lie in one tensor x_x (r w k v a g), as they did in early 2025. Hugging Face
-// rwkv-rs, known by linear_attn.r_k: v7 in the original orientation, dimensions of 1 left out. Hugging Face rwkv7, known
-// by the prefixes rwkv7.blocks and model.blocks: the original names behind them. Each of these may hold an embedding
-// that went through ln0 already, and then has no ln0: see File.EmbeddingNormed. Hugging Face rwkv, known by rwkv.blocks
-// and attention: v4, v5 and v6 in the original orientation under longer names.
+// layer may lie in one tensor x_x (r w k v a g), as they did in early 2025. Hugging Face rwkv-rs, known by
+// linear_attn.r_k: v7 in the original orientation, dimensions of 1 left out. Hugging Face rwkv7, known by the prefixes
+// rwkv7.blocks and model.blocks: the original names behind them, low-rank matrices perhaps as linear layers (w1.weight),
+// transposed. Each of these may hold an embedding that went through ln0 already, and then has no ln0: see
+// File.EmbeddingNormed. Hugging Face rwkv, known by rwkv.blocks and attention: v4, v5 and v6 in the original orientation
+// under longer names.
 //
 // # PyTorch files
 //

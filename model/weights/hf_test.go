@@ -203,6 +203,24 @@ func TestSharedHF(t *testing.T) {
 	}
 }
 
+// Low-rank matrices that are linear layers in transformers are turned back.
+func TestTransformersLinear(t *testing.T) {
+	original := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 3)
+	var linear []*tensor.Tensor
+	turned := 0
+	for _, x := range weightstest.Prefixed(original, "model.", "embeddings") {
+		if part := x.Name[strings.LastIndexByte(x.Name, '.')+1:]; len(part) == 2 && strings.Contains("12", part[1:]) {
+			x = weightstest.Renamed(x.Transposed(), x.Name+".weight")
+			turned++
+		}
+		linear = append(linear, x)
+	}
+	f := parse(t, weightstest.Safetensors(linear, nil))
+	if sameTensors(t, parse(t, weightstest.Safetensors(original, nil)), f); f.Layout != "Hugging Face rwkv7" || turned != 14 {
+		t.Errorf("%s, %d matrices", f.Layout, turned)
+	}
+}
+
 // fla's fused mixes of early 2025 are cut in their order, r w k v a g.
 func TestFlaFused(t *testing.T) {
 	plain := weightstest.Fla(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 3))

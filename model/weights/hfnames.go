@@ -53,7 +53,8 @@ var nativeLayout = layout{
 }
 
 // transformersV7 are the candidates for Rwkv7ForCausalLM in transformers: original names and orientation behind a
-// prefix, the embedding perhaps renamed and perhaps already normalised by ln0.
+// prefix, the embedding perhaps renamed and perhaps already normalised by ln0, low-rank matrices perhaps as linear layers
+// (att.w1.weight), which store them transposed.
 var transformersV7 = layout{
 	name: "Hugging Face rwkv7",
 	match: func(x index) (string, bool, error) {
@@ -64,7 +65,7 @@ var transformersV7 = layout{
 		}
 		return "", false, nil
 	},
-	prepare: headedRK,
+	prepare: prepareTransformersV7,
 	scheme: &scheme{
 		whole: map[string]string{
 			"rwkv7.embeddings": "emb", "rwkv7.emb": "emb", "rwkv7.ln_out": "ln_out", "rwkv7.head": "head",
@@ -106,6 +107,21 @@ func longMixes(from, to string, letters ...string) map[string]string {
 		}
 	}
 	return m
+}
+
+func prepareTransformersV7(x index) (index, error) {
+	x, err := headedRK(x)
+	if err != nil {
+		return x, err
+	}
+	return x.edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
+		stem, ok := strings.CutSuffix(name, ".weight")
+		if _, pair := lowRank(stem[max(strings.Index(stem, "blocks."), 0):]); !ok || !pair || len(t.Shape) != 2 {
+			return []*tensor.Tensor{t}, nil
+		}
+		t = t.Transposed()
+		return []*tensor.Tensor{tensor.New(stem, t.Type, t.Shape, t.Load)}, nil
+	})
 }
 
 // prepareFla also cuts the token-shift mixes, which fla had in one tensor x_x [6, C] in early 2025.
