@@ -2,6 +2,7 @@ package engine
 
 import (
 	"context"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -45,6 +46,18 @@ func (e *Engine) Prepare(ctx context.Context, slot Slot, prompt int, drawn bool)
 		}
 	}
 	return nil
+}
+
+// stopwatch returns what tells the time since, less what was spent on measuring kernels.
+func (e *Engine) stopwatch() (elapsed func() time.Duration) {
+	spent := func() time.Duration {
+		if e.dev.tuner == nil {
+			return 0
+		}
+		return e.dev.tuner.Spent()
+	}
+	start, before := time.Now(), spent()
+	return func() time.Duration { return time.Since(start) - (spent() - before) }
 }
 
 // Settled tells whether the passes run so far are as fast as measuring makes them.

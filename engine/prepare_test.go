@@ -59,3 +59,39 @@ func TestGenerateMeasuresFirst(t *testing.T) {
 		t.Errorf("measured again for %s, text %q", tuner.Spent()-spent, second.Text)
 	}
 }
+
+// What is still measured while a text is made is not in the time that is told.
+func TestTimesWithoutMeasuring(t *testing.T) {
+	d := vulkanDevice(t)
+	m, tok := demoModel(t), demoTokenizer(t)
+	tuner := vulkan.NewTuner(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
+	tuner.Budget = 1 // spent at once: the rest is measured in slices, between passes
+	d.tuner = tuner
+	defer func() { d.tuner = nil }()
+	e := newEngine(t, m, d, Options{})
+	slot := newSlot(t, e)
+	const enough = 10 * time.Millisecond // to tell it from what else takes time
+	for range 50 {
+		var begin time.Time
+		var before time.Duration
+		r, err := e.Generate(t.Context(), slot, tok, Request{Prompt: encode(tok, "Once upon a time"), Max: 200, Sample: sample.Default(),
+			Emit: func(string) error {
+				if begin.IsZero() { // decoding begins
+					begin, before = time.Now(), tuner.Spent()
+				}
+				return nil
+			}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, spent := time.Since(begin), tuner.Spent()-before
+		if spent < enough {
+			continue
+		}
+		if most := all - spent/2; r.Decode <= 0 || r.Decode > most || r.Prefill <= 0 {
+			t.Errorf("want less than %s for decode, since %s of %s went into measuring, got %s", most, spent, all, r.Decode)
+		}
+		return
+	}
+	t.Fatal("nothing was measured while a text was made: the test cannot tell")
+}

@@ -37,8 +37,8 @@ type Result struct {
 	Tokens        []int // without the end-of-text token
 	PromptTokens  int
 	Finish        string
-	Prefill       time.Duration // from the start to the first token's logits
-	Decode        time.Duration // from there to the end
+	Prefill       time.Duration // from the start to the first token's logits, less what measuring kernels took
+	Decode        time.Duration // from there to the end, so too
 	DecodedTokens int           // passes within Decode
 }
 
@@ -91,14 +91,14 @@ type generation struct {
 }
 
 func (g *generation) run(ctx context.Context) error {
-	start := time.Now()
+	prefill := g.e.stopwatch()
 	if err := g.prefill(ctx); err != nil {
 		return err
 	}
-	decode := time.Now()
-	g.result.Prefill = decode.Sub(start)
+	g.result.Prefill = prefill()
+	decode := g.e.stopwatch()
 	err := g.decode(ctx)
-	g.result.Decode = time.Since(decode)
+	g.result.Decode = decode()
 	return errors.Join(err, g.out.flush())
 }
 
