@@ -180,27 +180,19 @@ type generated struct {
 
 // emit generates, writing text as it comes or one object at the end.
 func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q engine.Request, prompt string) error {
-	last := byte('\n')
-	write := func(text string) error {
-		if text != "" {
-			last = text[len(text)-1]
-		}
-		return a.printf("%s", text)
-	}
+	out := textOutput{app: a, last: '\n'}
 	if !a.common.json {
 		if isTerminal(a.stdout) && !a.common.quiet {
-			if err := write(emphasis(prompt)); err != nil {
-				return err
-			}
+			out.prompt = emphasis(prompt)
 		}
-		q.Emit = write
+		q.Emit = out.write
 	}
 	r, err := s.Generate(ctx, s.slot, tok, q)
 	if r == nil {
 		return blameModel(s.Model, err)
 	}
-	if !a.common.json && last != '\n' {
-		err = errors.Join(err, a.printf("\n"))
+	if !a.common.json {
+		err = errors.Join(err, out.end())
 	}
 	if err != nil {
 		r.Finish = "interrupted"
@@ -216,6 +208,31 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 		return errors.Join(err, a.writeJSON(out))
 	}
 	return err
+}
+
+// textOutput writes a text as it is made. On a terminal the prompt stands right before it: what there is to say earlier, as
+// that kernels are measured, is said before the two.
+type textOutput struct {
+	*app
+	prompt string // not yet written
+	last   byte   // written
+}
+
+func (o *textOutput) write(text string) error {
+	text, o.prompt = o.prompt+text, ""
+	if text == "" {
+		return nil
+	}
+	o.last = text[len(text)-1]
+	return o.printf("%s", text)
+}
+
+// end writes a prompt without a text, and a newline unless there is one.
+func (o *textOutput) end() error {
+	if err := o.write(""); err != nil || o.last == '\n' {
+		return err
+	}
+	return o.printf("\n")
 }
 
 // emphasis returns text in bold, where a terminal shows that.
