@@ -29,6 +29,7 @@ var phaseNames = [phases]string{"load", "tune", "restore", "prefill", "decode", 
 type faultScenario struct {
 	name   string
 	large  bool // for long runs alone
+	varies bool // what it writes, by the time
 	args   []string
 	shares [phases]int
 }
@@ -46,6 +47,10 @@ func faultScenarios(state string) []faultScenario {
 		{name: "generate, any device", args: []string{"generate", "Once upon", "-n", "6", "--temperature", "0"}, shares: [phases]int{phaseLoad: 5}},
 		{name: "logits", args: []string{"logits", "--tokens", faultTokens, "--chunk", "4", "--all", "--json", "--state-in", state, "--state-out", "state", "--device", "gpu"},
 			shares: [phases]int{phaseLoad: 3, phaseRestore: 11, phasePrefill: 5, phaseSave: 11, phaseClose: 2}},
+		{name: "devices", args: []string{"devices", "--json"}, shares: [phases]int{phaseLoad: 2}},
+		{name: "compare", args: []string{"compare", "--tokens", "3,1", "--device", "gpu", "--json"}, shares: [phases]int{phaseLoad: 1, phasePrefill: 4}},
+		{name: "bench", large: true, varies: true, args: []string{"bench", "--pp", "4", "--tg", "2", "--gen", "2", "--repeat", "1", "--ops", "--device", "gpu"},
+			shares: [phases]int{phaseLoad: 1, phaseTune: 1, phasePrefill: 2}},
 		{name: "0.1b", large: true, args: []string{"logits", "--tokens", faultTokens, "--chunk", "4", "--json", "--state-out", "state", "--device", "gpu", "--model", "synthetic:0.1b"},
 			shares: [phases]int{phaseLoad: 3, phasePrefill: 2, phaseSave: 2, phaseClose: 1}},
 		{name: "0.1b, tuned", large: true, args: []string{"generate", "--tokens", faultTokens, "-n", "3", "--temperature", "0", "--device", "gpu", "--tuning", "on", "--model", "synthetic:0.1b"},
@@ -101,7 +106,10 @@ func TestFaults(t *testing.T) {
 		if plain.Status != statusDone || plain.Report.Live != "" {
 			t.Fatalf("%s: without a fault: %+v", s.name, plain)
 		}
-		calls := phased(plain.Trace)
+		calls := plain.Trace
+		if s.args[0] == "logits" {
+			phased(calls)
+		}
 		for phase, share := range s.shares {
 			n := (share*total + 50) / 100
 			if n == 0 {
@@ -113,7 +121,7 @@ func TestFaults(t *testing.T) {
 					break
 				}
 				r := child.run(t, faultCase{Args: s.args, Fault: f})
-				if why := r.wrong(&plain); why != "" {
+				if why := r.wrong(&plain, s.varies); why != "" {
 					t.Errorf("%s, %s: %+v: %s\n%v", s.name, phaseNames[phase], f, why, &r)
 				}
 				if r.Report.Fired { // what times decide upon may have made fewer calls this time
@@ -136,12 +144,9 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// phased tells apart what the command does not tell of: of a run that says no more than when it is loaded, the first thing
-// done is to restore a state, if there is one, and the last to save one.
-func phased(calls []faultvk.Call) []faultvk.Call {
-	if slices.ContainsFunc(calls, func(c faultvk.Call) bool { return c.Phase == phaseDecode }) {
-		return calls
-	}
+// phased tells apart what logits does not tell of: once the model is loaded, the first thing done is to restore a state, or
+// to give the slot its initial one, and the last to save one.
+func phased(calls []faultvk.Call) {
 	find := func(from, step int, what string) int {
 		for ; from >= 0 && from < len(calls); from += step {
 			if calls[from].Function == what {
@@ -160,7 +165,6 @@ func phased(calls []faultvk.Call) []faultvk.Call {
 	saved := find(len(calls)-1, -1, "vkWaitForFences")
 	mark(find(saved, -1, "vkCreateCommandPool"), saved+1, phaseSave)
 	mark(saved+1, len(calls), phaseClose)
-	return calls
 }
 
 // pick returns faults in calls of a phase, of each function about as many.

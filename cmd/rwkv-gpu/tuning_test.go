@@ -71,3 +71,33 @@ func TestFirstRun(t *testing.T) {
 		t.Errorf("the first run holds %d bytes, the second %d", first.Memory.DeviceBytes, second.Memory.DeviceBytes)
 	}
 }
+
+// A cache that can be neither read nor written costs time, and nothing else; nothing half-written stays in it.
+func TestCacheUnusable(t *testing.T) {
+	args := []string{"generate", "Once upon", "-n", "4", "--temperature", "0", "--tuning", "on", "--device", vulkanDevice(t)}
+	good := t.TempDir()
+	t.Setenv("XDG_CACHE_HOME", good)
+	want := cli(args...)
+	if want.status != statusDone {
+		t.Fatal(want)
+	}
+	list, err := os.ReadDir(filepath.Join(good, "rwkv-gpu"))
+	if err != nil || len(list) < 2 {
+		t.Fatalf("want the tuning and the driver's kernels kept, got %v (%v)", list, err)
+	}
+	folders := t.TempDir()
+	for _, file := range list { // which cannot be replaced, since there is something in them
+		if err := os.MkdirAll(filepath.Join(folders, "rwkv-gpu", file.Name(), "x"), 0o700); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for _, cache := range []string{writeFile(t, "file", nil), folders} {
+		t.Setenv("XDG_CACHE_HOME", cache)
+		if r := cli(args...); r.status != statusDone || r.stdout != want.stdout || !strings.Contains(r.stderr, "tuning is not kept: ") {
+			t.Errorf("%s: want %q and a notice, got %s", cache, want.stdout, r)
+		}
+	}
+	if left, err := os.ReadDir(filepath.Join(folders, "rwkv-gpu")); err != nil || len(left) != len(list) {
+		t.Errorf("want %v and no more, got %v (%v)", list, left, err)
+	}
+}
