@@ -206,7 +206,7 @@ func TestOtherVersions(t *testing.T) {
 			t.Errorf("%s: want an error about %s, got %v", mark, want, err)
 		}
 	}
-	list := []*tensor.Tensor{shaped("emb.weight", 4, 4), shaped("layers.0.weight", 4, 4)}
+	list := []*tensor.Tensor{shaped("emb.weight", 4, 4), shaped("layers.0.attn.qkv.weight", 4, 4)}
 	if _, err := New(parse(t, list)); err == nil || !strings.Contains(err.Error(), "got tensors of none (2, the first named emb.weight)") || !strings.Contains(err.Error(), Supported()) {
 		t.Errorf("tensors of no version: got %v", err)
 	}

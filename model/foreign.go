@@ -38,9 +38,9 @@ var additions = []addition{
 // tensors of one.
 var others = []addition{
 	{"RWKV-8 with ROSA", regexp.MustCompile(`(^|\.|_)rosa([0-9]*|_qkv)\.`)},
-	{"RWKV-8 rc00 with attention beside it (hybrid)", regexp.MustCompile(`\.qkv\.(ennk|emm|kkup|vvup)\.`)},
-	{"RWKV-7b (DeepEmbed attention)", regexp.MustCompile(`\.qkv\.`)},
-	{"a channel mix in the place of the first time mix (pre_ffn)", regexp.MustCompile(`\.ffnPre\.`)},
+	{"RWKV-8 rc00 with attention beside it (hybrid)", regexp.MustCompile(`^blocks\.[0-9]+\.qkv\.(ennk|emm|kkup|vvup)\.`)},
+	{"RWKV-7b (DeepEmbed attention)", regexp.MustCompile(`^blocks\.[0-9]+\.qkv\.`)},
+	{"a channel mix in the place of the first time mix (pre_ffn)", regexp.MustCompile(`^blocks\.[0-9]+\.ffnPre\.`)},
 	{"attention in the place of time mixes (a hybrid, or no RWKV)", regexp.MustCompile(`\.attn\.q_proj\.`)},
 }
 

@@ -227,13 +227,16 @@ func (l *lora) target(out *weights.File, name string) (*tensor.Tensor, error) {
 	if len(w.Shape) != 2 {
 		return nil, l.fail(name, "model", target+" to be a matrix", fmt.Sprint(w.Shape))
 	}
-	return w, l.checkNormed(name, target)
+	return w, l.checkEmbedding(name, target)
 }
 
-// checkNormed refuses changes to an embedding that is stored as it leaves ln0.
-func (l *lora) checkNormed(name, target string) error {
-	if target == "emb.weight" && l.base.EmbeddingNormed {
+// checkEmbedding refuses changes to an embedding that is stored as it leaves ln0, and to one that is the head too.
+func (l *lora) checkEmbedding(name, target string) error {
+	switch {
+	case target == "emb.weight" && l.base.EmbeddingNormed:
 		return l.fail(name, "model", "an embedding before ln0 in "+l.base.Path, "one that went through it")
+	case (target == "emb.weight" || target == "head.weight") && l.base.Tied:
+		return l.fail(name, "model", "a head beside the embedding in "+l.base.Path, "one tensor for both")
 	}
 	return nil
 }
@@ -247,7 +250,7 @@ func (l *lora) replace(out *weights.File, changes map[string][]change, name stri
 	if !ok {
 		return l.fail(name, "model", "a tensor of this name in "+l.base.Path, "none")
 	}
-	if err := l.checkNormed(name, name); err != nil {
+	if err := l.checkEmbedding(name, name); err != nil {
 		return err
 	}
 	if !slices.Equal(withoutOnes(t.Shape), withoutOnes(old.Shape)) {
