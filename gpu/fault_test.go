@@ -19,11 +19,12 @@ import (
 
 const faultEnv = "RWKV_TEST_FAULTS"
 
-// faulty runs the test again in a process that uses the loader of faultvk, and reports whether this is that process.
-func faulty(t *testing.T) *faultvk.Control {
+// faulty runs the test again in a process that uses the loader of faultvk, with a limit of a wait in seconds. In that process it
+// returns the control, else nil.
+func faulty(t *testing.T, limit string) *faultvk.Control {
 	t.Helper()
 	if os.Getenv(faultEnv) == "" {
-		cmd := faultProcess(t, faultvk.New(t), "0.5")
+		cmd := faultProcess(t, faultvk.New(t), limit)
 		if out, err := cmd.CombinedOutput(); err != nil {
 			t.Errorf("%v\n%s", err, out)
 		} else if !strings.Contains(string(out), "PASS") {
@@ -123,7 +124,7 @@ func repeated(n int, v float32) []byte {
 // Whichever Vulkan call fails, the error says so by its type, or the work is done all the same; and nothing is left or
 // destroyed twice.
 func TestFaults(t *testing.T) {
-	ctl := faulty(t)
+	ctl := faulty(t, "30")
 	if ctl == nil {
 		return
 	}
@@ -184,7 +185,7 @@ func TestFaults(t *testing.T) {
 // A wait that never ends becomes an error that names what was waited for. Whatever comes after it, to the end of the
 // device, returns at once.
 func TestHang(t *testing.T) {
-	ctl := faulty(t)
+	ctl := faulty(t, "1")
 	if ctl == nil {
 		return
 	}

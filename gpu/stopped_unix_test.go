@@ -24,7 +24,7 @@ func TestStopped(t *testing.T) {
 	if err := ctl.Begin(faultvk.Fault{Function: "vkWaitForFences", At: 1, Mode: faultvk.Slow}); err != nil {
 		t.Fatal(err)
 	}
-	cmd := faultProcess(t, ctl, "2")
+	cmd := faultProcess(t, ctl, "4")
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {
@@ -41,7 +41,7 @@ func TestStopped(t *testing.T) {
 			t.Fatal(err)
 		}
 		if s == syscall.SIGSTOP {
-			time.Sleep(3 * time.Second)
+			time.Sleep(5 * time.Second)
 		}
 	}
 	if err := cmd.Wait(); err != nil {

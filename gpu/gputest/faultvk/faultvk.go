@@ -28,7 +28,7 @@ const (
 	Once   Mode = iota // the call fails
 	Sticky             // so do all later calls of that function; after a lost device, all that run something
 	Hang               // the call never returns
-	Slow               // the call takes 300 ms of a processor's time more than else, and does what it should
+	Slow               // the call takes 200 ms of a processor's time more than else, and does what it should
 )
 
 func (m Mode) String() string { return [...]string{"once", "sticky", "hang", "slow"}[m] }
