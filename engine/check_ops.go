@@ -83,21 +83,16 @@ func (c *comparer) step(p *comparePass, b *op.Batch, i int) error {
 	if err != nil {
 		return err
 	}
-	var m measure
-	if err := c.outputs(b, o, scratch, state, &m); err != nil {
+	ok, maxAbs, nmse, err := c.outputs(b, o, scratch, state)
+	if err != nil {
 		return err
 	}
 	stray := !c.untouched(scratch, c.scratch, 0) || !c.untouched(state, c.state, len(c.scratch))
 	c.state = state
 
 	d := &c.report.Ops[i]
-	ok := !stray && m.within(toleranceOf(o))
-	if !ok {
+	if ok = ok && !stray; !ok {
 		c.blame(i)
-	}
-	nmse, maxAbs := m.nmse(), m.maxAbs
-	if m.notFinite {
-		maxAbs = math.MaxFloat64
 	}
 	if d.Pass == "" || d.OK && (!ok || nmse > d.NMSE) {
 		d.Pass = p.name
@@ -135,11 +130,12 @@ func (c *comparer) at(arena []float32, v op.View, i int) []float32 {
 	return arena[c.dev.Plan().Offset[v.Of.ID]+i*v.Of.Stride()+v.Off:][:v.Len]
 }
 
-// outputs measures what an op wrote, and notes which elements those are.
-func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32, m *measure) (err error) {
+// outputs measures what an op wrote, each view on its own, and notes which elements those are. It returns whether all are
+// within their tolerances, and the largest figures.
+func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32) (ok bool, maxAbs, nmse float64, err error) {
+	ok = true
 	c.mayWrite = slices.Grow(c.mayWrite[:0], len(scratch)+len(state))[:len(scratch)+len(state)]
 	clear(c.mayWrite)
-	element := toleranceOf(o).element
 	o.Operands(func(_ string, v op.View, a op.Access) {
 		if a&op.Write == 0 || err != nil {
 			return
@@ -148,6 +144,8 @@ func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32, m *me
 		if want, err = c.ref.Read(v.Of); err != nil {
 			return
 		}
+		var m measure
+		t := toleranceOf(o, v.Of)
 		arena, n, mix := scratch, b.Count(v.Of.Kind), (*op.ShiftMix)(nil)
 		if v.Of.Kind == op.State {
 			arena, n = state, len(b.Seqs)
@@ -164,10 +162,11 @@ func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32, m *me
 			if mix != nil {
 				got = c.shifted(mix, state, got, c.at(c.scratch, v, i), vec, int(b.Seqs[i].Slot))
 			}
-			m.add(got, vec, element)
+			m.add(got, vec, t.element)
 		}
+		ok, maxAbs, nmse = ok && m.within(t), max(maxAbs, m.maxAbs), max(nmse, m.nmse())
 	})
-	return err
+	return ok, maxAbs, nmse, err
 }
 
 // shifted returns what ShiftMix left of a sequence: in Last or, of a device that commits at once and leaves Last as it was, in

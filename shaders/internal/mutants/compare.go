@@ -87,7 +87,7 @@ func (b *bench) compareCases() (list []compareCase, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, device := range []string{"lavapipe", "gpu", "gpu4", "swiftshader"} {
+	for _, device := range []string{"lavapipe", "gpu", "swiftshader"} {
 		for i := range made {
 			path, err := made[i].write(b.dir, made[i].version)
 			if err != nil {
@@ -96,7 +96,7 @@ func (b *bench) compareCases() (list []compareCase, err error) {
 			list = append(list, compareCase{device: device, name: made[i].version, args: []string{"--model", path}})
 		}
 		for _, typ := range tensor.BlockTypes {
-			if name := lower(typ.String()); device != "gpu4" {
+			if name := lower(typ.String()); device != "swiftshader" || typ == tensor.Q5_0 {
 				list = append(list, compareCase{device: device, name: name, args: []string{"--model", big, "--quant", name}})
 			}
 		}

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"crypto/sha256"
 	"encoding/hex"
+	"errors"
 	"fmt"
 	"os"
 	"os/exec"
@@ -142,8 +143,12 @@ func (s *sources) compile(m *mutant, cache string) (dir string, variants []strin
 			return "", nil, fmt.Errorf("shaders/%s: %s: %w", m.File, m.New, err)
 		}
 	}
-	if now, err := os.ReadFile(filepath.Join(made, "VERSION")); err != nil || !bytes.Equal(now, version) {
-		return "", nil, fmt.Errorf("shaders/spv is of other versions of the compilers than are here (%v)", err)
+	now, err := os.ReadFile(filepath.Join(made, "VERSION"))
+	if err == nil && !bytes.Equal(now, version) {
+		err = errors.New("shaders/spv is of other versions of the compilers than are here")
+	}
+	if err != nil {
+		return "", nil, err
 	}
 	variants, err = s.changed(made)
 	if err == nil && len(variants) == 0 {

@@ -2,6 +2,8 @@ package main
 
 import (
 	"encoding/json"
+	"errors"
+	"io/fs"
 	"os"
 )
 
@@ -20,19 +22,33 @@ type findings struct {
 
 func (m *mutant) key() string { return m.File + "\n" + m.Old + "\n" + m.New + "\n" + m.Only }
 
-// readFindings returns what is kept in a file: nothing, if a run begins anew or there is none.
-func readFindings(path string, resume bool) *findings {
+// openFindings returns what is kept in a file: nothing, if a run begins anew.
+func openFindings(path string, resume bool) (*findings, error) {
 	f := &findings{path: path, list: map[string]finding{}}
-	if data, err := os.ReadFile(path); err == nil && resume {
-		if json.Unmarshal(data, &f.list) != nil {
-			f.list = map[string]finding{} // a run was ended while it wrote
+	if !resume {
+		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
+			return nil, err
 		}
 	}
-	return f
+	return f, nil
+}
+
+// read takes in what the file holds: runs of other mutants may write to it at the same time.
+func (f *findings) read() {
+	if data, err := os.ReadFile(f.path); err == nil {
+		_ = json.Unmarshal(data, &f.list) // of one that was ended while it wrote, what can be read counts
+	}
+}
+
+// of returns what was found of a mutant.
+func (f *findings) of(m *mutant) finding {
+	f.read()
+	return f.list[m.key()]
 }
 
 // keep adds a mutant's finding.
 func (f *findings) keep(r *result) error {
+	f.read()
 	f.list[r.key()] = r.finding
 	data, err := json.Marshal(f.list)
 	if err != nil {

@@ -92,13 +92,16 @@ func run(o options) error {
 			return err
 		}
 	}
-	kept := readFindings(filepath.Join(cache, "findings.json"), o.resume)
+	kept, err := openFindings(filepath.Join(cache, "findings.json"), o.resume)
+	if err != nil {
+		return err
+	}
 	var results []result
 	for i, name := range names(list) {
 		if !want.MatchString(name) {
 			continue
 		}
-		r := result{name: name, mutant: list[i], finding: kept.list[list[i].key()]}
+		r := result{name: name, mutant: list[i], finding: kept.of(&list[i])}
 		start := time.Now()
 		modules, variants, err := src.compile(&r.mutant, cache)
 		if err != nil {

@@ -114,13 +114,17 @@ func newBench(src *sources, dir string) (*bench, error) {
 		cmd := exec.Command("scripts/driver.sh", d.driver)
 		cmd.Dir = src.root
 		out, err := cmd.Output()
-		path := strings.TrimSpace(string(out))
-		if err != nil || path == "" {
-			return nil, fmt.Errorf("no %s here (%v)", d.driver, err)
+		if err != nil {
+			return nil, fmt.Errorf("scripts/driver.sh %s: %w", d.driver, err)
 		}
-		b.manifests[d.driver] = path
+		if b.manifests[d.driver] = strings.TrimSpace(string(out)); b.manifests[d.driver] == "" {
+			return nil, fmt.Errorf("no %s here", d.driver)
+		}
 	}
-	return b, b.build()
+	if err := b.build(); err != nil {
+		return nil, err
+	}
+	return b, nil
 }
 
 // build makes the binaries, which read what a mutant changes from a folder: so they are built once.
@@ -151,7 +155,7 @@ func (b *bench) build() error {
 func (b *bench) environment(name, modules string) []string {
 	d := devices[name]
 	env := append(os.Environ(), "VK_DRIVER_FILES="+b.manifests[d.driver], "VK_ICD_FILENAMES="+b.manifests[d.driver],
-		"RWKV_MUTANT="+modules, "XDG_CACHE_HOME="+filepath.Join(b.dir, "cache"), "RWKV_REQUIRE_GPU=1", "RWKV_REQUIRE_VALIDATION=1",
+		"RWKV_MUTANT="+modules, "RWKV_WAIT_LIMIT=5m", "XDG_CACHE_HOME="+filepath.Join(b.dir, "cache"), "RWKV_REQUIRE_GPU=1", "RWKV_REQUIRE_VALIDATION=1",
 		"VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
 		"VK_LAYER_VALIDATE_SYNC=1", "VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1")
 	return append(env, d.env...)
