@@ -46,9 +46,16 @@ func (f *findings) of(m *mutant) finding {
 	return f.list[m.key()]
 }
 
-// keep adds a mutant's finding.
+// keep adds a mutant's finding. What another run found of it meanwhile stays.
 func (f *findings) keep(r *result) error {
 	f.read()
+	have := f.list[r.key()]
+	if r.Verdict == unknown {
+		r.Verdict, r.By = have.Verdict, have.By
+	}
+	if r.Compare == nil {
+		r.Compare = have.Compare
+	}
 	f.list[r.key()] = r.finding
 	data, err := json.Marshal(f.list)
 	if err != nil {

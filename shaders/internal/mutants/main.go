@@ -29,6 +29,7 @@ func main() {
 	flag.StringVar(&o.run, "run", "", "only mutants whose name matches `REGEXP`")
 	flag.StringVar(&o.out, "o", "", "write the table to `FILE` instead of standard output")
 	flag.BoolVar(&o.check, "check", false, "only verify that every mutant fits the sources")
+	flag.BoolVar(&o.table, "table", false, "run nothing: write the table of what is kept of earlier runs")
 	flag.BoolVar(&o.tests, "tests", true, "run the tests")
 	flag.BoolVar(&o.quick, "quick", false, "run the tests of a mutant's own kernel only")
 	flag.BoolVar(&o.resume, "resume", false, "take what an earlier run found of the same mutants, but for those that survived")
@@ -43,7 +44,7 @@ func main() {
 type options struct {
 	run, out              string
 	check, tests, compare bool
-	quick, resume         bool
+	quick, resume, table  bool
 }
 
 // result is what became of a mutant.
@@ -82,48 +83,16 @@ func run(o options) error {
 		return err
 	}
 	cache := filepath.Join(root, ".cache", "mutants")
-	b, err := newBench(src, filepath.Join(cache, "bin"))
-	if err != nil {
-		return err
-	}
-	var cases []compareCase
-	if o.compare {
-		if cases, err = b.compareCases(); err != nil {
-			return err
-		}
+	if o.table {
+		o.resume, o.tests, o.compare = true, false, false
 	}
 	kept, err := openFindings(filepath.Join(cache, "findings.json"), o.resume)
 	if err != nil {
 		return err
 	}
-	var results []result
-	for i, name := range names(list) {
-		if !want.MatchString(name) {
-			continue
-		}
-		r := result{name: name, mutant: list[i], finding: kept.of(&list[i])}
-		start := time.Now()
-		modules, variants, err := src.compile(&r.mutant, cache)
-		if err != nil {
-			return err
-		}
-		r.variants = variants
-		if o.tests && (r.Verdict == unknown || r.Verdict == survived) {
-			if err := b.test(&r, modules, o.quick); err != nil {
-				return err
-			}
-		}
-		if o.compare && (r.Compare == nil || r.Compare.Chosen && !r.Compare.Right) {
-			r.Compare = b.compare(cases, &r, modules)
-		}
-		fmt.Fprintf(os.Stderr, "%s\t%s\t%s\t%s\t%.0f s\n", name, r.Verdict, r.By, r.Compare, time.Since(start).Seconds())
-		results = append(results, r)
-		if err := kept.keep(&r); err != nil {
-			return err
-		}
-	}
-	if len(results) == 0 {
-		return errors.New("no mutant matches")
+	results, err := examine(src, list, want, kept, cache, o)
+	if err != nil {
+		return err
 	}
 	var text bytes.Buffer
 	table(&text, results)
@@ -133,6 +102,58 @@ func run(o options) error {
 		err = os.WriteFile(o.out, text.Bytes(), 0o644)
 	}
 	return err
+}
+
+// examine tries the mutants whose names are wanted, as far as that is asked for and not known.
+func examine(src *sources, list []mutant, want *regexp.Regexp, kept *findings, cache string, o options) (results []result, err error) {
+	var b *bench
+	var cases []compareCase
+	if o.tests || o.compare {
+		if b, err = newBench(src, filepath.Join(cache, "bin")); err != nil {
+			return nil, err
+		}
+	}
+	if o.compare {
+		if cases, err = b.compareCases(); err != nil {
+			return nil, err
+		}
+	}
+	for i, name := range names(list) {
+		if !want.MatchString(name) {
+			continue
+		}
+		r := result{name: name, mutant: list[i], finding: kept.of(&list[i])}
+		if b != nil {
+			if err := b.examine(&r, cases, kept, cache, o); err != nil {
+				return nil, err
+			}
+		}
+		results = append(results, r)
+	}
+	if len(results) == 0 {
+		return nil, errors.New("no mutant matches")
+	}
+	return results, nil
+}
+
+// examine tries one mutant and keeps what it finds.
+func (b *bench) examine(r *result, cases []compareCase, kept *findings, cache string, o options) error {
+	start := time.Now()
+	modules, variants, err := b.src.compile(&r.mutant, cache)
+	if err != nil {
+		return err
+	}
+	r.variants = variants
+	if o.tests && (r.Verdict == unknown || r.Verdict == survived) {
+		if err := b.test(r, modules, o.quick); err != nil {
+			return err
+		}
+	}
+	if o.compare && (r.Compare == nil || r.Compare.Chosen && !r.Compare.Right) {
+		r.Compare = b.compare(cases, r, modules)
+	}
+	fmt.Fprintf(os.Stderr, "%s\t%s\t%s\t%s\t%.0f s\n", r.name, r.Verdict, r.By, r.Compare, time.Since(start).Seconds())
+	return kept.keep(r)
 }
 
 // test runs the stages of a mutant until one fails.

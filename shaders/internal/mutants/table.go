@@ -39,6 +39,9 @@ func table(w io.Writer, list []result) {
 	ran := counts[caught] + counts[survived]
 	fmt.Fprintf(w, "- %d mutants: %d caught by a test, %d survived, %d argued equivalent, %d not run (no driver here has what the kernel needs).\n",
 		len(list), counts[caught], counts[survived], counts[equal], counts[notRun])
+	if n := counts[unknown]; n > 0 {
+		fmt.Fprintf(w, "- %d not tried: the table is of a run that was ended.\n", n)
+	}
 	fmt.Fprintf(w, "- Caught, of those that a run can tell from the original: %s.\n", share(counts[caught], ran))
 	if compared {
 		fmt.Fprintf(w, "- `rwkv-gpu compare` meets %d of these, in kernels that a driver chooses for the demo model or for a small one of another version: "+
