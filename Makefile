@@ -4,11 +4,12 @@ ARGS     ?= generate "Once upon a time" -n 200
 FUZZTIME ?= 2m
 BENCH    ?= .
 STAGES   ?=
+GPUS     ?=
 
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help run build test race check shaders mutants fuzz bench setup clean
+.PHONY: help run build test race gpus check shaders mutants fuzz bench setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +30,10 @@ test: ## the whole suite: stages on several drivers, as on GPUs, and the race de
 race: ## what is concurrent under the race detector, without long cases and comparisons of numbers
 	@scripts/setup.sh test
 	@scripts/test.sh race
+
+gpus: ## what the compilers of GPUs that are not there make of the kernels (GPUS="navi21 gfx1100" for some)
+	@scripts/setup.sh test
+	@scripts/gpus.sh $(GPUS)
 
 check: ## formatting, vet, linters, file lengths, and that generated files are current
 	@scripts/setup.sh check

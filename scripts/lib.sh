@@ -41,7 +41,7 @@ manifests() {
 	done
 }
 
-# driver lavapipe|swiftshader prints the path of that software driver's manifest, or nothing.
+# driver lavapipe|swiftshader|radv prints the path of that driver's manifest, or nothing.
 driver() {
 	case $1 in
 	lavapipe)
@@ -51,6 +51,12 @@ driver() {
 		ls /usr/lib/chromium/vk_swiftshader_icd.json /usr/lib64/chromium-browser/vk_swiftshader_icd.json \
 			/usr/lib/chromium-browser/vk_swiftshader_icd.json /usr/lib64/chromium/vk_swiftshader_icd.json 2>/dev/null || true
 		manifests icd.d | grep swiftshader || true
+		;;
+	radv) # of a version that compiles for GPUs that are not there
+		for file in $(manifests icd.d | grep "/radeon_icd[^/]*\.json$"); do
+			library=$(sed -n 's/.*"library_path": *"\(\/[^"]*\)".*/\1/p' "$file")
+			! grep -qs RADV_FORCE_FAMILY "$library" || echo "$file"
+		done
 		;;
 	esac | head -n 1
 }

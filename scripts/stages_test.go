@@ -28,7 +28,7 @@ func newCheckout(t *testing.T, status int, brings bool) checkout {
 	c.write(t, "scripts/lib.sh", c.read(t, "lib.sh")+"\ndriver() { cat \"$1\" 2>/dev/null || true; }\n")
 	c.write(t, "scripts/setup.sh", fmt.Sprintf(`#!/bin/sh
 case $1 in
-test) echo lavapipe.json >lavapipe ;;
+test) echo lavapipe.json >lavapipe && echo radv.json >radv ;;
 swiftshader)
 	[ %t = false ] || echo swiftshader.json >swiftshader
 	exit %d ;;
@@ -36,7 +36,7 @@ esac
 `, brings, status))
 	c.write(t, "scripts/with-go.sh", `#!/bin/sh
 [ "$2" != list ] || { echo example/gpu && echo example/shaders && exit; }
-echo "ran $VK_DRIVER_FILES/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH: $*"
+echo "ran $VK_DRIVER_FILES$RWKV_RADV/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH: $*"
 case "$*" in *"$FAIL") exit 1 ;; esac
 `)
 	return c
@@ -90,11 +90,12 @@ func TestStagesOfFreshMachine(t *testing.T) {
 	text, ok, runs := c.make(t, "test")
 	at := 0
 	for _, want := range []string{
-		"test: stages: lavapipe gpu gpu4 swiftshader race\n",
+		"test: stages: lavapipe gpu gpu4 swiftshader compilers race\n",
 		"test: lavapipe: every package on lavapipe\n", "ran lavapipe.json//: go test -count=1 ./...\n",
 		"test: gpu: ", "ran lavapipe.json/discrete/: go test -count=1 ",
 		"test: gpu4: ", "ran lavapipe.json/discrete/128: go test -count=1 ",
 		"test: swiftshader: ", "ran swiftshader.json//: go test -count=1 -short ",
+		"test: compilers: ", "ran radv.json//: go test -count=1 ./engine/vulkan -run ^TestGPUs$\n",
 		"test: race: ", "ran lavapipe.json//: go test -count=1 -race -short example/gpu\n",
 	} {
 		i := strings.Index(text[at:], want)
@@ -103,8 +104,8 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		}
 		at += i + len(want)
 	}
-	if !ok || runs != 5 {
-		t.Errorf("success: %t, %d runs, want 5:\n%s", ok, runs, text)
+	if !ok || runs != 6 {
+		t.Errorf("success: %t, %d runs, want 6:\n%s", ok, runs, text)
 	}
 }
 
@@ -118,11 +119,11 @@ func TestStagesMissing(t *testing.T) {
 		runs   int
 		text   string
 	}{
-		{"not offered", 3, nil, true, 4, "test: stage swiftshader is not offered on this system: device packages on SwiftShader"},
+		{"not offered", 3, nil, true, 5, "test: stage swiftshader is not offered on this system: device packages on SwiftShader"},
 		{"not installed", 1, nil, false, 0, "test: stage swiftshader cannot run, its driver is not here (make setup): "},
 		{"installed, but not there", 0, nil, false, 0, "test: stage swiftshader cannot run, its driver is not here (make setup): "},
 		{"not asked for", 1, []string{"STAGES=race gpu4"}, true, 2, "test: stages: race gpu4\n"},
-		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 swiftshader race\n"},
+		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 swiftshader compilers race\n"},
 		{"a stage fails", 3, []string{"FAIL= ./..."}, false, 1, "test: lavapipe: "},
 		{"a later stage fails", 3, []string{"FAIL=/vulkan"}, false, 2, "test: gpu: "},
 	} {

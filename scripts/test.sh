@@ -11,6 +11,7 @@ lavapipe    | every package on lavapipe
 gpu         | device packages on lavapipe as on a discrete GPU, subgroups of 8
 gpu4        | device packages on lavapipe as on a discrete GPU, subgroups of 4, few to a workgroup
 swiftshader | device packages on SwiftShader, long cases left out
+compilers   | kernels for five AMD GPUs that are not there, by the compiler of Mesa: none spills registers
 race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
 '
 # Where nothing is concurrent, the race detector finds nothing.
@@ -40,6 +41,7 @@ run() {
 	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/vulkan) ;;
 	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 && on lavapipe -short ./engine ./engine/vulkan) ;;
 	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/vulkan ;;
+	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
 	esac
 }
@@ -48,6 +50,7 @@ run() {
 prepare() {
 	case $1 in
 	swiftshader) scripts/setup.sh swiftshader || return ;;
+	compilers) [ -n "$(driver radv)" ] || return 3 ;; # newer Mesa cannot
 	gpu | gpu4) [ "$(uname)" != Darwin ] || return 3 ;; # which has no lavapipe, but a GPU
 	esac
 	case $1 in

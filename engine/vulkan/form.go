@@ -231,16 +231,17 @@ func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 	return list
 }
 
-// vecForms adds the forms of matmul_vec for n tokens that registers hold; where those are few, tokens in two tiles too.
+// vecForms adds the forms of matmul_vec for n tokens that registers hold: of a few rows, which are held while tokens pass, twice
+// the sums of others. Where registers are few, tokens come in two tiles too.
 func (s *kernelShape) vecForms(n uint32, add func(matMulForm)) {
 	f := s.of(Vec, n)
-	tiles := []uint32{f.tokens}
+	tiles, most := []uint32{f.tokens}, 2*s.vecSums()
 	if s.fewRegisters {
 		tiles = append(tiles, max(f.tokens/2, 1))
 	}
 	for _, f.tokens = range tiles {
 		for f.rows = 1; f.rows <= 8; f.rows *= 2 {
-			if f.rows*f.tokens <= s.vecSums() {
+			if f.rows*f.tokens <= s.vecSums() || f.rows <= 4 && f.rows*f.tokens <= most && !s.fewRegisters {
 				add(f)
 			}
 		}

@@ -62,10 +62,10 @@ func shapeFor(info gpu.Info) kernelShape {
 
 // fewRegisters tells whether a lane has about 128 registers, where others have 256. Vulkan does not say it, but devices that
 // can run subgroups of 16 or fewer, as Intel's, are of this kind, and so are those of Apple: behind a layer over Metal, or
-// integrated with subgroups of 32 and no other size.
+// integrated with subgroups of 32 and no other size. Qualcomm's run subgroups of 128 with the registers that others have for 64.
 func fewRegisters(info gpu.Info) bool {
 	s := info.Subgroup
-	return info.Type != gpu.CPU && (s.Min > 0 && s.Min <= 16 || info.Features.Portability || info.Type == gpu.Integrated && s.Min == 32 && s.Max == 32)
+	return info.Type != gpu.CPU && (s.Min > 0 && s.Min <= 16 || s.Size > 64 || info.Features.Portability || info.Type == gpu.Integrated && s.Min == 32 && s.Max == 32)
 }
 
 // subgroupFor returns the subgroup size that kernels are made for, and are made to run with where the device lets them

@@ -1,0 +1,52 @@
+#!/bin/sh
+# usage: scripts/gpus.sh [GPU...]: has the compilers of GPUs that are not there make every kernel that the engine could choose
+# on them, and prints what they say of each: registers, spills, shared memory, occupancy, code.
+#
+# GPU: vega10 (gfx900), vega20 (gfx906), navi10 (gfx1010), navi21 (gfx1030), gfx1100, as Debian 12's mesa-vulkan-drivers has
+# them; without names all of these. With RWKV_GPUS_ROOT=DIR, the root of a system with Debian's mesa-vulkan-drivers and
+# mesa-drm-shim (CONTRIBUTING.md tells how to make one), also amd:NAME, nvk:CHIPSET, adreno:ID, apple and, where Intel's shim is
+# there, intel:NAME, and without names some of those too.
+set -eu
+cd "$(dirname "$0")/.."
+. scripts/lib.sh
+
+root=${RWKV_GPUS_ROOT:-}
+radv=$(driver radv)
+if [ $# = 0 ]; then
+	[ -z "$radv" ] || set -- vega10 vega20 navi10 navi21 gfx1100
+	[ -z "$root" ] || set -- "$@" amd:navi31 nvk:172 adreno:740 apple
+	[ ! -e "$root/usr/lib/x86_64-linux-gnu/libintel_noop_drm_shim.so" ] || set -- "$@" intel:dg2 intel:bmg
+fi
+if [ $# = 0 ]; then
+	echo "gpus: no driver here compiles for GPUs that are not there: Debian 12's mesa-vulkan-drivers does, or RWKV_GPUS_ROOT" >&2
+	exit 1
+fi
+
+test=$(mktemp)
+trap 'rm -f "$test" ${root:+"$root/tmp/gpus.test"}' EXIT
+scripts/with-go.sh go test -c -o "$test" ./engine/vulkan
+[ -z "$root" ] || cp "$test" "$root/tmp/gpus.test"
+
+# in_root MANIFEST VARIABLE... runs the test in the root with a shim that stands in for the kernel's driver.
+in_root() {
+	manifest=/usr/share/vulkan/icd.d/$1
+	shift
+	[ -n "$root" ] || { echo "gpus: RWKV_GPUS_ROOT is not set" >&2 && return 1; }
+	chroot "$root" env VK_DRIVER_FILES=$manifest VK_ICD_FILENAMES=$manifest RWKV_GPUS=table "$@" /tmp/gpus.test -test.run '^TestGPUs$'
+}
+
+export MESA_SHADER_CACHE_DISABLE=true # so that the time is that of compiling
+lib=/usr/lib/x86_64-linux-gnu
+for gpu in "$@"; do
+	id=${gpu#*:}
+	case $gpu in
+	amd:*) in_root radeon_icd.json LD_PRELOAD=$lib/libamdgpu_noop_drm_shim.so AMDGPU_GPU_ID="$id" ;;
+	nvk:*) in_root nouveau_icd.json LD_PRELOAD=$lib/libnouveau_noop_drm_shim.so NOUVEAU_CHIPSET="$id" NVK_I_WANT_A_BROKEN_VULKAN_DRIVER=1 ;;
+	adreno:*) in_root freedreno_icd.json LD_PRELOAD=$lib/libfreedreno_noop_drm_shim.so FD_GPU_ID="$id" TU_IGNORE_CONFORMANCE_WARNING=1 ;;
+	apple) in_root asahi_icd.json LD_PRELOAD=$lib/libasahi_noop_drm_shim.so ;;
+	intel:*) in_root intel_icd.json LD_PRELOAD=$lib/libintel_noop_drm_shim.so INTEL_STUB_GPU_PLATFORM="$id" ;;
+	*:*) echo "gpus: no such GPU: $gpu" >&2 && exit 2 ;;
+	*) (cd engine/vulkan && VK_DRIVER_FILES=$radv VK_ICD_FILENAMES=$radv RADV_FORCE_FAMILY=$gpu RWKV_REQUIRE_RADV=1 RWKV_GPUS=table \
+		"$test" -test.run '^TestGPUs$') ;;
+	esac | sed '/^PASS$/d'
+done
