@@ -6,6 +6,9 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"maps"
+	"runtime"
+	"slices"
 	"sort"
 	"strings"
 	"sync"
@@ -48,11 +51,14 @@ type Device struct {
 	queueMu sync.Mutex  // submissions
 	gone    atomic.Bool // the Vulkan device is destroyed
 
-	mu       sync.Mutex
-	closed   bool
-	blocks   []*block
-	buffers  map[*Buffer]struct{}
-	kernels  map[*Kernel]struct{}
+	mu      sync.Mutex
+	closed  bool
+	blocks  []*block
+	buffers map[*Buffer]struct{}
+	kernels map[*Kernel]struct{}
+
+	compilers chan struct{} // holds one for each kernel that is being compiled now
+
 	commands map[*recorded]struct{}
 	layouts  map[string]layout // by binding kinds and push bytes
 
@@ -71,7 +77,7 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 	d := &Device{
 		in: in, phys: p, info: in.Devices()[index], opts: opts, memory: p.memory,
 		shared:  p.info.Type == Integrated || p.info.Type == CPU,
-		buffers: map[*Buffer]struct{}{}, kernels: map[*Kernel]struct{}{}, commands: map[*recorded]struct{}{}, layouts: map[string]layout{},
+		buffers: map[*Buffer]struct{}{}, kernels: map[*Kernel]struct{}{}, compilers: make(chan struct{}, runtime.GOMAXPROCS(0)), commands: map[*recorded]struct{}{}, layouts: map[string]layout{},
 	}
 	if opts.LimitOverride != nil {
 		opts.LimitOverride(&d.info.Limits)
@@ -116,6 +122,12 @@ func (d *Device) Close() error {
 	d.staging.mu.Lock()
 	d.staging.release()
 	d.staging.mu.Unlock()
+	d.mu.Lock()
+	kernels := slices.Collect(maps.Keys(d.kernels))
+	d.mu.Unlock()
+	for _, k := range kernels {
+		<-k.made
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if d.closed {

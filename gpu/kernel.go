@@ -99,6 +99,9 @@ type Kernel struct {
 	local    [3]int
 	aliased  map[int]bool // see module
 
+	made chan struct{} // closed when the driver has compiled it, or has failed
+	err  error         // then
+
 	refs     int // recordings that use it; guarded by dev.mu
 	released bool
 	used     bool // by a recording, once
@@ -107,7 +110,23 @@ type Kernel struct {
 // NewKernel compiles a kernel. The error names the kernel and what it needs that the device
 // lacks: a feature, a limit, a subgroup size.
 func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
-	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes}
+	k, err := d.StartKernel(desc)
+	if err == nil {
+		<-k.made
+		err = k.err
+	}
+	if err != nil {
+		k.Release()
+		return nil, err
+	}
+	return k, nil
+}
+
+// StartKernel is NewKernel but does not wait for the driver, which compiles as many kernels side by
+// side as there are cores. A recording waits for its kernels at its end; what the driver says against one is an
+// error there.
+func (d *Device) StartKernel(desc KernelDesc) (*Kernel, error) {
+	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes, made: make(chan struct{})}
 	m, err := parseModule(desc.SPIRV, desc.Spec)
 	if err == nil {
 		k.local, k.aliased = m.local, m.aliased
@@ -116,7 +135,7 @@ func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
 		}
 	}
 	if err == nil {
-		err = k.compile(&desc)
+		err = k.start(desc)
 	}
 	if err != nil {
 		return nil, fmt.Errorf("vulkan: kernel %q: %w", desc.Name, err)
@@ -124,7 +143,8 @@ func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
 	return k, nil
 }
 
-func (k *Kernel) compile(desc *KernelDesc) error {
+// start begins to compile the kernel. Statistics are told in the order in which kernels are started.
+func (k *Kernel) start(desc KernelDesc) error {
 	d := k.dev
 	types := make([]C.uint32_t, len(desc.Bindings))
 	for i, b := range desc.Bindings {
@@ -134,8 +154,31 @@ func (k *Kernel) compile(desc *KernelDesc) error {
 	if k.layout, err = d.layoutFor(types, desc.PushBytes); err != nil {
 		return err
 	}
-	// The compiler runs without d.mu: kernels may be made in parallel.
-	full := C.int(0)
+	d.mu.Lock()
+	d.kernels[k] = struct{}{}
+	d.mu.Unlock()
+	desc.Spec = append([]uint32(nil), desc.Spec...)
+	work := func() {
+		defer close(k.made)
+		if err := k.compile(&desc); err != nil {
+			k.err = fmt.Errorf("vulkan: kernel %q: %w", desc.Name, err)
+		}
+	}
+	if d.opts.Statistics != nil {
+		work()
+		return nil
+	}
+	go func() {
+		d.compilers <- struct{}{}
+		defer func() { <-d.compilers }()
+		work()
+	}()
+	return nil
+}
+
+// compile runs without d.mu.
+func (k *Kernel) compile(desc *KernelDesc) error {
+	d, full := k.dev, C.int(0)
 	if desc.FullSubgroups {
 		full = 1
 	}
@@ -146,14 +189,8 @@ func (k *Kernel) compile(desc *KernelDesc) error {
 		return check(createPipelines, int32(r))
 	}
 	if d.opts.Statistics != nil {
-		if err := k.tell(desc, time.Since(began)); err != nil {
-			C.rg_pipeline_destroy(d.c, k.pipeline)
-			return err
-		}
+		return k.tell(desc, time.Since(began))
 	}
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	d.kernels[k] = struct{}{}
 	return nil
 }
 
@@ -257,6 +294,16 @@ func (d *Device) admitSubgroup(desc *KernelDesc, m *module, invocations int) err
 // Name returns the name given to NewKernel.
 func (k *Kernel) Name() string { return k.name }
 
+// Failed tells whether the driver could not compile the kernel, as far as is known by now.
+func (k *Kernel) Failed() bool {
+	select {
+	case <-k.made:
+		return k.err != nil
+	default:
+		return false
+	}
+}
+
 // LocalSize returns the workgroup size, with specialization applied.
 func (k *Kernel) LocalSize() [3]int { return k.local }
 
@@ -265,6 +312,7 @@ func (k *Kernel) Release() {
 	if k == nil {
 		return
 	}
+	<-k.made
 	k.dev.mu.Lock()
 	defer k.dev.mu.Unlock()
 	if k.released {

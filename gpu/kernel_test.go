@@ -1,6 +1,8 @@
 package gpu_test
 
 import (
+	"bytes"
+	"errors"
 	"math"
 	"testing"
 
@@ -100,5 +102,71 @@ func TestSubgroup(t *testing.T) {
 				t.Errorf("required %d, got %d with %d lanes", size, got, lanes)
 			}
 		}
+	}
+}
+
+// A recording may use kernels that the driver has not compiled, between other commands: it does what it does with others, and
+// waits for them at its end, where it fails if the driver could not compile one.
+func TestStartKernel(t *testing.T) {
+	d := gputest.Device(t)
+	const count, echoed = 5, 40
+	out := buffer(t, d, "out", 4*echoed*count, gpu.Readback)
+	desc := func(i int) gpu.KernelDesc {
+		return gpu.KernelDesc{Name: "echo", SPIRV: code(t, "echo"), Bindings: []gpu.Binding{{Name: "o", Access: gpu.Write}}, PushBytes: 128,
+			Spec: []uint32{1, 1, uint32(20 + i), math.Float32bits(2.5)}}
+	}
+	record := func(kernels []*gpu.Kernel) *gpu.Recording {
+		rec := d.NewRecording()
+		rec.Timestamp(0)
+		push := make([]byte, 128)
+		for i, k := range kernels {
+			at := out.Range(4*echoed*i, 4*echoed)
+			push[0] = byte(i) // which the recording has to copy
+			rec.Fill(at, 7)
+			rec.Dispatch(k, []gpu.Range{at}, push, 1, 1, 1)
+		}
+		rec.Timestamp(1)
+		return rec
+	}
+	var made, started []*gpu.Kernel
+	for i := range count {
+		k, err := d.NewKernel(desc(i))
+		if err != nil {
+			t.Fatal(err)
+		}
+		made = append(made, k)
+	}
+	rec := record(made)
+	wanted := rec.Stats()
+	run(t, end(t, rec))
+	want := bytes.Clone(out.Bytes())
+	release := gpu.HoldCompilers(d)
+	for i := range count {
+		k, err := d.StartKernel(desc(i))
+		if err != nil || k.Failed() {
+			t.Fatal(err)
+		}
+		started = append(started, k)
+	}
+	clear(out.Bytes())
+	rec = record(started)
+	if got := rec.Stats(); got != wanted {
+		t.Errorf("recorded %+v, want %+v", got, wanted)
+	}
+	go release()
+	run(t, end(t, rec))
+	if !bytes.Equal(out.Bytes(), want) {
+		t.Error("kernels that were compiled later do something else")
+	}
+	failure := errors.New("no registers left")
+	gpu.Fail(started[2], failure)
+	if c, err := record(started).End(); !errors.Is(err, failure) {
+		t.Errorf("want %v, got %v, %v", failure, c, err)
+	}
+	if !started[2].Failed() || started[1].Failed() {
+		t.Error("want the third kernel failed alone")
+	}
+	for _, k := range append(made, started...) {
+		k.Release()
 	}
 }

@@ -30,14 +30,16 @@ type Recording struct {
 	errs  faults
 	more  int // errors not kept
 
-	pipeline C.uint64_t // bound now
-	set      C.uint64_t
-	layout   int
-	sets     map[string]C.uint64_t
-	pool     setPool
-	ended    bool
+	kernel *Kernel // bound now
+	set    C.uint64_t
+	layout int
+	sets   map[string]C.uint64_t
+	pool   setPool
+	ended  bool
 
-	key      []byte // scratch
+	unmade   []*Kernel // at the time of their first use
+	later    []func()  // commands, from the first use of one of them on
+	key      []byte    // scratch
 	args     []C.rg_arg
 	accesses []access
 }
@@ -111,17 +113,63 @@ func (rec *Recording) Dispatch(k *Kernel, args []Range, push []byte, x, y, z uin
 		rec.accesses = append(rec.accesses, access{a.Buffer, a.Offset, a.Offset + a.Size, k.bindings[i].Access&Write != 0})
 	}
 	rec.step(stageCompute)
-	pipeline, bound := k.pipeline, set
-	if pipeline == rec.pipeline {
-		pipeline = 0
-	}
+	rec.await(k)
+	bind, bound := k != rec.kernel, set
 	if set == rec.set && k.layout.id == rec.layout {
 		bound = 0
 	}
-	rec.pipeline, rec.set, rec.layout = k.pipeline, set, k.layout.id
-	C.rg_cmd_dispatch(d.c, rec.r.cmd, pipeline, C.uint64_t(k.layout.pipeline), bound, unsafe.Pointer(unsafe.SliceData(push)), C.uint32_t(len(push)),
-		C.uint32_t(x), C.uint32_t(y), C.uint32_t(z))
+	rec.kernel, rec.set, rec.layout = k, set, k.layout.id
+	if rec.later != nil {
+		push = append([]byte(nil), push...)
+	}
+	rec.emit(func() {
+		pipeline := C.uint64_t(0)
+		if bind {
+			pipeline = k.pipeline
+		}
+		C.rg_cmd_dispatch(d.c, rec.r.cmd, pipeline, C.uint64_t(k.layout.pipeline), bound, unsafe.Pointer(unsafe.SliceData(push)), C.uint32_t(len(push)),
+			C.uint32_t(x), C.uint32_t(y), C.uint32_t(z))
+	})
 	rec.r.stats.Dispatches++
+}
+
+// await puts commands off, from now to the end, if the kernel that comes is not yet made.
+func (rec *Recording) await(k *Kernel) {
+	select {
+	case <-k.made:
+		if k.err == nil {
+			return
+		}
+	default:
+	}
+	rec.unmade = append(rec.unmade, k)
+	if rec.later == nil {
+		rec.later = []func(){}
+	}
+}
+
+// emit writes a command to the command buffer, now or at the end.
+func (rec *Recording) emit(command func()) {
+	if rec.later == nil {
+		command()
+		return
+	}
+	rec.later = append(rec.later, command)
+}
+
+// finish waits for the kernels and writes what was put off.
+func (rec *Recording) finish() {
+	for _, k := range rec.unmade {
+		if <-k.made; k.err != nil {
+			rec.fail("%w", k.err)
+			return
+		}
+	}
+	rec.r.dev.mu.Lock()
+	defer rec.r.dev.mu.Unlock()
+	for _, command := range rec.later {
+		command()
+	}
 }
 
 // step puts a barrier before a command of this stage with rec.accesses, if it needs one.
@@ -138,7 +186,7 @@ func (rec *Recording) step(stage uint32) {
 func (rec *Recording) barrier(n int, stages uint32) {
 	d := rec.r.dev
 	if omit := d.opts.OmitBarrier; omit == nil || !omit(n) {
-		C.rg_cmd_barrier(d.c, rec.r.cmd, C.uint32_t(stages), stageCompute|stageTransfer)
+		rec.emit(func() { C.rg_cmd_barrier(d.c, rec.r.cmd, C.uint32_t(stages), stageCompute|stageTransfer) })
 	}
 }
 
@@ -263,7 +311,9 @@ func (rec *Recording) Copy(dst, src Range) {
 		return
 	}
 	rec.transfer(access{src.Buffer, src.Offset, src.Offset + src.Size, false}, access{dst.Buffer, dst.Offset, dst.Offset + dst.Size, true})
-	C.rg_cmd_copy(d.c, rec.r.cmd, C.uint64_t(bits(src.Buffer.vk)), C.uint64_t(src.Offset), C.uint64_t(bits(dst.Buffer.vk)), C.uint64_t(dst.Offset), C.uint64_t(src.Size))
+	rec.emit(func() {
+		C.rg_cmd_copy(d.c, rec.r.cmd, C.uint64_t(bits(src.Buffer.vk)), C.uint64_t(src.Offset), C.uint64_t(bits(dst.Buffer.vk)), C.uint64_t(dst.Offset), C.uint64_t(src.Size))
+	})
 	rec.r.stats.Copies++
 }
 
@@ -285,7 +335,9 @@ func (rec *Recording) Fill(dst Range, value uint32) {
 		return
 	}
 	rec.transfer(access{dst.Buffer, dst.Offset, dst.Offset + dst.Size, true})
-	C.rg_cmd_fill(d.c, rec.r.cmd, C.uint64_t(bits(dst.Buffer.vk)), C.uint64_t(dst.Offset), C.uint64_t(dst.Size), C.uint32_t(value))
+	rec.emit(func() {
+		C.rg_cmd_fill(d.c, rec.r.cmd, C.uint64_t(bits(dst.Buffer.vk)), C.uint64_t(dst.Offset), C.uint64_t(dst.Size), C.uint32_t(value))
+	})
 	rec.r.stats.Copies++
 }
 
@@ -308,9 +360,11 @@ func (rec *Recording) Timestamp(slot int) {
 	if !ok || !rec.r.dev.info.Features.Timestamps {
 		return
 	}
-	if err := rec.r.timestamp(slot); err != nil {
-		rec.fail("timestamp: %w", err)
-	}
+	rec.emit(func() {
+		if err := rec.r.timestamp(slot); err != nil {
+			rec.fail("timestamp: %w", err)
+		}
+	})
 }
 
 // End finishes the recording. All mistakes made in it come as one error.
@@ -318,6 +372,9 @@ func (rec *Recording) End() (*Commands, error) {
 	rec.ready()
 	rec.ended = true
 	r := rec.r
+	if len(rec.errs) == 0 {
+		rec.finish()
+	}
 	if len(rec.errs) == 0 {
 		C.rg_cmd_barrier(r.dev.c, r.cmd, stageCompute|stageTransfer, stageHost)
 		if err := check("vkEndCommandBuffer", int32(C.rg_cmd_end(r.dev.c, r.cmd))); err != nil {

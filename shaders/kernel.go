@@ -84,9 +84,12 @@ func newKernel(dev *gpu.Device, m *module, spec []uint32, options []Option) (ker
 	for _, o := range options {
 		o(&desc)
 	}
-	k, err := dev.NewKernel(desc)
+	k, err := dev.StartKernel(desc)
 	return kernel{k}, err
 }
+
+// Failed tells whether the driver could not compile the kernel, which may be found out after it was made.
+func (k kernel) Failed() bool { return k.compiled.Failed() }
 
 // Release frees the kernel, which no recording in use may refer to.
 func (k kernel) Release() { k.compiled.Release() }

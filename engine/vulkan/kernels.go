@@ -92,26 +92,37 @@ type Kernels struct {
 	dev   *gpu.Device
 	shape kernelShape
 	loads Loads
-	made  map[any]interface{ Release() }
+	made  map[any]made
 }
 
 // NewKernels returns the kernels of dev, which must outlive them.
 func NewKernels(dev *gpu.Device) *Kernels { return &Kernels{dev: dev, shape: shapeFor(dev.Info())} }
 
-// kernel returns the kernel under a key, made by make if it is the first time.
-func kernel[K interface{ Release() }](k *Kernels, key any, make func() (K, error)) (K, error) {
+// made is a kernel of any shader.
+type made interface {
+	Failed() bool
+	Release()
+}
+
+// kernel returns the kernel under a key, made by start if it is the first time, or failed before. The driver may not have
+// compiled it yet: recordings wait for that.
+func kernel[K made](k *Kernels, key any, start func() (K, error)) (K, error) {
 	if have, ok := k.made[key]; ok {
-		return have.(K), nil
+		if !have.Failed() {
+			return have.(K), nil
+		}
+		have.Release()
+		delete(k.made, key)
 	}
-	made, err := make()
+	started, err := start()
 	if err != nil {
-		return made, err
+		return started, err
 	}
 	if k.made == nil {
-		k.made = map[any]interface{ Release() }{}
+		k.made = map[any]made{}
 	}
-	k.made[key] = made
-	return made, nil
+	k.made[key] = started
+	return started, nil
 }
 
 // Release frees the kernels, after the executors that use them are closed.

@@ -136,15 +136,24 @@ func (e *Exec) LongestSubmission() time.Duration {
 }
 
 // recordPass records a pass, called what in errors, in so many parts, or with none in as many as seem good: begin before the
-// first unit, end after the last.
+// first unit, end after the last. Kernels that are not there yet are made side by side while all parts are recorded.
 func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gpu.Recording), each func(*recorder, int) error,
 	end func(*gpu.Recording)) (*pass, error) {
 	if parts == 0 {
 		parts = e.known.guess(s.rows, units)
 	}
 	p := &pass{units: units}
+	recs := make([]*gpu.Recording, 0, parts)
+	giveUp := func(ended int, err error) (*pass, error) {
+		for _, rec := range recs[ended:] {
+			abandon(rec)
+		}
+		p.release()
+		return nil, err
+	}
 	for i := range parts {
 		r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: true, inPlace: true, open: p.open}
+		recs = append(recs, r.rec)
 		from, to := i*units/parts, (i+1)*units/parts
 		r.rec.SetName(what + ", " + e.describeSteps(from, to))
 		if i == 0 {
@@ -152,21 +161,20 @@ func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gp
 		}
 		for unit := from; unit < to; unit++ {
 			if err := each(r, unit); err != nil {
-				abandon(r.rec)
-				p.release()
-				return nil, err
+				return giveUp(0, err)
 			}
 		}
 		if i == parts-1 {
 			end(r.rec)
 		}
-		p.work += r.work
-		c, err := r.rec.End()
+		p.work, p.open = p.work+r.work, r.open
+	}
+	for i, rec := range recs {
+		c, err := rec.End()
 		if err != nil {
-			p.release()
-			return nil, err
+			return giveUp(i+1, err)
 		}
-		p.parts, p.open = append(p.parts, c), r.open
+		p.parts = append(p.parts, c)
 	}
 	return p, nil
 }

@@ -1,0 +1,19 @@
+package gpu
+
+// HoldCompilers keeps kernels of d that are started from now on from being compiled until release is called.
+func HoldCompilers(d *Device) (release func()) {
+	for range cap(d.compilers) {
+		d.compilers <- struct{}{}
+	}
+	return func() {
+		for range cap(d.compilers) {
+			<-d.compilers
+		}
+	}
+}
+
+// Fail makes a compiled kernel one that the driver could not compile.
+func Fail(k *Kernel, err error) {
+	<-k.made
+	k.err = err
+}
