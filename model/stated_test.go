@@ -361,7 +361,7 @@ func TestTied(t *testing.T) {
 		}
 		for _, part := range []string{"emb.weight", "head.weight"} { // a change to one would have to be one to the other
 			lora := filepath.Join(t.TempDir(), "lora.pth")
-			pair := append(weightstest.LoRA(v7, 2, tensor.F16, 1)[:2], weightstest.Renamed(emb, part))
+			pair := slices.Concat(weightstest.LoRA(v7, 2, tensor.F16, 1)[:2], []*tensor.Tensor{weightstest.Renamed(emb, part)})
 			if err := os.WriteFile(lora, weightstest.Torch{}.File(pair), 0o600); err != nil {
 				t.Fatal(err)
 			}
