@@ -90,6 +90,12 @@ func TestConfigSizes(t *testing.T) {
 	if _, err := openMade(t, directory(t, list, map[string]any{"num_heads": 77, "head_dim": s.Head})); err != nil {
 		t.Errorf("heads beside their size, which fla does not look at: %v", err)
 	}
+	if _, err := openMade(t, directory(t, list, map[string]any{"hidden_act": "sqrelu"})); err != nil {
+		t.Errorf("the usual activation: %v", err)
+	}
+	if _, err := openMade(t, directory(t, list, map[string]any{"hidden_act": "relu"})); err == nil || !strings.Contains(err.Error(), `config.json: hidden_act: want sqrelu, which is all that RWKV has here, got "relu"`) {
+		t.Errorf("another activation: got %v", err)
+	}
 	heads := map[string]any{"num_heads": 3}
 	if _, err := openMade(t, directory(t, list, heads)); err == nil || !strings.Contains(err.Error(), "config.json: num_heads: want 2, as the tensors have it, got 3") {
 		t.Errorf("heads without their size: got %v", err)
@@ -139,6 +145,13 @@ func TestGGUFSizes(t *testing.T) {
 				t.Errorf("%s of %v: got %v", key, odd, err)
 			}
 		}
+	}
+	const shifts = "rwkv7.token_shift_count"
+	if _, err := parsed(changedMeta(s, shifts, uint32(2))); err != nil {
+		t.Errorf("%s: %v", shifts, err)
+	}
+	if _, err := parsed(changedMeta(s, shifts, uint32(1))); err == nil || !strings.Contains(err.Error(), `made.gguf: rwkv7.token_shift_count: want 2, which is all that RWKV has here, got "1"`) {
+		t.Errorf("%s of a hybrid: got %v", shifts, err)
 	}
 	const total = "split.tensors.count"
 	if _, err := parsed(changedMeta(s, total, int32(len(list)))); err != nil {

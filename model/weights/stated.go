@@ -99,7 +99,18 @@ func (s *statement) read() error {
 			return err
 		}
 	}
+	for _, x := range settled {
+		if got, ok := s.f.Meta[prefix+x.key]; ok && s.f.Layout == x.layout && got != x.want {
+			return &Error{File: path, Field: field(prefix + x.key), Want: x.want + ", which is all that RWKV has here", Got: fmt.Sprintf("%q", clip(got))}
+		}
+	}
 	return s.epsilons(prefix, path)
+}
+
+// settled are what a layout's files may state otherwise though it is part of RWKV's formulas, and what that is.
+var settled = []struct{ layout, key, want string }{
+	{flaLayout.name, "hidden_act", "sqrelu"}, // of the channel mix
+	{llamaV7.name, "token_shift_count", "2"}, // a layer has two, in a hybrid one
 }
 
 // tie makes the embedding the head where the configuration says so, as transformers does.
