@@ -65,18 +65,27 @@ func (c *comparer) draws(ctx context.Context) error {
 	if err := begin(); err != nil {
 		return err
 	}
-	const none = math.MaxUint32 // in place of the ids of a sequence that has ended
 	end := want[drawSteps/2*len(draws)]
 	draws[0].Ends = []int{int(end)}
-	for at := slices.Index(want, end)/len(draws)*len(draws) + len(draws); at < len(want); at += len(draws) {
-		want[at] = none
-	}
+	endFirst(want, len(draws), end)
 	got, err := dev.Decode(draws, drawSteps)
 	if err != nil {
 		return err
 	}
 	c.reportDraws(got, want)
 	return nil
+}
+
+// endFirst ends the first of so many sequences, whose ids stand in the order of steps, behind its first id end: a device
+// gives the largest number in place of the ids of a sequence that has ended.
+func endFirst(ids []uint32, sequences int, end uint32) {
+	ended := false
+	for at := 0; at < len(ids); at += sequences {
+		if ended {
+			ids[at] = math.MaxUint32
+		}
+		ended = ended || ids[at] == end
+	}
 }
 
 // drawOnHost runs the device token by token and draws on the CPU. It returns the ids in the order of steps.
