@@ -134,11 +134,11 @@ func (r *runner) sample(t *test, warmup bool) error {
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_ = r.e.LongestSubmission() // up to now
-	work, start := r.e.Work(), time.Now()
+	work, elapsed := r.e.Work(), r.e.Stopwatch()
 	if err := r.feed(t.kind, slots, ids, tokens); err != nil {
 		return err
 	}
-	elapsed := time.Since(start).Seconds()
+	seconds := elapsed().Seconds()
 	runtime.ReadMemStats(&after)
 	if warmup {
 		return nil
@@ -148,7 +148,7 @@ func (r *runner) sample(t *test, warmup bool) error {
 	t.submission = max(t.submission, r.e.LongestSubmission())
 	t.mallocs += after.Mallocs - before.Mallocs
 	t.host = r.host.tokens
-	t.rates = append(t.rates, float64(t.batch*tokens)/elapsed)
+	t.rates = append(t.rates, float64(t.batch*tokens)/seconds)
 	return nil
 }
 

@@ -48,8 +48,8 @@ func (e *Engine) Prepare(ctx context.Context, slot Slot, prompt int, drawn bool)
 	return nil
 }
 
-// stopwatch returns what tells the time since, less what was spent on measuring kernels.
-func (e *Engine) stopwatch() (elapsed func() time.Duration) {
+// Stopwatch returns what tells the time since, less what was spent on measuring kernels.
+func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 	spent := func() time.Duration {
 		if e.dev.tuner == nil {
 			return 0

@@ -91,12 +91,12 @@ type generation struct {
 }
 
 func (g *generation) run(ctx context.Context) error {
-	prefill := g.e.stopwatch()
+	prefill := g.e.Stopwatch()
 	if err := g.prefill(ctx); err != nil {
 		return err
 	}
 	g.result.Prefill = prefill()
-	decode := g.e.stopwatch()
+	decode := g.e.Stopwatch()
 	err := g.decode(ctx)
 	g.result.Decode = decode()
 	return errors.Join(err, g.out.flush())
