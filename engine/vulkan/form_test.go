@@ -194,7 +194,7 @@ func (p preparing) RunStep(i int) error {
 
 // To measure leaves what a step is about to read as it is.
 func TestTunerLeavesInputs(t *testing.T) {
-	k := kernels(t)
+	k := choosing(t)
 	measured := 0
 	open := func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 		tuner := NewTuner("", true, func(string) { measured++ })
