@@ -47,7 +47,12 @@ func OpenDevice(spec string, notice func(string)) (*Device, error) {
 }
 
 func openVulkan(spec string) (*Device, error) {
-	in, err := gpu.Open(gpu.Options{})
+	d := &Device{}
+	in, err := gpu.Open(gpu.Options{OnHang: func(err error) {
+		if OnHang != nil {
+			OnHang(d.fault(err))
+		}
+	}})
 	if err != nil {
 		return nil, &DeviceError{Device: spec, Err: err}
 	}
@@ -60,7 +65,8 @@ func openVulkan(spec string) (*Device, error) {
 		_ = in.Close() // the error that counts is err
 		return nil, &DeviceError{Device: spec, Err: err}
 	}
-	return &Device{instance: in, device: dev, kernels: vulkan.NewKernels(dev)}, nil
+	d.instance, d.device, d.kernels = in, dev, vulkan.NewKernels(dev)
+	return d, nil
 }
 
 // choose returns the index of the device that spec names.

@@ -24,6 +24,7 @@ type Commands struct {
 	released bool
 	limit    time.Duration // of the submission
 	longest  time.Duration // wait so far
+	wait     wait
 }
 
 // Kernels returns the names of the kernels that the commands dispatch, in alphabetical order.
@@ -77,7 +78,7 @@ func (c *Commands) Wait() error {
 		return nil
 	}
 	start := time.Now()
-	err := d.await("vkWaitForFences", c.r.fence, c.r)
+	err := d.await(&c.wait, c.r.fence, c.r)
 	if !d.hung() {
 		d.health.underWay.Add(-int64(c.limit))
 		c.pending, c.longest = false, max(c.longest, time.Since(start))

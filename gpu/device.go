@@ -126,7 +126,9 @@ func (d *Device) Close() error {
 	kernels := slices.Collect(maps.Keys(d.kernels))
 	d.mu.Unlock()
 	for _, k := range kernels {
-		<-k.made
+		if !d.hung() {
+			<-k.made
+		}
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -136,10 +138,10 @@ func (d *Device) Close() error {
 	d.closed = true
 	d.queueMu.Lock() // so that no Submit comes between, and none runs beside the wait
 	d.gone.Store(true)
-	_ = d.await("vkDeviceWaitIdle", 0, d) // a lost device cannot be waited for, and is closed all the same
+	d.awaitAll()
 	d.queueMu.Unlock()
 	err := d.leaks()
-	d.releaseWaiters()
+	d.unwatch()
 	if d.hung() { // and nobody may have been told yet: what releases waits, too
 		d.abandon()
 		return d.failure()

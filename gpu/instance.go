@@ -33,6 +33,9 @@ type Options struct {
 	// package, one call at a time; it must not call this package itself. nil: messages of
 	// severity Warning and above go to standard error.
 	OnMessage func(severity Severity, text string)
+	// OnHang is told of a driver's call that waits and does not return long after its time is over. The goroutine that made
+	// it is lost, and whatever waits for that; other calls of the device fail. nil: nobody is told.
+	OnHang func(err error)
 }
 
 // An Instance lists and opens Vulkan devices. Its methods may be called concurrently.

@@ -3,7 +3,17 @@
 #include <windows.h>
 #else
 #include <dlfcn.h>
+#include <time.h>
 #endif
+
+void rg_sleep(uint32_t ms) {
+#ifdef _WIN32
+	Sleep(ms);
+#else
+	struct timespec t = {ms / 1000, ms % 1000 * 1000000L};
+	nanosleep(&t, NULL);
+#endif
+}
 
 void *rg_load(const char *name) {
 #ifdef _WIN32

@@ -30,6 +30,8 @@ type stage struct {
 	copy  string        // what is under way
 	of    *Buffer       // which it is about
 	limit time.Duration // of the copy
+
+	inDriver wait
 }
 
 func (s *stage) describe() string { return fmt.Sprintf("%s buffer %q", s.copy, s.of.name) }
@@ -89,7 +91,7 @@ func (s *stage) wait() error {
 	if s == nil || !s.busy {
 		return nil
 	}
-	err := s.dev.await("vkWaitForFences", s.fence, s)
+	err := s.dev.await(&s.inDriver, s.fence, s)
 	if !s.dev.hung() {
 		s.dev.health.underWay.Add(-int64(s.limit))
 		s.busy = false

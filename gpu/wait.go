@@ -5,8 +5,8 @@ import "C"
 
 import (
 	"fmt"
-	"math"
 	"os"
+	"slices"
 	"strconv"
 	"sync"
 	"sync/atomic"
@@ -48,15 +48,15 @@ type health struct {
 	hung     atomic.Bool
 	failed   atomic.Pointer[error] // lost or hung; nothing works any more
 
-	mu   sync.Mutex
-	idle []*waiter
+	mu       sync.Mutex
+	waits    []*wait       // that are in the driver now
+	watching chan struct{} // closed when there is nothing more to watch; nil before the first wait
 }
 
-// waiter waits in the driver on a goroutine of its own, for a call that never returns cannot be left otherwise.
-type waiter struct {
-	ask    chan C.uint64_t // a fence, or 0 for all that is under way
-	answer chan int32
-	slice  *time.Timer
+// wait is one that is in the driver. It does not move, and is used again and again.
+type wait struct {
+	what       described
+	limit, age time.Duration
 }
 
 // leastWaitOf returns the limit that the options or the environment set.
@@ -75,72 +75,106 @@ func leastWaitOf(o DeviceOptions) (time.Duration, error) {
 	return time.Duration(s * float64(time.Second)), nil
 }
 
-func (d *Device) takeWaiter() *waiter {
-	h := &d.health
-	h.mu.Lock()
-	defer h.mu.Unlock()
-	if n := len(h.idle); n > 0 {
-		w := h.idle[n-1]
-		h.idle = h.idle[:n-1]
-		return w
-	}
-	w := &waiter{ask: make(chan C.uint64_t), answer: make(chan int32, 1), slice: time.NewTimer(longestSlice)}
-	go w.serve(d.c)
-	return w
-}
-
-func (d *Device) giveWaiter(w *waiter) {
-	d.health.mu.Lock()
-	d.health.idle = append(d.health.idle, w)
-	d.health.mu.Unlock()
-}
-
-// releaseWaiters ends the goroutines; the device is not to be waited for any more.
-func (d *Device) releaseWaiters() {
-	d.health.mu.Lock()
-	defer d.health.mu.Unlock()
-	for _, w := range d.health.idle {
-		close(w.ask)
-	}
-	d.health.idle = nil
-}
-
-func (w *waiter) serve(c *C.rg_dev) {
-	for fence := range w.ask {
-		if fence == 0 {
-			w.answer <- int32(C.rg_idle(c))
-			continue
-		}
-		w.answer <- int32(C.rg_wait(c, fence, math.MaxUint64))
-	}
-}
-
 // described is what can be waited for.
 type described interface{ describe() string }
 
-// await waits for a fence, or with 0 for all that is under way, as long as all that is may take. Of the time that the process
-// was stopped for no more than a slice counts.
-func (d *Device) await(call string, fence C.uint64_t, what described) error {
+// await waits for a fence as long as all that is under way may take. Of the time that the process was stopped for no more
+// than a slice counts.
+func (d *Device) await(w *wait, fence C.uint64_t, what described) error {
 	if d.hung() {
 		return d.failure()
 	}
-	w := d.takeWaiter()
-	w.ask <- fence
 	limit := max(time.Duration(d.health.underWay.Load()), d.health.least)
-	for left := limit; left > 0; {
-		slice := min(left, limit/waitSlices+1, longestSlice)
-		w.slice.Reset(slice)
+	d.enter(w, limit, what)
+	r, slice := int32(resultTimeout), min(limit/waitSlices+1, longestSlice)
+	for left := limit; left > 0 && r == resultTimeout; left -= slice {
+		r = int32(C.rg_wait(d.c, fence, C.uint64_t(slice)))
+	}
+	d.leave(w)
+	if r == resultTimeout {
+		return d.hang(what, limit)
+	}
+	return d.noted("vkWaitForFences", r, what)
+}
+
+// awaitAll waits for all that is under way. A lost device cannot be waited for, which is no error.
+func (d *Device) awaitAll() {
+	if d.hung() {
+		return
+	}
+	var w wait
+	d.enter(&w, max(time.Duration(d.health.underWay.Load()), d.health.least), d)
+	C.rg_idle(d.c)
+	d.leave(&w)
+}
+
+// enter and leave surround a call that waits in the driver, which may not come back from it.
+func (d *Device) enter(w *wait, limit time.Duration, what described) {
+	h := &d.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	w.what, w.limit, w.age = what, limit, 0
+	h.waits = append(h.waits, w)
+	if h.watching == nil {
+		h.watching = make(chan struct{})
+		go d.watch(h.watching)
+	}
+}
+
+func (d *Device) leave(w *wait) {
+	h := &d.health
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	i := slices.Index(h.waits, w)
+	h.waits = slices.Delete(h.waits, i, i+1)
+}
+
+// watch looks for waits that are overdue by far: their calls do not return, and with them their goroutines are lost. Whoever
+// opened the instance is told, and can do no more than to end the process. A stopped process's time does not count.
+func (d *Device) watch(done <-chan struct{}) {
+	h := &d.health
+	tick := min(h.least/waitSlices+1, longestSlice)
+	for {
+		C.rg_sleep(C.uint32_t(tick / time.Millisecond)) // a timer of Go's would cost every other goroutine's calls of C a switch of threads
 		select {
-		case r := <-w.answer:
-			w.slice.Stop()
-			d.giveWaiter(w)
-			return d.noted(call, r, what)
-		case <-w.slice.C:
-			left -= slice
+		case <-done:
+			return
+		default:
+		}
+		h.mu.Lock()
+		i := slices.IndexFunc(h.waits, func(w *wait) bool {
+			w.age += tick
+			return w.age > w.limit+w.limit/waitSlices+2*tick
+		})
+		var stuck wait
+		if i >= 0 {
+			stuck = *h.waits[i]
+		}
+		h.mu.Unlock()
+		if i >= 0 {
+			err := d.hang(stuck.what, stuck.age)
+			if d.in.opts.OnHang != nil {
+				d.in.opts.OnHang(err)
+			}
+			return
 		}
 	}
+}
+
+// unwatch ends what enter began.
+func (d *Device) unwatch() {
+	d.health.mu.Lock()
+	defer d.health.mu.Unlock()
+	if d.health.watching != nil {
+		close(d.health.watching)
+		d.health.watching = nil
+	}
+}
+
+// hang remembers that the device hangs, and returns the error.
+func (d *Device) hang(what described, after time.Duration) error {
 	d.health.hung.Store(true)
-	return d.fail(&HangError{What: "vulkan: " + what.describe(), After: limit})
+	return d.fail(&HangError{What: "vulkan: " + what.describe(), After: after})
 }
 
 // noted returns the error for a result, and remembers a loss of the device.

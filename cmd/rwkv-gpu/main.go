@@ -34,24 +34,29 @@ type app struct {
 func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.Writer) (status int) {
 	out := &results{Writer: stdout}
 	a := &app{stdin: stdin, stdout: out, stderr: stderr}
-	name := ""
+	root := a.rootCommand()
+	name := commandName(root, args)
 	defer func() {
 		if p := recover(); p != nil {
 			a.started = true // whatever it is, the command line is not to blame
 			status = a.report(name, fmt.Errorf("internal error: %v", p))
 		}
 	}()
-	root := a.rootCommand()
 	root.SetArgs(args)
-	if found, _, err := root.Find(args); err == nil && found != root {
-		name = found.Name()
-	}
 	err := root.ExecuteContext(ctx)
 	if out.err != nil && (err == nil || !a.started) {
 		a.started = true
 		err = output(out.err)
 	}
 	return a.report(name, err)
+}
+
+// commandName returns the name of the subcommand of a command line, "" if there is none.
+func commandName(root *cobra.Command, args []string) string {
+	if found, _, err := root.Find(args); err == nil && found != root {
+		return found.Name()
+	}
+	return ""
 }
 
 // report prints err in one line, unless it only means that nobody reads on, and returns the exit status.

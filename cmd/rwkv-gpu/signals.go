@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"fmt"
 	"io"
 	"os"
 	"os/signal"
@@ -10,6 +9,7 @@ import (
 	"syscall"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
@@ -17,20 +17,16 @@ import (
 // driver's call that never returns.
 const patience = 700 * time.Millisecond
 
-// departure is how a process ends: when its run is over, or soon after a signal, whichever comes first.
+// departure is how a process ends: when its run is over, or without waiting for it, whichever comes first.
 type departure struct {
 	once   sync.Once
+	args   []string
 	stderr io.Writer
 	exit   func(status int)
 }
 
 // end exits with a status, unless the process is ending already: then it waits for that.
-func (d *departure) end(status int, before func()) {
-	d.once.Do(func() {
-		before()
-		d.exit(status)
-	})
-}
+func (d *departure) end(status int) { d.once.Do(func() { d.exit(status) }) }
 
 // watch cancels the run at the first signal. If that does not end it in time, or at a second signal, it ends the process.
 func (d *departure) watch(signals <-chan os.Signal, cancel func()) {
@@ -41,35 +37,39 @@ func (d *departure) watch(signals <-chan os.Signal, cancel func()) {
 	case <-signals:
 	case <-late.C:
 	}
-	d.end(statusInterrupted, d.leave)
+	d.leave(context.Canceled)
 }
 
-// leave does what a run that is left where it stands cannot do any more, if a disk or a pipe does not hold that up too.
-func (d *departure) leave() {
-	left := make(chan struct{})
-	go func() {
-		defer close(left)
-		files.Abandon()
-		if isTerminal(d.stderr) {
-			_, _ = io.WriteString(d.stderr, "\r\x1b[K") // a bar that was drawn there
+// leave ends the process for a reason, whatever the run is stuck in. It does what the run cannot do any more, if a disk or a
+// pipe does not hold that up too.
+func (d *departure) leave(why error) {
+	d.once.Do(func() {
+		left := make(chan struct{})
+		go func() {
+			defer close(left)
+			files.Abandon()
+			if isTerminal(d.stderr) {
+				_, _ = io.WriteString(d.stderr, "\r\x1b[K") // a bar that was drawn there
+			}
+			a := &app{stderr: d.stderr, started: true}
+			a.report(commandName(a.rootCommand(), d.args), why)
+		}()
+		select {
+		case <-left:
+		case <-time.After(patience / 4):
 		}
-		_, _ = fmt.Fprintln(d.stderr, "rwkv-gpu: interrupted") // there is nowhere left to report to
-	}()
-	select {
-	case <-left:
-	case <-time.After(patience / 4):
-	}
+		d.exit(statusOf(why))
+	})
 }
 
-// untilSignal runs the command until it is done or a signal ends it, and exits.
+// untilSignal runs the command line until it is done or a signal ends it, or a driver hangs, and exits.
 func untilSignal(run func(ctx context.Context) int) {
-	for _, s := range ignored { // not all at once: of no signals, Ignore would take all
-		signal.Ignore(s)
-	}
+	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough shows as an error of write
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	d := &departure{stderr: os.Stderr, exit: os.Exit}
+	d := &departure{args: os.Args[1:], stderr: os.Stderr, exit: os.Exit}
+	engine.OnHang = d.leave
 	go d.watch(signals, cancel)
-	d.end(run(ctx), func() {})
+	d.end(run(ctx))
 }

@@ -4,6 +4,7 @@ import "slices"
 
 // VkResults of failures.
 const (
+	Timeout              = 2
 	OutOfHostMemory      = -1
 	OutOfDeviceMemory    = -2
 	InitializationFailed = -3
