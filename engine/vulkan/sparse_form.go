@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"errors"
 	"fmt"
 	"slices"
 	"time"
@@ -151,7 +152,7 @@ func (t sparseTrial) time(f zerosForm, limit time.Duration) (time.Duration, erro
 
 // activations returns the input that the staged batch's first row gives to a unit such as u, of a layer in the middle. It
 // runs the steps before that and puts the state back.
-func (e *Exec) activations(u *unit) ([]float32, error) {
+func (e *Exec) activations(u *unit) (x []float32, err error) {
 	var like []int // steps
 	for i := range e.prog.Steps {
 		o, ok := e.prog.Steps[i].Op.(*op.MatMul)
@@ -174,6 +175,7 @@ func (e *Exec) activations(u *unit) ([]float32, error) {
 	if err := move(kept, e.state); err != nil {
 		return nil, err
 	}
+	defer func() { err = errors.Join(err, spoilt(move(e.state, kept))) }()
 	c, err := e.record(shape{rows: 1, seqs: 1}, 0, middle)
 	if err != nil {
 		return nil, err
@@ -182,10 +184,10 @@ func (e *Exec) activations(u *unit) ([]float32, error) {
 	if err := c.Run(); err != nil {
 		return nil, err
 	}
-	x := e.prog.Steps[middle].Op.(*op.MatMul).Parts[0].X
-	data := make([]byte, tensor.F32.Bytes(x.Len))
-	if err := e.dev.Download(data, e.scratch.Range(4*(e.plan.Offset[x.Of.ID]+x.Off), len(data))); err != nil {
+	in := e.prog.Steps[middle].Op.(*op.MatMul).Parts[0].X
+	data := make([]byte, tensor.F32.Bytes(in.Len))
+	if err := e.dev.Download(data, e.scratch.Range(4*(e.plan.Offset[in.Of.ID]+in.Off), len(data))); err != nil {
 		return nil, err
 	}
-	return gpu.Float32s(data), move(e.state, kept)
+	return gpu.Float32s(data), nil
 }

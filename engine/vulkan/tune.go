@@ -200,7 +200,7 @@ func fastest[F candidate](e *Exec, trial contest[F], list []F, at *standing, unt
 	if err := trial.hold(); err != nil {
 		return 0, err
 	}
-	defer func() { err = errors.Join(err, trial.restore()) }()
+	defer func() { err = errors.Join(err, spoilt(trial.restore())) }()
 	if _, err := trial.probe(list[0]); err != nil {
 		return 0, err
 	}
@@ -268,7 +268,18 @@ const (
 // refused tells whether err means no more than that the device cannot run a form: it lacks memory, a limit or a feature. After
 // any other error, as a lost device, nothing that comes is to be believed.
 func refused(err error) bool {
-	return errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrUnsupported)
+	return (errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrUnsupported)) && !errors.Is(err, errSpoilt)
+}
+
+// errSpoilt marks an error, of whatever kind, by which memory did not get back what it held before a trial: what is
+// calculated from it would be wrong.
+var errSpoilt = errors.New("what a tuning trial changed is not brought back")
+
+func spoilt(err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%w: %w", errSpoilt, err)
 }
 
 // clearly tells whether d is less than the time of a form that is better known: a little less may be noise.
