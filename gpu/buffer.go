@@ -17,6 +17,8 @@ type Buffer struct {
 	place place
 	host  []byte // mapped memory, nil if the host cannot see it
 
+	behind []byte // poison
+
 	// Guarded by dev.mu.
 	refs     int // Commands and Recordings that use it
 	released bool
@@ -70,7 +72,8 @@ func (d *Device) NewBuffer(name string, size int, mem Memory) (*Buffer, error) {
 
 func (b *Buffer) create() error {
 	d := b.dev
-	info := vk.BufferCreateInfo{SType: vk.StructureTypeBufferCreateInfo, Size: vk.DeviceSize(b.size), Usage: bufferUsage}
+	size := b.size + d.opts.Poison
+	info := vk.BufferCreateInfo{SType: vk.StructureTypeBufferCreateInfo, Size: vk.DeviceSize(size), Usage: bufferUsage}
 	var buf vk.Buffer
 	r := vk.CreateBuffer(d.vk, &info, nil, &buf)
 	info.Free()
@@ -93,7 +96,15 @@ func (b *Buffer) create() error {
 	}
 	b.vk, b.place = buf, p
 	if p.block.mapped != nil {
-		b.host = unsafe.Slice((*byte)(unsafe.Add(p.block.mapped, p.off)), b.size)
+		host := unsafe.Slice((*byte)(unsafe.Add(p.block.mapped, p.off)), size)
+		for i := range host[b.size:] {
+			host[b.size+i] = 0xff
+		}
+		b.host, b.behind = host[:b.size:b.size], host[b.size:]
+	} else if d.opts.Poison > 0 {
+		vk.DestroyBuffer(d.vk, buf, nil)
+		d.free(p)
+		return fmt.Errorf("vulkan: buffer %q: the host does not see the memory, and cannot poison what is behind it", b.name)
 	}
 	return nil
 }
@@ -144,12 +155,18 @@ func (b *Buffer) destroy() {
 	if b.dev.hung() {
 		return
 	}
+	for i, p := range b.behind {
+		if p != 0xff {
+			b.dev.in.message(Fault, fmt.Sprintf("buffer %q of %d bytes was written at byte %d", b.name, b.size, b.size+i))
+			break
+		}
+	}
 	for _, v := range b.views {
 		vk.DestroyBufferView(b.dev.vk, v, nil)
 	}
 	vk.DestroyBuffer(b.dev.vk, b.vk, nil)
 	b.dev.free(b.place)
-	b.views, b.host = nil, nil
+	b.views, b.host, b.behind = nil, nil, nil
 }
 
 // retain and unretain count the recordings that use the buffer. The caller holds dev.mu.
@@ -160,6 +177,19 @@ func (b *Buffer) unretain() {
 	if b.refs == 0 && b.released {
 		b.destroy()
 	}
+}
+
+// bound returns how many bytes a binding sees of a range: those of it, but where memory behind it shall show.
+func (d *Device) bound(a Range, b *Binding) int {
+	if d.opts.Poison == 0 {
+		return a.Size
+	}
+	l, size := d.info.Limits, a.Buffer.size+d.opts.Poison-a.Offset
+	if b.Kind == UniformTexel {
+		texel := b.Format.Bytes()
+		return min(size/texel, l.MaxTexelBufferElements) * texel
+	}
+	return min(size, l.MaxStorageBufferRange)
 }
 
 // view returns the texel view of a range. The caller holds dev.mu.

@@ -26,6 +26,7 @@ type DeviceOptions struct {
 	LimitOverride    func(*Limits)    // lowers limits that calls are checked against
 	FeatureOverride  func(*Features)  // switches features off
 	OmitBarrier      func(n int) bool // leaves out a recording's n-th derived barrier from 1 on; 0 is the one at its start
+	Poison           int              // bytes behind every buffer with all bits set; bound ranges reach to their end, so that reads outside show
 	NoDirectAccess   bool             // copy by staging even where the host sees the device's memory
 	WaitLimit        time.Duration    // the least time after which a wait means that the device hangs; 0 is RWKV_WAIT_LIMIT, or 30 s
 

@@ -263,9 +263,10 @@ func (rec *Recording) bindArgs(k *Kernel, args []Range) (C.uint64_t, error) {
 	rec.args = rec.args[:0]
 	rec.key = binary.LittleEndian.AppendUint32(rec.key[:0], uint32(k.layout.id))
 	for i, a := range args {
-		arg := C.rg_arg{buffer: C.uint64_t(bits(a.Buffer.vk)), offset: C.uint64_t(a.Offset), size: C.uint64_t(a.Size)}
+		size := a.Buffer.dev.bound(a, &k.bindings[i])
+		arg := C.rg_arg{buffer: C.uint64_t(bits(a.Buffer.vk)), offset: C.uint64_t(a.Offset), size: C.uint64_t(size)}
 		if k.bindings[i].Kind == UniformTexel {
-			v, err := a.Buffer.view(a.Offset, a.Size, k.bindings[i].Format)
+			v, err := a.Buffer.view(a.Offset, size, k.bindings[i].Format)
 			if err != nil {
 				return 0, fmt.Errorf("binding %d %q: %w", i, k.bindings[i].Name, err)
 			}

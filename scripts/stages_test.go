@@ -36,7 +36,7 @@ esac
 `, brings, status))
 	c.write(t, "scripts/with-go.sh", `#!/bin/sh
 [ "$2" != list ] || { echo example/gpu && echo example/shaders && exit; }
-echo "ran $VK_DRIVER_FILES$RWKV_RADV/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH: $*"
+echo "ran $VK_DRIVER_FILES$RWKV_RADV/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH${RWKV_POISON+/poison}: $*"
 case "$*" in *"$FAIL") exit 1 ;; esac
 `)
 	return c
@@ -93,7 +93,7 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		"test: stages: lavapipe gpu gpu4 swiftshader compilers race\n",
 		"test: lavapipe: every package on lavapipe\n", "ran lavapipe.json//: go test -count=1 ./...\n",
 		"test: gpu: ", "ran lavapipe.json/discrete/: go test -count=1 ",
-		"test: gpu4: ", "ran lavapipe.json/discrete/128: go test -count=1 ",
+		"test: gpu4: ", "ran lavapipe.json/discrete/128/poison: go test -count=1 ",
 		"test: swiftshader: ", "ran swiftshader.json//: go test -count=1 -short ",
 		"test: compilers: ", "ran radv.json//: go test -count=1 ./engine/vulkan -run ^TestGPUs$\n",
 		"test: race: ", "ran lavapipe.json//: go test -count=1 -race -short example/gpu\n",

@@ -9,7 +9,7 @@ cd "$(dirname "$0")/.."
 table='
 lavapipe    | every package on lavapipe
 gpu         | device packages on lavapipe as on a discrete GPU, subgroups of 8
-gpu4        | device packages on lavapipe as on a discrete GPU, subgroups of 4, few to a workgroup
+gpu4        | the same with subgroups of 4, few to a workgroup, and poison behind every buffer
 swiftshader | device packages on SwiftShader, long cases left out
 compilers   | kernels for five AMD GPUs that are not there, by the compiler of Mesa: none spills registers
 race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
@@ -39,7 +39,7 @@ run() {
 	case $1 in
 	lavapipe) on lavapipe ./... ;;
 	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/vulkan) ;;
-	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 && on lavapipe -short ./engine ./engine/vulkan) ;;
+	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 RWKV_POISON=1 && on lavapipe -short ./engine ./engine/vulkan) ;;
 	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/vulkan ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;

@@ -218,20 +218,35 @@ func (c *Case) run(t *testing.T, open Open) {
 	}
 }
 
-// fillArenas puts finite garbage everywhere, so that nothing depends on fresh memory being zero.
+// fillArenas puts finite garbage into what the batch has of all operands, so that nothing depends on fresh memory being zero,
+// and NaN everywhere else, which no kernel may read.
 func (s *setup) fillArenas(t *testing.T, e op.Prober) {
 	scratch, state, err := e.Arenas()
 	if err != nil {
 		t.Fatal(err)
 	}
-	for i := range scratch {
-		scratch[i] = float32(1e6 + i%1013)
+	for _, arena := range [][]float32{scratch, state} {
+		for i := range arena {
+			arena[i] = float32(math.NaN())
+		}
 	}
-	for i := range state {
-		state[i] = float32(-1e6 - i%1009)
+	for _, o := range s.prog.Operands {
+		if o.Kind == op.State {
+			for _, q := range s.batch.Seqs {
+				garbage(state[e.Plan().Offset[o.ID]+int(q.Slot)*o.Stride():][:o.Stride()], -1e6)
+			}
+		} else if o.Kind != op.Weight {
+			garbage(scratch[e.Plan().Offset[o.ID]:][:s.batch.Count(o.Kind)*o.Stride()], 1e6)
+		}
 	}
 	if err := e.SetArenas(scratch, state); err != nil {
 		t.Fatal(err)
+	}
+}
+
+func garbage(data []float32, scale float32) {
+	for i := range data {
+		data[i] = scale + float32(i%1013)
 	}
 }
 
