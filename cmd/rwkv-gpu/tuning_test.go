@@ -60,10 +60,16 @@ func TestFirstRun(t *testing.T) {
 		return r, string(data), strings.Contains(a.stderr, "measuring the fastest kernels")
 	}
 	first, found, measured := run()
-	second, kept, again := run()
-	if !measured || strings.Contains(found, `"next"`) || strings.Contains(found, `"trying"`) {
-		t.Errorf("want the first run to get done, got %s", found)
+	if !measured || strings.Contains(found, `"trying"`) {
+		t.Errorf("want the first run to measure and to end no trial half way, got %s", found)
 	}
+	for runs := 1; strings.Contains(found, `"next"`); runs++ { // where others use the machine, not all gets done in its time
+		if runs == 10 {
+			t.Fatalf("10 runs do not get done: %s", found)
+		}
+		first, found, _ = run()
+	}
+	second, kept, again := run()
 	if again || kept != found {
 		t.Errorf("want nothing measured again, got %s", kept)
 	}
