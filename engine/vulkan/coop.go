@@ -60,8 +60,15 @@ func (s *kernelShape) matricesOf(u *unit) []gpu.MatrixShape {
 	return s.matrices
 }
 
-// coopSide returns the rows, and tokens, of a quarter: each matrix that is loaded serves two products or more.
-func (f matMulForm) coopSide() uint32 { return min(2*max(f.rows, f.tokens), coopSide) }
+// coopSide returns the rows, and tokens, of a quarter: each matrix that is loaded serves two products or more. Where registers
+// are few, they do not hold the sums for that (bench/README.md).
+func (s *kernelShape) coopSide(f matMulForm) uint32 {
+	side := max(f.rows, f.tokens)
+	if !s.fewRegisters {
+		side *= 2
+	}
+	return min(side, coopSide)
+}
 
 // Offers tells whether the device has what a kernel needs.
 func (k *Kernels) Offers(kernel MatMulKernel) bool {
@@ -90,7 +97,7 @@ func (k *Kernels) matMulCoop(w stored, f matMulForm) (*shaders.MatmulCoop, error
 		return kernel(k, formKey[shaders.MatmulCoopVariant]{v, f, w.band}, func() (*shaders.MatmulCoop, error) {
 			local := 4 * uint32(subgroupFor(k.dev.Info()))
 			return shaders.NewMatmulCoop(k.dev, v,
-				shaders.MatmulCoopSpec{Local: local, Rows: f.rows, Tokens: f.tokens, Deep: uint32(s.K), Side: f.coopSide(), Band: uint32(w.band)}, k.full()...)
+				shaders.MatmulCoopSpec{Local: local, Rows: f.rows, Tokens: f.tokens, Deep: uint32(s.K), Side: k.shape.coopSide(f), Band: uint32(w.band)}, k.full()...)
 		})
 	}
 	return nil, gpu.Unsupportedf("vulkan: kernel %s: device %s has no cooperative matrices of a shape that it takes", f, k.dev.Info().Name)

@@ -43,11 +43,16 @@ func TestMatricesFor(t *testing.T) {
 			t.Errorf("%s: want %v, got %v", c.name, c.want, got)
 		}
 	}
-	if side := (matMulForm{Coop, 8, 16}).coopSide(); side != 32 {
-		t.Errorf("8x16: want quarters of 32, got %d", side)
-	}
-	if side := (matMulForm{Coop, 8, 8}).coopSide(); side != 16 {
-		t.Errorf("8x8: want quarters of 16, got %d", side)
+	for _, few := range []bool{false, true} {
+		s := kernelShape{fewRegisters: few}
+		for f, want := range map[matMulForm]uint32{{Coop, 8, 16}: 32, {Coop, 8, 8}: 16, {Coop, 32, 8}: 64} {
+			if few {
+				want /= 2
+			}
+			if side := s.coopSide(f); side != min(want, coopSide) {
+				t.Errorf("%s, few registers %t: want quarters of %d, got %d", f, few, min(want, coopSide), side)
+			}
+		}
 	}
 }
 

@@ -64,12 +64,12 @@ func tileFor(n, most uint32) uint32 {
 }
 
 // tile returns how many tokens a workgroup of the form takes.
-func (f matMulForm) tile() uint32 {
+func (s *kernelShape) tile(f matMulForm) uint32 {
 	switch f.kernel {
 	case Tile:
 		return tileTokens
 	case Coop:
-		return 2 * f.coopSide()
+		return 2 * s.coopSide(f)
 	}
 	return f.tokens
 }
@@ -175,7 +175,7 @@ func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 	case Tile:
 		return groupsOf(rows, tileRows), groupsOf(int(n), tileTokens)
 	case Coop:
-		return groupsOf(rows, 2*f.coopSide()), groupsOf(int(n), 2*f.coopSide())
+		return groupsOf(rows, 2*s.coopSide(f)), groupsOf(int(n), 2*s.coopSide(f))
 	}
 	return groupsOf(rows, s.regLocal*f.rows), groupsOf(int(n), f.tokens)
 }

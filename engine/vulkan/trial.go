@@ -91,7 +91,7 @@ func (t *trial) commands(f matMulForm, times int) (*gpu.Commands, error) {
 		n, groups := t.n, uint32(math.MaxUint32)
 		if t.part > 1 {
 			x, _ := t.e.kernels.shape.groups(f, t.u.rows, n)
-			n, groups = min(n, f.tile()), max(x/t.part, 1)
+			n, groups = min(n, t.e.kernels.shape.tile(f)), max(x/t.part, 1)
 		}
 		if err := t.e.productPart(rec, t.turns[i%len(t.turns)], n, f, groups); err != nil {
 			abandon(rec)
