@@ -22,17 +22,16 @@ if [ $# = 0 ]; then
 	exit 1
 fi
 
-test=$(mktemp)
-trap 'rm -f "$test" ${root:+"$root/tmp/gpus.test"}' EXIT
+test=$(mktemp "$root/tmp/gpus.XXXXXX")
+trap 'rm -f "$test"' EXIT
 scripts/with-go.sh go test -c -o "$test" ./engine/vulkan
-[ -z "$root" ] || cp "$test" "$root/tmp/gpus.test"
 
 # in_root MANIFEST VARIABLE... runs the test in the root with a shim that stands in for the kernel's driver.
 in_root() {
 	manifest=/usr/share/vulkan/icd.d/$1
 	shift
 	[ -n "$root" ] || { echo "gpus: RWKV_GPUS_ROOT is not set" >&2 && return 1; }
-	chroot "$root" env VK_DRIVER_FILES=$manifest VK_ICD_FILENAMES=$manifest RWKV_GPUS=table "$@" /tmp/gpus.test -test.run '^TestGPUs$'
+	chroot "$root" env VK_DRIVER_FILES=$manifest VK_ICD_FILENAMES=$manifest RWKV_GPUS=table "$@" "${test#"$root"}" -test.run '^TestGPUs$'
 }
 
 export MESA_SHADER_CACHE_DISABLE=true # so that the time is that of compiling

@@ -80,6 +80,11 @@ func checkCompiled(t *testing.T, table bool) {
 	if err := c.all(k); err != nil {
 		t.Error(err)
 	}
+	for key, made := range k.made {
+		if made.Failed() {
+			t.Errorf("kernel of %+v: the driver could not compile it", key)
+		}
+	}
 	if table {
 		c.print(info)
 	}
