@@ -81,6 +81,7 @@ type Features struct {
 	IntDotFast      bool `json:"int_dot_fast"`     // packed 4x8-bit signed ones are accelerated
 	SubgroupControl bool `json:"subgroup_control"` // a kernel may require a subgroup size
 	FullSubgroups   bool `json:"full_subgroups"`   // a kernel may require full subgroups
+	UniformFlow     bool `json:"uniform_flow"`     // a kernel may require that a subgroup which was divided meets again
 	CoopMatrix      bool `json:"coop_matrix"`      // cooperative matrices of one of Info.Matrices
 	MemoryBudget    bool `json:"memory_budget"`    // MemoryBudget reports the driver's own figures
 	Timestamps      bool `json:"timestamps"`

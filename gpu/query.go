@@ -108,7 +108,7 @@ func features(c *C.rg_caps, timestampBits uint32) Features {
 		Storage16: b(c.storage16), Storage8: b(c.storage8), Push16: b(c.push16), Float16: b(c.float16), Float64: b(c.float64),
 		Int8: b(c.int8), Int16: b(c.int16), Int64: b(c.int64), IntDot: b(c.dot), IntDotFast: b(c.dot) && b(c.dot_fast),
 		SubgroupControl: b(c.size_control) && c.sg_required_stages&shaderCompute != 0, FullSubgroups: b(c.full_subgroups),
-		CoopMatrix: b(c.coopmat), MemoryBudget: b(c.ext_budget), Timestamps: timestampBits > 0, Portability: b(c.ext_portability),
+		UniformFlow: b(c.uniform_flow), CoopMatrix: b(c.coopmat), MemoryBudget: b(c.ext_budget), Timestamps: timestampBits > 0, Portability: b(c.ext_portability),
 	}
 }
 
@@ -128,6 +128,7 @@ func (f Features) apply(c *C.rg_caps) {
 	set(&c.int16, f.Int16)
 	set(&c.int64, f.Int64)
 	set(&c.dot, f.IntDot)
+	set(&c.uniform_flow, f.UniformFlow)
 	set(&c.coopmat, f.CoopMatrix && f.Float16)
 	set(&c.size_control, f.SubgroupControl)
 	set(&c.full_subgroups, f.FullSubgroups)

@@ -33,7 +33,9 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 	if (w->dot) chain(&f, &dot);
 	vk_statistics st = {.sType = ST_STATISTICS, .statistics = 1};
 	if (w->ext_statistics) chain(&f, &st);
-	const char *exts[9];
+	vk_uniform_flow uf = {.sType = ST_UNIFORM_FLOW, .flow = 1};
+	if (w->uniform_flow) chain(&f, &uf);
+	const char *exts[10];
 	float priority = 1;
 	vk_queue_info q = {.sType = ST_QUEUE, .family = family, .count = 1, .priorities = &priority};
 	vk_device_info info = {.sType = ST_DEVICE, .pNext = &f, .nqueues = 1, .queues = &q, .exts = exts};
@@ -47,6 +49,7 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 		exts[info.nexts++] = "VK_KHR_cooperative_matrix";
 		if (w->ext_memory_model) exts[info.nexts++] = "VK_KHR_vulkan_memory_model";
 	}
+	if (w->uniform_flow) exts[info.nexts++] = "VK_KHR_shader_subgroup_uniform_control_flow";
 	if (w->ext_statistics) exts[info.nexts++] = "VK_KHR_pipeline_executable_properties";
 	if (w->ext_budget) exts[info.nexts++] = "VK_EXT_memory_budget";
 	if (w->ext_portability) exts[info.nexts++] = "VK_KHR_portability_subset"; // must be enabled where it exists

@@ -64,6 +64,7 @@ void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	o->ext_memory_model = !v12 && has(l, "VK_KHR_vulkan_memory_model");
 	o->ext_budget = has(l, "VK_EXT_memory_budget");
 	o->ext_portability = has(l, "VK_KHR_portability_subset");
+	o->uniform_flow = has(l, "VK_KHR_shader_subgroup_uniform_control_flow");
 	o->ext_statistics = has(l, "VK_KHR_pipeline_executable_properties");
 	uint32_t driver = v12 || has(l, "VK_KHR_driver_properties"), m4 = v13 || has(l, "VK_KHR_maintenance4");
 	uint32_t sc = v13 || o->ext_size_control, dp = v13 || o->ext_dot, cm = has(l, "VK_KHR_cooperative_matrix") && (v12 || o->ext_memory_model);
@@ -103,7 +104,9 @@ void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	vk_coopmat c = {.sType = ST_COOPMAT};
 	vk_statistics st = {.sType = ST_STATISTICS};
 	chain(&f, &s16);
+	vk_uniform_flow uf = {.sType = ST_UNIFORM_FLOW};
 	if (o->ext_statistics) chain(&f, &st);
+	if (o->uniform_flow) chain(&f, &uf);
 	if (v12 || o->ext_storage8) chain(&f, &s8);
 	if (v12 || o->ext_float16_int8) chain(&f, &fi);
 	if (sc) chain(&f, &scf);
@@ -115,7 +118,7 @@ void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	vkGetPhysicalDeviceFeatures2(pd, &f);
 	o->int16 = f.f[FEATURE_INT16], o->int64 = f.f[FEATURE_INT64], o->float64 = f.f[FEATURE_FLOAT64];
 	o->storage16 = s16.storage, o->push16 = s16.push, o->storage8 = s8.storage, o->float16 = fi.float16, o->int8 = fi.int8;
-	o->size_control = scf.control, o->full_subgroups = scf.full, o->dot = d.dot, o->ext_statistics = st.statistics;
+	o->size_control = scf.control, o->full_subgroups = scf.full, o->dot = d.dot, o->ext_statistics = st.statistics, o->uniform_flow = uf.flow;
 	if (c.matrix && mm.model && mm.device_scope && fi.float16 && cmp.stages & SHADER_COMPUTE) coopmat_shapes(gipa, inst, pd, o);
 	o->coopmat = o->nshapes > 0;
 }

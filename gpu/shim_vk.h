@@ -34,7 +34,7 @@ enum {
 	ST_FLOAT16_INT8 = 1000082000, ST_STORAGE16 = 1000083000, ST_SUBGROUP = 1000094000, ST_MESSENGER = 1000128004,
 	ST_PORTABILITY = 1000163000, ST_MAINTENANCE3 = 1000168000, ST_STORAGE8 = 1000177000, ST_DRIVER = 1000196000,
 	ST_SIZE_CONTROL_PROPS = 1000225000, ST_REQUIRED_SIZE = 1000225001, ST_SIZE_CONTROL = 1000225002, ST_BUDGET = 1000237000,
-	ST_STATISTICS = 1000269000, ST_PIPELINE = 1000269001, ST_EXECUTABLE = 1000269002, ST_EXECUTABLE_PLACE = 1000269003, ST_STATISTIC = 1000269004,
+	ST_UNIFORM_FLOW = 1000323000, ST_STATISTICS = 1000269000, ST_PIPELINE = 1000269001, ST_EXECUTABLE = 1000269002, ST_EXECUTABLE_PLACE = 1000269003, ST_STATISTIC = 1000269004,
 	ST_DOT = 1000280000, ST_DOT_PROPS = 1000280001, ST_MEMORY_MODEL = 1000211000, ST_MAINTENANCE4_PROPS = 1000413001,
 	ST_COOPMAT = 1000506000, ST_COOPMAT_SHAPE = 1000506001, ST_COOPMAT_PROPS = 1000506002
 };
@@ -71,6 +71,7 @@ typedef struct { uint32_t sType; void *pNext; vk_bool float16, int8; } vk_float1
 typedef struct { uint32_t sType; void *pNext; vk_bool control, full; } vk_size_control;
 typedef struct { uint32_t sType; void *pNext; vk_bool dot; } vk_dot;
 typedef struct { uint32_t sType; void *pNext; vk_bool statistics; } vk_statistics;
+typedef struct { uint32_t sType; void *pNext; vk_bool flow; } vk_uniform_flow;
 typedef struct { uint32_t sType; void *pNext; vk_bool model, device_scope, chains; } vk_memory_model;
 typedef struct { uint32_t sType; void *pNext; vk_bool matrix, robust; } vk_coopmat;
 typedef struct { uint32_t sType; void *pNext; uint32_t stages; } vk_coopmat_props;

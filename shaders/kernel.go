@@ -80,6 +80,9 @@ func newKernel(dev *gpu.Device, m *module, spec []uint32, options []Option) (ker
 			return kernel{}, fmt.Errorf("shader %s: %w", m.name, err)
 		}
 	}
+	if dev.Info().Features.UniformFlow && slices.ContainsFunc(m.capabilities, isSubgroup) {
+		code = uniformFlow(code)
+	}
 	desc := gpu.KernelDesc{Name: m.name, SPIRV: code, Bindings: m.bindings, PushBytes: m.pushBytes, Spec: spec}
 	for _, o := range options {
 		o(&desc)
