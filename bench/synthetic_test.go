@@ -73,7 +73,7 @@ func TestSparse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := d.Executor(m.Program, op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}, nil)
+	e, err := d.Executor(m, op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

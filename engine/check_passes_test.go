@@ -165,7 +165,7 @@ func TestCompareMeetsKernels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := d.Executor(m.Program, op.Sizes{Slots: 8, Rows: DefaultChunk, Seqs: 8, Outs: 8}, nil)
+		e, err := d.Executor(m, op.Sizes{Slots: 8, Rows: DefaultChunk, Seqs: 8, Outs: 8}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -9,6 +9,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
@@ -103,8 +104,12 @@ func (d *Device) Tune(fresh bool, notice func(string)) {
 // IsCPU tells whether the device is the CPU reference.
 func (d *Device) IsCPU() bool { return d.device == nil }
 
-// Executor makes an executor for a program on the device, which must outlive it.
-func (d *Device) Executor(prog *op.Program, s op.Sizes, progress func(done, all int64) error) (op.Prober, error) {
+// Executor makes an executor for a model's program on the device, which must outlive it.
+func (d *Device) Executor(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Prober, error) {
+	if err := d.checkRoom(m, s); err != nil {
+		return nil, err
+	}
+	prog := m.Program
 	if d.IsCPU() {
 		return cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
 	}

@@ -51,10 +51,7 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 	rows := max(chunk, slots)
 	s := op.Sizes{Slots: slots, Rows: rows, Seqs: slots, Outs: max(slots, min(rows, maxOuts))}
 	s = d.fit(m.Program, s)
-	if err := d.checkRoom(m, s); err != nil {
-		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
-	}
-	exec, err := d.Executor(m.Program, s, o.Progress)
+	exec, err := d.Executor(m, s, o.Progress)
 	var file *weights.Error
 	switch {
 	case errors.As(err, &file) && file.File != "":

@@ -5,29 +5,61 @@ import (
 	"slices"
 	"strings"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// checkRoom tells before anything is uploaded whether the device has memory for a model, and if it has not, what would fit.
-// A driver may find that out late, or page the memory at a tenth of the speed and say nothing.
+// checkRoom tells before any weight is read whether the device has memory for a model, and if it has not, what would fit.
+// A driver may find that out late, or page the memory at a tenth of the speed and say nothing; the CPU's executor would end
+// the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
-	if d.IsCPU() {
-		return nil
+	name, needs, find := "CPU", cpu.Needs, cpu.Free
+	if !d.IsCPU() {
+		name, needs, find = d.device.Info().Name, d.kernels.Needs, d.kernels.Free
 	}
-	weights, rest := d.kernels.Needs(m.Program, s)
-	find := d.kernels.Free
+	weights, rest := needs(m.Program, s)
 	if d.free != nil {
 		find = d.free
 	}
 	free, ok := find()
-	if need := weights + rest; ok && need > free {
-		return &DeviceError{Device: d.device.Info().Name, Err: fmt.Errorf("%w: want %s, of which weights %s, and %s are free; %s", ErrOutOfMemory,
-			mebibytes(need), mebibytes(weights), mebibytes(free), advice(m, need, free, d.device.Info().Index))}
+	need := weights + rest
+	if !ok || need <= free {
+		return nil
 	}
-	return nil
+	var what string
+	if d.IsCPU() {
+		devices, _ := Devices() // without them, the rest is said all the same
+		what = cpuAdvice(m, rest, free, devices)
+	} else {
+		what = advice(m, need, free, d.device.Info().Index)
+	}
+	return &DeviceError{Device: name, Err: fmt.Errorf("%w: want %s, of which weights %s, and %s are free; %s", ErrOutOfMemory,
+		mebibytes(need), mebibytes(weights), mebibytes(free), what)}
+}
+
+// cpuAdvice says what would fit where the CPU, which holds weights as float32, has no memory for them: a device, as they all
+// hold them as they are stored, or quantized. That of a device that is a processor is the machine's.
+func cpuAdvice(m *model.Model, rest, free int, devices []gpu.Info) string {
+	_, stored := m.Bytes()
+	for _, typ := range []tensor.Type{0, tensor.Q8_0, tensor.Q6_K, tensor.Q5_K, tensor.Q4_K, tensor.Q3_K} {
+		need, quantized := stored+rest, ""
+		if typ != 0 {
+			need, quantized = need-m.QuantSaves(typ), " --quant "+strings.ToLower(typ.String())
+		}
+		for _, d := range devices {
+			room := uint64(max(free, 0))
+			if d.Type != gpu.CPU {
+				room = roomOf(d)
+			}
+			if uint64(need) <= room {
+				return fmt.Sprintf("what fits: --device %d%s (%s, which holds weights as they are stored: %s)", d.Index, quantized, d.Name, mebibytes(need))
+			}
+		}
+	}
+	return "weights are float32 here, and no device of this machine holds them as they are stored, or quantized"
 }
 
 // advice says what would fit: the best of some types to quantize to, or another device.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -92,6 +93,65 @@ func TestNeeds(t *testing.T) {
 			if took, said := after-before, weights+rest; took < said || took > said+said/20+256<<10 {
 				t.Errorf("%s, %d slots: took %d bytes, said %d", m.name, slots, took, said)
 			}
+		}
+	}
+}
+
+// The CPU's executor takes more, as its weights are float32: where there is no memory for it, a device may have some.
+func TestRoomOfCPU(t *testing.T) {
+	m := demoModel(t)
+	s := op.Sizes{Slots: 1, Rows: DefaultChunk, Seqs: 1, Outs: maxOuts}
+	weights, rest := cpu.Needs(m.Program, s)
+	if weights < 4*m.Parameters() {
+		t.Errorf("%d bytes of weights for %d parameters", weights, m.Parameters())
+	}
+	need := weights + rest
+	for free, fits := range map[int]bool{need: true, need - 1: false, 0: false} {
+		read := false
+		e, err := New(m, &Device{free: func() (int, bool) { return free, true }}, Options{Progress: func(int64, int64) error {
+			read = true
+			return nil
+		}})
+		if fits {
+			if err != nil {
+				t.Error(err)
+			} else if err := e.Close(); err != nil {
+				t.Error(err)
+			}
+			continue
+		}
+		var device *DeviceError
+		if !errors.As(err, &device) || !errors.Is(err, ErrOutOfMemory) || read {
+			t.Errorf("%d free: want a device without the memory, and no weight read (%t), got %v", free, read, err)
+			continue
+		}
+		for _, part := range []string{"device CPU: ", mebibytes(need), mebibytes(weights), mebibytes(free) + " are free", m.File.Path} {
+			if !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "\n") {
+				t.Errorf("want %q in one line, got %q", part, err)
+			}
+		}
+	}
+	_, stored := m.Bytes()
+	small := stored + rest - m.QuantSaves(tensor.Q6_K)
+	gpu1 := func(free int) gpu.Info {
+		return gpu.Info{Index: 1, Name: "G", Type: gpu.Discrete, MemoryBytes: uint64(free)}
+	}
+	software := gpu.Info{Index: 0, Name: "S", Type: gpu.CPU, MemoryBytes: 1 << 40}
+	for _, c := range []struct {
+		free    int
+		devices []gpu.Info
+		want    string
+	}{
+		{stored + rest, []gpu.Info{software}, "--device 0 (S"},
+		{stored + rest - 1, []gpu.Info{software}, "--device 0 --quant q8_0 (S"},
+		{0, []gpu.Info{software, gpu1(stored + rest)}, "--device 1 (G"},
+		{0, []gpu.Info{software, gpu1(small)}, "--device 1 --quant q6_k (G"},
+		{small, []gpu.Info{software, gpu1(0)}, "--device 0 --quant q6_k (S"},
+		{-5, []gpu.Info{software, gpu1(9)}, "no device of this machine"},
+		{1 << 40, nil, "no device of this machine"},
+	} {
+		if got := cpuAdvice(m, rest, c.free, c.devices); !strings.Contains(got, c.want) {
+			t.Errorf("%d free: want %q, got %q", c.free, c.want, got)
 		}
 	}
 }

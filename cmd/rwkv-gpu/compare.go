@@ -95,7 +95,7 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine
 			return nil, nil, err
 		}
 		progress, clearBar := a.progress(ctx)
-		e, err := d.Executor(m.Program, sizes, progress)
+		e, err := d.Executor(m, sizes, progress)
 		clearBar()
 		if err != nil {
 			return nil, nil, errors.Join(fmt.Errorf("%s: %w", m.File.Path, err), d.Close())

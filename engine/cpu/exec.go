@@ -40,25 +40,19 @@ type Options struct {
 func New(prog *op.Program, o Options) (*Exec, error) {
 	e := &Exec{prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), workers: runtime.GOMAXPROCS(0)}
 	e.weights = make([][]float32, len(prog.Operands))
-	var done, all, blocks int64
+	var done, all int64
 	for _, w := range prog.Of(op.Weight) {
 		all += int64(w.Source.Type.Bytes(w.Width))
 	}
-	const most = 16 << 20 // bytes of blocks that may be garbage, where they are made while loading
+	garbage := newGarbage(prog)
 	for _, w := range prog.Of(op.Weight) {
 		f, err := load(w)
 		if err != nil {
 			return nil, err
 		}
 		e.weights[w.ID] = f
-		size := int64(w.Source.Type.Bytes(w.Width))
-		done += size
-		if w.Source.Type.IsBlock() {
-			if blocks += size; blocks > most {
-				blocks = 0
-				runtime.GC()
-			}
-		}
+		garbage.kept(4 * len(f))
+		done += int64(w.Source.Type.Bytes(w.Width))
 		if o.Progress != nil {
 			if err := o.Progress(done, all); err != nil {
 				return nil, err
