@@ -20,9 +20,9 @@ var (
 	ErrTimeout     = gpu.ErrTimeout     // the device hangs: it will answer nothing any more
 )
 
-// OnHang, if it is set before devices are opened, is told of a driver that does not even return from a call that should have
-// ended by time. Whoever waits for that call waits for ever: the process is to be ended. Where a driver returns, the error
-// does, too, and nobody is told.
+// OnHang is told of a driver that does not even return from a call that should have ended by time. Whoever waits for that
+// call waits for ever: the process is to be ended. Where a driver returns, the error does, too, and nobody is told. It is
+// set before devices are opened, or stays nil.
 var OnHang func(err error)
 
 // DeviceError is trouble with the device: none, unknown, lost, hanging, out of memory, or lacking what a model needs.

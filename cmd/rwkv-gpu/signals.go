@@ -64,7 +64,9 @@ func (d *departure) leave(why error) {
 
 // untilSignal runs the command line until it is done or a signal ends it, or a driver hangs, and exits.
 func untilSignal(run func(ctx context.Context) int) {
-	signal.Ignore(syscall.SIGPIPE) // a reader that has seen enough shows as an error of write
+	for _, s := range ignored { // not all at once: of no signals, Ignore would take all
+		signal.Ignore(s)
+	}
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
