@@ -30,7 +30,10 @@ scripts/with-go.sh go test -c -o "$test" ./engine/vulkan
 in_root() {
 	manifest=/usr/share/vulkan/icd.d/$1
 	shift
-	[ -n "$root" ] || { echo "gpus: RWKV_GPUS_ROOT is not set" >&2 && return 1; }
+	if [ -z "$root" ]; then
+		echo "gpus: $gpu: RWKV_GPUS_ROOT is not set" >&2
+		return 2
+	fi
 	chroot "$root" env VK_DRIVER_FILES=$manifest VK_ICD_FILENAMES=$manifest RWKV_GPUS=table "$@" "${test#"$root"}" -test.run '^TestGPUs$'
 }
 
@@ -44,8 +47,11 @@ for gpu in "$@"; do
 	adreno:*) in_root freedreno_icd.json LD_PRELOAD=$lib/libfreedreno_noop_drm_shim.so FD_GPU_ID="$id" TU_IGNORE_CONFORMANCE_WARNING=1 ;;
 	apple) in_root asahi_icd.json LD_PRELOAD=$lib/libasahi_noop_drm_shim.so ;;
 	intel:*) in_root intel_icd.json LD_PRELOAD=$lib/libintel_noop_drm_shim.so INTEL_STUB_GPU_PLATFORM="$id" ;;
-	*:*) echo "gpus: no such GPU: $gpu" >&2 && exit 2 ;;
+	*:*)
+		echo "gpus: no such GPU: $gpu" >&2
+		exit 2
+		;;
 	*) (cd engine/vulkan && VK_DRIVER_FILES=$radv VK_ICD_FILENAMES=$radv RADV_FORCE_FAMILY=$gpu RWKV_REQUIRE_RADV=1 RWKV_GPUS=table \
 		"$test" -test.run '^TestGPUs$') ;;
-	esac | sed '/^PASS$/d'
+	esac
 done
