@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"time"
 
@@ -81,8 +82,12 @@ func (m *madeModel) write(dir, name string) (string, error) {
 }
 
 // compareCases runs compare on every device without a mutant: on a model of each version, on quantized ones, and on the demo
-// model. The quick cases come first.
-func (b *bench) compareCases() (list []compareCase, err error) {
+// model, as far as they are wanted. The quick cases come first.
+func (b *bench) compareCases(only string) (list []compareCase, err error) {
+	want, err := regexp.Compile(only)
+	if err != nil {
+		return nil, err
+	}
 	big, err := wide.write(b.dir, "wide")
 	if err != nil {
 		return nil, err
@@ -102,12 +107,13 @@ func (b *bench) compareCases() (list []compareCase, err error) {
 		}
 		list = append(list, compareCase{device: device, name: "demo"})
 	}
+	list = slices.DeleteFunc(list, func(c compareCase) bool { return !want.MatchString(c.name + ", " + c.device) })
 	for i := range list {
 		c := &list[i]
 		start := time.Now()
 		r, err := b.report(c, "")
 		if err != nil || r.Verdict != "pass" {
-			return nil, fmt.Errorf("without a mutant, compare of %s on %s: %+v, %w", c.name, c.device, r, err)
+			return nil, fmt.Errorf("without a mutant, compare of %s on %s ends with verdict %q (%v)", c.name, c.device, r.Verdict, err) //nolint:errorlint // there may be none
 		}
 		fmt.Fprintf(os.Stderr, "compare of %s on %s: %.1f s\n", c.name, c.device, time.Since(start).Seconds())
 		c.took, c.kernels = time.Since(start), map[string]bool{}

@@ -63,7 +63,7 @@ var matMulMutants = []mutant{
 	{File: "matmul_sparse.comp", Old: "            n += subgroupBallotBitCount(some);\n        }\n        subgroupBarrier();", New: "            n += subgroupBallotBitCount(some);\n        }", Why: "barrier before the list is read", Only: f16,
 		Equal: "a list is a subgroup's own, and the drivers here run its lanes in step"},
 	{File: "matmul_sparse.comp", Old: "sums[at + 4] = hi[u][j];\n            }\n        barrier();", New: "sums[at + 4] = hi[u][j];\n            }", Why: "barrier before sums are read", Only: f16},
-	{File: "matmul_sparse.comp", Old: `barrier(); // before the next unit's sums`, New: `// before the next unit's sums`, Why: "barrier before sums are written again", Only: f16},
+	{File: "matmul_sparse.comp", Old: `barrier(); // before the next unit's sums`, New: `// before the next unit's sums`, Why: "barrier before sums are written again", Only: f16, Test: "gpu4 TestSparse"},
 	{File: "matmul_sparse.comp", Old: `i + a * slots < n ? list_x[at] : 0.0`, New: `list_x[at]`, Why: "entries past the end of the list", Only: f16},
 	{File: "matmul_sparse.comp", Old: `list_k[at] = 4 * (c + lane) + j;`, New: `list_k[at] = 4 * (c + lane);`, Why: "element of an entry", Only: f16},
 	{File: "matmul_panels.comp", Old: `(q[2 * r + 1][k / 2] >> 16 * (k % 2)) << 16`, New: `(q[2 * r + 1][k / 2] >> 16) << 16`, Why: "rows of odd number"},

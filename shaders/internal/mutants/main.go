@@ -32,6 +32,7 @@ func main() {
 	flag.BoolVar(&o.table, "table", false, "run nothing: write the table of what is kept of earlier runs")
 	flag.BoolVar(&o.tests, "tests", true, "run the tests")
 	flag.BoolVar(&o.quick, "quick", false, "run the tests of a mutant's own kernel only")
+	flag.StringVar(&o.cases, "cases", "", "compare only in cases that match `REGEXP`, such as '^(v7|q4_k), gpu$'")
 	flag.BoolVar(&o.resume, "resume", false, "take what an earlier run found of the same mutants, but for those that survived")
 	flag.BoolVar(&o.compare, "compare", false, "run rwkv-gpu compare")
 	flag.Parse()
@@ -42,7 +43,7 @@ func main() {
 }
 
 type options struct {
-	run, out              string
+	run, out, cases       string
 	check, tests, compare bool
 	quick, resume, table  bool
 }
@@ -114,7 +115,7 @@ func examine(src *sources, list []mutant, want *regexp.Regexp, kept *findings, c
 		}
 	}
 	if o.compare {
-		if cases, err = b.compareCases(); err != nil {
+		if cases, err = b.compareCases(o.cases); err != nil {
 			return nil, err
 		}
 	}

@@ -67,7 +67,7 @@ var own = []struct {
 var rest = []stage{
 	"lavapipe TestOther|TestChunked$|TestSparse|TestDraw|TestEnded|TestLimits|TestCandidatesAlike|TestCoop",
 	"gpu TestOps|TestOther",
-	"gpu4 TestOps",
+	"gpu4 TestOps|TestSparse|TestDraw",
 	"lavapipe TestOps|TestProperties",
 	"lavapipe long TestSplitWeights|TestGolden|TestRWKVCpp|TestLlamaCpp|TestFormats",
 	"swiftshader .",
