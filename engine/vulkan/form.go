@@ -154,9 +154,21 @@ func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 		if u.typ.IsBlock() && u.rows >= manyRows && !s.fewRegisters {
 			f.rows = s.vecRows(f.tokens, 4)
 		}
-		return f
+		return s.within(f, u, n)
 	}
 	return s.of(Tile, n)
+}
+
+// within gives subgroups of matmul_vec so many rows that the device has the workgroups for all: up to mostRows, which goes
+// by one token, that is 2.
+func (s *kernelShape) within(f matMulForm, u *unit, n uint32) matMulForm {
+	for f.kernel == Vec && f.rows < 2 {
+		if x, _ := s.groups(f, u.rows, n); int(x) <= s.mostGroups {
+			break
+		}
+		f.rows *= 2
+	}
+	return f
 }
 
 // manyRows are so many that 4 of them to a subgroup leave a large GPU subgroups enough: 8 for each of 128 cores. A lane

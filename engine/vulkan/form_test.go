@@ -121,6 +121,18 @@ func TestFormsWithinLimits(t *testing.T) {
 	if x, _ := wave64.groups(wave64.of(Vec, 1), most, 1); most%rowAlign != 0 || most < 65536 || int(x) > wave64.mostGroups {
 		t.Errorf("%d rows take %d workgroups of %d", most, x, wave64.mostGroups)
 	}
+	for n := uint32(1); n <= fewTokens; n++ {
+		for _, few := range []bool{false, true} {
+			s := wave64
+			s.fewRegisters = few
+			u := &unit{rows: most}
+			for _, f := range []matMulForm{s.usual(u, n), s.within(s.of(Vec, n), u, n)} {
+				if x, _ := s.groups(f, most, n); int(x) > s.mostGroups {
+					t.Errorf("%d rows, %d tokens, few registers %t: %s takes %d workgroups of %d", most, n, few, f, x, s.mostGroups)
+				}
+			}
+		}
+	}
 }
 
 // A device that has few workgroups for a dispatch makes products fall into several, by every kernel.

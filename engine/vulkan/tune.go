@@ -185,7 +185,7 @@ func (e *Exec) form(u *unit, n uint32) (matMulForm, *wish) {
 		return shape.usual(u, n), nil
 	}
 	if e.matMul != Auto {
-		return shape.of(e.matMul, n), nil
+		return shape.within(shape.of(e.matMul, n), u, n), nil
 	}
 	if e.tuner == nil {
 		return shape.usual(u, n), nil

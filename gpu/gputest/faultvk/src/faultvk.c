@@ -106,7 +106,7 @@ static int32_t fault(int f, const char *name) {
 	MAKE(vkCreateCommandPool, (void *d, const void *i, const void *a, uint64_t *out), (d, i, a, out), CMD_POOL) \
 	PLAIN(vkAllocateCommandBuffers, (void *d, const void *i, void **out), (d, i, out)) \
 	PLAIN(vkBeginCommandBuffer, (void *c, const void *i), (c, i)) \
-	PLAIN(vkEndCommandBuffer, (void *c), (c)) \
+	LATE(vkEndCommandBuffer, (void *c), (c)) \
 	MAKE(vkCreateFence, (void *d, const void *i, const void *a, uint64_t *out), (d, i, a, out), FENCE) \
 	PLAIN(vkResetFences, (void *d, uint32_t n, const uint64_t *f), (d, n, f)) \
 	PLAIN(vkQueueSubmit, (void *q, uint32_t n, const void *s, uint64_t f), (q, n, s, f)) \
