@@ -109,8 +109,9 @@ func TestSubgroup(t *testing.T) {
 // waits for them at its end, where it fails if the driver could not compile one.
 func TestStartKernel(t *testing.T) {
 	d := gputest.Device(t)
-	const count, echoed = 5, 40
-	out := buffer(t, d, "out", 4*echoed*count, gpu.Readback)
+	const count, echoed, place = 5, 40, 256 // a multiple of every device's alignment
+	out := buffer(t, d, "out", place*count, gpu.Readback)
+	clear(out.Bytes())
 	desc := func(i int) gpu.KernelDesc {
 		return gpu.KernelDesc{Name: "echo", SPIRV: code(t, "echo"), Bindings: []gpu.Binding{{Name: "o", Access: gpu.Write}}, PushBytes: 128,
 			Spec: []uint32{1, 1, uint32(20 + i), math.Float32bits(2.5)}}
@@ -120,7 +121,7 @@ func TestStartKernel(t *testing.T) {
 		rec.Timestamp(0)
 		push := make([]byte, 128)
 		for i, k := range kernels {
-			at := out.Range(4*echoed*i, 4*echoed)
+			at := out.Range(place*i, 4*echoed)
 			push[0] = byte(i) // which the recording has to copy
 			rec.Fill(at, 7)
 			rec.Dispatch(k, []gpu.Range{at}, push, 1, 1, 1)
