@@ -1,17 +1,29 @@
 #!/bin/sh
-# usage: scripts/gpus.sh [GPU...]: has the compilers of GPUs that are not there make every kernel that the engine could choose
+# usage: scripts/gpus.sh [-validate] [GPU...]: has the compilers of GPUs that are not there make every kernel that the engine could choose
 # on them, and prints what they say of each: registers, spills, shared memory, occupancy, code.
 #
 # GPU: vega10 (gfx900), vega20 (gfx906), navi10 (gfx1010), navi21 (gfx1030), gfx1100, as Debian 12's mesa-vulkan-drivers has
 # them; without names all of these. With RWKV_GPUS_ROOT=DIR, the root of a system with Debian's mesa-vulkan-drivers and
 # mesa-drm-shim (CONTRIBUTING.md tells how to make one), also amd:NAME, nvk:CHIPSET, adreno:ID, apple and, where Intel's shim is
 # there, intel:NAME, and without names some of those too.
+#
+# -validate runs the host side on those of the root instead, under core and synchronization validation: executors and bench of
+# every version, whose submissions do nothing. The root has Debian's vulkan-validationlayers for that. Any message fails.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
 
 root=${RWKV_GPUS_ROOT:-}
 radv=$(driver radv)
+validate=''
+if [ "${1:-}" = -validate ]; then
+	shift
+	validate=1 radv=''
+	if [ ! -e "$root/usr/share/vulkan/explicit_layer.d/VkLayer_khronos_validation.json" ]; then
+		echo "gpus: -validate: RWKV_GPUS_ROOT=$root has no vulkan-validationlayers" >&2
+		exit 1
+	fi
+fi
 if [ $# = 0 ]; then
 	[ -z "$radv" ] || set -- vega10 vega20 navi10 navi21 gfx1100
 	[ -z "$root" ] || set -- "$@" amd:navi31 nvk:172 adreno:740 apple
@@ -23,8 +35,9 @@ if [ $# = 0 ]; then
 fi
 
 test=$(mktemp "$root/tmp/gpus.XXXXXX")
-trap 'rm -f "$test"' EXIT
+trap 'rm -f "$test" "$test.command"' EXIT
 scripts/with-go.sh go test -c -o "$test" ./engine/vulkan
+[ -z "$validate" ] || scripts/with-go.sh go test -c -o "$test.command" ./cmd/rwkv-gpu
 
 # in_root MANIFEST VARIABLE... runs the test in the root with a shim that stands in for the kernel's driver.
 in_root() {
@@ -34,7 +47,17 @@ in_root() {
 		echo "gpus: $gpu: RWKV_GPUS_ROOT is not set" >&2
 		return 2
 	fi
-	chroot "$root" env VK_DRIVER_FILES=$manifest VK_ICD_FILENAMES=$manifest RWKV_GPUS=table "$@" "${test#"$root"}" -test.run '^TestGPUs$'
+	set -- VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest" "$@"
+	if [ -z "$validate" ]; then
+		chroot "$root" env RWKV_GPUS=table "$@" "${test#"$root"}" -test.run '^TestGPUs$'
+		return
+	fi
+	echo "gpus: $gpu: the host side under validation"
+	# The layer's newer names alone: those that gputest sets beside them for older layers come first where there are any.
+	set -- VK_LAYER_ENABLES= VK_LAYER_SYNCVAL_SUBMIT_TIME_VALIDATION= VK_LAYER_SYNCVAL_FULL_VALIDATION=1 VK_LAYER_VALIDATE_SYNC=1 \
+		VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1 RWKV_GPUS=validated RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 "$@"
+	chroot "$root" env "$@" "${test#"$root"}" -test.run '^(TestEveryBarrier|TestHostSide)$'
+	chroot "$root" env "$@" "${test#"$root"}.command" -test.run '^TestBenchValidated$'
 }
 
 export MESA_SHADER_CACHE_DISABLE=true # so that the time is that of compiling
@@ -51,7 +74,13 @@ for gpu in "$@"; do
 		echo "gpus: no such GPU: $gpu" >&2
 		exit 2
 		;;
-	*) (cd engine/vulkan && VK_DRIVER_FILES=$radv VK_ICD_FILENAMES=$radv RADV_FORCE_FAMILY=$gpu RWKV_REQUIRE_RADV=1 RWKV_GPUS=table \
-		"$test" -test.run '^TestGPUs$') ;;
+	*)
+		if [ -n "$validate" ]; then
+			echo "gpus: -validate: want a GPU of the root, such as amd:navi31, got $gpu" >&2
+			exit 2
+		fi
+		(cd engine/vulkan && VK_DRIVER_FILES=$radv VK_ICD_FILENAMES=$radv RADV_FORCE_FAMILY=$gpu RWKV_REQUIRE_RADV=1 RWKV_GPUS=table \
+			"$test" -test.run '^TestGPUs$')
+		;;
 	esac
 done

@@ -7,7 +7,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// RWKV returns the tensors of a model of a version, v4, v5.0, v5.1, v5.2, v6, v7, v7a or v8-rc00, as RWKV7 does. Of the ranks,
+// Versions are those that RWKV makes models of.
+var Versions = []string{"v4", "v5.0", "v5.1", "v5.2", "v6", "v7", "v7a", "v8-rc00"}
+
+// RWKV returns the tensors of a model of one of Versions, as RWKV7 does. Of the ranks,
 // v6 has W for the decay and A for the token shift, and v7a multiplies with matrices of 4 * V rows and 8 columns. A v6
 // model carries an initial state.
 func RWKV(version string, s Size, typ tensor.Type, seed uint64) []*tensor.Tensor {

@@ -19,6 +19,9 @@ type Size struct {
 // Tiny is a model of about 20 thousand weights, with all ranks different.
 var Tiny = Size{Vocab: 67, Embed: 32, Layers: 2, Head: 16, FFN: 96, W: 8, A: 12, V: 4, G: 20}
 
+// Blocks256 is a model whose products have rows of whole blocks of any type, and heads as published models have them.
+var Blocks256 = Size{Vocab: 300, Embed: 256, Layers: 2, Head: 64, FFN: 512, W: 32, A: 32, V: 16, G: 64}
+
 // RWKV7 returns the tensors of an RWKV-7 model of that size, under the original names and with the shapes of the
 // published files ([1, 1, C] vectors, no v0 v1 v2 in layer 0), in order, filled with seeded random numbers of a size
 // that keeps the model's arithmetic finite.

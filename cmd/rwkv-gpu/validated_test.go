@@ -1,0 +1,44 @@
+package main
+
+import (
+	"os"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
+)
+
+// TestBenchValidated measures a model of every version under the eyes of the validation layer, which may have nothing to say.
+// It looks at no number: it is for drivers of GPUs that are not there, whose submissions do nothing
+// (scripts/gpus.sh -validate).
+func TestBenchValidated(t *testing.T) {
+	if os.Getenv("RWKV_GPUS") != "validated" {
+		t.Skip("RWKV_GPUS=validated is not set: it is for GPUs that are not there, other tests for those that are")
+	}
+	gputest.Instance(t)
+	if !gpu.HasValidation() {
+		t.Fatal("want a validation layer")
+	}
+	t.Setenv("RWKV_VALIDATE", "1")
+	for i, version := range weightstest.Versions {
+		list := weightstest.RWKV(version, weightstest.Blocks256, tensor.F16, 1)
+		path := writeFile(t, version+".safetensors", weightstest.Safetensors(list, nil))
+		quant, tuning := []string{asStored, "q4_k"}[i%2], "off"
+		if version == "v7" {
+			tuning = "on" // which takes its time
+		}
+		r := finish(t, start(t, "bench", "--model", path, "--quant", quant, "--tuning", tuning, "--device", vulkanDevice(t),
+			"--pp", "64", "--tg", "8", "--gen", "8", "--batch", "1,4", "--depth", "0,33", "--ops", "--repeat", "1"))
+		if r.status != 0 || !strings.Contains(r.stdout, "tg8") {
+			t.Errorf("%s, quant %s: %s", version, quant, r)
+		}
+		for line := range strings.Lines(r.stderr) {
+			if strings.HasPrefix(line, "vulkan ") {
+				t.Errorf("%s, quant %s: %s", version, quant, line)
+			}
+		}
+	}
+}

@@ -1,0 +1,276 @@
+package vulkan
+
+import (
+	"fmt"
+	"os"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
+)
+
+// TestHostSide has every version do all that an executor does, with each way to load, each form of products and recurrences,
+// and what the tuner tries, under the eyes of the validation layer, which may have nothing to say. It looks at no number:
+// it is for drivers of GPUs that are not there, whose submissions do nothing (scripts/gpus.sh -validate). With what they see
+// TestEveryBarrier misses every barrier that is left out.
+func TestHostSide(t *testing.T) {
+	if os.Getenv("RWKV_GPUS") != "validated" {
+		t.Skip("RWKV_GPUS=validated is not set: it is for GPUs that are not there, other tests for those that are")
+	}
+	gputest.Instance(t)
+	if !gpu.HasValidation() {
+		t.Fatal("want a validation layer")
+	}
+	for _, staged := range []bool{false, true} {
+		t.Run(fmt.Sprintf("staged=%t", staged), func(t *testing.T) {
+			h := hostSide{t: t, k: kernels(t, gpu.DeviceOptions{NoDirectAccess: staged})}
+			if _, _, err := h.k.Limits(1 << 20); err != nil {
+				t.Fatal(err)
+			}
+			versions := weightstest.Versions
+			if staged { // copies are the same for all
+				versions = []string{"v7"}
+			}
+			for _, version := range versions {
+				for _, quant := range []tensor.Type{0, tensor.Q4_K} {
+					h.model(blockModel(t, version, quant))
+				}
+			}
+			info := h.k.dev.Info()
+			fmt.Printf("%s (%s), staged %t: %d executors, %d passes, %d trials, %d messages\n",
+				info.Name, info.Driver, staged, h.executors, h.passes, h.trials, len(gputest.Messages()))
+		})
+	}
+}
+
+// blockModel returns a model of a version, quantized unless quant is 0.
+func blockModel(t *testing.T, version string, quant tensor.Type) *model.Model {
+	t.Helper()
+	f, err := weights.Parse(version, weightstest.Safetensors(weightstest.RWKV(version, weightstest.Blocks256, tensor.F16, 1), nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	m, err := model.NewWith(f, model.Options{Quant: quant})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
+// hostSide counts what was done.
+type hostSide struct {
+	t                         *testing.T
+	k                         *Kernels
+	executors, passes, trials int
+}
+
+func (h *hostSide) must(err error) {
+	h.t.Helper()
+	if err != nil {
+		h.t.Fatal(err)
+	}
+}
+
+// hostBatches are tokens of each sequence in a pass.
+var hostBatches = [][]int{{1}, {1, 1}, {1, 1, 1, 1}, {2}, {5, 3}, {8}, {33}, {1, 40}, {40, 30, 20, 6}, {96}}
+
+// model goes through all that is chosen for a model by measuring, and all that tests choose.
+func (h *hostSide) model(m *model.Model) {
+	for _, l := range []Loads{Buffers, Texels} {
+		h.executor(m, Options{Loads: l}, h.everything)
+		h.executor(m, Options{Loads: l, Draws: HostDraws, Recur: Chunked}, h.forwards)
+		for _, kernel := range []MatMulKernel{Vec, Tile, Sparse, Coop} { // those for GPUs
+			if h.k.Offers(kernel) && !(ownLoads(kernel) && l == Texels) {
+				h.executor(m, Options{Loads: l, MatMul: kernel, Recur: Serial}, h.forwards)
+			}
+		}
+	}
+	h.executor(m, Options{}, h.forwards)
+}
+
+func (h *hostSide) executor(m *model.Model, o Options, use func(e *Exec)) {
+	h.t.Helper()
+	o.Sizes = op.Sizes{Slots: 5, Rows: 96, Seqs: 4, Outs: 4}
+	e, err := New(h.k, m.Program, o)
+	h.must(err)
+	h.executors++
+	use(e)
+	h.must(e.Close())
+}
+
+// batch stands for so many tokens of each sequence, in slots that are not in order.
+func (h *hostSide) batch(e *Exec, tokens []int) *op.Batch {
+	var b op.Batch
+	for i, n := range tokens {
+		ids := make([]int, n)
+		for j := range ids {
+			ids[j] = (i + 7*j) % e.prog.Vocab
+		}
+		b.Add(len(tokens)-i, ids, i%2)
+	}
+	return &b
+}
+
+func (h *hostSide) forwards(e *Exec) {
+	h.t.Helper()
+	for _, tokens := range hostBatches {
+		h.must(e.Forward(h.batch(e, tokens)))
+		h.passes++
+	}
+}
+
+// everything is what an executor does.
+func (h *hostSide) everything(e *Exec) {
+	for range 2 { // in the end, as recorded before
+		h.forwards(e)
+	}
+	h.tries(e)
+	h.parts(e)
+	h.decodes(e)
+	h.states(e)
+	h.steps(e)
+	h.forwards(e)
+}
+
+// tries runs what the tuner does for every choice, but that it does not repeat anything until some time is over: what takes no
+// time would be recorded thousands of times over.
+func (h *hostSide) tries(e *Exec) {
+	seen := map[string]bool{}
+	for _, units := range e.ops.matMuls {
+		for i := range units {
+			u := &units[i]
+			for _, n := range []uint32{1, 2, 4, 8, 96} {
+				if key := e.tuningKey(u, n); !seen[key] {
+					seen[key] = true
+					tryForms(h, e.newTrial(u, n), e.kernels.shape.candidates(u, n))
+				}
+			}
+		}
+	}
+	for o := range e.ops.wkv7s {
+		if suitsChunks(e.dev.Info().Limits, o, 96, 3) {
+			tryForms(h, newRecurrenceTrial(e, o, 96, 3), []Recurrence{Serial, Chunked})
+		}
+	}
+	for _, seqs := range []int{1, 4} {
+		_, _, err := e.timeDraws(seqs)
+		h.must(err)
+		h.trials++
+	}
+}
+
+// recorded is a contest that records what it times.
+type recorded[F candidate] interface {
+	contest[F]
+	commands(f F, times int) (*gpu.Commands, error)
+}
+
+func tryForms[F candidate](h *hostSide, trial recorded[F], list []F) {
+	h.must(trial.hold())
+	for _, f := range list {
+		_, err := trial.probe(f)
+		h.must(err)
+		_, err = trial.results(f)
+		h.must(err)
+		c, err := trial.commands(f, 3)
+		h.must(err)
+		_, err = shortest(c)
+		h.must(err)
+		c.Release()
+		h.trials++
+	}
+	h.must(trial.restore())
+}
+
+// parts runs passes in parts, as on a slow device.
+func (h *hostSide) parts(e *Exec) {
+	for _, tokens := range hostBatches {
+		b := h.batch(e, tokens)
+		h.must(e.stage(b))
+		for _, n := range []int{2, 5, len(e.prog.Steps)} {
+			p, err := e.recordForward(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)}, n)
+			h.must(err)
+			h.must(e.run(h.t.Context(), p, len(b.Tokens)))
+			p.release()
+			h.passes++
+		}
+	}
+}
+
+// decodes draws on the device with every kind of settings.
+func (h *hostSide) decodes(e *Exec) {
+	plain := sample.Params{}
+	random, penalised, banned := sample.Default(), sample.Default(), sample.Default()
+	penalised.Presence, penalised.Frequency = 0.4, 0.3
+	banned.Ban = []int{0, 3}
+	for _, seqs := range []int{1, 3, 4} {
+		_, err := e.DrawsOnDevice(seqs)
+		h.must(err)
+		for _, p := range []sample.Params{plain, random, penalised, banned} {
+			for _, n := range []int{1, 2, MaxDecodeSteps} {
+				var draws []Draw
+				for i := range seqs {
+					s, err := sample.New(p, e.prog.Vocab, nil)
+					h.must(err)
+					draws = append(draws, Draw{Slot: i, Token: i, Sampler: s, Ends: []int{1, 2}[:i%3]})
+				}
+				_, err := e.Decode(draws, n)
+				h.must(err)
+				h.passes++
+				if n > 1 {
+					h.must(e.RestoreState(seqs-1, 0))
+				}
+			}
+		}
+	}
+}
+
+// states moves states to and from the host, and between slots.
+func (h *hostSide) states(e *Exec) {
+	state := make([]float32, e.prog.StateLen())
+	for slot := range e.plan.Sizes.Slots {
+		h.must(e.ReadState(slot, state))
+		h.must(e.WriteState(slot, state))
+		h.must(e.CopyState((slot+1)%e.plan.Sizes.Slots, slot))
+		h.must(e.ResetState(slot))
+		h.must(e.Forward(h.batch(e, []int{1, 2, 1})))
+		h.passes++
+	}
+}
+
+// steps does what compare and bench do beyond passes.
+func (h *hostSide) steps(e *Exec) {
+	for _, tokens := range [][]int{{1}, {1, 40}} {
+		b := h.batch(e, tokens)
+		if e.dev.Info().Features.Timestamps {
+			_, err := e.Timings(b)
+			h.must(err)
+		}
+		h.must(e.Stage(b))
+		for i := range e.prog.Steps {
+			h.must(e.RunStep(i))
+			e.prog.Steps[i].Op.Operands(func(_ string, v op.View, _ op.Access) {
+				if v.Of == nil || v.Of.Kind == op.Weight {
+					return
+				}
+				data, err := e.Read(v.Of)
+				h.must(err)
+				h.must(e.Write(v.Of, data))
+			})
+		}
+		h.must(e.RunSteps(0, len(e.prog.Steps)/2))
+		h.must(e.RunSteps(len(e.prog.Steps)/2, len(e.prog.Steps)))
+		scratch, state, err := e.Arenas()
+		h.must(err)
+		h.must(e.SetArenas(scratch, state))
+		h.passes++
+	}
+	_, err := e.WeightSum()
+	h.must(err)
+}
