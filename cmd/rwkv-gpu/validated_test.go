@@ -12,8 +12,8 @@ import (
 )
 
 // TestBenchValidated measures a model of every version under the eyes of the validation layer, which may have nothing to say.
-// It looks at no number, and asks for no times of ops, which not every such driver makes up: it is for drivers of GPUs that
-// are not there, whose submissions do nothing (scripts/gpus.sh -validate).
+// It looks at no number, and asks for neither tuning nor times of ops, which not every such driver makes up: it is for drivers
+// of GPUs that are not there, whose submissions do nothing (scripts/gpus.sh -validate).
 func TestBenchValidated(t *testing.T) {
 	if os.Getenv("RWKV_GPUS") != "validated" {
 		t.Skip("RWKV_GPUS=validated is not set: it is for GPUs that are not there, other tests for those that are")
@@ -26,11 +26,8 @@ func TestBenchValidated(t *testing.T) {
 	for i, version := range weightstest.Versions {
 		list := weightstest.RWKV(version, weightstest.Blocks256, tensor.F16, 1)
 		path := writeFile(t, version+".safetensors", weightstest.Safetensors(list, nil))
-		quant, tuning := []string{asStored, "q4_k"}[i%2], "off"
-		if version == "v7" {
-			tuning = "on" // which takes its time
-		}
-		r := finish(t, start(t, "bench", "--model", path, "--quant", quant, "--tuning", tuning, "--device", vulkanDevice(t),
+		quant := []string{asStored, "q4_k"}[i%2]
+		r := finish(t, start(t, "bench", "--model", path, "--quant", quant, "--tuning", "off", "--device", vulkanDevice(t),
 			"--pp", "64", "--tg", "8", "--gen", "8", "--batch", "1,4", "--depth", "0,33", "--repeat", "1"))
 		if r.status != 0 || !strings.Contains(r.stdout, "tg8") {
 			t.Errorf("%s, quant %s: %s", version, quant, r)

@@ -139,7 +139,7 @@ func (h *hostSide) everything(e *Exec) {
 }
 
 // tries runs what the tuner does for every choice, but that it does not repeat anything until some time is over: what takes no
-// time would be recorded thousands of times over.
+// time would be recorded thousands of times over. Nor does the host draw, from logits that nobody wrote.
 func (h *hostSide) tries(e *Exec) {
 	seen := map[string]bool{}
 	for _, units := range e.ops.matMuls {
@@ -159,10 +159,20 @@ func (h *hostSide) tries(e *Exec) {
 		}
 	}
 	for _, seqs := range []int{1, 4} {
-		_, _, err := e.timeDraws(seqs)
+		_, err := e.timeDeviceDraws(h.draws(e, seqs, sample.Default()))
 		h.must(err)
 		h.trials++
 	}
+}
+
+// draws are of so many sequences, some of which end.
+func (h *hostSide) draws(e *Exec, seqs int, p sample.Params) (list []Draw) {
+	for i := range seqs {
+		s, err := sample.New(p, e.prog.Vocab, nil)
+		h.must(err)
+		list = append(list, Draw{Slot: i, Token: i, Sampler: s, Ends: []int{1, 2}[:i%3]})
+	}
+	return list
 }
 
 // recorded is a contest that records what it times.
@@ -214,13 +224,7 @@ func (h *hostSide) decodes(e *Exec) {
 		h.must(err)
 		for _, p := range []sample.Params{plain, random, penalised, banned} {
 			for _, n := range []int{1, 2, MaxDecodeSteps} {
-				var draws []Draw
-				for i := range seqs {
-					s, err := sample.New(p, e.prog.Vocab, nil)
-					h.must(err)
-					draws = append(draws, Draw{Slot: i, Token: i, Sampler: s, Ends: []int{1, 2}[:i%3]})
-				}
-				_, err := e.Decode(draws, n)
+				_, err := e.Decode(h.draws(e, seqs, p), n)
 				h.must(err)
 				h.passes++
 				if n > 1 {

@@ -170,7 +170,8 @@ const (
 	trialTime = 4 * time.Millisecond
 	clearTime = trialTime / 4
 	trialRuns = 3
-	trialLong = 10 * trialTime // a run that takes so long is not repeated
+	trialLong = 10 * trialTime                            // a run that takes so long is not repeated
+	trialMost = int(trialTime * 5 / 4 / time.Microsecond) // times that are enough of what takes less than that
 )
 
 // trialBytes of weights do not fit any device's last cache.
@@ -202,7 +203,7 @@ func timedBy(run func(times int) (time.Duration, error), turns int, limit time.D
 			return 0, err
 		}
 		each := best / time.Duration(times)
-		if best >= trialTime || best >= clearTime && limit > 0 && each > 3*limit/2 {
+		if best >= trialTime || times >= trialMost || best >= clearTime && limit > 0 && each > 3*limit/2 {
 			return each, nil
 		}
 		times = min(times*8, max(times+1, int(trialTime*5/4/max(each, time.Microsecond))))

@@ -304,13 +304,15 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// The cost of a submission is in no form's time, and takes none for a slow one.
+// The cost of a submission is in no form's time, and takes none for a slow one. What takes hardly any time comes to an end.
 func TestTimedBy(t *testing.T) {
 	for _, c := range []struct{ submission, each, limit, want time.Duration }{
 		{60 * time.Microsecond, 4 * time.Microsecond, 5 * time.Microsecond, 4 * time.Microsecond},
 		{60 * time.Microsecond, 4 * time.Microsecond, 0, 4 * time.Microsecond},
 		{60 * time.Microsecond, 20 * time.Millisecond, 0, 20 * time.Millisecond},
 		{100 * time.Microsecond, 40 * time.Microsecond, 5 * time.Microsecond, 40 * time.Microsecond},
+		{0, 100 * time.Nanosecond, 90 * time.Nanosecond, 100 * time.Nanosecond},
+		{0, 0, 0, 0},
 	} {
 		var all time.Duration
 		got, err := timedBy(func(times int) (time.Duration, error) {
