@@ -81,6 +81,8 @@ func TestUnreadTypes(t *testing.T) {
 		{without("blocks.1.att.w0"), strange{"_orig_mod.blocks.1.att.w0", "F64", []int{32}, 256}, "tensor blocks.1.att.w0: dtype: want one of F32, F16, BF16, got F64"},
 		{list, strange{"blocks.1.att.time_state", "F64", []int{2, 16, 16}, 4096}, "tensor blocks.1.att.time_state: dtype: want one of"},
 		{list, strange{"blocks.2.ln1.weight", "F64", []int{32}, 256}, "tensor blocks.2.ln1.weight: dtype: want one of"},
+		{weightstest.Fla(without("blocks.0.ln0.weight")), strange{"model.layers.0.pre_norm.weight", "F64", []int{32}, 256}, "tensor blocks.0.ln0.weight: dtype: want one of"},
+		{weightstest.Native(without("blocks.0.ln0.weight")), strange{"model.embedding_norm.weight", "F8_E4M3", []int{32}, 32}, "tensor blocks.0.ln0.weight: dtype: want one of"},
 		{list, strange{"copy_mask", "BOOL", []int{3, 3}, 9}, "tensor copy_mask: want only what RWKV-7 computes, got head_qk"},
 		{list, strange{"rosa1.emb", "I8", []int{3}, 3}, "got RWKV-8 with ROSA"},
 		{list[:1], strange{"blocks.0.att.r_k", "F64", []int{2, 16}, 256}, "the first named blocks.0.att.r_k"},

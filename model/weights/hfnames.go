@@ -159,12 +159,14 @@ const NormedEmbedding = "embedding_normed"
 
 // checkFused sets f.EmbeddingNormed where the layout allows it, and refuses a configuration that contradicts the file.
 func (f *File) checkFused(l layout) error {
-	says, has := f.Meta[fusedNorm], f.Tensors["blocks.0.ln0.weight"] != nil
+	const norm = "blocks.0.ln0.weight"
+	_, unread := f.Unread[norm] // then whoever wants it learns its type
+	says, has := f.Meta[fusedNorm], f.Tensors[norm] != nil || unread
 	if f.Layout == "original" && f.Meta[NormedEmbedding] == "true" {
 		l.fused = true
 	}
 	if l.fused && has && says == "true" {
-		return &Error{Tensor: "blocks.0.ln0.weight", Field: fusedNorm, Want: "an embedding without its norm", Got: fmt.Sprintf("%s and the norm", says)}
+		return &Error{Tensor: norm, Field: fusedNorm, Want: "an embedding without its norm", Got: fmt.Sprintf("%s and the norm", says)}
 	}
 	f.EmbeddingNormed = l.fused && !has && says != "false" && f.Tensors["blocks.0.ln1.weight"] != nil
 	return nil
