@@ -307,6 +307,25 @@ func TestEpsilonsConverted(t *testing.T) {
 	if back := again(e, err); back.NormEps != 1e-3 || back.GroupNormEps != 16e-3 || len(e.Notices) != 2 {
 		t.Errorf("safetensors: %v and %v, notices %q", back.NormEps, back.GroupNormEps, e.Notices)
 	}
+	// Beside the config.json of the directory that it is from, the file says them still.
+	dir := directory(t, v7, map[string]any{"norm_eps": 1e-3})
+	if err := e.Save(filepath.Join(dir, "model.safetensors"), true, nil); err != nil {
+		t.Fatal(err)
+	}
+	back, err := openMade(t, dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if norm, group := epsilons(back); len(norm) != 1 || !norm[1e-3] || len(group) != 1 || !group[16e-3] || back.File.Layout != "original" {
+		t.Errorf("safetensors beside config.json, layout %s: %v and %v", back.File.Layout, norm, group)
+	}
+	bad := filepath.Join(dir, "model.safetensors")
+	if err := os.WriteFile(bad, weightstest.Safetensors(v7, map[string]string{"group_norm_eps": "0"}), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := openMade(t, dir); err == nil || !strings.HasPrefix(err.Error(), bad+": group_norm_eps: want a number above 0") {
+		t.Errorf("a wrong annotation beside config.json: got %v", err)
+	}
 	const refused = "group norm epsilon: want 0.00064, which is llama.cpp's and not in the file, got 0.016 (a .safetensors file can hold it)"
 	if _, err := m.GGUF(GGUFOptions{}); err == nil || !strings.Contains(err.Error(), refused) {
 		t.Errorf("GGUF: want %q, got %v", refused, err)
@@ -325,73 +344,4 @@ func TestEpsilonsConverted(t *testing.T) {
 	if back := again(five.Safetensors(0)); back.GroupNormEps != 1e-5 {
 		t.Errorf("RWKV-5 with rwkv.cpp's epsilon: %v", back.GroupNormEps)
 	}
-}
-
-// The head is the embedding where the configuration says so, and only there.
-func TestTied(t *testing.T) {
-	v7 := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
-	var untied, twice, normed []*tensor.Tensor
-	for _, x := range v7 {
-		if x.Name != "head.weight" && !strings.Contains(x.Name, ".ln0.") {
-			normed = append(normed, x)
-		}
-		if x.Name != "head.weight" {
-			untied, twice = append(untied, x), append(twice, x)
-		}
-	}
-	emb := untied[named(t, untied, "emb.weight")]
-	twice = append(twice, weightstest.Renamed(emb, "head.weight"))
-	for name, c := range map[string]struct {
-		list []*tensor.Tensor
-		says any
-		err  string
-	}{
-		"said":             {untied, true, ""},
-		"said and there":   {twice, true, ""},
-		"said not":         {untied, false, "tensor head.weight: missing from the file (it has emb.weight): a head that is the embedding again has to be said, by tie_word_embeddings"},
-		"not said":         {untied, nil, "tensor head.weight: missing from the file"},
-		"said and normed":  {normed, true, "config.json: tie_word_embeddings: want false, as the embedding went through ln0, got true"},
-		"said but another": {v7, true, "config.json: tie_word_embeddings: want false, as the head differs from the embedding, got true"},
-	} {
-		m, err := openMade(t, directory(t, weightstest.Fla(c.list), map[string]any{"tie_word_embeddings": c.says}))
-		if c.err != "" || err != nil {
-			if c.err == "" || err == nil || !strings.Contains(err.Error(), c.err) {
-				t.Errorf("%s: want %q, got %v", name, c.err, err)
-			}
-			continue
-		}
-		last := m.Program.Steps[len(m.Program.Steps)-1].Op.(*op.MatMul).Parts[0].W.Source
-		got, err := last.Floats()
-		if err != nil {
-			t.Fatal(err)
-		}
-		want, err := emb.Floats()
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(got, want) || len(m.Unused) != 0 {
-			t.Errorf("%s: the head is not the embedding; unused %v", name, m.Unused)
-		}
-		for _, part := range []string{"emb.weight", "head.weight"} { // a change to one would have to be one to the other
-			lora := filepath.Join(t.TempDir(), "lora.pth")
-			pair := slices.Concat(weightstest.LoRA(v7, 2, tensor.F16, 1)[:2], []*tensor.Tensor{weightstest.Renamed(emb, part)})
-			if err := os.WriteFile(lora, weightstest.Torch{}.File(pair), 0o600); err != nil {
-				t.Fatal(err)
-			}
-			_, err := NewWith(m.File, Options{LoRA: []LoRA{{lora, 1}}})
-			if refused := err != nil && strings.HasPrefix(err.Error(), lora+": tensor "+part+": model: want a head beside the embedding in "); refused != m.File.Tied {
-				t.Errorf("%s: a LoRA with %s: got %v", name, part, err)
-			}
-		}
-		if n := m.Parameters(); name == "said" && n != parameters(untied) {
-			t.Errorf("%s: want %d parameters, got %d", name, parameters(untied), n)
-		}
-	}
-}
-
-func parameters(list []*tensor.Tensor) (n int) {
-	for _, x := range list {
-		n += x.Len()
-	}
-	return n
 }

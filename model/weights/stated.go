@@ -166,7 +166,8 @@ func (s *statement) claim(of Size, key, path string) error {
 // field returns an annotation's name in its own file.
 func field(key string) string { return strings.TrimPrefix(key, "config.") }
 
-// epsilons reads the epsilons of norms, the later of two names for one before the earlier.
+// epsilons reads the epsilons of norms, the later of two names for one before the earlier: what convert wrote into the
+// file itself stands before what the config.json says that lies beside it.
 func (s *statement) epsilons(prefix, path string) error {
 	var layer, group, divisor float64
 	type epsilon struct {
@@ -175,6 +176,7 @@ func (s *statement) epsilons(prefix, path string) error {
 		most float64
 	}
 	var list []epsilon
+	annotated := 0 // those of the list's end that are the file's own
 	switch {
 	case s.f.Format == "GGUF":
 		list = []epsilon{{prefix + "attention.layer_norm_epsilon", &layer, 1}, {prefix + "attention.group_norm_epsilon", &group, 1}}
@@ -183,10 +185,15 @@ func (s *statement) epsilons(prefix, path string) error {
 		if s.f.Layout == transformersOld.name {
 			list = append(list, epsilon{"config.head_size_divisor", &divisor, 1 << 10})
 		}
-	case s.f.Layout == "original" && s.f.Format == "safetensors":
-		list, path = []epsilon{{NormEpsilon, &layer, 1}, {GroupNormEpsilon, &group, 1}}, s.f.Path
 	}
-	for _, e := range list {
+	if s.f.Layout == "original" && s.f.Format == "safetensors" {
+		annotated = 2
+		list = append(list, epsilon{NormEpsilon, &layer, 1}, epsilon{GroupNormEpsilon, &group, 1})
+	}
+	for i, e := range list {
+		if i >= len(list)-annotated {
+			path = s.f.Path
+		}
 		text, ok := s.f.Meta[e.key]
 		if !ok {
 			continue
