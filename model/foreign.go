@@ -20,18 +20,22 @@ type addition struct {
 	names *regexp.Regexp
 }
 
+// own is the beginning of RWKV's own names, in the layouts whose names for what is added stay as they are: what other
+// networks have in the same file, such as the encoder of images, adds nothing to the model.
+const own = `^((model|rwkv7?)\.)?((blocks|layers)\.[0-9]+|emb|embeddings|head|lm_head|ln_out|norm)\.`
+
 // additions are those that no version here computes. BlinkDL's RWKV-LM has most of them (RWKV-v4neo/src/model.py,
 // RWKV-v5/src/model.py), the others are written by the tools that they name.
 var additions = []addition{
-	{"a LoRA that is not merged into its matrix (merge it, or give --lora a file of it alone)", regexp.MustCompile(`\.(init_)?lora_[AB](\.|$)|\.lora_(embedding_[AB]|magnitude_vector)(\.|$)`)},
-	{"DiSHA (Bone, Bat) that is not merged into its matrix", regexp.MustCompile(`\.(disha|bone)(\.|$)`)},
+	{"a LoRA that is not merged into its matrix (merge it, or give --lora a file of it alone)", regexp.MustCompile(own + `(.*\.)?((init_)?lora_[AB]|lora_(embedding_[AB]|magnitude_vector))(\.|$)`)},
+	{"DiSHA (Bone, Bat) that is not merged into its matrix", regexp.MustCompile(own + `(.*\.)?(disha|bone)(\.|$)`)},
 	{"head_qk, attention that copies tokens of the text", regexp.MustCompile(`^(head_[qk]\.|copy_mask$)`)},
-	{"tiny attention", regexp.MustCompile(`(^|\.)tiny_(ln|q|k|v|mask)(\.|$)`)},
-	{"attention beside the time mix", regexp.MustCompile(`\.att\.((qq|kk|vv|oo|rr)\.|time_mix_(qq|kk|vv|rr)$|att_mask$)`)},
-	{"MishGLU in the place of the channel mix", regexp.MustCompile(`\.ffn\.(aa|bb)\.`)},
-	{"an embedding of positions", regexp.MustCompile(`(^|\.)pos_emb(_[xy])?(\.|$)`)},
-	{"8-bit numbers of the rwkv package", regexp.MustCompile(`\.weight_[mr][xy]$`)},
-	{"scales of a quantized matrix", regexp.MustCompile(`\.(weight_scale(_inv)?|weight\.(absmax|quant_map|quant_state\..*|nested_absmax)|SCB|qweight|qzeros|scales|g_idx)$`)},
+	{"tiny attention", regexp.MustCompile(own + `tiny_(ln|q|k|v|mask)(\.|$)`)},
+	{"attention beside the time mix", regexp.MustCompile(own + `att\.((qq|kk|vv|oo|rr)\.|time_mix_(qq|kk|vv|rr)$|att_mask$)`)},
+	{"MishGLU in the place of the channel mix", regexp.MustCompile(own + `ffn\.(aa|bb)\.`)},
+	{"an embedding of positions", regexp.MustCompile(`^pos_emb(_[xy])?(\.|$)|` + own + `pos_emb(_[xy])?(\.|$)`)},
+	{"8-bit numbers of the rwkv package", regexp.MustCompile(own + `(.*\.)?weight_[mr][xy]$`)},
+	{"scales of a quantized matrix", regexp.MustCompile(own + `(.*\.)?(weight_scale(_inv)?|weight\.(absmax|quant_map|quant_state\..*|nested_absmax)|SCB|qweight|qzeros|scales|g_idx)$`)},
 }
 
 // others are architectures that are known and not supported, to be told before the versions: their files may hold all
@@ -70,21 +74,21 @@ func layerOf(name string) (layer int, part string, ok bool) {
 	return layer, part, ok && dot && err == nil && layer >= 0 && part != ""
 }
 
-// addsTo returns what the named tensor of f, which the version does not use, is known to add to a model, or "".
-func addsTo(f *weights.File, name string) string {
+// addsTo returns what the named tensor of f, which v does not use, is known to add to a model, or "".
+func (v *version) addsTo(f *weights.File, name string) string {
 	for _, a := range additions {
 		if a.names.MatchString(name) {
 			return a.what
 		}
 	}
 	if _, part, ok := layerOf(name); ok {
-		for _, v := range slices.Backward(versions) {
-			if slices.ContainsFunc(v.tensors, func(s spec) bool { return s.is(part) }) {
-				return "a part of " + v.title()
+		for _, other := range slices.Backward(versions) {
+			if slices.ContainsFunc(other.tensors, func(s spec) bool { return s.is(part) }) {
+				return "a part of " + other.title()
 			}
 		}
 	}
-	if stem, ok := strings.CutSuffix(name, ".bias"); ok {
+	if stem, ok := strings.CutSuffix(name, ".bias"); ok && v.uses(stem+".weight") {
 		if w := f.Tensors[stem+".weight"]; w != nil && len(squeeze(w, 1).Shape) > 1 {
 			return "a bias of the matrix " + stem + ".weight"
 		}
@@ -108,7 +112,7 @@ func (v *version) refuseAdditions(f *weights.File) error {
 		if v.uses(name) || slices.Contains(v.idle, name) {
 			continue
 		}
-		if what := addsTo(f, name); what != "" {
+		if what := v.addsTo(f, name); what != "" {
 			return &weights.Error{File: f.Path, Tensor: name, Want: "only what " + v.title() + " computes",
 				Got: what + ": it would change the result, and is not supported"}
 		}

@@ -48,6 +48,13 @@ func TestAdditions(t *testing.T) {
 		"blocks.1.att.tiny":                      {"", []int{1}},
 		"header_q.weight":                        {"", []int{1, 1}},
 		"proj.position_embedding.weight":         {"", []int{4, 4}},
+		"encoder.pos_emb":                        {"", []int{8, 32}},
+		"encoder.blocks.0.pos_emb_x":             {"", []int{1, 8, 32}},
+		"encoder.layers.0.q.lora_A":              {"", []int{4, 32}},
+		"encoder.blocks.0.att.key.disha":         {"", []int{4, 32}},
+		"encoder.layers.0.q.weight_scale":        {"", []int{1, 1}},
+		"encoder.q.weight_mx":                    {"", []int{32}},
+		"model.layers.1.attn.k_proj.w.lora_B":    {"LoRA", []int{32, 4}},
 	} {
 		for version := range allVersions {
 			list := append(weightstest.RWKV(version, weightstest.Tiny, tensor.F32, 1), shaped(name, c.shape...))
@@ -57,6 +64,20 @@ func TestAdditions(t *testing.T) {
 				t.Errorf("%s in %s: want an error about %s, got %v", name, version, c.what, err)
 			case c.what == "" && (err != nil || !slices.Equal(m.Unused, []string{name})):
 				t.Errorf("%s in %s: want it unused, got %v", name, version, err)
+			}
+		}
+	}
+}
+
+// A network that stands on the model, such as a classifier, is not the model's: neither its matrices nor their biases
+// are a reason to refuse it.
+func TestOtherNetworks(t *testing.T) {
+	for _, stem := range []string{"value_head", "classifier", "score.dense"} {
+		for version := range allVersions {
+			list := append(weightstest.RWKV(version, weightstest.Tiny, tensor.F32, 1), shaped(stem+".weight", 5, 32), shaped(stem+".bias", 5))
+			m, err := New(parse(t, list))
+			if err != nil || !slices.Equal(m.Unused, []string{stem + ".bias", stem + ".weight"}) {
+				t.Errorf("%s in %s: want both unused, got %v", stem, version, err)
 			}
 		}
 	}
