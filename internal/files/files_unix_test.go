@@ -128,7 +128,7 @@ func TestReplaceCleans(t *testing.T) {
 	}
 	dir := t.TempDir()
 	target := filepath.Join(dir, "out.gguf")
-	others := []string{".out.gguf.x.part", ".out.gguf..part", ".other.gguf.12.part", "out.gguf.12.part", ".out.gguf.12.parts"}
+	others := []string{".out.gguf.x.part", ".out.gguf..part", ".out.gguf.-1.part", ".out.gguf.x1-2.part", ".other.gguf.12.part", "out.gguf.12.part", ".out.gguf.12.parts"}
 	for _, name := range others {
 		put(t, filepath.Join(dir, name), nil)
 	}

@@ -7,9 +7,11 @@ import (
 	"syscall"
 )
 
-// lock tells other processes that a file is being written, until it is closed or the process ends.
+// lock tells other processes that a file is being written, until it is closed or the process ends. If one of them has just
+// opened the file to look whether it is stale, lock waits until it has looked: still tells what came of that.
 func lock(f *os.File) {
-	_ = syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) // a file system without locks cleans nothing up either
+	for syscall.Flock(int(f.Fd()), syscall.LOCK_EX) == syscall.EINTR {
+	} // a file system without locks cleans nothing up either
 }
 
 // removeUnlocked removes a regular file that nobody has locked.
@@ -19,10 +21,16 @@ func removeUnlocked(path string) {
 		return
 	}
 	defer func() { _ = f.Close() }() // read only
+	removeOpened(f)
+}
+
+// removeOpened is removeUnlocked for a file that was opened by its path. Whoever writes it may have renamed it since then,
+// and have begun another file of its old name.
+func removeOpened(f *os.File) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return
 	}
-	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil {
-		_ = os.Remove(path) // at worst it stays
+	if syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) == nil && still(f) {
+		_ = os.Remove(f.Name()) // at worst it stays
 	}
 }

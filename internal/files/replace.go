@@ -3,13 +3,15 @@ package files
 import (
 	"bufio"
 	"errors"
+	"fmt"
 	"io"
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"runtime"
-	"strconv"
 	"strings"
+	"sync/atomic"
 )
 
 // Replace makes what write writes the content of the file target, with the permissions of the file that was there, if one
@@ -89,13 +91,18 @@ func replace(target string, durable bool, write func(io.Writer) error, last func
 
 const partEnding = ".part"
 
+// partNumber is what stands before that: the process, and which of its files it is. Older programs had the first only.
+var partNumber = regexp.MustCompile(`^[0-9]+(-[0-9]+)?$`)
+
+var parts atomic.Uint64 // that this process began
+
 // createBeside creates a file of another name in the folder of path, with the permissions that path would get, and locks
 // it. Files of such names that nobody has locked are those of killed processes, and are removed.
 func createBeside(path string) (*os.File, error) {
 	dir, base := filepath.Split(path)
 	removeStale(dir, "."+base+".")
-	for n := os.Getpid(); ; n++ {
-		name := filepath.Join(dir, "."+base+"."+strconv.Itoa(n)+partEnding)
+	for {
+		name := filepath.Join(dir, fmt.Sprintf(".%s.%d-%d%s", base, os.Getpid(), parts.Add(1), partEnding))
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 		if errors.Is(err, fs.ErrExist) {
 			continue
@@ -117,7 +124,7 @@ func still(f *os.File) bool {
 	if err != nil {
 		return false
 	}
-	there, err := os.Stat(f.Name())
+	there, err := os.Lstat(f.Name())
 	return err == nil && os.SameFile(mine, there)
 }
 
@@ -136,7 +143,7 @@ func removeStale(dir, prefix string) {
 		for _, name := range names {
 			n, ok := strings.CutPrefix(name, prefix)
 			n, ended := strings.CutSuffix(n, partEnding)
-			if !ok || !ended || n == "" || strings.Trim(n, "0123456789") != "" {
+			if !ok || !ended || !partNumber.MatchString(n) {
 				continue
 			}
 			removeUnlocked(filepath.Join(dir, name))
