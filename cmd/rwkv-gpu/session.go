@@ -56,12 +56,12 @@ func (s *session) Close() error { return errors.Join(s.Engine.Close(), s.device.
 
 // progress returns what draws a bar while weights load, where somebody would see it, and ends the load when ctx is done;
 // and what takes the bar away again.
-func (a *app) progress(ctx context.Context) (draw func(done, all int64) error, clearBar func()) {
+func (a *app) progress(ctx context.Context) (draw func(done, all int64) error, clear func()) {
 	return a.progressOf(ctx, "loading")
 }
 
 // progressOf is progress of something else.
-func (a *app) progressOf(ctx context.Context, what string) (draw func(done, all int64) error, clearBar func()) {
+func (a *app) progressOf(ctx context.Context, what string) (draw func(done, all int64) error, clear func()) {
 	if a.common.quiet || !isTerminal(a.stderr) {
 		return func(int64, int64) error { return ctx.Err() }, func() {}
 	}
@@ -72,16 +72,10 @@ func (a *app) progressOf(ctx context.Context, what string) (draw func(done, all 
 			if time.Since(begin) < 200*time.Millisecond {
 				return ctx.Err() // what is over at once needs no bar
 			}
-			bar = progressbar.NewOptions64(all, progressbar.OptionSetWriter(a.stderr), progressbar.OptionSetDescription(what),
-				progressbar.OptionShowBytes(true), progressbar.OptionThrottle(50*time.Millisecond),
-				progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+			bar = newBar(a.stderr, what, all, true)
 		}
 		_ = bar.Set64(done) // a bar that cannot be drawn is no reason to stop
 		return ctx.Err()
 	}
-	return draw, func() {
-		if bar != nil {
-			_ = bar.Clear()
-		}
-	}
+	return draw, func() { clearBar(bar) }
 }

@@ -19,10 +19,11 @@ const patience = 700 * time.Millisecond
 
 // departure is how a process ends: when its run is over, or without waiting for it, whichever comes first.
 type departure struct {
-	once   sync.Once
-	args   []string
-	stderr io.Writer
-	exit   func(status int)
+	once           sync.Once
+	args           []string
+	stdout, stderr io.Writer
+	isTerminal     func(stream any) bool
+	exit           func(status int)
 }
 
 // end exits with a status, unless the process is ending already: then it waits for that.
@@ -48,9 +49,7 @@ func (d *departure) leave(why error) {
 		go func() {
 			defer close(left)
 			files.Abandon()
-			if isTerminal(d.stderr) {
-				_, _ = io.WriteString(d.stderr, "\r\x1b[K") // a bar that was drawn there
-			}
+			d.freeLine()
 			a := &app{stderr: d.stderr, started: true}
 			a.report(commandName(a.rootCommand(), d.args), why)
 		}()
@@ -62,6 +61,30 @@ func (d *departure) leave(why error) {
 	})
 }
 
+// freeLine leaves the line that the terminal of standard error is at: a bar that stands there goes, a text that is being
+// written there stays.
+func (d *departure) freeLine() {
+	switch {
+	case !d.isTerminal(d.stderr):
+	case barDrawn.Load():
+		_, _ = io.WriteString(d.stderr, "\r\x1b[K")
+	case sameFile(d.stdout, d.stderr):
+		_, _ = io.WriteString(d.stderr, "\n")
+	}
+}
+
+// sameFile tells whether two streams end in the same file or terminal.
+func sameFile(a, b io.Writer) bool {
+	x, ok := a.(*os.File)
+	y, too := b.(*os.File)
+	if !ok || !too {
+		return a == b
+	}
+	i, err := x.Stat()
+	j, fault := y.Stat()
+	return err == nil && fault == nil && os.SameFile(i, j)
+}
+
 // untilSignal runs the command line until it is done or a signal ends it, or a driver hangs, and exits.
 func untilSignal(run func(ctx context.Context) int) {
 	for _, s := range ignored { // not all at once: of no signals, Ignore would take all
@@ -70,7 +93,7 @@ func untilSignal(run func(ctx context.Context) int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
-	d := &departure{args: os.Args[1:], stderr: os.Stderr, exit: os.Exit}
+	d := &departure{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, isTerminal: isTerminal, exit: os.Exit}
 	engine.OnHang = d.leave
 	go d.watch(signals, cancel)
 	d.end(run(ctx))

@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"time"
 
 	"github.com/schollz/progressbar/v3"
 )
@@ -28,8 +27,7 @@ func (s *stages) stage(now string, done, all int64) {
 		s.end()
 		s.now = now
 		if !s.common.quiet && isTerminal(s.stderr) {
-			s.bar = progressbar.NewOptions64(all, progressbar.OptionSetWriter(s.stderr), progressbar.OptionSetDescription(now),
-				progressbar.OptionThrottle(50*time.Millisecond), progressbar.OptionFullWidth(), progressbar.OptionClearOnFinish())
+			s.bar = newBar(s.stderr, now, all, false)
 		} else {
 			s.notice("%s", now)
 		}
@@ -42,8 +40,6 @@ func (s *stages) stage(now string, done, all int64) {
 // end takes away what was drawn.
 func (s *stages) end() {
 	s.clear()
-	if s.bar != nil {
-		_ = s.bar.Clear()
-		s.bar = nil
-	}
+	clearBar(s.bar)
+	s.bar = nil
 }
