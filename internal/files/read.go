@@ -8,23 +8,23 @@ import (
 	"io"
 	"io/fs"
 	"os"
-	"sync/atomic"
 	"time"
 )
 
-// What errors of Read and ReadRegular wrap beside those of the system. Each error is an *fs.PathError.
+// What errors of Read and ReadRegular wrap beside those of the system.
 var (
-	ErrTooLarge   = errors.New("the file is too large")
-	ErrNotRegular = errors.New("not a regular file")
-	ErrSilent     = errors.New("nobody writes to it")
+	errTooLarge   = errors.New("the file is too large")
+	errNotRegular = errors.New("not a regular file")
+	errSilent     = errors.New("nobody writes to it")
 )
 
-// Patience is how long Read waits for the next bytes of a pipe or device.
-const Patience = 10 * time.Second
+// patience is how long Read waits for somebody to open a pipe for writing.
+const patience = 10 * time.Second
 
-// Read returns what a person's path names, at most so many bytes: a file, or all that comes from a pipe or device. One that
-// gives nothing for longer than Patience is an error, as is more than most bytes.
-func Read(path string, most int64) ([]byte, error) { return read(path, most, Patience) }
+// Read returns what a person's path names, at most so many bytes: a file, or all that comes from a pipe or device, however
+// slow who writes it is. A pipe that nobody opens for writing within 10 seconds is an error, as is more than most bytes.
+// Each error is an *fs.PathError.
+func Read(path string, most int64) ([]byte, error) { return read(path, most, patience) }
 
 func read(path string, most int64, patience time.Duration) ([]byte, error) {
 	info, err := os.Stat(path) // before opening: opening a pipe waits for its writer
@@ -34,46 +34,32 @@ func read(path string, most int64, patience time.Duration) ([]byte, error) {
 	if info.Mode().IsRegular() || info.IsDir() {
 		return readRegular(path, most, info)
 	}
-	var seen atomic.Int64 // bytes
+	opened := make(chan struct{})
 	type result struct {
 		data []byte
 		err  error
 	}
 	done := make(chan result, 1)
-	go func() { // neither opening nor reading can be interrupted, but left alone
+	go func() { // opening cannot be interrupted, but left alone
 		f, err := os.Open(path)
 		if err != nil {
 			done <- result{nil, at("open", path, pathless(err))}
 			return
 		}
 		defer func() { _ = f.Close() }() // read only
-		data, err := limited(path, counting{f, &seen}, most)
+		close(opened)
+		data, err := limited(path, f, most)
 		done <- result{data, err}
 	}()
-	for before := int64(-1); ; {
-		select {
-		case r := <-done:
-			return r.data, r.err
-		case <-time.After(patience):
-			now := seen.Load()
-			if now == before || before < 0 && now == 0 {
-				return nil, at("read", path, fmt.Errorf("got %d bytes and then nothing for %s: %w", now, patience, ErrSilent))
-			}
-			before = now
-		}
+	select {
+	case r := <-done:
+		return r.data, r.err
+	case <-opened:
+		r := <-done
+		return r.data, r.err
+	case <-time.After(patience):
+		return nil, at("open", path, fmt.Errorf("nothing for %s: %w", patience, errSilent))
 	}
-}
-
-// counting counts what is read.
-type counting struct {
-	io.Reader
-	seen *atomic.Int64
-}
-
-func (c counting) Read(b []byte) (int, error) {
-	n, err := c.Reader.Read(b)
-	c.seen.Add(int64(n))
-	return n, err
 }
 
 // ReadRegular is Read for a regular file only, as what a program keeps for itself is.
@@ -88,9 +74,9 @@ func ReadRegular(path string, most int64) ([]byte, error) {
 func readRegular(path string, most int64, info fs.FileInfo) ([]byte, error) {
 	switch {
 	case info.IsDir():
-		return nil, at("read", path, fmt.Errorf("want a file, got a directory: %w", ErrNotRegular))
+		return nil, at("read", path, fmt.Errorf("want a file, got a directory: %w", errNotRegular))
 	case !info.Mode().IsRegular():
-		return nil, at("read", path, fmt.Errorf("want a file, got a special file (%s): %w", info.Mode().Type(), ErrNotRegular))
+		return nil, at("read", path, fmt.Errorf("want a file, got a special file (%s): %w", info.Mode().Type(), errNotRegular))
 	case info.Size() > most:
 		return nil, at("read", path, tooLarge(most, fmt.Sprintf("%d", info.Size())))
 	}
@@ -115,7 +101,7 @@ func limited(path string, r io.Reader, most int64) ([]byte, error) {
 }
 
 func tooLarge(most int64, got string) error {
-	return fmt.Errorf("want at most %d bytes, got %s: %w", most, got, ErrTooLarge)
+	return fmt.Errorf("want at most %d bytes, got %s: %w", most, got, errTooLarge)
 }
 
 func at(op, path string, err error) error { return &fs.PathError{Op: op, Path: path, Err: err} }
