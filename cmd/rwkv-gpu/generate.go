@@ -192,7 +192,7 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 		return blameModel(s.Model, err)
 	}
 	if !a.common.json {
-		err = errors.Join(err, out.end())
+		err = errors.Join(err, out.end(err != nil))
 	}
 	if err != nil {
 		r.Finish = "interrupted"
@@ -227,8 +227,11 @@ func (o *textOutput) write(text string) error {
 	return o.printf("%s", text)
 }
 
-// end writes a prompt without a text, and a newline unless there is one.
-func (o *textOutput) end() error {
+// end writes a prompt without a text, unless the text was cut before it began, and a newline unless there is one.
+func (o *textOutput) end(cut bool) error {
+	if cut {
+		o.prompt = ""
+	}
 	if err := o.write(""); err != nil || o.last == '\n' {
 		return err
 	}

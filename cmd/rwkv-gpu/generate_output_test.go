@@ -11,14 +11,17 @@ func TestTextOutput(t *testing.T) {
 	for _, c := range []struct {
 		prompt string
 		texts  []string
+		cut    bool
 		want   string
 	}{
-		{"Once", []string{" upon", " a time"}, "notice\nOnce upon a time\n"},
-		{"", []string{"a", "b\n"}, "notice\nab\n"},
-		{"Once", nil, "notice\nOnce\n"},
-		{"Once\n", nil, "notice\nOnce\n"},
-		{"", nil, "notice\n"},
-		{"", []string{"", "a"}, "notice\na\n"},
+		{"Once", []string{" upon", " a time"}, false, "notice\nOnce upon a time\n"},
+		{"", []string{"a", "b\n"}, false, "notice\nab\n"},
+		{"Once", nil, false, "notice\nOnce\n"},
+		{"Once", nil, true, "notice\n"},
+		{"Once", []string{" upon"}, true, "notice\nOnce upon\n"},
+		{"Once\n", nil, false, "notice\nOnce\n"},
+		{"", nil, false, "notice\n"},
+		{"", []string{"", "a"}, false, "notice\na\n"},
 	} {
 		var terminal bytes.Buffer
 		a := &app{stdout: &terminal, stderr: &terminal}
@@ -29,7 +32,7 @@ func TestTextOutput(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := o.end(); err != nil || terminal.String() != c.want {
+		if err := o.end(c.cut); err != nil || terminal.String() != c.want {
 			t.Errorf("%q, %q: want %q, got %q (%v)", c.prompt, c.texts, c.want, terminal.String(), err)
 		}
 	}
