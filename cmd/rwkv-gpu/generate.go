@@ -100,11 +100,6 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	if err != nil {
 		return err
 	}
-	s, err := a.start(ctx, m, 0)
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, s.Close()) }()
 	q := engine.Request{Max: o.max, Sample: o.sample, Stop: o.stop}
 	if o.bos {
 		q.Prompt = append(q.Prompt, engine.EndOfText) // the same token begins a document
@@ -113,6 +108,11 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 		return err
 	}
 	q.Prompt = append(q.Prompt, ids...)
+	s, err := a.start(ctx, m, 0)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.Close()) }()
 	return a.emit(ctx, s, tok, q, prompt)
 }
 

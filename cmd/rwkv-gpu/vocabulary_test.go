@@ -208,6 +208,9 @@ func TestVocabularyOfFewTokens(t *testing.T) {
 		for _, command := range [][]string{{"tokenize"}, {"generate"}, {"logits", "--prompt"}} {
 			wantError(t, cli(append(command, args("ABC")...)...), statusUsage, `prompt: byte "C" at offset 2: the vocabulary vocab has no token for it`)
 		}
+		for _, command := range [][]string{{"generate"}, {"logits", "--prompt"}} { // before any device is looked for
+			wantError(t, cli(append(command, "ABC", "--model", model, "--device", "99")...), statusUsage, `prompt: byte "C" at offset 2`)
+		}
 	})
 }
 
