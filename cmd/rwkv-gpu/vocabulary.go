@@ -57,8 +57,12 @@ func (a *app) openTokenizer(m *model.Model) (tokenizer.Tokenizer, error) {
 			t = w
 		}
 	case m.Vocab == tokenizer.Bytes{}.Size():
-		if beside, err := findVocab(path, m.Vocab, []string{filepath.Dir(path)}); err == nil {
+		beside, passed, err := findVocab(path, m.Vocab, []string{filepath.Dir(path)})
+		if err == nil {
 			return beside, nil
+		}
+		if len(passed) > 0 {
+			a.notice("%v: tokens are bytes", err)
 		}
 		t = tokenizer.Bytes{}
 	default:
@@ -66,7 +70,8 @@ func (a *app) openTokenizer(m *model.Model) (tokenizer.Tokenizer, error) {
 		if dir := dataDir(); dir != "" {
 			dirs = append(dirs, dir)
 		}
-		return findVocab(path, m.Vocab, dirs)
+		t, _, err := findVocab(path, m.Vocab, dirs)
+		return t, err
 	}
 	if err != nil {
 		return nil, blame(path, err)
@@ -103,10 +108,10 @@ func (a *app) findTokenizer() (tokenizer.Tokenizer, string, error) {
 	return t, path, blame(path, err)
 }
 
-// findVocab opens the vocabulary file for a model file of size ids, from the first folder that has one. A file that does not fit is passed over, also one
-// that cannot be read: beside a model may lie the tokenizer.json of some other program.
-func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, error) {
-	var passed []string
+// findVocab opens the vocabulary file for a model file of size ids, from the first folder that has one. A file that does not
+// fit is passed over, also one that cannot be read: beside a model may lie the tokenizer.json of some other program. passed
+// says why, of each.
+func findVocab(modelPath string, size int, dirs []string) (t tokenizer.Tokenizer, passed []string, err error) {
 	for _, dir := range dirs {
 		for _, name := range vocabNames {
 			path := filepath.Join(dir, name)
@@ -115,7 +120,7 @@ func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, 
 			}
 			t, err := tokenizer.Open(path)
 			if err == nil && fits(t.Size(), size) {
-				return t, nil
+				return t, nil, nil
 			}
 			if err != nil {
 				passed = append(passed, oneLine(blame(path, err).Error()))
@@ -128,7 +133,7 @@ func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, 
 	if len(passed) > 0 {
 		found = " (" + strings.Join(passed, "; ") + ")"
 	}
-	return nil, inputf(modelPath, "no vocabulary for the model's %d ids: want %s in %s, or --vocab FILE%s",
+	return nil, passed, inputf(modelPath, "no vocabulary for the model's %d ids: want %s in %s, or --vocab FILE%s",
 		size, wantedVocab(size), strings.Join(dirs, " or "), found)
 }
 

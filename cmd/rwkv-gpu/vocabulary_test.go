@@ -214,6 +214,25 @@ func TestVocabularyOfFewTokens(t *testing.T) {
 	})
 }
 
+// A model of 256 ids has bytes for tokens where no vocabulary lies beside it. One that is passed over is said.
+func TestVocabularyPassedOver(t *testing.T) {
+	model := modelOf(t, 256)
+	path := filepath.Join(filepath.Dir(model), "vocab.txt")
+	tokenize := func() answer { return cli("tokenize", "ab", "--model", model) }
+	if r := tokenize(); r.status != statusDone || r.stdout != "97,98\n" || r.stderr != "" {
+		t.Error(r)
+	}
+	for why, data := range map[string][]byte{path + ": line 1: ": []byte("broken"), path + " has 900 ids": worldOf(900)} {
+		put(t, path, data, func() {
+			r := tokenize()
+			if r.status != statusDone || r.stdout != "97,98\n" || strings.Count(r.stderr, "\n") != 1 ||
+				!strings.HasPrefix(r.stderr, model+": no vocabulary for the model's 256 ids: ") || !strings.Contains(r.stderr, why) || !strings.HasSuffix(r.stderr, ": tokens are bytes\n") {
+				t.Errorf("want a notice of %q, got %s", why, r)
+			}
+		})
+	}
+}
+
 // The field's case: a model of a game with its list beside it.
 func TestVocabularyOfGame(t *testing.T) {
 	model := reference.Shared(t, "field", "world-list-without-all-bytes", "game.pth")
