@@ -103,6 +103,9 @@ func TestChangedWhileRead(t *testing.T) {
 				t.Errorf("%s: %s", c.name, r)
 			}
 		}
+		if refused == 0 && !testing.Short() {
+			t.Errorf("none of %d runs was ended by a change: the guard was never needed", tries)
+		}
 		t.Logf("%d of %d runs were ended by the change", refused, tries)
 	})
 }
