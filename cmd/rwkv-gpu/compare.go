@@ -89,33 +89,42 @@ func (a *app) comparedIDs(m *model.Model, ids []int) ([]int, error) {
 // compare runs ids on the reference and on the device.
 func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine.Report, err error) {
 	sizes := engine.CompareSizes(len(ids))
-	open := func(spec string) (op.Prober, func() error, error) {
-		d, err := a.openDevice(spec)
-		if err != nil {
-			return nil, nil, err
-		}
+	if err := engine.CheckReference(m, sizes); err != nil {
+		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
+	}
+	open := func(d *engine.Device) (op.Prober, error) {
 		progress, clearBar := a.progress(ctx)
 		e, err := d.Executor(m, sizes, progress)
 		clearBar()
 		if err != nil {
-			return nil, nil, errors.Join(fmt.Errorf("%s: %w", m.File.Path, err), d.Close())
+			return nil, fmt.Errorf("%s: %w", m.File.Path, err)
 		}
-		return e, func() error { return errors.Join(e.Close(), d.Close()) }, nil
+		return e, nil
 	}
 	spec := a.common.device
 	if spec == "auto" {
 		spec = "gpu"
 	}
-	dev, closeDev, err := open(spec)
+	device, err := a.openDevice(spec)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, closeDev()) }()
-	ref, closeRef, err := open("cpu")
+	defer func() { err = errors.Join(err, device.Close()) }()
+	host, err := a.openDevice("cpu")
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, closeRef()) }()
+	defer func() { err = errors.Join(err, host.Close()) }()
+	ref, err := open(host) // it needs more memory, which the device may share
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, ref.Close()) }()
+	dev, err := open(device)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { err = errors.Join(err, dev.Close()) }()
 	if err := ctx.Err(); err != nil {
 		return nil, err
 	}

@@ -33,6 +33,9 @@ func TestMemoryOfCPU(t *testing.T) {
 	const few = 2 << 20
 	r := limited(t, few, args...)
 	wantError(t, r, statusDevice, "synthetic 0.1b: device CPU: out of memory: want ", " are free")
+	// As a reference too, before a device is opened, which would not do in its place.
+	compared := limited(t, few, "compare", "--tokens", "1", "--device", "99", "--quiet", "--model", "synthetic:0.1b")
+	wantError(t, compared, statusDevice, "synthetic 0.1b: device CPU: out of memory: the reference holds weights as float32 in memory: want ", " are free\n")
 	if testing.Short() {
 		return
 	}
