@@ -129,7 +129,11 @@ func TestHungDevice(t *testing.T) {
 	}
 }
 
-// A signal ends the program within a second, even if it is stuck in a call that never returns.
+// busy is by how much longer than on an idle machine an end may take here, where other tests run too.
+const busy = 3
+
+// A signal ends the program within a second, busy times that on a busy machine, even if it is stuck in a call that never
+// returns.
 func TestSignalInDriver(t *testing.T) {
 	calls, start := hanging(t, hangArgs...)
 	for _, x := range []struct {
@@ -156,7 +160,7 @@ func TestSignalInDriver(t *testing.T) {
 			continue
 		}
 		status, line := ended(t, c, faultTime)
-		if took := time.Since(sent); status != statusInterrupted || line != "rwkv-gpu: generate: interrupted\n" || took > 4*patience {
+		if took := time.Since(sent); status != statusInterrupted || line != "rwkv-gpu: generate: interrupted\n" || took > busy*time.Second {
 			t.Errorf("%s, %s: status %d after %s, %q", x.function, x.signal, status, took, line)
 		}
 	}
