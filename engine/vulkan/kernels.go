@@ -241,8 +241,14 @@ func (k *Kernels) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
 }
 
 // headSplit returns how many invocations of wkv6 and wkv7 share a row of a head's state, so that each keeps so many elements
-// at most.
-func headSplit(n, most int) uint32 { return uint32(1) << bits.Len(uint((n-1)/most)) }
+// at most, or up to twice as many where more invocations would not divide n, a multiple of 4.
+func headSplit(n, most int) uint32 {
+	split := uint32(1) << bits.Len(uint((n-1)/most))
+	for uint32(n)%split != 0 {
+		split /= 2
+	}
+	return split
+}
 
 // Devices with few registers have no more for wkv7, and fewer for wkv6, whose elements lie far apart in memory: their
 // addresses need some too.

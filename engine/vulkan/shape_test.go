@@ -41,8 +41,30 @@ func TestShapes(t *testing.T) {
 			}
 		}
 	}
-	for n, want := range map[int][2]uint32{4: {1, 1}, 32: {1, 1}, 36: {2, 1}, 64: {2, 1}, 68: {4, 2}, 128: {4, 2}, 132: {8, 4}, 256: {8, 4}} {
-		var gpus kernelShape
+}
+
+// Invocations that share a row of a head's state are so many that they divide it, and that each has place for its part.
+func TestHeadSplit(t *testing.T) {
+	gpus, emulated := kernelShape{}, kernelShape{shared: true}
+	for n := 4; n <= 256; n += 4 {
+		for _, c := range []struct {
+			name            string
+			split           uint32
+			most, mostParts int // elements of an invocation; vec4 that the shader has place for
+		}{
+			{"wkv6", gpus.split6(n), 64, 32}, {"wkv6, emulated", emulated.split6(n), 128, 32}, {"wkv7", split7(n), 64, 16},
+		} {
+			split := int(c.split)
+			if split < 1 || split > 8 || n%split != 0 {
+				t.Errorf("%s, heads of %d: want a split of 1, 2, 4 or 8 that divides them, got %d", c.name, n, split)
+				continue
+			}
+			if parts := (n/4 + split - 1) / split; parts > c.mostParts || n/split > c.most {
+				t.Errorf("%s, heads of %d, split %d: want at most %d vec4 and %d elements each, got %d and %d", c.name, n, split, c.mostParts, c.most, parts, n/split)
+			}
+		}
+	}
+	for n, want := range map[int][2]uint32{4: {1, 1}, 32: {1, 1}, 36: {2, 1}, 64: {2, 1}, 68: {4, 2}, 128: {4, 2}, 132: {4, 4}, 136: {8, 4}, 252: {4, 4}, 256: {8, 4}} {
 		if got := [2]uint32{gpus.split6(n), split7(n)}; got != want {
 			t.Errorf("heads of %d: want rows shared by %v in wkv6 and wkv7, got %v", n, want, got)
 		}

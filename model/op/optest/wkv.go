@@ -81,6 +81,7 @@ func wkv6Cases() []Case {
 		{Name: "WKV6/N12, one decay, no gate", Seqs: ragged, Build: build(3, 12, v50, usual)},
 		{Name: "WKV6/N36", Seqs: ragged, Build: build(2, 36, v6, usual)},
 		{Name: "WKV6/N128", Seqs: []int{4}, Build: build(1, 128, v6, usual)},
+		{Name: "WKV6/N132", Seqs: []int{3, 1}, Build: build(2, 132, v6, usual)},
 		{Name: "WKV6/N256", Seqs: []int{3, 1}, Build: build(1, 256, v52, usual)},
 		{Name: "WKV6/long", Seqs: []int{50}, Build: build(2, 64, v6, usual)},
 		{Name: "WKV6/many slots", Seqs: []int{1, 1, 1, 1, 1, 1}, Build: build(2, 64, v52, usual)},
