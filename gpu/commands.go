@@ -21,6 +21,7 @@ type Commands struct {
 	r        *recorded
 	c        *C.rg_dev
 	pending  bool
+	unsure   bool // Wait failed, and the device may still be at it
 	released bool
 	limit    time.Duration // of the submission
 	longest  time.Duration // wait so far
@@ -42,9 +43,14 @@ var (
 	errReleased = fmt.Errorf("vulkan: commands used after Release or Device.Close: %w", ErrClosed)
 )
 
-// Submit starts the commands. What the host wrote to mapped memory before it is seen.
+// Submit starts the commands. What the host wrote to mapped memory before it is seen. After a Wait that failed it waits again.
 func (c *Commands) Submit() error {
 	d := c.r.dev
+	if c.unsure {
+		if err := c.Wait(); err != nil {
+			return err
+		}
+	}
 	if c.pending && !d.gone.Load() {
 		return errPending
 	}
@@ -68,18 +74,20 @@ func (c *Commands) Submit() error {
 }
 
 // Wait returns when the submitted commands are done; at once if none are under way. If they take far longer than they did
-// before and than Recording.Expect said, the error is a HangError, and they count as under way for ever.
+// before and than Recording.Expect said, the error is a HangError, and they count as under way for ever. If the driver has no
+// memory to wait with, they count as under way until a later Wait succeeds.
 func (c *Commands) Wait() error {
 	d := c.r.dev
 	if d.gone.Load() { // Close has waited
-		c.pending = false
+		c.pending, c.unsure = false, false
 	}
 	if !c.pending {
 		return nil
 	}
 	start := time.Now()
 	err := d.await(&c.wait, c.r.fence, c.r)
-	if !d.hung() {
+	c.unsure = !d.ended(err)
+	if !c.unsure {
 		d.health.underWay.Add(-int64(c.limit))
 		c.pending, c.longest = false, max(c.longest, time.Since(start))
 	}
@@ -131,15 +139,21 @@ func (c *Commands) Timestamps() ([]time.Duration, error) {
 // Stats counts what was recorded.
 func (c *Commands) Stats() Stats { return c.r.stats }
 
-// Release waits for the commands if they are under way and gives everything back.
+// Release waits for the commands if they are under way and gives everything back; if the driver cannot wait, at the end of the
+// device.
 func (c *Commands) Release() {
 	if c == nil || c.released {
 		return
 	}
-	_ = c.Wait() // a lost device has nothing under way, and one that hangs keeps what it has
+	if c.Wait() != nil { // a lost device has nothing under way, and one that hangs keeps what it has
+		_ = c.Wait()
+	}
 	c.released = true
 	d := c.r.dev
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	c.r.destroy()
+	c.r.released = true
+	if !c.pending || d.hung() {
+		c.r.destroy()
+	}
 }

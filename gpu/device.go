@@ -150,6 +150,7 @@ func (d *Device) Close() error {
 	for r := range d.commands {
 		r.destroy()
 	}
+	d.staging.destroy()
 	for k := range d.kernels {
 		k.destroy()
 	}
@@ -193,7 +194,9 @@ func (d *Device) leaks() error {
 		}
 	}
 	for r := range d.commands {
-		names = append(names, "commands of "+r.describe())
+		if !r.released {
+			names = append(names, "commands of "+r.describe())
+		}
 	}
 	if len(names) == 0 {
 		return nil

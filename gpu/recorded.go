@@ -34,6 +34,8 @@ type recorded struct {
 	slots   int // one more than the highest slot written
 	stats   Stats
 
+	released bool // the device keeps it only because it may be under way
+
 	expected time.Duration // see Recording.Expect
 	fresh    int           // kernels that no recording used before
 

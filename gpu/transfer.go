@@ -27,6 +27,7 @@ type stage struct {
 	cmd   unsafe.Pointer
 	fence C.uint64_t
 	busy  bool
+	holds bool          // of, as its wait failed and the copy may be under way
 	copy  string        // what is under way
 	of    *Buffer       // which it is about
 	limit time.Duration // of the copy
@@ -91,16 +92,45 @@ func (s *stage) wait() error {
 	if s == nil || !s.busy {
 		return nil
 	}
-	err := s.dev.await(&s.inDriver, s.fence, s)
-	if !s.dev.hung() {
-		s.dev.health.underWay.Add(-int64(s.limit))
-		s.busy = false
+	d := s.dev
+	err := d.await(&s.inDriver, s.fence, s)
+	if s.busy = !d.ended(err); !s.busy {
+		d.health.underWay.Add(-int64(s.limit))
+	}
+	if s.holds != s.busy && !d.hung() {
+		s.hold()
 	}
 	return err
 }
 
-func (s *stage) release() {
-	_ = s.wait() // a lost device has nothing under way, and one that hangs keeps what it has
+// hold keeps the buffer that the copy is about while nobody knows whether it is under way, or lets it go.
+func (s *stage) hold() {
+	s.dev.mu.Lock()
+	defer s.dev.mu.Unlock()
+	if s.holds = s.busy; s.holds {
+		s.of.retain()
+	} else {
+		s.of.unretain()
+	}
+}
+
+// release waits for the copy and gives the stage back. It tells whether it could: a lost device has nothing under way, and one
+// that hangs keeps what it has.
+func (s *stage) release() bool {
+	if s.wait() != nil {
+		_ = s.wait()
+	}
+	if s.busy && !s.dev.hung() {
+		return false
+	}
+	s.dev.mu.Lock()
+	defer s.dev.mu.Unlock()
+	s.destroy()
+	return true
+}
+
+// destroy is for a stage with nothing under way. The caller holds dev.mu.
+func (s *stage) destroy() {
 	if s.dev.hung() {
 		return
 	}
@@ -110,14 +140,25 @@ func (s *stage) release() {
 	if s.pool != 0 {
 		C.rg_cmd_destroy(s.dev.c, s.pool)
 	}
-	s.buf.Release()
+	s.buf.destroy()
 }
 
-func (st *staging) release() {
+// release gives back the stages whose copies can be waited for.
+func (st *staging) release() { st.drop((*stage).release) }
+
+// destroy gives back the others, when nothing is under way. The caller holds dev.mu.
+func (st *staging) destroy() {
+	st.drop(func(s *stage) bool {
+		s.destroy()
+		return true
+	})
+}
+
+// drop forgets the stages that gone accepts.
+func (st *staging) drop(gone func(*stage) bool) {
 	for _, ring := range [...]*[2]*stage{&st.up, &st.down} {
 		for i, s := range ring {
-			if s != nil {
-				s.release()
+			if s != nil && gone(s) {
 				ring[i] = nil
 			}
 		}

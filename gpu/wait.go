@@ -204,6 +204,10 @@ func (d *Device) failure() error {
 	return nil
 }
 
+// ended tells whether nothing is under way any more of what a wait was for, by its error. A driver without memory to wait with
+// leaves that open.
+func (d *Device) ended(err error) bool { return !d.hung() && (err == nil || d.failure() != nil) }
+
 // hung tells whether the device hangs. Then nothing is given back to it.
 func (d *Device) hung() bool { return d.health.hung.Load() }
 
