@@ -77,12 +77,19 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 		return nil, err
 	}
 	d.last = p
+	var saved *gpu.Commands
 	if n > 1 {
-		if err := e.saveStates(draws); err != nil {
+		if saved, err = e.saveStates(draws); err != nil {
 			return nil, err
 		}
 	}
-	if err := e.run(context.Background(), p, n*len(draws)); err != nil {
+	err = e.run(context.Background(), p, n*len(draws))
+	if saved != nil { // it is done before the run is, but counts as under way, in the limits of all waits, until it is waited for
+		if failed := saved.Wait(); err == nil {
+			err = failed
+		}
+	}
+	if err != nil {
 		return nil, err
 	}
 	return gpu.Uint32s(d.sampling.ids.Bytes())[:n*len(draws)], nil
@@ -174,15 +181,12 @@ func (s *savedStates) release() {
 }
 
 // saveStates starts the copy of the draws' slots.
-func (e *Exec) saveStates(draws []Draw) error {
+func (e *Exec) saveStates(draws []Draw) (*gpu.Commands, error) {
 	c, err := e.saveCommands(draws)
-	if err != nil {
-		return err
+	if err == nil {
+		err = c.Submit()
 	}
-	if err := c.Wait(); err != nil { // since the last time
-		return err
-	}
-	return c.Submit()
+	return c, err
 }
 
 func (e *Exec) saveCommands(draws []Draw) (*gpu.Commands, error) {

@@ -282,6 +282,35 @@ func TestDrawEnds(t *testing.T) {
 	}
 }
 
+// Of a Decode nothing counts as under way after it: the copies of whatever slots' states can be started again.
+func TestDecodeWaitsForSaves(t *testing.T) {
+	const vocab = 4
+	s, err := sample.New(sample.Params{}, vocab, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, o := drawExec(t, kernels(t), Buffers, 3, vocab)
+	for _, slots := range [][]int{{0, 1, 2}, {1}, {2, 0}} {
+		var draws []Draw
+		for _, slot := range slots {
+			draws = append(draws, Draw{Slot: slot, Sampler: s})
+		}
+		stageLogits(t, e, o, draws, make([]float32, len(draws)*vocab))
+		if _, err := e.Decode(draws, 2); err != nil {
+			t.Fatal(err)
+		}
+	}
+	saves := e.decode.states.saves
+	if len(saves) != 3 {
+		t.Fatalf("want the copies of 3 choices of slots, got %d", len(saves))
+	}
+	for _, save := range saves {
+		if err := save.cmds.Run(); err != nil {
+			t.Errorf("slots %v: %v", save.slots, err)
+		}
+	}
+}
+
 // What is no logit, an empty choice and bad arguments are told.
 func TestDrawErrors(t *testing.T) {
 	k := kernels(t)
