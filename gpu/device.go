@@ -28,7 +28,7 @@ type DeviceOptions struct {
 	OmitBarrier      func(n int) bool // leaves out a recording's n-th derived barrier from 1 on; 0 is the one at its start
 	Poison           int              // bytes behind every buffer with all bits set; bound ranges reach to their end, so that reads outside show
 	NoDirectAccess   bool             // copy by staging even where the host sees the device's memory
-	WaitLimit        time.Duration    // the least time after which a wait means that the device hangs; 0 is RWKV_WAIT_LIMIT, or 30 s
+	WaitLimit        time.Duration    // the least time after which a wait means that the device hangs, from 0.1 s on; 0 is RWKV_WAIT_LIMIT, or 30 s
 
 	// Statistics, if set, is told what the driver's compiler says of each kernel, as it is made. It may be called on
 	// several goroutines at once. Opening fails with ErrNoStatistics where the driver says nothing.

@@ -16,11 +16,12 @@ import (
 // How long a wait may take before it counts as one for a device that hangs. Drivers give up a dispatch that takes seconds
 // and report the device as lost; this is for those that do not, and must never take a slow device for one.
 const (
-	leastWait    = 30 * time.Second // DeviceOptions.WaitLimit
-	firstKernels = 6                // so many that never ran as much again: drivers may compile a kernel only then
-	waitFactor   = 20               // times more than the same took before, or was said to take
-	waitLimit    = 24 * time.Hour   // of all that together
-	waitSlices   = 4                // at least, into which a wait is cut
+	leastWait    = 30 * time.Second       // DeviceOptions.WaitLimit
+	shortestWait = 100 * time.Millisecond // that it may be; a slice of it is long for the system's clock
+	firstKernels = 6                      // so many that never ran as much again: drivers may compile a kernel only then
+	waitFactor   = 20                     // times more than the same took before, or was said to take
+	waitLimit    = 24 * time.Hour         // of all that together
+	waitSlices   = 4                      // at least, into which a wait is cut
 	longestSlice = time.Second
 )
 
@@ -61,7 +62,10 @@ type wait struct {
 
 // leastWaitOf returns the limit that the options or the environment set.
 func leastWaitOf(o DeviceOptions) (time.Duration, error) {
-	if o.WaitLimit > 0 {
+	if o.WaitLimit != 0 {
+		if o.WaitLimit < shortestWait || o.WaitLimit > waitLimit {
+			return 0, fmt.Errorf("vulkan: DeviceOptions.WaitLimit: want %s to %s, got %s", shortestWait, waitLimit, o.WaitLimit)
+		}
 		return o.WaitLimit, nil
 	}
 	text := os.Getenv(waitLimitEnv)
@@ -69,8 +73,8 @@ func leastWaitOf(o DeviceOptions) (time.Duration, error) {
 		return leastWait, nil
 	}
 	s, err := strconv.ParseFloat(text, 64)
-	if err != nil || !(s > 0 && s <= waitLimit.Seconds()) {
-		return 0, fmt.Errorf("%s: want seconds from above 0 to %.0f, got %q", waitLimitEnv, waitLimit.Seconds(), text)
+	if err != nil || !(s >= shortestWait.Seconds() && s <= waitLimit.Seconds()) {
+		return 0, fmt.Errorf("%s: want seconds from %g to %.0f, got %q", waitLimitEnv, shortestWait.Seconds(), waitLimit.Seconds(), text)
 	}
 	return time.Duration(s * float64(time.Second)), nil
 }

@@ -24,7 +24,7 @@ func TestWaitLimit(t *testing.T) {
 }
 
 func TestWaitLimitEnv(t *testing.T) {
-	for text, want := range map[string]time.Duration{"": leastWait, "0.5": 500 * time.Millisecond, "86400": waitLimit} {
+	for text, want := range map[string]time.Duration{"": leastWait, "0.1": 100 * time.Millisecond, "0.5": 500 * time.Millisecond, "86400": waitLimit} {
 		t.Setenv(waitLimitEnv, text)
 		if got, err := leastWaitOf(DeviceOptions{}); err != nil || got != want {
 			t.Errorf("%q: %s (%v), want %s", text, got, err, want)
@@ -33,7 +33,12 @@ func TestWaitLimitEnv(t *testing.T) {
 	if got, err := leastWaitOf(DeviceOptions{WaitLimit: time.Minute}); err != nil || got != time.Minute {
 		t.Errorf("%s (%v), want what the options say", got, err)
 	}
-	for _, text := range []string{"x", "0", "-1", "NaN", "Inf", "86401", "30s"} {
+	for _, limit := range []time.Duration{-time.Second, 1, 99 * time.Millisecond, waitLimit + 1} {
+		if got, err := leastWaitOf(DeviceOptions{WaitLimit: limit}); err == nil || !strings.Contains(err.Error(), "WaitLimit: want 100ms to 24h0m0s") {
+			t.Errorf("%s: %s (%v), want an error", limit, got, err)
+		}
+	}
+	for _, text := range []string{"x", "0", "0.003", "0.0999", "-1", "NaN", "Inf", "86401", "30s"} {
 		t.Setenv(waitLimitEnv, text)
 		if got, err := leastWaitOf(DeviceOptions{}); err == nil || !strings.Contains(err.Error(), waitLimitEnv) {
 			t.Errorf("%q: %s (%v), want an error", text, got, err)
