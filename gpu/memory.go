@@ -66,6 +66,12 @@ func (m memoryTypes) local() (h memoryHeap) {
 func (m memoryTypes) localSize() uint64   { return m.local().size }
 func (m memoryTypes) localBudget() uint64 { return m.local().budget }
 
+// localUse returns what the driver says of that heap. A budget of 0 is none that it knows: Vulkan demands another.
+func (m memoryTypes) localUse() (used, budget uint64, ok bool) {
+	h := m.local()
+	return h.usage, h.budget, h.budget > 0
+}
+
 func (m memoryTypes) largestHeap() int {
 	var n uint64
 	for _, h := range m.heaps {
@@ -262,8 +268,7 @@ func (d *Device) MemoryBudget() (used, budget uint64, ok bool) {
 	if !d.info.Features.MemoryBudget {
 		return 0, 0, false
 	}
-	h := d.in.memory(d.phys).local()
-	return h.usage, h.budget, true
+	return d.in.memory(d.phys).localUse()
 }
 
 // memoryState words what an out-of-memory error should tell. The caller holds d.mu.

@@ -53,3 +53,13 @@ func TestPick(t *testing.T) {
 		}
 	}
 }
+
+// A driver that leaves its figures 0 has not said that there is no memory.
+func TestMemoryBudgetKnown(t *testing.T) {
+	for heap, want := range map[memoryHeap]bool{{size: 8, budget: 6, usage: 6, local: true}: true, {size: 8, local: true}: false, {size: 8, usage: 2, local: true}: false, {size: 8, budget: 6}: false} {
+		m := memoryTypes{heaps: []memoryHeap{heap}}
+		if used, budget, ok := m.localUse(); ok != want || ok && (used != heap.usage || budget != heap.budget) {
+			t.Errorf("%+v: %d used of %d, known %v", heap, used, budget, ok)
+		}
+	}
+}
