@@ -77,20 +77,9 @@ func (m *measure) within(t tolerance) bool {
 // difference returns the largest difference and the normalised mean square error. A value that is not finite, on either
 // side, makes both the largest number there is.
 func difference(got, want []float32) (maxAbs, nmse float64) {
-	var sum, errSum float64
-	for i, w := range want {
-		if !tensor.IsFinite(got[i]) || !tensor.IsFinite(w) {
-			return math.MaxFloat64, math.MaxFloat64
-		}
-		d := float64(got[i]) - float64(w)
-		maxAbs = max(maxAbs, math.Abs(d))
-		sum += float64(w) * float64(w)
-		errSum += d * d
-	}
-	if errSum == 0 {
-		return 0, 0
-	}
-	return maxAbs, errSum / max(sum, 1e-30)
+	var m measure
+	m.add(got, want, 0)
+	return m.maxAbs, m.nmse()
 }
 
 func argMax(f []float32) int {

@@ -212,6 +212,13 @@ func TestMeasures(t *testing.T) {
 	if d, n := difference(nil, nil); d != 0 || n != 0 {
 		t.Errorf("difference of nothing %v, NMSE %v", d, n)
 	}
+	for _, bad := range []float32{float32(math.NaN()), float32(math.Inf(1))} {
+		for _, c := range [][2][]float32{{{1, bad, 9}, {1, 2, 3}}, {{1, 2, 3}, {1, bad, 9}}} {
+			if d, n := difference(c[0], c[1]); d != math.MaxFloat64 || n != math.MaxFloat64 {
+				t.Errorf("difference of %v from %v is %v, NMSE %v", c[0], c[1], d, n)
+			}
+		}
+	}
 	ln3 := float32(math.Log(3))
 	// Probabilities (1/4, 3/4) and (1/2, 1/2).
 	want := 0.25*math.Log(0.5) + 0.75*math.Log(1.5)

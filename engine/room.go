@@ -40,11 +40,14 @@ func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 		mebibytes(need), mebibytes(weights), mebibytes(free), what)}
 }
 
+// advisedTypes are those to quantize to that are advised, the best first.
+var advisedTypes = []tensor.Type{tensor.Q8_0, tensor.Q6_K, tensor.Q5_K, tensor.Q4_K, tensor.Q3_K}
+
 // cpuAdvice says what would fit where the CPU, which holds weights as float32, has no memory for them: a device, as they all
 // hold them as they are stored, or quantized. That of a device that is a processor is the machine's.
 func cpuAdvice(m *model.Model, rest, free int, devices []gpu.Info) string {
 	_, stored := m.Bytes()
-	for _, typ := range []tensor.Type{0, tensor.Q8_0, tensor.Q6_K, tensor.Q5_K, tensor.Q4_K, tensor.Q3_K} {
+	for _, typ := range append([]tensor.Type{0}, advisedTypes...) {
 		need, quantized := stored+rest, ""
 		if typ != 0 {
 			need, quantized = need-m.QuantSaves(typ), " --quant "+strings.ToLower(typ.String())
@@ -70,7 +73,7 @@ func advice(m *model.Model, need, free, device int) string {
 
 func adviceOf(m *model.Model, need, free int, others []gpu.Info) string {
 	var fits []string
-	for _, typ := range []tensor.Type{tensor.Q8_0, tensor.Q6_K, tensor.Q5_K, tensor.Q4_K, tensor.Q3_K} {
+	for _, typ := range advisedTypes {
 		if less := need - m.QuantSaves(typ); less <= free {
 			fits = append(fits, fmt.Sprintf("--quant %s (%s)", strings.ToLower(typ.String()), mebibytes(less)))
 			break
