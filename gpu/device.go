@@ -87,6 +87,7 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 		opts.FeatureOverride(&d.info.Features)
 	}
 	var err error
+	d.health.stopped = make(chan struct{})
 	if d.health.least, err = leastWaitOf(opts); err != nil {
 		return nil, err
 	}
@@ -127,9 +128,7 @@ func (d *Device) Close() error {
 	kernels := slices.Collect(maps.Keys(d.kernels))
 	d.mu.Unlock()
 	for _, k := range kernels {
-		if !d.hung() {
-			<-k.made
-		}
+		_ = k.wait()
 	}
 	d.mu.Lock()
 	defer d.mu.Unlock()

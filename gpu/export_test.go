@@ -17,3 +17,6 @@ func Fail(k *Kernel, err error) {
 	<-k.made
 	k.err = err
 }
+
+// Hang makes d a device that was found hanging.
+func Hang(d *Device) { _ = d.hang(d, d.health.least) }

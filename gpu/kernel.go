@@ -112,8 +112,7 @@ type Kernel struct {
 func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
 	k, err := d.StartKernel(desc)
 	if err == nil {
-		<-k.made
-		err = k.err
+		err = k.wait()
 	}
 	if err != nil {
 		k.Release()
@@ -291,6 +290,16 @@ func (d *Device) admitSubgroup(desc *KernelDesc, m *module, invocations int) err
 	return nil
 }
 
+// wait waits for the driver's compiler, and returns its error. Where the device hangs, that may never end.
+func (k *Kernel) wait() error {
+	select {
+	case <-k.made:
+		return k.err
+	case <-k.dev.health.stopped:
+		return k.dev.failure()
+	}
+}
+
 // Name returns the name given to NewKernel.
 func (k *Kernel) Name() string { return k.name }
 
@@ -312,7 +321,10 @@ func (k *Kernel) Release() {
 	if k == nil {
 		return
 	}
-	<-k.made
+	_ = k.wait()
+	if k.dev.hung() {
+		return
+	}
 	k.dev.mu.Lock()
 	defer k.dev.mu.Unlock()
 	if k.released {

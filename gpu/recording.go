@@ -160,8 +160,8 @@ func (rec *Recording) emit(command func()) {
 // finish waits for the kernels and writes what was put off.
 func (rec *Recording) finish() {
 	for _, k := range rec.unmade {
-		if <-k.made; k.err != nil {
-			rec.fail("%w", k.err)
+		if err := k.wait(); err != nil {
+			rec.fail("%w", err)
 			return
 		}
 	}

@@ -47,6 +47,7 @@ type health struct {
 	least    time.Duration
 	underWay atomic.Int64 // sum of the limits of all that was submitted and not waited for yet
 	hung     atomic.Bool
+	stopped  chan struct{}         // closed when the device is found hanging
 	failed   atomic.Pointer[error] // lost or hung; nothing works any more
 
 	mu       sync.Mutex
@@ -177,8 +178,12 @@ func (d *Device) unwatch() {
 
 // hang remembers that the device hangs, and returns the error.
 func (d *Device) hang(what described, after time.Duration) error {
-	d.health.hung.Store(true)
-	return d.fail(&HangError{What: "vulkan: " + what.describe(), After: after})
+	first := d.health.hung.CompareAndSwap(false, true)
+	err := d.fail(&HangError{What: "vulkan: " + what.describe(), After: after})
+	if first {
+		close(d.health.stopped)
+	}
+	return err
 }
 
 // noted returns the error for a result, and remembers a loss of the device.

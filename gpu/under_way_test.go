@@ -5,6 +5,7 @@ import (
 	"errors"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
@@ -119,5 +120,67 @@ func TestWaitWithoutMemory(t *testing.T) {
 	none(in.Close())
 	if left := live(); left != "" {
 		t.Errorf("left are %s", left)
+	}
+}
+
+// Whoever waits for the driver's compiler when the device is found hanging waits no longer: it may never be done.
+func TestHangWhileCompiling(t *testing.T) {
+	if faulty(t, "30") == nil { // for the device, which nobody can use afterwards
+		return
+	}
+	in, err := gpu.Open(gpu.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := in.Device(gpu.Pick(in.Devices()), gpu.DeviceOptions{NoPipelineCache: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer gpu.HoldCompilers(d)()
+	desc := gpu.KernelDesc{Name: "next", SPIRV: code(t, "next"), Bindings: nextBindings, PushBytes: 8}
+	k, err := d.StartKernel(desc)
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, y := buffer(t, d, "x", 128, gpu.DeviceLocal), buffer(t, d, "y", 128, gpu.DeviceLocal)
+	rec := d.NewRecording()
+	rec.Dispatch(k, []gpu.Range{x.All(), y.All()}, words(32, 1), 1, 1, 1)
+	calls := map[string]func() error{
+		"the end of a recording": func() error { _, err := rec.End(); return err },
+		"a kernel":               func() error { _, err := d.NewKernel(desc); return err },
+		"the release of one":     func() error { k.Release(); return gpu.ErrTimeout },
+	}
+	type result struct {
+		what string
+		err  error
+	}
+	results := make(chan result, len(calls)+1)
+	for what, call := range calls {
+		go func() { results <- result{what, call()} }()
+	}
+	select {
+	case r := <-results:
+		t.Fatalf("%s did not wait: %v", r.what, r.err)
+	case <-time.After(50 * time.Millisecond):
+	}
+	gpu.Hang(d)
+	for range calls {
+		select {
+		case r := <-results:
+			if !errors.Is(r.err, gpu.ErrTimeout) {
+				t.Errorf("%s: want the error of a device that hangs, got %v", r.what, r.err)
+			}
+		case <-time.After(20 * time.Second):
+			t.Fatal("a call waits for the compiler of a device that hangs")
+		}
+	}
+	go func() { results <- result{"the end of the device", d.Close()} }()
+	select {
+	case r := <-results:
+		if !errors.Is(r.err, gpu.ErrTimeout) {
+			t.Errorf("%s: %v", r.what, r.err)
+		}
+	case <-time.After(20 * time.Second):
+		t.Fatal("a device that hangs waits for its compilers when it is closed")
 	}
 }
