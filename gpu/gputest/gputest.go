@@ -45,9 +45,10 @@ var layerSettings = map[string]string{
 func Instance(t testing.TB) *gpu.Instance {
 	t.Helper()
 	shared.once.Do(func() {
+		_, benchmark := t.(*testing.B) // which would measure what the layer does for a submission
 		for name, value := range layerSettings {
-			if poison() > 0 {
-				break // barriers are those of the ranges, and the layer sees what is bound
+			if poison() > 0 || benchmark {
+				break // with poison barriers are those of the ranges, and the layer sees what is bound
 			}
 			if _, set := os.LookupEnv(name); !set {
 				_ = os.Setenv(name, value)
