@@ -29,7 +29,8 @@ type contest[F candidate] interface {
 type wish struct {
 	key     string
 	kind    kind
-	used    tuned // the form that was recorded
+	used    tuned                           // the form that was recorded
+	best    func() (found tuned, more bool) // so far; whether forms are left to try
 	measure func(until time.Time) error
 }
 
@@ -60,7 +61,11 @@ func choice[F candidate](e *Exec, key string, k kind, list []F, trial func() (co
 	if at.next >= len(list) {
 		return f, nil
 	}
-	return f, &wish{key, k, f.kept(), func(until time.Time) error {
+	best := func() (tuned, bool) {
+		at := standingOf(e.tuner, key, list)
+		return list[at.best].kept(), at.next < len(list)
+	}
+	return f, &wish{key, k, f.kept(), best, func(until time.Time) error {
 		c, err := trial()
 		if err != nil {
 			return err
@@ -98,8 +103,8 @@ func (e *Exec) measureOpen(ctx context.Context, p *pass) (changed bool, err erro
 	t := e.tuner
 	open := p.open[:0]
 	for _, w := range p.open {
-		have, ok := t.known(w.key)
-		if done := ok && have.Next == 0; !done && ctx.Err() == nil {
+		best, more := w.best()
+		if more && ctx.Err() == nil {
 			_, err := t.measured(e.Device(), w.kind, w.measure)
 			if refused(err) {
 				continue // the usual form it is, for this pass
@@ -107,10 +112,10 @@ func (e *Exec) measureOpen(ctx context.Context, p *pass) (changed bool, err erro
 			if err != nil {
 				return false, err
 			}
-			have, ok = t.known(w.key)
+			best, more = w.best()
 		}
-		changed = changed || ok && !have.same(w.used)
-		if !ok || have.Next > 0 {
+		changed = changed || !best.same(w.used)
+		if more {
 			open = append(open, w)
 		}
 	}
