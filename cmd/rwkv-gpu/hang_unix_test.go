@@ -140,7 +140,7 @@ func TestSignalInDriver(t *testing.T) {
 		function string
 		signal   os.Signal
 	}{
-		{"vkCreateInstance", syscall.SIGTERM}, {"vkCreateDevice", os.Interrupt}, {"vkAllocateMemory", syscall.SIGTERM}, {"vkCreateComputePipelines", os.Interrupt},
+		{"vkCreateInstance", syscall.SIGTERM}, {"vkCreateDevice", os.Interrupt}, {"vkAllocateMemory", syscall.SIGHUP}, {"vkCreateComputePipelines", os.Interrupt},
 		{"vkQueueSubmit", syscall.SIGTERM}, {"vkWaitForFences", os.Interrupt}, {"vkDeviceWaitIdle", syscall.SIGTERM}, {"vkGetPipelineCacheData", os.Interrupt},
 	} {
 		n := callsOf(calls, x.function)

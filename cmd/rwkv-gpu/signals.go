@@ -93,6 +93,9 @@ func untilSignal(run func(ctx context.Context) int) {
 	ctx, cancel := context.WithCancel(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	d := &departure{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, isTerminal: isTerminal, exit: os.Exit}
 	engine.OnHang = d.leave
 	go d.watch(signals, cancel)

@@ -31,7 +31,7 @@ type wish struct {
 	kind    kind
 	used    tuned                           // the form that was recorded
 	best    func() (found tuned, more bool) // so far; whether forms are left to try
-	measure func(until time.Time) error
+	measure func(ctx context.Context, until time.Time) error
 }
 
 // standing is how far the measurement of a list of forms has come.
@@ -65,14 +65,15 @@ func choice[F candidate](e *Exec, key string, k kind, list []F, trial func() (co
 		at := standingOf(e.tuner, key, list)
 		return list[at.best].kept(), at.next < len(list)
 	}
-	return f, &wish{key, k, f.kept(), best, func(until time.Time) error {
+	return f, &wish{key, k, f.kept(), best, func(ctx context.Context, until time.Time) error {
 		c, err := trial()
 		if err != nil {
 			return err
 		}
 		at := standingOf(e.tuner, key, list)
-		took, err := fastest(e, c, list, &at, until)
+		took, err := fastest(ctx, e, c, list, &at, until)
 		if err != nil {
+			e.tuner.acquit()
 			return err
 		}
 		found := list[at.best].kept()
@@ -105,7 +106,7 @@ func (e *Exec) measureOpen(ctx context.Context, p *pass) (changed bool, err erro
 	for _, w := range p.open {
 		best, more := w.best()
 		if more && ctx.Err() == nil {
-			_, err := t.measured(e.Device(), w.kind, w.measure)
+			_, err := t.measured(e.Device(), w.kind, func(until time.Time) error { return w.measure(ctx, until) })
 			if refused(err) {
 				continue // the usual form it is, for this pass
 			}

@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"slices"
@@ -69,8 +70,8 @@ func (e *Exec) sparseForm(u *unit, dense matMulForm) (matMulForm, *wish, error) 
 	f, open := choice(e, key, few, list, func() (contest[zerosForm], error) { return e.newSparseTrial(u) })
 	if open != nil {
 		measure := open.measure
-		open.measure = func(until time.Time) error {
-			err := measure(until)
+		open.measure = func(ctx context.Context, until time.Time) error {
+			err := measure(ctx, until)
 			e.afterSparse(u, key, err)
 			return err
 		}

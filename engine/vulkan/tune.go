@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -24,6 +25,7 @@ type Tuner struct {
 	found  map[string]tuned  // by device, driver and product
 	lethal map[string]string // forms in whose trials an earlier process ended, as Trying of the file
 	trying string            // the form under trial, by the key of lethal
+	tried  map[string]bool   // forms that a trial of this process has done no harm, by the same key
 	fresh  bool              // what the file holds does not count
 	failed bool              // to save
 
@@ -63,7 +65,7 @@ const (
 // NewTuner returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be
 // read, or that other kernels were measured for, costs only the time to measure again.
 func NewTuner(path string, fresh bool, notice func(string)) *Tuner {
-	t := &Tuner{Path: path, Budget: tuningBudget, Notice: notice, found: map[string]tuned{}, fresh: fresh, now: time.Now}
+	t := &Tuner{Path: path, Budget: tuningBudget, Notice: notice, found: map[string]tuned{}, tried: map[string]bool{}, fresh: fresh, now: time.Now}
 	if fresh || path == "" {
 		return t
 	}
@@ -161,6 +163,17 @@ func (t *Tuner) tries(form string) {
 	t.keep()
 }
 
+// survives says that the trial of a form is over, and that it did no harm.
+func (t *Tuner) survives() { t.tried[t.trying] = true }
+
+// acquit takes back what tries wrote down of a form that did no harm, after an error that is not its own.
+func (t *Tuner) acquit() {
+	if t.trying != "" && t.tried[t.trying] {
+		t.trying = ""
+		t.keep()
+	}
+}
+
 // tuningKey names a product of n tokens on the executor's device. Numbers of tokens are alike that are one tile of
 // the same size, and beyond fewTokens all are, but for where matmul_hold begins.
 func (e *Exec) tuningKey(u *unit, n uint32) string {
@@ -194,9 +207,9 @@ func (e *Exec) form(u *unit, n uint32) (matMulForm, *wish) {
 		func() (contest[matMulForm], error) { return e.newTrial(u, n), nil })
 }
 
-// fastest goes on measuring a list of forms, one of them in any case and more until some time. The results of the first are
-// what the others' are compared with. It returns the time of the best.
-func fastest[F candidate](e *Exec, trial contest[F], list []F, at *standing, until time.Time) (took time.Duration, err error) {
+// fastest goes on measuring a list of forms, one of them in any case and more until some time, and none once ctx is done. The
+// results of the first are what the others' are compared with. It returns the time of the best.
+func fastest[F candidate](ctx context.Context, e *Exec, trial contest[F], list []F, at *standing, until time.Time) (took time.Duration, err error) {
 	if err := trial.hold(); err != nil {
 		return 0, err
 	}
@@ -211,7 +224,7 @@ func fastest[F candidate](e *Exec, trial contest[F], list []F, at *standing, unt
 	if took, err = trial.time(list[at.best], 0); err != nil {
 		return 0, err
 	}
-	for first := true; at.next < len(list); at.next++ {
+	for first := true; at.next < len(list) && ctx.Err() == nil; at.next++ {
 		if !first && !e.tuner.now().Before(until) {
 			break
 		}
@@ -220,6 +233,7 @@ func fastest[F candidate](e *Exec, trial contest[F], list []F, at *standing, unt
 		if err != nil && !refused(err) {
 			return 0, err
 		}
+		e.tuner.survives()
 		if err == nil && d > 0 {
 			at.best, took = at.next, d
 		}

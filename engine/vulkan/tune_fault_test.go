@@ -61,7 +61,7 @@ func TestTunerStops(t *testing.T) {
 	} {
 		for _, contest := range []*faultyContest{{failResults: c.err}, {failTime: c.err}} {
 			at := standing{0, 1}
-			_, err := fastest(e, contest, list, &at, time.Now().Add(time.Hour))
+			_, err := fastest(t.Context(), e, contest, list, &at, time.Now().Add(time.Hour))
 			switch tried := slices.Contains(contest.tried, 4); {
 			case c.skip && (err != nil || at != standing{2, 3}):
 				t.Errorf("%v: want the third form, got %v (%v)", c.err, at, err)
@@ -77,7 +77,7 @@ func TestTunerSpoilt(t *testing.T) {
 	e := &Exec{tuner: NewTuner("", true, nil)}
 	full := &gpu.Error{Call: "vkResetFences", Result: -1}
 	at := standing{0, 1}
-	_, err := fastest(e, &faultyContest{failRestore: full}, []matMulForm{{rows: 1}, {rows: 2}}, &at, time.Now().Add(time.Hour))
+	_, err := fastest(t.Context(), e, &faultyContest{failRestore: full}, []matMulForm{{rows: 1}, {rows: 2}}, &at, time.Now().Add(time.Hour))
 	if !errors.Is(err, full) || refused(err) || !refused(full) {
 		t.Errorf("want an error that ends the run, got %v", err)
 	}

@@ -1,9 +1,13 @@
 package vulkan
 
 import (
+	"context"
+	"path/filepath"
+	"slices"
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -45,5 +49,58 @@ func TestTunerUnlisted(t *testing.T) {
 		if have := tuner.found[key]; have.Kernel == "of another version" || have.Next != 0 {
 			t.Errorf("%s: want a form of the list kept, got %+v", key, have)
 		}
+	}
+}
+
+// stoppedContest is one in whose second form the run is told to end.
+type stoppedContest struct {
+	faultyContest
+	stop func()
+}
+
+func (c *stoppedContest) results(f matMulForm) ([]float32, error) {
+	if f.rows == 2 {
+		c.stop()
+	}
+	return c.faultyContest.results(f)
+}
+
+// A run that is to end does so after the form under trial; no form is suspected for that, and a later run goes on.
+func TestTunerInterrupted(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tuning.json")
+	list := []matMulForm{{rows: 1}, {rows: 2}, {rows: 4}}
+	ctx, cancel := context.WithCancel(t.Context())
+	measure := func(ctx context.Context) []uint32 {
+		t.Helper()
+		c := &stoppedContest{stop: cancel}
+		_, w := choice(&Exec{tuner: NewTuner(path, false, nil)}, "a product", few, list, func() (contest[matMulForm], error) { return c, nil })
+		if err := w.measure(ctx, time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		return c.tried
+	}
+	if tried := measure(ctx); !slices.Equal(tried, []uint32{1, 2}) {
+		t.Errorf("want an end after the second form, tried %v", tried)
+	}
+	file, err := readTuning(path)
+	if have := file.Found["a product"]; err != nil || len(file.Trying) != 0 || have.Rows != 2 || have.Next != 2 {
+		t.Errorf("want two forms measured and none under trial, got %+v (%v)", file, err)
+	}
+	if tried := measure(t.Context()); !slices.Equal(tried, []uint32{1, 4}) {
+		t.Errorf("want the third form tried alone, tried %v", tried)
+	}
+}
+
+// A form whose trial went well is not suspected for an error that comes after it.
+func TestTunerAcquits(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tuning.json")
+	c := &faultyContest{failRestore: &gpu.Error{Call: "vkResetFences", Result: -1}}
+	_, w := choice(&Exec{tuner: NewTuner(path, false, nil)}, "a product", few, []matMulForm{{rows: 1}, {rows: 2}},
+		func() (contest[matMulForm], error) { return c, nil })
+	if err := w.measure(t.Context(), time.Now().Add(time.Hour)); err == nil {
+		t.Error("want the error of what is not brought back")
+	}
+	if file, err := readTuning(path); err != nil || file.Kernels == "" || len(file.Trying) != 0 {
+		t.Errorf("want a file with nothing under trial, got %+v (%v)", file, err)
 	}
 }

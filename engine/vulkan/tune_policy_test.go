@@ -174,7 +174,7 @@ func TestTunerLethal(t *testing.T) {
 		if w == nil {
 			t.Fatal("want something to measure")
 		}
-		if err := w.measure(time.Now().Add(time.Hour)); err != nil {
+		if err := w.measure(t.Context(), time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		return c, tuner.found[product]
@@ -232,7 +232,7 @@ func TestTunerLoses(t *testing.T) {
 	c := &faultyContest{failResults: &gpu.Error{Call: "vkQueueSubmit", Result: -4}}
 	_, w := choice(&Exec{tuner: NewTuner(path, false, nil)}, "a product", few, []matMulForm{{rows: 1}, {rows: 2}, {rows: 4}},
 		func() (contest[matMulForm], error) { return c, nil })
-	if err := w.measure(time.Now().Add(time.Hour)); !errors.Is(err, gpu.ErrDeviceLost) {
+	if err := w.measure(t.Context(), time.Now().Add(time.Hour)); !errors.Is(err, gpu.ErrDeviceLost) {
 		t.Errorf("want the device lost, got %v", err)
 	}
 	if next := NewTuner(path, false, nil); len(next.lethal) != 1 || len(next.found) != 0 {
@@ -274,7 +274,7 @@ func TestTunerProbes(t *testing.T) {
 	list := []matMulForm{{rows: 1}, {rows: 2}, {rows: 4}} // of 1, 1/2 and 1/4 second
 	for about, want := range map[time.Duration]bool{hopeless*time.Second + 1: false, hopeless * time.Second: true, 0: true} {
 		c, at := &probedContest{about: about}, standing{0, 1}
-		_, err := fastest(&Exec{tuner: NewTuner("", true, nil)}, c, list, &at, time.Now().Add(time.Hour))
+		_, err := fastest(t.Context(), &Exec{tuner: NewTuner("", true, nil)}, c, list, &at, time.Now().Add(time.Hour))
 		if tried := slices.Contains(c.tried, 2); tried != want || err != nil || at.best != 2 {
 			t.Errorf("%s: want it run: %t, got %v, %v (%v)", about, want, c.tried, at, err)
 		}
@@ -343,12 +343,12 @@ func (c *coldContest) time(f matMulForm, limit time.Duration) (time.Duration, er
 // A form does not win because the device was not yet at its full speed when the other was timed.
 func TestTunerCold(t *testing.T) {
 	at := standing{0, 1}
-	took, err := fastest(&Exec{tuner: NewTuner("", true, nil)}, &coldContest{}, []matMulForm{{rows: 4}, {rows: 2}}, &at, time.Now().Add(time.Hour))
+	took, err := fastest(t.Context(), &Exec{tuner: NewTuner("", true, nil)}, &coldContest{}, []matMulForm{{rows: 4}, {rows: 2}}, &at, time.Now().Add(time.Hour))
 	if err != nil || at != (standing{0, 2}) {
 		t.Errorf("want the first form, got %v, %s (%v)", at, took, err)
 	}
 	at = standing{0, 1}
-	took, err = fastest(&Exec{tuner: NewTuner("", true, nil)}, &coldContest{}, []matMulForm{{rows: 2}, {rows: 4}}, &at, time.Now().Add(time.Hour))
+	took, err = fastest(t.Context(), &Exec{tuner: NewTuner("", true, nil)}, &coldContest{}, []matMulForm{{rows: 2}, {rows: 4}}, &at, time.Now().Add(time.Hour))
 	if err != nil || at != (standing{1, 2}) || took != time.Second/4 {
 		t.Errorf("want the second form, got %v, %s (%v)", at, took, err)
 	}

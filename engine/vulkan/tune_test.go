@@ -138,7 +138,7 @@ func TestTunerFile(t *testing.T) {
 		if open == nil || f != k.shape.usual(u, 1) {
 			t.Fatalf("%+v: want the usual form and the wish for a better one, got %v, %v", bad, f, open)
 		}
-		if err := open.measure(time.Now().Add(time.Hour)); err != nil {
+		if err := open.measure(t.Context(), time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
 		f, open = e.form(u, 1)
