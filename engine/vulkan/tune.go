@@ -22,12 +22,13 @@ type Tuner struct {
 	Budget time.Duration // that passes of a kind wait in all before slices begin; 0: nothing is measured
 	Notice func(string)  // told once when measuring begins, and of a form that is wrong or needs memory; may be nil
 
-	found  map[string]tuned  // by device, driver and product
-	lethal map[string]string // forms in whose trials an earlier process ended, as Trying of the file
-	trying string            // the form under trial, by the key of lethal
-	tried  map[string]bool   // forms that a trial of this process has done no harm, by the same key
-	fresh  bool              // what the file holds does not count
-	failed bool              // to save
+	found   map[string]tuned  // by device, driver and product
+	lethal  map[string]string // forms in whose trials an earlier process ended, as Trying of the file
+	trying  string            // the form under trial, by the key of lethal
+	tried   map[string]bool   // forms that a trial of this process has done no harm, by the same key
+	release func()            // takes back the claim on the file while a form is under trial
+	fresh   bool              // what the file holds does not count
+	failed  bool              // to save
 
 	holding bool
 	held    []string // notices
@@ -76,7 +77,7 @@ func NewTuner(path string, fresh bool, notice func(string)) *Tuner {
 	if file.Found != nil {
 		t.found = file.Found
 	}
-	t.lethal = file.Trying
+	t.lethal = suspects(path, file.Trying)
 	return t
 }
 

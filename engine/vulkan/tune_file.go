@@ -61,8 +61,15 @@ func readTuning(path string) (file tuningFile, err error) {
 	return file, nil
 }
 
-// owner names this process among those that write the file.
-var owner = sync.OnceValue(func() string { return fmt.Sprintf("%d at %s", os.Getpid(), time.Now().UTC().Format(time.RFC3339Nano)) })
+// owner names this process among those that write the file, and of all times: by digits, as files.Claim has it.
+var owner = sync.OnceValue(func() string { return fmt.Sprintf("%d%d", os.Getpid(), time.Now().UnixNano()) })
+
+// suspects returns the forms of a file that another process is not just trying: of those, one ended in the trial, or an
+// earlier tuner of this one.
+func suspects(path string, trying map[string]string) map[string]string {
+	maps.DeleteFunc(trying, func(_, by string) bool { return by != owner() && files.Claimed(path, by) })
+	return trying
+}
 
 // keep saves what was found. A failure costs no more than to measure again; it is told once.
 func (t *Tuner) keep() {
@@ -90,6 +97,9 @@ func (t *Tuner) save() error {
 	if t.trying != "" {
 		file.Trying[t.trying] = owner()
 	}
+	if t.trying != "" && t.release == nil {
+		t.claim()
+	}
 	data, err := json.MarshalIndent(file, "", "\t")
 	if err != nil {
 		return err
@@ -99,5 +109,19 @@ func (t *Tuner) save() error {
 		return err
 	}
 	t.fresh = false
+	if t.trying == "" && t.release != nil {
+		t.release()
+		t.release = nil
+	}
 	return nil
+}
+
+// claim tells other processes that this one is alive, as far as the system can; save tells what else is wrong.
+func (t *Tuner) claim() {
+	if err := os.MkdirAll(filepath.Dir(t.Path), 0o755); err != nil {
+		return
+	}
+	if release, err := files.Claim(t.Path, owner()); err == nil {
+		t.release = release
+	}
 }

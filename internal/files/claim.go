@@ -1,0 +1,31 @@
+package files
+
+import (
+	"os"
+	"path/filepath"
+)
+
+// Claim tells other processes, until release or the end of this one, that who, a name of digits, is at work on the file path.
+// It does so by a locked file beside it: if the process is killed, the system takes the lock away, and the file is removed as
+// Replace does with what was begun.
+func Claim(path, who string) (release func(), err error) {
+	name := claimName(path, who)
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	lock(f)
+	begun(name)
+	return func() {
+		_ = finish(name, "") // which removes it
+		_ = f.Close()        // nothing was written
+	}, nil
+}
+
+// Claimed tells whether who is at work on the file path. Where systems have no such locks it is false.
+func Claimed(path, who string) bool { return locked(claimName(path, who)) }
+
+func claimName(path, who string) string {
+	dir, base := filepath.Split(path)
+	return filepath.Join(dir, "."+base+"."+filepath.Base(who)+partEnding)
+}
