@@ -50,9 +50,7 @@ func TestMostRows(t *testing.T) {
 		}
 		for range 3 {
 			n := e.MostRows()
-			if n >= e.known.rows {
-				e.known = known{rows: n, took: took(n)}
-			}
+			e.known.learn(known{rows: n, took: took(n)})
 		}
 		if got := e.MostRows(); got != c.then {
 			t.Errorf("%s: in the end want %d rows, got %d", c.name, c.then, got)
@@ -69,5 +67,26 @@ func TestMostRows(t *testing.T) {
 	e.rowWork, e.known = rowWorkOf(large), known{rows: 64, took: time.Hour}
 	if got := e.MostRows(); got != 1 {
 		t.Errorf("want one row at least, got %d", got)
+	}
+}
+
+// One pass that was held up, as by a computer put to sleep, does not cut prompts for good.
+func TestMostRowsHeldUp(t *testing.T) {
+	const rows, each = 256, time.Millisecond
+	e := &Exec{plan: &op.Plan{Sizes: op.Sizes{Rows: rows}}, rowWork: rowWorkOf(widthsProgram(4096, 4096, 12288, 16384, 16384))}
+	e.known.learn(known{rows: rows, took: time.Hour})
+	if got := e.MostRows(); got != 1 {
+		t.Fatalf("want one row after a pass of an hour, got %d", got)
+	}
+	for range 10 {
+		n := e.MostRows()
+		e.known.learn(known{rows: n, took: time.Duration(n) * each})
+	}
+	if got := e.MostRows(); got != rows {
+		t.Errorf("want %d rows again, got %d", rows, got)
+	}
+	e.known.learn(known{rows: 1, took: 8 * each}) // one row is no eighth of eight
+	if e.known.rows != rows {
+		t.Errorf("want what is known of %d rows kept, got %+v", rows, e.known)
 	}
 }

@@ -61,11 +61,19 @@ func (p *pass) better() int {
 	return n
 }
 
-// known is the time of a pass that was run, of the most rows so far.
+// known is the time of a pass that was run: of the most rows so far, or of less time for a row.
 type known struct {
 	rows int
 	took time.Duration
 	work float64
+}
+
+// learn takes the time of another pass for the better known one. A pass may have been held up, as by a computer that was put
+// to sleep, so one that shows rows to take less counts too, however few they are.
+func (k *known) learn(p known) {
+	if p.rows >= k.rows || float64(p.took)*float64(k.rows) < float64(k.took)*float64(p.rows) {
+		*k = p
+	}
 }
 
 // guess returns the parts of a pass that was never run: the time of one grows with its rows, at most in proportion.
@@ -118,9 +126,7 @@ func (e *Exec) run(ctx context.Context, p *pass, rows int) error {
 	if p.over++; longest <= longestPart {
 		p.over = 0
 	}
-	if rows >= e.known.rows {
-		e.known = known{rows, total, p.work}
-	}
+	e.known.learn(known{rows, total, p.work})
 	return nil
 }
 
