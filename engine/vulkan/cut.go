@@ -1,6 +1,8 @@
 package vulkan
 
 import (
+	"math/bits"
+
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
@@ -31,7 +33,8 @@ func rowWorkOf(prog *op.Program) (w rowWork) {
 }
 
 // MostRows returns how many rows a pass should have at most. It follows from the largest pass so far, whose time grows with
-// its rows in proportion at most; before there is one of some rows, from what a slow device may be expected to do.
+// its rows in proportion at most; before there is one of some rows, from what a slow device may be expected to do. Fewer than all
+// are a power of two: times vary, and each other number would be a shape to record.
 func (e *Exec) MostRows() int {
 	w := e.rowWork
 	if w.most == 0 {
@@ -48,5 +51,8 @@ func (e *Exec) MostRows() int {
 		}
 		rows = max(rows, guessed)
 	}
-	return int(min(rows, all))
+	if rows >= all {
+		return e.plan.Sizes.Rows
+	}
+	return 1 << (bits.Len(uint(rows)) - 1)
 }

@@ -34,8 +34,8 @@ func TestMostRows(t *testing.T) {
 		pace             float64 // elements a second
 		first, one, then int
 	}{
-		{"small, slow", small, 10e9, 256, 256, 256}, {"small, very slow", small, 0.5e9, 256, 256, 105},
-		{"large, fast", large, 10e12, 64, 256, 256}, {"large, slow", large, 10e9, 64, 64, 74}, {"large, very slow", large, 2e9, 64, 64, 14},
+		{"small, slow", small, 10e9, 256, 256, 256}, {"small, very slow", small, 0.5e9, 256, 256, 64},
+		{"large, fast", large, 10e12, 64, 256, 256}, {"large, slow", large, 10e9, 64, 64, 64}, {"large, very slow", large, 2e9, 64, 64, 8},
 	} {
 		e := &Exec{plan: &op.Plan{Sizes: op.Sizes{Rows: rows}}, rowWork: rowWorkOf(c.prog)}
 		took := func(rows int) time.Duration {
@@ -88,5 +88,24 @@ func TestMostRowsHeldUp(t *testing.T) {
 	e.known.learn(known{rows: 1, took: 8 * each}) // one row is no eighth of eight
 	if e.known.rows != rows {
 		t.Errorf("want what is known of %d rows kept, got %+v", rows, e.known)
+	}
+}
+
+// Whatever a pass took, rows are all there are or a power of two of them, and as many as they can be.
+func TestMostRowsShapes(t *testing.T) {
+	const all = 200
+	e := &Exec{plan: &op.Plan{Sizes: op.Sizes{Rows: all}}, rowWork: rowWorkOf(widthsProgram(4096, 4096, 12288, 16384, 16384))}
+	seen := map[int]bool{}
+	for took := 100 * time.Millisecond; took < time.Hour; took += took / 7 {
+		e.known = known{rows: 128, took: took}
+		n := e.MostRows()
+		seen[n] = true
+		step := func(n int) float64 { return float64(n) / 128 * took.Seconds() * e.rowWork.most / e.rowWork.all }
+		if n != all && (n&(n-1) != 0 || step(min(2*n, all)) <= longestStep.Seconds()) || n > 1 && step(n) > longestStep.Seconds() {
+			t.Errorf("%d rows after %s for 128", n, took)
+		}
+	}
+	if len(seen) != 9 { // 1 to 128, and 200
+		t.Errorf("want each number seen, got %v", seen)
 	}
 }
