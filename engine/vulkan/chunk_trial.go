@@ -23,8 +23,13 @@ type recurrenceTrial struct {
 	stride int // of states, in elements
 }
 
+// newRecurrenceTrial returns a trial for passes over so many sequences: as many tokens of each as stand for all, or as suit the
+// device, whatever number the pass has.
 func newRecurrenceTrial(e *Exec, o *op.WKV7, rows, seqs int) *recurrenceTrial {
-	each := min(rows/seqs, trialTokens)
+	each := min(e.plan.Sizes.Rows/seqs, trialTokens)
+	if !suitsChunks(e.dev.Info().Limits, o, each*seqs, seqs) {
+		each = min(rows/seqs, each)
+	}
 	return &recurrenceTrial{e: e, o: o, shape: shape{rows: each * seqs, seqs: seqs}}
 }
 

@@ -26,7 +26,7 @@ type trial struct {
 	clock func() (since func() time.Duration)
 }
 
-// trialTokens stand for any larger number of tokens.
+// trialTokens stand for any number of tokens that are many.
 const trialTokens = 64
 
 // since begins to measure time.
@@ -37,6 +37,7 @@ func since() func() time.Duration {
 
 func (t *trial) String() string { return "weights of type " + t.u.typ.String() }
 
+// newTrial returns a trial for passes of n tokens.
 func (e *Exec) newTrial(u *unit, n uint32) *trial {
 	whole := hull{from: u.y.from, to: u.y.to}
 	for _, h := range []hull{u.x, u.from} {
@@ -49,7 +50,7 @@ func (e *Exec) newTrial(u *unit, n uint32) *trial {
 	for i := range x {
 		x[i] = rng.Float32() - 0.5
 	}
-	t := &trial{e: e, u: u, n: min(n, trialTokens), clock: since, span: e.hullRange(whole), input: make([]byte, tensor.F32.Bytes(len(x)))}
+	t := &trial{e: e, u: u, n: e.tokensTried(u, n), clock: since, span: e.hullRange(whole), input: make([]byte, tensor.F32.Bytes(len(x)))}
 	tensor.F32.Encode(t.input, x)
 	t.turns = e.alikeUnits(u)
 	return t

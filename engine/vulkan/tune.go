@@ -181,11 +181,26 @@ func (e *Exec) tuningKey(u *unit, n uint32) string {
 	tokens := fmt.Sprint(tileFor(n, fewTokens))
 	if n > fewTokens {
 		tokens = "many"
-		if n < holdLeast && e.kernels.shape.fitsHold(u) {
+		if e.beforeHold(u, n) {
 			tokens = fmt.Sprint(n)
 		}
 	}
 	return e.on + fmt.Sprintf("%s %d rows, %d bytes, %s tokens", u.typ, u.rows, u.weightBytes, tokens)
+}
+
+// beforeHold tells whether matmul_hold is for more tokens of a unit than n.
+func (e *Exec) beforeHold(u *unit, n uint32) bool {
+	return n < holdLeast && e.kernels.shape.fitsHold(u)
+}
+
+// tokensTried returns how many tokens are tried for n. Many stand for all of the same key, whatever pass comes first: a
+// short one's would not be enough to tell what a long one is best done by.
+func (e *Exec) tokensTried(u *unit, n uint32) uint32 {
+	if n <= fewTokens || e.beforeHold(u, n) {
+		return n
+	}
+	x := u.parts[0].X.Of
+	return min(uint32(e.plan.Extent(x)/x.Stride()), trialTokens)
 }
 
 // form returns the form for a unit and n tokens: the one found fastest, or the usual one; and what is to be measured for a
@@ -204,7 +219,7 @@ func (e *Exec) form(u *unit, n uint32) (matMulForm, *wish) {
 	if e.tuner == nil {
 		return shape.usual(u, n), nil
 	}
-	return choice(e, e.tuningKey(u, n), kindOf(n), shape.candidates(u, n),
+	return choice(e, e.tuningKey(u, n), kindOf(n), shape.candidates(u, e.tokensTried(u, n)),
 		func() (contest[matMulForm], error) { return e.newTrial(u, n), nil })
 }
 

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -102,5 +103,32 @@ func TestTunerAcquits(t *testing.T) {
 	}
 	if file, err := readTuning(path); err != nil || file.Kernels == "" || len(file.Trying) != 0 {
 		t.Errorf("want a file with nothing under trial, got %+v (%v)", file, err)
+	}
+}
+
+// What many tokens are best done by is tried with as many as stand for them, or as there are, however few the first prompt has.
+func TestTunerTriesMany(t *testing.T) {
+	k := choosing(t)
+	for rows, want := range map[int]uint32{256: trialTokens, 40: 40} {
+		e := execWith(t, k, tuningProgram(tensor.F16), Options{Sizes: op.Sizes{Slots: 1, Rows: rows, Seqs: 1}, Tuner: NewTuner("", true, nil)})
+		u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
+		first := uint32(max(fewTokens, holdLeast) + 1)
+		if got := e.newTrial(u, first).n; got != want || e.newTrial(u, uint32(rows)).n != want || e.newTrial(u, fewTokens).n != fewTokens {
+			t.Errorf("%d rows: want %d tokens tried for %d, got %d", rows, want, first, got)
+		}
+		short, _ := e.form(u, first)
+		if long, _ := e.form(u, uint32(rows)); short != long || e.tuningKey(u, first) != e.tuningKey(u, uint32(rows)) {
+			t.Errorf("%d rows: want one form for all, got %s and %s", rows, short, long)
+		}
+	}
+	m := golden.Tiny(t)
+	e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 256, Seqs: 1, Outs: 1}})
+	for o := range e.ops.wkv7s {
+		if got := newRecurrenceTrial(e, o, leastChunked, 1).shape.rows; got != trialTokens {
+			t.Errorf("want a recurrence tried with %d tokens, got %d", trialTokens, got)
+		}
+	}
+	if len(e.ops.wkv7s) == 0 {
+		t.Error("want a model with recurrences")
 	}
 }
