@@ -3,6 +3,7 @@ package vulkan
 import (
 	"context"
 	"fmt"
+	"hash/fnv"
 	"time"
 )
 
@@ -34,12 +35,22 @@ type wish struct {
 	measure func(ctx context.Context, until time.Time) error
 }
 
+// sumOf tells a list of forms, as they are kept, from others.
+func sumOf[F candidate](list []F) string {
+	h := fnv.New64a()
+	for _, f := range list {
+		_, _ = fmt.Fprintln(h, f.kept()) // never fails
+	}
+	return fmt.Sprintf("%016x", h.Sum64())
+}
+
 // standing is how far the measurement of a list of forms has come.
 type standing struct{ best, next int }
 
-// standing returns it as it was kept. If what was kept is none of these, the file was changed, and is not believed.
+// standing returns it as it was kept. What was the best of other forms may not be that of these. If what was kept is none of
+// these, the file was changed, and is not believed.
 func standingOf[F candidate](t *Tuner, key string, list []F) standing {
-	if have, ok := t.known(key); ok {
+	if have, ok := t.known(key); ok && have.Among == sumOf(list) {
 		for i, f := range list {
 			if !f.kept().same(have) {
 				continue
@@ -77,6 +88,7 @@ func choice[F candidate](e *Exec, key string, k kind, list []F, trial func() (co
 			return err
 		}
 		found := list[at.best].kept()
+		found.Among = sumOf(list)
 		if found.Micros = int(took.Microseconds()); at.next < len(list) {
 			found.Next = at.next
 		}

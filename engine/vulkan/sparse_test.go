@@ -94,11 +94,14 @@ func TestSparseTuned(t *testing.T) {
 		t.Fatalf("want a sparse product for each of %d layers, got %d", m.Config.Layers, len(units))
 	}
 	key := e.tuningKey(units[0], 1) + ", many zeros"
-	if _, ok := tuner.found[key]; !ok {
+	measured, ok := tuner.found[key]
+	if !ok {
 		t.Fatalf("want %q measured, got %v", key, tuner.found)
 	}
 	for _, f := range append(e.sparseForms(units[0]), matMulForm{kernel: Vec, rows: 4, tokens: 1}) {
-		tuner.found[key] = zerosForm{f}.kept()
+		found := zerosForm{f}.kept()
+		found.Among = measured.Among
+		tuner.found[key] = found
 		e, got := run(tuner)
 		near(t, got, want)
 		for _, u := range sparseUnits(e) {

@@ -25,8 +25,9 @@ type tuned struct {
 	Kernel string `json:"kernel"`
 	Rows   uint32 `json:"rows"`
 	Tokens uint32 `json:"tokens"`
-	Micros int    `json:"micros"`         // of a dispatch
-	Next   int    `json:"next,omitempty"` // the form to be tried next; 0 when all were
+	Micros int    `json:"micros"`          // of a dispatch
+	Next   int    `json:"next,omitempty"`  // the form to be tried next; 0 when all were
+	Among  string `json:"among,omitempty"` // sum of the forms it was measured among
 }
 
 // same tells whether two choices are of one form.
@@ -35,7 +36,7 @@ func (a tuned) same(b tuned) bool {
 }
 
 // kernelSum tells the kernels that are measured, as they are compiled, from those of any other build.
-var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_", "wkv7") })
+var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_", "wkv7", "sample_") })
 
 // TuningPath returns where the tuning of this user's devices is kept.
 func TuningPath() (string, error) {

@@ -21,8 +21,9 @@ func TestTunerUnlisted(t *testing.T) {
 	e := execWith(t, k, tuningProgram(tensor.F16), Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Tuner: tuner})
 	var keys []string
 	for _, s := range e.prog.Steps {
-		keys = append(keys, e.tuningKey(&e.ops.matMuls[s.Op.(*op.MatMul)][0], 1))
-		tuner.found[keys[len(keys)-1]] = tuned{Kernel: "of another version", Rows: 3, Tokens: 1}
+		u := &e.ops.matMuls[s.Op.(*op.MatMul)][0]
+		keys = append(keys, e.tuningKey(u, 1))
+		tuner.found[keys[len(keys)-1]] = tuned{Kernel: "of another version", Rows: 3, Tokens: 1, Among: sumOf(k.shape.candidates(u, 1))}
 	}
 	var b op.Batch
 	b.Add(0, []int{0}, 0)
@@ -50,6 +51,42 @@ func TestTunerUnlisted(t *testing.T) {
 		if have := tuner.found[key]; have.Kernel == "of another version" || have.Next != 0 {
 			t.Errorf("%s: want a form of the list kept, got %+v", key, have)
 		}
+	}
+}
+
+// keptAmong returns what is kept of the best form of a list.
+func keptAmong[F candidate](f F, list []F) tuned {
+	found := f.kept()
+	found.Among = sumOf(list)
+	return found
+}
+
+// What was the best of some forms is measured anew among others, as of another version or another device's setting.
+func TestTunerOtherList(t *testing.T) {
+	tuner := NewTuner(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
+	measure := func(list ...matMulForm) (open bool, tried []uint32) {
+		t.Helper()
+		c := &faultyContest{}
+		_, w := choice(&Exec{tuner: tuner}, "a product", few, list, func() (contest[matMulForm], error) { return c, nil })
+		if w == nil {
+			return false, nil
+		}
+		if err := w.measure(t.Context(), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		return true, c.tried
+	}
+	for i, x := range []struct {
+		list []matMulForm
+		want []uint32
+	}{
+		{[]matMulForm{{rows: 1}, {rows: 2}}, []uint32{1, 2}}, {[]matMulForm{{rows: 1}, {rows: 2}}, nil},
+		{[]matMulForm{{rows: 1}, {rows: 2}, {rows: 4}}, []uint32{1, 2, 4}}, {[]matMulForm{{rows: 4}, {rows: 1}}, []uint32{4, 1}},
+	} {
+		if open, tried := measure(x.list...); open != (x.want != nil) || !slices.Equal(tried, x.want) {
+			t.Errorf("%d: want %v tried, got %v", i, x.want, tried)
+		}
+		tuner = NewTuner(tuner.Path, false, nil) // another process
 	}
 }
 

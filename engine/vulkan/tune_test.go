@@ -132,6 +132,7 @@ func TestTunerFile(t *testing.T) {
 	}
 	for _, bad := range []tuned{{}, {Kernel: "vec", Rows: 1 << 31, Tokens: 1}, {Kernel: "vec", Rows: 2}, {Kernel: "none", Rows: 2, Tokens: 1},
 		{Kernel: "auto", Rows: 4, Tokens: 1}, {Kernel: "vec", Rows: 3, Tokens: 7}} {
+		bad.Among = first.found[key].Among
 		write(tuningFile{Kernels: kernelSum(), Found: map[string]tuned{key: bad}})
 		e.tuner = NewTuner(path, false, nil)
 		f, open := e.form(u, 1)
