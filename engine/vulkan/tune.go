@@ -158,10 +158,16 @@ func (t *Tuner) take(key string, found tuned) {
 }
 
 // tries writes down that a form is tried now. Where that loses the device, hangs, or ends the process, the next one reads it
-// and does not try again, which would end it in the same way.
+// and does not try again, which would end it in the same way. To wait for the disk takes long, so nothing is written of a form
+// that was tried before and did no harm.
 func (t *Tuner) tries(form string) {
-	t.trying = form
-	t.keep()
+	if t.tried[form] {
+		form = ""
+	}
+	if form != t.trying {
+		t.trying = form
+		t.keep()
+	}
 }
 
 // survives says that the trial of a form is over, and that it did no harm.

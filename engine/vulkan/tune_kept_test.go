@@ -2,6 +2,7 @@ package vulkan
 
 import (
 	"context"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"testing"
@@ -167,5 +168,22 @@ func TestTunerTriesMany(t *testing.T) {
 	}
 	if len(e.ops.wkv7s) == 0 {
 		t.Error("want a model with recurrences")
+	}
+}
+
+// A form is written down when it is first tried, by one write that waits for the disk, and not for products that follow.
+func TestTunerTriesOnce(t *testing.T) {
+	tuner := NewTuner(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
+	e := &Exec{tuner: tuner}
+	for i, list := range [][]matMulForm{{{rows: 1}, {rows: 2}}, {{rows: 1}, {rows: 4}, {rows: 2}}} {
+		var file tuningFile
+		c := &stoppedContest{stop: func() { file, _ = readTuning(tuner.Path) }} // the test fails if there is none
+		_, w := choice(e, fmt.Sprint("product ", i), few, list, func() (contest[matMulForm], error) { return c, nil })
+		if err := w.measure(t.Context(), time.Now().Add(time.Hour)); err != nil {
+			t.Fatal(err)
+		}
+		if len(file.Trying) != 1-i || file.Kernels == "" {
+			t.Errorf("product %d: want %d forms written down in the trial of the last, got %+v", i, 1-i, file)
+		}
 	}
 }
