@@ -113,6 +113,9 @@ func TestTunerInterrupted(t *testing.T) {
 		t.Helper()
 		c := &stoppedContest{stop: cancel}
 		_, w := choice(&Exec{tuner: NewTuner(path, false, nil)}, "a product", few, list, func() (contest[matMulForm], error) { return c, nil })
+		if w == nil {
+			t.Fatal("want something to measure")
+		}
 		if err := w.measure(ctx, time.Now().Add(time.Hour)); err != nil {
 			t.Fatal(err)
 		}
@@ -150,7 +153,7 @@ func TestTunerTriesMany(t *testing.T) {
 	for rows, want := range map[int]uint32{256: trialTokens, 40: 40} {
 		e := execWith(t, k, tuningProgram(tensor.F16), Options{Sizes: op.Sizes{Slots: 1, Rows: rows, Seqs: 1}, Tuner: NewTuner("", true, nil)})
 		u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
-		first := uint32(max(fewTokens, holdLeast) + 1)
+		const first = max(fewTokens, holdLeast) + 1
 		if got := e.newTrial(u, first).n; got != want || e.newTrial(u, uint32(rows)).n != want || e.newTrial(u, fewTokens).n != fewTokens {
 			t.Errorf("%d rows: want %d tokens tried for %d, got %d", rows, want, first, got)
 		}
