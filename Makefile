@@ -44,6 +44,7 @@ check: ## formatting, vet, linters, file lengths, and that generated files are c
 	@echo "check: golangci-lint (staticcheck among others)"; $(TOOL) golangci-lint run
 	@echo "check: generated files"; cmake -DCHECK=1 -P CMakeLists-shaders.txt
 	@$(GO) run ./shaders/internal/gen -check
+	@echo "check: mutants fit the shaders"; $(GO) run ./shaders/internal/mutants -check
 
 shaders: ## compile shaders/*.comp to SPIR-V and write their Go bindings
 	@scripts/setup.sh check
