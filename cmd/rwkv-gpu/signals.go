@@ -23,6 +23,7 @@ type departure struct {
 	args           []string
 	stdout, stderr io.Writer
 	isTerminal     func(stream any) bool
+	abandon        func() // removes the files that are being written
 	exit           func(status int)
 }
 
@@ -48,7 +49,7 @@ func (d *departure) leave(why error) {
 		left := make(chan struct{})
 		go func() {
 			defer close(left)
-			files.Abandon()
+			d.abandon()
 			d.freeLine()
 			a := &app{stderr: d.stderr, started: true}
 			a.report(commandName(a.rootCommand(), d.args), why)
@@ -96,7 +97,7 @@ func untilSignal(run func(ctx context.Context) int) {
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	d := &departure{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, isTerminal: isTerminal, exit: os.Exit}
+	d := &departure{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, isTerminal: isTerminal, abandon: files.Abandon, exit: os.Exit}
 	engine.OnHang = d.leave
 	go d.watch(signals, cancel)
 	d.end(run(ctx))

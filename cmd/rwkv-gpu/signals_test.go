@@ -23,11 +23,13 @@ func TestLeaveLine(t *testing.T) {
 		"errors to a file":      {false, false, true, said},
 	} {
 		var terminal, drawn bytes.Buffer
-		d := &departure{args: []string{"generate", "x"}, stdout: io.Discard, stderr: &terminal, isTerminal: func(any) bool { return c.terminal }, exit: func(status int) {
-			if status != statusInterrupted {
-				t.Errorf("%s: status %d", name, status)
-			}
-		}}
+		abandoned := 0
+		d := &departure{args: []string{"generate", "x"}, stdout: io.Discard, stderr: &terminal, isTerminal: func(any) bool { return c.terminal },
+			abandon: func() { abandoned++ }, exit: func(status int) {
+				if status != statusInterrupted || abandoned != 1 {
+					t.Errorf("%s: status %d, unfinished files removed %d times", name, status, abandoned)
+				}
+			}}
 		if c.same {
 			d.stdout = &terminal
 		}
