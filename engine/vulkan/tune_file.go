@@ -106,15 +106,15 @@ func (t *Tuner) save() error {
 		return err
 	}
 	// A device that hangs may take the whole machine with it.
-	if err := files.Keep(t.Path, append(data, '\n'), t.trying != ""); err != nil {
-		return err
-	}
-	t.fresh = false
-	if t.trying == "" && t.release != nil {
+	err = files.Keep(t.Path, append(data, '\n'), t.trying != "")
+	if t.release != nil && (err != nil || t.trying == "") { // what is not written needs no claim
 		t.release()
 		t.release = nil
 	}
-	return nil
+	if err == nil {
+		t.fresh = false
+	}
+	return err
 }
 
 // claim tells other processes that this one is alive, as far as the system can; save tells what else is wrong.
