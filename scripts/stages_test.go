@@ -91,12 +91,12 @@ func TestStagesOfFreshMachine(t *testing.T) {
 	at := 0
 	for _, want := range []string{
 		"test: stages: lavapipe gpu gpu4 swiftshader compilers race\n",
-		"test: lavapipe: every package on lavapipe\n", "ran lavapipe.json//: go test -count=1 ./...\n",
-		"test: gpu: ", "ran lavapipe.json/discrete/: go test -count=1 ",
-		"test: gpu4: ", "ran lavapipe.json/discrete/128/poison: go test -count=1 ",
-		"test: swiftshader: ", "ran swiftshader.json//: go test -count=1 -short ",
+		"test: lavapipe: every package on lavapipe\n", "ran lavapipe.json//: go test -count=1 -timeout=30m ./...\n",
+		"test: gpu: ", "ran lavapipe.json/discrete/: go test -count=1 -timeout=30m ",
+		"test: gpu4: ", "ran lavapipe.json/discrete/128/poison: go test -count=1 -timeout=30m ",
+		"test: swiftshader: ", "ran swiftshader.json//: go test -count=1 -timeout=30m -short ",
 		"test: compilers: ", "ran radv.json//: go test -count=1 ./engine/vulkan -run ^TestGPUs$\n",
-		"test: race: ", "ran lavapipe.json//: go test -count=1 -race -short example/gpu\n",
+		"test: race: ", "ran lavapipe.json//: go test -count=1 -timeout=30m -race -short example/gpu\n",
 	} {
 		i := strings.Index(text[at:], want)
 		if i < 0 {

@@ -27,12 +27,13 @@ RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=0
 export RWKV_REQUIRE_GPU RWKV_REQUIRE_VALIDATION RWKV_REQUIRE_SHARED
 
 # on DRIVER ARGUMENTS... runs go test on one driver; on a Mac there is no lavapipe, and the default one is taken.
+# -timeout: under the race detector, on a busy machine, a package may take more than the ten minutes that Go allows.
 # -count=1: the driver is chosen by the Vulkan loader, so Go's cache of test results cannot tell one from the other.
 on() {
 	manifest=$(driver "$1")
 	shift
 	# The loader's newer versions read the first variable, its older ones the second.
-	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -count=1 "$@"
+	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -count=1 -timeout=30m "$@"
 }
 
 run() {
