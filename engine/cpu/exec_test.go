@@ -12,7 +12,7 @@ func openModel(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
 	return open(tb, m.Program, s, 0)
 }
 
-func TestProperties(t *testing.T) { golden.Properties(t, openModel) }
+func TestProperties(t *testing.T) { golden.ExactProperties(t, openModel) }
 
 func TestClosed(t *testing.T) { golden.Closed(t, openModel) }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"math"
 
-	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -30,16 +29,29 @@ func (e *Exec) part(p *op.Part, n int) error {
 	z := make([]float32, n*m)
 	x := blas32.General{Rows: n, Cols: k, Stride: p.X.Of.Stride(), Data: e.from(p.X)}
 	e.parallel(m, n*k, func(from, to int) {
-		rows := blas32.General{Rows: to - from, Cols: k, Stride: k, Data: w[from*k : to*k]}
-		if n == 1 {
-			blas32.Gemv(blas.NoTrans, 1, rows, blas32.Vector{N: k, Inc: 1, Data: x.Data}, 0,
-				blas32.Vector{N: to - from, Inc: 1, Data: z[from:]})
-			return
+		for block := max(cached/k, 1); from < to; from += block {
+			multiply(z[from:], x, blas32.General{Rows: min(block, to-from), Cols: k, Stride: k, Data: w[from*k:]}, m)
 		}
-		blas32.Gemm(blas.NoTrans, blas.Trans, 1, x, rows, 0,
-			blas32.General{Rows: n, Cols: to - from, Stride: m, Data: z[from:]})
 	})
 	return e.finish(p, z)
+}
+
+// cached is how many elements of a matrix are multiplied with all tokens before the next ones are: they stay in the
+// cache of a core meanwhile.
+const cached = 1 << 15
+
+// multiply sets z[t*stride+i] to the inner product of the t-th row of x and the i-th row of w. Each is a sum by itself, in
+// the same order for any number of rows: so a token's numbers do not depend on the other tokens of its batch. The order
+// depends on where the second factor lies in memory, which for a weight is always the same.
+func multiply(z []float32, x, w blas32.General, stride int) {
+	a, b := blas32.Vector{N: x.Cols, Inc: 1}, blas32.Vector{N: w.Cols, Inc: 1}
+	for t := range x.Rows {
+		a.Data = x.Data[t*x.Stride:]
+		for i := range w.Rows {
+			b.Data = w.Data[i*w.Stride:]
+			z[t*stride+i] = blas32.Dot(a, b)
+		}
+	}
 }
 
 // finish does with the products z, float32[n][M], what the part wants done with them.

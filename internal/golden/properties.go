@@ -19,11 +19,16 @@ const rounding = 2e-5
 
 // Properties tries on random models what holds for every executor, whatever its arithmetic: that chunks, batches,
 // order and neighbours do not matter, and that state is all there is of a sequence.
-func Properties(t *testing.T, open Open) {
+func Properties(t *testing.T, open Open) { tryProperties(t, open, rounding) }
+
+// ExactProperties tries the same of an executor whose results never depend on chunks and batches, bit for bit.
+func ExactProperties(t *testing.T, open Open) { tryProperties(t, open, 0) }
+
+func tryProperties(t *testing.T, open Open, tolerance float64) {
 	for i, s := range synthetics {
 		t.Run(s.String(), func(t *testing.T) {
 			m := Parse(t, s.tensors(uint64(i+1)))
-			p := &properties{m: m, e: open(t, m, sizes), rng: rand.New(rand.NewPCG(uint64(i), 99))}
+			p := &properties{m: m, e: open(t, m, sizes), rng: rand.New(rand.NewPCG(uint64(i), 99)), tolerance: tolerance}
 			for _, c := range []struct {
 				name string
 				try  func(*testing.T)
@@ -42,6 +47,18 @@ type properties struct {
 	m   *model.Model
 	e   op.Executor
 	rng *rand.Rand
+
+	tolerance float64 // as a share of the largest value; 0: every bit is the same
+}
+
+// wantAlike compares two ways to the same result.
+func (p *properties) wantAlike(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	if p.tolerance == 0 {
+		wantSame(t, what, got, want)
+		return
+	}
+	wantClose(t, what, got, want, p.tolerance)
 }
 
 func (p *properties) tokens(n int) []int {
@@ -143,8 +160,8 @@ func (p *properties) chunks(t *testing.T) {
 			}
 			at += n
 		}
-		wantClose(t, fmt.Sprintf("logits in chunks of %v", cuts), got, want, rounding)
-		wantClose(t, fmt.Sprintf("state after chunks of %v", cuts), p.read(t, 0), wantState, rounding)
+		p.wantAlike(t, fmt.Sprintf("logits in chunks of %v", cuts), got, want)
+		p.wantAlike(t, fmt.Sprintf("state after chunks of %v", cuts), p.read(t, 0), wantState)
 	}
 }
 
@@ -182,8 +199,8 @@ func (p *properties) batches(t *testing.T) {
 		for i, s := range list {
 			must(t, p.e.WriteState(s.slot, before[s.slot]))
 			alone := p.forward(t, s)[0]
-			wantClose(t, fmt.Sprintf("logits of sequence %d of %d", i, n), slices.Concat(got[i]...), slices.Concat(alone...), rounding)
-			wantClose(t, fmt.Sprintf("state of sequence %d of %d", i, n), after[s.slot], p.read(t, s.slot), rounding)
+			p.wantAlike(t, fmt.Sprintf("logits of sequence %d of %d", i, n), slices.Concat(got[i]...), slices.Concat(alone...))
+			p.wantAlike(t, fmt.Sprintf("state of sequence %d of %d", i, n), after[s.slot], p.read(t, s.slot))
 		}
 	}
 }
@@ -205,11 +222,11 @@ func (p *properties) order(t *testing.T) {
 	}
 	got := p.forward(t, shuffled...)
 	for i, from := range perm {
-		wantClose(t, fmt.Sprintf("logits of sequence %d as number %d", from, i),
-			slices.Concat(got[i]...), slices.Concat(want[from]...), rounding)
+		p.wantAlike(t, fmt.Sprintf("logits of sequence %d as number %d", from, i),
+			slices.Concat(got[i]...), slices.Concat(want[from]...))
 	}
 	for slot, s := range p.states(t) {
-		wantClose(t, fmt.Sprintf("state of slot %d", slot), s, wantStates[slot], rounding)
+		p.wantAlike(t, fmt.Sprintf("state of slot %d", slot), s, wantStates[slot])
 	}
 }
 
@@ -280,7 +297,7 @@ func (p *properties) wanted(t *testing.T) {
 		must(t, p.e.WriteState(1, saved))
 		got := p.forward(t, seq{1, tokens, wanted})[0]
 		for i, l := range got {
-			wantClose(t, fmt.Sprintf("logits %d of %d wanted", i, wanted), l, all[n-wanted+i], rounding)
+			p.wantAlike(t, fmt.Sprintf("logits %d of %d wanted", i, wanted), l, all[n-wanted+i])
 		}
 		wantSame(t, fmt.Sprintf("state with %d wanted", wanted), p.read(t, 1), after)
 	}
