@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 )
 
@@ -28,7 +29,7 @@ func settings() map[string]sample.Params {
 		"default": sample.Default(), "hot": hot, "penalties": penalised, "few": few,
 	}
 	for name, p := range all {
-		p.Ban = []int{EndOfText}
+		p.Ban = []int{text.EndOfText}
 		all[name] = p
 	}
 	return all
@@ -52,7 +53,7 @@ func TestSameTextOnBothDevices(t *testing.T) {
 		if err := e.Release(s); err != nil {
 			t.Fatal(err)
 		}
-		if len(r.Tokens) != sameText() || r.Finish != FinishLength {
+		if len(r.Tokens) != sameText() || r.Finish != text.FinishedLength {
 			t.Errorf("%d tokens, finish %q", len(r.Tokens), r.Finish)
 		}
 		return r

@@ -8,17 +8,8 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
-)
-
-// EndOfText is the token that ends a text. It stands for no bytes.
-const EndOfText = 0
-
-// Why a generation ended.
-const (
-	FinishStop   = "stop"   // a stop string
-	FinishLength = "length" // the asked number of tokens
-	FinishEnd    = "end"    // the end-of-text token
 )
 
 // Request asks for a continuation of a slot's sequence.
@@ -36,7 +27,7 @@ type Result struct {
 	Text          string
 	Tokens        []int // without the end-of-text token
 	PromptTokens  int
-	Finish        string
+	Finish        text.Finish
 	Prefill       time.Duration // from the start to the first token's logits, less what measuring kernels took
 	Decode        time.Duration // from there to the end, so too
 	DecodedTokens int           // passes within Decode
@@ -65,7 +56,7 @@ func (e *Engine) Generate(ctx context.Context, slot Slot, tok tokenizer.Tokenize
 	if err != nil {
 		return nil, err
 	}
-	stop, err := sample.NewStopper(q.Stop)
+	out, err := text.NewWriter(tok, text.Options{Stop: q.Stop, Max: q.Max})
 	if err != nil {
 		return nil, err
 	}
@@ -73,9 +64,9 @@ func (e *Engine) Generate(ctx context.Context, slot Slot, tok tokenizer.Tokenize
 		return nil, err
 	}
 	defer e.dev.tuner.Hold()()
-	g := &generation{e: e, slot: slot, q: q, sampler: smp, out: output{stop: stop, stream: tokenizer.NewStream(tok), emit: q.Emit}}
+	g := &generation{e: e, slot: slot, q: q, sampler: smp, out: out}
 	err = g.run(ctx)
-	g.result.Text = g.out.text.String()
+	g.result.Text = g.text.String()
 	g.result.PromptTokens = len(q.Prompt)
 	return &g.result, err
 }
@@ -85,7 +76,8 @@ type generation struct {
 	slot    Slot
 	q       Request
 	sampler *sample.Sampler
-	out     output
+	out     *text.Writer
+	text    strings.Builder // what out gave
 	result  Result
 	next    int // the token sampled last
 }
@@ -99,7 +91,7 @@ func (g *generation) run(ctx context.Context) error {
 	decode := g.e.Stopwatch()
 	err := g.decode(ctx)
 	g.result.Decode = decode()
-	return errors.Join(err, g.out.flush())
+	return errors.Join(err, g.emit(g.out.Flush()))
 }
 
 // prefill feeds the prompt and samples the first token.
@@ -111,7 +103,7 @@ func (g *generation) prefill(ctx context.Context) error {
 // decode takes the prompt's token and those drawn after it.
 func (g *generation) decode(ctx context.Context) error {
 	if g.q.Max <= 0 {
-		g.result.Finish = FinishLength
+		g.result.Finish = text.FinishedLength
 		return nil
 	}
 	more, err := g.take(ctx, g.next)
@@ -125,24 +117,19 @@ func (g *generation) decode(ctx context.Context) error {
 	})
 }
 
-var endOfText = []int{EndOfText}
+var endOfText = []int{text.EndOfText}
 
-// take adds a token to the text and tells whether there shall be another.
+// take adds a token to the text and reports whether there shall be another.
 func (g *generation) take(ctx context.Context, id int) (more bool, err error) {
-	if id == EndOfText {
-		g.result.Finish = FinishEnd
-		return false, nil
+	if id != text.EndOfText {
+		g.result.Tokens = append(g.result.Tokens, id)
 	}
-	g.result.Tokens = append(g.result.Tokens, id)
-	stopped, err := g.out.push(id)
-	switch {
-	case err != nil:
+	piece, done := g.out.Push(id)
+	if err := g.emit(piece); err != nil {
 		return false, err
-	case stopped:
-		g.result.Finish = FinishStop
-		return false, nil
-	case len(g.result.Tokens) == g.q.Max:
-		g.result.Finish = FinishLength
+	}
+	if done {
+		g.result.Finish = g.out.Finish()
 		return false, nil
 	}
 	return true, ctx.Err()
@@ -157,35 +144,14 @@ func (g *generation) sample(_, _ int, logits []float32) error {
 	return g.sampler.Accept(id)
 }
 
-// output turns tokens into text: bytes to UTF-8, stop strings watched for.
-type output struct {
-	stream *tokenizer.Stream
-	stop   *sample.Stopper
-	emit   func(string) error
-	text   strings.Builder
-}
-
-func (o *output) push(id int) (stopped bool, err error) {
-	text, stopped := o.stop.Push(o.stream.Push(id))
-	return stopped, o.write(text)
-}
-
-// flush emits what was held back.
-func (o *output) flush() error {
-	text, stopped := o.stop.Push(o.stream.Flush())
-	if !stopped {
-		text += o.stop.Flush()
-	}
-	return o.write(text)
-}
-
-func (o *output) write(text string) error {
-	if text == "" {
+// emit adds a piece to the text, unless it is empty.
+func (g *generation) emit(piece []byte) error {
+	if len(piece) == 0 {
 		return nil
 	}
-	o.text.WriteString(text)
-	if o.emit == nil {
+	g.text.Write(piece)
+	if g.q.Emit == nil {
 		return nil
 	}
-	return o.emit(text)
+	return g.q.Emit(string(piece))
 }

@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -45,21 +46,21 @@ func TestGenerate(t *testing.T) {
 		}
 		return r, r.Text
 	}
-	whole, text := run(Request{Max: 30})
-	if want := string(tokenizer.Decode(tok, whole.Tokens)); text != want || whole.Finish != FinishLength || len(whole.Tokens) != 30 {
-		t.Errorf("%q of %d tokens, finish %s, want %q", text, len(whole.Tokens), whole.Finish, want)
+	whole, written := run(Request{Max: 30})
+	if want := string(tokenizer.Decode(tok, whole.Tokens)); written != want || whole.Finish != text.FinishedLength || len(whole.Tokens) != 30 {
+		t.Errorf("%q of %d tokens, finish %s, want %q", written, len(whole.Tokens), whole.Finish, want)
 	}
 	if whole.DecodedTokens != 29 || whole.PrefillRate() <= 0 || whole.DecodeRate() <= 0 {
 		t.Errorf("%d decoded, rates %v and %v", whole.DecodedTokens, whole.PrefillRate(), whole.DecodeRate())
 	}
-	for _, stop := range []string{text[10:14], text[len(text)-3:], text[:1]} {
-		at := strings.Index(text, stop)
-		if r, got := run(Request{Max: 30, Stop: []string{"nowhere to be found", stop}}); got != text[:at] || r.Finish != FinishStop {
-			t.Errorf("stopped at %q with %q, finish %s, want %q", stop, got, r.Finish, text[:at])
+	for _, stop := range []string{written[10:14], written[len(written)-3:], written[:1]} {
+		at := strings.Index(written, stop)
+		if r, got := run(Request{Max: 30, Stop: []string{"nowhere to be found", stop}}); got != written[:at] || r.Finish != text.FinishedStop {
+			t.Errorf("stopped at %q with %q, finish %s, want %q", stop, got, r.Finish, written[:at])
 		}
 	}
 	for _, n := range []int{0, 1, 2} {
-		if r, _ := run(Request{Max: n}); !slices.Equal(r.Tokens, whole.Tokens[:n]) || r.Finish != FinishLength {
+		if r, _ := run(Request{Max: n}); !slices.Equal(r.Tokens, whole.Tokens[:n]) || r.Finish != text.FinishedLength {
 			t.Errorf("%d tokens: %v, finish %s", n, r.Tokens, r.Finish)
 		}
 	}
@@ -67,7 +68,7 @@ func TestGenerate(t *testing.T) {
 	for id := 1; id < e.Model.Vocab; id++ {
 		ban = append(ban, id)
 	}
-	if r, got := run(Request{Max: 30, Sample: sample.Params{Ban: ban}}); got != "" || r.Finish != FinishEnd || len(r.Tokens) != 0 {
+	if r, got := run(Request{Max: 30, Sample: sample.Params{Ban: ban}}); got != "" || r.Finish != text.FinishedEnd || len(r.Tokens) != 0 {
 		t.Errorf("end of text at once: %q, finish %s", got, r.Finish)
 	}
 }

@@ -3,38 +3,36 @@ package tokenizer
 import "unicode/utf8"
 
 // Stream turns token ids that arrive one at a time into text. A token may end inside a character: its bytes are held
-// back until the character is complete or known to be invalid. Whatever the tokens' borders, the texts returned by Push
-// and a final Flush, joined, are [Text] of all bytes. Not safe for concurrent use.
+// back until the character is complete or known to be invalid. Whatever the tokens' borders, the texts that Append and a
+// final AppendEnd append, joined, are [Text] of all bytes. Not safe for concurrent use.
 type Stream struct {
 	tok  Tokenizer
 	held []byte // between calls: at most three bytes, the start of a valid character
-	out  []byte
 }
 
 // NewStream returns an empty stream of the ids of t.
 func NewStream(t Tokenizer) *Stream { return &Stream{tok: t} }
 
-// Push takes the next id and returns the text that is now certain, which may be empty. An id without bytes adds nothing.
-func (s *Stream) Push(id int) string {
+// Append takes the next id and appends to dst the text that is now certain, which may be none. An id without bytes adds
+// nothing. It allocates only where dst must grow.
+func (s *Stream) Append(dst []byte, id int) []byte {
 	s.held = append(s.held, s.tok.Bytes(id)...)
-	var n int
-	s.out, n = appendText(s.out[:0], s.held)
-	s.held = append(s.held[:0], s.held[n:]...)
-	return string(s.out)
+	dst, n := appendText(dst, s.held)
+	s.held = s.held[:copy(s.held, s.held[n:])]
+	return dst
 }
 
-// Flush ends the text: it returns U+FFFD if a character is unfinished, else "". The stream is then as new.
-func (s *Stream) Flush() string {
-	cut := len(s.held) > 0
-	s.Reset()
-	if cut {
-		return string(utf8.RuneError)
+// Held reports whether a character is unfinished.
+func (s *Stream) Held() bool { return len(s.held) > 0 }
+
+// AppendEnd ends the text: it appends U+FFFD to dst if a character is unfinished. The stream is then as new.
+func (s *Stream) AppendEnd(dst []byte) []byte {
+	if s.Held() {
+		dst = utf8.AppendRune(dst, utf8.RuneError)
 	}
-	return ""
+	s.held = s.held[:0]
+	return dst
 }
-
-// Reset drops what is held back and makes the stream as new.
-func (s *Stream) Reset() { s.held = s.held[:0] }
 
 // Text returns b as valid UTF-8, with U+FFFD in place of each maximal subpart of an ill-formed sequence: the longest
 // start of a valid character, or one byte that starts none (Unicode 15, section 3.9, "U+FFFD Substitution of Maximal

@@ -63,19 +63,18 @@ func replaced(b string) string {
 // pushAll returns the joined text of a stream of all pieces, checking each part on the way.
 func pushAll(t *testing.T, s *Stream, n int) string {
 	t.Helper()
-	var out strings.Builder
+	var out []byte
 	for id := range n {
-		part := s.Push(id)
-		if !utf8.ValidString(part) {
-			t.Fatalf("Push(%d) gave invalid UTF-8: %q", id, part)
+		before := len(out)
+		out = s.Append(out, id)
+		if !utf8.Valid(out[before:]) {
+			t.Fatalf("Append(%d) gave invalid UTF-8: %q", id, out[before:])
 		}
-		out.WriteString(part)
-		if len(s.held) > 3 || len(s.held) > 0 && !starts[string(s.held)] {
-			t.Fatalf("after Push(%d) the stream holds back %q", id, s.held)
+		if len(s.held) > 3 || s.Held() && !starts[string(s.held)] {
+			t.Fatalf("after Append(%d) the stream holds back %q", id, s.held)
 		}
 	}
-	out.WriteString(s.Flush())
-	return out.String()
+	return string(s.AppendEnd(out))
 }
 
 // split cuts text at random places, empty pieces among them.
@@ -104,13 +103,15 @@ func TestTextIsPythons(t *testing.T) {
 	for _, lead := range alphabet {
 		text, stream := sha256.New(), sha256.New()
 		s := NewStream(single)
+		var out []byte
 		for n := range 4 {
 			product(alphabet, []byte{lead}, n, func(b []byte) {
 				text.Write([]byte(Text(b) + "\n"))
+				out = out[:0]
 				for _, c := range b {
-					stream.Write([]byte(s.Push(int(c) + 1)))
+					out = s.Append(out, int(c)+1)
 				}
-				stream.Write([]byte(s.Flush() + "\n"))
+				stream.Write(append(s.AppendEnd(out), '\n'))
 			})
 		}
 		name := hex.EncodeToString([]byte{lead})
@@ -157,32 +158,34 @@ func TestStreamParts(t *testing.T) {
 			}
 			s := NewStream(p)
 			for id := range p {
-				if got := s.Push(id); got != c.want[id] {
-					t.Errorf("Push(%q): got %q, want %q", c.pieces[id], got, c.want[id])
+				if got := string(s.Append(nil, id)); got != c.want[id] {
+					t.Errorf("Append(%q): got %q, want %q", c.pieces[id], got, c.want[id])
 				}
 			}
-			if got := s.Flush(); got != c.want[len(p)] {
-				t.Errorf("Flush: got %q, want %q", got, c.want[len(p)])
+			if got := string(s.AppendEnd(nil)); got != c.want[len(p)] {
+				t.Errorf("AppendEnd: got %q, want %q", got, c.want[len(p)])
 			}
 		})
 	}
 }
 
-// Ids without bytes add nothing and do not end a character; after Flush and Reset a stream is as new.
+// Ids without bytes add nothing and do not end a character; after its end a stream is as new; what dst held stays.
 func TestStreamAgain(t *testing.T) {
 	s := NewStream(pieces{[]byte("\xc3"), []byte("\xa9")})
-	if got := s.Push(0) + s.Push(-1) + s.Push(99) + s.Push(1) + s.Flush(); got != "é" {
+	out := []byte("before ")
+	for _, id := range []int{0, -1, 99, 1} {
+		out = s.Append(out, id)
+	}
+	if got := string(s.AppendEnd(out)); got != "before é" {
 		t.Errorf("got %q", got)
 	}
-	s.Push(0)
-	s.Reset()
-	if got := s.Push(1) + s.Flush(); got != "\ufffd" {
-		t.Errorf("after Reset: got %q", got)
+	s.Append(nil, 0)
+	if !s.Held() {
+		t.Error("want a character to be unfinished")
 	}
-	s.Push(0)
-	s.Flush()
-	if got := s.Push(1) + s.Flush(); got != "\ufffd" {
-		t.Errorf("after Flush: got %q", got)
+	s.AppendEnd(nil)
+	if got := string(s.AppendEnd(s.Append(nil, 1))); got != "\ufffd" {
+		t.Errorf("after the end: got %q", got)
 	}
 }
 
@@ -224,10 +227,11 @@ func BenchmarkStream(b *testing.B) {
 	s := NewStream(w)
 	b.SetBytes(int64(len(Decode(w, ids))))
 	b.ReportAllocs()
+	var out []byte
 	for b.Loop() {
 		for _, id := range ids {
-			s.Push(id)
+			out = s.Append(out[:0], id)
 		}
-		s.Flush()
+		out = s.AppendEnd(out)
 	}
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -102,7 +103,7 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	}
 	q := engine.Request{Max: o.max, Sample: o.sample, Stop: o.stop}
 	if o.bos {
-		q.Prompt = append(q.Prompt, engine.EndOfText) // the same token begins a document
+		q.Prompt = append(q.Prompt, text.EndOfText) // the same token begins a document
 	}
 	if q.Prompt, err = encode(tok, q.Prompt, []byte(prompt)); err != nil {
 		return err
@@ -203,7 +204,7 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 	a.notice("prompt: %s, %.1f tokens/s; generated: %s, %.1f tokens/s (%s, seed %d)", plural(r.PromptTokens, "token"),
 		r.PrefillRate(), plural(len(r.Tokens), "token"), r.DecodeRate(), r.Finish, q.Sample.Seed)
 	if a.common.json {
-		out := generated{r.Text, append([]int{}, r.Tokens...), r.PromptTokens, r.Finish,
+		out := generated{r.Text, append([]int{}, r.Tokens...), r.PromptTokens, string(r.Finish),
 			r.PrefillRate(), r.DecodeRate(), s.Device(), q.Sample.Seed}
 		return errors.Join(err, a.writeJSON(out))
 	}

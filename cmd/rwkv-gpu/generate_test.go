@@ -16,6 +16,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
@@ -235,7 +236,7 @@ func TestInterruptJSON(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	q := engine.Request{Prompt: []int{1660}, Max: 1 << 20, Sample: sample.Params{Ban: []int{engine.EndOfText}}}
+	q := engine.Request{Prompt: []int{1660}, Max: 1 << 20, Sample: sample.Params{Ban: []int{text.EndOfText}}}
 	if err := a.emit(ctx, s, &canceller{tok, 5, cancel}, q, ""); statusOf(err) != statusInterrupted {
 		t.Errorf("want an interruption, got %v", err)
 	}

@@ -1,4 +1,4 @@
-// Package sample turns a model's logits into a token id, and finds stop strings in the text.
+// Package sample turns a model's logits into a token id.
 //
 // # Definition
 //

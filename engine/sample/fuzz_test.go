@@ -3,28 +3,8 @@ package sample
 import (
 	"encoding/binary"
 	"math"
-	"strings"
 	"testing"
 )
-
-func FuzzStopper(f *testing.F) {
-	f.Add("\n\nUser:|</s>", "hi\n\nUse\n\nUser: x", []byte{1, 3})
-	f.Add("aa|aab|b", "aaab", []byte{})
-	f.Add("é", "caf\xc3\xa9s", []byte{1})
-	f.Add("abab|bab", "aababab", []byte{2, 0, 5})
-	f.Fuzz(func(t *testing.T, list, text string, pieces []byte) {
-		if len(list) > 100 || len(text) > 400 {
-			return
-		}
-		var stops []string
-		for _, stop := range strings.Split(list, "|") {
-			if stop != "" {
-				stops = append(stops, stop)
-			}
-		}
-		checkStop(t, stops, text, pieces)
-	})
-}
 
 // Whatever the settings and logits, they are refused or give a distribution of sum 1 and draws from within it.
 func FuzzSample(f *testing.F) {

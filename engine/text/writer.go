@@ -1,0 +1,158 @@
+package text
+
+import "github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+
+// EndOfText is the id that ends a text. The World vocabularies have no bytes for it.
+const EndOfText = 0
+
+// Finish is why a text ended.
+type Finish string
+
+// The reasons. The empty one says that the text has not ended by itself.
+const (
+	Unfinished     Finish = ""
+	FinishedStop   Finish = "stop"   // at a stop string
+	FinishedLength Finish = "length" // by the number of ids
+	FinishedEnd    Finish = "end"    // by the end-of-text id
+)
+
+// Options say what ends a text.
+type Options struct {
+	Stop []string // stop strings, in valid UTF-8; none of them is empty
+	Max  int      // most ids; 0 for any number
+}
+
+// Writer turns ids into text. Not safe for concurrent use.
+type Writer struct {
+	stream  *tokenizer.Stream
+	stops   *stops
+	max     int
+	buf     []byte // text that Push returned last, and what is held back
+	given   int    // bytes at the start of buf that were returned
+	total   int    // bytes of text returned, in all
+	ids     int    // pushed, the end-of-text id aside
+	borders []border
+	covered border
+	finish  Finish
+	stop    int // index of the stop string found, or -1
+}
+
+// border is a number of ids after which no character is unfinished, and the bytes of text that they spell.
+type border struct{ ids, bytes int }
+
+// NewWriter returns a Writer for the ids of tok. An error names the stop string that is to blame.
+func NewWriter(tok tokenizer.Tokenizer, o Options) (*Writer, error) {
+	s, err := newStops(o.Stop)
+	if err != nil {
+		return nil, err
+	}
+	return &Writer{stream: tokenizer.NewStream(tok), stops: s, max: o.Max, stop: -1}, nil
+}
+
+// Push takes the next id. It returns the text that is now certain, which is valid until the next call and may be empty, and
+// reports whether the text has ended: then this is the rest of it, and later ids are ignored.
+func (w *Writer) Push(id int) (text []byte, done bool) {
+	w.drop()
+	if w.finish != Unfinished {
+		return nil, true
+	}
+	if id == EndOfText {
+		return w.end(FinishedEnd), true
+	}
+	w.ids++
+	from := len(w.buf)
+	w.buf = w.stream.Append(w.buf, id)
+	text = w.take(from)
+	if w.finish == Unfinished && w.ids == w.max {
+		return w.end(FinishedLength), true
+	}
+	return text, w.finish != Unfinished
+}
+
+// Flush ends the text from outside and returns what was held back, valid until the next call. It gives no reason, unless a
+// stop string is complete with U+FFFD in place of an unfinished character.
+func (w *Writer) Flush() []byte {
+	w.drop()
+	if w.finish != Unfinished {
+		return nil
+	}
+	return w.end(Unfinished)
+}
+
+// end appends what the stream holds back and returns all that has not been dropped.
+func (w *Writer) end(why Finish) []byte {
+	from := len(w.buf)
+	w.buf = w.stream.AppendEnd(w.buf)
+	w.total -= w.given // what this Push has taken already is returned with the rest
+	w.given = 0
+	if w.take(from); w.finish != Unfinished {
+		return w.buf[:w.given]
+	}
+	w.finish = why
+	w.give(len(w.buf))
+	w.stops.reset()
+	return w.buf
+}
+
+// take looks for stop strings in buf[from:] and returns the text that is certain.
+func (w *Writer) take(from int) []byte {
+	stop, n := w.stops.find(w.buf[from:])
+	if stop >= 0 {
+		w.finish, w.stop = FinishedStop, stop
+		w.mark()
+		w.buf = w.buf[:from+n-len(w.stops.all[stop])]
+		w.give(len(w.buf))
+		return w.buf
+	}
+	w.mark()
+	w.give(len(w.buf) - w.stops.begun())
+	return w.buf[:w.given]
+}
+
+// mark notes a border behind the ids pushed so far, if there is one.
+func (w *Writer) mark() {
+	if w.stream.Held() {
+		return
+	}
+	b := border{w.ids, w.total - w.given + len(w.buf)}
+	if n := len(w.borders); n > 0 && w.borders[n-1].bytes == b.bytes {
+		w.borders[n-1] = b
+		return
+	}
+	w.borders = append(w.borders, b)
+}
+
+// give returns n bytes from the start of buf.
+func (w *Writer) give(n int) {
+	w.total += n - w.given
+	w.given = n
+	k := 0
+	for ; k < len(w.borders) && w.borders[k].bytes <= w.total; k++ {
+		w.covered = w.borders[k]
+	}
+	w.borders = w.borders[:copy(w.borders, w.borders[k:])]
+}
+
+// drop forgets the text returned last.
+func (w *Writer) drop() {
+	w.buf = w.buf[:copy(w.buf, w.buf[w.given:])]
+	w.given = 0
+}
+
+// Finish returns why the text ended.
+func (w *Writer) Finish() Finish { return w.finish }
+
+// Stop returns the stop string that ended the text, or "".
+func (w *Writer) Stop() string {
+	if w.stop < 0 {
+		return ""
+	}
+	return w.stops.all[w.stop]
+}
+
+// IDs returns how many ids were pushed until the text ended, with those of the stop string and without the end-of-text id.
+func (w *Writer) IDs() int { return w.ids }
+
+// Covered returns the most ids that spell nothing but text which was returned, and how many bytes of it they spell: to the
+// end of the text, or up to a token that is text in part and stop string in part.
+func (w *Writer) Covered() (ids, bytes int) { return w.covered.ids, w.covered.bytes }
