@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
 	"github.com/rwkv-gpu/rwkv-gpu/model/quant"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -46,7 +47,7 @@ func TestChangedFiles(t *testing.T) {
 			return err
 		}
 	}
-	save := func(e *model.Export, err error) error {
+	save := func(e *convert.Export, err error) error {
 		if err != nil {
 			return err
 		}
@@ -74,8 +75,8 @@ func TestChangedFiles(t *testing.T) {
 			return err
 		})},
 		{"merge", model.Options{LoRA: loras}, loadFrom(6)},
-		{"convert", model.Options{}, early(func(m *model.Model, _ *Device) error { return save(m.Safetensors(0)) })},
-		{"convert to another type", model.Options{}, early(func(m *model.Model, _ *Device) error { return save(m.Safetensors(tensor.F32)) })},
+		{"convert", model.Options{}, early(func(m *model.Model, _ *Device) error { return save(convert.Safetensors(m, 0)) })},
+		{"convert to another type", model.Options{}, early(func(m *model.Model, _ *Device) error { return save(convert.Safetensors(m, tensor.F32)) })},
 		{"check numbers", model.Options{}, early(func(m *model.Model, _ *Device) error {
 			return m.File.CheckFinite(m.File.Tensors["emb.weight"])
 		})},

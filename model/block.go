@@ -92,25 +92,7 @@ func (b *block) ws(names ...string) []*op.Operand {
 }
 
 // wT returns a weight of the layer that is stored [in, out].
-func (b *block) wT(name string) *op.Operand { return b.weightOf(finite(b.t(name)).Transposed()) }
-
-// finite returns t with a Load that names an element that is not finite: by its place in the file, which an executor,
-// who sees the tensor transposed, does not know.
-func finite(t *tensor.Tensor) *tensor.Tensor {
-	return tensor.New(t.Name, t.Type, t.Shape, func() (all []byte, err error) {
-		err = t.Use(func(data []byte) error {
-			all = data
-			if i := t.Type.CheckFinite(data); i >= 0 {
-				return notFinite(t, i)
-			}
-			return nil
-		})
-		return all, err
-	})
-}
-
-// notFinite is the error for element i of t.
-func notFinite(t *tensor.Tensor, i int) error { return &op.NotFiniteError{Tensor: t.Name, Index: i} }
+func (b *block) wT(name string) *op.Operand { return b.weightOf(op.Finite(b.t(name)).Transposed()) }
 
 // row returns new scratch of one vector a row.
 func (b *block) row(name string, width int) *op.Operand {

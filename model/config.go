@@ -41,10 +41,10 @@ func (c *Config) String() string {
 	if slices.Sort(ranks); len(ranks) > 0 {
 		s += ", ranks " + strings.Join(ranks, " ")
 	}
-	if c.NormEps != normEps {
+	if c.NormEps != OriginalNormEps {
 		s += fmt.Sprintf(", norm epsilon %v", c.NormEps)
 	}
-	if c.Heads > 0 && c.GroupNormEps != groupNormEps {
+	if c.Heads > 0 && c.GroupNormEps != OriginalGroupNormEps {
 		s += fmt.Sprintf(", group norm epsilon %v", c.GroupNormEps)
 	}
 	return s

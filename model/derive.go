@@ -1,8 +1,6 @@
 package model
 
 import (
-	"math"
-
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -10,24 +8,9 @@ import (
 
 // Some weights are computed from what a file holds, when they are loaded: in float64, kept as F32.
 
-// derived returns a tensor of the name of t and of some shape whose elements f computes from those of t.
-func derived(t *tensor.Tensor, shape []int, f func(x []float32) []float32) *tensor.Tensor {
-	t = finite(t)
-	return tensor.New(t.Name, tensor.F32, shape, func() ([]byte, error) {
-		x, err := t.Floats()
-		if err != nil {
-			return nil, err
-		}
-		y := f(x)
-		data := make([]byte, tensor.F32.Bytes(len(y)))
-		tensor.F32.Encode(data, y)
-		return data, nil
-	})
-}
-
 // mapped returns a tensor of f of each element of t.
 func mapped(t *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
-	return derived(t, t.Shape, func(x []float32) []float32 {
+	return tensor.Computed(op.Finite(t), t.Shape, func(x []float32) []float32 {
 		y := make([]float32, len(x))
 		for i, v := range x {
 			y[i] = float32(f(float64(v)))
@@ -36,17 +19,17 @@ func mapped(t *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
 	})
 }
 
-// mapped returns a tensor of the layer as f makes it, unless the file holds it in that form already.
-func (b *block) mapped(name string, form weights.Form, f func(float64) float64) *tensor.Tensor {
+// mapped returns a tensor of the layer in a form, which the file may hold it in already.
+func (b *block) mapped(name string, form weights.Form) *tensor.Tensor {
 	if b.file.Forms[b.full(name)] == form {
 		return b.t(name)
 	}
-	return mapped(b.t(name), f)
+	return mapped(b.t(name), form.Of)
 }
 
 // perChannel returns t, of one number for each head or one for each channel, with one for each of n channels.
 func perChannel(t *tensor.Tensor, n int) *tensor.Tensor {
-	return derived(t, []int{n}, func(x []float32) []float32 {
+	return tensor.Computed(op.Finite(t), []int{n}, func(x []float32) []float32 {
 		y := make([]float32, n)
 		for i := range y {
 			y[i] = x[i/(n/len(x))]
@@ -67,10 +50,6 @@ func part(t *tensor.Tensor, n int) *tensor.Tensor {
 		return data[n*size : (n+1)*size], nil
 	})
 }
-
-func minusExp(x float64) float64 { return -math.Exp(x) }
-
-func expMinusExp(x float64) float64 { return math.Exp(-math.Exp(x)) }
 
 func oneMinus(x float64) float64 { return 1 - x }
 

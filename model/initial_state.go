@@ -28,7 +28,7 @@ func (v *version) oriented(t *tensor.Tensor) *tensor.Tensor {
 // tuned has a state begin with the values that a state-tuned model carries, if it does.
 func (b *block) tuned(o *op.Operand) *op.Operand {
 	if t := b.t(timeState.name); t != nil {
-		o.InitialValues = b.version.oriented(finite(t))
+		o.InitialValues = b.version.oriented(op.Finite(t))
 	}
 	return o
 }

@@ -258,7 +258,7 @@ func (l *lora) replace(out *weights.File, changes map[string][]change, name stri
 	}
 	t = l.finite(t).Reshaped(old.Shape...)
 	if d := l.base.Divisor(name); d != 1 {
-		t = mapped(t, func(x float64) float64 { return x / float64(d) })
+		t = tensor.Scaled(t, tensor.F32, 1/float32(d))
 	}
 	out.Tensors[name] = t
 	delete(out.Forms, name)

@@ -7,6 +7,7 @@ import (
 	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
@@ -143,7 +144,7 @@ func changed(w *tensor.Tensor, changes []change) *tensor.Tensor {
 	}
 	return tensor.From(w, typ, w.Shape, func(data []byte) ([]byte, error) {
 		if i := w.Type.CheckFinite(data); i >= 0 {
-			return nil, notFinite(w, i)
+			return nil, &op.NotFiniteError{Tensor: w.Name, Index: i}
 		}
 		var apply []func(int, blas32.General)
 		for _, c := range changes {

@@ -133,7 +133,7 @@ func newModel(f *weights.File, o Options) (*Model, error) {
 	if o.GroupNormEps != 0 && !v.ownEps {
 		return nil, &EpsError{f.Path, v.name}
 	}
-	m := &Model{File: f, version: v, Config: Config{Version: v.name, NormEps: normEps, Layers: countLayers(f)}, roles: make(map[string]role)}
+	m := &Model{File: f, version: v, Config: Config{Version: v.name, NormEps: OriginalNormEps, Layers: countLayers(f)}, roles: make(map[string]role)}
 	if m.Layers == 0 {
 		return nil, &weights.Error{File: f.Path, Field: "layers", Want: "tensors named blocks.N.*", Got: "none"}
 	}
@@ -209,7 +209,7 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 		if err != nil {
 			return missing(err)
 		}
-		pattern := strings.Fields(s.shape)
+		pattern := s.sizes()
 		t = squeeze(t, len(pattern))
 		want, ok := d.match(pattern, t.Shape)
 		if !ok {
@@ -241,6 +241,26 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 	}
 	return found, d, nil
 }
+
+// Tensors returns the tensors that the model uses, as the file stores them, by name: their shapes are checked, and
+// without dimensions of 1.
+func (m *Model) Tensors() (map[string]*tensor.Tensor, error) {
+	found, _, err := m.collect(m.version)
+	return found, err
+}
+
+// InOriginalShape returns t, a tensor of the model's file, in the shape that the original files of its version have it in.
+func (m *Model) InOriginalShape(t *tensor.Tensor) *tensor.Tensor {
+	_, part, ok := layerOf(t.Name)
+	i := slices.IndexFunc(m.version.tensors, func(s spec) bool { return s.is(part) })
+	if ok && i >= 0 && len(t.Shape) == 1 && strings.HasPrefix(m.version.tensors[i].shape, vectorPrefix) {
+		return t.Reshaped(1, 1, t.Shape[0])
+	}
+	return t
+}
+
+// Llama returns how llama.cpp's GGUF files hold the model's version, nil if they have no form of it.
+func (m *Model) Llama() *Llama { return m.version.llama }
 
 // squeeze drops trailing, then leading dimensions of 1 down to rank n.
 func squeeze(t *tensor.Tensor, n int) *tensor.Tensor {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/quant"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -87,7 +88,7 @@ func (m *Model) quantize(found map[string]*tensor.Tensor, want tensor.Type) erro
 	}
 	slices.Sort(m.Unfit)
 	for name, typ := range m.Quantized {
-		found[name] = m.inFile(quant.Tensor(finite(found[name]), typ))
+		found[name] = m.inFile(quant.Tensor(op.Finite(found[name]), typ))
 	}
 	return nil
 }

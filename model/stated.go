@@ -9,8 +9,8 @@ import (
 
 // Epsilons of the original implementation.
 const (
-	normEps      = 1e-5
-	groupNormEps = 64e-5
+	OriginalNormEps      = 1e-5
+	OriginalGroupNormEps = 64e-5
 )
 
 // stated wants the sizes that the file states to be those of its tensors, and takes the epsilons that it states.

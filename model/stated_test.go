@@ -1,13 +1,9 @@
 package model
 
 import (
-	"bytes"
-	"encoding/binary"
-	"encoding/json"
 	"fmt"
 	"os"
 	"path/filepath"
-	"slices"
 	"strings"
 	"testing"
 
@@ -16,22 +12,6 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
-
-// directory writes a model with a config.json and returns its path.
-func directory(t *testing.T, list []*tensor.Tensor, config map[string]any) string {
-	t.Helper()
-	text, err := json.Marshal(config)
-	if err != nil {
-		t.Fatal(err)
-	}
-	dir := t.TempDir()
-	for name, data := range map[string][]byte{"model.safetensors": weightstest.Safetensors(list, nil), "config.json": text} {
-		if err := os.WriteFile(filepath.Join(dir, name), data, 0o600); err != nil {
-			t.Fatal(err)
-		}
-	}
-	return dir
-}
 
 // openMade opens a file and closes it with the test.
 func openMade(t *testing.T, path string) (*Model, error) {
@@ -66,12 +46,12 @@ func TestConfigSizes(t *testing.T) {
 		}
 		return c
 	}
-	if _, err := openMade(t, directory(t, list, build("", nil))); err != nil {
+	if _, err := openMade(t, weightstest.Directory(t, list, build("", nil))); err != nil {
 		t.Fatal(err)
 	}
 	for key, n := range right {
 		for _, wrong := range []int{n.(int) + 1, n.(int) - 1} {
-			dir := directory(t, list, build(key, wrong))
+			dir := weightstest.Directory(t, list, build(key, wrong))
 			_, err := openMade(t, dir)
 			want := fmt.Sprintf("%s: %s: want %d, as the", filepath.Join(dir, "config.json"), key, n)
 			if err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), fmt.Sprintf(", got %d", wrong)) {
@@ -79,25 +59,25 @@ func TestConfigSizes(t *testing.T) {
 			}
 		}
 		for _, odd := range []any{0, -1, 1.5, true, "2 layers"} {
-			if _, err := openMade(t, directory(t, list, build(key, odd))); err == nil || !strings.Contains(err.Error(), "config.json: "+key+": want a whole number of 1 or more, got") {
+			if _, err := openMade(t, weightstest.Directory(t, list, build(key, odd))); err == nil || !strings.Contains(err.Error(), "config.json: "+key+": want a whole number of 1 or more, got") {
 				t.Errorf("%s of %v: got %v", key, odd, err)
 			}
 		}
-		if _, err := openMade(t, directory(t, list, build(key, nil))); err != nil {
+		if _, err := openMade(t, weightstest.Directory(t, list, build(key, nil))); err != nil {
 			t.Errorf("%s of null: %v", key, err)
 		}
 	}
-	if _, err := openMade(t, directory(t, list, map[string]any{"num_heads": 77, "head_dim": s.Head})); err != nil {
+	if _, err := openMade(t, weightstest.Directory(t, list, map[string]any{"num_heads": 77, "head_dim": s.Head})); err != nil {
 		t.Errorf("heads beside their size, which fla does not look at: %v", err)
 	}
-	if _, err := openMade(t, directory(t, list, map[string]any{"hidden_act": "sqrelu"})); err != nil {
+	if _, err := openMade(t, weightstest.Directory(t, list, map[string]any{"hidden_act": "sqrelu"})); err != nil {
 		t.Errorf("the usual activation: %v", err)
 	}
-	if _, err := openMade(t, directory(t, list, map[string]any{"hidden_act": "relu"})); err == nil || !strings.Contains(err.Error(), `config.json: hidden_act: want sqrelu, which is all that RWKV has here, got "relu"`) {
+	if _, err := openMade(t, weightstest.Directory(t, list, map[string]any{"hidden_act": "relu"})); err == nil || !strings.Contains(err.Error(), `config.json: hidden_act: want sqrelu, which is all that RWKV has here, got "relu"`) {
 		t.Errorf("another activation: got %v", err)
 	}
 	heads := map[string]any{"num_heads": 3}
-	if _, err := openMade(t, directory(t, list, heads)); err == nil || !strings.Contains(err.Error(), "config.json: num_heads: want 2, as the tensors have it, got 3") {
+	if _, err := openMade(t, weightstest.Directory(t, list, heads)); err == nil || !strings.Contains(err.Error(), "config.json: num_heads: want 2, as the tensors have it, got 3") {
 		t.Errorf("heads without their size: got %v", err)
 	}
 }
@@ -165,35 +145,6 @@ func TestGGUFSizes(t *testing.T) {
 	}
 }
 
-// So is every size of an RWKV-6, in a file that was written here.
-func TestGGUFSizesOf6(t *testing.T) {
-	m := merged(t, bare("v6"))
-	e, err := m.GGUF(GGUFOptions{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	var b bytes.Buffer
-	if err := e.Write(&b, nil); err != nil {
-		t.Fatal(err)
-	}
-	for key, n := range map[string]int{"time_mix_extra_dim": m.Ranks["mix"], "time_decay_extra_dim": m.Ranks["decay"], "wkv.head_size": m.HeadSize, "block_count": m.Layers} {
-		key = "rwkv6." + key
-		data := slices.Clone(b.Bytes())
-		value := data[bytes.Index(data, []byte(key))+len(key)+4:] // behind its kind
-		if binary.LittleEndian.Uint32(value) != uint32(n) {
-			t.Fatalf("%s: want %d in the file, got %d", key, n, value[0])
-		}
-		value[0]++
-		f, err := weights.Parse("made.gguf", data)
-		if err == nil {
-			_, err = New(f)
-		}
-		if want := fmt.Sprintf("made.gguf: %s: want %d, as the", key, n); err == nil || !strings.HasPrefix(err.Error(), want) {
-			t.Errorf("want %q, got %v", want, err)
-		}
-	}
-}
-
 // epsilons returns those of a program's ops: of layer norms, and of the norm over each head.
 func epsilons(m *Model) (norm, group map[float32]bool) {
 	norm, group = map[float32]bool{}, map[float32]bool{}
@@ -231,7 +182,7 @@ func TestStatedEpsilons(t *testing.T) {
 		}
 	}
 	config := func(list []*tensor.Tensor, key string, value any) func(t *testing.T) string {
-		return func(t *testing.T) string { return directory(t, list, map[string]any{key: value}) }
+		return func(t *testing.T) string { return weightstest.Directory(t, list, map[string]any{key: value}) }
 	}
 	annotated := func(list []*tensor.Tensor, meta map[string]string) func(t *testing.T) string {
 		return func(t *testing.T) string {
@@ -277,71 +228,5 @@ func TestStatedEpsilons(t *testing.T) {
 		if len(norm) != 1 || !norm[c.norm] || len(group) != 1 || !group[c.group] || m.NormEps != c.norm || m.GroupNormEps != c.group {
 			t.Errorf("%s: want %v and %v, got %v and %v in ops of %v and %v", name, c.norm, c.group, m.NormEps, m.GroupNormEps, norm, group)
 		}
-	}
-}
-
-// convert keeps epsilons: safetensors files say them, GGUF files that of the layer norms, and a norm over heads that
-// llama.cpp would compute with another one is refused.
-func TestEpsilonsConverted(t *testing.T) {
-	v7 := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
-	again := func(e *Export, err error) *Model {
-		t.Helper()
-		if err != nil {
-			t.Fatal(err)
-		}
-		path := filepath.Join(t.TempDir(), "again")
-		if err := e.Save(path, false, nil); err != nil {
-			t.Fatal(err)
-		}
-		m, err := openMade(t, path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return m
-	}
-	m, err := openMade(t, directory(t, weightstest.Fla(v7), map[string]any{"norm_eps": 1e-3}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := m.Safetensors(0)
-	if back := again(e, err); back.NormEps != 1e-3 || back.GroupNormEps != 16e-3 || len(e.Notices) != 2 {
-		t.Errorf("safetensors: %v and %v, notices %q", back.NormEps, back.GroupNormEps, e.Notices)
-	}
-	// Beside the config.json of the directory that it is from, the file says them still.
-	dir := directory(t, v7, map[string]any{"norm_eps": 1e-3})
-	if err := e.Save(filepath.Join(dir, "model.safetensors"), true, nil); err != nil {
-		t.Fatal(err)
-	}
-	back, err := openMade(t, dir)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if norm, group := epsilons(back); len(norm) != 1 || !norm[1e-3] || len(group) != 1 || !group[16e-3] || back.File.Layout != "original" {
-		t.Errorf("safetensors beside config.json, layout %s: %v and %v", back.File.Layout, norm, group)
-	}
-	bad := filepath.Join(dir, "model.safetensors")
-	if err := os.WriteFile(bad, weightstest.Safetensors(v7, map[string]string{"group_norm_eps": "0"}), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := openMade(t, dir); err == nil || !strings.HasPrefix(err.Error(), bad+": group_norm_eps: want a number above 0") {
-		t.Errorf("a wrong annotation beside config.json: got %v", err)
-	}
-	const refused = "group norm epsilon: want 0.00064, which is llama.cpp's and not in the file, got 0.016 (a .safetensors file can hold it)"
-	if _, err := m.GGUF(GGUFOptions{}); err == nil || !strings.Contains(err.Error(), refused) {
-		t.Errorf("GGUF: want %q, got %v", refused, err)
-	}
-	m, err = openMade(t, directory(t, weightstest.Native(v7), map[string]any{"norm_eps": 1e-3}))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if back := again(m.GGUF(GGUFOptions{})); back.NormEps != 1e-3 || back.GroupNormEps != 64e-5 {
-		t.Errorf("GGUF: %v and %v", back.NormEps, back.GroupNormEps)
-	}
-	five, err := NewWith(parse(t, weightstest.RWKV("v5.2", weightstest.Tiny, tensor.F16, 1)), Options{GroupNormEps: 1e-5})
-	if err != nil {
-		t.Fatal(err)
-	}
-	if back := again(five.Safetensors(0)); back.GroupNormEps != 1e-5 {
-		t.Errorf("RWKV-5 with rwkv.cpp's epsilon: %v", back.GroupNormEps)
 	}
 }

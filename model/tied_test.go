@@ -38,7 +38,7 @@ func TestTied(t *testing.T) {
 		"said and normed":  {normed, true, "config.json: tie_word_embeddings: want false, as the embedding went through ln0, got true"},
 		"said but another": {v7, true, "config.json: tie_word_embeddings: want false, as the head differs from the embedding, got true"},
 	} {
-		m, err := openMade(t, directory(t, weightstest.Fla(c.list), map[string]any{"tie_word_embeddings": c.says}))
+		m, err := openMade(t, weightstest.Directory(t, weightstest.Fla(c.list), map[string]any{"tie_word_embeddings": c.says}))
 		if c.err != "" || err != nil {
 			if c.err == "" || err == nil || !strings.Contains(err.Error(), c.err) {
 				t.Errorf("%s: want %q, got %v", name, c.err, err)

@@ -13,7 +13,7 @@ var version4 = &version{
 	has: []string{"blocks.0.att.time_decay"},
 	tensors: slices.Concat(
 		layer("C", "att.time_decay", "att.time_first"),
-		layer("C", "att.time_mix_k", "att.time_mix_v", "att.time_mix_r"),
+		layer("1 1 C", "att.time_mix_k", "att.time_mix_v", "att.time_mix_r"),
 		products("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.output.weight"),
 		channelMixTensors("time_mix"),
 	),
@@ -24,7 +24,7 @@ var version4 = &version{
 
 // channelMixTensors returns what the channel mix of RWKV-4, 5 and 6 needs, whose coefficients are named differently.
 func channelMixTensors(mix string) []spec {
-	return slices.Concat(layer("C", "ffn."+mix+"_k", "ffn."+mix+"_r"), products("F C", "ffn.key.weight"),
+	return slices.Concat(layer("1 1 C", "ffn."+mix+"_k", "ffn."+mix+"_r"), products("F C", "ffn.key.weight"),
 		products("C C", "ffn.receptance.weight"), products("C F", "ffn.value.weight"))
 }
 
@@ -48,7 +48,7 @@ func timeMix4(b *block) {
 		{W: b.w("att.receptance.weight"), X: mix.Mixed(2), Act: op.Sigmoid, Y: r.All()},
 	}})
 	y, shape := b.row("att.y", c), []int{c}
-	b.emit("att.wkv", &op.WKV4{R: r, K: k, V: v, W: b.weightOf(b.mapped("att.time_decay", weights.NegExp, minusExp)), U: b.w("att.time_first"),
+	b.emit("att.wkv", &op.WKV4{R: r, K: k, V: v, W: b.weightOf(b.mapped("att.time_decay", weights.NegExp)), U: b.w("att.time_first"),
 		AA: b.state("att_aa", shape, 0), BB: b.state("att_bb", shape, 0), PP: b.state("att_pp", shape, op.MinExponent), Y: y})
 	b.emit("att.output", &op.MatMul{Parts: []op.Part{b.residual("att.output.weight", y)}})
 }

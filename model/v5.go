@@ -2,7 +2,6 @@ package model
 
 import (
 	"fmt"
-	"math"
 	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -24,14 +23,14 @@ func version5(name, has, decay string, is func(*weights.File) bool) *version {
 		tensors: slices.Concat(
 			layer(decay, "att.time_decay"),
 			[]spec{{name: "att.time_faaaa", or: "att.time_first", shape: decay, layer: true}},
-			layer("C", "att.time_mix_k", "att.time_mix_v", "att.time_mix_r"),
+			layer("1 1 C", "att.time_mix_k", "att.time_mix_v", "att.time_mix_r"),
 			products("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.output.weight"),
 			headTensors, channelMixTensors("time_mix"),
 		),
 		derive: derive5, timeMix: timeMix5, channelMix: channelMix4,
 	}
 	if has == "blocks.0.att.gate.weight" {
-		v.tensors = slices.Concat(v.tensors, layer("C", "att.time_mix_g"), products("C C", "att.gate.weight"))
+		v.tensors = slices.Concat(v.tensors, layer("1 1 C", "att.time_mix_g"), products("C C", "att.gate.weight"))
 	}
 	return v
 }
@@ -55,7 +54,7 @@ func derive5(c *Config, d dims) *weights.Error {
 
 // deriveHeads sets the heads of RWKV-5, 6 and 7, which a tensor tells.
 func deriveHeads(c *Config, d dims, name string) *weights.Error {
-	c.Heads, c.HeadSize, c.GroupNormEps = d["H"], d["N"], groupNormEps
+	c.Heads, c.HeadSize, c.GroupNormEps = d["H"], d["N"], OriginalGroupNormEps
 	fail := func(want, got string) *weights.Error {
 		return &weights.Error{Tensor: name, Field: "shape", Want: want, Got: got}
 	}
@@ -85,7 +84,7 @@ func timeMix5(b *block) {
 		{W: b.w("att.receptance.weight"), X: mix.Mixed(2), Y: r.All()},
 	}
 	o := &op.WKV6{R: r, K: k, V: v, U: b.weightOf(b.bonus()),
-		W: b.weightOf(perChannel(b.mapped("att.time_decay", weights.ExpNegExp, expMinusExp), c))}
+		W: b.weightOf(perChannel(b.mapped("att.time_decay", weights.ExpNegExp), c))}
 	if gated {
 		o.G = b.row("att.g", c)
 		parts = append(parts, op.Part{W: b.w("att.gate.weight"), X: mix.Mixed(3), Act: op.SiLU, Y: o.G.All()})
@@ -99,7 +98,7 @@ func timeMix5(b *block) {
 func (b *block) bonus() *tensor.Tensor {
 	t := b.t("att.time_faaaa")
 	if t == nil {
-		t = b.mapped("att.time_first", weights.Exp, math.Exp)
+		t = b.mapped("att.time_first", weights.Exp)
 	}
 	return perChannel(t, b.cfg.Embed)
 }

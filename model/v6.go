@@ -14,15 +14,17 @@ var version6 = &version{
 	has: []string{"blocks.0.att.time_maa_x"},
 	tensors: slices.Concat(
 		layer("H N", "att.time_faaaa"),
-		layer("C", "att.time_maa_x", "att.time_maa_w", "att.time_maa_k", "att.time_maa_v", "att.time_maa_r", "att.time_maa_g"),
+		layer("1 1 C", "att.time_maa_x", "att.time_maa_w", "att.time_maa_k", "att.time_maa_v", "att.time_maa_r", "att.time_maa_g"),
 		layer("5 R C", "att.time_maa_w2"), layer("C 5R", "att.time_maa_w1"),
-		layer("C", "att.time_decay"), layer("C Rd", "att.time_decay_w1"), layer("Rd C", "att.time_decay_w2"),
+		layer("1 1 C", "att.time_decay"), layer("C Rd", "att.time_decay_w1"), layer("Rd C", "att.time_decay_w2"),
 		products("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.gate.weight", "att.output.weight"),
 		headTensors, channelMixTensors("time_maa"),
 	),
 	derive:     derive6,
 	timeMix:    timeMix6,
 	channelMix: channelMix6,
+	llama: &Llama{LlamaForm: weights.LlamaRWKV6, Divided: true,
+		Ranks: []LlamaRank{{Key: "time_mix_extra_dim", Rank: "mix"}, {Key: "time_decay_extra_dim", Rank: "decay"}}},
 }
 
 func derive6(c *Config, d dims) *weights.Error {
@@ -56,7 +58,7 @@ func (b *block) dataMix() map[string]op.View {
 	c, rank := b.cfg.Embed, b.cfg.Ranks["mix"]
 	shift := b.shiftMix("att", "ln1", []*op.Operand{b.w("att.time_maa_x"), b.constant(0), b.constant(1)})
 	x, now, prev := shift.Mixed(0), shift.Mixed(1), shift.Mixed(2)
-	w1, w2 := finite(b.t("att.time_maa_w1")).Transposed().Reshaped(5, rank, c), finite(b.t("att.time_maa_w2")).Transposed()
+	w1, w2 := op.Finite(b.t("att.time_maa_w1")).Transposed().Reshaped(5, rank, c), op.Finite(b.t("att.time_maa_w2")).Transposed()
 	mixed := make(map[string]op.View)
 	var down, up []op.Part
 	for i, letter := range []string{"w", "k", "v", "r", "g"} {

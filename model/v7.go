@@ -13,21 +13,26 @@ var version7 = &version{
 	has: []string{"blocks.0.att.r_k", "blocks.0.att.w0"},
 	tensors: slices.Concat(
 		layer("H N", "att.r_k"),
-		layer("C", "att.x_r", "att.x_w", "att.x_k", "att.x_v", "att.x_a", "att.x_g"),
-		layer("C", "att.w0", "att.a0", "att.k_k", "att.k_a"),
+		layer("1 1 C", "att.x_r", "att.x_w", "att.x_k", "att.x_v", "att.x_a", "att.x_g"),
+		layer("1 1 C", "att.w0", "att.a0", "att.k_k", "att.k_a"),
 		layer("C Rw", "att.w1"), layer("Rw C", "att.w2"),
 		layer("C Ra", "att.a1"), layer("Ra C", "att.a2"),
 		layer("C Rg", "att.g1"), layer("Rg C", "att.g2"),
-		layerFrom(1, "C", "att.v0"), layerFrom(1, "C Rv", "att.v1"), layerFrom(1, "Rv C", "att.v2"),
+		layerFrom(1, "1 1 C", "att.v0"), layerFrom(1, "C Rv", "att.v1"), layerFrom(1, "Rv C", "att.v2"),
 		products("C C", "att.receptance.weight", "att.key.weight", "att.value.weight", "att.output.weight"),
 		layer("C", "att.ln_x.weight", "att.ln_x.bias"), []spec{timeState},
-		layer("C", "ffn.x_k"),
+		layer("1 1 C", "ffn.x_k"),
 		products("F C", "ffn.key.weight"), products("C F", "ffn.value.weight"),
 	),
 	idle:       idle7,
 	derive:     derive7,
 	timeMix:    timeMix7,
 	channelMix: channelMix7,
+	llama: &Llama{LlamaForm: weights.LlamaRWKV7, Ranks: []LlamaRank{
+		{Key: "attention.decay_lora_rank", Rank: "w"}, {Key: "attention.iclr_lora_rank", Rank: "a"},
+		{Key: "attention.value_residual_mix_lora_rank", Rank: "v", Or: "a"}, // a model of one layer has a's stand-ins
+		{Key: "attention.gate_lora_rank", Rank: "g"},
+	}},
 }
 
 // idle7 is the value residual of layer 0, which has none.

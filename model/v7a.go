@@ -20,7 +20,7 @@ var version7a = &version{
 	tensors: slices.Concat(version7.tensors,
 		layer("V S", "ffn.s_emb.weight"),
 		[]spec{{name: "ffn.s_emb_x.weight", shape: "S C", layer: true, optional: true}},
-		layer("C D1", "ffn.s1"), layer("D2 F", "ffn.s2"), layer("F", "ffn.s0"),
+		layer("C D1", "ffn.s1"), layer("D2 F", "ffn.s2"), layer("1 1 F", "ffn.s0"),
 	),
 	idle:       idle7,
 	derive:     derive7a,
@@ -61,14 +61,14 @@ func channelMix7a(b *block) {
 //
 // It is computed in float32 at each Load, some rows at a time.
 func (b *block) deepTable() *tensor.Tensor {
-	table := finite(b.t("ffn.s_emb.weight"))
+	table := op.Finite(b.t("ffn.s_emb.weight"))
 	if b.t("ffn.s_emb_x.weight") == nil {
 		return table
 	}
-	sources := []*tensor.Tensor{table, finite(b.tensors["emb.weight"]), finite(b.t("ffn.s_emb_x.weight"))}
+	sources := []*tensor.Tensor{table, op.Finite(b.tensors["emb.weight"]), op.Finite(b.t("ffn.s_emb_x.weight"))}
 	norm := func([]float32) {}
 	if !b.file.EmbeddingNormed {
-		sources = append(sources, finite(b.tensors["blocks.0.ln0.weight"]), finite(b.tensors["blocks.0.ln0.bias"]))
+		sources = append(sources, op.Finite(b.tensors["blocks.0.ln0.weight"]), op.Finite(b.tensors["blocks.0.ln0.bias"]))
 	}
 	eps := float64(b.cfg.NormEps)
 	return tensor.New(table.Name, tensor.F32, table.Shape, func() ([]byte, error) {

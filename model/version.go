@@ -23,13 +23,15 @@ type version struct {
 	derive func(c *Config, d dims) *weights.Error
 	// timeMix and channelMix emit one layer's ops.
 	timeMix, channelMix func(*block)
+	// llama is how llama.cpp's GGUF files hold this version, nil if they have no form of it.
+	llama *Llama
 }
 
 // spec is one tensor of a version: its name, in a layer without the prefix blocks.N., and its shape in named sizes.
 type spec struct {
 	name     string
 	or       string // another name that a file may have it by
-	shape    string
+	shape    string // as the original files have it; "1 1 C" is a vector of C elsewhere
 	layer    bool
 	from     int  // the first layer that has it
 	optional bool // a file may lack it
@@ -38,6 +40,27 @@ type spec struct {
 
 // is tells whether a file may have the tensor by that name, in a layer without the prefix.
 func (s *spec) is(name string) bool { return s.name == name || s.or != "" && s.or == name }
+
+// vectorPrefix begins the shape of a vector that the original files hold as one of three dimensions.
+const vectorPrefix = "1 1 "
+
+// sizes returns the named sizes of the tensor's dimensions, without those of 1.
+func (s *spec) sizes() []string { return strings.Fields(strings.TrimPrefix(s.shape, vectorPrefix)) }
+
+// Llama is how llama.cpp's GGUF files hold a version.
+type Llama struct {
+	*weights.LlamaForm             // names, order and orientation of tensors
+	Ranks              []LlamaRank // the annotations of low-rank widths, in order
+	// Divided says that att.output and ffn.value may be stored divided by powers of two, which an annotation tells.
+	Divided bool
+}
+
+// LlamaRank is an annotation of a low-rank width.
+type LlamaRank struct {
+	Key  string // behind the architecture's name
+	Rank string // which of Config.Ranks
+	Or   string // which other one if the model has no such rank
+}
 
 // versions lists the architectures, the most specific first.
 var versions = []*version{
@@ -58,6 +81,17 @@ func Supported() string {
 		names = append(names, v.name)
 	}
 	return strings.Join(names, ", ")
+}
+
+// LlamaVersions names the versions that llama.cpp's GGUF files have a form of.
+func LlamaVersions() []string {
+	var names []string
+	for _, v := range slices.Backward(versions) {
+		if v.llama != nil {
+			names = append(names, v.name)
+		}
+	}
+	return names
 }
 
 // title returns the version's name for people.

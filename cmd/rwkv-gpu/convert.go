@@ -11,6 +11,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -50,11 +51,11 @@ func (a *app) convertCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.writeModel(ctx, out, o.force, func(m *model.Model) (*model.Export, error) {
+		return a.writeModel(ctx, out, o.force, func(m *model.Model) (*convert.Export, error) {
 			if ending(out) == ".gguf" {
-				return a.exportGGUF(m, storedAs(m, typ))
+				return a.exportGGUF(m, convert.Types(m, typ))
 			}
-			return m.Safetensors(typ)
+			return convert.Safetensors(m, typ)
 		})
 	})
 }
@@ -69,17 +70,6 @@ func parseType(name string, list []tensor.Type) (tensor.Type, error) {
 		names = append(names, strings.ToLower(t.String()))
 	}
 	return 0, usagef("--type", "want one of %s, got %q", strings.Join(names, ", "), name)
-}
-
-// storedAs returns the types of a model's tensors if all are to be of one, none if that is 0.
-func storedAs(m *model.Model, typ tensor.Type) map[string]tensor.Type {
-	types := make(map[string]tensor.Type)
-	for name := range m.File.Tensors {
-		if typ != 0 {
-			types[name] = typ
-		}
-	}
-	return types
 }
 
 func ending(path string) string { return strings.ToLower(filepath.Ext(path)) }
@@ -118,9 +108,9 @@ func saveFault(err error) error {
 }
 
 // exportGGUF returns m as a GGUF file with its vocabulary.
-func (a *app) exportGGUF(m *model.Model, types map[string]tensor.Type) (*model.Export, error) {
-	if weights.LlamaArchitecture(m.Version) == "" {
-		return m.GGUF(model.GGUFOptions{}) // the error that does not depend on a vocabulary
+func (a *app) exportGGUF(m *model.Model, types map[string]tensor.Type) (*convert.Export, error) {
+	if err := convert.CheckGGUF(m); err != nil {
+		return nil, err // before one that depends on a vocabulary
 	}
 	tok, err := a.openTokenizer(m)
 	if err != nil {
@@ -135,7 +125,7 @@ func (a *app) exportGGUF(m *model.Model, types map[string]tensor.Type) (*model.E
 	for id := range vocab {
 		vocab[id] = tok.Bytes(id)
 	}
-	return m.GGUF(model.GGUFOptions{Vocab: vocab, Types: types})
+	return convert.GGUF(m, convert.GGUFOptions{Vocab: vocab, Types: types})
 }
 
 // written is the answer of convert and quantize.
@@ -150,7 +140,7 @@ type written struct {
 }
 
 // writeModel opens the model and writes what export makes of it.
-func (a *app) writeModel(ctx context.Context, out string, force bool, export func(*model.Model) (*model.Export, error)) (err error) {
+func (a *app) writeModel(ctx context.Context, out string, force bool, export func(*model.Model) (*convert.Export, error)) (err error) {
 	m, err := a.openModel()
 	if err != nil {
 		return err

@@ -218,7 +218,7 @@ func TestConvertFails(t *testing.T) {
 		{statusInput, []string{"want a World vocabulary, which is what GGUF holds"}, []string{"convert", out, "--model", narrow, "--vocab", writeFile(t, "b.json", bpeOf(300))}},
 		{statusInput, []string{"tiny.safetensors: tensor head.weight: value: want numbers that F16 can hold, got 1e+06 at [1 8]"},
 			[]string{"convert", filepath.Join(dir, "out.safetensors"), "--type", "f16", "--model", tinyModel(t, large)}},
-		{statusInput, []string{"model.st", "no tensor", "q4_k"}, []string{"quantize", out, "--type", "q4_k", "--model", narrow, "--vocab", world}},
+		{statusInput, []string{"model.st", "whole blocks of Q4_K"}, []string{"quantize", out, "--type", "q4_k", "--model", narrow, "--vocab", world}},
 		{statusFailed, []string{"no/folder/x.gguf: open: no such file or directory"}, []string{"convert", filepath.Join(dir, "no", "folder", "x.gguf")}},
 	} {
 		wantError(t, cli(c.args...), c.status, c.want...)

@@ -7,6 +7,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
@@ -32,13 +33,10 @@ func (a *app) quantizeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.writeModel(ctx, out, o.force, func(m *model.Model) (*model.Export, error) {
-			types := storedAs(m, typ)
-			if typ.IsBlock() {
-				types = m.QuantTypes(typ)
-			}
-			if !slices.ContainsFunc(m.File.Names(), func(n string) bool { return types[n] != 0 || m.File.Tensors[n].Type.IsBlock() }) {
-				return nil, inputf(m.File.Path, "no tensor has rows of whole blocks for %s or a type that stands in for it", o.typ)
+		return a.writeModel(ctx, out, o.force, func(m *model.Model) (*convert.Export, error) {
+			types, err := convert.QuantTypes(m, typ)
+			if err != nil {
+				return nil, err
 			}
 			return a.exportGGUF(m, types)
 		})

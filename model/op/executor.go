@@ -3,7 +3,6 @@ package op
 import (
 	"context"
 	"errors"
-	"fmt"
 )
 
 // Executor runs one program on one device, for a fixed number of slots and a largest batch.
@@ -55,13 +54,3 @@ type Prober interface {
 
 // ErrClosed is what calls of an executor after its Close return.
 var ErrClosed = errors.New("executor is closed")
-
-// NotFiniteError reports a weight element that is NaN or infinite.
-type NotFiniteError struct {
-	Tensor string
-	Index  int // of the element, row-major
-}
-
-func (e *NotFiniteError) Error() string {
-	return fmt.Sprintf("tensor %s: element %d: want a finite number, got NaN or infinity", e.Tensor, e.Index)
-}

@@ -151,7 +151,7 @@ func (t *Tensor) Transposed() *Tensor {
 		return t
 	}
 	if t.Type.IsBlock() {
-		return t.decoded().Transposed()
+		return Computed(t, t.Shape, func(x []float32) []float32 { return x }).Transposed()
 	}
 	shape := append([]int(nil), t.Shape...)
 	rows, cols := shape[n-2], shape[n-1]
@@ -163,19 +163,6 @@ func (t *Tensor) Transposed() *Tensor {
 			transpose(dst[at:at+size], src[at:at+size], rows, cols, t.Type.Bytes(1))
 		}
 		return dst, nil
-	})
-}
-
-// decoded returns the tensor as F32, converted at each Load.
-func (t *Tensor) decoded() *Tensor {
-	return New(t.Name, F32, t.Shape, func() ([]byte, error) {
-		f, err := t.Floats()
-		if err != nil {
-			return nil, err
-		}
-		b := make([]byte, F32.Bytes(len(f)))
-		F32.Encode(b, f)
-		return b, nil
 	})
 }
 

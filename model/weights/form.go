@@ -1,5 +1,7 @@
 package weights
 
+import "math"
+
 // Form says which function of the original parameter a tensor holds, where a converter applied one that cannot be
 // undone exactly. The model must not apply it again.
 type Form string
@@ -11,3 +13,29 @@ const (
 	ExpNegExp Form = "exp(-exp(w))" // time_decay of v5, as rwkv.cpp stores it: the decay itself
 	Exp       Form = "exp(u)"       // time_first of v5.0, as rwkv.cpp stores it: the factor itself
 )
+
+// Of returns what a tensor of the form holds for the original number x.
+func (f Form) Of(x float64) float64 {
+	switch f {
+	case NegExp:
+		return -math.Exp(x)
+	case ExpNegExp:
+		return math.Exp(-math.Exp(x))
+	case Exp:
+		return math.Exp(x)
+	}
+	return x
+}
+
+// Inverse returns the original number of y, infinite for a y that only an infinite number gives.
+func (f Form) Inverse(y float64) float64 {
+	switch f {
+	case NegExp:
+		return math.Log(-y)
+	case ExpNegExp:
+		return math.Log(-math.Log(y))
+	case Exp:
+		return math.Log(y)
+	}
+	return y
+}

@@ -8,27 +8,35 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// llamaArch is how llama.cpp stores a version: the inverse of the layout that reads it.
-type llamaArch struct {
+// LlamaForm is how llama.cpp stores a version: the inverse of the layout that reads it.
+type LlamaForm struct {
 	name   string
 	layout *layout
 	mixes  []string // the vectors of the fused mixes, in order
 	order  []string // a layer's tensors in the order of llama.cpp's converter; fusedMixes stands for those
+	// standIns are tensors of which layer 0 holds a copy under the name of another, which it lacks.
+	standIns map[string]string
 }
 
 const fusedMixes = "fused"
 
-// llamaArchs are the architectures that llama.cpp has, by version.
-var llamaArchs = map[string]*llamaArch{
-	"v6": {"rwkv6", &llamaV6, lettered("att.time_maa_", "wkvrg"), strings.Fields(`ln1.weight ln1.bias ln2.weight ln2.bias ln0.weight ln0.bias
+// LlamaRWKV6 is the form of RWKV-6.
+var LlamaRWKV6 = &LlamaForm{name: "rwkv6", layout: &llamaV6, mixes: lettered("att.time_maa_", "wkvrg"),
+	order: strings.Fields(`ln1.weight ln1.bias ln2.weight ln2.bias ln0.weight ln0.bias
 		att.time_maa_x fused att.time_maa_w1 att.time_maa_w2 att.time_decay att.time_decay_w1 att.time_decay_w2 att.time_faaaa
 		att.receptance.weight att.key.weight att.value.weight att.output.weight att.gate.weight att.ln_x.weight att.ln_x.bias
-		ffn.time_maa_k ffn.time_maa_r ffn.key.weight ffn.receptance.weight ffn.value.weight`)},
-	"v7": {"rwkv7", &llamaV7, lettered("att.x_", "rwkvag"), strings.Fields(`ln1.weight ln1.bias ln2.weight ln2.bias ln0.weight ln0.bias
+		ffn.time_maa_k ffn.time_maa_r ffn.key.weight ffn.receptance.weight ffn.value.weight`)}
+
+// LlamaRWKV7 is the form of RWKV-7.
+var LlamaRWKV7 = &LlamaForm{name: "rwkv7", layout: &llamaV7, mixes: lettered("att.x_", "rwkvag"),
+	order: strings.Fields(`ln1.weight ln1.bias ln2.weight ln2.bias ln0.weight ln0.bias
 		fused att.w0 att.w1 att.w2 att.a1 att.a2 att.a0 att.v1 att.v2 att.v0 att.g1 att.g2 att.k_k att.k_a att.r_k
 		att.receptance.weight att.key.weight att.value.weight att.output.weight att.ln_x.weight att.ln_x.bias
-		ffn.x_k ffn.key.weight ffn.value.weight`)},
-}
+		ffn.x_k ffn.key.weight ffn.value.weight`),
+	standIns: map[string]string{"att.a0": "att.v0", "att.a1": "att.v1", "att.a2": "att.v2"}}
+
+// Name returns llama.cpp's name for the architecture.
+func (f *LlamaForm) Name() string { return f.name }
 
 func lettered(stem, letters string) (names []string) {
 	for _, l := range letters {
@@ -43,20 +51,12 @@ var llamaF32 = []string{"time_maa_w1", "time_maa_w2", "time_decay_w1", "time_dec
 // llamaPlain are those that llama.cpp never quantizes.
 var llamaPlain = []string{"a1", "a2", "v1", "v2", "g1", "g2"}
 
-// LlamaArchitecture returns the name that llama.cpp has for a version, "" if it has none.
-func LlamaArchitecture(version string) string {
-	if a := llamaArchs[version]; a != nil {
-		return a.name
-	}
-	return ""
-}
-
-// Llama returns a model's tensors, which come under their original names and in their original shapes, without
+// Stored returns a model's tensors, which come under their original names and in their original shapes, without
 // dimensions of 1, as llama.cpp names, turns, joins and orders them. types says what to store a tensor as, by original
 // name; others stay as they are, but for what llama.cpp has as F32 or does not quantize. Tensors that llama.cpp has no
 // place for are left out.
-func Llama(version string, layers int, tensors map[string]*tensor.Tensor, types map[string]tensor.Type) []Stored {
-	w := llamaWriter{llamaArch: llamaArchs[version], tensors: tensors, types: types, names: map[string]string{}}
+func (f *LlamaForm) Stored(layers int, tensors map[string]*tensor.Tensor, types map[string]tensor.Type) []Stored {
+	w := llamaWriter{LlamaForm: f, tensors: tensors, types: types, names: map[string]string{}}
 	for llama, original := range w.layout.scheme.parts {
 		w.names[original] = llama
 	}
@@ -73,9 +73,9 @@ func Llama(version string, layers int, tensors map[string]*tensor.Tensor, types 
 	return w.out
 }
 
-// llamaWriter is the state of Llama.
+// llamaWriter is the state of Stored.
 type llamaWriter struct {
-	*llamaArch
+	*LlamaForm
 	tensors map[string]*tensor.Tensor
 	types   map[string]tensor.Type
 	names   map[string]string // llama.cpp's, by the original name without blocks.N. or the last part
@@ -109,10 +109,11 @@ func (w *llamaWriter) layer(i int) {
 				w.global(blocks + part)
 			}
 			continue
-		case i == 0 && slices.Contains([]string{"att.v0", "att.v1", "att.v2"}, part):
-			continue // nothing uses those that a file may have; llama.cpp wants copies of others, which come below
-		case i == 0 && w.name == "rwkv7" && slices.Contains([]string{"att.a0", "att.a1", "att.a2"}, part):
-			w.add(blk+strings.Replace(w.named(part), "_a", "_v", 1), blocks+part, t)
+		case t == nil:
+			continue // layer 0 lacks some, and a copy of another stands in
+		}
+		if as, ok := w.standIns[part]; ok && i == 0 {
+			w.add(blk+w.named(as), blocks+part, t)
 		}
 		w.add(blk+w.named(part), blocks+part, t)
 	}

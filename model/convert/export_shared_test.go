@@ -1,4 +1,4 @@
-package model_test
+package convert_test
 
 import (
 	"bytes"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
@@ -43,7 +44,7 @@ func TestGGUFEqualsReference(t *testing.T) {
 		}
 		vocab := openModel(t, want).File.Vocab
 		name, _, _ := strings.Cut(filepath.Base(want), ".")
-		e, err := m.GGUF(model.GGUFOptions{Vocab: vocab, Types: types, RescaleEvery: c.rescale, Name: name})
+		e, err := convert.GGUF(m, convert.GGUFOptions{Vocab: vocab, Types: types, RescaleEvery: c.rescale, Name: name})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -60,7 +61,7 @@ func TestGGUFOfGGUF(t *testing.T) {
 	for _, c := range referenceGGUFs {
 		path := reference.Shared(t, "vectors", "models", filepath.FromSlash(c.want))
 		m := openModel(t, path)
-		e, err := m.GGUF(model.GGUFOptions{Vocab: m.File.Vocab})
+		e, err := convert.GGUF(m, convert.GGUFOptions{Vocab: m.File.Vocab})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -78,7 +79,7 @@ func TestGGUFOfLlamaQuantize(t *testing.T) {
 	}
 	for _, name := range []string{"Q8_0", "Q4_K_M", "IQ4_NL"} {
 		m := openModel(t, reference.Shared(t, "vectors", "gguf-llama.cpp", "demo-"+name+".gguf"))
-		e, err := m.GGUF(model.GGUFOptions{Vocab: m.File.Vocab})
+		e, err := convert.GGUF(m, convert.GGUFOptions{Vocab: m.File.Vocab})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -126,7 +127,7 @@ func TestExportOfReferenceModels(t *testing.T) {
 	}
 	for _, path := range paths {
 		m := openModel(t, path)
-		e, err := m.Safetensors(0)
+		e, err := convert.Safetensors(m, 0)
 		back := export(t, e, err)
 		if back.Version != m.Version || back.File.Layout != "original" || !slices.Equal(back.File.Names(), m.File.Names()) {
 			t.Fatalf("%s: a %s in %s names:\n%v\n%v", path, back.Version, back.File.Layout, back.File.Names(), m.File.Names())
@@ -135,10 +136,10 @@ func TestExportOfReferenceModels(t *testing.T) {
 			sameParameter(t, m, n, back.File.Tensors[n])
 		}
 		_, tuned := m.File.Tensors["blocks.0.att.time_state"]
-		if weights.LlamaArchitecture(m.Version) == "" || tuned {
+		if m.Llama() == nil || tuned {
 			continue
 		}
-		e, err = m.GGUF(model.GGUFOptions{})
+		e, err = convert.GGUF(m, convert.GGUFOptions{})
 		back = export(t, e, err)
 		for _, n := range back.File.Names() {
 			x, want := back.File.Tensors[n], m.File.Tensors[n]
@@ -165,7 +166,7 @@ func TestSafetensorsUndoesRWKVCpp(t *testing.T) {
 			return openModel(t, list[0])
 		}
 		bin, pth := of("*.bin"), of("*.pth")
-		e, err := bin.Safetensors(0)
+		e, err := convert.Safetensors(bin, 0)
 		back := export(t, e, err)
 		for n := range bin.File.Forms {
 			checked++
@@ -247,7 +248,7 @@ func openModel(t *testing.T, path string) *model.Model {
 }
 
 // written returns the bytes of a file, whose size must be what was foretold.
-func written(t *testing.T, e *model.Export) []byte {
+func written(t *testing.T, e *convert.Export) []byte {
 	t.Helper()
 	var b bytes.Buffer
 	last := int64(0)

@@ -1,47 +1,28 @@
-package model
+package convert
 
 import (
 	"math"
 
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 // Converters change some numbers of a model; here they are changed back.
 
-// scaled returns t as typ with every element multiplied by f. Powers of two leave the digits as they are.
-func scaled(t *tensor.Tensor, typ tensor.Type, f float32) *tensor.Tensor {
-	if f == 1 && typ == t.Type {
-		return t
-	}
-	return tensor.From(t, typ, t.Shape, func(src []byte) ([]byte, error) {
-		const piece = 1 << 16 // whole blocks of every type
-		dst, x := make([]byte, typ.Bytes(t.Len())), make([]float32, piece)
-		for at := 0; at < t.Len(); at += piece {
-			part := x[:min(piece, t.Len()-at)]
-			t.Type.Decode(part, src[t.Type.Bytes(at):])
-			for i := range part {
-				part[i] *= f
-			}
-			typ.Encode(dst[typ.Bytes(at):], part)
-		}
-		return dst, nil
-	})
-}
-
 // times returns t multiplied by n, a power of two: in its own type if that holds every product, else as F32. To know,
 // it reads t.
 func times(t *tensor.Tensor, n int) (*tensor.Tensor, error) {
 	if !t.Type.CanEncode() {
-		return scaled(t, tensor.F32, float32(n)), nil
+		return tensor.Scaled(t, tensor.F32, float32(n)), nil
 	}
-	y := scaled(t, t.Type, float32(n))
+	y := tensor.Scaled(t, t.Type, float32(n))
 	data, err := y.Load()
 	if err != nil {
 		return nil, err
 	}
 	if y.Type.CheckFinite(data) >= 0 {
-		return scaled(t, tensor.F32, float32(n)), nil
+		return tensor.Scaled(t, tensor.F32, float32(n)), nil
 	}
 	return y, nil
 }
@@ -50,23 +31,12 @@ func times(t *tensor.Tensor, n int) (*tensor.Tensor, error) {
 // that give all those of t but for what an exponential in float32 may be off, these are it. Otherwise, of the numbers
 // near each inverse, it is one whose function, computed as the model does, is nearest to what is there.
 func undo(t *tensor.Tensor, form weights.Form) *tensor.Tensor {
-	var f, inverse func(float64) float64
-	switch form {
-	case weights.NegExp:
-		f, inverse = minusExp, func(y float64) float64 { return math.Log(-y) }
-	case weights.ExpNegExp:
-		f, inverse = expMinusExp, func(y float64) float64 { return math.Log(-math.Log(y)) }
-	case weights.Exp:
-		f, inverse = math.Exp, math.Log
-	default:
-		return t
-	}
-	return derived(t, t.Shape, func(y []float32) []float32 {
+	return tensor.Computed(op.Finite(t), t.Shape, func(y []float32) []float32 {
 		x := make([]float32, len(y))
 		for i, v := range y {
-			x[i] = float32(max(-farthest, min(farthest, inverse(float64(v)))))
+			x[i] = float32(max(-farthest, min(farthest, form.Inverse(float64(v)))))
 		}
-		off := func(x, y float32) float32 { return float32(math.Abs(f(float64(x)) - float64(y))) }
+		off := func(x, y float32) float32 { return float32(math.Abs(form.Of(float64(x)) - float64(y))) }
 		for _, short := range []tensor.Type{tensor.BF16, tensor.F16} {
 			all := make([]float32, len(x))
 			for i := range x {
@@ -80,7 +50,9 @@ func undo(t *tensor.Tensor, form weights.Form) *tensor.Tensor {
 			}
 		}
 		for i := range x {
-			x[i] = nearby(x[i], func(x float32) float32 { return float32(math.Abs(float64(float32(f(float64(x)))) - float64(y[i]))) })
+			x[i] = nearby(x[i], func(x float32) float32 {
+				return float32(math.Abs(float64(float32(form.Of(float64(x)))) - float64(y[i])))
+			})
 		}
 		return x
 	})

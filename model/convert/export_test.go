@@ -1,15 +1,16 @@
-package model_test
+package convert_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
+	"maps"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
@@ -42,7 +43,7 @@ func synthetic(t *testing.T, version string, typ tensor.Type, keep func(name str
 // stateless leaves out what GGUF has no place for.
 func stateless(name string) bool { return !strings.HasSuffix(name, "time_state") }
 
-func export(t *testing.T, e *model.Export, err error) *model.Model {
+func export(t *testing.T, e *convert.Export, err error) *model.Model {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
@@ -57,7 +58,7 @@ func TestSafetensorsComesBack(t *testing.T) {
 		for _, typ := range tensor.Types {
 			what := version + " " + typ.String()
 			m, list := synthetic(t, version, typ, nil)
-			e, err := m.Safetensors(0)
+			e, err := convert.Safetensors(m, 0)
 			back := export(t, e, err)
 			sameTensors(t, what, back.File, m.File)
 			if back.Version != version || back.File.Layout != "original" || len(e.Notices) > 0 {
@@ -69,7 +70,7 @@ func TestSafetensorsComesBack(t *testing.T) {
 					t.Errorf("%s: %s is not in the original shape", what, x)
 				}
 			}
-			again, err := back.Safetensors(0)
+			again, err := convert.Safetensors(back, 0)
 			if err != nil || !bytes.Equal(written(t, again), written(t, e)) {
 				t.Errorf("%s: another file the second time (%v)", what, err)
 			}
@@ -91,12 +92,12 @@ func tokens(n int) [][]byte {
 // Versions that llama.cpp has come back from a GGUF file: numbers bit for bit, types as they were, but for F32 where
 // llama.cpp has that; and what a GGUF file gives to a safetensors file is what the model gives.
 func TestGGUFComesBack(t *testing.T) {
-	for _, version := range []string{"v6", "v7"} {
+	for _, version := range model.LlamaVersions() {
 		for _, typ := range tensor.Types {
 			what := version + " " + typ.String()
 			m, _ := synthetic(t, version, typ, stateless)
 			vocab := tokens(m.Vocab - 3)
-			e, err := m.GGUF(model.GGUFOptions{Vocab: vocab})
+			e, err := convert.GGUF(m, convert.GGUFOptions{Vocab: vocab})
 			back := export(t, e, err)
 			ours, theirs := back.Config, m.Config
 			if fmt.Sprint(ours) != fmt.Sprint(theirs) || back.File.Layout != "llama.cpp" || len(e.Notices) > 0 || len(back.Unused) > 0 {
@@ -109,7 +110,7 @@ func TestGGUFComesBack(t *testing.T) {
 			if typ != tensor.F32 && (types[typ] < 2+6*m.Layers || types[tensor.F32] < 10*m.Layers) {
 				t.Errorf("%s: types %v", what, types)
 			}
-			st, err := back.Safetensors(typ)
+			st, err := convert.Safetensors(back, typ)
 			sameTensors(t, what, export(t, st, err).File, m.File)
 		}
 	}
@@ -147,7 +148,7 @@ func TestExportTypes(t *testing.T) {
 	list := weightstest.RWKV7(size, tensor.F32, 3)
 	m := parseModel(t, weightstest.Safetensors(list, nil))
 	for _, typ := range []tensor.Type{tensor.F16, tensor.BF16} {
-		e, err := m.Safetensors(typ)
+		e, err := convert.Safetensors(m, typ)
 		back := export(t, e, err)
 		for _, n := range m.File.Names() {
 			want := floats(t, m.File.Tensors[n])
@@ -160,7 +161,7 @@ func TestExportTypes(t *testing.T) {
 		}
 	}
 	scalar := parseModel(t, weightstest.Safetensors(append(slices.Clone(list), tensor.FromFloats("step", nil, []float32{0.1})), nil))
-	e, err := scalar.Safetensors(tensor.BF16)
+	e, err := convert.Safetensors(scalar, tensor.BF16)
 	if x := export(t, e, err).File.Tensors["step"]; x.Type != tensor.BF16 || len(x.Shape) != 0 || floats(t, x)[0] != tensor.BF16.Round(0.1) {
 		t.Errorf("a scalar became %s", x)
 	}
@@ -172,9 +173,9 @@ func TestExportTypes(t *testing.T) {
 			}
 		}
 		m := parseModel(t, weightstest.GGUF(weightstest.LlamaMeta(size), weightstest.Llama(blocks)))
-		e, err := m.GGUF(model.GGUFOptions{Vocab: m.File.Vocab})
+		e, err := convert.GGUF(m, convert.GGUFOptions{Vocab: m.File.Vocab})
 		sameTensors(t, typ.String(), export(t, e, err).File, m.File)
-		st, err := m.Safetensors(0)
+		st, err := convert.Safetensors(m, 0)
 		back := export(t, st, err)
 		if types := sameNumbers(t, typ.String(), back.File, m.File); len(types) != 1 || len(st.Notices) != 1 || !strings.Contains(st.Notices[0], "8 tensors of blocks become F32") {
 			t.Errorf("%s: types %v, notices %q", typ, types, st.Notices)
@@ -189,7 +190,7 @@ func TestGGUFQuantizes(t *testing.T) {
 	m := parseModel(t, weightstest.Safetensors(weightstest.RWKV7(size, tensor.BF16, 3), nil))
 	for _, typ := range tensor.BlockTypes {
 		types := m.QuantTypes(typ)
-		e, err := m.GGUF(model.GGUFOptions{Vocab: tokens(300), Types: types})
+		e, err := convert.GGUF(m, convert.GGUFOptions{Vocab: tokens(300), Types: types})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -238,143 +239,23 @@ func noise(typ tensor.Type, dst []byte, src []float32) error {
 	return nil
 }
 
-// What GGUF has no place for is refused by name.
-func TestGGUFRefuses(t *testing.T) {
-	wantError := func(err error, fragments ...string) {
-		t.Helper()
-		var e *weights.Error
-		if !errors.As(err, &e) {
-			t.Errorf("want a *weights.Error with %q, got %v", fragments, err)
-			return
+// The types of a quantized file are the model's, and a model without a row of whole blocks is refused.
+func TestQuantTypes(t *testing.T) {
+	m, _ := synthetic(t, "v7", tensor.F16, nil)
+	for _, typ := range []tensor.Type{tensor.Q4_K, tensor.BF16} {
+		types, err := convert.QuantTypes(m, typ)
+		want := m.QuantTypes(typ)
+		if typ == tensor.BF16 {
+			want = convert.Types(m, typ)
 		}
-		for _, s := range fragments {
-			if !strings.Contains(err.Error(), s) {
-				t.Errorf("want an error with %q, got %v", s, err)
-			}
+		if err != nil || len(want) == 0 || !maps.Equal(types, want) {
+			t.Errorf("%s: want %v, got %v (%v)", typ, want, types, err)
 		}
 	}
-	for _, version := range []string{"v4", "v5.0", "v5.1", "v5.2", "v7a", "v8-rc00"} {
-		m, _ := synthetic(t, version, tensor.F16, nil)
-		_, err := m.GGUF(model.GGUFOptions{})
-		wantError(err, "written: version: want v6 or v7, which are all that GGUF has names for, got "+version)
-	}
-	m, _ := synthetic(t, "v6", tensor.F16, nil)
-	_, err := m.GGUF(model.GGUFOptions{})
-	wantError(err, ".att.time_state: want none: GGUF has no place for an initial state")
-	m, _ = synthetic(t, "v7", tensor.F16, nil)
-	_, err = m.GGUF(model.GGUFOptions{Vocab: tokens(m.Vocab + 1)})
-	wantError(err, fmt.Sprintf("vocabulary: want at most %d tokens, the rows of emb.weight, got %d", m.Vocab, m.Vocab+1))
-	_, err = m.GGUF(model.GGUFOptions{RescaleEvery: 2})
-	wantError(err, "rescaling: want an RWKV-6 that is not divided yet, got v7")
-	m.File.RescaleEvery = 3
-	_, err = m.GGUF(model.GGUFOptions{})
-	wantError(err, "rescaling: want an RWKV-6 that is not divided yet, got v7, divided every 3 layers")
-	m.File.RescaleEvery, m.File.EmbeddingNormed = 0, true
-	_, err = m.GGUF(model.GGUFOptions{})
-	wantError(err, "blocks.0.ln0.weight: want the norm of the embedding")
-}
-
-// An embedding behind its norm stays one in a safetensors file.
-func TestSafetensorsOfNormedEmbedding(t *testing.T) {
-	list := slices.DeleteFunc(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 3), func(x *tensor.Tensor) bool {
-		return strings.HasPrefix(x.Name, "blocks.0.ln0.")
-	})
-	m := parseModel(t, weightstest.Safetensors(list, map[string]string{weights.NormedEmbedding: "true"}))
-	e, err := m.Safetensors(0)
-	back := export(t, e, err)
-	if sameTensors(t, "normed", back.File, m.File); !m.File.EmbeddingNormed || !back.File.EmbeddingNormed || len(e.Notices) != 1 {
-		t.Errorf("normed %v, then %v; notices %q", m.File.EmbeddingNormed, back.File.EmbeddingNormed, e.Notices)
-	}
-}
-
-// Matrices that a file holds divided get their size back, as F32 where their type could not hold it.
-func TestSafetensorsUndoesDivision(t *testing.T) {
-	m, _ := synthetic(t, "v6", tensor.F16, stateless)
-	const large = "blocks.1.ffn.value.weight"
-	f16 := slices.Repeat([]byte{0xff, 0x7b}, m.File.Tensors[large].Len()) // 65504
-	m.File.Tensors[large] = tensor.FromBytes(large, tensor.F16, m.File.Tensors[large].Shape, f16)
-	m.File.RescaleEvery = 1
-	e, err := m.Safetensors(0)
-	back := export(t, e, err)
-	for _, n := range m.File.Names() {
-		x, want := back.File.Tensors[n], floats(t, m.File.Tensors[n])
-		for i := range want {
-			want[i] *= float32(m.File.Divisor(n))
-		}
-		if typ := map[bool]tensor.Type{true: tensor.F32, false: tensor.F16}[n == large]; x.Type != typ || !slices.Equal(floats(t, x), want) {
-			t.Errorf("%s: want %s, %d times what was there", x, typ, m.File.Divisor(n))
-		}
-	}
-	if first := e.Tensors[0].Name; first != large { // F32 goes first, so that it lies at a multiple of 4 bytes
-		t.Errorf("%s comes before %s", first, large)
-	}
-	if back.File.RescaleEvery != 0 || m.File.Divisor(large) != 2 {
-		t.Errorf("rescaling every %d layers", back.File.RescaleEvery)
-	}
-}
-
-// What is divided on the way to GGUF is F32 if it was in blocks.
-func TestGGUFDividesBlocks(t *testing.T) {
-	m, _ := synthetic(t, "v6", tensor.F16, stateless)
-	const name = "blocks.1.ffn.value.weight"
-	x := weightstest.Blocks(name, tensor.Q5_1, 1, m.File.Tensors[name].Shape...)
-	m.File.Tensors[name] = x
-	e, err := m.GGUF(model.GGUFOptions{RescaleEvery: 1})
-	y := export(t, e, err).File.Tensors[name]
-	want := floats(t, x)
-	for i := range want {
-		want[i] /= 2
-	}
-	if y.Type != tensor.F32 || !slices.Equal(floats(t, y), want) {
-		t.Errorf("%s is not half of %s", y, x)
-	}
-}
-
-// Exponentials are undone so that the model computes the very numbers that were there.
-func TestSafetensorsUndoesExponentials(t *testing.T) {
-	for _, c := range []struct {
-		version, part string
-		form          weights.Form
-		f             func(float64) float64
-	}{
-		{"v4", "att.time_decay", weights.NegExp, func(x float64) float64 { return -math.Exp(x) }},
-		{"v5.0", "att.time_decay", weights.ExpNegExp, func(x float64) float64 { return math.Exp(-math.Exp(x)) }},
-		{"v5.2", "att.time_decay", weights.ExpNegExp, func(x float64) float64 { return math.Exp(-math.Exp(x)) }},
-		{"v5.0", "att.time_first", weights.Exp, math.Exp},
-	} {
-		m, _ := synthetic(t, c.version, tensor.BF16, nil)
-		f := &weights.File{}
-		*f = *m.File
-		f.Forms = map[string]weights.Form{}
-		want := map[string][]float32{}
-		for _, n := range f.Names() {
-			if !strings.HasSuffix(n, c.part) {
-				continue
-			}
-			x := floats(t, f.Tensors[n])
-			for i := range x {
-				x[i] = float32(c.f(float64(x[i])*8 - 3 + float64(i)/64))
-			}
-			if c.form == weights.ExpNegExp {
-				x[0], x[1] = 0, 1 // what the largest and smallest exponents become
-			}
-			f.Tensors[n], want[n], f.Forms[n] = tensor.FromFloats(n, f.Tensors[n].Shape, x), x, c.form
-		}
-		formed, err := model.New(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		e, err := formed.Safetensors(0)
-		back := export(t, e, err)
-		for n, y := range want {
-			for i, w := range floats(t, back.File.Tensors[n]) {
-				if got := float32(c.f(float64(w))); got != y[i] {
-					t.Errorf("%s %s: %v gives %v, want %v", c.version, n, w, got, y[i])
-				}
-			}
-		}
-		if len(want) != m.Layers || len(e.Notices) != 1 || len(back.File.Forms) != 0 {
-			t.Errorf("%s: notices %q, forms %v", c.version, e.Notices, back.File.Forms)
-		}
+	odd := weightstest.Size{Vocab: 67, Embed: 12, Layers: 1, Head: 4, FFN: 20, W: 3, A: 5, V: 2, G: 7}
+	m = parseModel(t, weightstest.Safetensors(weightstest.RWKV7(odd, tensor.F16, 1), nil))
+	const want = "written: shape: want a product whose rows are whole blocks of Q4_K, or of a type that stands in for it, got none"
+	if _, err := convert.QuantTypes(m, tensor.Q4_K); err == nil || err.Error() != want {
+		t.Errorf("want %q, got %v", want, err)
 	}
 }
