@@ -96,6 +96,7 @@ type Kernel struct {
 	layout   layout
 	bindings []Binding
 	push     int
+	spec     []uint32
 	local    [3]int
 	aliased  map[int]bool // see module
 
@@ -125,7 +126,7 @@ func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
 // side as there are cores. A recording waits for its kernels at its end; what the driver says against one is an
 // error there.
 func (d *Device) StartKernel(desc KernelDesc) (*Kernel, error) {
-	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes, made: make(chan struct{})}
+	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes, spec: append([]uint32(nil), desc.Spec...), made: make(chan struct{})}
 	m, err := parseModule(desc.SPIRV, desc.Spec)
 	if err == nil {
 		k.local, k.aliased = m.local, m.aliased
@@ -156,7 +157,7 @@ func (k *Kernel) start(desc KernelDesc) error {
 	d.mu.Lock()
 	d.kernels[k] = struct{}{}
 	d.mu.Unlock()
-	desc.Spec = append([]uint32(nil), desc.Spec...)
+	desc.Spec = k.spec
 	work := func() {
 		defer close(k.made)
 		if err := k.compile(&desc); err != nil {

@@ -20,7 +20,7 @@ type Stats struct {
 	Dispatches, Copies, Barriers, Sets int
 }
 
-// recorded is what Recording builds and Commands runs: a command buffer and all it refers to.
+// recorded is what Recording.End makes and Commands runs: a command buffer and all it refers to.
 type recorded struct {
 	dev     *Device
 	name    string
@@ -45,8 +45,9 @@ type recorded struct {
 
 var recordings atomic.Int64
 
-func newRecorded(d *Device) *recorded {
-	return &recorded{dev: d, number: recordings.Add(1), buffers: map[*Buffer]struct{}{}, kernels: map[*Kernel]struct{}{}}
+func newRecorded(rec *Recording) *recorded {
+	return &recorded{dev: rec.dev, name: rec.name, number: recordings.Add(1), stats: rec.stats, expected: rec.expected,
+		buffers: map[*Buffer]struct{}{}, kernels: map[*Kernel]struct{}{}}
 }
 
 func (r *recorded) begin() error {
@@ -141,64 +142,5 @@ func (r *recorded) timestamp(slot int) error {
 	}
 	C.rg_cmd_timestamp(r.dev.c, r.cmd, C.uint64_t(bits(r.queries)), C.uint32_t(slot))
 	r.slots = max(r.slots, slot+1)
-	return nil
-}
-
-// setPool is the descriptor pool that sets are taken from now.
-type setPool struct {
-	handle               C.uint64_t
-	size                 int // sets of the pool
-	sets, storage, texel int // left
-}
-
-const (
-	firstPool   = 32
-	largestPool = 1024
-)
-
-// newSet makes a descriptor set of rec.args, growing the pools.
-func (rec *Recording) newSet(k *Kernel) (C.uint64_t, error) {
-	if len(k.bindings) == 0 {
-		return 0, nil
-	}
-	storage, texel := 0, 0
-	for _, b := range k.bindings {
-		if b.Kind == UniformTexel {
-			texel++
-		} else {
-			storage++
-		}
-	}
-	c := rec.r.dev.c
-	var set C.uint64_t
-	for try := 0; ; try++ {
-		p := &rec.pool
-		if p.sets < 1 || p.storage < storage || p.texel < texel {
-			if err := rec.growPool(); err != nil {
-				return 0, err
-			}
-		}
-		r := C.rg_set(c, p.handle, C.uint64_t(k.layout.set), C.uint32_t(len(rec.args)), unsafe.SliceData(rec.args), &set)
-		if r == 0 {
-			p.sets, p.storage, p.texel = p.sets-1, p.storage-storage, p.texel-texel
-			rec.r.stats.Sets++
-			return set, nil
-		}
-		if try > 0 || r != resultOutOfPoolMemory && r != resultFragmentedPool {
-			return 0, check("vkAllocateDescriptorSets", int32(r))
-		}
-		p.sets = 0 // the pool is full before we thought so
-	}
-}
-
-func (rec *Recording) growPool() error {
-	n := min(max(firstPool, 2*rec.pool.size), largestPool)
-	storage, texel := max(8*n, C.RG_MAX_BINDINGS), max(4*n, C.RG_MAX_BINDINGS)
-	var handle C.uint64_t
-	if r := C.rg_set_pool(rec.r.dev.c, C.uint32_t(n), C.uint32_t(storage), C.uint32_t(texel), &handle); r != 0 {
-		return check("vkCreateDescriptorPool", int32(r))
-	}
-	rec.r.pools = append(rec.r.pools, handle)
-	rec.pool = setPool{handle, n, n, storage, texel}
 	return nil
 }

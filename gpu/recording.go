@@ -4,10 +4,8 @@ package gpu
 import "C"
 
 import (
-	"encoding/binary"
 	"fmt"
 	"time"
-	"unsafe"
 )
 
 // VkPipelineStageFlagBits.
@@ -17,54 +15,44 @@ const (
 	stageHost     = 0x4000
 )
 
-// A Recording collects commands to be run in order, any number of times. Nothing fails before
-// End, which reports all mistakes at once. It is for one goroutine at a time.
+// A Recording is data: commands to be run in order, any number of times. It makes nothing on the device and keeps nothing
+// there alive before End, so one that is not needed is simply dropped. Nothing fails before End, which reports all mistakes at
+// once. It is for one goroutine at a time.
 //
 // Barriers are derived from Binding.Access: a memory barrier stands before a command that
 // touches what an earlier one wrote, or writes what an earlier one read. All writes are
 // visible to the host after Wait, and to whatever is submitted later on the same device.
 type Recording struct {
-	r     *recorded
-	haz   hazards
-	since uint32 // stages used since the last barrier
-	errs  faults
-	more  int // errors not kept
-
-	kernel *Kernel // bound now
-	set    C.uint64_t
-	layout int
-	sets   map[string]C.uint64_t
-	pool   setPool
-	ended  bool
-
-	unmade   []*Kernel // at the time of their first use
-	later    []func()  // commands, from the first use of one of them on
-	key      []byte    // scratch
-	args     []C.rg_arg
-	accesses []access
+	dev      *Device
+	name     string
+	expected time.Duration // see Expect
+	stats    Stats
+	list     commandList
+	haz      hazards
+	since    uint32 // stages used since the last barrier
+	errs     faults
+	more     int // errors not kept
+	ended    bool
+	accesses []access // scratch
 }
 
 // NewRecording starts a recording.
 func (d *Device) NewRecording() *Recording {
-	rec := &Recording{r: newRecorded(d), sets: map[string]C.uint64_t{}, layout: -1}
-	if err := rec.r.begin(); err != nil {
-		rec.fail("%w", err)
-		return rec
-	}
+	rec := &Recording{dev: d}
 	// What was submitted before, on this queue, comes first.
 	rec.barrier(0, stageCompute|stageTransfer)
 	return rec
 }
 
 // SetName names the recording in errors and leak reports: what it does, in words.
-func (rec *Recording) SetName(name string) { rec.r.name = name }
+func (rec *Recording) SetName(name string) { rec.name = name }
 
 // Expect says that what is recorded takes so much time more, as far as is known. It only makes longer how long a wait for
 // it may take (see Commands.Wait).
-func (rec *Recording) Expect(d time.Duration) { rec.r.expected += d }
+func (rec *Recording) Expect(d time.Duration) { rec.expected += d }
 
-// Stats counts what is recorded so far.
-func (rec *Recording) Stats() Stats { return rec.r.stats }
+// Stats counts what is recorded so far. Sets are counted by End.
+func (rec *Recording) Stats() Stats { return rec.stats }
 
 const keptErrors = 4
 
@@ -85,16 +73,15 @@ func (rec *Recording) ready() bool {
 }
 
 // Dispatch runs x*y*z workgroups of k. args follow k's bindings; push holds exactly its push
-// constant bytes and is copied. A texel binding sees Size/Format.Bytes() texels from Offset.
+// constant bytes; both are copied. A texel binding sees Size/Format.Bytes() texels from Offset.
 func (rec *Recording) Dispatch(k *Kernel, args []Range, push []byte, x, y, z uint32) {
 	ok := rec.ready()
 	if k == nil {
 		rec.fail("dispatch without a kernel")
 		return
 	}
-	d := rec.r.dev
-	d.mu.Lock()
-	defer d.mu.Unlock()
+	rec.dev.mu.Lock()
+	defer rec.dev.mu.Unlock()
 	before := len(rec.errs) + rec.more
 	if rec.checkDispatch(k, args, push, [3]uint32{x, y, z}); len(rec.errs)+rec.more == before {
 		rec.checkShared(k, args)
@@ -102,81 +89,20 @@ func (rec *Recording) Dispatch(k *Kernel, args []Range, push []byte, x, y, z uin
 	if !ok || len(rec.errs)+rec.more > before {
 		return
 	}
-	set, err := rec.bindArgs(k, args)
-	if err != nil {
-		rec.fail("kernel %q: %w", k.name, err)
-		return
-	}
-	rec.r.useKernel(k)
 	rec.accesses = rec.accesses[:0]
 	for i, a := range args {
 		rec.accesses = append(rec.accesses, access{a.Buffer, a.Offset, a.Offset + a.Size, k.bindings[i].Access&Write != 0})
 	}
 	rec.step(stageCompute)
-	rec.await(k)
-	bind, bound := k != rec.kernel, set
-	if set == rec.set && k.layout.id == rec.layout {
-		bound = 0
-	}
-	rec.kernel, rec.set, rec.layout = k, set, k.layout.id
-	if rec.later != nil {
-		push = append([]byte(nil), push...)
-	}
-	rec.emit(func() {
-		pipeline := C.uint64_t(0)
-		if bind {
-			pipeline = k.pipeline
-		}
-		C.rg_cmd_dispatch(d.c, rec.r.cmd, pipeline, C.uint64_t(k.layout.pipeline), bound, unsafe.Pointer(unsafe.SliceData(push)), C.uint32_t(len(push)),
-			C.uint32_t(x), C.uint32_t(y), C.uint32_t(z))
-	})
-	rec.r.stats.Dispatches++
-}
-
-// await puts commands off, from now to the end, if the kernel that comes is not yet made.
-func (rec *Recording) await(k *Kernel) {
-	select {
-	case <-k.made:
-		if k.err == nil {
-			return
-		}
-	default:
-	}
-	rec.unmade = append(rec.unmade, k)
-	if rec.later == nil {
-		rec.later = []func(){}
-	}
-}
-
-// emit writes a command to the command buffer, now or at the end.
-func (rec *Recording) emit(command func()) {
-	if rec.later == nil {
-		command()
-		return
-	}
-	rec.later = append(rec.later, command)
-}
-
-// finish waits for the kernels and writes what was put off.
-func (rec *Recording) finish() {
-	for _, k := range rec.unmade {
-		if err := k.wait(); err != nil {
-			rec.fail("%w", err)
-			return
-		}
-	}
-	rec.r.dev.mu.Lock()
-	defer rec.r.dev.mu.Unlock()
-	for _, command := range rec.later {
-		command()
-	}
+	rec.list.add(command{kind: dispatches, kernel: k, groups: [3]uint32{x, y, z}}, push, args...)
+	rec.stats.Dispatches++
 }
 
 // step puts a barrier before a command of this stage with rec.accesses, if it needs one.
 func (rec *Recording) step(stage uint32) {
 	if rec.haz.step(rec.accesses) {
-		rec.r.stats.Barriers++
-		rec.barrier(rec.r.stats.Barriers, rec.since)
+		rec.stats.Barriers++
+		rec.barrier(rec.stats.Barriers, rec.since)
 		rec.since = 0
 	}
 	rec.since |= stage
@@ -184,14 +110,13 @@ func (rec *Recording) step(stage uint32) {
 
 // barrier lets all that comes wait for what was done in some stages.
 func (rec *Recording) barrier(n int, stages uint32) {
-	d := rec.r.dev
-	if omit := d.opts.OmitBarrier; omit == nil || !omit(n) {
-		rec.emit(func() { C.rg_cmd_barrier(d.c, rec.r.cmd, C.uint32_t(stages), stageCompute|stageTransfer) })
+	if omit := rec.dev.opts.OmitBarrier; omit == nil || !omit(n) {
+		rec.list.add(command{kind: waits, value: stages}, nil)
 	}
 }
 
 func (rec *Recording) checkDispatch(k *Kernel, args []Range, push []byte, groups [3]uint32) {
-	d := rec.r.dev
+	d := rec.dev
 	if k.dev != d || k.released {
 		rec.fail("kernel %q: released, or of another device", k.name)
 		return
@@ -257,41 +182,10 @@ func (d *Device) checkArg(b *Binding, a Range) error {
 	return nil
 }
 
-// bindArgs returns a descriptor set for these ranges, an earlier one where it can. The caller
-// holds dev.mu.
-func (rec *Recording) bindArgs(k *Kernel, args []Range) (C.uint64_t, error) {
-	rec.args = rec.args[:0]
-	rec.key = binary.LittleEndian.AppendUint32(rec.key[:0], uint32(k.layout.id))
-	for i, a := range args {
-		size := a.Buffer.dev.bound(a, &k.bindings[i])
-		arg := C.rg_arg{buffer: C.uint64_t(bits(a.Buffer.vk)), offset: C.uint64_t(a.Offset), size: C.uint64_t(size)}
-		if k.bindings[i].Kind == UniformTexel {
-			v, err := a.Buffer.view(a.Offset, size, k.bindings[i].Format)
-			if err != nil {
-				return 0, fmt.Errorf("binding %d %q: %w", i, k.bindings[i].Name, err)
-			}
-			arg.view = C.uint64_t(bits(v))
-		}
-		rec.args = append(rec.args, arg)
-		for _, v := range [...]C.uint64_t{arg.buffer, arg.offset, arg.size, arg.view} {
-			rec.key = binary.LittleEndian.AppendUint64(rec.key, uint64(v))
-		}
-		rec.r.useBuffer(a.Buffer)
-	}
-	if set, ok := rec.sets[string(rec.key)]; ok {
-		return set, nil
-	}
-	set, err := rec.newSet(k)
-	if err == nil {
-		rec.sets[string(rec.key)] = set
-	}
-	return set, err
-}
-
 // Copy copies src to dst; both have the same size and do not overlap.
 func (rec *Recording) Copy(dst, src Range) {
 	ok := rec.ready()
-	d := rec.r.dev
+	d := rec.dev
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	for _, side := range []struct {
@@ -312,16 +206,14 @@ func (rec *Recording) Copy(dst, src Range) {
 		return
 	}
 	rec.transfer(access{src.Buffer, src.Offset, src.Offset + src.Size, false}, access{dst.Buffer, dst.Offset, dst.Offset + dst.Size, true})
-	rec.emit(func() {
-		C.rg_cmd_copy(d.c, rec.r.cmd, C.uint64_t(bits(src.Buffer.vk)), C.uint64_t(src.Offset), C.uint64_t(bits(dst.Buffer.vk)), C.uint64_t(dst.Offset), C.uint64_t(src.Size))
-	})
-	rec.r.stats.Copies++
+	rec.list.add(command{kind: copies}, nil, dst, src)
+	rec.stats.Copies++
 }
 
 // Fill sets every 4 bytes of dst to value; offset and size are multiples of 4.
 func (rec *Recording) Fill(dst Range, value uint32) {
 	ok := rec.ready()
-	d := rec.r.dev
+	d := rec.dev
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	if err := dst.within(d); err != nil {
@@ -336,17 +228,12 @@ func (rec *Recording) Fill(dst Range, value uint32) {
 		return
 	}
 	rec.transfer(access{dst.Buffer, dst.Offset, dst.Offset + dst.Size, true})
-	rec.emit(func() {
-		C.rg_cmd_fill(d.c, rec.r.cmd, C.uint64_t(bits(dst.Buffer.vk)), C.uint64_t(dst.Offset), C.uint64_t(dst.Size), C.uint32_t(value))
-	})
-	rec.r.stats.Copies++
+	rec.list.add(command{kind: fills, value: value}, nil, dst)
+	rec.stats.Copies++
 }
 
 func (rec *Recording) transfer(accesses ...access) {
 	rec.accesses = append(rec.accesses[:0], accesses...)
-	for _, a := range accesses {
-		rec.r.useBuffer(a.buf)
-	}
 	rec.step(stageTransfer)
 }
 
@@ -358,29 +245,18 @@ func (rec *Recording) Timestamp(slot int) {
 		rec.fail("timestamp slot %d, want 0 to %d", slot, MaxTimestamps-1)
 		return
 	}
-	if !ok || !rec.r.dev.info.Features.Timestamps {
-		return
+	if ok && rec.dev.info.Features.Timestamps {
+		rec.list.add(command{kind: stamps, value: uint32(slot)}, nil)
 	}
-	rec.emit(func() {
-		if err := rec.r.timestamp(slot); err != nil {
-			rec.fail("timestamp: %w", err)
-		}
-	})
 }
 
-// End finishes the recording. All mistakes made in it come as one error.
+// End makes the commands, once the kernels are made that they run. All mistakes made in the recording come as one error.
 func (rec *Recording) End() (*Commands, error) {
 	rec.ready()
 	rec.ended = true
-	r := rec.r
+	r := newRecorded(rec)
 	if len(rec.errs) == 0 {
-		rec.finish()
-	}
-	if len(rec.errs) == 0 {
-		C.rg_cmd_barrier(r.dev.c, r.cmd, stageCompute|stageTransfer, stageHost)
-		if err := check("vkEndCommandBuffer", int32(C.rg_cmd_end(r.dev.c, r.cmd))); err != nil {
-			rec.fail("%w", err)
-		}
+		rec.realize(r)
 	}
 	if len(rec.errs) > 0 {
 		r.dev.mu.Lock()
@@ -395,4 +271,34 @@ func (rec *Recording) End() (*Commands, error) {
 		return nil, fmt.Errorf("vulkan: recording of %s: %w", r.describe(), rec.errs)
 	}
 	return &Commands{r: r, c: r.dev.c}, nil
+}
+
+// realize makes the recording's commands on the device.
+func (rec *Recording) realize(r *recorded) {
+	for i := range rec.list.all {
+		if k := rec.list.all[i].kernel; k != nil {
+			if err := k.wait(); err != nil {
+				rec.fail("%w", err)
+				return
+			}
+		}
+	}
+	if err := r.begin(); err != nil {
+		rec.fail("%w", err)
+		return
+	}
+	w := writer{r: r, list: &rec.list, layout: -1, sets: map[string]C.uint64_t{}}
+	if err := w.write(); err != nil {
+		rec.fail("%w", err)
+	}
+}
+
+// Run ends the recording, runs it and drops its commands: for what is run once.
+func (rec *Recording) Run() error {
+	c, err := rec.End()
+	if err != nil {
+		return err
+	}
+	defer c.Release()
+	return c.Run()
 }
