@@ -4,7 +4,7 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
@@ -116,10 +116,10 @@ type Limits struct {
 // caches faster than what does not, so it should be what the model at hand reads.
 func (d *Device) Limits(bytes int) (Limits, error) {
 	if d.IsCPU() {
-		read, flops := cpu.Limits(bytes)
+		read, flops := roofline.CPU(bytes)
 		return Limits{read, flops}, nil
 	}
-	read, flops, err := d.kernels.Limits(bytes)
+	read, flops, err := roofline.Device(d.device, bytes)
 	return Limits{read, flops}, d.fault(err)
 }
 

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -27,7 +28,7 @@ func TestEveryBarrier(t *testing.T) {
 	w := &watch{omitted: -1}
 	k := kernels(t, gpu.DeviceOptions{OmitBarrier: w.omit})
 	golden.EachVersion(t, func(t *testing.T, m *model.Model) {
-		for _, l := range []Loads{Buffers, Texels} {
+		for _, l := range []profile.Loads{profile.Buffers, profile.Texels} {
 			e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 2, Rows: 40, Seqs: 2, Outs: 2}, Loads: l, Draws: DeviceDraws})
 			for name, p := range watchedPasses(t, e) {
 				name = l.String() + ", " + name

@@ -3,6 +3,7 @@ package vulkan
 import (
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -27,13 +28,13 @@ func TestCandidatesOfGPUs(t *testing.T) {
 		c.info.Features.SubgroupControl, c.info.Features.FullSubgroups = true, true
 		c.info.Limits = gpu.Limits{MaxWorkgroupInvocations: 1024, MaxWorkgroupCount: [3]int{65535, 65535, 65535}, MaxStorageBuffers: 16}
 		s := shapeFor(c.info)
-		if s.fewRegisters != c.few {
-			t.Errorf("%s: few registers: want %t, got %t", c.name, c.few, s.fewRegisters)
+		if s.FewRegisters != c.few {
+			t.Errorf("%s: few registers: want %t, got %t", c.name, c.few, s.FewRegisters)
 		}
 		tried := map[MatMulKernel]bool{}
 		for _, typ := range []tensor.Type{tensor.F16, tensor.Q4_K} {
 			for _, n := range []uint32{1, 2, 3, 5, 8, 9, 256} {
-				u := &unit{stored: stored{typ: typ}, rows: 4096}
+				u := &layout.Unit{Stored: layout.Stored{Type: typ}, Rows: 4096}
 				list := s.candidates(u, n)
 				if list[0] != s.usual(u, n) {
 					t.Errorf("%s, %d tokens: want the usual form first, got %v", c.name, n, list)

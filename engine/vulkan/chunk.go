@@ -77,7 +77,7 @@ func (r *recorder) recurrence(o *op.WKV7) (Recurrence, error) {
 		return Serial, nil
 	case r.recur == Chunked:
 		return Chunked, nil
-	case r.tuner == nil || r.kernels.shape.cpu || rows < leastChunked*seqs:
+	case r.tuner == nil || r.kernels.shape.CPU || rows < leastChunked*seqs:
 		return Serial, nil
 	}
 	class := bits.Len(uint(seqs - 1)) // numbers up to a power of two are alike

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -18,12 +19,12 @@ import (
 // load.
 func TestChunked(t *testing.T) {
 	k := kernels(t)
-	for _, l := range []Loads{Texels, Buffers} {
+	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
 		t.Run(l.String(), func(t *testing.T) {
 			optest.RunIf(t, func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 				return execWith(tb, k, prog, Options{Sizes: s, Guard: guard, Loads: l, Recur: Chunked})
 			}, func(name string) bool {
-				return isWKV7(name) && (l == Buffers || !testing.Short() || strings.HasPrefix(name, "WKV7/long"))
+				return isWKV7(name) && (l == profile.Buffers || !testing.Short() || strings.HasPrefix(name, "WKV7/long"))
 			})
 		})
 	}

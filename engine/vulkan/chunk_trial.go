@@ -96,10 +96,9 @@ func (t *recurrenceTrial) commands(f Recurrence, times int) (*gpu.Commands, erro
 	r.rec.Expect(t.e.expected(float64(times) * work(t.o, t.shape)))
 	w := t.e.ops.wkv7s[t.o]
 	push := shaders.Wkv7Push{Stride: uint32(t.o.Y.Stride() / 4), StateStride: uint32(t.stride / 4), Kk: w.kk / 4, Ka: w.ka / 4}
-	texel := r.texel(floatTexels(t.args.R), floatTexels(t.args.Params), texels{t.args.State, 16})
+	texel := r.texel(floatTexels(t.args.R), floatTexels(t.args.Params), texels(t.args.State, 16))
 	for range times {
 		if err := r.recurBy(f, t.o, texel, t.args, push); err != nil {
-			abandon(r.rec)
 			return nil, err
 		}
 	}

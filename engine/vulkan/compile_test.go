@@ -7,6 +7,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -58,11 +59,11 @@ func (c *compiled) all(k *Kernels) error {
 
 // products makes the kernels of products with weights of a type.
 func (c *compiled) products(k *Kernels, typ tensor.Type, texel bool) error {
-	s, w := &k.shape, stored{typ, k.shape.band}
+	s, w := &k.shape, layout.Stored{Type: typ, Band: k.shape.Band}
 	forms := map[matMulForm]bool{} // and whether it is usual
 	var order []matMulForm
 	for _, rows := range compiledRows {
-		u := &unit{stored: w, rows: rows, count: 1}
+		u := &layout.Unit{Stored: w, Rows: rows}
 		for _, n := range []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 32, 512} {
 			for i, f := range s.candidates(u, n) {
 				usual, seen := forms[f]
@@ -97,7 +98,7 @@ func (c *compiled) products(k *Kernels, typ tensor.Type, texel bool) error {
 }
 
 // makeForm makes the kernel of a product's form.
-func makeForm(k *Kernels, w stored, texel bool, f matMulForm) (err error) {
+func makeForm(k *Kernels, w layout.Stored, texel bool, f matMulForm) (err error) {
 	switch f.kernel {
 	case Vec:
 		_, err = k.matMulVec(w, texel, f)
@@ -110,7 +111,7 @@ func makeForm(k *Kernels, w stored, texel bool, f matMulForm) (err error) {
 	case Coop:
 		_, err = k.matMulCoop(w, f)
 	case Sparse:
-		_, err = k.matMulSparse(w.typ, texel, f)
+		_, err = k.matMulSparse(w.Type, texel, f)
 	default:
 		err = fmt.Errorf("no GPU runs form %s", f)
 	}
@@ -141,7 +142,7 @@ func (c *compiled) others(k *Kernels, texel bool) error {
 			return first(func() error { _, err := k.wkv6(n, texel); return err },
 				func() error { _, err := k.wkv7(n, texel); return err },
 				func() error {
-					if k.shape.stepLocal == 0 {
+					if k.shape.Local.Step == 0 {
 						return nil
 					}
 					_, err := k.wkv7Step(n, texel)

@@ -49,7 +49,7 @@ func (e *Exec) DrawsOnDevice(seqs int) (bool, error) {
 // where measuring has to wait.
 func (e *Exec) chooseDraws(seqs int) (d Draws, certain bool, err error) {
 	usual, t := DeviceDraws, e.tuner
-	if e.kernels.shape.cpu && e.prog.Vocab >= largeVocabulary {
+	if e.kernels.shape.CPU && e.prog.Vocab >= largeVocabulary {
 		usual = HostDraws
 	}
 	if t == nil {
@@ -140,7 +140,6 @@ func (e *Exec) timeDeviceDraws(draws []Draw) (time.Duration, error) {
 	s.upload(r.rec, k)
 	for step := range trialDraws {
 		if err := r.draw(k, step); err != nil {
-			abandon(r.rec)
 			return 0, err
 		}
 	}

@@ -4,6 +4,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 )
 
 // Where tokens are drawn is what the measurement says, which is made once and kept; where nothing may be measured, a
@@ -12,7 +14,7 @@ func TestDrawsOnDevice(t *testing.T) {
 	k := kernels(t)
 	on := func(tuner *Tuner, d Draws, vocab, seqs int) bool {
 		t.Helper()
-		e, _ := drawExec(t, k, Buffers, 4, vocab)
+		e, _ := drawExec(t, k, profile.Buffers, 4, vocab)
 		e.tuner, e.draws = tuner, d
 		first, err := e.DrawsOnDevice(seqs)
 		if err != nil {
@@ -28,7 +30,7 @@ func TestDrawsOnDevice(t *testing.T) {
 		vocab int
 		want  bool
 	}{
-		{FasterDraws, largeVocabulary - 1, true}, {FasterDraws, largeVocabulary, !k.shape.cpu},
+		{FasterDraws, largeVocabulary - 1, true}, {FasterDraws, largeVocabulary, !k.shape.CPU},
 		{DeviceDraws, largeVocabulary, true}, {HostDraws, 10, false},
 	} {
 		if got := on(nil, c.d, c.vocab, 3); got != c.want {
@@ -38,7 +40,7 @@ func TestDrawsOnDevice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	tuner := NewTuner(path, false, nil)
 	none := NewTuner("", false, nil)
-	if none.Budget = 0; on(none, FasterDraws, largeVocabulary, 1) != !k.shape.cpu || len(none.found) != 0 {
+	if none.Budget = 0; on(none, FasterDraws, largeVocabulary, 1) != !k.shape.CPU || len(none.found) != 0 {
 		t.Errorf("without time to measure: %v", none.found)
 	}
 	tuner.Budget = time.Hour
@@ -79,8 +81,8 @@ func TestFasterDraws(t *testing.T) {
 // The trial tells a device that draws slowly from one that does not: its times are those of draws.
 func TestTimeDraws(t *testing.T) {
 	k := kernels(t)
-	small, _ := drawExec(t, k, Buffers, 1, 64)
-	large, _ := drawExec(t, k, Buffers, 1, 1<<16)
+	small, _ := drawExec(t, k, profile.Buffers, 1, 64)
+	large, _ := drawExec(t, k, profile.Buffers, 1, 1<<16)
 	d1, h1, err1 := small.timeDraws(1)
 	d2, h2, err2 := large.timeDraws(1)
 	if err1 != nil || err2 != nil || d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= 0 {

@@ -9,6 +9,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -19,7 +20,7 @@ type Options struct {
 	Guard    int                         // see op.NewPlan
 	Progress func(done, all int64) error // bytes of weights uploaded; an error ends New; may be nil
 	MatMul   MatMulKernel                // Auto but in tests
-	Loads    Loads                       // Measured but in tests
+	Loads    profile.Loads               // Measured but in tests
 	Draws    Draws                       // FasterDraws but in tests
 	Recur    Recurrence                  // FasterRecurrence but in tests
 	Tuner    *Tuner                      // nil: products and recurrences run in their usual forms
@@ -29,7 +30,7 @@ type Options struct {
 type Exec struct {
 	dev     *gpu.Device
 	matMul  MatMulKernel
-	loads   Loads
+	loads   profile.Loads
 	draws   Draws
 	recur   Recurrence
 	prog    *op.Program
@@ -79,7 +80,7 @@ func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
 
 func (e *Exec) make(o Options) error {
 	var err error
-	if e.loads = o.Loads; e.loads == Measured {
+	if e.loads = o.Loads; e.loads == profile.Measured {
 		if e.loads, err = e.kernels.measure(e.tuner); err != nil {
 			return err
 		}
@@ -136,17 +137,7 @@ func (e *Exec) clear() error {
 	rec.SetName("clearing of scratch and state")
 	rec.Fill(e.scratch.All(), 0)
 	rec.Fill(e.state.All(), 0)
-	return runOnce(rec)
-}
-
-// runOnce runs a recording that will not be needed again.
-func runOnce(rec *gpu.Recording) error {
-	c, err := rec.End()
-	if err != nil {
-		return err
-	}
-	defer c.Release()
-	return c.Run()
+	return rec.Run()
 }
 
 // Close releases everything on the device.
@@ -353,7 +344,6 @@ func (r *recorder) steps(from, to int, stamped bool) (*gpu.Commands, error) {
 	}
 	for i := from; i < to; i++ {
 		if err := r.unit(i); err != nil {
-			abandon(r.rec)
 			return nil, err
 		}
 		if stamped {

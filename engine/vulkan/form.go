@@ -5,6 +5,7 @@ import (
 	"math"
 	"slices"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
@@ -74,21 +75,18 @@ func (s *kernelShape) tile(f matMulForm) uint32 {
 	return f.tokens
 }
 
-// vectors tells whether lanes are emulated by a processor's vectors: they are never faster with a row in common.
-func (s *kernelShape) vectors() bool { return s.cpu && s.lanes >= 8 }
-
 // handsRound tells whether such lanes do better with matmul_bcast: with more than two tokens, or where the 32 elements that
 // one token has for a block, and the scales of eight blocks, are loaded at once. Two tokens are a tenth slower without, but
 // their sums have the order of one token's.
-func (s *kernelShape) handsRound(u *unit, n uint32) bool {
-	return s.vectors() && s.shuffle && (n > 2 || n == 1 && u.typ.IsBlock())
+func (s *kernelShape) handsRound(u *layout.Unit, n uint32) bool {
+	return s.Vectors() && s.Shuffle && (n > 2 || n == 1 && u.Type.IsBlock())
 }
 
 // laneRows returns how many rows such a lane takes in a form of a unit: 8, which lavapipe does with a tenth less work
 // than 4 whatever the type and the number of tokens, where that leaves each core some workgroups.
-func (s *kernelShape) laneRows(f matMulForm, u *unit, n uint32) matMulForm {
+func (s *kernelShape) laneRows(f matMulForm, u *layout.Unit, n uint32) matMulForm {
 	f.rows = 8
-	if x, y := s.groups(f, u.rows, n); !s.vectors() || f.rows*s.regLocal > rowAlign || int(x*y) < 4*s.cores {
+	if x, y := s.groups(f, u.Rows, n); !s.Vectors() || f.rows*s.Local.Reg > layout.RowAlign || int(x*y) < 4*s.Cores {
 		f.rows = 4
 	}
 	return f
@@ -97,7 +95,7 @@ func (s *kernelShape) laneRows(f matMulForm, u *unit, n uint32) matMulForm {
 // vecSums returns how many sums, of a row and a token each, compilers find registers for in a lane of matmul_vec with every
 // type of weights (bench/README.md).
 func (s *kernelShape) vecSums() uint32 {
-	if s.fewRegisters {
+	if s.FewRegisters {
 		return 4
 	}
 	return 8
@@ -110,10 +108,6 @@ func (s *kernelShape) vecRows(tokens, most uint32) uint32 {
 
 // The tile of matmul_tile.comp.
 const tileRows, tileTokens = 64, 32
-
-// rowAlign is the granularity of rows of a part in a dispatch: no workgroup of matmul_reg, matmul_bcast, matmul_tile
-// or matmul_coop and no subgroup of matmul_vec may straddle two parts.
-const rowAlign = 64
 
 // of returns the usual form of a kernel for n tokens.
 func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
@@ -132,26 +126,26 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 		most = bcastTokens
 	}
 	f.tokens = tileFor(n, most)
-	if kernel == Vec && !s.cpu {
+	if kernel == Vec && !s.CPU {
 		f.rows = s.vecRows(f.tokens, 2)
 	}
 	return f
 }
 
 // usual returns the form for a unit and n tokens on a device that nobody has measured.
-func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
+func (s *kernelShape) usual(u *layout.Unit, n uint32) matMulForm {
 	switch {
 	case n >= holdLeast && s.fitsHold(u):
 		return holdForm
-	case s.narrow && s.fitsNarrow(u):
+	case s.Narrow.Usual && s.fitsNarrow(u):
 		return narrowForm(n)
 	case s.handsRound(u, n):
 		return s.laneRows(s.of(Bcast, n), u, n)
-	case s.cpu:
+	case s.CPU:
 		return s.laneRows(s.of(Reg, n), u, n)
 	case n <= fewTokens:
 		f := s.of(Vec, n)
-		if u.typ.IsBlock() && u.rows >= manyRows && !s.fewRegisters {
+		if u.Type.IsBlock() && u.Rows >= manyRows && !s.FewRegisters {
 			f.rows = s.vecRows(f.tokens, 4)
 		}
 		return s.within(f, u, n)
@@ -161,9 +155,9 @@ func (s *kernelShape) usual(u *unit, n uint32) matMulForm {
 
 // within gives subgroups of matmul_vec so many rows that the device has the workgroups for all: up to mostRows, which goes
 // by one token, that is 2.
-func (s *kernelShape) within(f matMulForm, u *unit, n uint32) matMulForm {
+func (s *kernelShape) within(f matMulForm, u *layout.Unit, n uint32) matMulForm {
 	for f.kernel == Vec && f.rows < 2 {
-		if x, _ := s.groups(f, u.rows, n); int(x) <= s.mostGroups {
+		if x, _ := s.groups(f, u.Rows, n); int(x) <= s.MostGroups {
 			break
 		}
 		f.rows *= 2
@@ -181,51 +175,51 @@ const manyRows = 4096
 func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 	switch f.kernel {
 	case Vec:
-		return groupsOf(rows, f.rows*s.subgroups), groupsOf(int(n), f.tokens)
+		return groupsOf(rows, f.rows*s.Local.Subgroups), groupsOf(int(n), f.tokens)
 	case Narrow:
-		return groupsOf(rows, f.rows*s.narrowMany), groupsOf(int(n), f.tokens)
+		return groupsOf(rows, f.rows*s.Narrow.Many), groupsOf(int(n), f.tokens)
 	case Tile:
 		return groupsOf(rows, tileRows), groupsOf(int(n), tileTokens)
 	case Coop:
 		return groupsOf(rows, 2*s.coopSide(f)), groupsOf(int(n), 2*s.coopSide(f))
 	}
-	return groupsOf(rows, s.regLocal*f.rows), groupsOf(int(n), f.tokens)
+	return groupsOf(rows, s.Local.Reg*f.rows), groupsOf(int(n), f.tokens)
 }
 
 // mostRows returns the most rows of a unit: as many as every kernel's usual form can take in one dispatch.
 func (s *kernelShape) mostRows() int {
-	fewest := uint32(rowAlign)
+	fewest := uint32(layout.RowAlign)
 	for _, kernel := range MatMulKernels {
 		f := s.of(kernel, 1)
-		x, _ := s.groups(f, rowAlign, 1)
-		fewest = min(fewest, rowAlign/x)
+		x, _ := s.groups(f, layout.RowAlign, 1)
+		fewest = min(fewest, layout.RowAlign/x)
 	}
-	return max(s.mostGroups*int(fewest)/rowAlign, 1) * rowAlign
+	return max(s.MostGroups*int(fewest)/layout.RowAlign, 1) * layout.RowAlign
 }
 
 // candidates returns the forms worth measuring for a unit and n tokens, the usual one first. Matmul_reg and matmul_bcast
 // are for emulated lanes alone: their workgroups leave most lanes of a GPU's subgroups idle, and compilers for GPUs spill
 // their sums.
-func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
+func (s *kernelShape) candidates(u *layout.Unit, n uint32) []matMulForm {
 	list := []matMulForm{s.usual(u, n)}
 	if list[0].kernel == Narrow || list[0].kernel == Hold {
 		return list // nothing else comes near
 	}
 	add := func(f matMulForm) {
-		if x, _ := s.groups(f, u.rows, n); int(x) <= s.mostGroups && !slices.Contains(list, f) {
+		if x, _ := s.groups(f, u.Rows, n); int(x) <= s.MostGroups && !slices.Contains(list, f) {
 			list = append(list, f)
 		}
 	}
 	lanes := func(kernel MatMulKernel) {
 		f := s.of(kernel, n)
 		for _, f.rows = range []uint32{4, 8} {
-			if f.rows*s.regLocal <= rowAlign {
+			if f.rows*s.Local.Reg <= layout.RowAlign {
 				add(f)
 			}
 		}
 	}
 	switch {
-	case s.vectors():
+	case s.Vectors():
 	case n <= fewTokens:
 		s.vecForms(n, add)
 	default:
@@ -234,10 +228,10 @@ func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 			add(matMulForm{Coop, uint32(m.M), uint32(m.N)})
 		}
 	}
-	if s.cpu && !s.handsRound(u, n) {
+	if s.CPU && !s.handsRound(u, n) {
 		lanes(Reg)
 	}
-	if s.cpu && s.shuffle && (n > 1 || s.handsRound(u, n)) {
+	if s.CPU && s.Shuffle && (n > 1 || s.handsRound(u, n)) {
 		lanes(Bcast)
 	}
 	return list
@@ -248,12 +242,12 @@ func (s *kernelShape) candidates(u *unit, n uint32) []matMulForm {
 func (s *kernelShape) vecForms(n uint32, add func(matMulForm)) {
 	f := s.of(Vec, n)
 	tiles, most := []uint32{f.tokens}, 2*s.vecSums()
-	if s.fewRegisters {
+	if s.FewRegisters {
 		tiles = append(tiles, max(f.tokens/2, 1))
 	}
 	for _, f.tokens = range tiles {
 		for f.rows = 1; f.rows <= 8; f.rows *= 2 {
-			if f.rows*f.tokens <= s.vecSums() || f.rows <= 4 && f.rows*f.tokens <= most && !s.fewRegisters {
+			if f.rows*f.tokens <= s.vecSums() || f.rows <= 4 && f.rows*f.tokens <= most && !s.FewRegisters {
 				add(f)
 			}
 		}
@@ -268,8 +262,8 @@ func (e *Exec) product(rec *gpu.Recording, u *unit, n uint32, f matMulForm) erro
 // productPart is product with at most so many workgroups of rows, of forms that probe takes.
 func (e *Exec) productPart(rec *gpu.Recording, u *unit, n uint32, f matMulForm, groups uint32) error {
 	s := &e.kernels.shape
-	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(u.count), Tokens: n}
-	args := shaders.MatmulVecArgs{W: u.w, X: e.hullRange(u.x), Params: e.params0(), From: e.hullRange(u.from),
+	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(len(u.Parts)), Tokens: n}
+	args := shaders.MatmulVecArgs{W: u.W, X: e.hullRange(u.x), Params: e.params0(), From: e.hullRange(u.from),
 		Y: e.hullRange(u.y), Parts: e.parts.All()}
 	if f.kernel == Sparse {
 		return e.sparseProduct(rec, u, args, f)
@@ -278,41 +272,41 @@ func (e *Exec) productPart(rec *gpu.Recording, u *unit, n uint32, f matMulForm, 
 		return e.held(rec, u, n, shaders.MatmulHoldArgs(args))
 	}
 	texel := e.matMulTexel(args)
-	x, y := s.groups(f, u.rows, n)
+	x, y := s.groups(f, u.Rows, n)
 	x = min(x, groups)
 	switch f.kernel {
 	case Vec:
-		k, err := e.kernels.matMulVec(u.stored, texel, f)
+		k, err := e.kernels.matMulVec(u.Stored, texel, f)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(rec, args, push, x, y, 1)
 	case Narrow:
-		k, err := e.kernels.matMulNarrow(u.stored, f)
+		k, err := e.kernels.matMulNarrow(u.Stored, f)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulNarrowArgs(args), shaders.MatmulNarrowPush(push), x, y, 1)
 	case Reg:
-		k, err := e.kernels.matMulReg(u.stored, texel, f)
+		k, err := e.kernels.matMulReg(u.Stored, texel, f)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulRegArgs(args), shaders.MatmulRegPush(push), x, y, 1)
 	case Bcast:
-		k, err := e.kernels.matMulBcast(u.stored, texel, f)
+		k, err := e.kernels.matMulBcast(u.Stored, texel, f)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulBcastArgs(args), shaders.MatmulBcastPush(push), x, y, 1)
 	case Tile:
-		k, err := e.kernels.matMulTile(u.stored, texel)
+		k, err := e.kernels.matMulTile(u.Stored, texel)
 		if err != nil {
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push), x, y, 1)
 	case Coop:
-		k, err := e.kernels.matMulCoop(u.stored, f)
+		k, err := e.kernels.matMulCoop(u.Stored, f)
 		if err != nil {
 			return err
 		}
@@ -325,7 +319,7 @@ func (e *Exec) productPart(rec *gpu.Recording, u *unit, n uint32, f matMulForm, 
 
 // matMulTexel tells whether a product's inputs are bound as texels.
 func (e *Exec) matMulTexel(a shaders.MatmulVecArgs) bool {
-	return e.texel(texels{a.W, 16}, texels{a.X, 16}, texels{a.Parts, 16}, floatTexels(a.Params), floatTexels(a.From))
+	return e.texel(texels(a.W, 16), texels(a.X, 16), texels(a.Parts, 16), floatTexels(a.Params), floatTexels(a.From))
 }
 
 // formKey is the key of a kernel that is made for a form.
@@ -335,45 +329,45 @@ type formKey[V any] struct {
 	band int
 }
 
-func (k *Kernels) matMulVec(w stored, texel bool, f matMulForm) (*shaders.MatmulVec, error) {
-	v, err := variant(w.typ, texel, shaders.MatmulVecVariants)
+func (k *Kernels) matMulVec(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulVec, error) {
+	v, err := variant(w.Type, texel, shaders.MatmulVecVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, formKey[shaders.MatmulVecVariant]{v, f, w.band}, func() (*shaders.MatmulVec, error) {
+	return kernel(k, formKey[shaders.MatmulVecVariant]{v, f, w.Band}, func() (*shaders.MatmulVec, error) {
 		return shaders.NewMatmulVec(k.dev, v,
-			shaders.MatmulVecSpec{Band: uint32(w.band), Local: k.shape.plainLocal, Rows: f.rows, Tokens: f.tokens}, k.full()...)
+			shaders.MatmulVecSpec{Band: uint32(w.Band), Local: k.shape.Local.Plain, Rows: f.rows, Tokens: f.tokens}, k.full()...)
 	})
 }
 
-func (k *Kernels) matMulReg(w stored, texel bool, f matMulForm) (*shaders.MatmulReg, error) {
-	v, err := variant(w.typ, texel, shaders.MatmulRegVariants)
+func (k *Kernels) matMulReg(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulReg, error) {
+	v, err := variant(w.Type, texel, shaders.MatmulRegVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, formKey[shaders.MatmulRegVariant]{v, f, w.band}, func() (*shaders.MatmulReg, error) {
+	return kernel(k, formKey[shaders.MatmulRegVariant]{v, f, w.Band}, func() (*shaders.MatmulReg, error) {
 		return shaders.NewMatmulReg(k.dev, v,
-			shaders.MatmulRegSpec{Band: uint32(w.band), Local: k.shape.regLocal, TileRows: f.rows, TileTokens: f.tokens})
+			shaders.MatmulRegSpec{Band: uint32(w.Band), Local: k.shape.Local.Reg, TileRows: f.rows, TileTokens: f.tokens})
 	})
 }
 
-func (k *Kernels) matMulBcast(w stored, texel bool, f matMulForm) (*shaders.MatmulBcast, error) {
-	v, err := variant(w.typ, texel, shaders.MatmulBcastVariants)
+func (k *Kernels) matMulBcast(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulBcast, error) {
+	v, err := variant(w.Type, texel, shaders.MatmulBcastVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, formKey[shaders.MatmulBcastVariant]{v, f, w.band}, func() (*shaders.MatmulBcast, error) {
+	return kernel(k, formKey[shaders.MatmulBcastVariant]{v, f, w.Band}, func() (*shaders.MatmulBcast, error) {
 		return shaders.NewMatmulBcast(k.dev, v,
-			shaders.MatmulBcastSpec{Band: uint32(w.band), Local: k.shape.regLocal, TileRows: f.rows, TileTokens: f.tokens}, k.sized()...)
+			shaders.MatmulBcastSpec{Band: uint32(w.Band), Local: k.shape.Local.Reg, TileRows: f.rows, TileTokens: f.tokens}, k.sized()...)
 	})
 }
 
-func (k *Kernels) matMulTile(w stored, texel bool) (*shaders.MatmulTile, error) {
-	v, err := variant(w.typ, texel, shaders.MatmulTileVariants)
+func (k *Kernels) matMulTile(w layout.Stored, texel bool) (*shaders.MatmulTile, error) {
+	v, err := variant(w.Type, texel, shaders.MatmulTileVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, formKey[shaders.MatmulTileVariant]{v: v, band: w.band}, func() (*shaders.MatmulTile, error) {
-		return shaders.NewMatmulTile(k.dev, v, shaders.MatmulTileSpec{Band: uint32(w.band)})
+	return kernel(k, formKey[shaders.MatmulTileVariant]{v: v, band: w.Band}, func() (*shaders.MatmulTile, error) {
+		return shaders.NewMatmulTile(k.dev, v, shaders.MatmulTileSpec{Band: uint32(w.Band)})
 	})
 }

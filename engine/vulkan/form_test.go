@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -14,13 +16,13 @@ import (
 )
 
 // wave64 are the constants of a GPU with subgroups of 64, which has as many workgroups as every device must.
-var wave64 = kernelShape{subgroups: 1, lanes: 64, narrowMany: 1, regLocal: 16, mostGroups: 65535}
+var wave64 = kernelShape{profile.Profile{Lanes: 64, MostGroups: 65535, Local: profile.Workgroups{Subgroups: 1, Reg: 16}, Narrow: profile.Narrow{Many: 1}}}
 
 // emulated are the constants of a processor that runs 8 lanes at once.
-var emulated = kernelShape{cpu: true, subgroups: 8, narrowMany: 1, regLocal: 8, lanes: 8, shuffle: true, mostGroups: 65535, cores: 2}
+var emulated = kernelShape{profile.Profile{CPU: true, Lanes: 8, Shuffle: true, MostGroups: 65535, Cores: 2, Local: profile.Workgroups{Subgroups: 8, Reg: 8}, Narrow: profile.Narrow{Many: 1}}}
 
 // emulated16 are those of one that runs 16.
-var emulated16 = kernelShape{cpu: true, subgroups: 16, narrowMany: 1, regLocal: 16, lanes: 16, shuffle: true, mostGroups: 65535, cores: 2}
+var emulated16 = kernelShape{profile.Profile{CPU: true, Lanes: 16, Shuffle: true, MostGroups: 65535, Cores: 2, Local: profile.Workgroups{Subgroups: 16, Reg: 16}, Narrow: profile.Narrow{Many: 1}}}
 
 // Many rows of a block type go to subgroups four at a time; of a plain type, or of few, two. Emulated lanes take rows each,
 // eight where each core gets some workgroups of them.
@@ -36,10 +38,10 @@ func TestUsual(t *testing.T) {
 		{emulated, tensor.F16, 512, matMulForm{Reg, 8, 1}}, {emulated, tensor.Q8_0, 512, matMulForm{Bcast, 8, 1}},
 		{emulated, tensor.F16, 448, matMulForm{Reg, 4, 1}}, {emulated, tensor.Q8_0, 448, matMulForm{Bcast, 4, 1}},
 		{emulated16, tensor.F16, 4096, matMulForm{Reg, 4, 1}}, // 8 rows to a lane are more than a workgroup may have
-		{kernelShape{cpu: true, narrow: true, texelBytes: 1 << 20}, tensor.F16, 64, matMulForm{Narrow, 8, 1}},
-		{kernelShape{cpu: true, narrow: true, regLocal: 4, texelBytes: -1}, tensor.F16, 64, matMulForm{Reg, 4, 1}}, // too large for it
+		{kernelShape{profile.Profile{CPU: true, TexelBytes: 1 << 20, Narrow: profile.Narrow{Usual: true}}}, tensor.F16, 64, matMulForm{Narrow, 8, 1}},
+		{kernelShape{profile.Profile{CPU: true, TexelBytes: -1, Local: profile.Workgroups{Reg: 4}, Narrow: profile.Narrow{Usual: true}}}, tensor.F16, 64, matMulForm{Reg, 4, 1}}, // too large for it
 	} {
-		if f := c.shape.usual(&unit{stored: stored{typ: c.typ}, rows: c.rows}, 1); f != c.want {
+		if f := c.shape.usual(&layout.Unit{Stored: layout.Stored{Type: c.typ}, Rows: c.rows}, 1); f != c.want {
 			t.Errorf("%d rows of %s: want %s, got %s", c.rows, c.typ, c.want, f)
 		}
 	}
@@ -57,17 +59,17 @@ func TestUsual(t *testing.T) {
 		{true, tensor.F16, 64, 3, matMulForm{Vec, 1, 4}}, {true, tensor.Q6_K, manyRows, 8, matMulForm{Vec, 1, 8}},
 	} {
 		s := wave64
-		s.fewRegisters = c.few
-		if f := s.usual(&unit{stored: stored{typ: c.typ}, rows: c.rows}, c.tokens); f != c.want {
+		s.FewRegisters = c.few
+		if f := s.usual(&layout.Unit{Stored: layout.Stored{Type: c.typ}, Rows: c.rows}, c.tokens); f != c.want {
 			t.Errorf("few registers %t, %d rows of %s, %d tokens: want %s, got %s", c.few, c.rows, c.typ, c.tokens, c.want, f)
 		}
 	}
 	for n, want := range map[uint32]matMulForm{2: {Reg, 8, 2}, 3: {Bcast, 8, 4}, 100: {Bcast, 8, 16}} {
-		if f := emulated.usual(&unit{rows: 512}, n); f != want {
+		if f := emulated.usual(&layout.Unit{Rows: 512}, n); f != want {
 			t.Errorf("%d tokens: want %s, got %s", n, want, f)
 		}
 	}
-	few := kernelShape{cpu: true, narrow: true, quads: true, regLocal: 4, texelBytes: 1 << 20}
+	few := kernelShape{profile.Profile{CPU: true, TexelBytes: 1 << 20, Local: profile.Workgroups{Reg: 4}, Narrow: profile.Narrow{Usual: true, Quads: true}}}
 	for _, c := range []struct {
 		typ    tensor.Type
 		tokens uint32
@@ -76,12 +78,12 @@ func TestUsual(t *testing.T) {
 		{tensor.F16, holdLeast - 1, matMulForm{Narrow, 8, 8}}, {tensor.F16, holdLeast, holdForm},
 		{tensor.Q4_K, holdLeast - 1, matMulForm{Reg, 4, 8}}, {tensor.Q4_K, holdLeast, holdForm},
 	} {
-		u := &unit{stored: stored{typ: c.typ}, rows: 64}
+		u := &layout.Unit{Stored: layout.Stored{Type: c.typ}, Rows: 64}
 		if f := few.usual(u, c.tokens); f != c.want || c.want.kernel != Reg && len(few.candidates(u, c.tokens)) != 1 {
 			t.Errorf("few lanes, %s, %d tokens: want %s alone, got %s", c.typ, c.tokens, c.want, f)
 		}
 	}
-	e, u := &Exec{kernels: &Kernels{shape: few}, dev: &gpu.Device{}}, &unit{rows: 64}
+	e, u := &Exec{kernels: &Kernels{shape: few}, dev: &gpu.Device{}}, &unit{Unit: layout.Unit{Rows: 64}}
 	if e.tuningKey(u, holdLeast-1) == e.tuningKey(u, holdLeast) || e.tuningKey(u, holdLeast) != e.tuningKey(u, 100) {
 		t.Error("want one key from matmul_hold's first number of tokens on, and none of those before it")
 	}
@@ -90,7 +92,7 @@ func TestUsual(t *testing.T) {
 // The workgroups of matmul_hold take every row once, no more rows than they have sums for, and are enough for all cores.
 func TestHoldGroups(t *testing.T) {
 	for _, cores := range []int{1, 2, 16, 100} {
-		s := kernelShape{cores: cores}
+		s := kernelShape{profile.Profile{Cores: cores}}
 		for _, rows := range []int{1, 40, 168, 768, 1100, 3072, 65536} {
 			for _, n := range []uint32{holdLeast, 64, 130, 256, 1000} {
 				each, x, y := s.holdGroups(rows, n)
@@ -106,7 +108,7 @@ func TestHoldGroups(t *testing.T) {
 // No form is measured that needs more workgroups than the device has, and the usual one never does.
 func TestFormsWithinLimits(t *testing.T) {
 	has := func(rows int, want matMulForm) bool {
-		for _, f := range wave64.candidates(&unit{rows: rows}, 1) {
+		for _, f := range wave64.candidates(&layout.Unit{Rows: rows}, 1) {
 			if f == want {
 				return true
 			}
@@ -118,17 +120,17 @@ func TestFormsWithinLimits(t *testing.T) {
 		t.Error("want one row to a subgroup for at most 65535 of them")
 	}
 	most := wave64.mostRows()
-	if x, _ := wave64.groups(wave64.of(Vec, 1), most, 1); most%rowAlign != 0 || most < 65536 || int(x) > wave64.mostGroups {
-		t.Errorf("%d rows take %d workgroups of %d", most, x, wave64.mostGroups)
+	if x, _ := wave64.groups(wave64.of(Vec, 1), most, 1); most%layout.RowAlign != 0 || most < 65536 || int(x) > wave64.MostGroups {
+		t.Errorf("%d rows take %d workgroups of %d", most, x, wave64.MostGroups)
 	}
 	for n := uint32(1); n <= fewTokens; n++ {
 		for _, few := range []bool{false, true} {
 			s := wave64
-			s.fewRegisters = few
-			u := &unit{rows: most}
+			s.FewRegisters = few
+			u := &layout.Unit{Rows: most}
 			for _, f := range []matMulForm{s.usual(u, n), s.within(s.of(Vec, n), u, n)} {
-				if x, _ := s.groups(f, most, n); int(x) > s.mostGroups {
-					t.Errorf("%d rows, %d tokens, few registers %t: %s takes %d workgroups of %d", most, n, few, f, x, s.mostGroups)
+				if x, _ := s.groups(f, most, n); int(x) > s.MostGroups {
+					t.Errorf("%d rows, %d tokens, few registers %t: %s takes %d workgroups of %d", most, n, few, f, x, s.MostGroups)
 				}
 			}
 		}
@@ -175,7 +177,7 @@ func TestAlikeUnits(t *testing.T) {
 		u := &e.ops.matMuls[o][0]
 		list := e.alikeUnits(u)
 		for i, v := range list {
-			if v.rows != u.rows || v.x != u.x || v.y != u.y || i > 0 && v.w == u.w {
+			if v.Rows != u.Rows || v.x != u.x || v.y != u.y || i > 0 && v.W == u.W {
 				t.Errorf("%s: %+v is not like %+v", step.Name, v, u)
 			}
 		}

@@ -112,7 +112,7 @@ func (c *compiled) complete(t *testing.T, k *Kernels) {
 	for line := range strings.Lines(string(list)) {
 		shader, _, _ := strings.Cut(strings.TrimSpace(line), " ")
 		if shader == "" || shader == "#" || emulated.MatchString(shader) || shader == "matmul_coop" && !k.Offers(Coop) ||
-			shader == "wkv7_step" && k.shape.stepLocal == 0 {
+			shader == "wkv7_step" && k.shape.Local.Step == 0 {
 			continue
 		}
 		if !slices.ContainsFunc(c.order, func(s *compiledKernel) bool { return s.shader == shader }) {

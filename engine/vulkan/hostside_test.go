@@ -5,7 +5,9 @@ import (
 	"os"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -30,7 +32,7 @@ func TestHostSide(t *testing.T) {
 	for _, staged := range []bool{false, true} {
 		t.Run(fmt.Sprintf("staged=%t", staged), func(t *testing.T) {
 			h := hostSide{t: t, k: kernels(t, gpu.DeviceOptions{NoDirectAccess: staged})}
-			if _, _, err := h.k.Limits(1 << 20); err != nil {
+			if _, _, err := roofline.Device(h.k.dev, 1<<20); err != nil {
 				t.Fatal(err)
 			}
 			versions := weightstest.Versions
@@ -82,11 +84,11 @@ var hostBatches = [][]int{{1}, {1, 1}, {1, 1, 1, 1}, {2}, {5, 3}, {8}, {33}, {1,
 
 // model goes through all that is chosen for a model by measuring, and all that tests choose.
 func (h *hostSide) model(m *model.Model) {
-	for _, l := range []Loads{Buffers, Texels} {
+	for _, l := range []profile.Loads{profile.Buffers, profile.Texels} {
 		h.executor(m, Options{Loads: l}, h.everything)
 		h.executor(m, Options{Loads: l, Draws: HostDraws, Recur: Chunked}, h.forwards)
 		for _, kernel := range []MatMulKernel{Vec, Tile, Sparse, Coop} { // those for GPUs
-			if h.k.Offers(kernel) && !(ownLoads(kernel) && l == Texels) {
+			if h.k.Offers(kernel) && !(ownLoads(kernel) && l == profile.Texels) {
 				h.executor(m, Options{Loads: l, MatMul: kernel, Recur: Serial}, h.forwards)
 			}
 		}
@@ -148,7 +150,7 @@ func (h *hostSide) tries(e *Exec) {
 			for _, n := range []uint32{1, 2, 4, 8, 96} {
 				if key := e.tuningKey(u, n); !seen[key] {
 					seen[key] = true
-					tryForms(h, e.newTrial(u, n), e.kernels.shape.candidates(u, n))
+					tryForms(h, e.newTrial(u, n), e.kernels.shape.candidates(&u.Unit, n))
 				}
 			}
 		}

@@ -3,95 +3,24 @@ package vulkan
 import (
 	"fmt"
 	"math/bits"
-	"runtime"
 	"strings"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// kernelShape holds the specialization constants, as the device's properties give them.
-type kernelShape struct {
-	cpu        bool              // lanes are emulated by one processor core's vectors
-	normLocal  uint32            // workgroup of the norms
-	normSingle uint32            // 1: that is one subgroup
-	plainLocal uint32            // workgroup of kernels whose invocations or subgroups do not meet
-	subgroups  uint32            // the fewest that such a workgroup has
-	regLocal   uint32            // workgroup of matmul_reg and matmul_bcast
-	mostGroups int               // of a dispatch, in x
-	lanes      uint32            // of a subgroup
-	shuffle    bool              // they can read one another's registers, as matmul_bcast needs
-	band       int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
-	narrow     bool              // matmul_narrow is the usual form of a product
-	narrowMany uint32            // subgroups of its workgroup
-	texelBytes int               // that the kernels for narrow devices bind at most as one texel buffer
-	cores      int               // of the processor, if the device is one
-	shared     bool              // no shared memory in recurrences: wkv7_shared instead of wkv7, and wkv6 loads directly
-	quads      bool              // matmul_hold, wkv6_narrow and wkv7_narrow suit the device
-	stepLocal  uint32            // workgroup of wkv7_step; 0 where the device does not suit it
-	matrices   []gpu.MatrixShape // that matmul_coop may use
+// kernelShape chooses the constants and forms of kernels by what the device is.
+type kernelShape struct{ profile.Profile }
 
-	fewRegisters bool // see fewRegisters
-}
-
-// stepBuffers is how many buffers wkv7_step binds. More than the base path asks for, so devices may lack one.
-const stepBuffers = 11
-
-// shapeFor derives the constants. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
-// costs more than the work between, so there workgroups are single subgroups.
-func shapeFor(info gpu.Info) kernelShape {
-	sub := uint32(subgroupFor(info))
-	fit := func(n uint32) uint32 { return min(n, uint32(mostLanes(info))) }
-	s := kernelShape{cpu: info.Type == gpu.CPU, normLocal: fit(256), plainLocal: max(fit(64), sub), regLocal: min(sub, 16),
-		mostGroups: info.Limits.MaxWorkgroupCount[0], lanes: sub, band: 1,
-		narrow: isNarrow(info), quads: isNarrow(info) && runsQuads(info), texelBytes: texelBytes(info.Limits), cores: runtime.NumCPU(),
-		narrowMany: max(min(narrowMany, fit(1<<31)/sub), 1),
-		shuffle:    info.Subgroup.HasOp("shuffle"), matrices: matricesFor(info)}
-	if s.cpu {
-		s.shared, s.band = true, int(s.regLocal)
-		s.normLocal, s.normSingle = sub, 1
-	}
-	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (s.cpu || sized) && info.Limits.MaxStorageBuffers >= stepBuffers {
-		s.stepLocal = max(s.normLocal/sub, 1) * sub
-	}
-	s.subgroups = max(s.plainLocal/sub, 1)
-	s.fewRegisters = fewRegisters(info)
-	return s
-}
-
-// fewRegisters tells whether a lane has about 128 registers, where others have 256. Vulkan does not say it, but devices that
-// can run subgroups of 16 or fewer, as Intel's, are of this kind, and so are those of Apple: behind a layer over Metal, or
-// integrated with subgroups of 32 and no other size. Qualcomm's run subgroups of 128 with the registers that others have for 64.
-func fewRegisters(info gpu.Info) bool {
-	s := info.Subgroup
-	return info.Type != gpu.CPU && (s.Min > 0 && s.Min <= 16 || s.Size > 64 || info.Features.Portability || info.Type == gpu.Integrated && s.Min == 32 && s.Max == 32)
-}
-
-// subgroupFor returns the subgroup size that kernels are made for, and are made to run with where the device lets them
-// choose. Of a range that holds 16, that is the way between: the device's own choice may be its widest, which spills registers.
-func subgroupFor(info gpu.Info) int {
-	if info.AllowsSubgroup(16) {
-		return 16
-	}
-	return max(info.Subgroup.Size, 1)
-}
-
-// mostLanes returns the size of the largest workgroup: where kernels require a size of their subgroups, there may be few of
-// them in one.
-func mostLanes(info gpu.Info) int {
-	l, sub := info.Limits, subgroupFor(info)
-	if l.MaxWorkgroupSubgroups > 0 && info.AllowsSubgroup(sub) {
-		return min(l.MaxWorkgroupInvocations, l.MaxWorkgroupSubgroups*sub)
-	}
-	return l.MaxWorkgroupInvocations
-}
+func shapeFor(info gpu.Info) kernelShape { return kernelShape{profile.Of(info)} }
 
 // Kernels makes a device's kernels when they are first needed. Executors of one device share them.
 type Kernels struct {
 	dev   *gpu.Device
 	shape kernelShape
-	loads Loads
+	loads profile.Loads
 	made  map[any]made
 }
 
@@ -144,7 +73,7 @@ func (k *Kernels) full() (list []shaders.Option) {
 
 // sized asks for subgroups of the size that the constants are made for, where the device lets a kernel choose.
 func (k *Kernels) sized() []shaders.Option {
-	if n := subgroupFor(k.dev.Info()); k.dev.Info().AllowsSubgroup(n) {
+	if n := profile.Subgroup(k.dev.Info()); k.dev.Info().AllowsSubgroup(n) {
 		return []shaders.Option{shaders.SubgroupSize(n)}
 	}
 	return nil
@@ -156,7 +85,7 @@ func (k *Kernels) embed(t tensor.Type, texel bool) (*shaders.Embed, error) {
 		return nil, err
 	}
 	return kernel(k, v, func() (*shaders.Embed, error) {
-		return shaders.NewEmbed(k.dev, v, shaders.EmbedSpec{Local: k.shape.normLocal, Single: k.shape.normSingle}, k.full()...)
+		return shaders.NewEmbed(k.dev, v, shaders.EmbedSpec{Local: k.shape.Local.Norm, Single: k.shape.Local.Single}, k.full()...)
 	})
 }
 
@@ -164,7 +93,7 @@ func (k *Kernels) layerNorm(texel bool) (*shaders.LayerNorm, error) {
 	v := form(texel, shaders.LayerNormBuf, shaders.LayerNormTx)
 	return kernel(k, v, func() (*shaders.LayerNorm, error) {
 		return shaders.NewLayerNorm(k.dev, v,
-			shaders.LayerNormSpec{Local: k.shape.normLocal, Single: k.shape.normSingle}, k.full()...)
+			shaders.LayerNormSpec{Local: k.shape.Local.Norm, Single: k.shape.Local.Single}, k.full()...)
 	})
 }
 
@@ -177,21 +106,21 @@ type shiftKey struct {
 func (k *Kernels) shiftMix(texel, inPlace, whole bool) (*shaders.ShiftMix, error) {
 	v := form(texel, shaders.ShiftMixBuf, shaders.ShiftMixTx)
 	return kernel(k, shiftKey{v, inPlace, whole}, func() (*shaders.ShiftMix, error) {
-		return shaders.NewShiftMix(k.dev, v, shaders.ShiftMixSpec{Local: k.shape.normLocal, Single: k.shape.normSingle,
+		return shaders.NewShiftMix(k.dev, v, shaders.ShiftMixSpec{Local: k.shape.Local.Norm, Single: k.shape.Local.Single,
 			InPlace: flag(inPlace, 1), Whole: flag(whole, 1)}, k.full()...)
 	})
 }
 
 func (k *Kernels) shiftCommit() (*shaders.ShiftCommit, error) {
 	return kernel(k, shaders.ShiftCommitOnly, func() (*shaders.ShiftCommit, error) {
-		return shaders.NewShiftCommit(k.dev, shaders.ShiftCommitOnly, shaders.ShiftCommitSpec{Local: k.shape.plainLocal})
+		return shaders.NewShiftCommit(k.dev, shaders.ShiftCommitOnly, shaders.ShiftCommitSpec{Local: k.shape.Local.Plain})
 	})
 }
 
 func (k *Kernels) wkv4(texel bool) (*shaders.Wkv4, error) {
 	v := form(texel, shaders.Wkv4Buf, shaders.Wkv4Tx)
 	return kernel(k, v, func() (*shaders.Wkv4, error) {
-		return shaders.NewWkv4(k.dev, v, shaders.Wkv4Spec{Local: k.shape.plainLocal})
+		return shaders.NewWkv4(k.dev, v, shaders.Wkv4Spec{Local: k.shape.Local.Plain})
 	})
 }
 
@@ -219,7 +148,7 @@ func (k *Kernels) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
 func (k *Kernels) wkv6Norm(texel bool) (*shaders.Wkv6Norm, error) {
 	v := form(texel, shaders.Wkv6NormBuf, shaders.Wkv6NormTx)
 	return kernel(k, v, func() (*shaders.Wkv6Norm, error) {
-		return shaders.NewWkv6Norm(k.dev, v, shaders.Wkv6NormSpec{Local: k.shape.plainLocal}, k.full()...)
+		return shaders.NewWkv6Norm(k.dev, v, shaders.Wkv6NormSpec{Local: k.shape.Local.Plain}, k.full()...)
 	})
 }
 
@@ -229,7 +158,7 @@ func (k *Kernels) deepEmbed(t tensor.Type, texel bool) (*shaders.DeepEmbed, erro
 		return nil, err
 	}
 	return kernel(k, v, func() (*shaders.DeepEmbed, error) {
-		return shaders.NewDeepEmbed(k.dev, v, shaders.DeepEmbedSpec{Local: k.shape.plainLocal})
+		return shaders.NewDeepEmbed(k.dev, v, shaders.DeepEmbedSpec{Local: k.shape.Local.Plain})
 	})
 }
 
@@ -263,13 +192,13 @@ func (s *kernelShape) split6(n int) uint32 {
 
 // direct6 tells whether each invocation of wkv6 has a row, of 32 vec4 at most, and loads all it needs, as suits emulated
 // lanes: of longer rows the code is so large that a processor's compiler takes minutes.
-func (s *kernelShape) direct6(n int) bool { return s.shared && n <= 128 }
+func (s *kernelShape) direct6(n int) bool { return s.Shared && n <= 128 }
 
 // sharedRows returns how many rows of a head of size n a subgroup of wkv7_shared keeps: a divisor of n, and as many as leave
 // 64 vec4 to a lane.
 func (s *kernelShape) sharedRows(n uint32) uint32 {
 	rows := uint32(16)
-	for columns := (n/4 + s.lanes - 1) / s.lanes; n%rows != 0 || rows*columns > 64; {
+	for columns := (n/4 + s.Lanes - 1) / s.Lanes; n%rows != 0 || rows*columns > 64; {
 		rows /= 2
 	}
 	return rows
@@ -279,16 +208,16 @@ func (k *Kernels) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
 	v, s := form(texel, shaders.Wkv7SharedBuf, shaders.Wkv7SharedTx), &k.shape
 	return kernel(k, headKey[shaders.Wkv7SharedVariant]{v: v, n: n}, func() (*shaders.Wkv7Shared, error) {
 		return shaders.NewWkv7Shared(k.dev, v,
-			shaders.Wkv7SharedSpec{Local: s.lanes, N: uint32(n), Rows: s.sharedRows(uint32(n))}, k.full()...)
+			shaders.Wkv7SharedSpec{Local: s.Lanes, N: uint32(n), Rows: s.sharedRows(uint32(n))}, k.full()...)
 	})
 }
 
 // stepRows returns how many rows of a head's state a subgroup of wkv7_step loads at once: a power of two, no more than it has
 // of them or of lanes, and as many as leave 8 vec4 to a lane, or of few registers 14 with the 5 vectors that it keeps besides.
 func (s *kernelShape) stepRows(n uint32) uint32 {
-	groups, columns := s.stepLocal/s.lanes, (n/4+s.lanes-1)/s.lanes
-	rows, most := uint32(1), min((n+groups-1)/groups, s.lanes, 8/columns)
-	if s.fewRegisters {
+	groups, columns := s.Local.Step/s.Lanes, (n/4+s.Lanes-1)/s.Lanes
+	rows, most := uint32(1), min((n+groups-1)/groups, s.Lanes, 8/columns)
+	if s.FewRegisters {
 		most = min(most, max(14/columns, 5)-5)
 	}
 	for 2*rows <= most {
@@ -299,16 +228,16 @@ func (s *kernelShape) stepRows(n uint32) uint32 {
 
 func (k *Kernels) wkv7Step(n int, texel bool) (*shaders.Wkv7Step, error) {
 	v, s := form(texel, shaders.Wkv7StepBuf, shaders.Wkv7StepTx), &k.shape
-	return kernel(k, headKey[shaders.Wkv7StepVariant]{v, n, s.stepLocal}, func() (*shaders.Wkv7Step, error) {
-		return shaders.NewWkv7Step(k.dev, v, shaders.Wkv7StepSpec{Local: s.stepLocal, Single: flag(s.stepLocal == s.lanes, 1),
-			N: uint32(n), Lanes: s.lanes, Rows: s.stepRows(uint32(n))}, k.full()...)
+	return kernel(k, headKey[shaders.Wkv7StepVariant]{v, n, s.Local.Step}, func() (*shaders.Wkv7Step, error) {
+		return shaders.NewWkv7Step(k.dev, v, shaders.Wkv7StepSpec{Local: s.Local.Step, Single: flag(s.Local.Step == s.Lanes, 1),
+			N: uint32(n), Lanes: s.Lanes, Rows: s.stepRows(uint32(n))}, k.full()...)
 	})
 }
 
 func (k *Kernels) wkv7Norm(texel bool) (*shaders.Wkv7Norm, error) {
 	v := form(texel, shaders.Wkv7NormBuf, shaders.Wkv7NormTx)
 	return kernel(k, v, func() (*shaders.Wkv7Norm, error) {
-		return shaders.NewWkv7Norm(k.dev, v, shaders.Wkv7NormSpec{Local: k.shape.plainLocal}, k.full()...)
+		return shaders.NewWkv7Norm(k.dev, v, shaders.Wkv7NormSpec{Local: k.shape.Local.Plain}, k.full()...)
 	})
 }
 

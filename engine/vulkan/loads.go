@@ -5,60 +5,33 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// Loads says how kernels read their inputs.
-type Loads uint8
-
-// The ways to load. Measured is whichever the device does faster.
-const (
-	Measured Loads = iota
-	Buffers        // storage buffers
-	Texels         // uniform texel buffers, where the device's limits allow them
-)
-
-// String returns the name of the way to load.
-func (l Loads) String() string { return [...]string{"measured", "buffers", "texels"}[l] }
-
 // texels is a range that would be bound as texels of some bytes each.
-type texels struct {
-	gpu.Range
-	size int
-}
+func texels(r gpu.Range, bytes int) profile.Texel { return profile.Texel{Range: r, Bytes: bytes} }
 
-func floatTexels(r gpu.Range) texels { return texels{r, 4} }
+func floatTexels(r gpu.Range) profile.Texel { return texels(r, 4) }
 
-// texel tells whether an op should bind its inputs as texels: if that is the device's way and all of them fit.
-func (e *Exec) texel(inputs ...texels) bool {
-	return e.loads == Texels && fits(e.dev.Info().Limits, inputs)
-}
-
-func fits(l gpu.Limits, inputs []texels) bool {
-	if l.TexelOffsetAlignment > 4*op.Align {
-		return false
-	}
-	for _, in := range inputs {
-		if in.Size/in.size > l.MaxTexelBufferElements {
-			return false
-		}
-	}
-	return true
+// texel reports whether an op should bind its inputs as texels: if that is the device's way and all of them fit.
+func (e *Exec) texel(inputs ...profile.Texel) bool {
+	return e.loads == profile.Texels && profile.Fits(e.dev.Info().Limits, inputs...)
 }
 
 // measure returns the faster way to load on this device: the one that the tuner has kept, or the one that is found now by
 // running a product in each form. Kernels, and with them all that is tuned, hang on it, so it must not differ from one start
 // to the next.
-func (k *Kernels) measure(t *Tuner) (Loads, error) {
-	if k.loads != Measured {
+func (k *Kernels) measure(t *Tuner) (profile.Loads, error) {
+	if k.loads != profile.Measured {
 		return k.loads, nil
 	}
 	info := k.dev.Info()
 	key := fmt.Sprintf("%s | %s | loads", info.Name, info.Driver)
 	found, _ := t.known(key)
-	for _, l := range []Loads{Buffers, Texels} {
+	for _, l := range []profile.Loads{profile.Buffers, profile.Texels} {
 		if found.Kernel == l.String() {
 			k.loads = l
 			return l, nil
@@ -66,7 +39,7 @@ func (k *Kernels) measure(t *Tuner) (Loads, error) {
 	}
 	l, took, err := k.fasterLoads()
 	if err != nil {
-		return Measured, err
+		return profile.Measured, err
 	}
 	k.loads = l
 	t.take(key, tuned{Kernel: l.String(), Micros: int(took.Microseconds())})
@@ -74,8 +47,8 @@ func (k *Kernels) measure(t *Tuner) (Loads, error) {
 }
 
 // fasterLoads measures the two ways.
-func (k *Kernels) fasterLoads() (best Loads, took time.Duration, err error) {
-	var execs [Texels + 1]*Exec
+func (k *Kernels) fasterLoads() (best profile.Loads, took time.Duration, err error) {
+	var execs [profile.Texels + 1]*Exec
 	defer func() {
 		for _, e := range execs {
 			if e != nil {
@@ -83,14 +56,14 @@ func (k *Kernels) fasterLoads() (best Loads, took time.Duration, err error) {
 			}
 		}
 	}()
-	for _, l := range []Loads{Buffers, Texels} {
+	for _, l := range []profile.Loads{profile.Buffers, profile.Texels} {
 		if execs[l], err = k.loadsTrial(l); err != nil {
-			return Measured, 0, err
+			return profile.Measured, 0, err
 		}
 	}
 	var batch op.Batch
 	batch.Add(0, []int{0}, 0)
-	return contestOfLoads(func(l Loads) (time.Duration, error) {
+	return contestOfLoads(func(l profile.Loads) (time.Duration, error) {
 		start := time.Now()
 		err := execs[l].Forward(&batch)
 		return time.Since(start), err
@@ -107,15 +80,15 @@ const (
 
 // contestOfLoads runs the two ways by turns and returns the one whose shortest run is shorter. Texels have to win clearly:
 // where the two are alike, noise must not choose.
-func contestOfLoads(run func(Loads) (time.Duration, error)) (best Loads, took time.Duration, err error) {
-	var shortest [Texels + 1]time.Duration
+func contestOfLoads(run func(profile.Loads) (time.Duration, error)) (best profile.Loads, took time.Duration, err error) {
+	var shortest [profile.Texels + 1]time.Duration
 	var warm, counted time.Duration
 	for turns := 0; turns < loadsTurns || counted < loadsTime; {
 		var both time.Duration
-		for _, l := range []Loads{Buffers, Texels} {
+		for _, l := range []profile.Loads{profile.Buffers, profile.Texels} {
 			d, err := run(l)
 			if err != nil {
-				return Measured, 0, err
+				return profile.Measured, 0, err
 			}
 			if both += d; turns == 0 || d < shortest[l] {
 				shortest[l] = d
@@ -127,8 +100,8 @@ func contestOfLoads(run func(Loads) (time.Duration, error)) (best Loads, took ti
 		}
 		turns, counted = turns+1, counted+max(both, time.Microsecond)
 	}
-	if best = Buffers; shortest[Texels] < shortest[Buffers]*3/4 {
-		best = Texels
+	if best = profile.Buffers; shortest[profile.Texels] < shortest[profile.Buffers]*3/4 {
+		best = profile.Texels
 	}
 	return best, shortest[best], nil
 }
@@ -142,7 +115,7 @@ const (
 )
 
 // loadsTrial returns an executor of a matrix-vector product.
-func (k *Kernels) loadsTrial(l Loads) (*Exec, error) {
+func (k *Kernels) loadsTrial(l profile.Loads) (*Exec, error) {
 	w := tensor.New("measure", tensor.F16, []int{measureRows, measureK}, func() ([]byte, error) {
 		return make([]byte, tensor.F16.Bytes(measureRows*measureK)), nil
 	})

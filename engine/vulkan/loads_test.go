@@ -5,6 +5,8 @@ import (
 	"path/filepath"
 	"testing"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 )
 
 // Whichever way is the faster one on a device that is awake is found on one that sleeps at first, and whose driver makes each
@@ -12,16 +14,16 @@ import (
 func TestContestOfLoads(t *testing.T) {
 	for _, c := range []struct {
 		buffers, texels time.Duration
-		want            Loads
+		want            profile.Loads
 	}{
-		{2 * time.Millisecond, time.Millisecond, Texels}, {time.Millisecond, 2 * time.Millisecond, Buffers},
-		{110 * time.Microsecond, 100 * time.Microsecond, Buffers}, {200 * time.Microsecond, 100 * time.Microsecond, Texels},
-		{300 * time.Millisecond, 100 * time.Millisecond, Texels}, {0, 0, Buffers},
+		{2 * time.Millisecond, time.Millisecond, profile.Texels}, {time.Millisecond, 2 * time.Millisecond, profile.Buffers},
+		{110 * time.Microsecond, 100 * time.Microsecond, profile.Buffers}, {200 * time.Microsecond, 100 * time.Microsecond, profile.Texels},
+		{300 * time.Millisecond, 100 * time.Millisecond, profile.Texels}, {0, 0, profile.Buffers},
 	} {
 		var worked time.Duration
-		made := map[Loads]bool{}
-		best, took, err := contestOfLoads(func(l Loads) (time.Duration, error) {
-			d := map[Loads]time.Duration{Buffers: c.buffers, Texels: c.texels}[l]
+		made := map[profile.Loads]bool{}
+		best, took, err := contestOfLoads(func(l profile.Loads) (time.Duration, error) {
+			d := map[profile.Loads]time.Duration{profile.Buffers: c.buffers, profile.Texels: c.texels}[l]
 			if worked < 150*time.Millisecond {
 				d *= 10
 			}
@@ -31,7 +33,7 @@ func TestContestOfLoads(t *testing.T) {
 			worked += d
 			return d, nil
 		})
-		if want := map[Loads]time.Duration{Buffers: c.buffers, Texels: c.texels}[c.want]; err != nil || best != c.want || took != want {
+		if want := map[profile.Loads]time.Duration{profile.Buffers: c.buffers, profile.Texels: c.texels}[c.want]; err != nil || best != c.want || took != want {
 			t.Errorf("%s against %s: want %s, %s, got %s, %s (%v)", c.buffers, c.texels, c.want, want, best, took, err)
 		}
 		if most := 500*time.Millisecond + 13*(c.buffers+c.texels); worked > most {
@@ -39,7 +41,7 @@ func TestContestOfLoads(t *testing.T) {
 		}
 	}
 	failed := errors.New("lost")
-	if _, _, err := contestOfLoads(func(Loads) (time.Duration, error) { return 0, failed }); !errors.Is(err, failed) {
+	if _, _, err := contestOfLoads(func(profile.Loads) (time.Duration, error) { return 0, failed }); !errors.Is(err, failed) {
 		t.Errorf("want %v, got %v", failed, err)
 	}
 }
@@ -47,7 +49,7 @@ func TestContestOfLoads(t *testing.T) {
 // The way to load is measured once and kept: the next start takes it, whatever a measurement would say then.
 func TestLoadsKept(t *testing.T) {
 	dev, path := kernels(t).dev, filepath.Join(t.TempDir(), "tuning.json")
-	measure := func(tuner *Tuner) Loads {
+	measure := func(tuner *Tuner) profile.Loads {
 		t.Helper()
 		k := NewKernels(dev)
 		defer k.Release()
@@ -63,7 +65,7 @@ func TestLoadsKept(t *testing.T) {
 	}
 	tuner := NewTuner(path, false, nil)
 	for key, found := range tuner.found {
-		for _, l := range []Loads{Buffers, Texels} {
+		for _, l := range []profile.Loads{profile.Buffers, profile.Texels} {
 			found.Kernel = l.String()
 			tuner.take(key, found)
 			if got := measure(NewTuner(path, false, nil)); got != l {

@@ -7,22 +7,15 @@ import (
 )
 
 // What wkv6_narrow.comp and wkv7_narrow.comp fix: the size of a head, as all official models of these versions have it, the
-// values of its state that a workgroup takes, those for one token of RWKV-7, and the lanes of that workgroup.
+// values of its state that a workgroup takes, and those for one token of RWKV-7.
 const (
 	narrowHead   = 64
 	narrowValues = 8
 	narrowStep   = 16
-	narrowLanes  = 4
 )
 
-// runsQuads tells whether a device can run them, be it narrow or not.
-func runsQuads(info gpu.Info) bool {
-	s := info.Subgroup
-	return s.Min >= narrowLanes && s.HasOp("quad") && s.HasOp("ballot")
-}
-
 // takesQuads tells whether they are the recurrence for heads of a size, for any number of tokens.
-func (s *kernelShape) takesQuads(head int) bool { return s.quads && head == narrowHead }
+func (s *kernelShape) takesQuads(head int) bool { return s.Narrow.Quads && head == narrowHead }
 
 // bindTokens makes what tokens bring no larger than those of the pass, and tells whether all of it can be texels. However
 // the device loads else, texels of 16 bytes are the faster way here.
@@ -31,7 +24,7 @@ func (r *recorder) bindTokens(stride int, list ...*gpu.Range) bool {
 	for _, in := range list {
 		in.Size = min(in.Size, bytes)
 	}
-	return bytes <= r.kernels.shape.texelBytes
+	return bytes <= r.kernels.shape.TexelBytes
 }
 
 // quads6 records RWKV-5's or RWKV-6's recurrence by wkv6_narrow.
@@ -50,7 +43,7 @@ func (r *recorder) quads6(o *op.WKV6, args shaders.Wkv6Args, push shaders.Wkv6Pu
 
 // quads7 records RWKV-7's recurrence by wkv7_narrow.
 func (r *recorder) quads7(o *op.WKV7, args shaders.Wkv7Args, push shaders.Wkv7Push) error {
-	texel := r.bindTokens(o.Y.Stride(), &args.R, &args.W, &args.K, &args.V, &args.A) && args.State.Size <= r.kernels.shape.texelBytes
+	texel := r.bindTokens(o.Y.Stride(), &args.R, &args.W, &args.K, &args.V, &args.A) && args.State.Size <= r.kernels.shape.TexelBytes
 	v, rows := form(texel, shaders.Wkv7NarrowBuf, shaders.Wkv7NarrowTx), narrowValues
 	if r.shape.rows == r.shape.seqs {
 		v, rows = form(texel, shaders.Wkv7NarrowStep, shaders.Wkv7NarrowStepTx), narrowStep

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
@@ -16,22 +16,22 @@ import (
 // them or by the other kernels, whichever TestOps does not have.
 func TestOtherHeads(t *testing.T) {
 	k := kernels(t)
-	if !runsQuads(k.dev.Info()) {
+	if !profile.RunsQuads(k.dev.Info()) {
 		t.Skipf("%s has not what they need", k.dev.Info().Name)
 	}
 	s, usual := &k.shape, k.shape
 	defer func() { *s = usual }()
 	run := func(name string) {
 		t.Run(name, func(t *testing.T) {
-			optest.RunIf(t, openerOf(k, Auto, Buffers), func(name string) bool {
+			optest.RunIf(t, openerOf(k, Auto, profile.Buffers), func(name string) bool {
 				return (isWKV7(name) || strings.HasPrefix(name, "WKV6/")) && !strings.Contains(name, "/N")
 			})
 		})
 	}
-	s.quads, s.texelBytes = true, 0
+	s.Narrow.Quads, s.TexelBytes = true, 0
 	run("narrow")
 	*s = usual
-	if s.quads = !usual.quads; s.quads {
+	if s.Narrow.Quads = !usual.Narrow.Quads; s.Narrow.Quads {
 		run("narrow texels")
 	} else {
 		run("others")
@@ -41,15 +41,15 @@ func TestOtherHeads(t *testing.T) {
 // A sequence that has ended within a submission of several steps keeps its state.
 func TestEndedKeepsState(t *testing.T) {
 	k := kernels(t)
-	defer func(quads bool) { k.shape.quads = quads }(k.shape.quads)
-	for _, k.shape.quads = range []bool{false, runsQuads(k.dev.Info())} { // wkv7_step, and wkv7_narrow
-		t.Run(fmt.Sprintf("quads %t", k.shape.quads), func(t *testing.T) { endedKeepsState(t, k) })
+	defer func(quads bool) { k.shape.Narrow.Quads = quads }(k.shape.Narrow.Quads)
+	for _, k.shape.Narrow.Quads = range []bool{false, profile.RunsQuads(k.dev.Info())} { // wkv7_step, and wkv7_narrow
+		t.Run(fmt.Sprintf("quads %t", k.shape.Narrow.Quads), func(t *testing.T) { endedKeepsState(t, k) })
 	}
 }
 
 func endedKeepsState(t *testing.T, k *Kernels) {
 	m := golden.Demo(t, 0)
-	e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, Loads: Buffers})
+	e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, Loads: profile.Buffers})
 	var b op.Batch
 	b.Add(0, []int{1}, 1)
 	if err := e.Stage(&b); err != nil {
@@ -95,27 +95,12 @@ func endedKeepsState(t *testing.T, k *Kernels) {
 	}
 }
 
-// They are for narrow devices that can run them, and for heads of 64.
+// They are for narrow devices, and for heads of 64.
 func TestTakesQuads(t *testing.T) {
-	swiftShader := gpu.Info{Type: gpu.CPU, Limits: gpu.Limits{MaxWorkgroupInvocations: 256},
-		Subgroup: gpu.Subgroup{Size: 4, Min: 4, Max: 4, Ops: []string{"basic", "arithmetic", "ballot", "quad"}}}
-	for _, c := range []struct {
-		name   string
-		change func(in *gpu.Info, head *int)
-		want   bool
-	}{
-		{"usual", func(*gpu.Info, *int) {}, true},
-		{"other heads", func(_ *gpu.Info, head *int) { *head = 128 }, false},
-		{"no swaps", func(in *gpu.Info, _ *int) { in.Subgroup.Ops = []string{"basic", "arithmetic", "ballot"} }, false},
-		{"no broadcasts", func(in *gpu.Info, _ *int) { in.Subgroup.Ops = []string{"basic", "arithmetic", "quad"} }, false},
-		{"subgroups below a quad", func(in *gpu.Info, _ *int) { in.Subgroup.Min = 2 }, false},
-		{"wider", func(in *gpu.Info, _ *int) { in.Subgroup.Size, in.Subgroup.Min, in.Subgroup.Max = 8, 8, 8 }, false},
-		{"a GPU", func(in *gpu.Info, _ *int) { in.Type = gpu.Discrete }, false},
-	} {
-		in, head := swiftShader, 64
-		c.change(&in, &head)
-		if s := shapeFor(in); s.takesQuads(head) != c.want {
-			t.Errorf("%s: want %t", c.name, c.want)
+	for _, quads := range []bool{false, true} {
+		s := kernelShape{profile.Profile{Narrow: profile.Narrow{Quads: quads}}}
+		if s.takesQuads(narrowHead) != quads || s.takesQuads(2*narrowHead) {
+			t.Errorf("quads %t: want them for heads of %d alone", quads, narrowHead)
 		}
 	}
 }

@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -12,8 +13,7 @@ func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 			weights += 4 * w.Stride()
 			continue
 		}
-		band := k.shape.band
-		weights += bandsOf(w.Shape[0], band) * band * rowBytesOf(w)
+		weights += layout.Bytes(w, k.shape.Band)
 	}
 	p := op.NewPlan(prog, s, 0)
 	rest = 4 * (p.Scratch + p.State)

@@ -1,7 +1,7 @@
 package vulkan
 
 import (
-	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
@@ -11,13 +11,7 @@ type normOp struct{ w, b uint32 }
 
 type embedOp struct {
 	norm   normOp
-	pieces []piece
-}
-
-// piece is a run of rows of an embedding table that one binding can hold.
-type piece struct {
-	table        gpu.Range
-	first, count int
+	pieces []layout.Rows
 }
 
 // Embed uploads the table, in as many pieces as the device's binding limit asks for.
@@ -25,40 +19,14 @@ func (p *preparer) Embed(o *op.Embed) error {
 	e := &embedOp{}
 	var err error
 	if o.Normed() {
-		err = p.vectors([]*uint32{&e.norm.w, &e.norm.b}, o.NormW, o.NormB)
+		err = p.load.Vectors([]*uint32{&e.norm.w, &e.norm.b}, o.NormW, o.NormB)
 	}
 	if err != nil {
 		return err
 	}
-	e.pieces, err = p.table(o.Table)
+	e.pieces, err = p.load.Table(o.Table)
 	p.ops.embeds[o] = e
 	return err
-}
-
-// table uploads the rows of a table.
-func (p *preparer) table(w *op.Operand) ([]piece, error) {
-	m, err := p.matrix(w)
-	if err != nil {
-		return nil, err
-	}
-	most, err := p.rowsWithin(w, m.to, p.pieceBytes())
-	if err != nil {
-		return nil, err
-	}
-	var pieces []piece
-	for first := 0; first < m.rows; first += most {
-		n := min(most, m.rows-first)
-		b, err := p.buffer(w.Name, n*m.to, gpu.DeviceLocal)
-		if err != nil {
-			return nil, err
-		}
-		p.weights = append(p.weights, b)
-		if err := m.upload(b, 0, first, n); err != nil {
-			return nil, err
-		}
-		pieces = append(pieces, piece{b.All(), first, n})
-	}
-	return pieces, nil
 }
 
 // Embed records one dispatch for each piece of the table.
@@ -69,13 +37,13 @@ func (r *recorder) Embed(o *op.Embed) error {
 		params, plain = r.params.All(), 0
 	}
 	for _, piece := range e.pieces {
-		k, err := r.kernels.embed(o.Table.Source.Type, r.texel(texels{piece.table, 16}, floatTexels(params)))
+		k, err := r.kernels.embed(o.Table.Source.Type, r.texel(texels(piece.Range, 16), floatTexels(params)))
 		if err != nil {
 			return err
 		}
-		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, W: piece.table, Params: params, Y: r.scratchOf(o.Y)},
-			shaders.EmbedPush{Width: uint32(o.Y.Width), Units: uint32(unitsOf(o.Table)), First: uint32(piece.first),
-				Count: uint32(piece.count), NormW: e.norm.w, NormB: e.norm.b, Eps: o.Eps, Plain: plain},
+		k.Dispatch(r.rec, shaders.EmbedArgs{Tokens: r.tables.tokens, W: piece.Range, Params: params, Y: r.scratchOf(o.Y)},
+			shaders.EmbedPush{Width: uint32(o.Y.Width), Units: uint32(layout.Words(o.Table)), First: uint32(piece.First),
+				Count: uint32(piece.Count), NormW: e.norm.w, NormB: e.norm.b, Eps: o.Eps, Plain: plain},
 			uint32(r.shape.rows), 1, 1)
 	}
 	return nil
@@ -84,7 +52,7 @@ func (r *recorder) Embed(o *op.Embed) error {
 // LayerNorm places the norm's weights.
 func (p *preparer) LayerNorm(o *op.LayerNorm) error {
 	var n normOp
-	if err := p.vectors([]*uint32{&n.w, &n.b}, o.NormW, o.NormB); err != nil {
+	if err := p.load.Vectors([]*uint32{&n.w, &n.b}, o.NormW, o.NormB); err != nil {
 		return err
 	}
 	p.ops.layerNorms[o] = n

@@ -150,13 +150,6 @@ func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gp
 	}
 	p := &pass{units: units}
 	recs := make([]*gpu.Recording, 0, parts)
-	giveUp := func(ended int, err error) (*pass, error) {
-		for _, rec := range recs[ended:] {
-			abandon(rec)
-		}
-		p.release()
-		return nil, err
-	}
 	for i := range parts {
 		r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: true, inPlace: true, open: p.open}
 		recs = append(recs, r.rec)
@@ -167,7 +160,7 @@ func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gp
 		}
 		for unit := from; unit < to; unit++ {
 			if err := each(r, unit); err != nil {
-				return giveUp(0, err)
+				return nil, err
 			}
 		}
 		if i == parts-1 {
@@ -175,10 +168,11 @@ func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gp
 		}
 		p.work, p.open = p.work+r.work, r.open
 	}
-	for i, rec := range recs {
+	for _, rec := range recs {
 		c, err := rec.End()
 		if err != nil {
-			return giveUp(i+1, err)
+			p.release()
+			return nil, err
 		}
 		p.parts = append(p.parts, c)
 	}

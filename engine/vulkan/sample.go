@@ -178,7 +178,7 @@ func (r *recorder) draw(k decodeShape, step int) error {
 			shaders.SampleAdjustPush{Vocab: uint32(r.prog.Vocab), Stride: uint32(logits.Stride()), Step: uint32(step),
 				Room: uint32(s.room)}, seqs, 1, 1)
 	}
-	draw, err := r.kernels.sampleDraw(r.texel(texels{at, 16}))
+	draw, err := r.kernels.sampleDraw(r.texel(texels(at, 16)))
 	if err != nil {
 		return err
 	}
@@ -191,7 +191,7 @@ func (r *recorder) draw(k decodeShape, step int) error {
 
 func (k *Kernels) sampleAdjust() (*shaders.SampleAdjust, error) {
 	return kernel(k, shaders.SampleAdjustOnly, func() (*shaders.SampleAdjust, error) {
-		return shaders.NewSampleAdjust(k.dev, shaders.SampleAdjustOnly, shaders.SampleAdjustSpec{Local: k.shape.plainLocal})
+		return shaders.NewSampleAdjust(k.dev, shaders.SampleAdjustOnly, shaders.SampleAdjustSpec{Local: k.shape.Local.Plain})
 	})
 }
 
@@ -199,7 +199,7 @@ func (k *Kernels) sampleAdjust() (*shaders.SampleAdjust, error) {
 func (k *Kernels) sampleDraw(texel bool) (*shaders.SampleDraw, error) {
 	v := form(texel, shaders.SampleDrawBuf, shaders.SampleDrawTx)
 	return kernel(k, v, func() (*shaders.SampleDraw, error) {
-		local := max(k.shape.normLocal, 2)
+		local := max(k.shape.Local.Norm, 2)
 		return shaders.NewSampleDraw(k.dev, v, shaders.SampleDrawSpec{Local: local, Team: max(local/16, 1)})
 	})
 }

@@ -211,7 +211,6 @@ func (e *Exec) saveCommands(draws []Draw) (*gpu.Commands, error) {
 	for i, d := range draws {
 		entry.slots = append(entry.slots, d.Slot)
 		if err := e.copySaved(d.Slot, i, func(state, saved gpu.Range) { rec.Copy(saved, state) }); err != nil {
-			abandon(rec)
 			return nil, err
 		}
 	}
@@ -252,8 +251,7 @@ func (e *Exec) RestoreState(i, slot int) error {
 	rec := e.dev.NewRecording()
 	rec.SetName(fmt.Sprintf("restoring of the state of slot %d", slot))
 	if err := e.copySaved(slot, i, func(state, saved gpu.Range) { rec.Copy(state, saved) }); err != nil {
-		abandon(rec)
 		return err
 	}
-	return runOnce(rec)
+	return rec.Run()
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -60,7 +61,7 @@ func drawLogits(r *rand.Rand, n int) []float32 {
 }
 
 // drawExec returns an executor of a program that does nothing, whose logits the test writes.
-func drawExec(tb testing.TB, k *Kernels, l Loads, seqs, vocab int) (*Exec, *op.Operand) {
+func drawExec(tb testing.TB, k *Kernels, l profile.Loads, seqs, vocab int) (*Exec, *op.Operand) {
 	var b op.Builder
 	logits := b.Scratch("logits", op.Out, vocab)
 	prog := b.Unchecked()
@@ -98,16 +99,16 @@ func TestDraws(t *testing.T) {
 	}
 	for _, c := range []struct {
 		vocab, tokens int
-		l             Loads
+		l             profile.Loads
 	}{
-		{1, 3, Buffers}, {2, 20, Texels}, {4, 20, Buffers}, {5, 50, Texels}, {256, many, Buffers}, {257, 50, Texels},
-		{4096, 20, Texels}, {65536, 2, Buffers}, {70001, 2, Texels},
+		{1, 3, profile.Buffers}, {2, 20, profile.Texels}, {4, 20, profile.Buffers}, {5, 50, profile.Texels}, {256, many, profile.Buffers}, {257, 50, profile.Texels},
+		{4096, 20, profile.Texels}, {65536, 2, profile.Buffers}, {70001, 2, profile.Texels},
 	} {
 		t.Run(fmt.Sprintf("%d/%s", c.vocab, c.l), func(t *testing.T) { testDraws(t, k, c.l, c.vocab, c.tokens) })
 	}
 }
 
-func testDraws(t *testing.T, k *Kernels, l Loads, vocab, tokens int) {
+func testDraws(t *testing.T, k *Kernels, l profile.Loads, vocab, tokens int) {
 	settings := drawSettings(vocab)
 	e, o := drawExec(t, k, l, len(settings), vocab)
 	var draws []Draw
@@ -197,7 +198,7 @@ func TestDrawsAccepted(t *testing.T) {
 		}
 		draws = append(draws, Draw{Slot: i, Token: i, Sampler: s})
 	}
-	e, o := drawExec(t, kernels(t), Buffers, len(draws), vocab)
+	e, o := drawExec(t, kernels(t), profile.Buffers, len(draws), vocab)
 	logits := make([]float32, len(draws)*vocab)
 	for i := range logits {
 		logits[i] = float32(3 * r.NormFloat64())
@@ -270,7 +271,7 @@ func TestDrawEnds(t *testing.T) {
 		row[best] = 1
 		logits = append(logits, row...)
 	}
-	e, o := drawExec(t, kernels(t), Buffers, len(draws), vocab)
+	e, o := drawExec(t, kernels(t), profile.Buffers, len(draws), vocab)
 	stageLogits(t, e, o, draws, logits)
 	ids, err := e.Decode(draws, 2)
 	if err != nil {
@@ -289,7 +290,7 @@ func TestDecodeWaitsForSaves(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, o := drawExec(t, kernels(t), Buffers, 3, vocab)
+	e, o := drawExec(t, kernels(t), profile.Buffers, 3, vocab)
 	for _, slots := range [][]int{{0, 1, 2}, {1}, {2, 0}} {
 		var draws []Draw
 		for _, slot := range slots {
@@ -314,7 +315,7 @@ func TestDecodeWaitsForSaves(t *testing.T) {
 // What is no logit, an empty choice and bad arguments are told.
 func TestDrawErrors(t *testing.T) {
 	k := kernels(t)
-	e, o := drawExec(t, k, Buffers, 4, 10)
+	e, o := drawExec(t, k, profile.Buffers, 4, 10)
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	s := func(vocab int, p sample.Params) *sample.Sampler {
 		s, err := sample.New(p, vocab, nil)

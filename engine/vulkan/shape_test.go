@@ -3,6 +3,7 @@ package vulkan
 import (
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
@@ -29,14 +30,14 @@ func TestShapes(t *testing.T) {
 		{"that may leave lanes idle", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 32, Max: 32}, true, false, 32, 0, [3]uint32{}},
 		{"processor", gpu.CPU, gpu.Subgroup{Size: 8, Min: 8, Max: 8}, false, false, 8, 8, [3]uint32{4, 2, 1}},
 	} {
-		info := gpu.Info{Type: c.typ, Subgroup: c.subgroup, Limits: gpu.Limits{MaxWorkgroupInvocations: 1024, MaxStorageBuffers: stepBuffers}}
+		info := gpu.Info{Type: c.typ, Subgroup: c.subgroup, Limits: gpu.Limits{MaxWorkgroupInvocations: 1024, MaxStorageBuffers: profile.StepBuffers}}
 		info.Features.SubgroupControl, info.Features.FullSubgroups = c.control, c.full
 		s := shapeFor(info)
-		if s.lanes != c.lanes || s.stepLocal != c.step {
-			t.Errorf("%s: want subgroups of %d, wkv7_step with %d, got %d, %d", c.name, c.lanes, c.step, s.lanes, s.stepLocal)
+		if s.Lanes != c.lanes || s.Local.Step != c.step {
+			t.Errorf("%s: want subgroups of %d, wkv7_step with %d, got %d, %d", c.name, c.lanes, c.step, s.Lanes, s.Local.Step)
 		}
 		for i, n := range []uint32{64, 128, 256} {
-			if s.stepLocal > 0 && s.stepRows(n) != c.rows[i] {
+			if s.Local.Step > 0 && s.stepRows(n) != c.rows[i] {
 				t.Errorf("%s, heads of %d: want %d rows at once, got %d", c.name, n, c.rows[i], s.stepRows(n))
 			}
 		}
@@ -45,7 +46,7 @@ func TestShapes(t *testing.T) {
 
 // Invocations that share a row of a head's state are so many that they divide it, and that each has place for its part.
 func TestHeadSplit(t *testing.T) {
-	gpus, emulated := kernelShape{}, kernelShape{shared: true}
+	gpus, emulated := kernelShape{}, kernelShape{profile.Profile{Shared: true}}
 	for n := 4; n <= 256; n += 4 {
 		for _, c := range []struct {
 			name            string

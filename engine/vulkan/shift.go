@@ -13,12 +13,12 @@ type shiftMixOp struct {
 // ShiftMix places the weights; the coefficient vectors come to lie one behind the other.
 func (p *preparer) ShiftMix(o *op.ShiftMix) error {
 	var s shiftMixOp
-	if err := p.vectors([]*uint32{&s.norm.w, &s.norm.b}, o.NormW, o.NormB); err != nil {
+	if err := p.load.Vectors([]*uint32{&s.norm.w, &s.norm.b}, o.NormW, o.NormB); err != nil {
 		return err
 	}
-	s.mix = uint32(len(p.params))
+	s.mix = p.load.Next()
 	for _, m := range o.Mix {
-		if _, err := p.vector(m); err != nil {
+		if _, err := p.load.Vector(m); err != nil {
 			return err
 		}
 	}
@@ -71,7 +71,7 @@ func (r *recorder) ShiftMix(o *op.ShiftMix) error {
 	if inPlace {
 		args.Last = args.State
 	}
-	k, err := r.kernels.shiftMix(r.texel(texels{args.X, 16}, texels{args.Params, 16}, texels{args.State, 16}), inPlace, o.X.Width%4 == 0)
+	k, err := r.kernels.shiftMix(r.texel(texels(args.X, 16), texels(args.Params, 16), texels(args.State, 16)), inPlace, o.X.Width%4 == 0)
 	if err != nil {
 		return err
 	}
@@ -92,7 +92,7 @@ func (r *recorder) ShiftCommit(o *op.ShiftCommit) error {
 	if err != nil {
 		return err
 	}
-	groups := groupsOf(o.Last.Width, r.kernels.shape.plainLocal)
+	groups := groupsOf(o.Last.Width, r.kernels.shape.Local.Plain)
 	k.Dispatch(r.rec, shaders.ShiftCommitArgs{Spans: r.tables.spans, Last: r.scratchOf(o.Last), State: r.stateOf(o.State)},
 		shaders.ShiftCommitPush{Width: uint32(o.Last.Width), Stride: uint32(o.Last.Stride())}, groups, uint32(r.shape.seqs), 1)
 	return nil

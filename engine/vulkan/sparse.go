@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
@@ -14,22 +15,22 @@ type panels struct {
 }
 
 // onePlain tells whether a unit is one product of a plain type: only of those there is a sparse form.
-func (u *unit) onePlain() bool { return u.count == 1 && !u.typ.IsBlock() }
+func (u *unit) onePlain() bool { return len(u.Parts) == 1 && !u.Type.IsBlock() }
 
 // panelBytes returns the size of a unit's weights in panels of so many rows.
 func (u *unit) panelBytes(rows uint32) int {
-	part := &u.parts[0]
-	return (part.rows + int(rows) - 1) / int(rows) * int(rows) * rowBytesOf(part.W)
+	part := &u.Parts[0]
+	return (part.Rows + int(rows) - 1) / int(rows) * int(rows) * layout.RowBytes(part.W)
 }
 
 // wide returns how many lanes read one row of a panel together, 8 elements each.
-func (s *kernelShape) wide(rows uint32) uint32 { return min(rows/8, s.lanes) }
+func (s *kernelShape) wide(rows uint32) uint32 { return min(rows/8, s.Lanes) }
 
 // sparseForms returns the sparse forms worth measuring.
 func (s *kernelShape) sparseForms() []matMulForm {
 	rows := []uint32{32, 64}
-	if s.cpu { // a workgroup is one subgroup, and looks for the zeros alone
-		rows = []uint32{16 * s.lanes, 32 * s.lanes, 48 * s.lanes}
+	if s.CPU { // a workgroup is one subgroup, and looks for the zeros alone
+		rows = []uint32{16 * s.Lanes, 32 * s.Lanes, 48 * s.Lanes}
 	}
 	var list []matMulForm
 	for _, r := range rows {
@@ -49,22 +50,22 @@ func (e *Exec) inPanels(u *unit, rows uint32) (gpu.Range, error) {
 		return u.panels.buf.All(), nil
 	}
 	e.dropPanels(u)
-	k, err := e.kernels.matMulPanels(u.stored)
+	k, err := e.kernels.matMulPanels(u.Stored)
 	if err != nil {
 		return gpu.Range{}, err
 	}
-	part := &u.parts[0]
+	part := &u.Parts[0]
 	b, err := e.dev.NewBuffer(part.W.Name+" (panels)", u.panelBytes(rows), gpu.DeviceLocal)
 	if err != nil {
 		return gpu.Range{}, err
 	}
-	units := unitsOf(part.W)
+	units := layout.Words(part.W)
 	rec := e.dev.NewRecording()
 	rec.SetName("panels of " + part.W.Name)
-	k.Dispatch(rec, shaders.MatmulPanelsArgs{W: u.w, P: b.All()}, shaders.MatmulPanelsPush{
-		First: uint32(part.weight / wordBytes), Rows: uint32(part.rows), Units: uint32(units), Wide: rows / 8},
-		groupsOf(units, e.kernels.shape.plainLocal), uint32(u.panelBytes(rows)/rowBytesOf(part.W)/8), 1)
-	if err := runOnce(rec); err != nil {
+	k.Dispatch(rec, shaders.MatmulPanelsArgs{W: u.W, P: b.All()}, shaders.MatmulPanelsPush{
+		First: uint32(part.Weight / layout.WordBytes), Rows: uint32(part.Rows), Units: uint32(units), Wide: rows / 8},
+		groupsOf(units, e.kernels.shape.Local.Plain), uint32(u.panelBytes(rows)/layout.RowBytes(part.W)/8), 1)
+	if err := rec.Run(); err != nil {
 		b.Release()
 		return gpu.Range{}, err
 	}
@@ -95,12 +96,12 @@ func (e *Exec) sparseProduct(rec *gpu.Recording, u *unit, args shaders.MatmulVec
 		return err
 	}
 	args.W = w
-	k, err := e.kernels.matMulSparse(u.typ, e.matMulTexel(args), f)
+	k, err := e.kernels.matMulSparse(u.Type, e.matMulTexel(args), f)
 	if err != nil {
 		return err
 	}
 	k.Dispatch(rec, shaders.MatmulSparseArgs(args), shaders.MatmulSparsePush{Part: uint32(u.first), Count: 1, Tokens: 1},
-		groupsOf(u.parts[0].rows, f.rows), 1, 1)
+		groupsOf(u.Parts[0].Rows, f.rows), 1, 1)
 	return nil
 }
 
@@ -109,9 +110,9 @@ func (k *Kernels) matMulSparse(t tensor.Type, texel bool, f matMulForm) (*shader
 	if err != nil {
 		return nil, err
 	}
-	spec := shaders.MatmulSparseSpec{Local: k.shape.normLocal, Wide: k.shape.wide(f.rows), Ahead: 4}
+	spec := shaders.MatmulSparseSpec{Local: k.shape.Local.Norm, Wide: k.shape.wide(f.rows), Ahead: 4}
 	spec.Units = f.rows / 8 / spec.Wide
-	if k.shape.cpu {
+	if k.shape.CPU {
 		spec.Ahead = 1
 	}
 	return kernel(k, formKey[shaders.MatmulSparseVariant]{v: v, f: f}, func() (*shaders.MatmulSparse, error) {
@@ -119,9 +120,9 @@ func (k *Kernels) matMulSparse(t tensor.Type, texel bool, f matMulForm) (*shader
 	})
 }
 
-func (k *Kernels) matMulPanels(w stored) (*shaders.MatmulPanels, error) {
-	v := form(w.typ == tensor.F32, shaders.MatmulPanelsHalf, shaders.MatmulPanelsWord)
-	return kernel(k, formKey[shaders.MatmulPanelsVariant]{v: v, band: w.band}, func() (*shaders.MatmulPanels, error) {
-		return shaders.NewMatmulPanels(k.dev, v, shaders.MatmulPanelsSpec{Local: k.shape.plainLocal, Band: uint32(w.band)})
+func (k *Kernels) matMulPanels(w layout.Stored) (*shaders.MatmulPanels, error) {
+	v := form(w.Type == tensor.F32, shaders.MatmulPanelsHalf, shaders.MatmulPanelsWord)
+	return kernel(k, formKey[shaders.MatmulPanelsVariant]{v: v, band: w.Band}, func() (*shaders.MatmulPanels, error) {
+		return shaders.NewMatmulPanels(k.dev, v, shaders.MatmulPanelsSpec{Local: k.shape.Local.Plain, Band: uint32(w.Band)})
 	})
 }

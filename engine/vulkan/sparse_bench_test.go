@@ -45,7 +45,7 @@ func BenchmarkSparse(b *testing.B) {
 		if err := e.writeVector(x, in); err != nil {
 			b.Fatal(err)
 		}
-		for _, form := range append(shape.candidates(&e.ops.matMuls[prog.Steps[0].Op.(*op.MatMul)][0], 1), shape.sparseForms()...) {
+		for _, form := range append(shape.candidates(&e.ops.matMuls[prog.Steps[0].Op.(*op.MatMul)][0].Unit, 1), shape.sparseForms()...) {
 			rec := e.dev.NewRecording()
 			for i := range prog.Steps {
 				u := &e.ops.matMuls[prog.Steps[i].Op.(*op.MatMul)][0]

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -21,7 +22,7 @@ type panelRoom struct {
 // fitsPanels tells whether the device can bind a unit's weights in panels of so many rows, and make them.
 func (e *Exec) fitsPanels(u *unit, rows uint32) bool {
 	l, n := e.dev.Info().Limits, u.panelBytes(rows)
-	return n <= min(l.MaxStorageBufferRange, l.MaxAllocationSize) && n/rowBytesOf(u.parts[0].W)/8 <= l.MaxWorkgroupCount[1]
+	return n <= min(l.MaxStorageBufferRange, l.MaxAllocationSize) && n/layout.RowBytes(u.Parts[0].W)/8 <= l.MaxWorkgroupCount[1]
 }
 
 // roomForPanels tells whether the device has memory to spare for a copy of every unit whose input has many zeros: as much
@@ -34,7 +35,7 @@ func (e *Exec) roomForPanels() bool {
 	for _, units := range e.ops.matMuls {
 		for i := range units {
 			if units[i].sparse {
-				r.bytes += units[i].weightBytes
+				r.bytes += units[i].Bytes
 			}
 		}
 	}
@@ -128,7 +129,7 @@ func (e *Exec) newSparseTrial(u *unit) (sparseTrial, error) {
 		return sparseTrial{}, err
 	}
 	t := e.newTrial(u, 1)
-	view := u.parts[0].X
+	view := u.Parts[0].X
 	at := 4*(e.plan.Offset[view.Of.ID]+view.Off) - t.span.Offset
 	tensor.F32.Encode(t.input[at:][:tensor.F32.Bytes(len(x))], x)
 	return sparseTrial{t}, nil
@@ -171,7 +172,7 @@ func (e *Exec) activations(u *unit) (x []float32, err error) {
 		rec := e.dev.NewRecording()
 		rec.SetName("copy of the state for a tuning trial")
 		rec.Copy(to.All(), from.All())
-		return runOnce(rec)
+		return rec.Run()
 	}
 	if err := move(kept, e.state); err != nil {
 		return nil, err

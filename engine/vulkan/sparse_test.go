@@ -42,7 +42,7 @@ func TestSparseAlike(t *testing.T) {
 				x[i] = 0
 			}
 		}
-		want, err := trial.results(k.shape.usual(u, 1))
+		want, err := trial.results(k.shape.usual(&u.Unit, 1))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -128,7 +128,7 @@ func TestSparseRoom(t *testing.T) {
 		t.Fatalf("want room for a small model's panels, got %+v", e.panels)
 	}
 	e.panels = panelRoom{}
-	sparseUnits(e)[0].weightBytes = 1 << 50
+	sparseUnits(e)[0].Bytes = 1 << 50
 	if e.roomForPanels() {
 		t.Errorf("want no room for %d bytes", e.panels.bytes)
 	}

@@ -63,7 +63,7 @@ func (e *Exec) ReadState(slot int, dst []float32) error {
 		rec.Copy(e.slot.down.Range(at, part.Size), part)
 		at += part.Size
 	}
-	if err := runOnce(rec); err != nil {
+	if err := rec.Run(); err != nil {
 		return err
 	}
 	copy(dst, gpu.Float32s(e.slot.down.Bytes()))
@@ -87,7 +87,7 @@ func (e *Exec) WriteState(slot int, src []float32) error {
 		rec.Copy(part, e.slot.up.Range(at, part.Size))
 		at += part.Size
 	}
-	return runOnce(rec)
+	return rec.Run()
 }
 
 // ResetState gives slot the initial state.
@@ -110,5 +110,5 @@ func (e *Exec) CopyState(dst, src int) error {
 	for i, part := range to {
 		rec.Copy(part, from[i])
 	}
-	return runOnce(rec)
+	return rec.Run()
 }

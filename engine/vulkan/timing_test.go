@@ -5,6 +5,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -29,7 +30,7 @@ func counting(t *testing.T, k *Kernels, steps int) (*Exec, *op.Operand) {
 	}
 	prog := b.Unchecked()
 	prog.Vocab = 1
-	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: Buffers})
+	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: profile.Buffers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -89,27 +90,5 @@ func TestNoTimestamps(t *testing.T) {
 	b.Add(0, []int{0}, 0)
 	if _, err := e.Timings(&b); !errors.Is(err, gpu.ErrNoTimestamps) {
 		t.Error(err)
-	}
-}
-
-// Limits are measured within a device's own limits, and leave nothing behind.
-func TestLimits(t *testing.T) {
-	for name, override := range map[string]func(*gpu.Limits){
-		"as it is": func(*gpu.Limits) {},
-		"small": func(l *gpu.Limits) {
-			l.MaxStorageBufferRange, l.MaxTexelBufferElements, l.MaxWorkgroupInvocations = 1<<20, 1<<14, 64
-		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			k := kernels(t, gpu.DeviceOptions{LimitOverride: override})
-			before, _ := k.dev.MemoryInUse()
-			read, flops, err := k.Limits(2 << 20)
-			if err != nil || read < 1e8 || flops < 1e8 {
-				t.Errorf("%g bytes, %g operations per second, %v", read, flops, err)
-			}
-			if after, _ := k.dev.MemoryInUse(); after != before {
-				t.Errorf("%d bytes in use before, %d after", before, after)
-			}
-		})
 	}
 }

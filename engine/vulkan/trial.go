@@ -35,7 +35,7 @@ func since() func() time.Duration {
 	return func() time.Duration { return time.Since(start) }
 }
 
-func (t *trial) String() string { return "weights of type " + t.u.typ.String() }
+func (t *trial) String() string { return "weights of type " + t.u.Type.String() }
 
 // newTrial returns a trial for passes of n tokens.
 func (e *Exec) newTrial(u *unit, n uint32) *trial {
@@ -59,15 +59,15 @@ func (e *Exec) newTrial(u *unit, n uint32) *trial {
 // alikeUnits returns u and the units that do the same with other weights, as those of other layers, in the program's
 // order, up to trialBytes.
 func (e *Exec) alikeUnits(u *unit) []*unit {
-	list, bytes := []*unit{u}, u.weightBytes
+	list, bytes := []*unit{u}, u.Bytes
 	for i := range e.prog.Steps {
 		o, _ := e.prog.Steps[i].Op.(*op.MatMul)
 		units := e.ops.matMuls[o]
 		for j := range units {
 			v := &units[j]
-			if bytes < trialBytes && v.typ == u.typ && v.rows == u.rows && v.count == u.count && v.weightBytes == u.weightBytes &&
+			if bytes < trialBytes && v.Type == u.Type && v.Rows == u.Rows && len(v.Parts) == len(u.Parts) && v.Bytes == u.Bytes &&
 				v.x == u.x && v.from == u.from && v.y == u.y && !slices.Contains(list, v) {
-				list, bytes = append(list, v), bytes+v.weightBytes
+				list, bytes = append(list, v), bytes+v.Bytes
 			}
 		}
 	}
@@ -87,15 +87,14 @@ func (t *trial) restore() error { return t.e.dev.Upload(t.span, t.held) }
 func (t *trial) commands(f matMulForm, times int) (*gpu.Commands, error) {
 	rec := t.e.dev.NewRecording()
 	rec.SetName(fmt.Sprintf("tuning trial of kernel %s, %d tokens, for %s", f, t.n, t))
-	rec.Expect(t.e.expected(float64(times) * float64(t.n) * float64(t.u.weightBytes))) // an element has a byte, more or less
+	rec.Expect(t.e.expected(float64(times) * float64(t.n) * float64(t.u.Bytes))) // an element has a byte, more or less
 	for i := range times {
 		n, groups := t.n, uint32(math.MaxUint32)
 		if t.part > 1 {
-			x, _ := t.e.kernels.shape.groups(f, t.u.rows, n)
+			x, _ := t.e.kernels.shape.groups(f, t.u.Rows, n)
 			n, groups = min(n, t.e.kernels.shape.tile(f)), max(x/t.part, 1)
 		}
 		if err := t.e.productPart(rec, t.turns[i%len(t.turns)], n, f, groups); err != nil {
-			abandon(rec)
 			return nil, err
 		}
 	}
@@ -129,7 +128,7 @@ func (t *trial) probe(f matMulForm) (time.Duration, error) {
 		}
 		took = since()
 	}
-	x, y := t.e.kernels.shape.groups(f, t.u.rows, t.n)
+	x, y := t.e.kernels.shape.groups(f, t.u.Rows, t.n)
 	about := took * time.Duration(x) / time.Duration(max(x/probed, 1)) * time.Duration(y)
 	for about > longTrial && t.n > leastTrial && !t.sized {
 		t.n, about = t.n/2, about/2

@@ -191,12 +191,12 @@ func (e *Exec) tuningKey(u *unit, n uint32) string {
 			tokens = fmt.Sprint(n)
 		}
 	}
-	return e.on + fmt.Sprintf("%s %d rows, %d bytes, %s tokens", u.typ, u.rows, u.weightBytes, tokens)
+	return e.on + fmt.Sprintf("%s %d rows, %d bytes, %s tokens", u.Type, u.Rows, u.Bytes, tokens)
 }
 
 // beforeHold tells whether matmul_hold is for more tokens of a unit than n.
 func (e *Exec) beforeHold(u *unit, n uint32) bool {
-	return n < holdLeast && e.kernels.shape.fitsHold(u)
+	return n < holdLeast && e.kernels.shape.fitsHold(&u.Unit)
 }
 
 // tokensTried returns how many tokens are tried for n. Many stand for all of the same key, whatever pass comes first: a
@@ -205,7 +205,7 @@ func (e *Exec) tokensTried(u *unit, n uint32) uint32 {
 	if n <= fewTokens || e.beforeHold(u, n) {
 		return n
 	}
-	x := u.parts[0].X.Of
+	x := u.Parts[0].X.Of
 	return min(uint32(e.plan.Extent(x)/x.Stride()), trialTokens)
 }
 
@@ -214,18 +214,18 @@ func (e *Exec) tokensTried(u *unit, n uint32) uint32 {
 func (e *Exec) form(u *unit, n uint32) (matMulForm, *wish) {
 	shape := &e.kernels.shape
 	if e.matMul == Sparse { // as far as it suits: see sparseForm
-		return shape.usual(u, n), nil
+		return shape.usual(&u.Unit, n), nil
 	}
-	if e.matMul == Narrow && !shape.fitsNarrow(u) || e.matMul == Hold && !shape.fitsHold(u) {
-		return shape.usual(u, n), nil
+	if e.matMul == Narrow && !shape.fitsNarrow(&u.Unit) || e.matMul == Hold && !shape.fitsHold(&u.Unit) {
+		return shape.usual(&u.Unit, n), nil
 	}
 	if e.matMul != Auto {
-		return shape.within(shape.of(e.matMul, n), u, n), nil
+		return shape.within(shape.of(e.matMul, n), &u.Unit, n), nil
 	}
 	if e.tuner == nil {
-		return shape.usual(u, n), nil
+		return shape.usual(&u.Unit, n), nil
 	}
-	return choice(e, e.tuningKey(u, n), kindOf(n), shape.candidates(u, e.tokensTried(u, n)),
+	return choice(e, e.tuningKey(u, n), kindOf(n), shape.candidates(&u.Unit, e.tokensTried(u, n)),
 		func() (contest[matMulForm], error) { return e.newTrial(u, n), nil })
 }
 

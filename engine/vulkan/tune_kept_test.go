@@ -24,7 +24,7 @@ func TestTunerUnlisted(t *testing.T) {
 	for _, s := range e.prog.Steps {
 		u := &e.ops.matMuls[s.Op.(*op.MatMul)][0]
 		keys = append(keys, e.tuningKey(u, 1))
-		tuner.found[keys[len(keys)-1]] = tuned{Kernel: "of another version", Rows: 3, Tokens: 1, Among: sumOf(k.shape.candidates(u, 1))}
+		tuner.found[keys[len(keys)-1]] = tuned{Kernel: "of another version", Rows: 3, Tokens: 1, Among: sumOf(k.shape.candidates(&u.Unit, 1))}
 	}
 	var b op.Batch
 	b.Add(0, []int{0}, 0)

@@ -78,7 +78,7 @@ func TestTunerResumes(t *testing.T) {
 	list := func(e *Exec) (units []*unit, forms int) {
 		for _, s := range e.prog.Steps {
 			u := &e.ops.matMuls[s.Op.(*op.MatMul)][0]
-			units, forms = append(units, u), forms+len(k.shape.candidates(u, 1))-1
+			units, forms = append(units, u), forms+len(k.shape.candidates(&u.Unit, 1))-1
 		}
 		return units, forms
 	}
@@ -105,7 +105,7 @@ func TestTunerResumes(t *testing.T) {
 	}
 	for _, u := range units {
 		if have := e.tuner.found[e.tuningKey(u, 1)]; have.Kernel == "" || have.Next != 0 {
-			t.Errorf("want all forms of %d rows tried, got %+v", u.rows, have)
+			t.Errorf("want all forms of %d rows tried, got %+v", u.Rows, have)
 		}
 	}
 }
@@ -135,7 +135,7 @@ func TestTunerRenews(t *testing.T) {
 	}
 	for _, s := range e.prog.Steps {
 		u := &e.ops.matMuls[s.Op.(*op.MatMul)][0]
-		list := k.shape.candidates(u, 1)
+		list := k.shape.candidates(&u.Unit, 1)
 		tuner.take(e.tuningKey(u, 1), keptAmong(list[len(list)-1], list))
 	}
 	second := forward()
@@ -285,14 +285,14 @@ func TestProbe(t *testing.T) {
 	k := choosing(t)
 	e := execWith(t, k, tuningProgram(tensor.F16), Options{Sizes: op.Sizes{Slots: 1, Rows: 64, Seqs: 1}})
 	u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
-	f := k.shape.usual(u, 64)
+	f := k.shape.usual(&u.Unit, 64)
 	for _, c := range []struct {
 		part time.Duration
 		want uint32
 	}{{time.Microsecond, 64}, {10 * time.Second, leastTrial}} {
 		trial := e.newTrial(u, 64)
 		trial.clock = func() func() time.Duration { return func() time.Duration { return c.part } }
-		x, y := k.shape.groups(f, u.rows, 64)
+		x, y := k.shape.groups(f, u.Rows, 64)
 		about, err := trial.probe(f)
 		if whole := c.part * time.Duration(x/max(x/probed, 1)*y); err != nil || trial.n != c.want || about < whole/time.Duration(64/c.want) || about > 2*whole {
 			t.Errorf("%s: want %d tokens, got %d and %s (%v)", c.part, c.want, trial.n, about, err)
@@ -362,7 +362,7 @@ func TestTunerWishes(t *testing.T) {
 	for s, wanted := range map[shape]bool{{1, 1, 0}: true, {4, 1, 0}: false, {fewTokens, 1, 0}: false, {fewTokens + 1, 1, 0}: true, {4, 4, 0}: true} {
 		want := 0
 		for _, units := range e.ops.matMuls {
-			if wanted && len(k.shape.candidates(&units[0], uint32(s.rows))) > 1 {
+			if wanted && len(k.shape.candidates(&units[0].Unit, uint32(s.rows))) > 1 {
 				want++
 			}
 		}

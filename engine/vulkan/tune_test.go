@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -67,9 +69,9 @@ func choosing(t *testing.T) *Kernels {
 	if _, err := k.measure(nil); err != nil {
 		t.Fatal(err)
 	}
-	narrow, quads := k.shape.narrow, k.shape.quads
-	k.shape.narrow, k.shape.quads = false, false
-	t.Cleanup(func() { k.shape.narrow, k.shape.quads = narrow, quads })
+	narrow, quads := k.shape.Narrow.Usual, k.shape.Narrow.Quads
+	k.shape.Narrow.Usual, k.shape.Narrow.Quads = false, false
+	t.Cleanup(func() { k.shape.Narrow.Usual, k.shape.Narrow.Quads = narrow, quads })
 	return k
 }
 
@@ -84,7 +86,7 @@ func TestTunerKeeps(t *testing.T) {
 	for _, n := range []int{1, 40} {
 		e := tuned1(t, k, first, n)
 		for _, units := range e.ops.matMuls {
-			if len(k.shape.candidates(&units[0], uint32(n))) > 1 {
+			if len(k.shape.candidates(&units[0].Unit, uint32(n))) > 1 {
 				want++
 			}
 		}
@@ -136,7 +138,7 @@ func TestTunerFile(t *testing.T) {
 		write(tuningFile{Kernels: kernelSum(), Found: map[string]tuned{key: bad}})
 		e.tuner = NewTuner(path, false, nil)
 		f, open := e.form(u, 1)
-		if open == nil || f != k.shape.usual(u, 1) {
+		if open == nil || f != k.shape.usual(&u.Unit, 1) {
 			t.Fatalf("%+v: want the usual form and the wish for a better one, got %v, %v", bad, f, open)
 		}
 		if err := open.measure(t.Context(), time.Now().Add(time.Hour)); err != nil {
@@ -163,8 +165,8 @@ func TestTunerWithout(t *testing.T) {
 		t.Errorf("want one notice about the file and nothing measured, got %q, %v", told, tuner.found)
 	}
 	u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
-	if f, open := e.form(u, 3); open == nil || f != k.shape.usual(u, 3) {
-		t.Errorf("want the usual form %v and the wish for a better one, got %v (%v)", k.shape.usual(u, 3), f, open)
+	if f, open := e.form(u, 3); open == nil || f != k.shape.usual(&u.Unit, 3) {
+		t.Errorf("want the usual form %v and the wish for a better one, got %v (%v)", k.shape.usual(&u.Unit, 3), f, open)
 	}
 }
 
@@ -183,7 +185,7 @@ func TestCandidatesAlike(t *testing.T) {
 		u := &e.ops.matMuls[e.prog.Steps[0].Op.(*op.MatMul)][0]
 		for _, n := range []uint32{1, 7, 40} {
 			trial := e.newTrial(u, n)
-			list := k.shape.candidates(u, n)
+			list := k.shape.candidates(&u.Unit, n)
 			want, err := trial.results(list[0])
 			if err != nil {
 				t.Fatal(err)
@@ -222,9 +224,9 @@ func TestAlike(t *testing.T) {
 // Lanes that cannot read one another's registers hand nothing round.
 func TestCandidatesWithoutShuffle(t *testing.T) {
 	for _, cpu := range []bool{false, true} {
-		s := kernelShape{cpu: cpu, subgroups: 1, regLocal: 8, lanes: 8, mostGroups: 65535}
+		s := kernelShape{profile.Profile{CPU: cpu, Lanes: 8, MostGroups: 65535, Local: profile.Workgroups{Subgroups: 1, Reg: 8}}}
 		for _, n := range []uint32{1, 8, 40} {
-			for _, f := range s.candidates(&unit{rows: 64}, n) {
+			for _, f := range s.candidates(&layout.Unit{Rows: 64}, n) {
 				if f.kernel == Bcast {
 					t.Errorf("cpu %v, %d tokens: want no form of %s, got %s", cpu, n, Bcast, f)
 				}

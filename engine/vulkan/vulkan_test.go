@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -49,9 +50,11 @@ func execWith(tb testing.TB, k *Kernels, prog *op.Program, o Options) *Exec {
 	return e
 }
 
-func opener(k *Kernels, kernel MatMulKernel) optest.Open { return openerOf(k, kernel, Measured) }
+func opener(k *Kernels, kernel MatMulKernel) optest.Open {
+	return openerOf(k, kernel, profile.Measured)
+}
 
-func openerOf(k *Kernels, kernel MatMulKernel, l Loads) optest.Open {
+func openerOf(k *Kernels, kernel MatMulKernel, l profile.Loads) optest.Open {
 	return func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 		return execWith(tb, k, prog, Options{Sizes: s, Guard: guard, MatMul: kernel, Loads: l})
 	}
@@ -61,9 +64,9 @@ func openerOf(k *Kernels, kernel MatMulKernel, l Loads) optest.Open {
 // leads to load in one way only.
 func TestOps(t *testing.T) {
 	k := kernels(t)
-	for _, l := range []Loads{Texels, Buffers} {
+	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
 		for _, kernel := range append([]MatMulKernel{Auto}, MatMulKernels...) {
-			if kernel != Auto && (reference.Race || testing.Short() && l == Texels) || ownLoads(kernel) && l == Texels {
+			if kernel != Auto && (reference.Race || testing.Short() && l == profile.Texels) || ownLoads(kernel) && l == profile.Texels {
 				continue
 			}
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
@@ -85,7 +88,7 @@ func offered(t *testing.T, k *Kernels, kernel MatMulKernel) {
 
 // runForced tests the cases that want accepts with one kernel, which has to run for a plain type and for a block type, if it
 // takes one.
-func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l Loads, want func(name string) bool) {
+func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l profile.Loads, want func(name string) bool) {
 	t.Helper()
 	wanted, ran := 0, 0
 	var plain, block int
@@ -97,7 +100,7 @@ func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l Loads, want func
 				for i := range units {
 					switch u := &units[i]; {
 					case e.runs(tb, u) != kernel:
-					case u.typ.IsBlock():
+					case u.Type.IsBlock():
 						block++
 					default:
 						plain++
@@ -120,7 +123,7 @@ func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l Loads, want func
 
 // runs returns the kernel that runs a unit of the executor's batch.
 func (e *Exec) runs(tb testing.TB, u *unit) MatMulKernel {
-	n := uint32(e.batch.Count(u.parts[0].X.Of.Kind))
+	n := uint32(e.batch.Count(u.Parts[0].X.Of.Kind))
 	f, _ := e.form(u, n)
 	if n == 1 {
 		var err error
@@ -151,25 +154,25 @@ func TestOtherShapes(t *testing.T) {
 	k := kernels(t)
 	s, usual := &k.shape, k.shape
 	defer func() { *s = usual }()
-	if s.shared = !s.shared; s.band == 1 {
-		s.band = int(s.regLocal)
+	if s.Shared = !s.Shared; s.Band == 1 {
+		s.Band = int(s.Local.Reg)
 	} else {
-		s.band = 1
+		s.Band = 1
 	}
-	if s.stepLocal == s.lanes { // a workgroup of one subgroup or of several
-		s.stepLocal = 8 * s.lanes
-	} else if s.stepLocal > 0 {
-		s.stepLocal = s.lanes
+	if s.Local.Step == s.Lanes { // a workgroup of one subgroup or of several
+		s.Local.Step = 8 * s.Lanes
+	} else if s.Local.Step > 0 {
+		s.Local.Step = s.Lanes
 	}
-	recurrences := !s.shared || k.dev.Info().Features.FullSubgroups
-	for _, l := range []Loads{Texels, Buffers} {
+	recurrences := !s.Shared || k.dev.Info().Features.FullSubgroups
+	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
 		for _, kernel := range MatMulKernels {
-			if l == Texels && ownLoads(kernel) {
+			if l == profile.Texels && ownLoads(kernel) {
 				continue
 			}
-			everyType := l == Buffers && (kernel == Vec || kernel == Tile) && !testing.Short() // each is a compilation
+			everyType := l == profile.Buffers && (kernel == Vec || kernel == Tile) && !testing.Short() // each is a compilation
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
-				s.quads = usual.quads && kernel == Hold // for recurrences, they are the device's choice
+				s.Narrow.Quads = usual.Narrow.Quads && kernel == Hold // for recurrences, they are the device's choice
 				offered(t, k, kernel)
 				some := someTypes(kernel)
 				runForced(t, k, kernel, l, func(name string) bool {

@@ -11,7 +11,7 @@ type wkv4Op struct{ w, u uint32 }
 // WKV4 places the weights.
 func (p *preparer) WKV4(o *op.WKV4) error {
 	var w wkv4Op
-	err := p.vectors([]*uint32{&w.w, &w.u}, o.W, o.U)
+	err := p.load.Vectors([]*uint32{&w.w, &w.u}, o.W, o.U)
 	p.ops.wkv4s[o] = w
 	return err
 }
@@ -27,6 +27,6 @@ func (r *recorder) WKV4(o *op.WKV4) error {
 	}
 	k.Dispatch(r.rec, args,
 		shaders.Wkv4Push{Width: uint32(o.Y.Width), Stride: uint32(o.Y.Stride()), W: w.w, U: w.u},
-		groupsOf(o.Y.Width, r.kernels.shape.plainLocal), uint32(r.shape.seqs), 1)
+		groupsOf(o.Y.Width, r.kernels.shape.Local.Plain), uint32(r.shape.seqs), 1)
 	return nil
 }

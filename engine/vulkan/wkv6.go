@@ -15,9 +15,9 @@ func (p *preparer) WKV6(o *op.WKV6) error {
 		return gpu.Unsupportedf("vulkan: head size %d: the device runs at most %d invocations together", o.N, most)
 	}
 	var w wkv6Op
-	err := p.vectors([]*uint32{&w.u, &w.normW, &w.normB}, o.U, o.NormW, o.NormB)
+	err := p.load.Vectors([]*uint32{&w.u, &w.normW, &w.normB}, o.U, o.NormW, o.NormB)
 	if err == nil && o.W.Kind == op.Weight {
-		w.w, err = p.vector(o.W)
+		w.w, err = p.load.Vector(o.W)
 	}
 	p.ops.wkv6s[o] = w
 	return err
@@ -52,7 +52,7 @@ func (r *recorder) WKV6(o *op.WKV6) error {
 	norm.Dispatch(r.rec, shaders.Wkv6NormArgs{G: gate, O: y, Params: params, Y: y},
 		shaders.Wkv6NormPush{N: uint32(o.N), Heads: uint32(o.Heads), Tokens: uint32(r.shape.rows), Stride: stride,
 			NormW: w.normW, NormB: w.normB, Eps: o.Eps, Gated: gated},
-		groupsOf(r.shape.rows*o.Heads, r.kernels.shape.subgroups), 1, 1)
+		groupsOf(r.shape.rows*o.Heads, r.kernels.shape.Local.Subgroups), 1, 1)
 	return nil
 }
 

@@ -18,7 +18,7 @@ func (p *preparer) WKV7(o *op.WKV7) error {
 		return gpu.Unsupportedf("vulkan: head size %d: the device runs at most %d invocations together", o.N, most)
 	}
 	var w wkv7Op
-	err := p.vectors([]*uint32{&w.kk, &w.ka, &w.rk, &w.normW, &w.normB}, o.KK, o.KA, o.RK, o.NormW, o.NormB)
+	err := p.load.Vectors([]*uint32{&w.kk, &w.ka, &w.rk, &w.normW, &w.normB}, o.KK, o.KA, o.RK, o.NormW, o.NormB)
 	p.ops.wkv7s[o] = w
 	return err
 }
@@ -29,9 +29,9 @@ func (r *recorder) WKV7(o *op.WKV7) error {
 	w, heads, n, stride := r.ops.wkv7s[o], uint32(o.Heads), uint32(o.N), uint32(o.Y.Stride())
 	in := func(x *op.Operand) gpu.Range { return r.scratchOf(x) }
 	params, state, y := r.params.All(), r.stateOf(o.State), r.scratchOf(o.Y)
-	texel := r.texel(floatTexels(in(o.R)), floatTexels(params), texels{state, 16})
+	texel := r.texel(floatTexels(in(o.R)), floatTexels(params), texels(state, 16))
 
-	if s := &r.kernels.shape; s.stepLocal > 0 && !s.takesQuads(o.N) && r.shape.rows == r.shape.seqs {
+	if s := &r.kernels.shape; s.Local.Step > 0 && !s.takesQuads(o.N) && r.shape.rows == r.shape.seqs {
 		return r.step7(o, texel)
 	}
 
@@ -50,7 +50,7 @@ func (r *recorder) WKV7(o *op.WKV7) error {
 	norm.Dispatch(r.rec, shaders.Wkv7NormArgs{R: in(o.R), K: in(o.K), V: in(o.V), A: in(o.A), G: in(o.G), O: y, Params: params, Y: y},
 		shaders.Wkv7NormPush{N: n, Heads: heads, Tokens: uint32(r.shape.rows), Stride: stride, Ka: w.ka, Rk: w.rk,
 			NormW: w.normW, NormB: w.normB, Eps: o.Eps},
-		groupsOf(units, r.kernels.shape.subgroups), 1, 1)
+		groupsOf(units, r.kernels.shape.Local.Subgroups), 1, 1)
 	return nil
 }
 
@@ -86,7 +86,7 @@ func (r *recorder) recurBy(f Recurrence, o *op.WKV7, texel bool, args shaders.Wk
 	if r.kernels.shape.takesQuads(o.N) {
 		return r.quads7(o, args, push)
 	}
-	if s := &r.kernels.shape; s.shared {
+	if s := &r.kernels.shape; s.Shared {
 		k, err := r.kernels.wkv7Shared(o.N, texel)
 		if err != nil {
 			return err

@@ -1,6 +1,6 @@
 // Rows of the weight W, included after its UINT4S(n, W): fetch reads a unit of a row, unpack8 gives 8 of its elements.
 // A unit of a plain type is 8 elements. One of a block type is 32, out of superblocks of 256 that the host has packed
-// (engine/vulkan/pack.go): SIZE uvec4 each, what belongs to a unit together in whole uvec4 or words.
+// (engine/vulkan/layout/pack.go): SIZE uvec4 each, what belongs to a unit together in whole uvec4 or words.
 //
 // Words of 16 bytes lie in bands: word w of the Band rows of a band lie side by side, and with Band = 1 a row is whole.
 // Lanes that take a row each then load neighbouring words.

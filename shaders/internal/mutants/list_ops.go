@@ -16,7 +16,7 @@ var opMutants = []mutant{
 		Why: "epsilon", Only: "f16"},
 	{File: "embed.comp", Old: `min(4, push.width - 4 * i); j++) sum += v[j];`, New: `4; j++) sum += v[j];`,
 		Why: "padding in the mean", Only: "f16",
-		Equal: "the padding of a stored row is zeros, which add nothing to its sum (engine/vulkan/upload.go)"},
+		Equal: "the padding of a stored row is zeros, which add nothing to its sum (engine/vulkan/layout/matrix.go)"},
 	{File: "embed.comp", Old: `sq += v[j] * v[j];`, New: `sq += v[j] * v[0];`,
 		Why: "variance", Only: "f16"},
 

@@ -1,4 +1,4 @@
-package vulkan
+package layout
 
 import (
 	"runtime"
@@ -11,7 +11,7 @@ import (
 
 // matrix is a weight matrix, to be uploaded as kernels read it.
 type matrix struct {
-	p        *preparer
+	l        *Loader
 	of       *op.Operand
 	typ      tensor.Type
 	data     []byte // as loaded
@@ -20,28 +20,20 @@ type matrix struct {
 	band     int // rows whose words lie side by side on the device
 }
 
-// matrix loads w. Its elements are checked on their way to the device.
-func (p *preparer) matrix(w *op.Operand) (*matrix, error) {
-	data, err := w.Source.Load()
-	if err != nil {
-		return nil, err
-	}
-	return newMatrix(p, w, data), nil
-}
-
-func newMatrix(p *preparer, w *op.Operand, data []byte) *matrix {
+func newMatrix(l *Loader, w *op.Operand, data []byte) *matrix {
 	typ := w.Source.Type
-	return &matrix{p: p, of: w, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: rowBytesOf(w), band: 1}
+	return &matrix{l: l, of: w, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: RowBytes(w), band: 1}
 }
 
-// upload brings n rows from row first on, in whole bands, to b, at offset off, after checking that every element of them is
+// upload brings n rows from row first on, in whole bands of so many, to b, at offset off, after checking that every element of them is
 // finite. It reads what was loaded once and holds no copy of it.
-func (m *matrix) upload(b *gpu.Buffer, off, first, n int) error {
+func (m *matrix) upload(b *gpu.Buffer, off, first, n, band int) error {
+	m.band = band
 	var fault error
 	next := first // whose elements have not been checked
 	bandBytes := m.to * m.band
 	return tensor.Use(m.data, func() error {
-		err := m.p.dev.UploadFunc(b.Range(off, bandsOf(n, m.band)*bandBytes), func(piece []byte, at int) {
+		err := m.l.dev.UploadFunc(b.Range(off, bandsOf(n, m.band)*bandBytes), func(piece []byte, at int) {
 			if fault != nil {
 				return
 			}
@@ -51,7 +43,7 @@ func (m *matrix) upload(b *gpu.Buffer, off, first, n int) error {
 				fault = &op.NotFiniteError{Tensor: m.of.Source.Name, Index: bad}
 			}
 			if fault == nil {
-				fault = m.p.count(m.of, (end-next)*m.from)
+				fault = m.l.count(m.of, (end-next)*m.from)
 			}
 			next = end // a band in two pieces is checked with the first
 		})
@@ -156,22 +148,8 @@ func (m *matrix) writeBand(dst []byte, row, end int) {
 		default:
 			packRow(m.typ, packed, m.data[(row+i)*m.from:][:m.from])
 		}
-		for at := i * wordBytes; len(src) > 0; at, src = at+m.band*wordBytes, src[wordBytes:] {
-			*(*[wordBytes]byte)(dst[at:]) = *(*[wordBytes]byte)(src)
+		for at := i * WordBytes; len(src) > 0; at, src = at+m.band*WordBytes, src[WordBytes:] {
+			*(*[WordBytes]byte)(dst[at:]) = *(*[WordBytes]byte)(src)
 		}
 	}
-}
-
-// count reports that bytes of w were read. What several ops send counts once.
-func (p *preparer) count(w *op.Operand, bytes int) error {
-	bytes = min(bytes, w.Source.Type.Bytes(w.Width)-p.counted[w])
-	if bytes <= 0 {
-		return nil
-	}
-	p.counted[w] += bytes
-	p.done += int64(bytes)
-	if p.progress == nil {
-		return nil
-	}
-	return p.progress(p.done, p.all)
 }

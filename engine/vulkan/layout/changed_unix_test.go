@@ -1,6 +1,6 @@
 //go:build unix
 
-package vulkan
+package layout
 
 import (
 	"errors"

@@ -1,4 +1,4 @@
-package vulkan
+package layout
 
 import (
 	"encoding/binary"
@@ -12,8 +12,10 @@ import (
 // Each superblock has its scales first, then the high bits of all units, then their low bits; a unit is 32 elements.
 // shaders/lib/blocks.glsl reads what this file writes. Only bits move: values stay those of the file.
 
+// WordBytes is the size of a word in which kernels read weights.
+const WordBytes = 16
+
 const (
-	wordBytes     = 16
 	superElements = 256
 	unitElements  = 32
 	superUnits    = superElements / unitElements
@@ -185,20 +187,12 @@ func packQ3K(dst super, src []byte, units int) {
 	}
 }
 
-// rowBytesOf returns the bytes of a row of w on the device.
-func rowBytesOf(w *op.Operand) int {
+// RowBytes returns the bytes of a row of w on the device.
+func RowBytes(w *op.Operand) int {
 	if p, ok := packings[w.Source.Type]; ok {
-		return (w.Shape[1] + superElements - 1) / superElements * p.words * wordBytes
+		return (w.Shape[1] + superElements - 1) / superElements * p.words * WordBytes
 	}
 	return w.Source.Type.Bytes(op.Stride(w.Shape[1]))
-}
-
-// unitsOf returns how many units a kernel fetches from a row of w.
-func unitsOf(w *op.Operand) int {
-	if _, ok := packings[w.Source.Type]; ok {
-		return w.Shape[1] / unitElements
-	}
-	return rowBytesOf(w) / w.Source.Type.Bytes(op.Pad)
 }
 
 // packRow writes a row of w as the device has it.

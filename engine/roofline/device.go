@@ -1,23 +1,30 @@
-package vulkan
+package roofline
 
 import (
 	"math"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// Limits measures what the device does at best with nothing else to do: bytes read per second from some bytes of buffers,
-// streamed by whichever of a few shapes of one shader is the fastest, and float32 operations per second of independent
-// multiply-adds, each of which is two.
-func (k *Kernels) Limits(bytes int) (read, flops float64, err error) {
-	if read, err = k.readLimit(bytes); err != nil {
+// Device measures a Vulkan device: bytes read per second from some bytes of buffers, streamed by whichever of a few shapes of
+// one shader is the fastest, and float32 operations per second of independent multiply-adds, each of which is two.
+func Device(dev *gpu.Device, bytes int) (read, flops float64, err error) {
+	m := meter{dev, profile.Of(dev.Info())}
+	if read, err = m.readLimit(bytes); err != nil {
 		return 0, 0, err
 	}
-	flops, err = k.fmaLimit()
+	flops, err = m.fmaLimit()
 	return read, flops, err
+}
+
+// meter measures a device.
+type meter struct {
+	dev *gpu.Device
+	is  profile.Profile
 }
 
 const (
@@ -27,9 +34,9 @@ const (
 )
 
 // readLimit streams through enough buffers to hold the bytes; texels of them by as many at once as the device binds.
-func (k *Kernels) readLimit(bytes int) (best float64, err error) {
-	l := k.dev.Info().Limits
-	locals := k.limitLocals()
+func (m *meter) readLimit(bytes int) (best float64, err error) {
+	l := m.dev.Info().Limits
+	locals := m.limitLocals()
 	group := limitUnit * limitSteps * int(locals[len(locals)-1]) // of the largest workgroup
 	piece := max(min(bytes, limitPiece, l.MaxStorageBufferRange, l.MaxAllocationSize)/group, 1) * group
 	count := max((bytes+piece-1)/piece, 1)
@@ -40,7 +47,7 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 		}
 	}()
 	buffer := func(size int) (*gpu.Buffer, error) {
-		b, err := k.dev.NewBuffer("limit", size, gpu.DeviceLocal)
+		b, err := m.dev.NewBuffer("limit", size, gpu.DeviceLocal)
 		if err == nil {
 			buffers = append(buffers, b)
 		}
@@ -52,17 +59,16 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 	if err != nil {
 		return 0, err
 	}
-	fill := k.dev.NewRecording()
+	fill := m.dev.NewRecording()
 	fill.SetName("filling of buffers to measure the device's limits")
 	for range count {
 		b, err := buffer(piece)
 		if err != nil {
-			abandon(fill)
 			return 0, err
 		}
 		fill.Fill(b.All(), 0x01010101) // untouched memory may not be memory yet
 	}
-	if err := runOnce(fill); err != nil {
+	if err := fill.Run(); err != nil {
 		return 0, err
 	}
 	weights := buffers[1:]
@@ -75,11 +81,11 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 			continue
 		}
 		for _, local := range locals {
-			kern, err := shaders.NewBenchRead(k.dev, v, shaders.BenchReadSpec{Local: local})
+			kern, err := shaders.NewBenchRead(m.dev, v, shaders.BenchReadSpec{Local: local})
 			if err != nil {
 				return 0, err
 			}
-			rate, err := k.rate(float64(count*piece), func(rec *gpu.Recording) {
+			rate, err := m.rate(float64(count*piece), func(rec *gpu.Recording) {
 				for i, w := range weights {
 					for at := 0; at < piece; at += bound {
 						size := min(bound, piece-at)
@@ -100,38 +106,38 @@ func (k *Kernels) readLimit(bytes int) (best float64, err error) {
 }
 
 // limitLocals are the workgroup sizes that limits are measured with, the largest last.
-func (k *Kernels) limitLocals() []uint32 {
-	info := k.dev.Info()
-	if k.shape.normSingle == 1 { // each subgroup is one core's vector
-		return []uint32{k.shape.normLocal, k.shape.plainLocal}
+func (m *meter) limitLocals() []uint32 {
+	info := m.dev.Info()
+	if m.is.Local.Single == 1 { // each subgroup is one core's vector
+		return []uint32{m.is.Local.Norm, m.is.Local.Plain}
 	}
-	return []uint32{k.shape.plainLocal, max(min(256, uint32(info.Limits.MaxWorkgroupInvocations)), k.shape.plainLocal)}
+	return []uint32{m.is.Local.Plain, max(min(256, uint32(info.Limits.MaxWorkgroupInvocations)), m.is.Local.Plain)}
 }
 
 // fmaLimit runs multiply-adds in as many invocations as a large device holds at once.
-func (k *Kernels) fmaLimit() (best float64, err error) {
+func (m *meter) fmaLimit() (best float64, err error) {
 	const invocations, steps, flops = 1 << 17, 32, 12 * 4 * 2
-	in, err := k.dev.NewBuffer("limit", 8, gpu.DeviceLocal)
+	in, err := m.dev.NewBuffer("limit", 8, gpu.DeviceLocal)
 	if err != nil {
 		return 0, err
 	}
 	defer in.Release()
-	out, err := k.dev.NewBuffer("limit", 4*invocations, gpu.DeviceLocal)
+	out, err := m.dev.NewBuffer("limit", 4*invocations, gpu.DeviceLocal)
 	if err != nil {
 		return 0, err
 	}
 	defer out.Release()
-	if err := k.dev.Upload(in.All(), gpu.BytesOf([]float32{0.5, 0.25})); err != nil {
+	if err := m.dev.Upload(in.All(), gpu.BytesOf([]float32{0.5, 0.25})); err != nil {
 		return 0, err
 	}
 	for _, v := range shaders.BenchFmaVariants {
-		for _, local := range k.limitLocals() {
-			kern, err := shaders.NewBenchFma(k.dev, v, shaders.BenchFmaSpec{Local: local})
+		for _, local := range m.limitLocals() {
+			kern, err := shaders.NewBenchFma(m.dev, v, shaders.BenchFmaSpec{Local: local})
 			if err != nil {
 				return 0, err
 			}
 			groups := invocations / local
-			rate, err := k.rate(flops*steps*float64(groups*local), func(rec *gpu.Recording) {
+			rate, err := m.rate(flops*steps*float64(groups*local), func(rec *gpu.Recording) {
 				kern.Dispatch(rec, shaders.BenchFmaArgs{X: in.All(), Y: out.All()}, shaders.BenchFmaPush{Steps: steps}, groups, 1, 1)
 			})
 			kern.Release()
@@ -154,10 +160,10 @@ const (
 )
 
 // rate returns how much of an amount per second record's dispatches do.
-func (k *Kernels) rate(amount float64, record func(*gpu.Recording)) (float64, error) {
+func (m *meter) rate(amount float64, record func(*gpu.Recording)) (float64, error) {
 	repeats, runs := 1, 1
 	for {
-		once, err := k.bestTime(record, repeats, runs)
+		once, err := m.bestTime(record, repeats, runs)
 		if err != nil {
 			return 0, err
 		}
@@ -173,8 +179,8 @@ func (k *Kernels) rate(amount float64, record func(*gpu.Recording)) (float64, er
 }
 
 // bestTime returns the shortest of some runs.
-func (k *Kernels) bestTime(record func(*gpu.Recording), repeats, runs int) (time.Duration, error) {
-	rec := k.dev.NewRecording()
+func (m *meter) bestTime(record func(*gpu.Recording), repeats, runs int) (time.Duration, error) {
+	rec := m.dev.NewRecording()
 	rec.SetName("measurement of the device's limits")
 	for range repeats {
 		record(rec)
@@ -194,11 +200,4 @@ func (k *Kernels) bestTime(record func(*gpu.Recording), repeats, runs int) (time
 		total += time.Since(start)
 	}
 	return best, nil
-}
-
-// abandon gives back a recording that will not be run.
-func abandon(rec *gpu.Recording) {
-	if c, err := rec.End(); err == nil {
-		c.Release()
-	}
 }

@@ -1,4 +1,4 @@
-package cpu
+package roofline
 
 import (
 	"runtime"
@@ -9,10 +9,10 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// Limits measures what gonum's products do at best on all cores: bytes read per second by inner products whose vectors
+// CPU measures what gonum's products do at best on all cores: bytes read per second by inner products whose vectors
 // together take some bytes, and float32 operations per second of inner or matrix products, whichever are faster, that stay
 // in a core's own cache.
-func Limits(bytes int) (read, flops float64) {
+func CPU(bytes int) (read, flops float64) {
 	const small = 1 << 11 // elements: two vectors of 8 KiB
 	n := max(bytes/8/runtime.GOMAXPROCS(0), small)
 	read = 8 * dots(n, max(1, 1<<22/n))

@@ -1,39 +1,43 @@
-package vulkan
+package roofline
 
 import (
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
+
+func TestMain(m *testing.M) { gputest.Main(m, func() {}) }
 
 // What the rates are counted by is what the kernels of limits do: each reads every byte, or takes every multiply-add of
 // every chain, once.
 func TestBenchKernels(t *testing.T) {
-	k := kernels(t)
+	dev := gputest.Shared(t)
 	const groups, steps = 3, 2
-	local := k.shape.plainLocal
+	local := profile.Of(dev.Info()).Local.Plain
 	lanes := groups * int(local)
-	out, err := k.dev.NewBuffer("sums", 4*lanes, gpu.Readback)
+	out, err := dev.NewBuffer("sums", 4*lanes, gpu.Readback)
 	if err != nil {
 		t.Fatal(err)
 	}
 	defer out.Release()
 	input := func(data []byte) *gpu.Buffer {
-		b, err := k.dev.NewBuffer("input", len(data), gpu.DeviceLocal)
+		b, err := dev.NewBuffer("input", len(data), gpu.DeviceLocal)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := k.dev.Upload(b.All(), data); err != nil {
+		if err := dev.Upload(b.All(), data); err != nil {
 			t.Fatal(err)
 		}
 		return b
 	}
 	run := func(record func(*gpu.Recording)) {
 		clear(out.Bytes())
-		rec := k.dev.NewRecording()
+		rec := dev.NewRecording()
 		record(rec)
-		if err := runOnce(rec); err != nil {
+		if err := rec.Run(); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,7 +53,7 @@ func TestBenchKernels(t *testing.T) {
 	in := input(data)
 	defer in.Release()
 	for _, v := range shaders.BenchReadVariants {
-		kern, err := shaders.NewBenchRead(k.dev, v, shaders.BenchReadSpec{Local: local})
+		kern, err := shaders.NewBenchRead(dev, v, shaders.BenchReadSpec{Local: local})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -67,7 +71,7 @@ func TestBenchKernels(t *testing.T) {
 	ones := input(gpu.BytesOf([]float32{1, 1})) // a chain counts its multiply-adds
 	defer ones.Release()
 	for _, v := range shaders.BenchFmaVariants {
-		kern, err := shaders.NewBenchFma(k.dev, v, shaders.BenchFmaSpec{Local: local})
+		kern, err := shaders.NewBenchFma(dev, v, shaders.BenchFmaSpec{Local: local})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -82,5 +86,27 @@ func TestBenchKernels(t *testing.T) {
 				t.Fatalf("bench_fma %s: invocation %d: want %v, got %v", v, i, want, got)
 			}
 		}
+	}
+}
+
+// Limits are measured within a device's own limits, and leave nothing behind.
+func TestWithinLimits(t *testing.T) {
+	for name, override := range map[string]func(*gpu.Limits){
+		"as it is": func(*gpu.Limits) {},
+		"small": func(l *gpu.Limits) {
+			l.MaxStorageBufferRange, l.MaxTexelBufferElements, l.MaxWorkgroupInvocations = 1<<20, 1<<14, 64
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			dev := gputest.Device(t, gpu.DeviceOptions{LimitOverride: override})
+			before, _ := dev.MemoryInUse()
+			read, flops, err := Device(dev, 2<<20)
+			if err != nil || read < 1e8 || flops < 1e8 {
+				t.Errorf("%g bytes, %g operations per second, %v", read, flops, err)
+			}
+			if after, _ := dev.MemoryInUse(); after != before {
+				t.Errorf("%d bytes in use before, %d after", before, after)
+			}
+		})
 	}
 }

@@ -1,0 +1,155 @@
+package layout
+
+import (
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// Stored is how weights lie on the device.
+type Stored struct {
+	Type tensor.Type
+	Band int // rows whose words lie side by side
+}
+
+// Unit is what one dispatch takes of a MatMul: parts of one storage type whose weights lie in one buffer.
+type Unit struct {
+	Stored
+	W     gpu.Range
+	Rows  int // of all parts, each rounded up to RowAlign
+	Bytes int // of weights
+	Parts []Part
+}
+
+// Part is a part of a MatMul, or some rows of it.
+type Part struct {
+	*op.Part
+	M0, Rows int
+	Row      int // in the dispatch
+	Weight   int // byte offset
+}
+
+// RowAlign is the granularity of rows of a part in a dispatch: no workgroup of a product's kernel, and no subgroup, may
+// straddle two parts.
+const RowAlign = 64
+
+// Pad is how many bytes of zeros lie behind a unit's weights: matmul_reg reads the last row to a multiple of 64 elements, or
+// of a superblock. Where rows lie in bands, it is as much for each row of a band.
+const Pad = 512
+
+// Bounds are how large a unit may be.
+type Bounds struct {
+	Band     int // that the device's kernels read
+	MostRows int
+	Texels   int // bytes that a unit should not exceed, so that it is one texel buffer; 0: no matter
+}
+
+// bytes returns the most bytes of a unit's weights with what lies behind them, for rows of so many bytes.
+func (b Bounds) bytes(most, rowBytes int) int {
+	if b.Texels > 0 && b.Band*(rowBytes+Pad) <= b.Texels {
+		return min(b.Texels, most)
+	}
+	return most
+}
+
+// band returns the band for rows of so many bytes: the device's, unless one of it does not fit a binding.
+func (b Bounds) band(most, rowBytes int) int {
+	if b.Band*(rowBytes+Pad) <= b.bytes(most, rowBytes) {
+		return b.Band
+	}
+	return 1
+}
+
+// bandsOf returns how many bands hold so many rows.
+func bandsOf(rows, band int) int { return (rows + band - 1) / band }
+
+// Units sends the matrices of a product, those of one type together, cut where the device's binding limit is reached.
+func (l *Loader) Units(o *op.MatMul, b Bounds) ([]Unit, error) {
+	var units []Unit
+	for _, typ := range slices.Concat(tensor.Types, tensor.BlockTypes) {
+		var list []Part
+		for i := range o.Parts {
+			if part := &o.Parts[i]; part.W.Source.Type == typ {
+				list = append(list, Part{Part: part, Rows: part.Y.Len})
+			}
+		}
+		cut, err := cut(typ, list, b, l.most())
+		if err != nil {
+			return nil, err
+		}
+		for i := range cut {
+			if err := l.send(&cut[i]); err != nil {
+				return nil, err
+			}
+		}
+		units = append(units, cut...)
+	}
+	return units, nil
+}
+
+// cut distributes parts over units that each fit a binding of so many bytes and, by their rows, a dispatch.
+func cut(typ tensor.Type, list []Part, b Bounds, most int) ([]Unit, error) {
+	var units []Unit
+	for _, part := range list {
+		rowBytes := RowBytes(part.W)
+		band := b.band(most, rowBytes)
+		limit, bandBytes := b.bytes(most, rowBytes)-Pad*band, rowBytes*band
+		if _, err := rowsWithin(part.W, rowBytes, limit); err != nil {
+			return nil, err
+		}
+		for part.Rows > 0 {
+			if last := len(units) - 1; last < 0 || units[last].Band != band || units[last].Bytes+bandBytes > limit ||
+				units[last].Rows >= b.MostRows {
+				units = append(units, Unit{Stored: Stored{typ, band}})
+			}
+			u := &units[len(units)-1]
+			piece := part
+			piece.Rows = min(part.Rows, (limit-u.Bytes)/bandBytes*band, b.MostRows-u.Rows)
+			piece.Row, piece.Weight = u.Rows, u.Bytes
+			u.Parts = append(u.Parts, piece)
+			u.Bytes += bandsOf(piece.Rows, band) * bandBytes
+			u.Rows += (piece.Rows + RowAlign - 1) / RowAlign * RowAlign
+			part.M0, part.Rows = part.M0+piece.Rows, part.Rows-piece.Rows
+		}
+	}
+	return units, nil
+}
+
+// send brings a unit's weights to a buffer of its own.
+func (l *Loader) send(u *Unit) error {
+	pad := Pad * u.Band
+	b, err := l.make(u.Parts[0].W.Name, u.Bytes+pad)
+	if err != nil {
+		return err
+	}
+	if err := l.dev.Upload(b.Range(u.Bytes, pad), make([]byte, pad)); err != nil {
+		return err
+	}
+	u.W = b.All()
+	for _, part := range u.Parts {
+		m, err := l.matrix(part.W)
+		if err != nil {
+			return err
+		}
+		if err := m.upload(b, part.Weight, part.M0, part.Rows, u.Band); err != nil {
+			return err
+		}
+		if part.M0+part.Rows == part.Y.Len { // its last piece
+			l.used(part.W)
+		}
+	}
+	return nil
+}
+
+// Words returns how many units of 8 or 32 elements a kernel fetches from a row of w.
+func Words(w *op.Operand) int {
+	if _, ok := packings[w.Source.Type]; ok {
+		return w.Shape[1] / unitElements
+	}
+	return RowBytes(w) / w.Source.Type.Bytes(op.Pad)
+}
+
+// Bytes returns the bytes of a matrix on a device whose kernels read bands of so many rows.
+func Bytes(w *op.Operand, band int) int { return bandsOf(w.Shape[0], band) * band * RowBytes(w) }

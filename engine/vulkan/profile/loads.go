@@ -1,0 +1,49 @@
+package profile
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// Loads says how kernels read their inputs.
+type Loads uint8
+
+// The ways to load. Measured is whichever the device does faster.
+const (
+	Measured Loads = iota
+	Buffers        // storage buffers
+	Texels         // uniform texel buffers, where the device's limits allow them
+)
+
+// String returns the name of the way to load.
+func (l Loads) String() string { return [...]string{"measured", "buffers", "texels"}[l] }
+
+// Texel is a range that would be bound as texels of some bytes each.
+type Texel struct {
+	gpu.Range
+	Bytes int
+}
+
+// Fits reports whether the device binds all of some ranges as texels, wherever in an arena they begin.
+func Fits(l gpu.Limits, inputs ...Texel) bool {
+	if l.TexelOffsetAlignment > 4*op.Align {
+		return false
+	}
+	for _, in := range inputs {
+		if in.Size/in.Bytes > l.MaxTexelBufferElements {
+			return false
+		}
+	}
+	return true
+}
+
+// wordBytes is the size of the largest texel.
+const wordBytes = 16
+
+// texelBytes returns the most bytes that a texel buffer holds, 0 if it cannot begin at every place in an arena.
+func texelBytes(l gpu.Limits) int {
+	if l.TexelOffsetAlignment > 4*op.Align {
+		return 0
+	}
+	return l.MaxTexelBufferElements * wordBytes
+}

@@ -1,0 +1,119 @@
+package profile
+
+import (
+	"runtime"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+)
+
+// Profile is what a device's properties give.
+type Profile struct {
+	CPU          bool              // reports whether lanes are emulated by one processor core's vectors
+	Lanes        uint32            // of a subgroup
+	Shuffle      bool              // reports whether lanes can read one another's registers, as matmul_bcast needs
+	FewRegisters bool              // see fewRegisters
+	Cores        int               // of the processor, if the device is one
+	MostGroups   int               // of a dispatch, in x
+	TexelBytes   int               // that the kernels for narrow devices bind at most as one texel buffer
+	Band         int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
+	Shared       bool              // reports whether recurrences avoid shared memory: wkv7_shared for wkv7, and wkv6 loads directly
+	Local        Workgroups        // their sizes
+	Narrow       Narrow            // for subgroups of few emulated lanes
+	Matrices     []gpu.MatrixShape // that matmul_coop may use
+}
+
+// Workgroups are the sizes of workgroups, in invocations.
+type Workgroups struct {
+	Norm      uint32 // of the norms
+	Single    uint32 // 1: that is one subgroup
+	Plain     uint32 // of kernels whose invocations or subgroups do not meet
+	Subgroups uint32 // the fewest that such a workgroup has
+	Reg       uint32 // of matmul_reg and matmul_bcast
+	Step      uint32 // of wkv7_step; 0 where the device does not suit it
+}
+
+// Narrow says which kernels for few emulated lanes suit a device.
+type Narrow struct {
+	Usual bool   // reports whether matmul_narrow is the usual form of a product
+	Quads bool   // reports whether matmul_hold, wkv6_narrow and wkv7_narrow suit the device
+	Many  uint32 // subgroups of matmul_narrow's workgroup
+}
+
+// StepBuffers is how many buffers wkv7_step binds. More than the base path asks for, so devices may lack one.
+const StepBuffers = 11
+
+// Of derives the profile of a device. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
+// costs more than the work between, so there workgroups are single subgroups.
+func Of(info gpu.Info) Profile {
+	sub := uint32(Subgroup(info))
+	fit := func(n uint32) uint32 { return min(n, uint32(mostLanes(info))) }
+	p := Profile{CPU: info.Type == gpu.CPU, Lanes: sub, Shuffle: info.Subgroup.HasOp("shuffle"), FewRegisters: fewRegisters(info),
+		Cores: runtime.NumCPU(), MostGroups: info.Limits.MaxWorkgroupCount[0], TexelBytes: texelBytes(info.Limits), Band: 1,
+		Local:    Workgroups{Norm: fit(256), Plain: max(fit(64), sub), Reg: min(sub, 16)},
+		Narrow:   Narrow{Usual: isNarrow(info), Quads: isNarrow(info) && RunsQuads(info), Many: max(min(narrowMany, fit(1<<31)/sub), 1)},
+		Matrices: matricesFor(info)}
+	if p.CPU {
+		p.Shared, p.Band = true, int(p.Local.Reg)
+		p.Local.Norm, p.Local.Single = sub, 1
+	}
+	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (p.CPU || sized) && info.Limits.MaxStorageBuffers >= StepBuffers {
+		p.Local.Step = max(p.Local.Norm/sub, 1) * sub
+	}
+	p.Local.Subgroups = max(p.Local.Plain/sub, 1)
+	return p
+}
+
+// Vectors reports whether lanes are emulated by a processor's vectors: they are never faster with a row in common.
+func (p *Profile) Vectors() bool { return p.CPU && p.Lanes >= 8 }
+
+// fewRegisters reports whether a lane has about 128 registers, where others have 256. Vulkan does not say it, but devices that
+// can run subgroups of 16 or fewer, as Intel's, are of this kind, and so are those of Apple: behind a layer over Metal, or
+// integrated with subgroups of 32 and no other size. Qualcomm's run subgroups of 128 with the registers that others have for 64.
+func fewRegisters(info gpu.Info) bool {
+	s := info.Subgroup
+	return info.Type != gpu.CPU && (s.Min > 0 && s.Min <= 16 || s.Size > 64 || info.Features.Portability || info.Type == gpu.Integrated && s.Min == 32 && s.Max == 32)
+}
+
+// Subgroup returns the subgroup size that kernels are made for, and are made to run with where the device lets them
+// choose. Of a range that holds 16, that is the way between: the device's own choice may be its widest, which spills registers.
+func Subgroup(info gpu.Info) int {
+	if info.AllowsSubgroup(16) {
+		return 16
+	}
+	return max(info.Subgroup.Size, 1)
+}
+
+// mostLanes returns the size of the largest workgroup: where kernels require a size of their subgroups, there may be few of
+// them in one.
+func mostLanes(info gpu.Info) int {
+	l, sub := info.Limits, Subgroup(info)
+	if l.MaxWorkgroupSubgroups > 0 && info.AllowsSubgroup(sub) {
+		return min(l.MaxWorkgroupInvocations, l.MaxWorkgroupSubgroups*sub)
+	}
+	return l.MaxWorkgroupInvocations
+}
+
+// Where a subgroup has few lanes, they are those of a processor's narrowest vectors, and the driver's compiler is as
+// simple: SwiftShader's. It reads a word of a storage buffer for each lane by itself, unrolls nothing and keeps arrays in
+// memory. matmul_narrow.comp, for few tokens, and matmul_hold.comp, for many, are the only forms of a product that such a
+// device is not lost in.
+const (
+	NarrowLeast = 4 // lanes that matmul_narrow's last step counts on
+	narrowMost  = 7
+	narrowMany  = 4 // subgroups of a workgroup at most: units are small there, and a core should not wait for another's last
+)
+
+// isNarrow reports whether matmul_narrow is the device's usual form.
+func isNarrow(info gpu.Info) bool {
+	lanes := Subgroup(info)
+	return info.Type == gpu.CPU && lanes >= NarrowLeast && lanes <= narrowMost
+}
+
+// QuadLanes is how many lanes a workgroup of matmul_hold, wkv6_narrow or wkv7_narrow has.
+const QuadLanes = 4
+
+// RunsQuads reports whether a device can run the kernels whose workgroup is one quad of lanes, be it narrow or not.
+func RunsQuads(info gpu.Info) bool {
+	s := info.Subgroup
+	return s.Min >= QuadLanes && s.HasOp("quad") && s.HasOp("ballot")
+}
