@@ -17,7 +17,7 @@ type BindingKind uint8
 // Kinds of bindings.
 const (
 	StorageBuffer BindingKind = iota // buffer block
-	UniformTexel                     // samplerBuffer, usamplerBuffer: read through the texture path
+	UniformTexel                     // textureBuffer, utextureBuffer: read through the texture path
 )
 
 func (k BindingKind) String() string { return [...]string{"storage buffer", "uniform texel buffer"}[k] }

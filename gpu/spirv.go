@@ -24,7 +24,7 @@ const (
 
 	opEntryPoint, opExecutionMode, opCapability                                = 15, 16, 17
 	opTypeBool, opTypeInt, opTypeFloat, opTypeVector, opTypeMatrix             = 20, 21, 22, 23, 24
-	opTypeImage, opTypeSampledImage, opTypeArray, opTypeStruct, opTypePointer  = 25, 27, 28, 30, 32
+	opTypeImage, opTypeArray, opTypeStruct, opTypePointer                      = 25, 28, 30, 32
 	opConstant, opConstantComposite, opSpecConstant, opSpecComposite, opSpecOp = 43, 44, 50, 51, 52
 	opVariable, opDecorate                                                     = 59, 71
 
@@ -32,6 +32,7 @@ const (
 	builtInWorkgroupSize                                  = 25
 	modeLocalSize, modeLocalSizeID                        = 17, 38
 	classUniformConstant, classUniform                    = 0, 2
+	dimBuffer, imageSampled                               = 5, 1 // of opTypeImage
 	classWorkgroup, classStorage                          = 4, 12
 )
 
@@ -84,7 +85,7 @@ func parseModule(code []byte, spec []uint32) (module, error) {
 
 // least operands of the instructions read.
 var leastOperands = map[uint32]int{opEntryPoint: 3, opExecutionMode: 2, opCapability: 1, opTypeBool: 1, opTypeInt: 3, opTypeFloat: 2,
-	opTypeVector: 3, opTypeMatrix: 3, opTypeImage: 3, opTypeSampledImage: 2, opTypeArray: 3, opTypeStruct: 1, opTypePointer: 3,
+	opTypeVector: 3, opTypeMatrix: 3, opTypeImage: 8, opTypeArray: 3, opTypeStruct: 1, opTypePointer: 3,
 	opConstant: 3, opConstantComposite: 2, opSpecConstant: 3, opSpecComposite: 2, opSpecOp: 3, opVariable: 3, opDecorate: 2}
 
 func (p *spirvParser) instruction(op uint32, w []uint32) error {
@@ -115,7 +116,7 @@ func (p *spirvParser) instruction(op uint32, w []uint32) error {
 		p.composite[w[1]] = w[2:]
 	case opSpecOp:
 		p.specOp(w)
-	case opTypeBool, opTypeInt, opTypeFloat, opTypeVector, opTypeMatrix, opTypeImage, opTypeSampledImage, opTypeArray, opTypeStruct, opTypePointer:
+	case opTypeBool, opTypeInt, opTypeFloat, opTypeVector, opTypeMatrix, opTypeImage, opTypeArray, opTypeStruct, opTypePointer:
 		p.types[w[0]] = append([]uint32{op}, w[1:]...)
 	case opVariable:
 		p.variables = append(p.variables, [3]uint32{w[0], w[1], w[2]})
@@ -210,11 +211,7 @@ func (p *spirvParser) bind(id, typ, class uint32) error {
 	}
 	kind := StorageBuffer
 	if class == classUniformConstant {
-		t := p.types[typ]
-		if len(t) > 1 && t[0] == opTypeSampledImage {
-			t = p.types[t[1]]
-		}
-		if len(t) < 3 || t[0] != opTypeImage || t[2] != 5 { // dimension 5: buffer
+		if t := p.types[typ]; len(t) == 0 || t[0] != opTypeImage || t[2] != dimBuffer || t[6] != imageSampled {
 			return fmt.Errorf("binding %d is neither a storage buffer nor a texel buffer", b)
 		}
 		kind = UniformTexel

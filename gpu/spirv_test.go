@@ -69,6 +69,29 @@ func TestParseDamagedModule(t *testing.T) {
 	}
 }
 
+// An image is a uniform texel buffer if it is one of a buffer and read through the texture path, and else no binding.
+func TestParseImages(t *testing.T) {
+	for _, c := range []struct {
+		what string
+		word int // of the image's type
+		is   uint32
+		ok   bool
+	}{
+		{"as it is", 3, dimBuffer, true}, {"of two dimensions", 3, 1, false},
+		{"read and written", 7, 2, false}, {"of either kind", 7, 0, false},
+	} {
+		code := testCode(t, "texel")
+		for at := 20; at < len(code); at += 4 * int(binary.LittleEndian.Uint16(code[at+2:])) {
+			if binary.LittleEndian.Uint16(code[at:]) == opTypeImage {
+				binary.LittleEndian.PutUint32(code[at+4*c.word:], c.is)
+			}
+		}
+		if _, err := parseModule(code, nil); (err == nil) != c.ok {
+			t.Errorf("an image %s: want success %t, got %v", c.what, c.ok, err)
+		}
+	}
+}
+
 func testCode(t *testing.T, name string) []byte {
 	t.Helper()
 	b, err := os.ReadFile("testdata/" + name + ".spv")

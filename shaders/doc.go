@@ -15,7 +15,7 @@
 //
 // Code that several shaders share lies in lib and is included as "lib/name.glsl". A buffer is named in Go by its GLSL
 // instance name or, without one, by its block name; of several views of one binding the shortest name counts. All
-// variants of a shader have the same names, numbers and types, but one may read by samplerBuffer what another reads
+// variants of a shader have the same names, numbers and types, but one may read by textureBuffer what another reads
 // from a storage buffer, and element types may differ. A workgroup size that the device sets reads
 //
 //	layout(local_size_x_id = 0) in;

@@ -44,8 +44,8 @@ var modules = [][]module{
 // EmbedArgs are the buffers of embed.comp.
 type EmbedArgs struct {
 	Tokens gpu.Range // binding 0, read: uint
-	W      gpu.Range // binding 1, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	W      gpu.Range // binding 1, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 3, write: float
 }
 
@@ -620,8 +620,8 @@ var embedModules = [...]module{
 // LayerNormArgs are the buffers of layer_norm.comp.
 type LayerNormArgs struct {
 	Outs   gpu.Range // binding 0, read: uint
-	X      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
-	Params gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
+	X      gpu.Range // binding 1, read: float (buf), textureBuffer of r32f (tx)
+	Params gpu.Range // binding 2, read: float (buf), textureBuffer of r32f (tx)
 	Y      gpu.Range // binding 3, write: float
 }
 
@@ -737,9 +737,9 @@ var layerNormModules = [...]module{
 type ShiftMixArgs struct {
 	RowSeq gpu.Range // binding 0, read: uint
 	Spans  gpu.Range // binding 1, read: Span
-	X      gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	Params gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	State  gpu.Range // binding 4, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	X      gpu.Range // binding 2, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	Params gpu.Range // binding 3, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	State  gpu.Range // binding 4, read: vec4 (buf), textureBuffer of rgba32f (tx)
 	Last   gpu.Range // binding 5, read and write: float
 	Y      gpu.Range // binding 6, write: float
 }
@@ -958,12 +958,12 @@ var shiftCommitModules = [...]module{
 
 // MatmulVecArgs are the buffers of matmul_vec.comp.
 type MatmulVecArgs struct {
-	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 }
 
 // MatmulVecPush are the push constants of matmul_vec.comp.
@@ -1585,12 +1585,12 @@ var matmulVecModules = [...]module{
 
 // MatmulRegArgs are the buffers of matmul_reg.comp.
 type MatmulRegArgs struct {
-	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 }
 
 // MatmulRegPush are the push constants of matmul_reg.comp.
@@ -2212,12 +2212,12 @@ var matmulRegModules = [...]module{
 
 // MatmulTileArgs are the buffers of matmul_tile.comp.
 type MatmulTileArgs struct {
-	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 }
 
 // MatmulTilePush are the push constants of matmul_tile.comp.
@@ -3193,10 +3193,10 @@ var matmulCoopModules = [...]module{
 // Wkv4Args are the buffers of wkv4.comp.
 type Wkv4Args struct {
 	Spans  gpu.Range // binding 0, read: Span
-	R      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
-	K      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
-	V      gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
-	Params gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
+	R      gpu.Range // binding 1, read: float (buf), textureBuffer of r32f (tx)
+	K      gpu.Range // binding 2, read: float (buf), textureBuffer of r32f (tx)
+	V      gpu.Range // binding 3, read: float (buf), textureBuffer of r32f (tx)
+	Params gpu.Range // binding 4, read: float (buf), textureBuffer of r32f (tx)
 	Aa     gpu.Range // binding 5, read and write: float
 	Bb     gpu.Range // binding 6, read and write: float
 	Pp     gpu.Range // binding 7, read and write: float
@@ -3323,12 +3323,12 @@ var wkv4Modules = [...]module{
 // Wkv6Args are the buffers of wkv6.comp.
 type Wkv6Args struct {
 	Spans    gpu.Range // binding 0, read: Span
-	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
-	Params   gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	State    gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
+	R        gpu.Range // binding 1, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float (buf), textureBuffer of r32f (tx)
+	Params   gpu.Range // binding 5, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	State    gpu.Range // binding 6, read: float (buf), textureBuffer of r32f (tx)
 	StateOut gpu.Range // binding 7, write: float
 	Y        gpu.Range // binding 8, write: float
 }
@@ -3456,9 +3456,9 @@ var wkv6Modules = [...]module{
 // Wkv6NarrowArgs are the buffers of wkv6_narrow.comp.
 type Wkv6NarrowArgs struct {
 	Spans    gpu.Range // binding 0, read: Span
-	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	R        gpu.Range // binding 1, read: vec4 (buf), textureBuffer of rgba32f (tx)
 	W        gpu.Range // binding 2, read: vec4
-	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), textureBuffer of rgba32f (tx)
 	V        gpu.Range // binding 4, read: float
 	Params   gpu.Range // binding 5, read: vec4
 	State    gpu.Range // binding 6, read: float
@@ -3585,9 +3585,9 @@ var wkv6NarrowModules = [...]module{
 
 // Wkv6NormArgs are the buffers of wkv6_norm.comp.
 type Wkv6NormArgs struct {
-	G      gpu.Range // binding 0, read: float (buf), samplerBuffer of r32f (tx)
-	O      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
-	Params gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
+	G      gpu.Range // binding 0, read: float (buf), textureBuffer of r32f (tx)
+	O      gpu.Range // binding 1, read: float (buf), textureBuffer of r32f (tx)
+	Params gpu.Range // binding 2, read: float (buf), textureBuffer of r32f (tx)
 	Y      gpu.Range // binding 3, write: float
 }
 
@@ -3705,8 +3705,8 @@ var wkv6NormModules = [...]module{
 // DeepEmbedArgs are the buffers of deep_embed.comp.
 type DeepEmbedArgs struct {
 	Tokens gpu.Range // binding 0, read: uint
-	Table  gpu.Range // binding 1, read: uvec4 (f32), uvec2 (f16, bf16), usamplerBuffer of rgba32ui (f32_tx), usamplerBuffer of rg32ui (f16_tx, bf16_tx)
-	H      gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	Table  gpu.Range // binding 1, read: uvec4 (f32), uvec2 (f16, bf16), utextureBuffer of rgba32ui (f32_tx), utextureBuffer of rg32ui (f16_tx, bf16_tx)
+	H      gpu.Range // binding 2, read: float (f32, f16, bf16), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx)
 	Y      gpu.Range // binding 3, write: float
 }
 
@@ -3900,13 +3900,13 @@ var deepEmbedModules = [...]module{
 // Wkv7Args are the buffers of wkv7.comp.
 type Wkv7Args struct {
 	Spans    gpu.Range // binding 0, read: Span
-	R        gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
-	W        gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
-	K        gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
-	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
-	A        gpu.Range // binding 5, read: float (buf), samplerBuffer of r32f (tx)
-	Params   gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
-	State    gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	R        gpu.Range // binding 1, read: float (buf), textureBuffer of r32f (tx)
+	W        gpu.Range // binding 2, read: float (buf), textureBuffer of r32f (tx)
+	K        gpu.Range // binding 3, read: float (buf), textureBuffer of r32f (tx)
+	V        gpu.Range // binding 4, read: float (buf), textureBuffer of r32f (tx)
+	A        gpu.Range // binding 5, read: float (buf), textureBuffer of r32f (tx)
+	Params   gpu.Range // binding 6, read: float (buf), textureBuffer of r32f (tx)
+	State    gpu.Range // binding 7, read: vec4 (buf), textureBuffer of rgba32f (tx)
 	StateOut gpu.Range // binding 8, write: vec4
 	Y        gpu.Range // binding 9, write: float
 }
@@ -4034,13 +4034,13 @@ var wkv7Modules = [...]module{
 // Wkv7SharedArgs are the buffers of wkv7_shared.comp.
 type Wkv7SharedArgs struct {
 	Spans    gpu.Range // binding 0, read: Span
-	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
-	A        gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	Params   gpu.Range // binding 6, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	State    gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	R        gpu.Range // binding 1, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float (buf), textureBuffer of r32f (tx)
+	A        gpu.Range // binding 5, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	Params   gpu.Range // binding 6, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	State    gpu.Range // binding 7, read: vec4 (buf), textureBuffer of rgba32f (tx)
 	StateOut gpu.Range // binding 8, write: vec4
 	Y        gpu.Range // binding 9, write: float
 }
@@ -4169,13 +4169,13 @@ var wkv7SharedModules = [...]module{
 // Wkv7NarrowArgs are the buffers of wkv7_narrow.comp.
 type Wkv7NarrowArgs struct {
 	Spans    gpu.Range // binding 0, read: Span
-	R        gpu.Range // binding 1, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
-	W        gpu.Range // binding 2, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
-	K        gpu.Range // binding 3, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
+	R        gpu.Range // binding 1, read: vec4 (buf, step), textureBuffer of rgba32f (tx, step_tx)
+	W        gpu.Range // binding 2, read: vec4 (buf, step), textureBuffer of rgba32f (tx, step_tx)
+	K        gpu.Range // binding 3, read: vec4 (buf, step), textureBuffer of rgba32f (tx, step_tx)
 	V        gpu.Range // binding 4, read: float
-	A        gpu.Range // binding 5, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
+	A        gpu.Range // binding 5, read: vec4 (buf, step), textureBuffer of rgba32f (tx, step_tx)
 	Params   gpu.Range // binding 6, read: vec4
-	State    gpu.Range // binding 7, read: vec4 (buf, step), samplerBuffer of rgba32f (tx, step_tx)
+	State    gpu.Range // binding 7, read: vec4 (buf, step), textureBuffer of rgba32f (tx, step_tx)
 	StateOut gpu.Range // binding 8, write: vec4
 	Y        gpu.Range // binding 9, write: float
 }
@@ -4351,14 +4351,14 @@ var wkv7NarrowModules = [...]module{
 // Wkv7StepArgs are the buffers of wkv7_step.comp.
 type Wkv7StepArgs struct {
 	Spans    gpu.Range // binding 0, read: Span
-	R        gpu.Range // binding 1, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	W        gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	K        gpu.Range // binding 3, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	V        gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
-	A        gpu.Range // binding 5, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	G        gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
-	Params   gpu.Range // binding 7, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	State    gpu.Range // binding 8, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	R        gpu.Range // binding 1, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	W        gpu.Range // binding 2, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	K        gpu.Range // binding 3, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	V        gpu.Range // binding 4, read: float (buf), textureBuffer of r32f (tx)
+	A        gpu.Range // binding 5, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	G        gpu.Range // binding 6, read: float (buf), textureBuffer of r32f (tx)
+	Params   gpu.Range // binding 7, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	State    gpu.Range // binding 8, read: vec4 (buf), textureBuffer of rgba32f (tx)
 	StateOut gpu.Range // binding 9, write: vec4
 	Y        gpu.Range // binding 10, write: float
 }
@@ -4495,12 +4495,12 @@ var wkv7StepModules = [...]module{
 // Wkv7ChunkArgs are the buffers of wkv7_chunk.comp.
 type Wkv7ChunkArgs struct {
 	Spans  gpu.Range // binding 0, read: Span
-	R      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
-	W      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
-	K      gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
-	V      gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
-	A      gpu.Range // binding 5, read: float (buf), samplerBuffer of r32f (tx)
-	Params gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
+	R      gpu.Range // binding 1, read: float (buf), textureBuffer of r32f (tx)
+	W      gpu.Range // binding 2, read: float (buf), textureBuffer of r32f (tx)
+	K      gpu.Range // binding 3, read: float (buf), textureBuffer of r32f (tx)
+	V      gpu.Range // binding 4, read: float (buf), textureBuffer of r32f (tx)
+	A      gpu.Range // binding 5, read: float (buf), textureBuffer of r32f (tx)
+	Params gpu.Range // binding 6, read: float (buf), textureBuffer of r32f (tx)
 	Chunks gpu.Range // binding 7, write: float
 }
 
@@ -4622,10 +4622,10 @@ var wkv7ChunkModules = [...]module{
 // Wkv7ScanArgs are the buffers of wkv7_scan.comp.
 type Wkv7ScanArgs struct {
 	Spans    gpu.Range // binding 0, read: Span
-	V        gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
-	Keys     gpu.Range // binding 2, read: vec4 (buf), samplerBuffer of rgba32f (tx)
-	Values   gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
-	State    gpu.Range // binding 4, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	V        gpu.Range // binding 1, read: float (buf), textureBuffer of r32f (tx)
+	Keys     gpu.Range // binding 2, read: vec4 (buf), textureBuffer of rgba32f (tx)
+	Values   gpu.Range // binding 3, read: float (buf), textureBuffer of r32f (tx)
+	State    gpu.Range // binding 4, read: vec4 (buf), textureBuffer of rgba32f (tx)
 	StateOut gpu.Range // binding 5, write: vec4
 	Y        gpu.Range // binding 6, write: float
 }
@@ -4744,13 +4744,13 @@ var wkv7ScanModules = [...]module{
 
 // Wkv7NormArgs are the buffers of wkv7_norm.comp.
 type Wkv7NormArgs struct {
-	R      gpu.Range // binding 0, read: float (buf), samplerBuffer of r32f (tx)
-	K      gpu.Range // binding 1, read: float (buf), samplerBuffer of r32f (tx)
-	V      gpu.Range // binding 2, read: float (buf), samplerBuffer of r32f (tx)
-	A      gpu.Range // binding 3, read: float (buf), samplerBuffer of r32f (tx)
-	G      gpu.Range // binding 4, read: float (buf), samplerBuffer of r32f (tx)
-	O      gpu.Range // binding 5, read: float (buf), samplerBuffer of r32f (tx)
-	Params gpu.Range // binding 6, read: float (buf), samplerBuffer of r32f (tx)
+	R      gpu.Range // binding 0, read: float (buf), textureBuffer of r32f (tx)
+	K      gpu.Range // binding 1, read: float (buf), textureBuffer of r32f (tx)
+	V      gpu.Range // binding 2, read: float (buf), textureBuffer of r32f (tx)
+	A      gpu.Range // binding 3, read: float (buf), textureBuffer of r32f (tx)
+	G      gpu.Range // binding 4, read: float (buf), textureBuffer of r32f (tx)
+	O      gpu.Range // binding 5, read: float (buf), textureBuffer of r32f (tx)
+	Params gpu.Range // binding 6, read: float (buf), textureBuffer of r32f (tx)
 	Y      gpu.Range // binding 7, write: float
 }
 
@@ -4876,7 +4876,7 @@ var wkv7NormModules = [...]module{
 
 // BenchReadArgs are the buffers of bench_read.comp.
 type BenchReadArgs struct {
-	W gpu.Range // binding 0, read: uvec4 (buf), usamplerBuffer of rgba32ui (tx)
+	W gpu.Range // binding 0, read: uvec4 (buf), utextureBuffer of rgba32ui (tx)
 	Y gpu.Range // binding 1, write: uint
 }
 
@@ -5088,12 +5088,12 @@ var benchFmaModules = [...]module{
 
 // MatmulBcastArgs are the buffers of matmul_bcast.comp.
 type MatmulBcastArgs struct {
-	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
-	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
 }
 
 // MatmulBcastPush are the push constants of matmul_bcast.comp.
@@ -5819,7 +5819,7 @@ var sampleAdjustModules = [...]module{
 
 // SampleDrawArgs are the buffers of sample_draw.comp.
 type SampleDrawArgs struct {
-	Logits  gpu.Range // binding 0, read: vec4 (buf), samplerBuffer of rgba32f (tx)
+	Logits  gpu.Range // binding 0, read: vec4 (buf), textureBuffer of rgba32f (tx)
 	Draws   gpu.Range // binding 1, read: Draw
 	Weights gpu.Range // binding 2, read: uint
 	Spans   gpu.Range // binding 3, read and write: Span
@@ -5941,12 +5941,12 @@ var sampleDrawModules = [...]module{
 
 // MatmulSparseArgs are the buffers of matmul_sparse.comp.
 type MatmulSparseArgs struct {
-	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
-	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), samplerBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
-	Params gpu.Range // binding 2, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
-	From   gpu.Range // binding 3, read: float (f32, f16, bf16), samplerBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16), textureBuffer of rgba32f (f32_tx, f16_tx, bf16_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx)
 	Y      gpu.Range // binding 4, write: float
-	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), usamplerBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx)
 }
 
 // MatmulSparsePush are the push constants of matmul_sparse.comp.
@@ -6258,7 +6258,7 @@ var matmulPanelsModules = [...]module{
 
 // MatmulNarrowArgs are the buffers of matmul_narrow.comp.
 type MatmulNarrowArgs struct {
-	W      gpu.Range // binding 0, read: usamplerBuffer of rgba32ui
+	W      gpu.Range // binding 0, read: utextureBuffer of rgba32ui
 	X      gpu.Range // binding 1, read: vec4
 	Params gpu.Range // binding 2, read: float
 	From   gpu.Range // binding 3, read: float
@@ -6715,7 +6715,7 @@ var matmulNarrowModules = [...]module{
 
 // MatmulHoldArgs are the buffers of matmul_hold.comp.
 type MatmulHoldArgs struct {
-	W      gpu.Range // binding 0, read: usamplerBuffer of rgba32ui
+	W      gpu.Range // binding 0, read: utextureBuffer of rgba32ui
 	X      gpu.Range // binding 1, read: vec4
 	Params gpu.Range // binding 2, read: float
 	From   gpu.Range // binding 3, read: float

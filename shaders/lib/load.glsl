@@ -1,5 +1,6 @@
 // Inputs, bound as storage buffers or, with TEXEL defined, as uniform texel buffers: which of the two a device reads
-// faster differs by an order of magnitude between drivers, so both are compiled and the device is measured.
+// faster differs by an order of magnitude between drivers, so both are compiled and the device is measured. Texel buffers are
+// textureBuffer and not samplerBuffer: SPIR-V knows no sampler of a buffer any more (OpTypeSampledImage), and drivers say so.
 //
 // FLOATS(n, Name) declares binding n as an array of float, read by F(Name, i); VEC4S by V4, UINT4S by U4, or its component
 // c by U1; WEIGHT4S and W4 are for 4 elements of a weight (lib/weights.glsl). WEIGHTS(n), W16 and W1 are UINT4S, U4 and U1 of
@@ -8,12 +9,13 @@
 // What may share memory with a binding that is written is ALIASED, and so is that one: SPIR-V lets compilers take all others
 // for apart. It stands before the declaration.
 #extension GL_EXT_spirv_intrinsics : require
+#extension GL_EXT_samplerless_texture_functions : require
 #define ALIASED spirv_decorate(20)
 
 #ifdef TEXEL
-#define FLOATS(n, Name) layout(binding = n) uniform samplerBuffer Name
-#define VEC4S(n, Name) layout(binding = n) uniform samplerBuffer Name
-#define UINT4S(n, Name) layout(binding = n) uniform usamplerBuffer Name
+#define FLOATS(n, Name) layout(binding = n) uniform textureBuffer Name
+#define VEC4S(n, Name) layout(binding = n) uniform textureBuffer Name
+#define UINT4S(n, Name) layout(binding = n) uniform utextureBuffer Name
 #define F(Name, i) texelFetch(Name, int(i)).x
 #define V4(Name, i) texelFetch(Name, int(i))
 #define U4(Name, i) texelFetch(Name, int(i))
@@ -29,7 +31,7 @@
 #endif
 
 #ifdef LITERALS
-#define WEIGHTS(n) layout(binding = n) uniform usamplerBuffer W
+#define WEIGHTS(n) layout(binding = n) uniform utextureBuffer W
 #define W16(i) texelFetch(W, int(i))
 #define W1(i, c) texelFetch(W, int(i))[c]
 #else

@@ -31,7 +31,7 @@ vec4 unpack4(uvec2 w) {
 
 // WEIGHT4S(n, Name) declares binding n as groups of 4 elements, W4(Name, i) reads one.
 #ifdef TEXEL
-#define WEIGHT4S(n, Name) layout(binding = n) uniform usamplerBuffer Name
+#define WEIGHT4S(n, Name) layout(binding = n) uniform utextureBuffer Name
 #ifdef W_F32
 #define W4(Name, i) unpack4(texelFetch(Name, int(i)))
 #else

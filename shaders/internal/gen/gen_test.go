@@ -85,12 +85,12 @@ func TestCheck(t *testing.T) {
 			}
 		},
 		`specialization constant "EPSILON": want id 2, got 7`: func(a, _ *variant) { a.Full.Spec[2].ID = 7 },
-		`binding "w": no texel format is known for u64samplerBuffer`: func(a, _ *variant) {
-			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "u64samplerBuffer"}
+		`binding "w": no texel format is known for u64textureBuffer`: func(a, _ *variant) {
+			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "u64textureBuffer"}
 		},
-		`binding "w": want a format of samplerBuffer (rgba32f, rg32f, r32f, rgba16f, rg16f, r16f), got "r32ui"`: func(a, _ *variant) {
+		`binding "w": want a format of textureBuffer (rgba32f, rg32f, r32f, rgba16f, rg16f, r16f), got "r32ui"`: func(a, _ *variant) {
 			a.Formats["w"] = "r32ui"
-			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "samplerBuffer"}
+			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "textureBuffer"}
 		},
 		`variants.txt: "y" is given a format and is no texel`: func(a, _ *variant) { a.Formats["y"] = "r32ui" },
 		`specialization constant "EPSILON": want a default with a Go literal, got bits 0x80000000`: func(a, _ *variant) {

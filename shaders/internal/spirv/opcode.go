@@ -60,6 +60,7 @@ const (
 	builtInWorkgroupSize = 25
 
 	dimBuffer = 5
+	sampled   = 1 // an image that is read through the texture path
 )
 
 // capabilities holds the names of those that compute shaders for Vulkan use, section 3.31.

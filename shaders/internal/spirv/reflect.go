@@ -127,15 +127,11 @@ func (m *module) binding(v variable) (Binding, error) {
 	switch {
 	case storage && t.op == opTypeStruct:
 		b.Kind, b.Access, b.Element = StorageBuffer, m.blockAccess(id, t, d), m.blockElement(id, t)
-	case v.class == classUniformConstant && t.op == opTypeSampledImage:
-		image, ok := m.defs[t.args[0]]
-		if !ok || image.op != opTypeImage || image.args[1] != dimBuffer {
-			return fail("want a sampler of a buffer, got one of an image")
-		}
+	case v.class == classUniformConstant && t.op == opTypeImage && t.args[1] == dimBuffer && t.args[5] == sampled:
 		b.Kind, b.Access = UniformTexel, Read
-		b.Element = vectorPrefix(m.typeName(image.args[0], 0)) + "samplerBuffer"
+		b.Element = vectorPrefix(m.typeName(t.args[0], 0)) + "textureBuffer"
 	default:
-		return fail("want a storage buffer or a samplerBuffer, got storage class %d with %s", v.class, m.typeName(id, 0))
+		return fail("want a storage buffer or a textureBuffer, got storage class %d with %s", v.class, m.typeName(id, 0))
 	}
 	return b, nil
 }

@@ -23,7 +23,7 @@ type Kind uint8
 // The kinds of descriptor that a shader may use.
 const (
 	StorageBuffer Kind = iota // buffer block
-	UniformTexel              // samplerBuffer, isamplerBuffer, usamplerBuffer
+	UniformTexel              // textureBuffer, itextureBuffer, utextureBuffer
 )
 
 // String returns the kind's name as in "storage buffer".
@@ -56,7 +56,7 @@ type Binding struct {
 	Name    string // instance name, or else block name; of several views of one binding the shortest name
 	Kind    Kind
 	Access  Access
-	Element string // GLSL type of the array's element (uvec4), of the texel (samplerBuffer), or of the block's members
+	Element string // GLSL type of the array's element (uvec4), of the texel (textureBuffer), or of the block's members
 }
 
 // Scalar is a 4-byte scalar type.

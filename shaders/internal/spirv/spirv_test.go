@@ -27,14 +27,14 @@ var kinds = Module{
 	EntryPoint: "main",
 	Bindings: []Binding{
 		{0, "Bytes", StorageBuffer, Read, "int8_t"},
-		{1, "texels", UniformTexel, Read, "isamplerBuffer"},
+		{1, "texels", UniformTexel, Read, "itextureBuffer"},
 		{2, "result", StorageBuffer, Write, "f16vec4"},
 		{3, "halves", StorageBuffer, Read, "float16_t"},
 		{4, "head", StorageBuffer, ReadWrite, "{uint count; float[] rest}"},
 		{5, "blocks", StorageBuffer, Read, "Block"},
 		{6, "w", StorageBuffer, Read, "uint"},
 		{7, "both", StorageBuffer, ReadWrite, "{uint a; uint[2] b; matrix of 4 vec4 m}"},
-		{8, "plain", UniformTexel, Read, "samplerBuffer"},
+		{8, "plain", UniformTexel, Read, "textureBuffer"},
 		{9, "wide", StorageBuffer, Read, "int64_t"},
 	},
 	LocalSize: fixed(4, 2, 1),
@@ -83,17 +83,17 @@ func TestParse(t *testing.T) {
 
 func TestParseErrors(t *testing.T) {
 	for name, want := range map[string]string{
-		"array":       `binding "many": want a storage buffer or a samplerBuffer, got storage class 12 with Many[4]`,
-		"image":       `binding "picture": want a storage buffer or a samplerBuffer, got storage class 0 with image of float`,
-		"imagebuffer": `binding "line": want a storage buffer or a samplerBuffer, got storage class 0 with image of float`,
+		"array":       `binding "many": want a storage buffer or a textureBuffer, got storage class 12 with Many[4]`,
+		"image":       `binding "picture": want a storage buffer or a textureBuffer, got storage class 0 with image of float`,
+		"imagebuffer": `binding "line": want a storage buffer or a textureBuffer, got storage class 0 with image of float`,
 		"mixed":       `binding 0: Y is a storage buffer and view a uniform texel buffer`,
 		"pushhalf":    `push constant "ratio": want uint, int or float, got float16_t`,
 		"pushvec":     `push constant "shift": want uint, int or float, got vec4`,
-		"sampler":     `binding "picture": want a sampler of a buffer, got one of an image`,
+		"sampler":     `binding "line": want a storage buffer or a textureBuffer, got storage class 0 with sampler of image of float`,
 		"set":         `binding "other": want set 0, got set 1`,
 		"spec":        `specialization constant 0 "WIDE": want uint, int, float or bool, got float64_t`,
 		"stage":       `entry point "main": execution model: want GLCompute (5), got 4`,
-		"uniform":     `binding "params": want a storage buffer or a samplerBuffer, got storage class 2 with Params`,
+		"uniform":     `binding "params": want a storage buffer or a textureBuffer, got storage class 2 with Params`,
 	} {
 		if _, err := Parse(read(t, "bad_"+name)); err == nil || !strings.HasSuffix(err.Error(), want) {
 			t.Errorf("%s: want error %q, got %v", name, want, err)
@@ -110,10 +110,10 @@ func TestParseDamaged(t *testing.T) {
 	}
 	for want, code := range map[string][]byte{
 		"length: want whole words and a header of 5 of them, got 0 bytes":     nil,
-		"length: want whole words and a header of 5 of them, got 4539 bytes":  good[:len(good)-1],
+		"length: want whole words and a header of 5 of them, got 4527 bytes":  good[:len(good)-1],
 		"magic number: want 0x07230203, got 0x03022307":                       patch(0, 0x03022307),
-		"instruction at word 5: length: want 1 to 1130, got 0":                patch(5, 17),
-		"instruction at word 5: length: want 1 to 1130, got 65535":            patch(5, 0xffff0011),
+		"instruction at word 5: length: want 1 to 1127, got 0":                patch(5, 17),
+		"instruction at word 5: length: want 1 to 1127, got 65535":            patch(5, 0xffff0011),
 		"instruction at word 5: operands of opcode 17: want 1 or more, got 0": patch(5, 0x10011),
 		"entry points: want 1, got 0":                                         good[:20],
 	} {

@@ -68,7 +68,7 @@ func vectorName(element string, n uint32) string {
 	return fmt.Sprintf("%svec%d", vectorPrefix(element), n)
 }
 
-// vectorPrefix returns what GLSL puts before vec and samplerBuffer for an element type.
+// vectorPrefix returns what GLSL puts before vec and textureBuffer for an element type.
 func vectorPrefix(element string) string {
 	if element == "float" {
 		return ""

@@ -1,5 +1,5 @@
 #version 450
 layout(local_size_x = 1) in;
 layout(set = 0, binding = 0) buffer Y { float y[]; };
-layout(set = 0, binding = 1) uniform sampler2D picture;
-void main() { y[0] = textureLod(picture, vec2(0), 0).x; }
+layout(set = 0, binding = 1) uniform samplerBuffer line;
+void main() { y[0] = texelFetch(line, 0).x; }

@@ -1,6 +1,7 @@
 // Weights are packed halves (W_F16) or floats, read as storage buffer or by texel (W_TEXEL).
 #if defined(W_TEXEL)
-layout(set = 0, binding = 0) uniform usamplerBuffer w;
+#extension GL_EXT_samplerless_texture_functions : require
+layout(set = 0, binding = 0) uniform utextureBuffer w;
 #define WORD(i) texelFetch(w, int(i)).x
 #else
 layout(set = 0, binding = 0) readonly buffer Weights { uint word[]; } w;
