@@ -13,6 +13,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
+	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
 	"github.com/rwkv-gpu/rwkv-gpu/model/quant"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -24,7 +25,7 @@ import (
 func TestChangedFiles(t *testing.T) {
 	size := weightstest.Size{Vocab: 2048, Embed: 128, Layers: 2, Head: 64, FFN: 1024, W: 8, A: 8, V: 8, G: 8} // several pieces a matrix
 	list := weightstest.RWKV7(size, tensor.F16, 1)
-	lora := filepath.Join(t.TempDir(), "lora.pth")
+	tuned := filepath.Join(t.TempDir(), "lora.pth")
 	formats := map[string][]byte{
 		"safetensors": weightstest.Safetensors(list, nil),
 		"web-rwkv":    weightstest.Safetensors(weightstest.WebRWKV(list), nil),
@@ -56,6 +57,7 @@ func TestChangedFiles(t *testing.T) {
 	type reader struct {
 		name    string
 		options model.Options
+		loras   []lora.File
 		read    func(m *model.Model, d *Device, change func() error) error
 	}
 	early := func(read func(m *model.Model, d *Device) error) func(*model.Model, *Device, func() error) error {
@@ -66,27 +68,26 @@ func TestChangedFiles(t *testing.T) {
 			return read(m, d)
 		}
 	}
-	loras := []model.LoRA{{Path: lora, Scale: 1}}
 	readers := []reader{
-		{"load from the start", model.Options{}, early(func(m *model.Model, d *Device) error { return loadFrom(16)(m, d, nil) })},
-		{"quantize while loading", model.Options{Quant: tensor.Q8_0}, loadFrom(8)},
-		{"quantize", model.Options{}, early(func(m *model.Model, _ *Device) error {
+		{"load from the start", model.Options{}, nil, early(func(m *model.Model, d *Device) error { return loadFrom(16)(m, d, nil) })},
+		{"quantize while loading", model.Options{Quant: tensor.Q8_0}, nil, loadFrom(8)},
+		{"quantize", model.Options{}, nil, early(func(m *model.Model, _ *Device) error {
 			_, err := quant.Tensor(m.File.Tensors["emb.weight"], tensor.Q8_0).Load()
 			return err
 		})},
-		{"merge", model.Options{LoRA: loras}, loadFrom(6)},
-		{"convert", model.Options{}, early(func(m *model.Model, _ *Device) error { return save(convert.Safetensors(m, 0)) })},
-		{"convert to another type", model.Options{}, early(func(m *model.Model, _ *Device) error { return save(convert.Safetensors(m, tensor.F32)) })},
-		{"check numbers", model.Options{}, early(func(m *model.Model, _ *Device) error {
+		{"merge", model.Options{}, []lora.File{{Path: tuned, Scale: 1}}, loadFrom(6)},
+		{"convert", model.Options{}, nil, early(func(m *model.Model, _ *Device) error { return save(convert.Safetensors(m, 0)) })},
+		{"convert to another type", model.Options{}, nil, early(func(m *model.Model, _ *Device) error { return save(convert.Safetensors(m, tensor.F32)) })},
+		{"check numbers", model.Options{}, nil, early(func(m *model.Model, _ *Device) error {
 			return m.File.CheckFinite(m.File.Tensors["emb.weight"])
 		})},
-		{"numbers", model.Options{}, early(func(m *model.Model, _ *Device) error {
+		{"numbers", model.Options{}, nil, early(func(m *model.Model, _ *Device) error {
 			_, err := m.File.Tensors["head.weight"].Floats()
 			return err
 		})},
 	}
 	for part := int64(5); part < 12; part++ { // the embedding is all before
-		readers = append(readers, reader{fmt.Sprintf("load from %d/16 on", part), model.Options{}, loadFrom(part)})
+		readers = append(readers, reader{fmt.Sprintf("load from %d/16 on", part), model.Options{}, nil, loadFrom(part)})
 	}
 	changes := map[string]func(path string) error{
 		"cut":     func(path string) error { return os.Truncate(path, 4096) },
@@ -97,18 +98,18 @@ func TestChangedFiles(t *testing.T) {
 		for format, data := range formats {
 			for _, r := range readers {
 				for how, change := range changes {
-					for file, content := range map[string][]byte{path: data, lora: weightstest.Torch{}.File(weightstest.LoRA(list, 8, tensor.F32, 2))} {
+					for file, content := range map[string][]byte{path: data, tuned: weightstest.Torch{}.File(weightstest.LoRA(list, 8, tensor.F32, 2))} {
 						if err := os.WriteFile(file, content, 0o600); err != nil {
 							t.Fatal(err)
 						}
 					}
-					m, err := model.OpenWith(path, r.options)
+					m, err := openWith(path, r.loras, r.options)
 					if err != nil {
 						t.Fatalf("%s: %v", format, err)
 					}
 					changed := path
-					if r.options.LoRA != nil {
-						changed = lora
+					if r.loras != nil {
+						changed = tuned
 					}
 					err = r.read(m, d, func() error { return change(changed) })
 					if !errors.Is(err, weights.ErrChanged) || !strings.Contains(err.Error(), changed+": ") || strings.Contains(err.Error(), "\n") {
@@ -121,4 +122,16 @@ func TestChangedFiles(t *testing.T) {
 			}
 		}
 	})
+}
+
+// openWith opens a model with LoRAs.
+func openWith(path string, loras []lora.File, o model.Options) (*model.Model, error) {
+	f, err := weights.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	if f, _, err = lora.Apply(f, loras); err != nil {
+		return nil, err
+	}
+	return model.NewWith(f, o)
 }

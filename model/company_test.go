@@ -89,8 +89,8 @@ func TestUnreadTypes(t *testing.T) {
 	}
 }
 
-// Of a LoRA or a state every tensor counts, whatever its type.
-func TestUnreadTypesBeside(t *testing.T) {
+// Of a state every tensor counts, whatever its type.
+func TestUnreadTypesOfStates(t *testing.T) {
 	list := bare("v7")
 	write := func(f []byte) string {
 		path := filepath.Join(t.TempDir(), "f.safetensors")
@@ -99,15 +99,9 @@ func TestUnreadTypesBeside(t *testing.T) {
 		}
 		return path
 	}
-	double := strange{"blocks.1.att.key.lora_A", "F64", []int{2, 32}, 512}
-	path := write(madeWith(t, weightstest.LoRA(list, 2, tensor.F16, 1)[:2], double))
-	_, err := NewWith(parse(t, list), Options{LoRA: []LoRA{{path, 1}}})
-	if want := path + ": tensor blocks.1.att.key.lora_A: dtype: want one of F32, F16, BF16, got F64"; err == nil || err.Error() != want {
-		t.Errorf("LoRA: want %q, got %v", want, err)
-	}
 	state := strange{"blocks.1.att.time_state", "F64", []int{2, 16, 16}, 4096}
-	path = write(madeWith(t, tunedStates(merged(t, list), tensor.F32)[:1], state))
-	_, err = NewWith(parse(t, list), Options{State: path})
+	path := write(madeWith(t, tunedStates(modelOf(t, list), tensor.F32)[:1], state))
+	_, err := NewWith(parse(t, list), Options{State: path})
 	if want := path + ": tensor blocks.1.att.time_state: dtype: want one of F32, F16, BF16, got F64"; err == nil || err.Error() != want {
 		t.Errorf("state: want %q, got %v", want, err)
 	}
@@ -115,7 +109,7 @@ func TestUnreadTypesBeside(t *testing.T) {
 
 // Adapters of other tools are no models and no LoRAs, and are called what they are.
 func TestAdapters(t *testing.T) {
-	part := func(name string) []*tensor.Tensor { return []*tensor.Tensor{shaped(name, 2, 2)} }
+	part := func(name string) []*tensor.Tensor { return []*tensor.Tensor{weightstest.Ones(name, 2, 2)} }
 	meta := []weightstest.KV{{Key: "general.architecture", Value: "rwkv7"}, {Key: "general.type", Value: "adapter"}}
 	for want, data := range map[string][]byte{
 		"an adapter of Hugging Face's peft": weightstest.Safetensors(part("base_model.model.model.layers.0.attn.r_proj.lora_A.weight"), nil),
@@ -129,8 +123,8 @@ func TestAdapters(t *testing.T) {
 		if got := fmt.Sprint(err); !strings.HasPrefix(got, "a.bin: version: want an RWKV model (") || !strings.Contains(got, ", got "+want) {
 			t.Errorf("as a model: want %q, got %v", want, err)
 		}
-		if got := notLoRA(f); !strings.HasPrefix(got, want) {
-			t.Errorf("as a LoRA: want %q, got %q", want, got)
+		if got := Describe(f); !strings.HasPrefix(got, want) {
+			t.Errorf("want %q, got %q", want, got)
 		}
 	}
 }

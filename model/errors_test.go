@@ -14,29 +14,6 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
-// named returns the place of a tensor in the list.
-func named(t *testing.T, list []*tensor.Tensor, name string) int {
-	t.Helper()
-	i := slices.IndexFunc(list, func(x *tensor.Tensor) bool { return x.Name == name })
-	if i < 0 {
-		t.Fatalf("no tensor %s", name)
-	}
-	return i
-}
-
-// shaped is a tensor of ones.
-func shaped(name string, shape ...int) *tensor.Tensor {
-	n := 1
-	for _, d := range shape {
-		n *= d
-	}
-	f := make([]float32, n)
-	for i := range f {
-		f[i] = 1
-	}
-	return tensor.FromFloats(name, shape, f)
-}
-
 // tryNew wants New to fail with an error of one line that is about a tensor and contains every text.
 func tryNew(t *testing.T, list []*tensor.Tensor, name string, texts ...string) {
 	t.Helper()
@@ -69,7 +46,7 @@ func TestEveryTensorIsChecked(t *testing.T) {
 		}
 		shape := slices.DeleteFunc(slices.Clone(x.Shape), func(d int) bool { return d == 1 })
 		list := slices.Clone(good)
-		list[i] = shaped(x.Name, append([]int{2}, shape...)...)
+		list[i] = weightstest.Ones(x.Name, append([]int{2}, shape...)...)
 		tryNew(t, list, x.Name, "shape: want [", fmt.Sprintf("got %v", list[i].Shape))
 		if x.Name == "emb.weight" || strings.Contains(x.Name, "att.w1") || strings.Contains(x.Name, "att.r_k") {
 			continue // sizes that others are measured by; TestSizesDisagree
@@ -78,7 +55,7 @@ func TestEveryTensorIsChecked(t *testing.T) {
 			list := slices.Clone(good)
 			other := slices.Clone(shape)
 			other[d] += 8
-			list[i] = shaped(x.Name, other...)
+			list[i] = weightstest.Ones(x.Name, other...)
 			_, err := New(parse(t, list))
 			if x.Name == "blocks.0.ffn.key.weight" && d == 0 || strings.Contains(x.Name, ".att.") && len(shape) == 2 {
 				// The first to name a size sets it: another tensor is the one that disagrees.
@@ -116,7 +93,7 @@ func TestSizesDisagree(t *testing.T) {
 		{"emb.weight", []int{67 * c}, "[V C]", "[2144]", "emb.weight"},
 	} {
 		list := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)
-		list[named(t, list, x.name)] = shaped(x.name, x.shape...)
+		list[weightstest.Index(t, list, x.name)] = weightstest.Ones(x.name, x.shape...)
 		tryNew(t, list, x.at, "shape: want "+x.want+", got "+x.got)
 	}
 	for _, x := range []struct {
@@ -129,7 +106,7 @@ func TestSizesDisagree(t *testing.T) {
 		list := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)
 		for l := range weightstest.Tiny.Layers {
 			name := fmt.Sprintf("blocks.%d.att.r_k", l)
-			list[named(t, list, name)] = shaped(name, x.heads, x.n)
+			list[weightstest.Index(t, list, name)] = weightstest.Ones(name, x.heads, x.n)
 		}
 		tryNew(t, list, "blocks.0.att.r_k", x.want)
 	}
@@ -159,9 +136,9 @@ func TestEmptyTensors(t *testing.T) {
 func TestLayers(t *testing.T) {
 	good := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)
 	for _, extra := range []string{"blocks.2.att.x_r", "blocks.41.more", "blocks.65535.x"} {
-		tryNew(t, append(slices.Clone(good), shaped(extra, 32)), "blocks.2.ln1.weight", "missing from the file")
+		tryNew(t, append(slices.Clone(good), weightstest.Ones(extra, 32)), "blocks.2.ln1.weight", "missing from the file")
 	}
-	m, err := New(parse(t, append(slices.Clone(good), shaped("blocks.65536.x", 1), shaped("blocks.x.y", 1), shaped("blocks.-1.y", 1))))
+	m, err := New(parse(t, append(slices.Clone(good), weightstest.Ones("blocks.65536.x", 1), weightstest.Ones("blocks.x.y", 1), weightstest.Ones("blocks.-1.y", 1))))
 	if err != nil || m.Layers != 2 || len(m.Unused) != 3 {
 		t.Errorf("names that are no layers: %v", err)
 	}
@@ -179,8 +156,8 @@ func TestLayers(t *testing.T) {
 // The value residual's weights of layer 0, which some files carry though nothing uses them, are reported as unused.
 func TestUnused(t *testing.T) {
 	list := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)
-	list = append(list, shaped("blocks.0.att.v0", 1, 1, 32), shaped("blocks.0.att.v1", 32, 4), shaped("blocks.0.att.v2", 4, 32),
-		shaped("extra", 3))
+	list = append(list, weightstest.Ones("blocks.0.att.v0", 1, 1, 32), weightstest.Ones("blocks.0.att.v1", 32, 4), weightstest.Ones("blocks.0.att.v2", 4, 32),
+		weightstest.Ones("extra", 3))
 	m, err := New(parse(t, list))
 	if err != nil {
 		t.Fatal(err)
@@ -201,12 +178,12 @@ func TestOtherVersions(t *testing.T) {
 		"blocks.1.qkv.qq.weight": "RWKV-7b", "blocks.1.qkv.ennk.weight": "RWKV-8 rc00 with attention", "blocks.0.ffnPre.key.weight": "pre_ffn",
 		"model.layers.1.attn.q_proj.weight": "attention in the place of time mixes",
 	} {
-		if _, err := New(parse(t, append(slices.Clone(good), shaped(mark, 4)))); err == nil ||
+		if _, err := New(parse(t, append(slices.Clone(good), weightstest.Ones(mark, 4)))); err == nil ||
 			!strings.Contains(err.Error(), "version: want "+Supported()+", got ") || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), "(tensor "+mark+")") {
 			t.Errorf("%s: want an error about %s, got %v", mark, want, err)
 		}
 	}
-	list := []*tensor.Tensor{shaped("emb.weight", 4, 4), shaped("layers.0.attn.qkv.weight", 4, 4)}
+	list := []*tensor.Tensor{weightstest.Ones("emb.weight", 4, 4), weightstest.Ones("layers.0.attn.qkv.weight", 4, 4)}
 	if _, err := New(parse(t, list)); err == nil || !strings.Contains(err.Error(), "got tensors of none (2, the first named emb.weight)") || !strings.Contains(err.Error(), Supported()) {
 		t.Errorf("tensors of no version: got %v", err)
 	}

@@ -27,7 +27,7 @@ const own = `^((model|rwkv7?)\.)?((blocks|layers)\.[0-9]+|emb|embeddings|head|lm
 // additions are those that no version here computes. BlinkDL's RWKV-LM has most of them (RWKV-v4neo/src/model.py,
 // RWKV-v5/src/model.py), the others are written by the tools that they name.
 var additions = []addition{
-	{"a LoRA that is not merged into its matrix (merge it, or give --lora a file of it alone)", regexp.MustCompile(own + `(.*\.)?((init_)?lora_[AB]|lora_(embedding_[AB]|magnitude_vector))(\.|$)`)},
+	{"a LoRA that is not merged into its matrix (merge it, or keep it in a file of its own)", regexp.MustCompile(own + `(.*\.)?((init_)?lora_[AB]|lora_(embedding_[AB]|magnitude_vector))(\.|$)`)},
 	{"DiSHA (Bone, Bat) that is not merged into its matrix", regexp.MustCompile(own + `(.*\.)?(disha|bone)(\.|$)`)},
 	{"head_qk, attention that copies tokens of the text", regexp.MustCompile(`^(head_[qk]\.|copy_mask$)`)},
 	{"tiny attention", regexp.MustCompile(own + `tiny_(ln|q|k|v|mask)(\.|$)`)},
@@ -105,6 +105,39 @@ func (v *version) uses(name string) bool {
 	has := func(s spec) bool { return s.is(part) && layer >= s.from }
 	return ok && (slices.ContainsFunc(norms, has) || slices.ContainsFunc(v.tensors, has))
 }
+
+// changes are the names of tensors that change others: those of package lora.
+var changes = regexp.MustCompile(`(^|\.)((init_)?lora_[AB]|disha)$`)
+
+// Describe says what a file is that was opened as something else: a model, a LoRA, an initial state, or none of these.
+func Describe(f *weights.File) string {
+	if _, err := detect(f); err == nil {
+		return "a model"
+	}
+	return notModel(f)
+}
+
+// notModel says what a file is that is no model.
+func notModel(f *weights.File) string {
+	names := allNames(f)
+	switch {
+	case slices.ContainsFunc(names, isAdapter):
+		return "an adapter of Hugging Face's peft, whose merge_and_unload merges it into its model"
+	case f.Meta["general.type"] == "adapter" && f.Format == "GGUF":
+		return "a GGUF adapter, which llama-export-lora merges into its model"
+	case slices.ContainsFunc(names, changes.MatchString):
+		return "a LoRA, which is merged into a model"
+	case len(names) > 0 && strings.HasSuffix("."+names[0], ".time_state"):
+		return "an initial state, which a model begins with"
+	}
+	if len(names) == 0 {
+		return "no tensors"
+	}
+	return fmt.Sprintf("tensors of none (%d, the first named %s)", len(names), names[0])
+}
+
+// isAdapter reports whether a tensor of that name is one of an adapter of peft.
+func isAdapter(name string) bool { return strings.HasPrefix(name, "base_model.model.") }
 
 // refuseAdditions returns an error about the first tensor of f that v does not use though it would change the result.
 func (v *version) refuseAdditions(f *weights.File) error {

@@ -57,7 +57,7 @@ func TestAdditions(t *testing.T) {
 		"model.layers.1.attn.k_proj.w.lora_B":    {"LoRA", []int{32, 4}},
 	} {
 		for version := range allVersions {
-			list := append(weightstest.RWKV(version, weightstest.Tiny, tensor.F32, 1), shaped(name, c.shape...))
+			list := append(weightstest.RWKV(version, weightstest.Tiny, tensor.F32, 1), weightstest.Ones(name, c.shape...))
 			m, err := New(parse(t, list))
 			switch {
 			case c.what != "" && (err == nil || !strings.Contains(err.Error(), "tensor "+name+": want only what RWKV-") || !strings.Contains(err.Error(), c.what)):
@@ -74,7 +74,7 @@ func TestAdditions(t *testing.T) {
 func TestOtherNetworks(t *testing.T) {
 	for _, stem := range []string{"value_head", "classifier", "score.dense"} {
 		for version := range allVersions {
-			list := append(weightstest.RWKV(version, weightstest.Tiny, tensor.F32, 1), shaped(stem+".weight", 5, 32), shaped(stem+".bias", 5))
+			list := append(weightstest.RWKV(version, weightstest.Tiny, tensor.F32, 1), weightstest.Ones(stem+".weight", 5, 32), weightstest.Ones(stem+".bias", 5))
 			m, err := New(parse(t, list))
 			if err != nil || !slices.Equal(m.Unused, []string{stem + ".bias", stem + ".weight"}) {
 				t.Errorf("%s in %s: want both unused, got %v", stem, version, err)
@@ -90,7 +90,7 @@ func TestPartsOfOthers(t *testing.T) {
 		{"v7", "att.gate.weight", "RWKV-5.1"}, {"v4", "att.time_state", "RWKV-5.0"}, {"v6", "att.time_mix_g", "RWKV-5.1"}, {"v5.0", "att.time_mix_g", "RWKV-5.1"},
 	} {
 		name := "blocks.1." + c.part
-		tryNew(t, append(weightstest.RWKV(c.version, weightstest.Tiny, tensor.F32, 1), shaped(name, 32, 32)), name, "got a part of "+c.of+": it would change the result")
+		tryNew(t, append(weightstest.RWKV(c.version, weightstest.Tiny, tensor.F32, 1), weightstest.Ones(name, 32, 32)), name, "got a part of "+c.of+": it would change the result")
 	}
 }
 
@@ -101,7 +101,7 @@ func TestUnusedNotice(t *testing.T) {
 		t.Helper()
 		all := slices.Clone(list)
 		for _, name := range more {
-			all = append(all, shaped(name, 3))
+			all = append(all, weightstest.Ones(name, 3))
 		}
 		m, err := New(parse(t, all))
 		if err != nil {

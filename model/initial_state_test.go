@@ -31,11 +31,19 @@ func tunedStates(m *Model, typ tensor.Type) []*tensor.Tensor {
 	return list
 }
 
+// floats returns the numbers of the named tensor.
+func floats(t *testing.T, list []*tensor.Tensor, name string) []float32 {
+	t.Helper()
+	x, err := list[weightstest.Index(t, list, name)].Floats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x
+}
+
 // bare returns a random model's tensors without initial states.
 func bare(version string) []*tensor.Tensor {
-	return slices.DeleteFunc(weightstest.RWKV(version, weightstest.Tiny, tensor.F16, 3), func(x *tensor.Tensor) bool {
-		return strings.HasSuffix(x.Name, "time_state")
-	})
+	return weightstest.Stateless(weightstest.RWKV(version, weightstest.Tiny, tensor.F16, 3))
 }
 
 func initial(t *testing.T, m *Model) []float32 {
@@ -53,7 +61,7 @@ func initial(t *testing.T, m *Model) []float32 {
 func TestInitialStateFile(t *testing.T) {
 	for version := range allVersions {
 		list := bare(version)
-		plain := merged(t, list)
+		plain := modelOf(t, list)
 		if plain.Heads == 0 {
 			continue
 		}
@@ -62,8 +70,8 @@ func TestInitialStateFile(t *testing.T) {
 		for _, x := range states {
 			swapped = append(swapped, x.Transposed())
 		}
-		begin := map[string][]float32{"inside": initial(t, merged(t, append(list, states...)))}
-		for name, path := range map[string]string{"PyTorch": written(t, "s.pth", states), "web-rwkv": written(t, "s.state", swapped)} {
+		begin := map[string][]float32{"inside": initial(t, modelOf(t, append(list, states...)))}
+		for name, path := range map[string]string{"PyTorch": weightstest.Write(t, "s.pth", states), "web-rwkv": weightstest.Write(t, "s.state", swapped)} {
 			m, err := NewWith(parse(t, list), Options{State: path})
 			if err != nil {
 				t.Fatal(err)
@@ -103,9 +111,9 @@ func checkTuned(t *testing.T, name string, m *Model, states []*tensor.Tensor, go
 
 // A file replaces the state inside the model.
 func TestInitialStateReplaces(t *testing.T) {
-	plain := merged(t, bare("v6"))
+	plain := modelOf(t, bare("v6"))
 	states := tunedStates(plain, tensor.BF16)
-	m, err := NewWith(parse(t, weightstest.RWKV("v6", weightstest.Tiny, tensor.F16, 3)), Options{State: written(t, "s.pth", states)})
+	m, err := NewWith(parse(t, weightstest.RWKV("v6", weightstest.Tiny, tensor.F16, 3)), Options{State: weightstest.Write(t, "s.pth", states)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,7 +124,7 @@ func TestInitialStateReplaces(t *testing.T) {
 func TestBeginWithWritten(t *testing.T) {
 	for version := range allVersions {
 		list := weightstest.RWKV(version, oddSize, tensor.F16, 3)
-		m := merged(t, list)
+		m := modelOf(t, list)
 		want := someState(m)
 		path := filepath.Join(t.TempDir(), "s.st")
 		if err := m.WriteState(path, want, false); err != nil {
@@ -134,29 +142,23 @@ func TestBeginWithWritten(t *testing.T) {
 
 // A file that does not fit the model is refused with an error that names it, the tensor, and what was wanted and found.
 func TestInitialStateErrors(t *testing.T) {
-	m := merged(t, bare("v7"))
+	m := modelOf(t, bare("v7"))
 	states := tunedStates(m, tensor.F32)
 	const second = "blocks.1.att.time_state"
 	with := func(x *tensor.Tensor) []*tensor.Tensor { return []*tensor.Tensor{states[0], x} }
 	nan := tensor.New(second, tensor.BF16, states[1].Shape, func() ([]byte, error) {
 		return slices.Concat(make([]byte, 2*511), []byte{0xc0, 0x7f}), nil
 	})
-	lora := written(t, "l.pth", weightstest.LoRA(bare("v7"), 2, tensor.F16, 1))
-	foreign := filepath.Join(t.TempDir(), "foreign.st")
-	if l := merged(t, bare("v7"), LoRA{lora, 1}); l.WriteState(foreign, initial(t, l), false) != nil {
-		t.Fatal("no state file")
-	}
 	missing := filepath.Join(t.TempDir(), "missing")
 	for _, c := range []struct{ version, path, want string }{
-		{"v7", written(t, "s.pth", states[:1]), "layers: want 2, as in made.safetensors, got 1"},
-		{"v7", written(t, "s.pth", states[1:]), "tensor blocks.0.att.time_state: missing from the file (it has blocks.1.att.time_state)"},
-		{"v7", written(t, "s.pth", append(with(states[1]), shaped("blocks.2.att.time_state", 2, 16, 16))), "layers: want 2, as in made.safetensors, got 3"},
-		{"v7", written(t, "s.pth", with(shaped(second, 4, 8, 8))), "tensor " + second + ": shape: want [2 16 16] (heads, head size, head size), got [4 8 8]"},
-		{"v7", written(t, "s.pth", with(nan)), "tensor " + second + ": value: want finite numbers, got NaN at [1 15 15]"},
-		{"v7", written(t, "s.pth", append(with(states[1]), shaped("emb.weight", 3))), "tensor emb.weight: name: want only blocks.N.att.time_state, or a state that --state-out wrote, got this one"},
-		{"v7", foreign, `lora: want none: the state of this model, which has no LoRA, got "`},
+		{"v7", weightstest.Write(t, "s.pth", states[:1]), "layers: want 2, as in made.safetensors, got 1"},
+		{"v7", weightstest.Write(t, "s.pth", states[1:]), "tensor blocks.0.att.time_state: missing from the file (it has blocks.1.att.time_state)"},
+		{"v7", weightstest.Write(t, "s.pth", append(with(states[1]), weightstest.Ones("blocks.2.att.time_state", 2, 16, 16))), "layers: want 2, as in made.safetensors, got 3"},
+		{"v7", weightstest.Write(t, "s.pth", with(weightstest.Ones(second, 4, 8, 8))), "tensor " + second + ": shape: want [2 16 16] (heads, head size, head size), got [4 8 8]"},
+		{"v7", weightstest.Write(t, "s.pth", with(nan)), "tensor " + second + ": value: want finite numbers, got NaN at [1 15 15]"},
+		{"v7", weightstest.Write(t, "s.pth", append(with(states[1]), weightstest.Ones("emb.weight", 3))), "tensor emb.weight: name: want only blocks.N.att.time_state, or a state that --state-out wrote, got this one"},
 		{"v7", missing, "stat: no such file or directory"},
-		{"v4", written(t, "s.pth", states), "version: want a model with matrix states, RWKV-5 or later, got RWKV-4"},
+		{"v4", weightstest.Write(t, "s.pth", states), "version: want a model with matrix states, RWKV-5 or later, got RWKV-4"},
 	} {
 		_, err := NewWith(parse(t, bare(c.version)), Options{State: c.path})
 		var e *weights.Error
@@ -210,9 +212,9 @@ func TestSharedInitialState(t *testing.T) {
 
 // A LoRA or an initial state is no model, and is called what it is.
 func TestNotModel(t *testing.T) {
-	m := merged(t, bare("v7"))
+	m := modelOf(t, bare("v7"))
 	for want, list := range map[string][]*tensor.Tensor{
-		"a LoRA": weightstest.LoRA(bare("v7"), 2, tensor.F16, 1), "an initial state": tunedStates(m, tensor.F32), "tensors of none (1, the first named x)": {shaped("x", 2)},
+		"a LoRA": weightstest.LoRA(bare("v7"), 2, tensor.F16, 1), "an initial state": tunedStates(m, tensor.F32), "tensors of none (1, the first named x)": {weightstest.Ones("x", 2)},
 	} {
 		if _, err := New(parse(t, list)); err == nil || !strings.Contains(err.Error(), ", got "+want) {
 			t.Errorf("want %q, got %v", want, err)
@@ -224,7 +226,7 @@ func TestNotModel(t *testing.T) {
 // and any other file of state tuning, but not for a state that says its own.
 func TestStateLayout(t *testing.T) {
 	list := bare("v7")
-	states := tunedStates(merged(t, list), tensor.F16)
+	states := tunedStates(modelOf(t, list), tensor.F16)
 	write := func(name string, data []byte) string {
 		path := filepath.Join(t.TempDir(), name)
 		if err := os.WriteFile(path, data, 0o600); err != nil {
@@ -253,7 +255,7 @@ func TestStateLayout(t *testing.T) {
 			t.Errorf("%s: the layout is not the one asked for", filepath.Base(path))
 		}
 	}
-	m := merged(t, list)
+	m := modelOf(t, list)
 	own := filepath.Join(t.TempDir(), "own.st")
 	if err := m.WriteState(own, make([]float32, m.Program.StateLen()), false); err != nil {
 		t.Fatal(err)

@@ -20,7 +20,6 @@ type Model struct {
 	Program *op.Program
 	Fields  []Field  // what a slot's state holds
 	Unused  []string // tensors of the file that the version does not use
-	Merges  []Merge  // what each of Options.LoRA changed
 	Begin   string   // what had to be assumed of Options.State, if anything
 
 	// Quantized holds the types that tensors are loaded as by Options.Quant, where they differ from the file's, by name.
@@ -28,7 +27,6 @@ type Model struct {
 	Unfit     []string // what Options.Quant would change, but for rows that are not whole blocks
 
 	version    *version
-	loras      []*weights.File
 	parameters int
 	roles      map[string]role // of the tensors in use that are not kept, by name
 }
@@ -60,8 +58,6 @@ type Options struct {
 	GroupNormEps float32
 	// Quant is a block type to quantize to while loading, as QuantTypes says, 0 to keep types.
 	Quant tensor.Type
-	// LoRA are files of changes to merge into the weights while they load, in order.
-	LoRA []LoRA
 	// State is a file with the state that sequences begin with, in the place of zeros or of the model's own: of state
 	// tuning (time_state), or as WriteState writes it; "" for none.
 	State string
@@ -103,23 +99,13 @@ func OpenWith(path string, o Options) (*Model, error) {
 // later, by whoever runs it.
 func New(f *weights.File) (*Model, error) { return NewWith(f, Options{}) }
 
-// NewWith is New with options. The model's File is f as the options change it; closing it closes f.
+// NewWith is New with options.
 func NewWith(f *weights.File, o Options) (*Model, error) {
-	f, loras, merges, err := merge(f, o.LoRA)
-	if err != nil {
-		return nil, err
-	}
 	m, err := newModel(f, o)
-	if err != nil {
-		closeAll(loras)
-		return nil, err
-	}
-	m.loras, m.Merges = loras, merges
-	if o.State != "" {
+	if err == nil && o.State != "" {
 		err = m.beginWith(o.State, o.StateLayout)
 	}
 	if err != nil {
-		closeAll(loras)
 		return nil, err
 	}
 	return m, nil
@@ -172,11 +158,8 @@ func newModel(f *weights.File, o Options) (*Model, error) {
 	return m, nil
 }
 
-// Close releases the files. The program's weights cannot be loaded any more.
-func (m *Model) Close() error {
-	closeAll(m.loras)
-	return m.File.Close()
-}
+// Close releases the model's File. The program's weights cannot be loaded any more.
+func (m *Model) Close() error { return m.File.Close() }
 
 // Parameters returns the number of elements of the file's tensors that the model uses.
 func (m *Model) Parameters() int { return m.parameters }

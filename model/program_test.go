@@ -23,6 +23,16 @@ func parse(t *testing.T, tensors []*tensor.Tensor) *weights.File {
 	return f
 }
 
+// modelOf opens a model of tensors.
+func modelOf(t *testing.T, tensors []*tensor.Tensor) *Model {
+	t.Helper()
+	m, err := New(parse(t, tensors))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return m
+}
+
 // The program of a model of two layers of each version, step by step (go test -update writes it anew), and what it says
 // of its size.
 func TestProgram(t *testing.T) {

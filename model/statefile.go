@@ -64,11 +64,10 @@ func (m *Model) annotations() (map[string]string, error) {
 		"config_hash": fmt.Sprintf("%08x", m.Hash()),
 		"layout":      m.version.stateLayout,
 	}
-	if len(m.loras) == 0 {
-		return a, nil
+	lora, err := m.File.SourcesDigest()
+	if lora != "" {
+		a["lora"] = lora
 	}
-	var err error
-	a["lora"], err = mergeDigest(m.loras, m.Merges)
 	return a, err
 }
 

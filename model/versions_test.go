@@ -96,7 +96,7 @@ func TestEveryTensorOfVersions(t *testing.T) {
 				}
 			}
 			list := slices.Clone(good)
-			list[i] = shaped(x.Name, 2, 3, 5, 7)
+			list[i] = weightstest.Ones(x.Name, 2, 3, 5, 7)
 			tryNew(t, list, x.Name, "shape: want [")
 		}
 	}
@@ -122,7 +122,7 @@ func TestSizesOfVersions(t *testing.T) {
 		for l := range weightstest.Tiny.Layers {
 			for part, shape := range c.spoil {
 				name := fmt.Sprintf("blocks.%d.%s", l, part)
-				list[named(t, list, name)] = shaped(name, shape...)
+				list[weightstest.Index(t, list, name)] = weightstest.Ones(name, shape...)
 			}
 		}
 		tryNew(t, list, c.at, c.want)
@@ -164,7 +164,7 @@ func TestTunedState(t *testing.T) {
 			}
 			continue
 		}
-		x, err := list[named(t, list, fmt.Sprintf("blocks.%d.att.time_state", f.Layer))].Floats()
+		x, err := list[weightstest.Index(t, list, fmt.Sprintf("blocks.%d.att.time_state", f.Layer))].Floats()
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
 )
 
 const loraUsage = "merge the changes in the LoRA `FILE[:SCALE]` while loading; may be given several times (SCALE: alpha/rank of its training, 1 without)"
@@ -18,8 +19,8 @@ const loraUsage = "merge the changes in the LoRA `FILE[:SCALE]` while loading; m
 var scaleOf = regexp.MustCompile(`:([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)$`)
 
 // parseLoRA splits FILE[:SCALE]. Any other colon belongs to the name, as in C:\tuned.pth.
-func parseLoRA(text string) (l model.LoRA, scaled bool, err error) {
-	l = model.LoRA{Path: text, Scale: 1}
+func parseLoRA(text string) (l lora.File, scaled bool, err error) {
+	l = lora.File{Path: text, Scale: 1}
 	if m := scaleOf.FindStringSubmatch(text); m != nil {
 		scaled = true
 		l.Path = strings.TrimSuffix(text, m[0])
@@ -36,8 +37,8 @@ func parseLoRA(text string) (l model.LoRA, scaled bool, err error) {
 }
 
 // parseLoRAs returns the LoRAs of --lora.
-func (c *commonFlags) parseLoRAs() ([]model.LoRA, error) {
-	var list []model.LoRA
+func (c *commonFlags) parseLoRAs() ([]lora.File, error) {
+	var list []lora.File
 	for _, text := range c.loras {
 		l, _, err := parseLoRA(text)
 		if err != nil {
@@ -48,11 +49,11 @@ func (c *commonFlags) parseLoRAs() ([]model.LoRA, error) {
 	return list, nil
 }
 
-// loraNotices says in a line each what the LoRAs of m changed.
-func (a *app) loraNotices(m *model.Model) {
-	pissa := slices.ContainsFunc(m.Merges, func(g model.Merge) bool { return g.Start })
-	for i := range m.Merges {
-		g := &m.Merges[i]
+// loraNotices says in a line each what LoRAs changed.
+func (a *app) loraNotices(merges []lora.Merge) {
+	pissa := slices.ContainsFunc(merges, func(g lora.Merge) bool { return g.Start })
+	for i := range merges {
+		g := &merges[i]
 		line := fmt.Sprintf("merging %s: matrices changed: %d, ", g.Path, g.Changed)
 		if len(g.Ranks) > 0 {
 			line += fmt.Sprintf("rank %s, ", strings.ReplaceAll(strings.Trim(fmt.Sprint(g.Ranks), "[]"), " ", " and "))

@@ -8,34 +8,34 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
 func TestParseLoRA(t *testing.T) {
 	for text, want := range map[string]struct {
-		model.LoRA
+		lora.File
 		scaled bool
 	}{
-		"x.pth":           {model.LoRA{Path: "x.pth", Scale: 1}, false},
-		"x.pth:2":         {model.LoRA{Path: "x.pth", Scale: 2}, true},
-		"x.pth:1e-1":      {model.LoRA{Path: "x.pth", Scale: 0.1}, true},
-		"x.pth:.5":        {model.LoRA{Path: "x.pth", Scale: 0.5}, true},
-		"x.pth:-1.":       {model.LoRA{Path: "x.pth", Scale: -1}, true},
-		"x.pth:":          {model.LoRA{Path: "x.pth:", Scale: 1}, false},
-		`C:\x.pth`:        {model.LoRA{Path: `C:\x.pth`, Scale: 1}, false},
-		`C:\x.pth:+0.25`:  {model.LoRA{Path: `C:\x.pth`, Scale: 0.25}, true},
-		"C:/1":            {model.LoRA{Path: "C:/1", Scale: 1}, false},
-		"x:2:3":           {model.LoRA{Path: "x:2", Scale: 3}, true},
-		"x.pth:inf":       {model.LoRA{Path: "x.pth:inf", Scale: 1}, false},
-		"x.pth:NaN":       {model.LoRA{Path: "x.pth:NaN", Scale: 1}, false},
-		"x.pth:0x10":      {model.LoRA{Path: "x.pth:0x10", Scale: 1}, false},
-		"x.pth: 2":        {model.LoRA{Path: "x.pth: 2", Scale: 1}, false},
-		"epoch:1/rwkv.st": {model.LoRA{Path: "epoch:1/rwkv.st", Scale: 1}, false},
+		"x.pth":           {lora.File{Path: "x.pth", Scale: 1}, false},
+		"x.pth:2":         {lora.File{Path: "x.pth", Scale: 2}, true},
+		"x.pth:1e-1":      {lora.File{Path: "x.pth", Scale: 0.1}, true},
+		"x.pth:.5":        {lora.File{Path: "x.pth", Scale: 0.5}, true},
+		"x.pth:-1.":       {lora.File{Path: "x.pth", Scale: -1}, true},
+		"x.pth:":          {lora.File{Path: "x.pth:", Scale: 1}, false},
+		`C:\x.pth`:        {lora.File{Path: `C:\x.pth`, Scale: 1}, false},
+		`C:\x.pth:+0.25`:  {lora.File{Path: `C:\x.pth`, Scale: 0.25}, true},
+		"C:/1":            {lora.File{Path: "C:/1", Scale: 1}, false},
+		"x:2:3":           {lora.File{Path: "x:2", Scale: 3}, true},
+		"x.pth:inf":       {lora.File{Path: "x.pth:inf", Scale: 1}, false},
+		"x.pth:NaN":       {lora.File{Path: "x.pth:NaN", Scale: 1}, false},
+		"x.pth:0x10":      {lora.File{Path: "x.pth:0x10", Scale: 1}, false},
+		"x.pth: 2":        {lora.File{Path: "x.pth: 2", Scale: 1}, false},
+		"epoch:1/rwkv.st": {lora.File{Path: "epoch:1/rwkv.st", Scale: 1}, false},
 	} {
 		got, scaled, err := parseLoRA(text)
-		if err != nil || got != want.LoRA || scaled != want.scaled {
+		if err != nil || got != want.File || scaled != want.scaled {
 			t.Errorf("%q: want %v, got %v %v %v", text, want, got, scaled, err)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
+	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
@@ -18,11 +19,11 @@ func (a *app) openModel() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ, LoRA: loras, State: a.common.state}
+	o := model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ, State: a.common.state}
 	if a.common.stateLayout != "auto" {
 		o.StateLayout = a.common.stateLayout
 	}
-	m, err := openModelFile(a.common.model, o)
+	m, merges, err := openModelFile(a.common.model, loras, o)
 	var eps *model.EpsError
 	if errors.As(err, &eps) {
 		return nil, usagef("--group-norm-eps", "%v", eps)
@@ -31,7 +32,7 @@ func (a *app) openModel() (*model.Model, error) {
 		if n := m.UnusedNotice(); n != "" {
 			a.notice("%s", n)
 		}
-		a.loraNotices(m)
+		a.loraNotices(merges)
 		if m.Begin != "" {
 			a.notice("reading %s %s; --state-layout original if it is not", a.common.state, m.Begin)
 		}
@@ -42,16 +43,29 @@ func (a *app) openModel() (*model.Model, error) {
 	return m, blame(a.common.model, err)
 }
 
-func openModelFile(path string, o model.Options) (*model.Model, error) {
-	if isSynthetic(path) {
-		return openSynthetic(path, o)
-	}
-	if path != "" {
-		return model.OpenWith(path, o)
-	}
-	f, err := weights.Parse(demo.Name, demo.Weights())
+func openModelFile(path string, loras []lora.File, o model.Options) (*model.Model, []lora.Merge, error) {
+	f, err := openWeights(path)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
-	return model.NewWith(f, o)
+	merged, merges, err := lora.Apply(f, loras)
+	if err != nil {
+		_ = f.Close() // the error that counts is err
+		return nil, nil, err
+	}
+	m, err := model.NewWith(merged, o)
+	if err != nil {
+		_ = merged.Close() // likewise
+	}
+	return m, merges, err
+}
+
+func openWeights(path string) (*weights.File, error) {
+	switch {
+	case isSynthetic(path):
+		return openSynthetic(path)
+	case path != "":
+		return weights.Open(path)
+	}
+	return weights.Parse(demo.Name, demo.Weights())
 }

@@ -70,7 +70,7 @@ func GGUF(m *model.Model, o GGUFOptions) (*Export, error) {
 	list.add("general.type", "model")
 	list.add("general.name", cmp.Or(o.Name, m.File.Meta["general.name"], modelName(m.File.Path)))
 	list.sizes(m, every)
-	list.add("general.file_type", fileType(m, tensors, len(o.Types)+len(m.Merges) > 0))
+	list.add("general.file_type", fileType(m, tensors, len(o.Types)+len(m.File.Sources) > 0))
 	list.add(form.Name()+".attention.head_count", uint32(0)) // llama.cpp wants it there
 	vocab := slices.Concat(o.Vocab, make([][]byte, m.Vocab-len(o.Vocab)))
 	list = append(list, weights.VocabularyAnnotations(vocab)...)

@@ -43,6 +43,10 @@ type File struct {
 	// Forms holds, by name, the tensors that are not Plain: functions of the original numbers.
 	Forms map[string]Form
 
+	// Base is the file as it was stored and Sources what its tensors are made of besides, in a File of With; else nil.
+	Base    *File
+	Sources []Source
+
 	size int
 	hold *hold
 }
@@ -175,6 +179,9 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 // Close unmaps the file. Bytes loaded from it must not be used afterwards; Load then fails. A second Close does
 // nothing.
 func (f *File) Close() error {
+	for _, s := range f.Sources {
+		_ = s.Close() // read only
+	}
 	h := f.hold
 	h.Lock()
 	defer h.Unlock()

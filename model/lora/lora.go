@@ -1,40 +1,29 @@
-package model
+package lora
 
 import (
 	"cmp"
-	"crypto/sha256"
-	"encoding/hex"
 	"fmt"
-	"io"
 	"maps"
 	"math"
 	"slices"
 	"strings"
 
+	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// LoRA is a file of changes to a model's weights, as RWKV-PEFT and RWKV-LM-LoRA train them, to be merged while weights
-// load. With W [out, in] the weight NAME.weight of the model and s the scale, the file's tensors say:
-//
-//	NAME.lora_A [r, in], NAME.lora_B [out, r]            W += s B A
-//	NAME.init_lora_A, NAME.init_lora_B (PiSSA's start)   W -= s B A
-//	NAME.disha [r, out] (Bone)                           W[o][i] += s D[i mod r][o]
-//	NAME.disha [in/r, r, r] (Bat)                        W[a][b] += s (W[a][b] D[b] + D[b]), for each block of r x r
-//	any other                                            replaces the model's tensor of that name, whatever the scale
-//
-// A model trained by PiSSA takes two: the file of its start, then the trained one.
-type LoRA struct {
+// File is a file of changes, and the factor on them.
+type File struct {
 	Path string
 	// Scale is the factor s. Training multiplies B A by alpha / r, which the file does not hold: r is the rank that it
 	// has, alpha was chosen by whoever trained it. PiSSA and DiSHA (Bone, Bat) have a factor of 1.
 	Scale float32
 }
 
-// Merge says what a LoRA changed.
+// Merge says what a file changed.
 type Merge struct {
-	LoRA
+	File
 	Changed  int      // matrices it added to
 	Ranks    []int    // of lora_A and lora_B, ascending
 	Replaced int      // tensors it brought whole
@@ -54,56 +43,57 @@ var refused = map[string]string{
 	"bone": "Bone as RWKV-PEFT stored it before it was named disha, in forms that the file does not tell apart",
 }
 
-// lora is an open LoRA beside the model that it changes.
+// lora is an open file of changes beside what it changes.
 type lora struct {
-	LoRA
+	File
+	*changes
 	file *weights.File
-	base *weights.File
 }
 
-// merge returns a File that holds base's tensors as the LoRAs change them, one after the other, and the LoRAs' files. It
-// reads no weights: a changed tensor is computed in float32 at each Load, and rounded once, to the type in which base
-// stores it, or to F16 if that is a type of blocks.
-func merge(base *weights.File, list []LoRA) (*weights.File, []*weights.File, []Merge, error) {
-	var files []*weights.File
-	fail := func(err error) (*weights.File, []*weights.File, []Merge, error) {
-		closeAll(files)
-		return nil, nil, nil, err
-	}
+// changes are a model's tensors with what files of changes bring: those that they replace, and the changes to each.
+type changes struct {
+	base    *weights.File
+	tensors map[string]*tensor.Tensor
+	forms   map[string]weights.Form
+	of      map[string][]change // by tensor
+}
+
+// Apply returns a weights.File that holds base's tensors as the files of the list change them, one after the other, and what
+// each of them changed. It reads no weights: a changed tensor is computed in float32 at each Load, and rounded once, to the
+// type in which base stores it, or to F16 if that is a type of blocks. Closing what it returns closes base too. Every error
+// is a *weights.Error that names the file at fault; base then stays open.
+func Apply(base *weights.File, list []File) (*weights.File, []Merge, error) {
 	if len(list) == 0 {
-		return base, nil, nil, nil
+		return base, nil, nil
 	}
-	out := *base
-	out.Tensors, out.Forms = maps.Clone(base.Tensors), maps.Clone(base.Forms)
-	changes := make(map[string][]change)
+	tensors, forms := maps.Clone(base.Tensors), maps.Clone(base.Forms)
+	c := &changes{base: base, tensors: tensors, forms: forms, of: make(map[string][]change)}
+	var sources []weights.Source
 	var merges []Merge
 	for _, l := range list {
 		f, err := weights.Open(l.Path)
-		if err != nil {
-			return fail(err)
+		var m *Merge
+		if err == nil {
+			sources = append(sources, weights.Source{File: f, Use: fmt.Sprintf("scale %08x", math.Float32bits(l.Scale))})
+			m, err = (&lora{File: l, file: f, changes: c}).read()
 		}
-		files = append(files, f)
-		m, err := (&lora{l, f, base}).read(&out, changes)
 		if err != nil {
-			return fail(err)
+			for _, s := range sources {
+				_ = s.Close() // read only
+			}
+			return nil, nil, err
 		}
 		merges = append(merges, *m)
 	}
-	for name, list := range changes {
-		out.Tensors[name] = changed(out.Tensors[name], list)
+	for name, list := range c.of {
+		tensors[name] = changed(tensors[name], list)
 	}
-	return &out, files, merges, nil
+	return base.With(tensors, forms, sources), merges, nil
 }
 
-func closeAll(files []*weights.File) {
-	for _, f := range files {
-		_ = f.Close() // read only
-	}
-}
-
-// read puts the tensors that l brings whole into out and adds its other changes to those of each tensor.
-func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, error) {
-	m := &Merge{LoRA: l.LoRA}
+// read puts the tensors that l brings whole in the place of the model's and adds its other changes to those of each tensor.
+func (l *lora) read() (*Merge, error) {
+	m := &Merge{File: l.File}
 	if err := l.file.RefuseUnread(); err != nil {
 		return nil, err
 	}
@@ -114,7 +104,7 @@ func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, err
 		}
 	}
 	if !slices.ContainsFunc(names, isChange) {
-		return nil, l.fail("", "tensors", "a LoRA (tensors named ….lora_A and ….lora_B, or ….disha)", notLoRA(l.file))
+		return nil, l.fail("", "tensors", "a LoRA (tensors named ….lora_A and ….lora_B, or ….disha)", model.Describe(l.file))
 	}
 	// What a file brings whole comes first: its changes are to that.
 	slices.SortStableFunc(names, func(a, b string) int {
@@ -123,7 +113,7 @@ func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, err
 	for _, name := range names {
 		t := l.file.Tensors[name]
 		if !isChange(name) {
-			if err := l.replace(out, changes, name, t); err != nil {
+			if err := l.replace(name, t); err != nil {
 				return nil, err
 			}
 			m.Replaced++
@@ -136,7 +126,7 @@ func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, err
 			}
 			continue
 		}
-		w, err := l.target(out, name)
+		w, err := l.target(name)
 		if err != nil {
 			return nil, err
 		}
@@ -144,14 +134,14 @@ func (l *lora) read(out *weights.File, changes map[string][]change) (*Merge, err
 		if err != nil {
 			return nil, err
 		}
-		if w.Type.IsBlock() && len(changes[w.Name]) == 0 {
+		if w.Type.IsBlock() && len(l.of[w.Name]) == 0 {
 			m.Widened = append(m.Widened, w.Name)
 		}
 		if r, ok := c.(*pair); ok && !slices.Contains(m.Ranks, r.rank()) {
 			m.Ranks = append(m.Ranks, r.rank())
 		}
 		m.Start = m.Start || lastPart(name) == "init_lora_A"
-		changes[w.Name] = append(changes[w.Name], c)
+		l.of[w.Name] = append(l.of[w.Name], c)
 		m.Changed++
 	}
 	slices.Sort(m.Ranks)
@@ -181,36 +171,6 @@ func (l *lora) fail(name, field, want, got string) error {
 	return &weights.Error{File: l.Path, Tensor: name, Field: field, Want: want, Got: got}
 }
 
-// notModel says what a file is that is no model.
-func notModel(f *weights.File) string {
-	names := allNames(f)
-	switch {
-	case slices.ContainsFunc(names, isAdapter):
-		return "an adapter of Hugging Face's peft, whose merge_and_unload merges it into its model"
-	case f.Meta["general.type"] == "adapter" && f.Format == "GGUF":
-		return "a GGUF adapter, which llama-export-lora merges into its model"
-	case slices.ContainsFunc(names, isChange):
-		return "a LoRA, which is merged into a model"
-	case len(names) > 0 && lastPart(names[0]) == lastPart(timeState.name):
-		return "an initial state, which a model begins with"
-	}
-	if len(names) == 0 {
-		return "no tensors"
-	}
-	return fmt.Sprintf("tensors of none (%d, the first named %s)", len(names), names[0])
-}
-
-// isAdapter tells whether a tensor of that name is one of an adapter of peft.
-func isAdapter(name string) bool { return strings.HasPrefix(name, "base_model.model.") }
-
-// notLoRA says what a file is that is no LoRA.
-func notLoRA(f *weights.File) string {
-	if _, err := detect(f); err == nil {
-		return "a model"
-	}
-	return notModel(f)
-}
-
 // isChange tells whether a tensor of that name changes another one.
 func isChange(name string) bool {
 	last := lastPart(name)
@@ -218,9 +178,9 @@ func isChange(name string) bool {
 }
 
 // target returns the weight that the named tensor of l changes.
-func (l *lora) target(out *weights.File, name string) (*tensor.Tensor, error) {
+func (l *lora) target(name string) (*tensor.Tensor, error) {
 	target := strings.TrimSuffix(name, lastPart(name)) + "weight"
-	w, ok := out.Tensors[target]
+	w, ok := l.tensors[target]
 	if !ok {
 		return nil, l.fail(name, "model", target+" in "+l.base.Path, "no such tensor")
 	}
@@ -245,8 +205,8 @@ func (l *lora) checkEmbedding(name, target string) error {
 func (l *lora) scaleFor(name string) float32 { return l.Scale / float32(l.base.Divisor(name)) }
 
 // replace puts a tensor of l in the place of the model's.
-func (l *lora) replace(out *weights.File, changes map[string][]change, name string, t *tensor.Tensor) error {
-	old, ok := out.Tensors[name]
+func (l *lora) replace(name string, t *tensor.Tensor) error {
+	old, ok := l.tensors[name]
 	if !ok {
 		return l.fail(name, "model", "a tensor of this name in "+l.base.Path, "none")
 	}
@@ -260,9 +220,9 @@ func (l *lora) replace(out *weights.File, changes map[string][]change, name stri
 	if d := l.base.Divisor(name); d != 1 {
 		t = tensor.Scaled(t, tensor.F32, 1/float32(d))
 	}
-	out.Tensors[name] = t
-	delete(out.Forms, name)
-	delete(changes, name)
+	l.tensors[name] = t
+	delete(l.forms, name)
+	delete(l.of, name)
 	return nil
 }
 
@@ -278,24 +238,4 @@ func (l *lora) finite(t *tensor.Tensor) *tensor.Tensor {
 		}
 		return t.Load()
 	})
-}
-
-// mergeDigest returns a hash of everything that LoRAs bring to a model: their tensors and scales.
-func mergeDigest(files []*weights.File, merges []Merge) (string, error) {
-	h := sha256.New()
-	for i, f := range files {
-		_, _ = fmt.Fprintf(h, "scale %08x\n", math.Float32bits(merges[i].Scale)) // a hash takes all
-		for _, name := range f.Names() {
-			t := f.Tensors[name]
-			_, _ = io.WriteString(h, t.String()+"\n")
-			err := t.Use(func(data []byte) error {
-				_, err := h.Write(data)
-				return err
-			})
-			if err != nil {
-				return "", err
-			}
-		}
-	}
-	return hex.EncodeToString(h.Sum(nil)), nil
 }

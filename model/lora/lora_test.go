@@ -1,8 +1,7 @@
-package model
+package lora_test
 
 import (
 	"bytes"
-	"errors"
 	"fmt"
 	"math"
 	"os"
@@ -11,55 +10,59 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
-// written writes a file of tensors: PyTorch's for a name in .pth, else safetensors.
-func written(t *testing.T, name string, tensors []*tensor.Tensor) string {
-	t.Helper()
-	data := weightstest.Safetensors(tensors, nil)
-	if strings.HasSuffix(name, ".pth") {
-		data = weightstest.Torch{Prefix: "_orig_mod."}.File(tensors)
-	}
-	path := filepath.Join(t.TempDir(), name)
-	if err := os.WriteFile(path, data, 0o600); err != nil {
-		t.Fatal(err)
-	}
-	return path
-}
-
 // floats returns the numbers of the named tensor.
 func floats(t *testing.T, list []*tensor.Tensor, name string) []float32 {
 	t.Helper()
-	x, err := list[named(t, list, name)].Floats()
+	x, err := list[weightstest.Index(t, list, name)].Floats()
 	if err != nil {
 		t.Fatal(err)
 	}
 	return x
 }
 
-// merged opens a model of tensors with LoRAs.
-func merged(t *testing.T, base []*tensor.Tensor, loras ...LoRA) *Model {
+func parse(t *testing.T, tensors []*tensor.Tensor) *weights.File {
 	t.Helper()
-	m, err := NewWith(parse(t, base), Options{LoRA: loras})
+	f, err := weights.Parse("made.safetensors", weightstest.Safetensors(tensors, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = m.Close() })
-	return m
+	return f
 }
 
-func loaded(t *testing.T, m *Model, name string) (tensor.Type, []float32) {
+// merged returns a file of tensors with changes, and what they changed.
+func merged(t *testing.T, base []*tensor.Tensor, list ...lora.File) (*weights.File, []lora.Merge) {
 	t.Helper()
-	x := m.File.Tensors[name]
-	f, err := x.Floats()
+	return apply(t, parse(t, base), list...)
+}
+
+func at(path string, scale float32) lora.File { return lora.File{Path: path, Scale: scale} }
+
+func apply(t *testing.T, base *weights.File, list ...lora.File) (*weights.File, []lora.Merge) {
+	t.Helper()
+	f, merges, err := lora.Apply(base, list)
 	if err != nil {
 		t.Fatal(err)
 	}
-	return x.Type, f
+	t.Cleanup(func() { _ = f.Close() })
+	return f, merges
+}
+
+func loaded(t *testing.T, f *weights.File, name string) (tensor.Type, []float32) {
+	t.Helper()
+	x := f.Tensors[name]
+	y, err := x.Floats()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return x.Type, y
 }
 
 // precision is half the distance of neighbours of 1.
@@ -70,14 +73,14 @@ var precision = map[tensor.Type]float64{tensor.F32: 0x1p-24, tensor.F16: 0x1p-11
 func TestLoRA(t *testing.T) {
 	types := []tensor.Type{tensor.F32, tensor.F16, tensor.BF16}
 	i := 0
-	for version := range allVersions {
+	for _, version := range weightstest.Versions {
 		typ := types[i%len(types)]
 		i++
 		base := weightstest.RWKV(version, weightstest.Tiny, typ, 1)
 		file := weightstest.LoRA(base, 3, tensor.BF16, 2)
 		const scale = 1.75
-		m := merged(t, base, LoRA{written(t, "l.pth", file), scale})
-		if got := m.Merges[0]; got.Changed != len(file)/2 || got.Replaced != 0 || !slices.Equal(got.Ranks, []int{3}) {
+		m, merges := merged(t, base, at(weightstest.Write(t, "l.pth", file), scale))
+		if got := merges[0]; got.Changed != len(file)/2 || got.Replaced != 0 || !slices.Equal(got.Ranks, []int{3}) {
 			t.Errorf("%s: %+v", version, got)
 		}
 		for _, x := range base {
@@ -134,10 +137,10 @@ func TestMergeScripts(t *testing.T) {
 		write(t, filepath.Join(in, "base.safetensors"), base)
 	}
 	for name, files := range scriptFiles(base) {
-		var loras []LoRA
+		var loras []lora.File
 		scale := map[bool]float32{true: 6.0 / 4, false: 1}[name == "lora"]
 		for i, f := range files {
-			loras = append(loras, LoRA{written(t, name+".safetensors", f), scale})
+			loras = append(loras, at(weightstest.Write(t, name+".safetensors", f), scale))
 			if in != "" {
 				write(t, filepath.Join(in, fmt.Sprintf("%s%d.safetensors", name, i)), f)
 			}
@@ -147,12 +150,12 @@ func TestMergeScripts(t *testing.T) {
 			t.Error(err)
 			continue
 		}
-		m := merged(t, base, loras...)
+		m, merges := merged(t, base, loras...)
 		tolerance := 1e-6
 		if name == "pissa" {
 			tolerance = 0x1p-7 // the script rounds to bfloat16 twice
 		}
-		if n := m.Merges[0].Changed; n != len(want.Tensors) {
+		if n := merges[0].Changed; n != len(want.Tensors) {
 			t.Errorf("%s: want %d matrices changed, got %d", name, len(want.Tensors), n)
 		}
 		for _, n := range want.Names() {
@@ -184,9 +187,9 @@ func TestLoRAReplaces(t *testing.T) {
 	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
 	other := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 9)
 	const norm, matrix = "blocks.1.ln1.weight", "blocks.0.att.key.weight"
-	file := append(weightstest.LoRA(base[:0:0], 1, tensor.F32, 1), other[named(t, other, norm)], other[named(t, other, matrix)],
-		shaped("blocks.0.att.key.lora_A", 2, 32), shaped("blocks.0.att.key.lora_B", 32, 2))
-	m := merged(t, base, LoRA{written(t, "a.st", file), 0.25}, LoRA{written(t, "b.st", file[2:]), 1})
+	file := append(weightstest.LoRA(base[:0:0], 1, tensor.F32, 1), other[weightstest.Index(t, other, norm)], other[weightstest.Index(t, other, matrix)],
+		weightstest.Ones("blocks.0.att.key.lora_A", 2, 32), weightstest.Ones("blocks.0.att.key.lora_B", 32, 2))
+	m, merges := merged(t, base, at(weightstest.Write(t, "a.st", file), 0.25), at(weightstest.Write(t, "b.st", file[2:]), 1))
 	if typ, got := loaded(t, m, norm); typ != tensor.F32 || !slices.Equal(got, floats(t, other, norm)) {
 		t.Errorf("%s is not the LoRA's", norm)
 	}
@@ -196,8 +199,8 @@ func TestLoRAReplaces(t *testing.T) {
 			t.Fatalf("element %d: want %v, got %v", i, want, got[i])
 		}
 	}
-	if m.Merges[0].Replaced != 2 || m.Merges[1].Replaced != 0 || m.Merges[1].Changed != 1 {
-		t.Errorf("%+v", m.Merges)
+	if merges[0].Replaced != 2 || merges[1].Replaced != 0 || merges[1].Changed != 1 {
+		t.Errorf("%+v", merges)
 	}
 }
 
@@ -206,7 +209,7 @@ func TestLoRAReplaces(t *testing.T) {
 func TestLoRANames(t *testing.T) {
 	base := weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1)
 	file := weightstest.LoRA(base, 3, tensor.F16, 2)
-	a := merged(t, base, LoRA{written(t, "a.st", file), 2})
+	a, _ := merged(t, base, at(weightstest.Write(t, "a.st", file), 2))
 	var prefixed []*tensor.Tensor
 	for i, x := range file {
 		prefixed = append(prefixed, weightstest.Renamed(x, "model."+x.Name))
@@ -216,9 +219,9 @@ func TestLoRANames(t *testing.T) {
 			file[i].Name = name
 		}
 	}
-	b := merged(t, base, LoRA{written(t, "b.st", file), 2})
-	c := merged(t, base, LoRA{written(t, "c.pth", prefixed), 2})
-	for name := range a.File.Tensors {
+	b, _ := merged(t, base, at(weightstest.Write(t, "b.st", file), 2))
+	c, _ := merged(t, base, at(weightstest.Write(t, "c.pth", prefixed), 2))
+	for name := range a.Tensors {
 		_, x := loaded(t, a, name)
 		_, y := loaded(t, b, name)
 		if _, z := loaded(t, c, name); !slices.Equal(x, y) || !slices.Equal(x, z) {
@@ -231,8 +234,8 @@ func TestLoRANames(t *testing.T) {
 func TestLoRAOnBlocks(t *testing.T) {
 	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
 	const name = "blocks.0.ffn.value.weight"
-	at := named(t, base, name)
-	base[at] = weightstest.Blocks(name, tensor.Q5_1, 1, base[at].Shape...)
+	i := weightstest.Index(t, base, name)
+	base[i] = weightstest.Blocks(name, tensor.Q5_1, 1, base[i].Shape...)
 	f, err := weights.Parse("made.gguf", weightstest.GGUF(weightstest.LlamaMeta(weightstest.Tiny), weightstest.Llama(base)))
 	if err != nil {
 		t.Fatal(err)
@@ -241,14 +244,11 @@ func TestLoRAOnBlocks(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	file := []*tensor.Tensor{shaped("blocks.0.ffn.value.lora_A", 2, 96), shaped("blocks.0.ffn.value.lora_B", 32, 2)}
-	m, err := NewWith(f, Options{LoRA: []LoRA{{written(t, "l.st", file), 0.5}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	file := []*tensor.Tensor{weightstest.Ones("blocks.0.ffn.value.lora_A", 2, 96), weightstest.Ones("blocks.0.ffn.value.lora_B", 32, 2)}
+	m, merges := apply(t, f, at(weightstest.Write(t, "l.st", file), 0.5))
 	typ, got := loaded(t, m, name)
-	if typ != tensor.F16 || !slices.Equal(m.Merges[0].Widened, []string{name}) {
-		t.Errorf("%s, %+v", typ, m.Merges)
+	if typ != tensor.F16 || !slices.Equal(merges[0].Widened, []string{name}) {
+		t.Errorf("%s, %+v", typ, merges)
 	}
 	for i, w := range old {
 		if want := float64(w) + 1; math.Abs(float64(got[i])-want) > math.Abs(want)*0x1p-11+1e-6 {
@@ -260,14 +260,11 @@ func TestLoRAOnBlocks(t *testing.T) {
 // A weight that a file holds divided takes a divided change.
 func TestLoRARescaled(t *testing.T) {
 	base := weightstest.RWKV("v6", weightstest.Tiny, tensor.F32, 1)
-	file := append(weightstest.LoRA(base, 2, tensor.F32, 2), shaped("blocks.1.ffn.value.weight", 32, 96))
-	plain := merged(t, base, LoRA{written(t, "a.st", file), 1})
+	file := append(weightstest.LoRA(base, 2, tensor.F32, 2), weightstest.Ones("blocks.1.ffn.value.weight", 32, 96))
+	plain, _ := merged(t, base, at(weightstest.Write(t, "a.st", file), 1))
 	f := parse(t, base)
 	f.RescaleEvery = 1
-	m, err := NewWith(f, Options{LoRA: []LoRA{{written(t, "a.st", file), 1}}})
-	if err != nil {
-		t.Fatal(err)
-	}
+	m, _ := apply(t, f, at(weightstest.Write(t, "a.st", file), 1))
 	for name, d := range map[string]float32{"blocks.1.att.output.weight": 2, "blocks.1.ffn.value.weight": 2, "blocks.0.att.output.weight": 1, "blocks.1.att.key.weight": 1} {
 		_, x := loaded(t, plain, name)
 		_, y := loaded(t, m, name)
@@ -286,77 +283,18 @@ func TestLoRARescaled(t *testing.T) {
 	}
 }
 
-// A LoRA that does not fit is refused with an error that names its file, the tensor, and what was wanted and found.
-func TestLoRAErrors(t *testing.T) {
-	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
-	const key = "blocks.0.att.key."
-	a, b := shaped(key+"lora_A", 2, 32), shaped(key+"lora_B", 32, 2)
-	huge := tensor.FromFloats(key+"lora_B", []int{32, 2}, append(make([]float32, 63), 1e30))
-	infinite := tensor.FromFloats(key+"lora_A", []int{2, 32}, append(make([]float32, 63), float32(math.Inf(1))))
-	for _, c := range []struct {
-		want string
-		file []*tensor.Tensor
-	}{
-		{"tensor " + key + "lora_A: partner: want " + key + "lora_B, got no such tensor", []*tensor.Tensor{a}},
-		{"tensor " + key + "lora_B: partner: want " + key + "lora_A, got no such tensor", []*tensor.Tensor{b}},
-		{"tensor " + key + "lora_A: shape: want [r 32] for blocks.0.att.key.weight [32 32], got [2 31]", []*tensor.Tensor{shaped(key+"lora_A", 2, 31), b}},
-		{"tensor " + key + "lora_B: shape: want [32 2], rank 2 as in lora_A, for blocks.0.att.key.weight [32 32], got [32 3]", []*tensor.Tensor{a, shaped(key+"lora_B", 32, 3)}},
-		{"tensor " + key + "lora_B: shape: want [32 2], rank 2 as in lora_A, for blocks.0.att.key.weight [32 32], got [2 32]", []*tensor.Tensor{a, shaped(key+"lora_B", 2, 32)}},
-		{"tensor blocks.7.att.key.lora_A: model: want blocks.7.att.key.weight in made.safetensors, got no such tensor", []*tensor.Tensor{shaped("blocks.7.att.key.lora_A", 2, 32), shaped("blocks.7.att.key.lora_B", 32, 2)}},
-		{"tensor blocks.0.ln1.lora_A: model: want blocks.0.ln1.weight to be a matrix, got [32]", []*tensor.Tensor{shaped("blocks.0.ln1.lora_A", 2, 32), shaped("blocks.0.ln1.lora_B", 32, 2)}},
-		{"tensor blocks.0.att.time_decay: model: want a tensor of this name in made.safetensors, got none", []*tensor.Tensor{a, b, shaped("blocks.0.att.time_decay", 32)}},
-		{"tensor blocks.0.ln1.weight: shape: want [32] as in made.safetensors, got [33]", []*tensor.Tensor{a, b, shaped("blocks.0.ln1.weight", 33)}},
-		{"tensor " + key + "bone: kind: want lora_A and lora_B, disha, or a tensor of the model, got Bone", []*tensor.Tensor{shaped(key+"bone", 8, 32)}},
-		{"tensor " + key + "disha: shape: want [r 32], or [32/r r r]", []*tensor.Tensor{shaped(key+"disha", 8, 31)}},
-		{"tensor " + key + "disha: shape: want", []*tensor.Tensor{shaped(key+"disha", 4, 7, 7)}},
-		{"tensors: want a LoRA (tensors named ….lora_A and ….lora_B, or ….disha), got an initial state, which a model begins with", []*tensor.Tensor{shaped("blocks.0.att.time_state", 2, 16, 16)}},
-		{"tensors: want a LoRA (tensors named ….lora_A and ….lora_B, or ….disha), got a model", base},
-		{"tensor " + key + "lora_A: value: want finite numbers, got +Inf at [1 31]", []*tensor.Tensor{infinite, b}},
-		{"tensor blocks.0.att.key.weight: value: want finite numbers in F16 once merged, got one beyond its range at [31 0]", []*tensor.Tensor{a, huge}},
-	} {
-		path := written(t, "l.pth", c.file)
-		m, err := NewWith(parse(t, base), Options{LoRA: []LoRA{{path, 1}}})
-		if err == nil {
-			_, err = m.File.Tensors["blocks.0.att.key.weight"].Load()
-		}
-		var e *weights.Error
-		if !errors.As(err, &e) || !strings.HasPrefix(err.Error(), path+": "+c.want) {
-			t.Errorf("want %q, got %v", path+": "+c.want, err)
-		}
-	}
-}
-
-// A state made with a LoRA is refused by the model without it, by the model with another scale, and the other way round.
-func TestLoRAState(t *testing.T) {
-	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
-	path := written(t, "l.pth", weightstest.LoRA(base, 2, tensor.F16, 1))
-	models := []*Model{merged(t, base), merged(t, base, LoRA{path, 1}), merged(t, base, LoRA{path, 2}),
-		merged(t, base, LoRA{written(t, "m.pth", weightstest.LoRA(base, 2, tensor.F16, 2)), 1})}
-	for i, from := range models {
-		data, err := from.EncodeState(make([]float32, from.Program.StateLen()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for j, to := range models {
-			if _, err := to.DecodeState("s", data); (err == nil) != (i == j) {
-				t.Errorf("state of model %d in model %d: %v", i, j, err)
-			}
-		}
-	}
-}
-
 // Quantizing comes after merging: the program has the blocks of the model that was merged ahead.
 func TestLoRAQuantized(t *testing.T) {
 	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
-	l := LoRA{written(t, "l.pth", weightstest.LoRA(base, 2, tensor.F16, 1)), 0.5}
-	plain := merged(t, base, l)
+	l := at(weightstest.Write(t, "l.pth", weightstest.LoRA(base, 2, tensor.F16, 1)), 0.5)
+	plain, _ := merged(t, base, l)
 	ahead := slices.Clone(base)
 	for i, x := range base {
-		ahead[i] = plain.File.Tensors[x.Name]
+		ahead[i] = plain.Tensors[x.Name]
 	}
 	var programs [2][]*op.Operand
-	for i, o := range []Options{{Quant: tensor.Q8_0, LoRA: []LoRA{l}}, {Quant: tensor.Q8_0}} {
-		m, err := NewWith(parse(t, [][]*tensor.Tensor{base, ahead}[i]), o)
+	for i, f := range []*weights.File{plain, parse(t, ahead)} {
+		m, err := model.NewWith(f, model.Options{Quant: tensor.Q8_0})
 		if err != nil {
 			t.Fatal(err)
 		}
