@@ -180,7 +180,7 @@ func (r *runner) continuations(slots []engine.Slot, ids []int) error {
 		if i == len(r.samplers) {
 			p := sample.Default()
 			p.Seed = uint64(i)
-			s, err := sample.New(p, r.e.Model.Vocab, nil)
+			s, err := sample.New(p, sample.NewVocabulary(r.e.Model.Vocab, nil))
 			if err != nil {
 				return err
 			}

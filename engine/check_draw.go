@@ -41,7 +41,7 @@ func (c *comparer) draws(ctx context.Context) error {
 	draws := make([]vulkan.Draw, len(drawn))
 	begin := func() error {
 		for i, p := range drawn {
-			s, err := sample.New(p, c.prog.Vocab, nil)
+			s, err := sample.New(p, sample.NewVocabulary(c.prog.Vocab, nil))
 			if err != nil {
 				return err
 			}

@@ -22,9 +22,14 @@ func decodeSettings() []sample.Params {
 	return []sample.Params{penalised, {}, few, hot}
 }
 
+// thirds is a vocabulary of which every third id has free text.
+type thirds struct{}
+
+func (thirds) Bytes(id int) []byte { return []byte{"x7y"[id%3]} }
+
 func newSampler(tb testing.TB, p sample.Params, e *Engine) *sample.Sampler {
 	tb.Helper()
-	s, err := sample.New(p, e.Model.Vocab, func(id int) bool { return id%3 == 1 })
+	s, err := sample.New(p, sample.NewVocabulary(e.Model.Vocab, thirds{}))
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -234,7 +239,7 @@ func TestDecodeErrors(t *testing.T) {
 	eachDrawing(t, func(t *testing.T, d *Device) {
 		e := newEngine(t, m, d, Options{Slots: 2})
 		s, smp := newSlot(t, e), newSampler(t, sample.Params{}, newEngine(t, m, &Device{}, Options{}))
-		small, err := sample.New(sample.Params{}, 5, nil)
+		small, err := sample.New(sample.Params{}, sample.NewVocabulary(5, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -85,7 +85,7 @@ func generateBatch(t *testing.T, e *Engine, prompt []int) map[string][]int {
 	var samplers []*sample.Sampler
 	tok, drawn := demoTokenizer(t), map[string][]int{}
 	for name, p := range settings() {
-		s, err := sample.New(p, e.Model.Vocab, func(id int) bool { return sample.FreeText(tok.Bytes(id)) })
+		s, err := sample.New(p, sample.NewVocabulary(e.Model.Vocab, tok))
 		if err != nil {
 			t.Fatal(err)
 		}

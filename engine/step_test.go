@@ -179,7 +179,7 @@ func TestDecodeAllocatesNothing(t *testing.T) {
 	e := newEngine(t, m, vulkanDevice(t), Options{Slots: 2})
 	p := sample.Default()
 	p.Presence, p.Frequency = 0.3, 0.3
-	smp, err := sample.New(p, m.Vocab, nil)
+	smp, err := sample.New(p, sample.NewVocabulary(m.Vocab, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

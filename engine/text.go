@@ -52,7 +52,7 @@ func (e *Engine) Generate(ctx context.Context, slot Slot, tok tokenizer.Tokenize
 	if len(q.Prompt) == 0 {
 		return nil, errors.New("engine: prompt: want at least one token, got none")
 	}
-	smp, err := sample.New(q.Sample, e.Model.Vocab, func(id int) bool { return sample.FreeText(tok.Bytes(id)) })
+	smp, err := sample.New(q.Sample, sample.NewVocabulary(e.Model.Vocab, tok))
 	if err != nil {
 		return nil, err
 	}

@@ -320,7 +320,7 @@ void main() {
     if (lane != 0) return;
     drawn[push.step * push.seqs + seq] = id;
     if (ended) return;
-    bool end = id >= DRAW_BAD;
+    bool end = id >= DRAW_BAD || (draws[seq].flags & DRAW_ONCE) != 0;
     for (uint i = 0; i < 8; i++) end = end || draws[seq].end[i] == id;
     if (end) spans[seq].len = 0;
     if (id < DRAW_BAD) tokens[seq] = id;

@@ -4,9 +4,11 @@ package cpu
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"hash/maphash"
 	"runtime"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -162,6 +164,22 @@ func (e *Exec) RunSteps(from, to int) error {
 	return nil
 }
 
+// Timings runs the whole program over b and returns each step's time.
+func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
+	if err := e.Stage(b); err != nil {
+		return nil, err
+	}
+	times := make([]time.Duration, len(e.prog.Steps))
+	for i := range times {
+		start := time.Now()
+		if err := e.RunStep(i); err != nil {
+			return nil, err
+		}
+		times[i] = time.Since(start)
+	}
+	return times, nil
+}
+
 // Logits returns the logits of the last batch's i-th out.
 func (e *Exec) Logits(i int) []float32 { return e.vec(e.prog.Logits.All(), i) }
 
@@ -180,6 +198,41 @@ func (e *Exec) weight(o *op.Operand) []float32 {
 		return nil
 	}
 	return e.weights[o.ID]
+}
+
+// done is a transfer, which is over when it has started.
+type done struct{}
+
+func (done) Wait() error { return nil }
+
+// StartRead copies the states of slots to dst.
+func (e *Exec) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
+	return e.transfer(slots, dst, e.ReadState)
+}
+
+// StartWrite sets the states of slots to src.
+func (e *Exec) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
+	return e.transfer(slots, src, e.WriteState)
+}
+
+func (e *Exec) transfer(slots []int, host [][]float32, one func(int, []float32) error) (op.Transfer, error) {
+	if err := e.checkOpen(); err != nil {
+		return nil, err
+	}
+	if len(slots) != len(host) {
+		return nil, fmt.Errorf("cpu: state: want %d states for as many slots, got %d", len(slots), len(host))
+	}
+	for i, slot := range slots { // nothing is copied if one is wrong
+		if err := errors.Join(e.checkStateLen(len(host[i])), e.checkSlot(slot)); err != nil {
+			return nil, err
+		}
+	}
+	for i, slot := range slots {
+		if err := one(slot, host[i]); err != nil {
+			return nil, err
+		}
+	}
+	return done{}, nil
 }
 
 // ReadState copies slot's state to dst.

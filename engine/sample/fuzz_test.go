@@ -18,13 +18,13 @@ func FuzzSample(f *testing.F) {
 	f.Fuzz(func(t *testing.T, temperature, topP uint32, topK int, minP, presence, frequency, decay uint32, seed uint64, data []byte) {
 		float := math.Float32frombits
 		p := Params{
-			float(temperature), float(topP), topK, float(minP), float(presence), float(frequency), float(decay), seed, nil,
+			float(temperature), float(topP), topK, float(minP), float(presence), float(frequency), float(decay), seed, nil, nil,
 		}
 		logits := make([]float32, min(len(data)/4, 500))
 		for i := range logits {
 			logits[i] = float(binary.LittleEndian.Uint32(data[4*i:]))
 		}
-		s, err := New(p, len(logits), func(id int) bool { return id%3 == 0 })
+		s, err := New(p, NewVocabulary(len(logits), freeIDs(func(id int) bool { return id%3 == 0 })))
 		if err != nil {
 			return
 		}

@@ -1,25 +1,27 @@
 package sample
 
 import (
-	"bytes"
 	"fmt"
+	"maps"
 	"math"
+	"slices"
 )
 
-// maxPenalty bounds the penalties so that no count can push a logit out of float32.
+// maxPenalty bounds penalties and biases so that no count can push a logit out of float32.
 const maxPenalty = 1000
 
 // Params says how tokens are drawn. The zero value is greedy without penalties; start from Default otherwise.
 type Params struct {
-	Temperature  float32 // >= 0; probabilities are raised to 1/Temperature after all filters; 0 is greedy
-	TopP         float32 // [0, 1]; keeps the most likely ids that together reach TopP; 1 is off, 0 is greedy
-	TopK         int     // >= 0; keeps the TopK most likely ids; 0 is off
-	MinP         float32 // [0, 1]; keeps ids at least MinP times as likely as the most likely one; 0 is off
-	Presence     float32 // [-1000, 1000]; subtracted from the logit of every id accepted so far
-	Frequency    float32 // [-1000, 1000]; subtracted count times from the logit of every id accepted so far
-	PenaltyDecay float32 // [0, 1]; factor on all counts after each token
-	Seed         uint64  // key of the random numbers; the same seed gives the same ids
-	Ban          []int   // ids that are never drawn
+	Temperature  float32         // >= 0; probabilities are raised to 1/Temperature after all filters; 0 is greedy
+	TopP         float32         // [0, 1]; keeps the most likely ids that together reach TopP; 1 is off, 0 is greedy
+	TopK         int             // >= 0; keeps the TopK most likely ids; 0 is off
+	MinP         float32         // [0, 1]; keeps ids at least MinP times as likely as the most likely one; 0 is off
+	Presence     float32         // [-1000, 1000]; subtracted from the logit of every id accepted so far
+	Frequency    float32         // [-1000, 1000]; subtracted count times from the logit of every id accepted so far
+	PenaltyDecay float32         // [0, 1]; factor on all counts after each token
+	Seed         uint64          // key of the random numbers; the same seed gives the same ids
+	Ban          []int           // ids that are never drawn
+	Bias         map[int]float32 // [-1000, 1000]; added to the logits of these ids before all else
 }
 
 // Default returns the settings that the RWKV pip package generates with (temperature 1, top_p 0.85, decay 0.996), with
@@ -28,7 +30,7 @@ func Default() Params {
 	return Params{Temperature: 1, TopP: 0.85, PenaltyDecay: 0.996}
 }
 
-// Validate reports the first field that is out of its range or not a number. Ids in Ban are checked for sign only;
+// Validate reports the first field that is out of its range or not a number. Ids in Ban and Bias are checked for sign only;
 // New checks them against the vocabulary.
 func (p Params) Validate() error {
 	for _, f := range []struct {
@@ -56,12 +58,22 @@ func (p Params) Validate() error {
 			return fmt.Errorf("sample: ban[%d]: want an id >= 0, got %d", i, id)
 		}
 	}
+	for _, id := range slices.Sorted(maps.Keys(p.Bias)) { // in order, so that the error does not vary
+		switch bias := p.Bias[id]; {
+		case id < 0:
+			return fmt.Errorf("sample: bias: want an id >= 0, got %d", id)
+		case !(bias >= -maxPenalty && bias <= maxPenalty):
+			return fmt.Errorf("sample: bias of id %d: want a value in [-1000, 1000], got %v", id, bias)
+		}
+	}
 	return nil
+}
+
+// clone returns settings that share nothing with p.
+func (p Params) clone() Params {
+	p.Ban, p.Bias = slices.Clone(p.Ban), maps.Clone(p.Bias)
+	return p
 }
 
 // Greedy reports whether the settings always take the most likely token.
 func (p Params) Greedy() bool { return p.Temperature == 0 || p.TopP == 0 || p.TopK == 1 }
-
-// FreeText reports whether a token with this text leaves its count unchanged when it is accepted: text that occurs
-// within " \t0123456789", so that digits and spacing are not driven out by the frequency penalty.
-func FreeText(text []byte) bool { return bytes.Contains([]byte(" \t0123456789"), text) }

@@ -13,9 +13,8 @@ const minCount = 1.0 / (1 << 40)
 // A Sampler draws the tokens of one sequence. It is not safe for concurrent use; Clone gives another sequence its own.
 type Sampler struct {
 	params   Params
-	vocab    int
-	free     func(id int) bool
-	freeBits []uint32 // (vocab bits) what free says, once a twin has asked
+	ids      *Vocabulary
+	vocab    int // its size
 	mask     []uint64
 	position uint64
 	counts   []float32 // (vocab) decayed count of each accepted id; nil while nothing needs it
@@ -24,12 +23,12 @@ type Sampler struct {
 	work     workspace
 }
 
-// New returns a sampler for logits of vocab values. free says whether a token's text leaves its count unchanged (see
-// FreeText); nil means that none does. The error names the field that is out of range.
-func New(p Params, vocab int, free func(id int) bool) (*Sampler, error) {
+// New returns a sampler of a model's ids. The error names the field that is out of range.
+func New(p Params, v *Vocabulary) (*Sampler, error) {
 	if err := p.Validate(); err != nil {
 		return nil, err
 	}
+	vocab := v.Size()
 	if vocab < 1 || vocab > MaxVocabulary {
 		return nil, fmt.Errorf("sample: vocabulary: want 1 to %d ids, got %d", MaxVocabulary, vocab)
 	}
@@ -38,8 +37,12 @@ func New(p Params, vocab int, free func(id int) bool) (*Sampler, error) {
 			return nil, fmt.Errorf("sample: ban[%d]: want an id below %d, got %d", i, vocab, id)
 		}
 	}
-	p.Ban = slices.Clone(p.Ban)
-	s := &Sampler{params: p, vocab: vocab, free: free}
+	for id := range p.Bias {
+		if id >= vocab {
+			return nil, fmt.Errorf("sample: bias: want an id below %d, got %d", vocab, id)
+		}
+	}
+	s := &Sampler{params: p.clone(), ids: v, vocab: vocab}
 	if p.Presence != 0 || p.Frequency != 0 {
 		s.counts = make([]float32, vocab)
 		s.seen = make([]uint64, (vocab+63)/64)
@@ -48,11 +51,7 @@ func New(p Params, vocab int, free func(id int) bool) (*Sampler, error) {
 }
 
 // Params returns the settings that the sampler was made with.
-func (s *Sampler) Params() Params {
-	p := s.params
-	p.Ban = slices.Clone(p.Ban)
-	return p
-}
+func (s *Sampler) Params() Params { return s.params.clone() }
 
 // Position returns the number of the next draw in the random stream: the number of accepted tokens.
 func (s *Sampler) Position() uint64 { return s.position }
@@ -72,12 +71,42 @@ func (s *Sampler) SetMask(words []uint64) error {
 }
 
 // Accept records that id is the sequence's next token: counts decay, then id's grows, and the random stream moves on.
-// Tokens of a prompt take part in penalties only if they are accepted too.
 func (s *Sampler) Accept(id int) error {
+	if err := s.count(id); err != nil {
+		return err
+	}
+	s.position++
+	return nil
+}
+
+// AcceptPrompt records tokens that were not drawn, such as a prompt's, so that penalties apply to them too. Counts change as
+// by Accept; the random stream stays where it is. On an error nothing has changed.
+func (s *Sampler) AcceptPrompt(ids []int) error {
+	for _, id := range ids {
+		if err := s.checkID(id); err != nil {
+			return err
+		}
+	}
+	for _, id := range ids {
+		if err := s.count(id); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+func (s *Sampler) checkID(id int) error {
 	if id < 0 || id >= s.vocab {
 		return fmt.Errorf("sample: accepted id: want 0 to %d, got %d", s.vocab-1, id)
 	}
-	s.position++
+	return nil
+}
+
+// count lets all counts decay and id's grow.
+func (s *Sampler) count(id int) error {
+	if err := s.checkID(id); err != nil {
+		return err
+	}
 	if s.counts == nil {
 		return nil
 	}
@@ -87,14 +116,19 @@ func (s *Sampler) Accept(id int) error {
 			s.counts[other] = 0
 		}
 	}
+	s.note(id)
+	if !s.ids.free(id) {
+		s.counts[id]++
+	}
+	return nil
+}
+
+// note adds id to those accepted.
+func (s *Sampler) note(id int) {
 	if bit := uint64(1) << (id & 63); s.seen[id>>6]&bit == 0 {
 		s.seen[id>>6] |= bit
 		s.accepted = append(s.accepted, int32(id))
 	}
-	if s.free == nil || !s.free(id) {
-		s.counts[id]++
-	}
-	return nil
 }
 
 // Count returns the decayed count of id and whether it was accepted before. Counts are kept only when a penalty is set.
@@ -113,10 +147,10 @@ func (s *Sampler) Reset() {
 	s.accepted = s.accepted[:0]
 }
 
-// Clone returns an independent sampler in the same state. The mask's words and free stay shared.
+// Clone returns an independent sampler in the same state. The mask's words and the vocabulary stay shared.
 func (s *Sampler) Clone() *Sampler {
 	c := *s
-	c.params.Ban = slices.Clone(s.params.Ban)
+	c.params = s.params.clone()
 	c.counts = slices.Clone(s.counts)
 	c.seen = slices.Clone(s.seen)
 	c.accepted = slices.Clone(s.accepted)
@@ -168,13 +202,13 @@ func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
 	return probs, nil
 }
 
-// adjust applies bans and penalties to a copy of logits and returns the lowest id of the largest value.
+// adjust applies bias, bans and penalties to a copy of logits and returns the lowest id of the largest value.
 func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error) {
 	if len(logits) != s.vocab {
 		return 0, 0, fmt.Errorf("sample: logits: want %d values, got %d", s.vocab, len(logits))
 	}
 	s.work.values = logits
-	if len(s.accepted) > 0 || len(s.params.Ban) > 0 || s.mask != nil {
+	if len(s.accepted) > 0 || len(s.params.Ban) > 0 || len(s.params.Bias) > 0 || s.mask != nil {
 		s.work.copied = append(s.work.copied[:0], logits...)
 		s.work.values = s.work.copied
 		s.penalise(s.work.copied)
@@ -191,8 +225,11 @@ func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error
 	return 0, 0, &LogitsError{best, logits[best]}
 }
 
-// penalise applies penalties, bans and the mask to values.
+// penalise applies bias, penalties, bans and the mask to values.
 func (s *Sampler) penalise(values []float32) {
+	for id, bias := range s.params.Bias {
+		values[id] += bias
+	}
 	for _, id := range s.accepted {
 		values[id] -= s.params.Presence + float32(s.counts[id]*s.params.Frequency)
 	}

@@ -36,9 +36,19 @@ func randomLogits(seed uint64, n int, deviation float64) []float32 {
 	return logits
 }
 
+// freeIDs is a vocabulary with free text at the ids that it names.
+type freeIDs func(id int) bool
+
+func (free freeIDs) Bytes(id int) []byte {
+	if free(id) {
+		return []byte("7")
+	}
+	return []byte("x")
+}
+
 func newSampler(t testing.TB, p Params, vocab int) *Sampler {
 	t.Helper()
-	s, err := New(p, vocab, nil)
+	s, err := New(p, NewVocabulary(vocab, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -288,25 +298,29 @@ func TestSeedCloneResetMask(t *testing.T) {
 func TestErrors(t *testing.T) {
 	nan, inf := float32(math.NaN()), float32(math.Inf(1))
 	for want, p := range map[string]Params{
-		"temperature: want a finite value >= 0, got NaN":  {Temperature: nan},
-		"temperature: want a finite value >= 0, got +Inf": {Temperature: inf},
-		"temperature: want a finite value >= 0, got -1":   {Temperature: -1},
-		"top_p: want a value in [0, 1], got NaN":          {TopP: nan},
-		"top_p: want a value in [0, 1], got 1.5":          {TopP: 1.5},
-		"min_p: want a value in [0, 1], got -0.1":         {MinP: -0.1},
-		"presence: want a value in [-1000, 1000]":         {Presence: nan},
-		"frequency: want a value in [-1000, 1000]":        {Frequency: -2000},
-		"penalty_decay: want a value in [0, 1], got 1.01": {PenaltyDecay: 1.01},
-		"top_k: want a value >= 0, got -1":                {TopK: -1},
-		"ban[1]: want an id >= 0, got -4":                 {Ban: []int{0, -4}},
-		"ban[0]: want an id below 8, got 8":               {Ban: []int{8}},
+		"temperature: want a finite value >= 0, got NaN":         {Temperature: nan},
+		"temperature: want a finite value >= 0, got +Inf":        {Temperature: inf},
+		"temperature: want a finite value >= 0, got -1":          {Temperature: -1},
+		"top_p: want a value in [0, 1], got NaN":                 {TopP: nan},
+		"top_p: want a value in [0, 1], got 1.5":                 {TopP: 1.5},
+		"min_p: want a value in [0, 1], got -0.1":                {MinP: -0.1},
+		"presence: want a value in [-1000, 1000]":                {Presence: nan},
+		"frequency: want a value in [-1000, 1000]":               {Frequency: -2000},
+		"penalty_decay: want a value in [0, 1], got 1.01":        {PenaltyDecay: 1.01},
+		"top_k: want a value >= 0, got -1":                       {TopK: -1},
+		"ban[1]: want an id >= 0, got -4":                        {Ban: []int{0, -4}},
+		"ban[0]: want an id below 8, got 8":                      {Ban: []int{8}},
+		"bias: want an id >= 0, got -4":                          {Bias: map[int]float32{0: 1, -4: 1}},
+		"bias: want an id below 8, got 8":                        {Bias: map[int]float32{8: 1}},
+		"bias of id 3: want a value in [-1000, 1000], got NaN":   {Bias: map[int]float32{3: nan}},
+		"bias of id 2: want a value in [-1000, 1000], got -1001": {Bias: map[int]float32{2: -1001}},
 	} {
-		if _, err := New(p, 8, nil); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := New(p, NewVocabulary(8, nil)); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("got %v, want %q", err, want)
 		}
 	}
 	for _, vocab := range []int{-1, 0, MaxVocabulary + 1} {
-		if _, err := New(Default(), vocab, nil); err == nil {
+		if _, err := New(Default(), NewVocabulary(vocab, nil)); err == nil {
 			t.Errorf("a vocabulary of %d is taken", vocab)
 		}
 	}

@@ -41,7 +41,10 @@ func (s *Sampler) Twin() Twin {
 // Vocabulary returns the number of ids that the sampler was made for.
 func (s *Sampler) Vocabulary() int { return s.vocab }
 
-// HasMask tells whether SetMask limits the draws.
+// Biased reports whether the settings add to logits, which no device does: the host has to draw.
+func (s *Sampler) Biased() bool { return len(s.params.Bias) > 0 }
+
+// HasMask reports whether SetMask limits the draws.
 func (s *Sampler) HasMask() bool { return s.mask != nil }
 
 // CopyCounts fills dst (2*Accepted words) with the accepted ids, each followed by the bit pattern of its count.
@@ -64,16 +67,8 @@ func (s *Sampler) CopyAllowed(dst []uint32) {
 	}
 }
 
-// CopyFree fills dst ((vocab+31)/32 words) with the ids whose count stays when they are accepted (see New).
+// CopyFree fills dst ((vocab+31)/32 words) with the ids whose count stays when they are accepted (see FreeText).
 func (s *Sampler) CopyFree(dst []uint32) {
-	if s.freeBits == nil && s.free != nil {
-		s.freeBits = make([]uint32, (s.vocab+31)/32)
-		for id := range s.vocab {
-			if s.free(id) {
-				s.freeBits[id/32] |= 1 << (id % 32)
-			}
-		}
-	}
 	clear(dst)
-	copy(dst, s.freeBits)
+	copy(dst, s.ids.freeBits())
 }

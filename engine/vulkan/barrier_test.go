@@ -177,7 +177,7 @@ func watchedPasses(t *testing.T, e *Exec) map[string]*watchedPass {
 	}
 	draws := make([]Draw, 2)
 	for i := range draws {
-		s, err := sample.New(sample.Params{Temperature: 1, TopP: 0.9, Presence: 0.5, Frequency: 0.5, Ban: []int{1}}, e.prog.Vocab, nil)
+		s, err := sample.New(sample.Params{Temperature: 1, TopP: 0.9, Presence: 0.5, Frequency: 0.5, Ban: []int{1}}, sample.NewVocabulary(e.prog.Vocab, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

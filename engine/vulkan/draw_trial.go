@@ -110,7 +110,7 @@ func (e *Exec) timeDraws(seqs int) (device, host time.Duration, err error) {
 	for i := range draws {
 		p := sample.Default()
 		p.Seed = uint64(i)
-		s, err := sample.New(p, e.prog.Vocab, nil)
+		s, err := sample.New(p, sample.NewVocabulary(e.prog.Vocab, nil))
 		if err != nil {
 			return 0, 0, err
 		}

@@ -41,18 +41,18 @@ type Exec struct {
 	ops     prepared
 	panels  panelRoom
 
-	buffers []*gpu.Buffer // all, for Close
-	weights []*gpu.Buffer
-	scratch *gpu.Buffer
-	state   *gpu.Buffer
-	params  *gpu.Buffer
-	parts   *gpu.Buffer // nil without MatMul
-	tables  tables
-	chunks  *gpu.Buffer // of a recurrence; nil before one is done by chunks
-	logits  *gpu.Buffer // readback [outs, Stride(vocab)]; nil without logits
-	slot    slotStage
-	initial []float32 // state of a slot
-	ran     []string  // see Kernels
+	buffers   []*gpu.Buffer // all, for Close
+	weights   []*gpu.Buffer
+	scratch   *gpu.Buffer
+	state     *gpu.Buffer
+	params    *gpu.Buffer
+	parts     *gpu.Buffer // nil without MatMul
+	tables    tables
+	chunks    *gpu.Buffer // of a recurrence; nil before one is done by chunks
+	logits    *gpu.Buffer // readback [outs, Stride(vocab)]; nil without logits
+	transfers transfers
+	initial   []float32 // state of a slot
+	ran       []string  // see Kernels
 
 	batch  op.Batch
 	shapes passCache[shape]
@@ -70,6 +70,7 @@ var _ op.Prober = (*Exec)(nil)
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
 	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, draws: o.Draws, recur: o.Recur, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
 	e.rowWork = rowWorkOf(prog)
+	e.transfers.dev = k.dev
 	e.shapes = passCache[shape]{most: maxShapes, record: e.recordForward}
 	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.recordDecode}
 	if err := e.make(o); err != nil {
@@ -104,21 +105,13 @@ func (e *Exec) make(o Options) error {
 			return err
 		}
 	}
-	if err := e.slot.make(e); err != nil {
-		return err
-	}
 	if err := e.clear(); err != nil {
 		return err
 	}
 	if e.initial, err = e.prog.InitialState(); err != nil {
 		return err
 	}
-	for s := range o.Sizes.Slots {
-		if err := e.ResetState(s); err != nil {
-			return err
-		}
-	}
-	return nil
+	return e.resetAll()
 }
 
 // buffer makes a buffer that Close releases.
@@ -145,6 +138,7 @@ func (e *Exec) Close() error {
 	e.shapes.release()
 	e.decode.release()
 	e.releasePanels()
+	e.transfers.release()
 	for _, b := range e.buffers {
 		b.Release()
 	}

@@ -170,7 +170,7 @@ func (h *hostSide) tries(e *Exec) {
 // draws are of so many sequences, some of which end.
 func (h *hostSide) draws(e *Exec, seqs int, p sample.Params) (list []Draw) {
 	for i := range seqs {
-		s, err := sample.New(p, e.prog.Vocab, nil)
+		s, err := sample.New(p, sample.NewVocabulary(e.prog.Vocab, nil))
 		h.must(err)
 		list = append(list, Draw{Slot: i, Token: i, Sampler: s, Ends: []int{1, 2}[:i%3]})
 	}

@@ -108,7 +108,7 @@ func TestPartsAlike(t *testing.T) {
 	var b op.Batch
 	b.Add(0, []int{3, 1, 4}, 1)
 	b.Add(1, []int{1, 5}, 1)
-	smp, err := sample.New(sample.Default(), m.Vocab, nil)
+	smp, err := sample.New(sample.Default(), sample.NewVocabulary(m.Vocab, nil))
 	if err != nil {
 		t.Fatal(err)
 	}

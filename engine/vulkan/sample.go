@@ -41,6 +41,7 @@ const (
 	drawGreedy = 1 << iota
 	drawPenalties
 	drawMask
+	drawOnce
 )
 
 // sampling is what the draws of a submission start from, written by the host and copied to the device, and what they
@@ -115,7 +116,7 @@ func (p part) in(b *gpu.Buffer, seqs int) gpu.Range { return b.Range(4*p.at, 4*s
 // write puts down what the draws of one sequence start from.
 func (s *sampling) write(seq int, d *Draw, t *sample.Twin) {
 	words := s.of(s.draws, seq)
-	copy(words, []uint32{flag(t.Greedy, drawGreedy) | flag(t.Penalised, drawPenalties) | flag(t.Masked, drawMask), math.Float32bits(t.Factor), t.TopP, t.Limit, t.TopK,
+	copy(words, []uint32{flag(t.Greedy, drawGreedy) | flag(t.Penalised, drawPenalties) | flag(t.Masked, drawMask) | flag(d.Once || d.OnHost, drawOnce), math.Float32bits(t.Factor), t.TopP, t.Limit, t.TopK,
 		uint32(t.Seed), uint32(t.Seed >> 32), uint32(t.Position), uint32(t.Position >> 32),
 		math.Float32bits(t.Presence), math.Float32bits(t.Frequency), math.Float32bits(t.Decay)})
 	for i := range MaxEnds {

@@ -20,6 +20,8 @@ type Draw struct {
 	Token   int // to continue the slot's state with
 	Sampler *sample.Sampler
 	Ends    []int // ids after which nothing is drawn any more; of more than MaxEnds, the first that many
+	Once    bool  // the sequence takes part in the first step only
+	OnHost  bool  // it does, and the token is the caller's to draw from Logits, where the id stands for nothing
 }
 
 // decoding is what Decode keeps between calls.
@@ -38,6 +40,7 @@ type decoding struct {
 type decodeShape struct {
 	seqs, steps       int
 	masked, penalised bool
+	logits            bool // those of the first step go to the host
 }
 
 // maxDecodeShapes bounds the commands kept: they hold as many steps as they decode.
@@ -53,7 +56,7 @@ func (d *decoding) release() {
 // the token that the next is about, as the samplers would. It returns the ids in the order of [n][len(draws)], valid
 // until the next call; DrawError tells which are none. A sequence that drew one of its Ends, or none, keeps the state
 // that it has then. The samplers are left as they are: the caller has them accept what it takes of the ids. After more than
-// one step RestoreState brings back the states before the call.
+// one step RestoreState brings back the states before the call. Logits has those of the first step if a draw is OnHost.
 func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 	d := &e.decode
 	if err := e.stageDraws(draws, n); err != nil {
@@ -64,6 +67,7 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 	for i := range d.twins {
 		k.masked = k.masked || d.twins[i].Masked
 		k.penalised = k.penalised || d.twins[i].Penalised
+		k.logits = k.logits || draws[i].OnHost
 		accepted = max(accepted, d.twins[i].Accepted)
 	}
 	if err := e.growSampling(accepted + n); err != nil {
@@ -110,11 +114,19 @@ func (e *Exec) stageDraws(draws []Draw, n int) error {
 		if got := draws[i].Sampler.Vocabulary(); got != e.prog.Vocab {
 			return fmt.Errorf("vulkan: decode: sampler %d: want one of %d ids, got %d", i, e.prog.Vocab, got)
 		}
-		d.twins = append(d.twins, draws[i].Sampler.Twin())
+		d.twins = append(d.twins, twinOf(&draws[i]))
 		d.token[0] = draws[i].Token
 		d.batch.Add(draws[i].Slot, d.token[:], 1)
 	}
 	return e.stage(&d.batch)
+}
+
+// twinOf returns what the device draws by; where the host draws, as little as there is to do.
+func twinOf(d *Draw) sample.Twin {
+	if d.OnHost {
+		return sample.Twin{Greedy: true}
+	}
+	return d.Sampler.Twin()
 }
 
 // growSampling makes space for so many accepted ids of each sequence.
@@ -149,6 +161,9 @@ func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
 	}
 	unit := func(r *recorder, i int) error {
 		if i%each == each-1 {
+			if k.logits && i < each {
+				e.copyLogits(r.rec, k.seqs) // before what changes them
+			}
 			return r.draw(k, i/each)
 		}
 		return r.unit(i % each)

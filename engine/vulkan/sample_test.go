@@ -14,6 +14,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
+// fifths is a vocabulary of which every fifth id has free text.
+type fifths struct{}
+
+func (fifths) Bytes(id int) []byte { return []byte{"x7yzw"[id%5]} }
+
 // drawSettings is a spread of 20 ways to draw from vocab ids.
 func drawSettings(vocab int) []sample.Params {
 	third := func(k int) int { return max(vocab*k/3, 1) }
@@ -115,7 +120,7 @@ func testDraws(t *testing.T, k *Kernels, l profile.Loads, vocab, tokens int) {
 	masks := make([][]uint64, len(settings))
 	r := rand.New(rand.NewPCG(uint64(vocab), uint64(l)))
 	for i, p := range settings {
-		s, err := sample.New(p, vocab, func(id int) bool { return id%5 == 1 })
+		s, err := sample.New(p, sample.NewVocabulary(vocab, fifths{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -174,7 +179,7 @@ func TestDrawsAccepted(t *testing.T) {
 	r := rand.New(rand.NewPCG(1, 2))
 	for i, decay := range []float32{0.988, 1, 0.5, 0.001, 0, 0.9} {
 		s, err := sample.New(sample.Params{Temperature: 1, TopP: 1, Presence: 0.4, Frequency: float32(1 + i), PenaltyDecay: decay, Seed: uint64(i)},
-			vocab, func(id int) bool { return id%5 == 1 })
+			sample.NewVocabulary(vocab, fifths{}))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -262,7 +267,7 @@ func TestDrawEnds(t *testing.T) {
 	const vocab, best = 12, 7
 	logits, draws := make([]float32, 0, (MaxEnds+1)*vocab), make([]Draw, MaxEnds+1)
 	for i := range draws {
-		s, err := sample.New(sample.Params{}, vocab, nil)
+		s, err := sample.New(sample.Params{}, sample.NewVocabulary(vocab, nil))
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -286,7 +291,7 @@ func TestDrawEnds(t *testing.T) {
 // Of a Decode nothing counts as under way after it: the copies of whatever slots' states can be started again.
 func TestDecodeWaitsForSaves(t *testing.T) {
 	const vocab = 4
-	s, err := sample.New(sample.Params{}, vocab, nil)
+	s, err := sample.New(sample.Params{}, sample.NewVocabulary(vocab, nil))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -318,7 +323,7 @@ func TestDrawErrors(t *testing.T) {
 	e, o := drawExec(t, k, profile.Buffers, 4, 10)
 	inf, nan := float32(math.Inf(1)), float32(math.NaN())
 	s := func(vocab int, p sample.Params) *sample.Sampler {
-		s, err := sample.New(p, vocab, nil)
+		s, err := sample.New(p, sample.NewVocabulary(vocab, nil))
 		if err != nil {
 			t.Fatal(err)
 		}

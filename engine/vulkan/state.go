@@ -7,24 +7,6 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// slotStage is host memory through which one slot's state goes in and out.
-type slotStage struct {
-	up, down *gpu.Buffer // nil without state
-}
-
-func (s *slotStage) make(e *Exec) error {
-	n := 4 * e.prog.StateLen()
-	if n == 0 {
-		return nil
-	}
-	var err error
-	if s.up, err = e.buffer("slot (upload)", n, gpu.Upload); err != nil {
-		return err
-	}
-	s.down, err = e.buffer("slot (readback)", n, gpu.Readback)
-	return err
-}
-
 // slotParts returns where slot's vector of each state operand lies, in the order of a slot's state.
 func (e *Exec) slotParts(slot int) ([]gpu.Range, error) {
 	if err := e.checkOpen(); err != nil {
@@ -40,62 +22,52 @@ func (e *Exec) slotParts(slot int) ([]gpu.Range, error) {
 	return parts, nil
 }
 
-func (e *Exec) checkStateLen(n int) error {
-	if want := e.prog.StateLen(); n != want {
-		return fmt.Errorf("vulkan: state: want %d elements, got %d", want, n)
-	}
-	return nil
-}
-
 // ReadState copies slot's state to dst.
 func (e *Exec) ReadState(slot int, dst []float32) error {
-	if err := e.checkStateLen(len(dst)); err != nil {
-		return err
-	}
-	parts, err := e.slotParts(slot)
-	if err != nil || len(parts) == 0 {
-		return err
-	}
-	rec := e.dev.NewRecording()
-	rec.SetName(fmt.Sprintf("reading of the state of slot %d", slot))
-	at := 0
-	for _, part := range parts {
-		rec.Copy(e.slot.down.Range(at, part.Size), part)
-		at += part.Size
-	}
-	if err := rec.Run(); err != nil {
-		return err
-	}
-	copy(dst, gpu.Float32s(e.slot.down.Bytes()))
-	return nil
+	return finish(e.StartRead([]int{slot}, [][]float32{dst}))
 }
 
 // WriteState sets slot's state to src.
 func (e *Exec) WriteState(slot int, src []float32) error {
-	if err := e.checkStateLen(len(src)); err != nil {
-		return err
-	}
-	parts, err := e.slotParts(slot)
-	if err != nil || len(parts) == 0 {
-		return err
-	}
-	copy(gpu.Float32s(e.slot.up.Bytes()), src)
-	rec := e.dev.NewRecording()
-	rec.SetName(fmt.Sprintf("writing of the state of slot %d", slot))
-	at := 0
-	for _, part := range parts {
-		rec.Copy(part, e.slot.up.Range(at, part.Size))
-		at += part.Size
-	}
-	return rec.Run()
+	return finish(e.StartWrite([]int{slot}, [][]float32{src}))
 }
 
 // ResetState gives slot the initial state.
-func (e *Exec) ResetState(slot int) error {
-	return e.WriteState(slot, e.initial)
+func (e *Exec) ResetState(slot int) error { return e.WriteState(slot, e.initial) }
+
+// resetAll gives all slots the initial state, in one submission.
+func (e *Exec) resetAll() error {
+	if len(e.initial) == 0 || e.plan.Sizes.Slots == 0 {
+		return nil
+	}
+	t := &Transfer{e: e}
+	s, err := e.transfers.stage(gpu.Upload, 4*len(e.initial))
+	if err != nil {
+		return err
+	}
+	copy(gpu.Float32s(s.buf.Bytes()), e.initial)
+	return finish(t, t.start(s, nil, "writing of the initial state", func(rec *gpu.Recording) error {
+		for slot := range e.plan.Sizes.Slots {
+			if err := e.eachPart(slot, func(part gpu.Range, at int) { rec.Copy(part, s.buf.Range(at, part.Size)) }); err != nil {
+				return err
+			}
+		}
+		return nil
+	}))
 }
 
-// CopyState copies the state of slot src to slot dst.
+// eachPart calls do for each part of a slot's state with its place, in bytes, within the whole.
+func (e *Exec) eachPart(slot int, do func(part gpu.Range, at int)) error {
+	parts, err := e.slotParts(slot)
+	at := 0
+	for _, part := range parts {
+		do(part, at)
+		at += part.Size
+	}
+	return err
+}
+
+// CopyState starts the copy of the state of slot src to slot dst. What is called after it finds the copy.
 func (e *Exec) CopyState(dst, src int) error {
 	from, err := e.slotParts(src)
 	if err != nil {
@@ -105,10 +77,11 @@ func (e *Exec) CopyState(dst, src int) error {
 	if err != nil || src == dst || len(to) == 0 {
 		return err
 	}
-	rec := e.dev.NewRecording()
-	rec.SetName(fmt.Sprintf("copy of the state of slot %d to slot %d", src, dst))
-	for i, part := range to {
-		rec.Copy(part, from[i])
-	}
-	return rec.Run()
+	t := &Transfer{e: e}
+	return t.start(nil, nil, fmt.Sprintf("copy of the state of slot %d to slot %d", src, dst), func(rec *gpu.Recording) error {
+		for i, part := range to {
+			rec.Copy(part, from[i])
+		}
+		return nil
+	})
 }

@@ -1,0 +1,68 @@
+package sample
+
+import (
+	"encoding/binary"
+	"fmt"
+	"math"
+)
+
+// A sampler's place in its sequence as bytes, little-endian: the format's number, the number of ids, the position in the
+// random stream, and each accepted id with its count.
+const (
+	marshalFormat = 1
+	marshalHead   = 4 + 4 + 8
+	marshalEntry  = 4 + 4
+)
+
+// MarshalBinary returns the sampler's counts and its position in the random stream, with which a sampler of the same
+// settings goes on with the same ids. Settings and mask are not part of it, nor are counts where no penalty is set.
+func (s *Sampler) MarshalBinary() ([]byte, error) {
+	b := make([]byte, 0, marshalHead+marshalEntry*len(s.accepted))
+	b = binary.LittleEndian.AppendUint32(b, marshalFormat)
+	b = binary.LittleEndian.AppendUint32(b, uint32(s.vocab))
+	b = binary.LittleEndian.AppendUint64(b, s.position)
+	for _, id := range s.accepted {
+		b = binary.LittleEndian.AppendUint32(b, uint32(id))
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(s.counts[id]))
+	}
+	return b, nil
+}
+
+// UnmarshalBinary sets counts and position to what MarshalBinary returned, of whatever settings; counts are dropped where
+// no penalty is set. On an error the sampler stays as it is.
+func (s *Sampler) UnmarshalBinary(data []byte) error {
+	if len(data) < marshalHead || (len(data)-marshalHead)%marshalEntry != 0 {
+		return fmt.Errorf("sample: stored sampler: want %d bytes and a multiple of %d, got %d", marshalHead, marshalEntry, len(data))
+	}
+	word := func(at int) uint32 { return binary.LittleEndian.Uint32(data[at:]) }
+	if got := word(0); got != marshalFormat {
+		return fmt.Errorf("sample: stored sampler: want format %d, got %d", marshalFormat, got)
+	}
+	if got := word(4); got != uint32(s.vocab) {
+		return fmt.Errorf("sample: stored sampler: want one of %d ids, got one of %d", s.vocab, got)
+	}
+	seen := make(map[uint32]bool, (len(data)-marshalHead)/marshalEntry)
+	for at := marshalHead; at < len(data); at += marshalEntry {
+		id, count := word(at), math.Float32frombits(word(at+4))
+		switch {
+		case id >= uint32(s.vocab):
+			return fmt.Errorf("sample: stored sampler: want ids below %d, got %d", s.vocab, id)
+		case seen[id]:
+			return fmt.Errorf("sample: stored sampler: id %d: want it once, got it again", id)
+		case !(count >= 0 && count <= math.MaxFloat32):
+			return fmt.Errorf("sample: stored sampler: id %d: want a finite count >= 0, got %v", id, count)
+		}
+		seen[id] = true
+	}
+	s.Reset()
+	s.position = binary.LittleEndian.Uint64(data[8:])
+	if s.counts == nil {
+		return nil
+	}
+	for at := marshalHead; at < len(data); at += marshalEntry {
+		id := int(word(at))
+		s.note(id)
+		s.counts[id] = math.Float32frombits(word(at + 4))
+	}
+	return nil
+}

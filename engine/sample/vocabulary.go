@@ -1,0 +1,56 @@
+package sample
+
+import (
+	"bytes"
+	"sync"
+)
+
+// Texts tells the bytes that each id of a vocabulary stands for, as a tokenizer.Tokenizer does.
+type Texts interface{ Bytes(id int) []byte }
+
+// Vocabulary is what the samplers of one model share: the number of its ids, and which of them leave their count unchanged
+// when they are accepted. It may be used by several goroutines.
+type Vocabulary struct {
+	size  int
+	texts Texts
+	once  sync.Once
+	bits  []uint32 // ids with free text; nil if there are none
+}
+
+// NewVocabulary returns the vocabulary of a model with size ids, of which texts knows the text. Where texts is nil, every id
+// counts. A model may have more ids than texts knows.
+func NewVocabulary(size int, texts Texts) *Vocabulary { return &Vocabulary{size: size, texts: texts} }
+
+// Size returns the number of ids.
+func (v *Vocabulary) Size() int { return v.size }
+
+// freeBits returns the ids whose count stays (id i is bit i%32 of word i/32), nil if there are none. They are found at the
+// first call, since only penalties ask for them.
+func (v *Vocabulary) freeBits() []uint32 {
+	v.once.Do(func() {
+		if v.texts == nil {
+			return
+		}
+		bits := make([]uint32, (v.size+31)/32)
+		for id := range v.size {
+			if FreeText(v.texts.Bytes(id)) {
+				bits[id/32] |= 1 << (id % 32)
+			}
+		}
+		v.bits = bits
+	})
+	return v.bits
+}
+
+// free reports whether id's count stays.
+func (v *Vocabulary) free(id int) bool {
+	bits := v.freeBits()
+	return bits != nil && bits[id/32]>>(id%32)&1 == 1
+}
+
+// freeText is the text of FreeText.
+var freeText = []byte(" \t0123456789")
+
+// FreeText reports whether a token with this text leaves its count unchanged when it is accepted: text that occurs
+// within " \t0123456789", so that digits and spacing are not driven out by the frequency penalty.
+func FreeText(text []byte) bool { return len(text) <= len(freeText) && bytes.Contains(freeText, text) }

@@ -1,0 +1,298 @@
+package vulkan
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// The states of some slots go to the host and back through buffers in its memory, as many slots in one submission as fit.
+// A transfer takes its place among the passes when it starts; whoever waits for it keeps none of them waiting.
+const (
+	stageBytes   = 128 << 20 // most of one submission, if a state is not larger
+	mostUnderWay = 4         // submissions of transfers that nobody has waited for yet
+	mostIdle     = 2         // unused buffers of each kind that are kept
+)
+
+// Transfer is a copy of states between slots and the host that was started. Its methods may be called by any goroutine, beside
+// other calls of the executor.
+type Transfer struct {
+	e *Exec
+
+	mu     sync.Mutex
+	pieces []piecewise // submitted and not waited for, the first first
+	err    error
+}
+
+// piecewise is one submission of a transfer.
+type piecewise struct {
+	cmds *gpu.Commands
+	s    *stateStage // nil where the host is not part of it
+	dst  [][]float32 // of a read
+}
+
+// stateStage is a buffer in the host's memory that states go through.
+type stateStage struct {
+	buf  *gpu.Buffer
+	kind gpu.Memory
+}
+
+// transfers keeps what transfers use.
+type transfers struct {
+	dev *gpu.Device
+
+	mu     sync.Mutex
+	idle   []*stateStage
+	active []*Transfer // that started and are not done, the first first
+	closed bool
+}
+
+// stage returns a buffer of at least so many bytes.
+func (t *transfers) stage(kind gpu.Memory, size int) (*stateStage, error) {
+	t.mu.Lock()
+	best := -1
+	for i, s := range t.idle {
+		if s.kind == kind && s.buf.Size() >= size && (best < 0 || s.buf.Size() < t.idle[best].buf.Size()) {
+			best = i
+		}
+	}
+	if best >= 0 {
+		s := t.idle[best]
+		t.idle = slices.Delete(t.idle, best, best+1)
+		t.mu.Unlock()
+		return s, nil
+	}
+	t.mu.Unlock()
+	b, err := t.dev.NewBuffer("states ("+kind.String()+")", size, kind)
+	if err != nil {
+		return nil, err
+	}
+	return &stateStage{b, kind}, nil
+}
+
+// put gives a buffer back. The smallest of more than mostIdle goes.
+func (t *transfers) put(s *stateStage) {
+	if s == nil {
+		return
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.idle = append(t.idle, s)
+	smallest, n := -1, 0
+	for i, have := range t.idle {
+		if have.kind != s.kind {
+			continue
+		}
+		if n++; smallest < 0 || have.buf.Size() < t.idle[smallest].buf.Size() {
+			smallest = i
+		}
+	}
+	if n > mostIdle || t.closed {
+		t.idle[smallest].buf.Release()
+		t.idle = slices.Delete(t.idle, smallest, smallest+1)
+	}
+}
+
+// oldest returns the transfer to wait for before another starts, nil if few are under way.
+func (t *transfers) oldest() *Transfer {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if len(t.active) < mostUnderWay {
+		return nil
+	}
+	return t.active[0]
+}
+
+func (t *transfers) began(x *Transfer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	if !slices.Contains(t.active, x) {
+		t.active = append(t.active, x)
+	}
+}
+
+func (t *transfers) done(x *Transfer) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.active = slices.DeleteFunc(t.active, func(have *Transfer) bool { return have == x })
+}
+
+// release waits for what is under way and gives all back.
+func (t *transfers) release() {
+	t.mu.Lock()
+	t.closed = true
+	active := slices.Clone(t.active)
+	t.mu.Unlock()
+	for _, x := range active {
+		_ = x.Wait() // whoever waits for it has the error
+	}
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for _, s := range t.idle {
+		s.buf.Release()
+	}
+	t.idle = nil
+}
+
+// finish waits for a transfer that was started without error.
+func finish(t op.Transfer, err error) error {
+	if err != nil {
+		return err
+	}
+	return t.Wait()
+}
+
+// start records and submits one submission of the transfer. When that is done, a read's states go on to dst, and s back.
+func (t *Transfer) start(s *stateStage, dst [][]float32, name string, record func(*gpu.Recording) error) error {
+	e := t.e
+	if old := e.transfers.oldest(); old != nil && old != t {
+		_ = old.Wait() // whoever waits for it has the error
+	}
+	rec := e.dev.NewRecording()
+	rec.SetName(name)
+	if err := record(rec); err != nil {
+		e.transfers.put(s)
+		return err
+	}
+	c, err := rec.End()
+	if err == nil {
+		if err = c.Submit(); err != nil {
+			c.Release()
+		}
+	}
+	if err != nil {
+		e.transfers.put(s)
+		return err
+	}
+	t.mu.Lock()
+	t.pieces = append(t.pieces, piecewise{c, s, dst})
+	t.mu.Unlock()
+	e.transfers.began(t)
+	return nil
+}
+
+// Wait returns when the transfer is done. What a read copied lies in its destination then.
+func (t *Transfer) Wait() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	for len(t.pieces) > 0 {
+		t.waitFirst()
+	}
+	t.e.transfers.done(t)
+	return t.err
+}
+
+// waitFirst waits for the first submission under way.
+func (t *Transfer) waitFirst() {
+	p := t.pieces[0]
+	t.pieces = t.pieces[1:]
+	err := p.cmds.Wait()
+	if err == nil && p.dst != nil {
+		data := gpu.Float32s(p.s.buf.Bytes())
+		for _, dst := range p.dst {
+			data = data[copy(dst, data):]
+		}
+	}
+	t.err = errors.Join(t.err, err)
+	p.cmds.Release()
+	t.e.transfers.put(p.s)
+}
+
+// StartRead begins to copy the states of slots to dst, as they are after all calls before this one. They are there when Wait
+// returns.
+func (e *Exec) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
+	return e.startStates("reading", gpu.Readback, slots, dst)
+}
+
+// StartWrite begins to set the states of slots to src, which is free for other use at once. Calls after this one find them.
+func (e *Exec) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
+	return e.startStates("writing", gpu.Upload, slots, src)
+}
+
+// startStates starts a transfer, in as many submissions as its size asks for.
+func (e *Exec) startStates(what string, kind gpu.Memory, slots []int, host [][]float32) (op.Transfer, error) {
+	if err := e.checkStates(slots, host); err != nil {
+		return nil, err
+	}
+	t := &Transfer{e: e}
+	size := 4 * e.prog.StateLen()
+	if size == 0 {
+		return t, nil
+	}
+	each := max(stageBytes/size, 1)
+	for at := 0; at < len(slots); at += each {
+		to := min(at+each, len(slots))
+		if err := t.startPiece(what, kind, slots[at:to], host[at:to]); err != nil {
+			return nil, errors.Join(err, t.Wait())
+		}
+	}
+	return t, nil
+}
+
+// startPiece starts one submission. At most two of a transfer are under way.
+func (t *Transfer) startPiece(what string, kind gpu.Memory, slots []int, host [][]float32) error {
+	t.mu.Lock()
+	if len(t.pieces) > 1 {
+		t.waitFirst()
+	}
+	err := t.err
+	t.mu.Unlock()
+	if err != nil {
+		return err
+	}
+	e := t.e
+	size := 4 * e.prog.StateLen()
+	s, err := e.transfers.stage(kind, len(slots)*size)
+	if err != nil {
+		return err
+	}
+	if kind == gpu.Upload {
+		data := gpu.Float32s(s.buf.Bytes())
+		for _, src := range host {
+			data = data[copy(data, src):]
+		}
+	}
+	var dst [][]float32
+	if kind == gpu.Readback {
+		dst = host
+	}
+	name := fmt.Sprintf("%s of the states of %d slots, the first %d", what, len(slots), slots[0])
+	return t.start(s, dst, name, func(rec *gpu.Recording) error {
+		for i, slot := range slots {
+			err := e.eachPart(slot, func(part gpu.Range, at int) {
+				if at += i * size; kind == gpu.Upload {
+					rec.Copy(part, s.buf.Range(at, part.Size))
+				} else {
+					rec.Copy(s.buf.Range(at, part.Size), part)
+				}
+			})
+			if err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// checkStates wants as many states of the right length as slots.
+func (e *Exec) checkStates(slots []int, host [][]float32) error {
+	if err := e.checkOpen(); err != nil {
+		return err
+	}
+	if len(slots) != len(host) {
+		return fmt.Errorf("vulkan: state: want %d states for as many slots, got %d", len(slots), len(host))
+	}
+	for i, slot := range slots {
+		if want, n := e.prog.StateLen(), len(host[i]); n != want {
+			return fmt.Errorf("vulkan: state: want %d elements, got %d", want, n)
+		}
+		if slot < 0 || slot >= e.plan.Sizes.Slots {
+			return fmt.Errorf("vulkan: state: want a slot below %d, got %d", e.plan.Sizes.Slots, slot)
+		}
+	}
+	return nil
+}
