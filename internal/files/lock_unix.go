@@ -15,6 +15,26 @@ func lock(f *os.File) {
 	} // a file system without locks cleans nothing up either
 }
 
+// hold locks a file of that name, which is there as long as somebody has it. Nothing is returned if somebody else has.
+func hold(name string) (release func(), err error) {
+	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0o666)
+	if err != nil {
+		return nil, err
+	}
+	switch err := syscall.Flock(int(f.Fd()), syscall.LOCK_EX|syscall.LOCK_NB); {
+	case err == nil && still(f):
+		return func() {
+			_ = os.Remove(name) // while it is locked: who waits for it sees that it is gone
+			_ = f.Close()       // nothing was written
+		}, nil
+	case err == nil || errors.Is(err, syscall.EWOULDBLOCK) || errors.Is(err, syscall.EINTR):
+		_ = f.Close()
+		return nil, nil
+	}
+	_ = f.Close()
+	return holdByName(name + "ed") // a file system without locks
+}
+
 // locked tells whether somebody has locked a file.
 func locked(path string) bool {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
