@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -24,6 +25,10 @@ var (
 // call waits for ever: the process is to be ended. Where a driver returns, the error does, too, and nobody is told. It is
 // set before devices are opened, or stays nil.
 var OnHang func(err error)
+
+// AcquitForms is for a process that its user ends while it may be trying kernels: they are not blamed for the end, as they
+// would be for one by themselves. It waits for no device.
+func AcquitForms() { vulkan.AcquitForms() }
 
 // DeviceError is trouble with the device: none, unknown, lost, hanging, out of memory, or lacking what a model needs.
 type DeviceError struct {

@@ -165,3 +165,56 @@ func TestSignalInDriver(t *testing.T) {
 		}
 	}
 }
+
+// A kernel that is being tried when a signal ends the program, which is stuck in the driver, is tried again by a later run. One in
+// whose trial the program is killed is not: what ended it is not known then.
+func TestSignalInTrial(t *testing.T) {
+	calls, start := hanging(t, append(slices.Clone(hangArgs), "--retune")...)
+	waits := callsOf(calls, "vkWaitForFences")
+	for _, x := range []struct {
+		signal os.Signal
+		kept   bool
+	}{{syscall.SIGTERM, false}, {syscall.SIGKILL, true}} {
+		tried := false
+		for _, part := range []float64{0.5, 0.3, 0.7, 0.1, 0.2} {
+			c, ctl := start(t, faultvk.Fault{Function: "vkWaitForFences", At: max(int(part*float64(waits)), 1)}, "1000")
+			for begin := time.Now(); time.Since(begin) < faultTime; time.Sleep(10 * time.Millisecond) {
+				if r, err := ctl.Report(); err != nil || r.Fired {
+					break
+				}
+			}
+			var cache string
+			for _, e := range c.Env { // the last counts
+				if value, ok := strings.CutPrefix(e, "XDG_CACHE_HOME="); ok {
+					cache = value
+				}
+			}
+			trying := func() bool {
+				t.Helper()
+				data, err := os.ReadFile(filepath.Join(cache, "rwkv-gpu", "tuning.json"))
+				if err != nil {
+					t.Fatal(err)
+				}
+				return strings.Contains(string(data), `"trying"`)
+			}
+			tried = trying()
+			signal := x.signal
+			if !tried { // the usual form, which is not written down
+				signal = syscall.SIGKILL
+			}
+			if err := c.Process.Signal(signal); err != nil {
+				t.Fatal(err)
+			}
+			ended(t, c, faultTime)
+			if tried {
+				if kept := trying(); kept != x.kept {
+					t.Errorf("%s: want the kernel written down afterwards: %t, got %t", x.signal, x.kept, kept)
+				}
+				break
+			}
+		}
+		if !tried {
+			t.Errorf("%s: no trial was met", x.signal)
+		}
+	}
+}

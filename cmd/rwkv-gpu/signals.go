@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"io"
 	"os"
 	"os/signal"
@@ -23,6 +24,7 @@ type departure struct {
 	args           []string
 	stdout, stderr io.Writer
 	isTerminal     func(stream any) bool
+	acquit         func() // takes back suspicions that do not follow from an end by the user
 	abandon        func() // removes the files that are being written
 	exit           func(status int)
 }
@@ -49,7 +51,10 @@ func (d *departure) leave(why error) {
 		left := make(chan struct{})
 		go func() {
 			defer close(left)
-			d.abandon()
+			if errors.Is(why, context.Canceled) {
+				d.acquit()
+			}
+			d.abandon() // from here on nothing is written
 			d.freeLine()
 			a := &app{stderr: d.stderr, started: true}
 			a.report(commandName(a.rootCommand(), d.args), why)
@@ -97,7 +102,8 @@ func untilSignal(run func(ctx context.Context) int) {
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	d := &departure{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, isTerminal: isTerminal, abandon: files.Abandon, exit: os.Exit}
+	d := &departure{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, isTerminal: isTerminal, acquit: engine.AcquitForms,
+		abandon: files.Abandon, exit: os.Exit}
 	engine.OnHang = d.leave
 	go d.watch(signals, cancel)
 	d.end(run(ctx))

@@ -6,6 +6,8 @@ import (
 	"io"
 	"os"
 	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
 // A process that leaves says so on a line of its own: a bar is taken away for it, and a text that is being written on the
@@ -23,11 +25,11 @@ func TestLeaveLine(t *testing.T) {
 		"errors to a file":      {false, false, true, said},
 	} {
 		var terminal, drawn bytes.Buffer
-		abandoned := 0
+		acquitted, abandoned := 0, 0
 		d := &departure{args: []string{"generate", "x"}, stdout: io.Discard, stderr: &terminal, isTerminal: func(any) bool { return c.terminal },
-			abandon: func() { abandoned++ }, exit: func(status int) {
-				if status != statusInterrupted || abandoned != 1 {
-					t.Errorf("%s: status %d, unfinished files removed %d times", name, status, abandoned)
+			acquit: func() { acquitted += 1 - abandoned }, abandon: func() { abandoned++ }, exit: func(status int) {
+				if status != statusInterrupted || acquitted != 1 || abandoned != 1 {
+					t.Errorf("%s: status %d, forms acquitted %d times before unfinished files were removed %d times", name, status, acquitted, abandoned)
 				}
 			}}
 		if c.same {
@@ -55,5 +57,20 @@ func TestLeaveLine(t *testing.T) {
 	defer again.Close()
 	if !sameFile(null, again) || sameFile(null, io.Discard) {
 		t.Error("whether two streams are the same file is told wrongly")
+	}
+}
+
+// Only an end by the user acquits the kernels that are being tried.
+func TestLeaveAcquits(t *testing.T) {
+	for _, c := range []struct {
+		why  error
+		want int
+	}{{context.Canceled, 1}, {engine.ErrTimeout, 0}} {
+		acquitted := 0
+		d := &departure{stdout: io.Discard, stderr: io.Discard, isTerminal: func(any) bool { return false }, acquit: func() { acquitted++ },
+			abandon: func() {}, exit: func(int) {}}
+		if d.leave(c.why); acquitted != c.want {
+			t.Errorf("%v: want forms acquitted %d times, got %d", c.why, c.want, acquitted)
+		}
 	}
 }

@@ -23,6 +23,7 @@ type Tuner struct {
 	Notice func(string)  // told once when measuring begins, and of a form that is wrong or needs memory; may be nil
 
 	found   map[string]tuned  // by device, driver and product
+	ours    map[string]bool   // of those, what this tuner found itself
 	lethal  map[string]string // forms in whose trials an earlier process ended, as Trying of the file
 	trying  string            // the form under trial, by the key of lethal
 	tried   map[string]bool   // forms that a trial of this process has done no harm, by the same key
@@ -66,7 +67,7 @@ const (
 // NewTuner returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be
 // read, or that other kernels were measured for, costs only the time to measure again.
 func NewTuner(path string, fresh bool, notice func(string)) *Tuner {
-	t := &Tuner{Path: path, Budget: tuningBudget, Notice: notice, found: map[string]tuned{}, tried: map[string]bool{}, fresh: fresh, now: time.Now}
+	t := &Tuner{Path: path, Budget: tuningBudget, Notice: notice, found: map[string]tuned{}, ours: map[string]bool{}, tried: map[string]bool{}, fresh: fresh, now: time.Now}
 	if fresh || path == "" {
 		return t
 	}
@@ -152,7 +153,7 @@ func (t *Tuner) known(key string) (found tuned, ok bool) {
 // take keeps what was found under a key.
 func (t *Tuner) take(key string, found tuned) {
 	if t != nil {
-		t.found[key], t.trying = found, ""
+		t.found[key], t.ours[key], t.trying = found, true, ""
 		t.keep()
 	}
 }

@@ -80,33 +80,18 @@ func (t *Tuner) keep() {
 	}
 }
 
+// savePatience is how long a tuner waits for others that write the file, which takes milliseconds.
+const savePatience = 2 * time.Second
+
 // save writes the file, whole or not at all, with what other processes found meanwhile.
 func (t *Tuner) save() error {
 	if t.Path == "" {
 		return nil
 	}
-	file := tuningFile{Kernels: kernelSum(), Found: t.found, Trying: map[string]string{}}
-	if old, err := readTuning(t.Path); err == nil && !t.fresh {
-		for key, found := range old.Found {
-			if _, ok := t.found[key]; !ok {
-				t.found[key] = found
-			}
-		}
-		maps.Copy(file.Trying, old.Trying)
-		maps.DeleteFunc(file.Trying, func(_, by string) bool { return by == owner() })
-	}
-	if t.trying != "" {
-		file.Trying[t.trying] = owner()
-	}
 	if t.trying != "" && t.release == nil {
 		t.claim()
 	}
-	data, err := json.MarshalIndent(file, "", "\t")
-	if err != nil {
-		return err
-	}
-	// A device that hangs may take the whole machine with it.
-	err = files.Keep(t.Path, append(data, '\n'), t.trying != "")
+	err := files.Exclusively(t.Path, savePatience, t.merge)
 	if t.release != nil && (err != nil || t.trying == "") { // what is not written needs no claim
 		t.release()
 		t.release = nil
@@ -115,6 +100,44 @@ func (t *Tuner) save() error {
 		t.fresh = false
 	}
 	return err
+}
+
+// merge puts together what the file holds and what this tuner knows, and writes it.
+func (t *Tuner) merge() error {
+	file := tuningFile{Kernels: kernelSum(), Found: t.found, Trying: map[string]string{}}
+	if old, err := readTuning(t.Path); err == nil && !t.fresh {
+		t.learn(old.Found)
+		maps.Copy(file.Trying, old.Trying)
+		maps.DeleteFunc(file.Trying, own)
+	}
+	if t.trying != "" && underTrial.note(t.Path) {
+		file.Trying[t.trying] = owner()
+	}
+	// A device that hangs may take the whole machine with it.
+	return file.write(t.Path, t.trying != "")
+}
+
+// learn takes over what others found: all that this tuner has not measured, and what was measured further.
+func (t *Tuner) learn(found map[string]tuned) {
+	for key, theirs := range found {
+		if ours := t.found[key]; !t.ours[key] || theirs.Among == ours.Among && theirs.further(ours) {
+			t.found[key] = theirs
+		}
+	}
+}
+
+// further reports whether of two standings of one measurement a is the later.
+func (a tuned) further(b tuned) bool { return b.Next != 0 && (a.Next == 0 || a.Next > b.Next) }
+
+// own reports whether a form's trial is of this process.
+func own(_, by string) bool { return by == owner() }
+
+func (f *tuningFile) write(path string, durable bool) error {
+	data, err := json.MarshalIndent(f, "", "\t")
+	if err != nil {
+		return err
+	}
+	return files.Keep(path, append(data, '\n'), durable)
 }
 
 // claim tells other processes that this one is alive, as far as the system can; save tells what else is wrong.

@@ -239,22 +239,6 @@ func TestTunerLoses(t *testing.T) {
 	}
 }
 
-// Processes that save by turns keep one another's findings, their own where both have one.
-func TestTunerShares(t *testing.T) {
-	path := filepath.Join(t.TempDir(), "tuning.json")
-	a, b := NewTuner(path, false, nil), NewTuner(path, false, nil)
-	a.take("of both", tuned{Rows: 1})
-	b.take("of b", tuned{Rows: 2})
-	b.take("of both", tuned{Rows: 3})
-	a.take("of a", tuned{Rows: 4})
-	c := NewTuner(path, false, nil)
-	for key, rows := range map[string]uint32{"of a": 4, "of b": 2, "of both": 1} {
-		if c.found[key].Rows != rows {
-			t.Errorf("%s: want %d, got %v", key, rows, c.found)
-		}
-	}
-}
-
 // probedContest tells by a part of the work how long the whole takes.
 type probedContest struct {
 	faultyContest
