@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"errors"
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
@@ -38,7 +39,7 @@ func (e *Exec) DrawsOnDevice(seqs int) (bool, error) {
 		return *chosen == DeviceDraws, nil
 	}
 	s := e.plan.Sizes
-	d, certain, err := e.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs))
+	d, certain, err := e.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs), likelyLogits())
 	if certain {
 		*chosen = d
 	}
@@ -46,8 +47,9 @@ func (e *Exec) DrawsOnDevice(seqs int) (bool, error) {
 }
 
 // chooseDraws returns the place that was found, that is now measured to be faster, or that is usual, which is not certain
-// where measuring has to wait.
-func (e *Exec) chooseDraws(seqs int) (d Draws, certain bool, err error) {
+// where measuring has to wait. A device on which a trial's logits, which logit makes, cannot be drawn from leaves draws to the
+// host, which then says what is wrong with those of a pass.
+func (e *Exec) chooseDraws(seqs int, logit func() float32) (d Draws, certain bool, err error) {
 	usual, t := DeviceDraws, e.tuner
 	if e.kernels.shape.CPU && e.prog.Vocab >= largeVocabulary {
 		usual = HostDraws
@@ -57,7 +59,7 @@ func (e *Exec) chooseDraws(seqs int) (d Draws, certain bool, err error) {
 	}
 	key := e.on + fmt.Sprintf("draws of %d ids, %d sequences", e.prog.Vocab, seqs)
 	measure := func(time.Time) error {
-		device, host, err := e.timeDraws(seqs)
+		device, host, err := e.timeDraws(seqs, logit)
 		if err != nil {
 			return err
 		}
@@ -66,10 +68,12 @@ func (e *Exec) chooseDraws(seqs int) (d Draws, certain bool, err error) {
 		return nil
 	}
 	if found, ok := t.found[key]; !ok || found.Kernel != DeviceDraws.String() && found.Kernel != HostDraws.String() {
-		if ok, err := t.measured(e.Device(), few, measure); !ok || err != nil {
-			if refused(err) {
-				return usual, true, nil
-			}
+		switch ok, err := t.measured(e.Device(), few, measure); {
+		case errors.Is(err, sample.ErrLogits):
+			return HostDraws, true, nil
+		case refused(err):
+			return usual, true, nil
+		case !ok || err != nil:
 			return usual, false, err
 		}
 	}
@@ -91,15 +95,20 @@ func faster(device, host time.Duration) (Draws, time.Duration) {
 // that fewer fit would not notice the difference.
 const trialDraws = 8
 
+// likelyLogits makes numbers such as a model's logits.
+func likelyLogits() func() float32 {
+	rng := rand.New(rand.NewPCG(3, 5))
+	return func() float32 { return float32(3 * rng.NormFloat64()) }
+}
+
 // timeDraws returns what it takes for a token of each sequence to be drawn on the device, and to be drawn on the host with
 // a submission of its own and the way of the logits there. It works in the scratch.
-func (e *Exec) timeDraws(seqs int) (device, host time.Duration, err error) {
+func (e *Exec) timeDraws(seqs int, logit func() float32) (device, host time.Duration, err error) {
 	l := e.prog.Logits
 	at := e.scratch.Range(4*e.plan.Offset[l.ID], 4*seqs*l.Stride())
-	rng := rand.New(rand.NewPCG(3, 5))
 	logits := make([]float32, seqs*l.Stride())
 	for i := range logits {
-		logits[i] = float32(3 * rng.NormFloat64())
+		logits[i] = logit()
 	}
 	data := make([]byte, at.Size)
 	tensor.F32.Encode(data, logits)

@@ -1,6 +1,7 @@
 package vulkan
 
 import (
+	"math"
 	"path/filepath"
 	"testing"
 	"time"
@@ -83,9 +84,22 @@ func TestTimeDraws(t *testing.T) {
 	k := kernels(t)
 	small, _ := drawExec(t, k, profile.Buffers, 1, 64)
 	large, _ := drawExec(t, k, profile.Buffers, 1, 1<<16)
-	d1, h1, err1 := small.timeDraws(1)
-	d2, h2, err2 := large.timeDraws(1)
+	d1, h1, err1 := small.timeDraws(1, likelyLogits())
+	d2, h2, err2 := large.timeDraws(1, likelyLogits())
 	if err1 != nil || err2 != nil || d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= 0 {
 		t.Errorf("64 ids: %s and %s (%v), 65536 ids: %s and %s (%v)", d1, h1, err1, d2, h2, err2)
+	}
+}
+
+// A trial whose logits are none leaves draws to the host, keeps nothing, and is no end: a pass tells what is wrong with its own.
+func TestDrawsNotLogits(t *testing.T) {
+	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
+		e, _ := drawExec(t, kernels(t), profile.Buffers, 4, 100)
+		e.tuner = NewTuner("", false, nil)
+		e.tuner.Budget = time.Hour
+		d, certain, err := e.chooseDraws(2, func() float32 { return float32(bad) })
+		if d != HostDraws || !certain || err != nil || len(e.tuner.found) != 0 {
+			t.Errorf("%v: want the host's draws, got %s, certain %t, kept %v (%v)", bad, d, certain, e.tuner.found, err)
+		}
 	}
 }
