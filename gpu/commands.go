@@ -25,6 +25,7 @@ type Commands struct {
 	released bool
 	limit    time.Duration // of the submission
 	longest  time.Duration // wait so far
+	ran      bool          // once or more
 	wait     wait
 }
 
@@ -89,7 +90,7 @@ func (c *Commands) Wait() error {
 	c.unsure = !d.ended(err)
 	if !c.unsure {
 		d.health.underWay.Add(-int64(c.limit))
-		c.pending, c.longest = false, max(c.longest, time.Since(start))
+		c.pending, c.longest, c.ran = false, max(c.longest, time.Since(start)), c.ran || err == nil
 	}
 	return err
 }
@@ -104,7 +105,7 @@ func (c *Commands) Run() error {
 
 // Timestamps returns the time of every slot up to the highest recorded, relative to slot 0,
 // of the last run; -1 for slots not recorded. Call it after Wait. The error matches
-// ErrNoTimestamps where the device has none.
+// ErrNoTimestamps where the device has none, or its driver wrote none.
 func (c *Commands) Timestamps() ([]time.Duration, error) {
 	r := c.r
 	if c.released || c.pending || r.dev.gone.Load() {
@@ -116,6 +117,9 @@ func (c *Commands) Timestamps() ([]time.Duration, error) {
 	if r.slots == 0 {
 		return nil, nil
 	}
+	if !c.ran || !r.zero {
+		return nil, fmt.Errorf("vulkan: %s: timestamps: want commands that ran and have slot 0, got ran %t, slot 0 %t", r.describe(), c.ran, r.zero)
+	}
 	raw := make([]uint64, 2*r.slots) // ticks, available
 	const flags = 0x1 | 0x4          // 64 bit, with availability
 	res := vk.GetQueryPoolResults(r.dev.vk, r.queries, 0, uint32(r.slots), uint(16*r.slots), unsafe.Pointer(&raw[0]), 16, flags)
@@ -123,7 +127,7 @@ func (c *Commands) Timestamps() ([]time.Duration, error) {
 		return nil, r.dev.noted("vkGetQueryPoolResults", int32(res), r)
 	}
 	if raw[1] == 0 {
-		return nil, fmt.Errorf("vulkan: %s: slot 0 was not recorded or never run", r.describe())
+		return nil, fmt.Errorf("vulkan: %s: %w: the driver offers them, and wrote none", r.describe(), ErrNoTimestamps)
 	}
 	mask := uint64(math.MaxUint64) >> (64 - min(r.dev.info.Limits.TimestampBits, 64))
 	times := make([]time.Duration, r.slots)

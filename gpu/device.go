@@ -138,9 +138,9 @@ func (d *Device) Close() error {
 	d.closed = true
 	d.queueMu.Lock() // so that no Submit comes between, and none runs beside the wait
 	d.gone.Store(true)
-	d.awaitAll()
+	err := d.awaitAll()
 	d.queueMu.Unlock()
-	err := d.leaks()
+	err = errors.Join(err, d.leaks())
 	d.unwatch()
 	if d.hung() { // and nobody may have been told yet: what releases waits, too
 		d.abandon()

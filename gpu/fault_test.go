@@ -6,7 +6,6 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"slices"
 	"strings"
 	"testing"
@@ -17,36 +16,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 )
 
-const faultEnv = "RWKV_TEST_FAULTS"
-
-// faulty runs the test again in a process that uses the loader of faultvk, with a limit of a wait in seconds. In that process it
-// returns the control, else nil.
-func faulty(t *testing.T, limit string) *faultvk.Control {
-	t.Helper()
-	if os.Getenv(faultEnv) == "" {
-		cmd := faultProcess(t, faultvk.New(t), limit)
-		if out, err := cmd.CombinedOutput(); err != nil {
-			t.Errorf("%v\n%s", err, out)
-		} else if !strings.Contains(string(out), "PASS") {
-			t.Errorf("the test did not run: %s", out)
-		}
-		return nil
-	}
-	c, err := faultvk.Open()
-	if err != nil {
-		t.Fatal(err)
-	}
-	return c
-}
-
-// faultProcess returns the test as a process with a loader, in which a wait of so many seconds means that the device hangs.
-func faultProcess(t *testing.T, ctl *faultvk.Control, limit string) *exec.Cmd {
-	t.Helper()
-	gputest.Instance(t)
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s")
-	cmd.Env = append(append(os.Environ(), ctl.Env()...), faultEnv+"=1", "RWKV_WAIT_LIMIT="+limit)
-	return cmd
-}
+// waitLimit sets after how many seconds a wait means that the device hangs.
+func waitLimit(seconds string) string { return "RWKV_WAIT_LIMIT=" + seconds }
 
 // work uses every kind of object and call once or more, and gives everything back whatever happens.
 func work(onHang func(error)) (result []byte, err error) {
@@ -104,7 +75,6 @@ func work(onHang func(error)) (result []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
-	defer c.Release()
 	for range 3 {
 		if err := c.Run(); err != nil {
 			return nil, err
@@ -124,7 +94,7 @@ func repeated(n int, v float32) []byte {
 // Whichever Vulkan call fails, the error says so by its type, or the work is done all the same; and nothing is left or
 // destroyed twice.
 func TestFaults(t *testing.T) {
-	ctl := faulty(t, "30")
+	ctl := gputest.Faulty(t, waitLimit("30"))
 	if ctl == nil {
 		return
 	}
@@ -185,7 +155,7 @@ func TestFaults(t *testing.T) {
 // A wait that takes too long becomes an error that names what was waited for, and whatever comes after it, to the end of the
 // device, returns at once. If the driver's call does not even return, who opened the instance is told the same.
 func TestHang(t *testing.T) {
-	ctl := faulty(t, "1")
+	ctl := gputest.Faulty(t, waitLimit("1"))
 	if ctl == nil {
 		return
 	}
@@ -240,5 +210,65 @@ func TestHang(t *testing.T) {
 				t.Errorf("want one error, got %q", err)
 			}
 		}
+	}
+}
+
+// What a driver without memory says to a wait for all work is the device's error at its end, and nothing is left or in use when it
+// is given back.
+func TestCloseWithoutMemory(t *testing.T) {
+	ctl := gputest.Faulty(t, waitLimit("30"))
+	if ctl == nil {
+		return
+	}
+	const waitIdle = "vkDeviceWaitIdle"
+	for _, mode := range []faultvk.Mode{faultvk.Once, faultvk.Sticky} {
+		for result, want := range map[int32]error{faultvk.OutOfHostMemory: gpu.ErrOutOfMemory, faultvk.OutOfDeviceMemory: gpu.ErrOutOfMemory, faultvk.DeviceLost: nil} {
+			if err := ctl.Begin(faultvk.Fault{Function: waitIdle, At: 1, Result: result, Mode: mode}); err != nil {
+				t.Fatal(err)
+			}
+			_, err := work(nil)
+			r, failed := ctl.Report()
+			if failed != nil || !r.Fired || r.Live != "" || r.Strange != 0 {
+				t.Errorf("%s, %d: left are %s; %d destroyed that were not (%v)", mode, result, r.Live, r.Strange, failed)
+			}
+			if !errors.Is(err, want) || want != nil && !strings.Contains(err.Error(), waitIdle) {
+				t.Errorf("%s, %d: want %v, got %v", mode, result, want, err)
+			}
+		}
+	}
+}
+
+// Where a driver offers timestamps and writes none, the error says so, and does not blame the commands.
+func TestTimestampsNotWritten(t *testing.T) {
+	ctl := gputest.Faulty(t, waitLimit("30"))
+	if ctl == nil {
+		return
+	}
+	const notReady = 1
+	if err := ctl.Begin(faultvk.Fault{Function: "vkGetQueryPoolResults", At: 1, Result: notReady}); err != nil {
+		t.Fatal(err)
+	}
+	d := gputest.Device(t)
+	rec := d.NewRecording()
+	rec.SetName("nothing")
+	rec.Timestamp(0)
+	c := end(t, rec)
+	if _, err := c.Timestamps(); err == nil || errors.Is(err, gpu.ErrNoTimestamps) || !strings.Contains(err.Error(), "got ran false, slot 0 true") {
+		t.Errorf("before it ran: %v", err)
+	}
+	run(t, c)
+	_, err := c.Timestamps()
+	if want := "vulkan: nothing: " + gpu.ErrNoTimestamps.Error() + ": the driver offers them, and wrote none"; !errors.Is(err, gpu.ErrNoTimestamps) || err.Error() != want {
+		t.Errorf("want %q, got %v", want, err)
+	}
+	if times, err := c.Timestamps(); err != nil || len(times) != 1 {
+		t.Errorf("want a time once the driver writes it, got %v (%v)", times, err)
+	}
+	rec = d.NewRecording()
+	rec.Timestamp(1)
+	c = end(t, rec)
+	run(t, c)
+	if _, err := c.Timestamps(); err == nil || errors.Is(err, gpu.ErrNoTimestamps) || !strings.Contains(err.Error(), "got ran true, slot 0 false") {
+		t.Errorf("without slot 0: %v", err)
 	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"os"
 	"path/filepath"
+	"runtime"
 	"strings"
 	"sync"
 	"testing"
@@ -150,7 +151,14 @@ func TestPipelineCache(t *testing.T) {
 		if err := os.WriteFile(files[0], damage(append([]byte(nil), good...)), 0o644); err != nil {
 			t.Fatal(err)
 		}
+		stale := filepath.Join(dir, "."+filepath.Base(files[0])+".1-1.part") // as a killed process leaves it
+		if err := os.WriteFile(stale, nil, 0o600); err != nil {
+			t.Fatal(err)
+		}
 		use(want)
+		if list, err := os.ReadDir(dir); err != nil || len(list) != 1 && runtime.GOOS != "windows" {
+			t.Errorf("%s: want the cache alone, got %v (%v)", want, list, err)
+		}
 		if now, err := os.ReadFile(files[0]); err != nil || !strings.HasPrefix(string(now), cacheMagic) || len(now) < 72 {
 			t.Errorf("%s: the cache was not written anew: %v", want, err)
 		}

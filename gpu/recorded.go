@@ -31,7 +31,8 @@ type recorded struct {
 	pools   []C.uint64_t // descriptor sets
 	queries vk.QueryPool
 	timed   bool
-	slots   int // one more than the highest slot written
+	slots   int  // one more than the highest slot written
+	zero    bool // slot 0 is
 	stats   Stats
 
 	released bool // the device keeps it only because it may be under way
@@ -141,6 +142,6 @@ func (r *recorded) timestamp(slot int) error {
 		C.rg_cmd_reset_queries(r.dev.c, r.cmd, C.uint64_t(bits(pool)), MaxTimestamps)
 	}
 	C.rg_cmd_timestamp(r.dev.c, r.cmd, C.uint64_t(bits(r.queries)), C.uint32_t(slot))
-	r.slots = max(r.slots, slot+1)
+	r.slots, r.zero = max(r.slots, slot+1), r.zero || slot == 0
 	return nil
 }

@@ -9,12 +9,13 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 )
 
 // A process that is stopped for longer than a wait may take, as by Ctrl-Z, goes on when it is continued.
 func TestStopped(t *testing.T) {
-	if os.Getenv(faultEnv) != "" {
+	if gputest.IsFaulty() {
 		if _, err := work(nil); err != nil {
 			t.Error(err)
 		}
@@ -24,7 +25,7 @@ func TestStopped(t *testing.T) {
 	if err := ctl.Begin(faultvk.Fault{Function: "vkWaitForFences", At: 1, Mode: faultvk.Slow}); err != nil {
 		t.Fatal(err)
 	}
-	cmd := faultProcess(t, ctl, "4")
+	cmd := gputest.FaultyProcess(t, ctl, waitLimit("4"))
 	var out bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &out
 	if err := cmd.Start(); err != nil {

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 )
 
@@ -16,7 +17,7 @@ const waitForFences = "vkWaitForFences"
 // A driver without memory to wait with leaves open whether the device still works. Then commands and copies count as under way:
 // they are waited for before they start again, and what they use stays until a wait succeeds, at the latest to the device's end.
 func TestWaitWithoutMemory(t *testing.T) {
-	ctl := faulty(t, "30")
+	ctl := gputest.Faulty(t, waitLimit("30"))
 	if ctl == nil {
 		return
 	}
@@ -125,7 +126,7 @@ func TestWaitWithoutMemory(t *testing.T) {
 
 // Whoever waits for the driver's compiler when the device is found hanging waits no longer: it may never be done.
 func TestHangWhileCompiling(t *testing.T) {
-	if faulty(t, "30") == nil { // for the device, which nobody can use afterwards
+	if gputest.Faulty(t, waitLimit("30")) == nil { // for the device, which nobody can use afterwards
 		return
 	}
 	in, err := gpu.Open(gpu.Options{})

@@ -102,15 +102,23 @@ func (d *Device) await(w *wait, fence C.uint64_t, what described) error {
 	return d.noted("vkWaitForFences", r, what)
 }
 
-// awaitAll waits for all that is under way. A lost device cannot be waited for, which is no error.
-func (d *Device) awaitAll() {
+// awaitAll waits for all that is under way. A lost device cannot be waited for, which is no error. Where a driver has no memory
+// to wait with, a second time has to do.
+func (d *Device) awaitAll() error {
 	if d.hung() {
-		return
+		return nil
 	}
 	var w wait
 	d.enter(&w, max(time.Duration(d.health.underWay.Load()), d.health.least), d)
-	C.rg_idle(d.c)
+	r := int32(C.rg_idle(d.c))
+	if r != 0 && r != resultDeviceLost {
+		C.rg_idle(d.c)
+	}
 	d.leave(&w)
+	if r == resultDeviceLost {
+		return nil
+	}
+	return d.noted("vkDeviceWaitIdle", r, d)
 }
 
 // enter and leave surround a call that waits in the driver, which may not come back from it.

@@ -3,10 +3,7 @@ package vulkan
 import (
 	"errors"
 	"fmt"
-	"os"
-	"os/exec"
 	"slices"
-	"strings"
 	"testing"
 	"time"
 
@@ -86,18 +83,9 @@ func TestTunerSpoilt(t *testing.T) {
 // Whichever call fails while the tuner runs a part of the model for its activations, the state is what it was before, or the
 // error says that it is not.
 func TestActivationsFaults(t *testing.T) {
-	if os.Getenv("FAULTVK") == "" {
-		gputest.Instance(t)
-		cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s")
-		cmd.Env = append(os.Environ(), faultvk.New(t).Env()...)
-		if out, err := cmd.CombinedOutput(); err != nil || !strings.Contains(string(out), "PASS") {
-			t.Errorf("%v\n%s", err, out)
-		}
+	ctl := gputest.Faulty(t)
+	if ctl == nil {
 		return
-	}
-	ctl, err := faultvk.Open()
-	if err != nil {
-		t.Fatal(err)
 	}
 	m := golden.Tiny(t)
 	e := opener(kernels(t), Auto)(t, m.Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Exec)
