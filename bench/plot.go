@@ -37,7 +37,7 @@ const (
 //	NAME-batch.svg     tokens per second against sequences at once
 //	NAME-depth.svg     tokens per second against tokens behind the sequences
 //
-// for a path NAME.svg, or NAME.png, and returns the files that it wrote.
+// for a path NAME.svg, or NAME.png, and returns the files that it wrote. An error about one of them is a PlotError.
 func (r *Report) Plot(path string) ([]string, error) {
 	ext := filepath.Ext(path)
 	if !slices.Contains(PlotFormats, ext) {
@@ -52,21 +52,32 @@ func (r *Report) Plot(path string) ([]string, error) {
 		{"batch", func(r *Report) (*plot.Plot, error) { return r.rates(batchAxis) }},
 		{"depth", func(r *Report) (*plot.Plot, error) { return r.rates(depthAxis) }},
 	} {
+		name := strings.TrimSuffix(path, ext) + "-" + picture.name + ext
 		p, err := picture.draw(r)
-		if err != nil {
-			return names, err
-		}
-		if p == nil {
+		if p == nil && err == nil {
 			continue
 		}
-		name := strings.TrimSuffix(path, ext) + "-" + picture.name + ext
-		if err := save(p, name); err != nil {
-			return names, err
+		if err == nil {
+			err = save(p, name)
+		}
+		if err != nil {
+			return names, &PlotError{name, err}
 		}
 		names = append(names, name)
 	}
 	return names, nil
 }
+
+// PlotError is an error about a picture.
+type PlotError struct {
+	File string
+	Err  error
+}
+
+func (e *PlotError) Error() string { return e.File + ": " + e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *PlotError) Unwrap() error { return e.Err }
 
 // save writes a picture.
 func save(p *plot.Plot, name string) error {

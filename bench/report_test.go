@@ -234,7 +234,8 @@ func TestPlot(t *testing.T) {
 	if _, err := made().Plot(filepath.Join(dir, "all.pdf")); err == nil {
 		t.Error("pdf: no error")
 	}
-	if _, err := made().Plot(filepath.Join(dir, "none", "all.svg")); !errors.Is(err, os.ErrNotExist) {
+	var about *PlotError
+	if _, err := made().Plot(filepath.Join(dir, "none", "all.svg")); !errors.Is(err, os.ErrNotExist) || !errors.As(err, &about) || about.File != filepath.Join(dir, "none", "all-roofline.svg") {
 		t.Error(err)
 	}
 }

@@ -123,6 +123,15 @@ func (a *app) benchOptions(b *benchFlags) (o bench.Options, err error) {
 	return o, nil
 }
 
+// plotFault gives an error about a picture its exit status.
+func plotFault(err error) error {
+	var p *bench.PlotError
+	if !errors.As(err, &p) {
+		return err
+	}
+	return saveFault(weights.NewSaveError(p.File, p.Err))
+}
+
 // parseNumbers reads different numbers separated by commas.
 func parseNumbers(flag, list string, least, most int) ([]int, error) {
 	var numbers []int
@@ -172,7 +181,7 @@ func (a *app) bench(ctx context.Context, b *benchFlags, o bench.Options) error {
 	if b.plotted != "" {
 		names, err := r.Plot(b.plotted)
 		if err != nil {
-			return saveFault(weights.NewSaveError(b.plotted, err))
+			return plotFault(err)
 		}
 		for _, name := range names {
 			a.notice("wrote %s", name)
