@@ -17,7 +17,7 @@ func TestReferenceRoom(t *testing.T) {
 		{12*mib - 1, true, "device CPU: out of memory: the reference holds weights as float32 in memory: want 12 MiB, of which weights 10 MiB, and 12 MiB are free"},
 		{mib, true, "device CPU: out of memory: the reference holds weights as float32 in memory: want 12 MiB, of which weights 10 MiB, and 1 MiB are free"},
 	} {
-		err := referenceRoom(10*mib, 2*mib, c.free, c.known)
+		err := room{cpuName, 10 * mib, 2 * mib, c.free, c.known}.check(holdsFloats, nil)
 		if c.want == "" && err != nil || c.want != "" && (err == nil || err.Error() != c.want || !errors.Is(err, ErrOutOfMemory)) {
 			t.Errorf("%d free: want %q, got %v", c.free, c.want, err)
 		}

@@ -16,28 +16,48 @@ import (
 // A driver may find that out late, or page the memory at a tenth of the speed and say nothing; the CPU's executor would end
 // the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
-	name, needs, find := "CPU", cpu.Needs, cpu.Free
+	r, needs, find := room{device: cpuName}, cpu.Needs, cpu.Free
 	if !d.IsCPU() {
-		name, needs, find = d.device.Info().Name, d.kernels.Needs, d.kernels.Free
+		r.device, needs, find = d.device.Info().Name, d.kernels.Needs, d.kernels.Free
 	}
-	weights, rest := needs(m.Program, s)
 	if d.free != nil {
 		find = d.free
 	}
-	free, ok := find()
-	need := weights + rest
-	if !ok || need <= free {
+	r.weights, r.rest = needs(m.Program, s)
+	r.free, r.known = find()
+	return r.check("", func() string {
+		if d.IsCPU() {
+			devices, _ := Devices() // without them, the rest is said all the same
+			return cpuAdvice(m, r.rest, r.free, devices)
+		}
+		return advice(m, r.weights+r.rest, r.free, d.device.Info().Index)
+	})
+}
+
+// room is the bytes that a model needs and a device has.
+type room struct {
+	device        string
+	weights, rest int // needed
+	free          int // if known
+	known         bool
+}
+
+// cpuName names the CPU in errors about memory.
+const cpuName = "CPU"
+
+// check is the error that the free bytes are too few, if they are known. why stands before the figures, advice behind them; it
+// may be nil.
+func (r room) check(why string, advice func() string) error {
+	need := r.weights + r.rest
+	if !r.known || need <= r.free {
 		return nil
 	}
-	var what string
-	if d.IsCPU() {
-		devices, _ := Devices() // without them, the rest is said all the same
-		what = cpuAdvice(m, rest, free, devices)
-	} else {
-		what = advice(m, need, free, d.device.Info().Index)
+	what := ""
+	if advice != nil {
+		what = "; " + advice()
 	}
-	return &DeviceError{Device: name, Err: fmt.Errorf("%w: want %s, of which weights %s, and %s are free; %s", ErrOutOfMemory,
-		mebibytes(need), mebibytes(weights), mebibytes(free), what)}
+	return &DeviceError{Device: r.device, Err: fmt.Errorf("%w: %swant %s, of which weights %s, and %s are free%s", ErrOutOfMemory, why,
+		mebibytes(need), mebibytes(r.weights), mebibytes(r.free), what)}
 }
 
 // advisedTypes are those to quantize to that are advised, the best first.
