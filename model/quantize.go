@@ -120,8 +120,10 @@ func (m *Model) Bytes() (stored, loaded int) {
 		if slices.Contains(m.Unused, name) {
 			continue
 		}
-		stored += t.Type.Bytes(t.Len())
 		loaded += m.LoadedAs(name).Bytes(t.Len())
+		if !m.File.Tied || name != "head.weight" { // which is then the embedding's bytes again
+			stored += t.Type.Bytes(t.Len())
+		}
 	}
 	return stored, loaded
 }

@@ -121,6 +121,23 @@ func checkLoaded(t *testing.T, m *Model, types map[string]tensor.Type) {
 	}
 }
 
+// A head that is the embedding is stored once, and loaded beside it.
+func TestBytesTied(t *testing.T) {
+	list := slices.DeleteFunc(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1), func(x *tensor.Tensor) bool { return x.Name == "head.weight" })
+	m, err := openMade(t, directory(t, weightstest.Fla(list), map[string]any{"tie_word_embeddings": true}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := 0
+	for _, x := range list {
+		want += x.Type.Bytes(x.Len())
+	}
+	embedding := m.File.Tensors["emb.weight"]
+	if stored, loaded := m.Bytes(); stored != want || loaded != want+embedding.Type.Bytes(embedding.Len()) {
+		t.Errorf("want %d bytes stored and the embedding's more loaded, got %d and %d", want, stored, loaded)
+	}
+}
+
 // A file of blocks is quantized again where the type differs, but its head only to fewer bytes.
 func TestQuantizedAgain(t *testing.T) {
 	list := weightstest.RWKV("v7", short(256, 512), tensor.F16, 3)
