@@ -89,6 +89,39 @@ func TestUnreadTypes(t *testing.T) {
 	}
 }
 
+// So are those of a GGUF file, which has types of blocks that are not read here.
+func TestUnreadTypesGGUF(t *testing.T) {
+	const q2k, size = 10, 84
+	list := weightstest.Llama(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1))
+	open := func(name string) (*Model, error) {
+		h, body := weightstest.GGUFParts(weightstest.LlamaMeta(weightstest.Tiny), list)
+		i := slices.IndexFunc(h.Entries, func(e weightstest.GGUFEntry) bool { return e.Name == name })
+		if i < 0 {
+			i = len(h.Entries)
+			h.Entries = append(h.Entries, weightstest.GGUFEntry{Name: name, Dims: []uint64{256}, Offset: uint64(len(body))})
+			h.Tensors++
+			body = append(body, make([]byte, size)...)
+		}
+		h.Entries[i].Type = q2k
+		f, err := weights.Parse("made.gguf", weightstest.GGUFFile(h, body))
+		if err != nil {
+			return nil, err
+		}
+		return New(f)
+	}
+	m, err := open("rope_freqs.weight")
+	if err != nil || !slices.Equal(m.Unused, []string{"rope_freqs.weight"}) || !strings.Contains(m.UnusedNotice(), "rope_freqs.weight") {
+		t.Errorf("beside a model: %v (%v)", m, err)
+	}
+	for name, original := range map[string]string{"token_embd.weight": "emb.weight", "output.weight": "head.weight", "blk.1.time_mix_key.weight": "blocks.1.att.key.weight",
+		"blk.1.attn_norm.weight": "blocks.1.ln1.weight", "blk.0.time_mix_lerp_fused.weight": "blocks.0.att.x_r"} {
+		want := "made.gguf: tensor " + original + ": dtype: want one of F32, F16, BF16, Q4_0, "
+		if _, err := open(name); err == nil || !strings.HasPrefix(err.Error(), want) || !strings.HasSuffix(err.Error(), "IQ4_NL, got Q2_K (10)") {
+			t.Errorf("%s: want %q, got %v", name, want, err)
+		}
+	}
+}
+
 // Of a state every tensor counts, whatever its type.
 func TestUnreadTypesOfStates(t *testing.T) {
 	list := bare("v7")

@@ -59,7 +59,7 @@ func (m *Model) size(of weights.Size) int {
 // missing adds to the error about a missing head what a file could have said instead.
 func missing(err error) error {
 	var e *weights.Error
-	if errors.As(err, &e) && e.Tensor == "head.weight" {
+	if errors.As(err, &e) && e.Tensor == "head.weight" && errors.Is(err, weights.ErrMissing) {
 		e.Err = fmt.Errorf("%w: a head that is the embedding again has to be said, by tie_word_embeddings in config.json", e.Err)
 	}
 	return err

@@ -61,7 +61,7 @@
 // torch's storages, its functions that rebuild a tensor, OrderedDict and a list of harmless classes (harmlessNames), is
 // refused by name. Of what a harmless class would make nothing is kept. The state dict may lie in another dict (under
 // state_dict, model, ...). Values in it that are no tensors, and single integers, are left out; tensors of types that are
-// not read are File.Unread, as in safetensors files. Zip files must be stored without compression, as torch.save writes
+// not read are File.Unread, as in safetensors and GGUF files. Zip files must be stored without compression, as torch.save writes
 // them, so that tensors are the mapped bytes themselves; one whose elements do not lie in order is gathered at each Load.
 // Tensors may share storages, but together hold at most four times the size of the file.
 //

@@ -167,7 +167,7 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 		return t, nil
 	}
 	if typ, ok := f.Unread[name]; ok {
-		return nil, unreadError(f.Path, name, typ)
+		return nil, unreadError(f.Path, f.Format, name, typ)
 	}
 	err := ErrMissing
 	if near := nearest(name, f.Tensors); near != "" {

@@ -37,7 +37,7 @@ var formats = []format{
 	{"PyTorch .pth (zip)", isZip, readTorchZip, ""},
 	{"safetensors", isSafetensors, readSafetensors, ""},
 	{"PyTorch .pth (pickle)", isPickle, readTorchLegacy, ""},
-	{"GGUF", prefix("GGUF"), readGGUF, ""},
+	{ggufFormat, prefix("GGUF"), readGGUF, ""},
 	{"rwkv.cpp .bin", prefix("fmgg"), readGGMF, ""},
 	{"ggml", prefix("lmgg", "tjgg"), nil, ""},
 	{"NumPy .npy", prefix("\x93NUMPY"), nil, ""},
@@ -76,7 +76,7 @@ func read(data []byte) (name string, c contents, err error) {
 			return "", c, &Error{Field: "format", Err: fmt.Errorf("this is a %s file: not supported (supported: %s)", f.name, supported())}
 		}
 		if c, err = f.read(data); err == nil && len(c.tensors) == 0 && len(c.unread) > 0 {
-			err = unreadError("", c.unread[0].name, c.unread[0].typ)
+			err = unreadError("", f.name, c.unread[0].name, c.unread[0].typ)
 		}
 		return f.name, c, err
 	}

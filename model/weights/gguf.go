@@ -22,6 +22,7 @@ const (
 
 const (
 	maxKeys      = 1 << 14 // entries of metadata; files have about 30
+	ggufFormat   = "GGUF"
 	maxAlignment = 1 << 20 // bytes; files have 32
 	maxGGUFDims  = 4
 )
@@ -48,10 +49,12 @@ type gguf struct {
 	body      []byte // from the first tensor on
 }
 
-// ggufTensor is one tensor of the header; begin and end count from the start of the body.
+// ggufTensor is one tensor of the header; begin and end count from the start of the body. Where one of a type that is not read
+// ends is not known: it takes no bytes here.
 type ggufTensor struct {
 	name       string
 	typ        tensor.Type
+	other      string // the type's name where it is not read
 	shape      []int
 	begin, end uint64
 }
@@ -228,18 +231,11 @@ func (g *gguf) header() (t ggufTensor, err error) {
 	}
 	var ok bool
 	if t.typ, ok = ggufTypes[number]; !ok {
-		return t, &Error{Field: "type", Want: "one of " + ggufTypeNames(), Got: strings.TrimSpace(fmt.Sprintf("%s (%d)", ggufOtherTypes[number], number))}
+		t.other, t.end = strings.TrimSpace(fmt.Sprintf("%s (%d)", ggufOtherTypes[number], number)), t.begin
+		return t, nil
 	}
 	err = t.measure(shape)
 	return t, err
-}
-
-func ggufTypeNames() string {
-	var names []string
-	for _, t := range slices.Concat(tensor.Types, tensor.BlockTypes) {
-		names = append(names, t.String())
-	}
-	return strings.Join(names, " ")
 }
 
 // measure sets the shape and the end of the tensor, whose begin is known.
@@ -283,7 +279,7 @@ func (g *gguf) place() error {
 		case t.begin%g.alignment != 0:
 			return &Error{Tensor: t.name, Field: "offset", Want: fmt.Sprintf("a multiple of %d", g.alignment), Got: fmt.Sprint(t.begin)}
 		case t.end > uint64(len(g.body)):
-			return &Error{Tensor: t.name, Field: "offset", Want: fmt.Sprintf("an end within the %d bytes of data", len(g.body)), Got: fmt.Sprintf("%s%v at %d (truncated file?)", t.typ, t.shape, t.begin)}
+			return &Error{Tensor: t.name, Field: "offset", Want: fmt.Sprintf("an end within the %d bytes of data", len(g.body)), Got: fmt.Sprintf("%s%v at %d (truncated file?)", cmp.Or(t.other, t.typ.String()), t.shape, t.begin)}
 		case t.begin < end:
 			return &Error{Tensor: t.name, Field: "offset", Want: fmt.Sprintf("at least %d, where %s ends", end, clip(last)), Got: fmt.Sprintf("%d (they overlap)", t.begin)}
 		}
@@ -306,6 +302,10 @@ func (g *gguf) contents() (contents, error) {
 	}
 	rows := -1
 	for _, t := range g.tensors {
+		if t.other != "" {
+			c.unread = append(c.unread, unread{t.name, t.other})
+			continue
+		}
 		if t.name == "token_embd.weight" {
 			rows = t.shape[0]
 		}

@@ -139,11 +139,12 @@ var brokenGGUFTensors = []ggufChange{
 	changedEntry("elements wrap to 4", 0, dims(1<<31, 1<<31, 4), "shape: want a tensor that fits in memory"),
 	changedEntry("bytes wrap", 0, dims(1<<62, 2), "shape: want a tensor that fits in memory"),
 	changedEntry("half a block", 1, dims(16, 4), "shape: want rows of whole Q8_0 blocks (32 elements), got [4 16]"),
-	changedEntry("type 4, withdrawn", 0, number(4), "type: want one of F32 F16 BF16 Q4_0"),
-	changedEntry("type 10", 0, number(10), "IQ4_NL, got Q2_K (10)"),
-	changedEntry("type 23", 0, number(23), "got IQ4_XS (23)"),
-	changedEntry("integers", 0, number(26), "got I32 (26)"),
-	changedEntry("type 2^32-1", 0, number(math.MaxUint32), "got (4294967295)"),
+	{"nothing but types that are not read", func(h *weightstest.GGUFHeader) {
+		h.Entries[0].Type, h.Entries[1].Type, h.Entries[2].Type = 10, 39, math.MaxUint32
+	}, "tensor token_embd.weight: dtype: want one of F32, F16, BF16, Q4_0, "},
+	changedEntry("a type that is not read, far past the end", 2, func(e *weightstest.GGUFEntry) { e.Type, e.Offset = 10, 1<<40 },
+		"tensor output_norm.weight: offset: want an end within the 160 bytes of data, got Q2_K (10)[] at"),
+	changedEntry("a type that is not read, in another tensor", 2, func(e *weightstest.GGUFEntry) { e.Type, e.Offset = 10, 64 }, "(they overlap)"),
 	changedEntry("unaligned", 2, at(129), "tensor output_norm.weight: offset: want a multiple of 32, got 129"),
 	changedEntry("past the end", 2, at(160), "tensor output_norm.weight: offset: want an end within the "),
 	changedEntry("far past the end", 2, at(math.MaxUint64-31), "offset: want a place within the file, got 18446744073709551584"),
@@ -169,6 +170,45 @@ func TestGGUFBroken(t *testing.T) {
 		t.Run(c.name, func(t *testing.T) { broken{c.name, c.file(), c.fragment}.check(t, most) })
 	}
 }
+
+// Tensors of types that are not read are known by name and type, in the layout's own names and fused ones too; whoever wants one
+// learns what can be read.
+func TestGGUFUnread(t *testing.T) {
+	for _, c := range []struct {
+		number    uint32
+		typ, list string
+	}{{4, "Q4_2 (4)", "token_embd"}, {10, "Q2_K (10)", "token_embd"}, {23, "IQ4_XS (23)", "blk.0"}, {26, "I32 (26)", "output_norm"}, {math.MaxUint32, "(4294967295)", "blk.0"}} {
+		h, body := soundGGUF()
+		var names []string
+		for i := range h.Entries {
+			if e := &h.Entries[i]; strings.HasPrefix(e.Name, c.list) {
+				e.Type, e.Dims = c.number, dims256
+				names = append(names, e.Name)
+			}
+		}
+		f, err := weights.Parse("made.gguf", weightstest.GGUFFile(h, body))
+		if err != nil || len(f.Unread) != len(names) || len(f.Tensors) != 3-len(names) || f.Layout != "llama.cpp" {
+			t.Errorf("%s: want %v unread, got %+v (%v)", c.typ, names, f, err)
+			continue
+		}
+		for name, typ := range f.Unread {
+			_, err := f.Tensor(name)
+			if typ != c.typ {
+				t.Errorf("want type %s, got %s", c.typ, typ)
+			}
+			wantError(t, err, "made.gguf: tensor "+name+": dtype: want one of F32, F16, BF16, Q4_0, ")
+		}
+	}
+	h, body := soundGGUF()
+	h.Entries[2].Name, h.Entries[2].Type = "blk.0.time_mix_lerp_fused.weight", 10
+	f, err := weights.Parse("made.gguf", weightstest.GGUFFile(h, body))
+	if err != nil || len(f.Unread) != 6 || f.Unread["blocks.0.att.x_g"] != "Q2_K (10)" {
+		t.Errorf("want six mixes unread, got %v (%v)", f.Unread, err)
+	}
+}
+
+// dims256 is a shape of no meaning for what cannot be read.
+var dims256 = []uint64{256}
 
 // A GGUF file cut anywhere is refused.
 func TestGGUFTruncated(t *testing.T) {

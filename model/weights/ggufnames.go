@@ -27,9 +27,7 @@ var llamaV6 = layout{
 	name:  "llama.cpp",
 	match: llama("rwkv6"),
 	prepare: func(x index) (index, error) {
-		return x.edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
-			return llamaUnfuse(name, t, "w", "k", "v", "r", "g")
-		})
+		return x.unfused(llamaMixes("wkvrg")).edited(llamaMixes("wkvrg").cut)
 	},
 	scheme: &scheme{whole: llamaWhole, layers: []string{"blk."}, parts: withParts(llamaParts, map[string]string{
 		"time_mix_gate":          "att.gate",
@@ -87,30 +85,56 @@ func llama(architecture string) func(index) (string, bool, error) {
 	}
 }
 
-// llamaUnfuse is unfuse for llama.cpp's names.
-func llamaUnfuse(name string, t *tensor.Tensor, mixes ...string) ([]*tensor.Tensor, error) {
-	return unfuse(name, t, "time_mix_lerp_fused.weight", "time_mix_lerp_", ".weight", mixes...)
+// fused says how a layer's mixes lie in one tensor [n, ..., C], a row for each. Its name ends in name, in the place of which each
+// vector has its letter between before and after.
+type fused struct{ name, before, after, letters string }
+
+func llamaMixes(letters string) fused {
+	return fused{"time_mix_lerp_fused.weight", "time_mix_lerp_", ".weight", letters}
 }
 
-// unfuse cuts a layer's fused mixes [n, ..., C] into vectors, in order, and keeps any other tensor. The name of fused mixes
-// ends in fused, in the place of which each vector has the text between before and after.
-func unfuse(name string, t *tensor.Tensor, fused, before, after string, mixes ...string) ([]*tensor.Tensor, error) {
-	layer, ok := strings.CutSuffix(name, fused)
-	if !ok {
+// names returns the vectors' names where name is that of fused mixes.
+func (f fused) names(name string) (names []string) {
+	if layer, ok := strings.CutSuffix(name, f.name); ok {
+		for _, letter := range f.letters {
+			names = append(names, layer+f.before+string(letter)+f.after)
+		}
+	}
+	return names
+}
+
+// cut cuts fused mixes into vectors, in order, and keeps any other tensor.
+func (f fused) cut(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
+	names := f.names(name)
+	if names == nil {
 		return []*tensor.Tensor{t}, nil
 	}
-	if t.Type.IsBlock() || len(t.Shape) < 2 || t.Shape[0] != len(mixes) {
-		return nil, &Error{Tensor: name, Field: "shape", Want: fmt.Sprintf("[%d ... C], a row for each of %s", len(mixes), strings.Join(mixes, " ")), Got: fmt.Sprintf("%s%v", t.Type, t.Shape)}
-	}
-	names := make([]string, len(mixes))
-	for i, m := range mixes {
-		names[i] = layer + before + m + after
+	if t.Type.IsBlock() || len(t.Shape) < 2 || t.Shape[0] != len(names) {
+		return nil, &Error{Tensor: name, Field: "shape", Want: fmt.Sprintf("[%d ... C], a row for each of %s", len(names), strings.Join(strings.Split(f.letters, ""), " ")),
+			Got: fmt.Sprintf("%s%v", t.Type, t.Shape)}
 	}
 	return slicesOf(t, names), nil
 }
 
+// unfused returns x with fused mixes of a type that is not read as such vectors: whoever wants one of them learns its type.
+func (x index) unfused(f fused) index {
+	var list []unread
+	for _, u := range x.unread {
+		names := f.names(unwrapped(u.name))
+		if names == nil {
+			list = append(list, u)
+		}
+		for _, n := range names {
+			list = append(list, unread{n, u.typ})
+		}
+	}
+	x.unread = list
+	return x
+}
+
 func prepareLlamaV7(x index) (index, error) {
-	return x.edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
+	mixes := llamaMixes("rwkvag")
+	return x.unfused(mixes).edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
 		switch strings.TrimPrefix(name, "blk.0.") {
 		case "time_mix_v0.weight", "time_mix_v1.weight", "time_mix_v2.weight":
 			return nil, nil
@@ -119,7 +143,7 @@ func prepareLlamaV7(x index) (index, error) {
 			t, err := headed(t, x.meta, "rwkv7.wkv.head_size")
 			return []*tensor.Tensor{t}, err
 		}
-		return llamaUnfuse(name, t, "r", "w", "k", "v", "a", "g")
+		return mixes.cut(name, t)
 	})
 }
 

@@ -30,7 +30,7 @@ func GGUF(annotations []Annotation, tensors []Stored) *Output {
 	for _, a := range annotations {
 		h = appendGGUFValue(appendGGUFString(h, a.Key), a.Value)
 	}
-	o := &Output{Format: "GGUF", Tensors: tensors, align: ggufAlign}
+	o := &Output{Format: ggufFormat, Tensors: tensors, align: ggufAlign}
 	at := 0
 	for i := range tensors {
 		s := &tensors[i]

@@ -130,9 +130,8 @@ func prepareFla(x index) (index, error) {
 	if err != nil {
 		return x, err
 	}
-	return x.edited(func(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
-		return unfuse(name, t, "attn.x_x", "attn.x_", "", strings.Split("rwkvag", "")...)
-	})
+	mixes := fused{"attn.x_x", "attn.x_", "", "rwkvag"}
+	return x.unfused(mixes).edited(mixes.cut)
 }
 
 // headedRK gives every r_k that was stored as a vector its heads, if the configuration tells the head size.

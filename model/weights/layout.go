@@ -79,13 +79,19 @@ func duplicate(a, b, name string) error {
 	return &Error{Tensor: a, Field: "name", Want: "one tensor for " + clip(name), Got: "also " + clip(b)}
 }
 
-// find returns the first name that contains part, or "".
+// find returns the first name that contains part, of those of tensors that are not read the last, or "".
 func (x index) find(part string) string {
-	i := slices.IndexFunc(x.names, func(n string) bool { return strings.Contains(n, part) })
-	if i < 0 {
-		return ""
+	for _, n := range x.names {
+		if strings.Contains(n, part) {
+			return n
+		}
 	}
-	return x.names[i]
+	for _, u := range x.unread {
+		if n := unwrapped(u.name); strings.Contains(n, part) {
+			return n
+		}
+	}
+	return ""
 }
 
 // contains matches a file with names that contain each of parts.

@@ -189,7 +189,7 @@ func (e *entry) setType(dtype string) error {
 	}
 	var ok bool
 	if e.bits, ok = otherDtypes[dtype]; !ok {
-		return &Error{Field: "dtype", Want: "one of " + typeNames(), Got: fmt.Sprintf("%q", clip(dtype))}
+		return &Error{Field: "dtype", Want: "one of " + typeNames(""), Got: fmt.Sprintf("%q", clip(dtype))}
 	}
 	return nil
 }

@@ -26,24 +26,28 @@ func (c *contents) names() []string {
 	return names
 }
 
-// typeNames are the types that are read, for errors.
-func typeNames() string {
+// typeNames are the types that are read from files of a format, for errors.
+func typeNames(format string) string {
+	list := tensor.Types
+	if format == ggufFormat {
+		list = slices.Concat(list, tensor.BlockTypes)
+	}
 	var names []string
-	for _, t := range tensor.Types {
+	for _, t := range list {
 		names = append(names, t.String())
 	}
 	return strings.Join(names, ", ")
 }
 
 // unreadError is the error about a tensor that is wanted, of a type that is not read.
-func unreadError(file, name, typ string) *Error {
-	return &Error{File: file, Tensor: name, Field: "dtype", Want: "one of " + typeNames(), Got: typ}
+func unreadError(file, format, name, typ string) *Error {
+	return &Error{File: file, Tensor: name, Field: "dtype", Want: "one of " + typeNames(format), Got: typ}
 }
 
 // RefuseUnread returns an error about the first tensor of a type that is not read, for files of which every tensor counts.
 func (f *File) RefuseUnread() error {
 	for _, name := range slices.Sorted(maps.Keys(f.Unread)) {
-		return unreadError(f.Path, name, f.Unread[name])
+		return unreadError(f.Path, f.Format, name, f.Unread[name])
 	}
 	return nil
 }
