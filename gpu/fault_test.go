@@ -75,6 +75,7 @@ func work(onHang func(error)) (result []byte, err error) {
 	if err != nil {
 		return nil, err
 	}
+	defer c.Release()
 	for range 3 {
 		if err := c.Run(); err != nil {
 			return nil, err

@@ -6,13 +6,14 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 )
 
 // A recording is data: making one calls nothing of Vulkan, what is recorded twice is listed alike, and what differs in a word
 // is not. Only its end makes commands.
 func TestRecordingIsData(t *testing.T) {
-	ctl := faulty(t, "30")
+	ctl := gputest.Faulty(t, waitLimit("30"))
 	if ctl == nil {
 		return
 	}

@@ -124,7 +124,7 @@ func checkLoaded(t *testing.T, m *Model, types map[string]tensor.Type) {
 // A head that is the embedding is stored once, and loaded beside it.
 func TestBytesTied(t *testing.T) {
 	list := slices.DeleteFunc(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1), func(x *tensor.Tensor) bool { return x.Name == "head.weight" })
-	m, err := openMade(t, directory(t, weightstest.Fla(list), map[string]any{"tie_word_embeddings": true}))
+	m, err := openMade(t, weightstest.Directory(t, weightstest.Fla(list), map[string]any{"tie_word_embeddings": true}))
 	if err != nil {
 		t.Fatal(err)
 	}
