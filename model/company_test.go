@@ -134,7 +134,7 @@ func TestUnreadTypesOfStates(t *testing.T) {
 	}
 	state := strange{"blocks.1.att.time_state", "F64", []int{2, 16, 16}, 4096}
 	path := write(madeWith(t, tunedStates(modelOf(t, list), tensor.F32)[:1], state))
-	_, err := NewWith(parse(t, list), Options{State: path})
+	_, err := beginTuned(modelOf(t, list), path, "")
 	if want := path + ": tensor blocks.1.att.time_state: dtype: want one of F32, F16, BF16, got F64"; err == nil || err.Error() != want {
 		t.Errorf("state: want %q, got %v", want, err)
 	}

@@ -33,48 +33,42 @@ func (b *block) tuned(o *op.Operand) *op.Operand {
 	return o
 }
 
-// beginWith has sequences begin with the state in a file: of state tuning, in a layout that the file tells if it is not
-// given, or as WriteState writes it. Every error is a *weights.Error.
-func (m *Model) beginWith(path, layout string) error {
-	f, err := weights.Open(path)
-	if err != nil {
-		return err
+// BeginWith has sequences begin with a slot's state, float32[Program.StateLen()].
+func (m *Model) BeginWith(state []float32) error {
+	if want := m.Program.StateLen(); len(state) != want {
+		return fmt.Errorf("state: want %d elements, got %d", want, len(state))
 	}
-	defer func() { _ = f.Close() }() // read only
-	if _, ok := f.Meta["format"]; ok && f.Tensors["state.att_x"] != nil {
-		if layout != "" {
-			return &weights.Error{File: path, Field: "layout", Want: "a file of state tuning, to be read as " + layout, Got: "a state that says its own layout"}
-		}
-		state, err := m.decodeState(f)
-		if err != nil {
-			return err
-		}
-		for _, o := range m.Program.Of(op.State) {
-			o.InitialValues = tensor.FromFloats(o.Name, []int{o.Width}, state[:o.Width])
-			state = state[o.Width:]
-		}
-		return nil
+	for _, o := range m.Program.Of(op.State) {
+		o.InitialValues = tensor.FromFloats(o.Name, []int{o.Width}, state[:o.Width])
+		state = state[o.Width:]
 	}
-	return m.beginTuned(f, layout)
+	return nil
 }
 
-// beginTuned has sequences begin with the matrices of a file of state tuning, in that layout if it is not "".
-func (m *Model) beginTuned(f *weights.File, layout string) error {
-	fail := func(name, field, want, got string) error {
-		return &weights.Error{File: f.Path, Tensor: name, Field: field, Want: want, Got: got}
+// Layouts of a file of state tuning, which store matrices as each other's transposes.
+const (
+	OriginalState = "original"
+	WebRWKVState  = "web-rwkv"
+)
+
+// BeginTuned has sequences begin with the matrices of a file of state tuning, in one of the two layouts, or in that which the
+// file looks like for "". What had to be assumed of it is said. Every error is a *weights.Error.
+func (m *Model) BeginTuned(f *weights.File, layout string) (assumed string, err error) {
+	fail := func(name, field, want, got string) (string, error) {
+		return "", &weights.Error{File: f.Path, Tensor: name, Field: field, Want: want, Got: got}
 	}
 	if m.version.stateLayout == vectors {
-		return fail("", "version", "a model with matrix states, RWKV-5 or later", "RWKV-"+strings.TrimPrefix(m.Version, "v"))
+		return fail("", "version", "a model with matrix states, RWKV-5 or later", m.version.title())
 	}
 	isState := func(name string) bool {
 		return strings.HasPrefix(name, "blocks.") && strings.HasSuffix(name, "."+timeState.name)
 	}
 	if err := f.RefuseUnread(); err != nil {
-		return err
+		return "", err
 	}
 	for _, name := range f.Names() {
 		if !isState(name) {
-			return fail(name, "name", "only blocks.N."+timeState.name+", or a state that --state-out wrote", "this one")
+			return fail(name, "name", "only blocks.N."+timeState.name+", or a saved state", "this one")
 		}
 	}
 	if n := countLayers(f); n != m.Layers {
@@ -88,25 +82,25 @@ func (m *Model) beginTuned(f *weights.File, layout string) error {
 		name := fmt.Sprintf("blocks.%d.%s", field.Layer, timeState.name)
 		t, err := f.Tensor(name)
 		if err != nil {
-			return err
+			return "", err
 		}
 		if !slices.Equal(t.Shape, field.Shape) {
 			return fail(name, "shape", fmt.Sprintf("%v (heads, head size, head size)", field.Shape), fmt.Sprint(t.Shape))
 		}
 		if err := f.CheckFinite(t); err != nil {
-			return err
+			return "", err
 		}
 		if layout != "" && (layout == WebRWKVState) != (f.Layout == WebRWKVState) {
 			t = t.Transposed() // from what the file looks like
 		}
 		x, err := m.version.oriented(t).Floats()
 		if err != nil {
-			return err
+			return "", err
 		}
 		field.of.InitialValues = tensor.FromFloats(name, t.Shape, x)
 	}
 	if layout == "" && strings.HasPrefix(f.Evidence, "assumed") {
-		m.Begin = fmt.Sprintf("in the form of %s (%s)", f.Layout, f.Evidence)
+		assumed = fmt.Sprintf("in the form of %s (%s)", f.Layout, f.Evidence)
 	}
-	return nil
+	return assumed, nil
 }

@@ -46,6 +46,25 @@ func bare(version string) []*tensor.Tensor {
 	return weightstest.Stateless(weightstest.RWKV(version, weightstest.Tiny, tensor.F16, 3))
 }
 
+// begin has sequences of m begin with the file of state tuning at path, and returns the state and what was assumed.
+func begin(t *testing.T, m *Model, path, layout string) ([]float32, string) {
+	t.Helper()
+	assumed, err := beginTuned(m, path, layout)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return initial(t, m), assumed
+}
+
+func beginTuned(m *Model, path, layout string) (assumed string, err error) {
+	f, err := weights.Open(path)
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = f.Close() }() // read only
+	return m.BeginTuned(f, layout)
+}
+
 func initial(t *testing.T, m *Model) []float32 {
 	t.Helper()
 	s, err := m.Program.InitialState()
@@ -70,17 +89,14 @@ func TestInitialStateFile(t *testing.T) {
 		for _, x := range states {
 			swapped = append(swapped, x.Transposed())
 		}
-		begin := map[string][]float32{"inside": initial(t, modelOf(t, append(list, states...)))}
+		begun := map[string][]float32{"inside": initial(t, modelOf(t, append(list, states...)))}
 		for name, path := range map[string]string{"PyTorch": weightstest.Write(t, "s.pth", states), "web-rwkv": weightstest.Write(t, "s.state", swapped)} {
-			m, err := NewWith(parse(t, list), Options{State: path})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if begin[name] = initial(t, m); (m.Begin != "") != (name == "web-rwkv") {
-				t.Errorf("%s: %q", name, m.Begin)
+			var assumed string
+			if begun[name], assumed = begin(t, modelOf(t, list), path, ""); (assumed != "") != (name == "web-rwkv") {
+				t.Errorf("%s: %q", name, assumed)
 			}
 		}
-		for name, got := range begin {
+		for name, got := range begun {
 			checkTuned(t, version+" "+name, plain, states, got)
 		}
 	}
@@ -113,31 +129,8 @@ func checkTuned(t *testing.T, name string, m *Model, states []*tensor.Tensor, go
 func TestInitialStateReplaces(t *testing.T) {
 	plain := modelOf(t, bare("v6"))
 	states := tunedStates(plain, tensor.BF16)
-	m, err := NewWith(parse(t, weightstest.RWKV("v6", weightstest.Tiny, tensor.F16, 3)), Options{State: weightstest.Write(t, "s.pth", states)})
-	if err != nil {
-		t.Fatal(err)
-	}
-	checkTuned(t, "v6", plain, states, initial(t, m))
-}
-
-// A state that WriteState wrote is what sequences begin with, to the bit, for every version.
-func TestBeginWithWritten(t *testing.T) {
-	for version := range allVersions {
-		list := weightstest.RWKV(version, oddSize, tensor.F16, 3)
-		m := modelOf(t, list)
-		want := someState(m)
-		path := filepath.Join(t.TempDir(), "s.st")
-		if err := m.WriteState(path, want, false); err != nil {
-			t.Fatal(err)
-		}
-		again, err := NewWith(parse(t, list), Options{State: path})
-		if err != nil {
-			t.Fatal(version, err)
-		}
-		if !sameBits(initial(t, again), want) {
-			t.Errorf("%s: another state", version)
-		}
-	}
+	got, _ := begin(t, modelOf(t, weightstest.RWKV("v6", weightstest.Tiny, tensor.F16, 3)), weightstest.Write(t, "s.pth", states), "")
+	checkTuned(t, "v6", plain, states, got)
 }
 
 // A file that does not fit the model is refused with an error that names it, the tensor, and what was wanted and found.
@@ -149,18 +142,16 @@ func TestInitialStateErrors(t *testing.T) {
 	nan := tensor.New(second, tensor.BF16, states[1].Shape, func() ([]byte, error) {
 		return slices.Concat(make([]byte, 2*511), []byte{0xc0, 0x7f}), nil
 	})
-	missing := filepath.Join(t.TempDir(), "missing")
 	for _, c := range []struct{ version, path, want string }{
 		{"v7", weightstest.Write(t, "s.pth", states[:1]), "layers: want 2, as in made.safetensors, got 1"},
 		{"v7", weightstest.Write(t, "s.pth", states[1:]), "tensor blocks.0.att.time_state: missing from the file (it has blocks.1.att.time_state)"},
 		{"v7", weightstest.Write(t, "s.pth", append(with(states[1]), weightstest.Ones("blocks.2.att.time_state", 2, 16, 16))), "layers: want 2, as in made.safetensors, got 3"},
 		{"v7", weightstest.Write(t, "s.pth", with(weightstest.Ones(second, 4, 8, 8))), "tensor " + second + ": shape: want [2 16 16] (heads, head size, head size), got [4 8 8]"},
 		{"v7", weightstest.Write(t, "s.pth", with(nan)), "tensor " + second + ": value: want finite numbers, got NaN at [1 15 15]"},
-		{"v7", weightstest.Write(t, "s.pth", append(with(states[1]), weightstest.Ones("emb.weight", 3))), "tensor emb.weight: name: want only blocks.N.att.time_state, or a state that --state-out wrote, got this one"},
-		{"v7", missing, "stat: no such file or directory"},
+		{"v7", weightstest.Write(t, "s.pth", append(with(states[1]), weightstest.Ones("emb.weight", 3))), "tensor emb.weight: name: want only blocks.N.att.time_state, or a saved state, got this one"},
 		{"v4", weightstest.Write(t, "s.pth", states), "version: want a model with matrix states, RWKV-5 or later, got RWKV-4"},
 	} {
-		_, err := NewWith(parse(t, bare(c.version)), Options{State: c.path})
+		_, err := beginTuned(modelOf(t, bare(c.version)), c.path, "")
 		var e *weights.Error
 		if !errors.As(err, &e) || !strings.HasPrefix(err.Error(), c.path+": "+c.want) {
 			t.Errorf("want %q, got %v", c.path+": "+c.want, err)
@@ -199,11 +190,12 @@ func TestSharedInitialState(t *testing.T) {
 		if err := os.WriteFile(path, data, 0o600); err != nil {
 			t.Fatal(err)
 		}
-		m, err := NewWith(&without, Options{State: path})
+		m, err := New(&without)
 		if err != nil {
 			t.Fatal(err)
 		}
-		if want := initial(t, own); !slices.Equal(initial(t, m), want) || !slices.ContainsFunc(want, func(v float32) bool { return v != 0 }) {
+		got, _ := begin(t, m, path, "")
+		if want := initial(t, own); !slices.Equal(got, want) || !slices.ContainsFunc(want, func(v float32) bool { return v != 0 }) {
 			t.Errorf("%s: another state", file)
 		}
 		_ = f.Close()
@@ -223,7 +215,7 @@ func TestNotModel(t *testing.T) {
 }
 
 // A file of nothing but states in F16 is taken for web-rwkv's, which is said; the layout can be given instead, for this
-// and any other file of state tuning, but not for a state that says its own.
+// and any other file of state tuning.
 func TestStateLayout(t *testing.T) {
 	list := bare("v7")
 	states := tunedStates(modelOf(t, list), tensor.F16)
@@ -235,33 +227,29 @@ func TestStateLayout(t *testing.T) {
 		return path
 	}
 	training, converted := write("s.pth", weightstest.Torch{}.File(states)), write("s.st", weightstest.Safetensors(states, nil))
-	begin := func(path, layout string, wantWord bool) []float32 {
+	load := func(path, layout string, wantWord bool) []float32 {
 		t.Helper()
-		m, err := NewWith(parse(t, list), Options{State: path, StateLayout: layout})
-		if err != nil {
-			t.Fatal(err)
+		got, assumed := begin(t, modelOf(t, list), path, layout)
+		if (assumed != "") != wantWord || wantWord && !strings.HasPrefix(assumed, "in the form of web-rwkv (assumed: ") {
+			t.Errorf("%s as %q: assumed %q", filepath.Base(path), layout, assumed)
 		}
-		if (m.Begin != "") != wantWord || wantWord && !strings.HasPrefix(m.Begin, "in the form of web-rwkv (assumed: ") {
-			t.Errorf("%s as %q: notice %q", filepath.Base(path), layout, m.Begin)
-		}
-		return initial(t, m)
+		return got
 	}
-	lies, turned := begin(training, "", false), begin(converted, "", true)
+	lies, turned := load(training, "", false), load(converted, "", true)
 	if slices.Equal(lies, turned) {
 		t.Fatal("the matrices are their own transposes")
 	}
 	for path := range map[string]bool{training: true, converted: true} {
-		if !slices.Equal(begin(path, OriginalState, false), lies) || !slices.Equal(begin(path, WebRWKVState, false), turned) {
+		if !slices.Equal(load(path, OriginalState, false), lies) || !slices.Equal(load(path, WebRWKVState, false), turned) {
 			t.Errorf("%s: the layout is not the one asked for", filepath.Base(path))
 		}
 	}
-	m := modelOf(t, list)
-	own := filepath.Join(t.TempDir(), "own.st")
-	if err := m.WriteState(own, make([]float32, m.Program.StateLen()), false); err != nil {
-		t.Fatal(err)
-	}
-	_, err := NewWith(parse(t, list), Options{State: own, StateLayout: OriginalState})
-	if want := own + ": layout: want a file of state tuning, to be read as original, got a state that says its own layout"; err == nil || err.Error() != want {
-		t.Errorf("want %q, got %v", want, err)
+}
+
+// A state that is too short is none to begin with.
+func TestBeginWith(t *testing.T) {
+	m := modelOf(t, bare("v7"))
+	if err := m.BeginWith(make([]float32, m.Program.StateLen()-1)); err == nil {
+		t.Error("a state that is too short was taken")
 	}
 }

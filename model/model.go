@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -20,7 +21,6 @@ type Model struct {
 	Program *op.Program
 	Fields  []Field  // what a slot's state holds
 	Unused  []string // tensors of the file that the version does not use
-	Begin   string   // what had to be assumed of Options.State, if anything
 
 	// Quantized holds the types that tensors are loaded as by Options.Quant, where they differ from the file's, by name.
 	Quantized map[string]tensor.Type
@@ -28,6 +28,7 @@ type Model struct {
 
 	version    *version
 	parameters int
+	id         func() (string, error)
 	roles      map[string]role // of the tensors in use that are not kept, by name
 }
 
@@ -58,18 +59,7 @@ type Options struct {
 	GroupNormEps float32
 	// Quant is a block type to quantize to while loading, as QuantTypes says, 0 to keep types.
 	Quant tensor.Type
-	// State is a file with the state that sequences begin with, in the place of zeros or of the model's own: of state
-	// tuning (time_state), or as WriteState writes it; "" for none.
-	State string
-	// StateLayout is the layout of a State of state tuning, OriginalState or WebRWKVState, "" for what the file looks like.
-	StateLayout string
 }
-
-// Layouts of a State, which store matrices as each other's transposes.
-const (
-	OriginalState = "original"
-	WebRWKVState  = "web-rwkv"
-)
 
 // EpsError reports a GroupNormEps for a version that has only one.
 type EpsError struct{ Path, Version string }
@@ -101,17 +91,6 @@ func New(f *weights.File) (*Model, error) { return NewWith(f, Options{}) }
 
 // NewWith is New with options.
 func NewWith(f *weights.File, o Options) (*Model, error) {
-	m, err := newModel(f, o)
-	if err == nil && o.State != "" {
-		err = m.beginWith(o.State, o.StateLayout)
-	}
-	if err != nil {
-		return nil, err
-	}
-	return m, nil
-}
-
-func newModel(f *weights.File, o Options) (*Model, error) {
 	v, err := detect(f)
 	if err != nil {
 		return nil, err
@@ -155,8 +134,12 @@ func newModel(f *weights.File, o Options) (*Model, error) {
 	if m.Program, m.Fields, err = build(v, f, &m.Config, found); err != nil {
 		return nil, fmt.Errorf("%s: %w", f.Path, err)
 	}
+	m.id = sync.OnceValues(m.identify)
 	return m, nil
 }
+
+// StateLayout returns how a slot's state holds matrices: as "value-major", "key-major", or, if it has none, "vectors".
+func (m *Model) StateLayout() string { return m.version.stateLayout }
 
 // Close releases the model's File. The program's weights cannot be loaded any more.
 func (m *Model) Close() error { return m.File.Close() }

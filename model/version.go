@@ -16,7 +16,7 @@ type version struct {
 	is          func(*weights.File) bool
 	tensors     []spec
 	idle        []string // tensors that files carry though nothing uses them
-	stateLayout string   // of state files
+	stateLayout string   // one of the layouts below
 	// ownEps tells that files of this version were made for more than one epsilon of the group norm.
 	ownEps bool
 	// derive completes the configuration from the sizes found. Its error names the tensor; New adds the file.
@@ -26,6 +26,14 @@ type version struct {
 	// llama is how llama.cpp's GGUF files hold this version, nil if they have no form of it.
 	llama *Llama
 }
+
+// Layouts of a slot's matrices. Of a head's matrix in RWKV-7, row i belongs to element i of the value, column j to element j
+// of the key; in RWKV-5 and 6 it is the other way round. RWKV-4 has none.
+const (
+	valueMajor = "value-major"
+	keyMajor   = "key-major"
+	vectors    = "vectors"
+)
 
 // spec is one tensor of a version: its name, in a layer without the prefix blocks.N., and its shape in named sizes.
 type spec struct {

@@ -142,7 +142,7 @@ func TestBadStates(t *testing.T) {
 		tiny:                                    "format: want \"rwkv-gpu state\", got none",
 		writeFile(t, "cut", data[:len(data)-1]): "truncated",
 		writeFile(t, "damaged", damaged):        "damaged: data: want the SHA-256",
-		writeFile(t, "long", make([]byte, 1100<<10)): "want at most",
+		writeFile(t, "long", make([]byte, 2100<<10)): "want at most",
 	} {
 		wantError(t, cli(append(base, "--state-in", path)...), statusInput, want)
 	}

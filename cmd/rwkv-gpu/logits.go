@@ -13,6 +13,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
@@ -73,7 +74,7 @@ func (a *app) logitsCommand() *cobra.Command {
 			return usagef("--chunk", "want 1 or more, got %d", o.chunk)
 		}
 		if o.stateOut != "" {
-			if _, err := model.StateTarget(o.stateOut, o.force); err != nil {
+			if _, err := state.Target(o.stateOut, o.force); err != nil {
 				return saveFault(err)
 			}
 		}
@@ -128,9 +129,9 @@ func (a *app) optionalTokenizer(m *model.Model, needed bool) (tokenizer.Tokenize
 
 // feed runs ids through the model and returns the wanted logits and the device's name.
 func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []int) (rows [][]float32, device string, err error) {
-	var state []float32
+	var before *state.State
 	if o.stateIn != "" {
-		if state, err = m.ReadState(o.stateIn); err != nil {
+		if before, err = state.Read(m, o.stateIn); err != nil {
 			return nil, "", blame(o.stateIn, err)
 		}
 	}
@@ -139,8 +140,8 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 		return nil, "", err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	if state != nil {
-		if err := s.SetState(s.slot, state); err != nil {
+	if before != nil {
+		if err := s.SetState(s.slot, before.Data); err != nil {
 			return nil, "", err
 		}
 	}
@@ -163,10 +164,14 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 	if o.stateOut == "" {
 		return rows, s.Device(), nil
 	}
-	if state, err = s.State(s.slot); err != nil {
+	after := &state.State{Tokens: len(ids), Pending: state.None}
+	if before != nil {
+		after.Tokens += before.Tokens
+	}
+	if after.Data, err = s.State(s.slot); err != nil {
 		return nil, "", err
 	}
-	return rows, s.Device(), saveFault(m.WriteState(o.stateOut, state, o.force))
+	return rows, s.Device(), saveFault(state.Write(m, o.stateOut, after, o.force))
 }
 
 // checkLogits wants finite values: others mean that the weights drive the model out of range.

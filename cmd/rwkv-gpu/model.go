@@ -6,6 +6,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
+	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
@@ -19,10 +20,7 @@ func (a *app) openModel() (*model.Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	o := model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ, State: a.common.state}
-	if a.common.stateLayout != "auto" {
-		o.StateLayout = a.common.stateLayout
-	}
+	o := model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ}
 	m, merges, err := openModelFile(a.common.model, loras, o)
 	var eps *model.EpsError
 	if errors.As(err, &eps) {
@@ -33,14 +31,31 @@ func (a *app) openModel() (*model.Model, error) {
 			a.notice("%s", n)
 		}
 		a.loraNotices(merges)
-		if m.Begin != "" {
-			a.notice("reading %s %s; --state-layout original if it is not", a.common.state, m.Begin)
-		}
+		err = a.begin(m)
 	}
 	if err == nil && typ != 0 {
 		a.quantNotice(m, typ)
 	}
 	return m, blame(a.common.model, err)
+}
+
+// begin has sequences of m begin with the state of --state. An error closes m.
+func (a *app) begin(m *model.Model) error {
+	if a.common.state == "" {
+		return nil
+	}
+	layout := a.common.stateLayout
+	if layout == "auto" {
+		layout = ""
+	}
+	_, assumed, err := state.Begin(m, a.common.state, layout)
+	if assumed != "" {
+		a.notice("reading %s %s; --state-layout original if it is not", a.common.state, assumed)
+	}
+	if err != nil {
+		_ = m.Close() // the error that counts is err
+	}
+	return err
 }
 
 func openModelFile(path string, loras []lora.File, o model.Options) (*model.Model, []lora.Merge, error) {

@@ -9,7 +9,6 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -144,32 +143,6 @@ func TestNotLoRA(t *testing.T) {
 		_, _, err := lora.Apply(parse(t, list), []lora.File{at(weightstest.Write(t, "l.st", file), 1)})
 		if err == nil || !strings.Contains(err.Error(), "tensors: want a LoRA (tensors named ….lora_A and ….lora_B, or ….disha), got "+want) {
 			t.Errorf("want %q, got %v", want, err)
-		}
-	}
-}
-
-// A state made with a LoRA is refused by the model without it, by the model with another scale, and the other way round.
-func TestLoRAState(t *testing.T) {
-	base := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
-	path := weightstest.Write(t, "l.pth", weightstest.LoRA(base, 2, tensor.F16, 1))
-	var models []*model.Model
-	for _, list := range [][]lora.File{nil, {at(path, 1)}, {at(path, 2)}, {at(weightstest.Write(t, "m.pth", weightstest.LoRA(base, 2, tensor.F16, 2)), 1)}} {
-		f, _ := merged(t, base, list...)
-		m, err := model.New(f)
-		if err != nil {
-			t.Fatal(err)
-		}
-		models = append(models, m)
-	}
-	for i, from := range models {
-		data, err := from.EncodeState(make([]float32, from.Program.StateLen()))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for j, to := range models {
-			if _, err := to.DecodeState("s", data); (err == nil) != (i == j) {
-				t.Errorf("state of model %d in model %d: %v", i, j, err)
-			}
 		}
 	}
 }

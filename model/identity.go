@@ -1,0 +1,82 @@
+package model
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"fmt"
+	"runtime"
+	"slices"
+	"sync"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// idBytes is how many bytes of a hash are part of an identity: enough that no two models share one by chance.
+const idBytes = 16
+
+// ID returns the model's identity: a hash of its weights and, after a plus sign, one of its LoRAs if it has any. Two models
+// have the same one exactly if their files hold the same numbers in the same types for the tensors in use, their epsilons
+// are the same, and so are their LoRAs. Options.Quant is no part of it: whoever keeps what has to come back bit for bit adds
+// that.
+//
+// The first call reads every weight once, on all cores, and hashes it by SHA-256, at 0.4 to 2 GB/s a core: for most files
+// no longer than loading them takes. Later calls return what the first one did.
+func (m *Model) ID() (string, error) { return m.id() }
+
+// identify computes ID.
+func (m *Model) identify() (string, error) {
+	f := m.File
+	loras, err := f.SourcesDigest()
+	if err != nil {
+		return "", err
+	}
+	if f.Base != nil {
+		f = f.Base
+	}
+	names := slices.DeleteFunc(f.Names(), func(n string) bool { return slices.Contains(m.Unused, n) })
+	sums, err := digests(f, names)
+	if err != nil {
+		return "", err
+	}
+	h := sha256.New()
+	write := func(format string, args ...any) { _, _ = fmt.Fprintf(h, format+"\n", args...) } // a hash takes all
+	write("%s, norms of %v and %v, embedding normed %v, head tied %v", m.Version, m.NormEps, m.GroupNormEps, f.EmbeddingNormed, f.Tied)
+	for i, name := range names {
+		write("%q %s %v %q divided by %d: %x", name, f.Tensors[name].Type, f.Tensors[name].Shape, f.Forms[name], f.Divisor(name), sums[i])
+	}
+	id := hex.EncodeToString(h.Sum(nil)[:idBytes])
+	if loras != "" {
+		id += "+" + loras[:2*idBytes]
+	}
+	return id, nil
+}
+
+// digests returns the SHA-256 of each of the tensors' bytes, computed on all cores.
+func digests(f *weights.File, names []string) ([][sha256.Size]byte, error) {
+	sums, errs := make([][sha256.Size]byte, len(names)), make([]error, len(names))
+	next := make(chan int)
+	var wait sync.WaitGroup
+	for range runtime.GOMAXPROCS(0) {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for i := range next {
+				errs[i] = f.Tensors[names[i]].Use(func(data []byte) error {
+					sums[i] = sha256.Sum256(data)
+					return nil
+				})
+			}
+		}()
+	}
+	for i := range names {
+		next <- i
+	}
+	close(next)
+	wait.Wait()
+	for _, err := range errs {
+		if err != nil {
+			return nil, err
+		}
+	}
+	return sums, nil
+}

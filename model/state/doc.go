@@ -1,0 +1,21 @@
+// Package state keeps what a sequence has behind it in a file, from which the sequence goes on as if it had never stopped.
+//
+// A state file is safetensors. For each field of a slot's state it has a tensor state.FIELD, F32, of the field's shape stacked
+// over the layers, such as state.att_x [L C] and state.att_kv [L H N N]. Annotations say the rest:
+//
+//	format       "rwkv-gpu state"
+//	version      "2"
+//	model        the version of RWKV
+//	config_hash  of the sizes: states of models of the same sizes have the same form
+//	model_id     model.Model.ID: of the weights and the LoRAs
+//	layout       of a head's matrix: value-major, whose row i belongs to element i of the value and column j to element j
+//	             of the key; key-major, the other way round; vectors, if there is no matrix
+//	tokens       how many tokens were fed
+//	pending      the id of a token that was drawn and not fed yet, if there is one
+//	sampler      the sampler's counts in the sampler's own form, as base64, if there are any
+//	sha256       of a line "KEY"="VALUE" for each other annotation, sorted, an empty line, and the tensors' bytes in the order of
+//	             the model's fields
+//
+// Files of version 1 have no model_id, tokens, pending and sampler; their sha256 is of the tensors alone, and the state of
+// a model with LoRAs has the annotation lora, a hash of them. They are read still.
+package state

@@ -1,0 +1,175 @@
+package state
+
+import (
+	"crypto/sha256"
+	"encoding/base64"
+	"encoding/binary"
+	"encoding/hex"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// State is what a sequence has behind it.
+type State struct {
+	// Data is the slot's state, float32[Program.StateLen()] of the model.
+	Data []float32
+	// Tokens is how many tokens were fed; 0 in a file of version 1, which does not say.
+	Tokens int
+	// Pending is the id of a token that was drawn and is to be fed next, None if there is none.
+	Pending int
+	// Sampler holds the counts of the tokens so far in the sampler's own form, nil for none.
+	Sampler []byte
+}
+
+// None is the State.Pending of a sequence that waits for its next token.
+const None = -1
+
+// Values of the annotations format and version.
+const (
+	fileFormat   = "rwkv-gpu state"
+	firstVersion = "1"
+	fileVersion  = "2"
+)
+
+// The annotations' names.
+const (
+	keyFormat   = "format"
+	keyVersion  = "version"
+	keyModel    = "model"
+	keyConfig   = "config_hash"
+	keyID       = "model_id"
+	keyLayout   = "layout"
+	keyTokens   = "tokens"
+	keyPending  = "pending"
+	keySampler  = "sampler"
+	keyChecksum = "sha256"
+	keyLoRA     = "lora" // of version 1
+)
+
+// maxSampler bounds State.Sampler: the counts of 89,600 tokens, at 8 bytes each. As base64 that is less than 1 MiB, which is
+// the most that readers of safetensors take here.
+const maxSampler = 700 << 10
+
+// stacked is a field over all layers.
+type stacked struct {
+	name   string
+	shape  []int          // [L ...]
+	fields []*model.Field // by layer
+}
+
+// stack groups the fields of a slot's state by name.
+func stack(m *model.Model) []*stacked {
+	var list []*stacked
+	for i := range m.Fields {
+		f := &m.Fields[i]
+		name := "state." + f.Name
+		at := slices.IndexFunc(list, func(t *stacked) bool { return t.name == name })
+		if at < 0 {
+			at = len(list)
+			list = append(list, &stacked{name: name})
+		}
+		t := list[at]
+		t.fields = append(t.fields, f)
+		t.shape = append([]int{len(t.fields)}, f.Shape...)
+	}
+	return list
+}
+
+// fitting returns what the annotations say that do not depend on weights.
+func fitting(m *model.Model) map[string]string {
+	return map[string]string{
+		keyFormat: fileFormat,
+		keyModel:  m.Version,
+		keyConfig: fmt.Sprintf("%08x", m.Hash()),
+		keyLayout: m.StateLayout(),
+	}
+}
+
+// check returns an error if s is no state of a sequence of m.
+func (s *State) check(m *model.Model) error {
+	switch want := m.Program.StateLen(); {
+	case len(s.Data) != want:
+		return fmt.Errorf("state: want %d elements, got %d", want, len(s.Data))
+	case s.Tokens < 0:
+		return fmt.Errorf("state: tokens: want 0 or more, got %d", s.Tokens)
+	case s.Pending < None || s.Pending >= m.Vocab:
+		return fmt.Errorf("state: pending: want a token of %d, or %d for none, got %d", m.Vocab, None, s.Pending)
+	case len(s.Sampler) > maxSampler:
+		return fmt.Errorf("state: sampler: want at most %d bytes, got %d", maxSampler, len(s.Sampler))
+	}
+	return nil
+}
+
+// Encode returns the file of a sequence of m. Padding between fields is dropped; a value that is not finite is refused. It
+// computes the model's identity, which takes time when it is first asked for.
+func Encode(m *model.Model, s *State) ([]byte, error) {
+	if err := s.check(m); err != nil {
+		return nil, err
+	}
+	type entry struct {
+		Type    string `json:"dtype"`
+		Shape   []int  `json:"shape"`
+		Offsets [2]int `json:"data_offsets"`
+	}
+	header, body := make(map[string]any), []byte{}
+	for _, t := range stack(m) {
+		begin := len(body)
+		for _, f := range t.fields {
+			part := s.Data[f.Off : f.Off+f.Len()]
+			for i, v := range part {
+				if !tensor.IsFinite(v) {
+					return nil, fmt.Errorf("%s: layer %d: element %d: want a finite number, got %v", t.name, f.Layer, i, v)
+				}
+			}
+			at := len(body)
+			body = append(body, make([]byte, tensor.F32.Bytes(len(part)))...)
+			tensor.F32.Encode(body[at:], part)
+		}
+		header[t.name] = entry{tensor.F32.String(), t.shape, [2]int{begin, len(body)}}
+	}
+	meta := fitting(m)
+	meta[keyVersion] = fileVersion
+	var err error
+	if meta[keyID], err = m.ID(); err != nil {
+		return nil, err
+	}
+	meta[keyTokens] = strconv.Itoa(s.Tokens)
+	if s.Pending != None {
+		meta[keyPending] = strconv.Itoa(s.Pending)
+	}
+	if len(s.Sampler) > 0 {
+		meta[keySampler] = base64.StdEncoding.EncodeToString(s.Sampler)
+	}
+	meta[keyChecksum] = checksum(meta, body)
+	header["__metadata__"] = meta
+	text, err := json.Marshal(header)
+	if err != nil {
+		return nil, err
+	}
+	for len(text)%8 != 0 {
+		text = append(text, ' ')
+	}
+	out := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
+	return append(append(out, text...), body...), nil
+}
+
+// checksum returns the SHA-256 of annotations and tensors, which in a file of version 1 is of the tensors alone.
+func checksum(meta map[string]string, body []byte) string {
+	h := sha256.New()
+	if meta[keyVersion] != firstVersion {
+		for _, key := range slices.Sorted(maps.Keys(meta)) {
+			if key != keyChecksum {
+				_, _ = fmt.Fprintf(h, "%q=%q\n", key, meta[key]) // a hash takes all
+			}
+		}
+		_, _ = h.Write([]byte("\n"))
+	}
+	_, _ = h.Write(body)
+	return hex.EncodeToString(h.Sum(nil))
+}
