@@ -25,8 +25,12 @@ const drawSteps = 8
 // drawOp names the draw, which is no step of a program, in reports.
 const drawOp = "draw"
 
+// drawPass names the submission in which tokens are drawn.
+const drawPass = "draws"
+
 // draws compares the ids that the device draws, if it does so at all, with those that the CPU draws from the device's own
-// logits, bit for bit, over several steps of one submission, within which one sequence ends.
+// logits, bit for bit, over several steps of one submission, within which one sequence ends; and what the steps leave in the
+// slots.
 func (c *comparer) draws(ctx context.Context) error {
 	dev, ok := c.dev.(drawer)
 	if !ok || len(c.tokens) == 0 {
@@ -38,84 +42,126 @@ func (c *comparer) draws(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
 	}
-	draws := make([]vulkan.Draw, len(drawn))
-	begin := func() error {
-		for i, p := range drawn {
-			s, err := sample.New(p, sample.NewVocabulary(c.prog.Vocab, nil))
-			if err != nil {
-				return err
-			}
-			draws[i] = vulkan.Draw{Slot: i + 1, Token: c.tokens[i%len(c.tokens)], Sampler: s}
-		}
-		return c.reset()
-	}
-	if err := begin(); err != nil {
+	draws, err := c.beginDraws()
+	if err != nil {
 		return err
 	}
 	if _, err := dev.Decode(draws, drawSteps); err != nil { // first, so that all runs of the model are in the same kernels
 		return err
 	}
-	if err := begin(); err != nil {
-		return err
-	}
-	want, err := c.drawOnHost(draws)
+	want, states, err := c.drawOnHost(drawSteps)
 	if err != nil {
 		return err
 	}
-	if err := begin(); err != nil {
+	end := want[drawSteps/2*len(draws)]
+	before := endFirst(want, len(draws), end)
+	_, ended, err := c.drawOnHost(before)
+	if err != nil {
 		return err
 	}
-	end := want[drawSteps/2*len(draws)]
+	if draws, err = c.beginDraws(); err != nil {
+		return err
+	}
+	for i, o := range c.prog.Of(op.State) {
+		slot := draws[0].Slot * o.Width
+		copy(states[i][slot:slot+o.Width], ended[i][slot:])
+	}
 	draws[0].Ends = []int{int(end)}
-	endFirst(want, len(draws), end)
 	got, err := dev.Decode(draws, drawSteps)
 	if err != nil {
 		return err
 	}
-	c.reportDraws(got, want)
+	if c.reportDraws(got, want); c.report.FirstBad != nil {
+		return nil
+	}
+	left, err := c.states(c.dev)
+	if err != nil {
+		return err
+	}
+	c.blameState(left, states)
 	return nil
 }
 
-// endFirst ends the first of so many sequences, whose ids stand in the order of steps, behind its first id end: a device
-// gives the largest number in place of the ids of a sequence that has ended.
-func endFirst(ids []uint32, sequences int, end uint32) {
+// beginDraws returns sequences in their initial states.
+func (c *comparer) beginDraws() ([]vulkan.Draw, error) {
+	draws := make([]vulkan.Draw, len(drawn))
+	for i, p := range drawn {
+		s, err := sample.New(p, sample.NewVocabulary(c.prog.Vocab, nil))
+		if err != nil {
+			return nil, err
+		}
+		draws[i] = vulkan.Draw{Slot: i + 1, Token: c.tokens[i%len(c.tokens)], Sampler: s}
+	}
+	return draws, c.reset()
+}
+
+// blameState names the first op with a part of the state that is other than it should be.
+func (c *comparer) blameState(got, want [][]float32) {
+	all := c.prog.Of(op.State)
+	for i, s := range c.prog.Steps {
+		wrong := false
+		s.Op.Operands(func(_ string, v op.View, _ op.Access) {
+			if at := slices.Index(all, v.Of); at >= 0 {
+				wrong = wrong || differ([][]float32{vectors(v, got[at])}, [][]float32{vectors(v, want[at])})
+			}
+		})
+		if wrong {
+			c.blame(i)
+			c.report.Ops[i].OK, c.report.Ops[i].Pass = false, drawPass
+			return
+		}
+	}
+}
+
+// endFirst ends the first of so many sequences, whose ids stand in the order of steps, behind its first id end, and returns
+// the steps up to that: a device gives the largest number in place of the ids of a sequence that has ended.
+func endFirst(ids []uint32, sequences int, end uint32) (steps int) {
 	ended := false
 	for at := 0; at < len(ids); at += sequences {
 		if ended {
 			ids[at] = math.MaxUint32
+			continue
 		}
-		ended = ended || ids[at] == end
+		steps++
+		ended = ids[at] == end
 	}
+	return steps
 }
 
-// drawOnHost runs the device token by token and draws on the CPU. It returns the ids in the order of steps.
-func (c *comparer) drawOnHost(draws []vulkan.Draw) (ids []uint32, err error) {
+// drawOnHost runs the device token by token and draws on the CPU. It returns the ids in the order of steps, and the states
+// behind them.
+func (c *comparer) drawOnHost(steps int) (ids []uint32, states [][]float32, err error) {
+	draws, err := c.beginDraws()
+	if err != nil {
+		return nil, nil, err
+	}
 	var b op.Batch
-	for range drawSteps {
+	for range steps {
 		b.Reset()
 		for _, d := range draws {
 			b.Add(d.Slot, []int{d.Token}, 1)
 		}
 		if err := c.dev.Forward(&b); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		for i := range draws {
 			d := &draws[i]
 			if d.Token, err = d.Sampler.Sample(slices.Clone(c.dev.Logits(i))); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			if err := d.Sampler.Accept(d.Token); err != nil {
-				return nil, err
+				return nil, nil, err
 			}
 			ids = append(ids, uint32(d.Token))
 		}
 	}
-	return ids, nil
+	states, err = c.states(c.dev)
+	return ids, states, err
 }
 
 // reportDraws adds the draw to the ops: its error is the share of ids that are others.
 func (c *comparer) reportDraws(got, want []uint32) {
-	d := Drift{Layer: -1, Op: drawOp, OK: slices.Equal(got, want), Pass: "draws"}
+	d := Drift{Layer: -1, Op: drawOp, OK: slices.Equal(got, want), Pass: drawPass}
 	for i := range want {
 		if got[i] != want[i] {
 			d.MaxAbs = max(d.MaxAbs, math.Abs(float64(got[i])-float64(want[i])))

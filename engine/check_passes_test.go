@@ -154,6 +154,61 @@ func TestCompareDraws(t *testing.T) {
 	})
 }
 
+// restless changes a slot's state once tokens are drawn.
+type restless struct {
+	*vulkan.Exec
+	view op.View
+	slot int
+}
+
+func (r *restless) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
+	ids, err := r.Exec.Decode(draws, n)
+	if err != nil {
+		return nil, err
+	}
+	data, err := r.Read(r.view.Of)
+	if err != nil {
+		return nil, err
+	}
+	data[r.slot*r.view.Of.Width+r.view.Off]++
+	return ids, r.Write(r.view.Of, data)
+}
+
+// What draws leave in the slots of sequences, whether they ended or not, is compared, and the op is named that works on it.
+func TestCompareFindsStatesAfterDraws(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		if d.IsCPU() {
+			t.Skip("the CPU is what draws are compared with")
+		}
+		ref := prober(t, m, &Device{})
+		dev := prober(t, m, &Device{instance: d.instance, device: d.device, kernels: d.kernels, draws: vulkan.DeviceDraws})
+		tried := 0
+		for i := 0; i < len(m.Program.Steps); i++ {
+			var view op.View
+			switch o := m.Program.Steps[i].Op.(type) {
+			case *op.ShiftMix:
+				view = o.State.Slice(o.StateOff, o.X.Width)
+			case *op.WKV7:
+				view = o.State.All()
+			default:
+				continue
+			}
+			tried++
+			r, err := Compare(t.Context(), m, ref, &restless{dev.(*vulkan.Exec), view, 1 + i%len(drawn)}, compared)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if want := m.Program.Steps[i].Name; r.Verdict != "fail" || *r.FirstBad != want || r.Ops[i].OK || r.Ops[i].Pass != drawPass {
+				t.Errorf("a change of %s: %s, %+v", want, r, r.Ops[i])
+			}
+		}
+		if tried == 0 {
+			t.Error("no step works on states")
+		}
+	})
+}
+
 // Of every kernel that prompts and texts run on the device, of one sequence or of several, compare ran each in its op.
 func TestCompareMeetsKernels(t *testing.T) {
 	m := golden.Demo(t, 0)

@@ -71,7 +71,8 @@ func (s *sources) check(list []mutant) error {
 	for _, name := range sorted(left) {
 		return fmt.Errorf("shaders/%s: has no mutant", name)
 	}
-	return nil
+	_, err := s.hooked()
+	return err
 }
 
 var includes = regexp.MustCompile(`(?m)^#include "([^"]+)"`)
@@ -107,20 +108,26 @@ func (s *sources) candidates(m *mutant) (list []string, err error) {
 	return list, nil
 }
 
-// compile makes the modules that a mutant changes, in a folder that is kept for the next run, and returns that and their
-// names, without .spv.
-func (s *sources) compile(m *mutant, cache string) (dir string, variants []string, err error) {
+// modules are those that a mutant makes other than they are.
+type modules struct {
+	dir      string
+	variants []string // their names, without .spv
+	sum      string   // of what they are
+}
+
+// compile makes the modules that a mutant changes, in a folder that is kept for the next run.
+func (s *sources) compile(m *mutant, cache string) (made modules, err error) {
 	lines, err := s.candidates(m)
 	if err != nil {
-		return "", nil, err
+		return made, err
 	}
 	text, err := m.apply(s.text[m.File])
 	if err != nil {
-		return "", nil, err
+		return made, err
 	}
 	version, err := os.ReadFile(filepath.Join(s.root, "shaders", "spv", "VERSION"))
 	if err != nil {
-		return "", nil, err
+		return made, err
 	}
 	hash := sha256.New()
 	tree := map[string]string{"variants.txt": strings.Join(lines, "\n") + "\n"}
@@ -136,25 +143,24 @@ func (s *sources) compile(m *mutant, cache string) (dir string, variants []strin
 		fmt.Fprintf(hash, "%s %d\n%s", name, len(tree[name]), tree[name])
 	}
 	hash.Write(version)
-	dir = filepath.Join(cache, hex.EncodeToString(hash.Sum(nil)[:10]))
-	made := filepath.Join(dir, "shaders", "spv")
-	if _, err := os.Stat(filepath.Join(made, "VERSION")); err != nil {
+	dir := filepath.Join(cache, hex.EncodeToString(hash.Sum(nil)[:10]))
+	made.dir = filepath.Join(dir, "shaders", "spv")
+	if _, err := os.Stat(filepath.Join(made.dir, "VERSION")); err != nil {
 		if err := s.run(dir, tree); err != nil {
-			return "", nil, fmt.Errorf("shaders/%s: %s: %w", m.File, m.New, err)
+			return made, fmt.Errorf("shaders/%s: %s: %w", m.File, m.New, err)
 		}
 	}
-	now, err := os.ReadFile(filepath.Join(made, "VERSION"))
+	now, err := os.ReadFile(filepath.Join(made.dir, "VERSION"))
 	if err == nil && !bytes.Equal(now, version) {
 		err = errors.New("shaders/spv is of other versions of the compilers than are here")
 	}
-	if err != nil {
-		return "", nil, err
+	if err == nil {
+		err = s.changed(&made)
 	}
-	variants, err = s.changed(made)
-	if err == nil && len(variants) == 0 {
+	if err == nil && len(made.variants) == 0 {
 		err = fmt.Errorf("shaders/%s: compiles to what is there: %s", m.File, m.New)
 	}
-	return made, variants, err
+	return made, err
 }
 
 // run writes a tree and compiles it as the committed one is.
@@ -175,30 +181,34 @@ func (s *sources) run(dir string, tree map[string]string) error {
 	return nil
 }
 
-// changed returns the modules in dir that are not the committed ones, and removes the others.
-func (s *sources) changed(dir string) (list []string, err error) {
-	paths, err := filepath.Glob(filepath.Join(dir, "*.spv"))
+// changed notes the modules that are not the committed ones, and removes the others.
+func (s *sources) changed(made *modules) error {
+	paths, err := filepath.Glob(filepath.Join(made.dir, "*.spv"))
 	if err != nil {
-		return nil, err
+		return err
 	}
+	sum := sha256.New()
 	for _, p := range paths {
 		have, err := os.ReadFile(p)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		want, err := os.ReadFile(filepath.Join(s.root, "shaders", "spv", filepath.Base(p)))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		if bytes.Equal(have, want) {
 			if err := os.Remove(p); err != nil {
-				return nil, err
+				return err
 			}
 			continue
 		}
-		list = append(list, strings.TrimSuffix(filepath.Base(p), ".spv"))
+		name := strings.TrimSuffix(filepath.Base(p), ".spv")
+		made.variants = append(made.variants, name)
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(have), have)
 	}
-	return list, nil
+	made.sum = hex.EncodeToString(sum.Sum(nil))
+	return nil
 }
 
 func sorted[V any](m map[string]V) []string {

@@ -1,10 +1,15 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"io/fs"
 	"os"
+	"path/filepath"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // finding is what a run found of a mutant.
@@ -14,52 +19,42 @@ type finding struct {
 	Compare *comparison `json:"compare"`
 }
 
-// findings are those of earlier runs, by mutant.
-type findings struct {
-	path string
-	list map[string]finding
-}
+// findings are those of earlier runs, each in a file that is named after the mutant and the modules that it makes: a finding
+// counts as long as both are the same. Of changed tests, or of a changed compare, it knows nothing.
+type findings struct{ dir string }
 
-func (m *mutant) key() string { return m.File + "\n" + m.Old + "\n" + m.New + "\n" + m.Only }
-
-// openFindings returns what is kept in a file: nothing, if a run begins anew.
-func openFindings(path string, resume bool) (*findings, error) {
-	f := &findings{path: path, list: map[string]finding{}}
-	if !resume {
-		if err := os.Remove(path); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return nil, err
-		}
-	}
-	return f, nil
-}
-
-// read takes in what the file holds: runs of other mutants may write to it at the same time.
-func (f *findings) read() {
-	if data, err := os.ReadFile(f.path); err == nil {
-		_ = json.Unmarshal(data, &f.list) // of one that was ended while it wrote, what can be read counts
-	}
+func (f findings) path(r *result) string {
+	sum := sha256.Sum256([]byte(r.File + "\n" + r.Old + "\n" + r.New + "\n" + r.Only + "\n" + r.made.sum))
+	return filepath.Join(f.dir, hex.EncodeToString(sum[:10])+".json")
 }
 
 // of returns what was found of a mutant.
-func (f *findings) of(m *mutant) finding {
-	f.read()
-	return f.list[m.key()]
+func (f findings) of(r *result) (found finding, err error) {
+	data, err := os.ReadFile(f.path(r))
+	if errors.Is(err, fs.ErrNotExist) {
+		return finding{}, nil
+	}
+	if err == nil {
+		err = json.Unmarshal(data, &found)
+	}
+	return found, err
 }
 
-// keep adds a mutant's finding. What another run found of it meanwhile stays.
-func (f *findings) keep(r *result) error {
-	f.read()
-	have := f.list[r.key()]
+// keep adds a mutant's finding. What this run did not ask of it stays.
+func (f findings) keep(r *result) error {
+	have, err := f.of(r)
+	if err != nil {
+		return err
+	}
 	if r.Verdict == unknown {
 		r.Verdict, r.By = have.Verdict, have.By
 	}
 	if r.Compare == nil {
 		r.Compare = have.Compare
 	}
-	f.list[r.key()] = r.finding
-	data, err := json.Marshal(f.list)
+	data, err := json.Marshal(r.finding)
 	if err != nil {
 		return err
 	}
-	return os.WriteFile(f.path, data, 0o644)
+	return files.Keep(f.path(r), data, false)
 }

@@ -4,7 +4,7 @@
 //	go run ./shaders/internal/mutants -run wkv7_step    some, and prints the table
 //
 // The lists of this package say which mistakes. The committed tree stays as it is: a mutant's modules are compiled into
-// a folder of .cache, from which binaries of the tests, built with a file more (replace.go.txt), take them in place of
+// a folder of .cache, from which binaries of the tests, built with a file more (shaders.go.txt), take them in place of
 // the embedded ones. A mutant that no longer fits the sources ends the run with status 1, so that the table stays true.
 //
 // With -compare, rwkv-gpu compare runs on the mutants of kernels that it meets, too: it should fail, and name an op
@@ -52,7 +52,7 @@ type options struct {
 type result struct {
 	name string
 	mutant
-	variants []string // that it changes
+	made modules
 	finding
 }
 
@@ -87,11 +87,7 @@ func run(o options) error {
 	if o.table {
 		o.resume, o.tests, o.compare = true, false, false
 	}
-	kept, err := openFindings(filepath.Join(cache, "findings.json"), o.resume)
-	if err != nil {
-		return err
-	}
-	results, err := examine(src, list, want, kept, cache, o)
+	results, err := examine(src, list, want, cache, o)
 	if err != nil {
 		return err
 	}
@@ -106,7 +102,7 @@ func run(o options) error {
 }
 
 // examine tries the mutants whose names are wanted, as far as that is asked for and not known.
-func examine(src *sources, list []mutant, want *regexp.Regexp, kept *findings, cache string, o options) (results []result, err error) {
+func examine(src *sources, list []mutant, want *regexp.Regexp, cache string, o options) (results []result, err error) {
 	var b *bench
 	var cases []compareCase
 	if o.tests || o.compare {
@@ -119,13 +115,22 @@ func examine(src *sources, list []mutant, want *regexp.Regexp, kept *findings, c
 			return nil, err
 		}
 	}
+	kept := findings{filepath.Join(cache, "findings")}
 	for i, name := range names(list) {
 		if !want.MatchString(name) {
 			continue
 		}
-		r := result{name: name, mutant: list[i], finding: kept.of(&list[i])}
+		r := result{name: name, mutant: list[i]}
+		if r.made, err = src.compile(&r.mutant, cache); err != nil {
+			return nil, err
+		}
+		if o.resume {
+			if r.finding, err = kept.of(&r); err != nil {
+				return nil, err
+			}
+		}
 		if b != nil {
-			if err := b.examine(&r, cases, kept, cache, o); err != nil {
+			if err := b.examine(&r, cases, kept, o); err != nil {
 				return nil, err
 			}
 		}
@@ -138,27 +143,22 @@ func examine(src *sources, list []mutant, want *regexp.Regexp, kept *findings, c
 }
 
 // examine tries one mutant and keeps what it finds.
-func (b *bench) examine(r *result, cases []compareCase, kept *findings, cache string, o options) error {
+func (b *bench) examine(r *result, cases []compareCase, kept findings, o options) error {
 	start := time.Now()
-	modules, variants, err := b.src.compile(&r.mutant, cache)
-	if err != nil {
-		return err
-	}
-	r.variants = variants
 	if o.tests && (r.Verdict == unknown || r.Verdict == survived) {
-		if err := b.test(r, modules, o.quick); err != nil {
+		if err := b.test(r, o.quick); err != nil {
 			return err
 		}
 	}
-	if o.compare && (r.Compare == nil || r.Compare.Chosen && !r.Compare.Right) {
-		r.Compare = b.compare(cases, r, modules)
+	if o.compare && (r.Compare == nil || !r.Compare.Right) {
+		r.Compare = b.compare(cases, r)
 	}
 	fmt.Fprintf(os.Stderr, "%s\t%s\t%s\t%s\t%.0f s\n", r.name, r.Verdict, r.By, r.Compare, time.Since(start).Seconds())
 	return kept.keep(r)
 }
 
 // test runs the stages of a mutant until one fails.
-func (b *bench) test(r *result, modules string, quick bool) error {
+func (b *bench) test(r *result, quick bool) error {
 	stages := stagesOf(&r.mutant)
 	if quick {
 		stages = stages[:len(stages)-len(rest)]
@@ -172,7 +172,7 @@ func (b *bench) test(r *result, modules string, quick bool) error {
 			r.Verdict = notRun
 			return nil
 		}
-		if o := b.try(s, modules); o.failed != "" {
+		if o := b.try(s, r.made.dir); o.failed != "" {
 			r.Verdict, r.By = caught, o.failed
 			if device, _, _ := strings.Cut(string(s), " "); device != "lavapipe" {
 				r.By += " (" + device + ")"

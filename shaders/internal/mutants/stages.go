@@ -129,13 +129,8 @@ func newBench(src *sources, dir string) (*bench, error) {
 
 // build makes the binaries, which read what a mutant changes from a folder: so they are built once.
 func (b *bench) build() error {
-	if err := os.MkdirAll(b.dir, 0o755); err != nil {
-		return err
-	}
-	overlay := filepath.Join(b.dir, "overlay.json")
-	text := fmt.Sprintf("{\"Replace\": {%q: %q}}\n", filepath.Join(b.src.root, "shaders", "zmutant.go"),
-		filepath.Join(b.src.root, "shaders", "internal", "mutants", "replace.go.txt"))
-	if err := os.WriteFile(overlay, []byte(text), 0o644); err != nil {
+	overlay, err := b.src.overlay(b.dir)
+	if err != nil {
 		return err
 	}
 	for _, args := range [][]string{
