@@ -95,13 +95,13 @@ func (c *comparer) beginDraws() ([]vulkan.Draw, error) {
 	return draws, c.reset()
 }
 
-// blameState names the first op with a part of the state that is other than it should be.
+// blameState names the first op that goes on from a part of the state which is other than it should be.
 func (c *comparer) blameState(got, want [][]float32) {
 	all := c.prog.Of(op.State)
 	for i, s := range c.prog.Steps {
 		wrong := false
-		s.Op.Operands(func(_ string, v op.View, _ op.Access) {
-			if at := slices.Index(all, v.Of); at >= 0 {
+		s.Op.Operands(func(_ string, v op.View, a op.Access) {
+			if at := slices.Index(all, v.Of); at >= 0 && a&op.Read != 0 {
 				wrong = wrong || differ([][]float32{vectors(v, got[at])}, [][]float32{vectors(v, want[at])})
 			}
 		})
