@@ -66,7 +66,7 @@ func (r *faultAnswer) wrong(plain *faultAnswer, varies bool) string {
 const faultChildEnv = "RWKV_TEST_FAULT_CHILD"
 
 // faultTime is how long a run may take, on a busy machine too.
-const faultTime = 2 * time.Minute
+const faultTime = 5 * time.Minute
 
 // faultChild is the process.
 type faultChild struct {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"fmt"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -93,55 +94,74 @@ func TestFaults(t *testing.T) {
 		t.Fatal(r)
 	}
 	child := startFaults(t, faultvk.New(t))
-	rng := rand.New(rand.NewPCG(7, uint64(total)))
-	const row = "%-22s %-8s %6v %6v %7v"
-	t.Logf(row, "run", "phase", "faults", "errors", "went on")
-	sum := [3]int{}
+	var sum tally
+	ran := 0
 	for _, s := range faultScenarios(state) {
 		if s.large && !large {
 			continue
 		}
-		child.run(t, faultCase{Args: s.args}) // compiles kernels
-		plain := child.run(t, faultCase{Args: s.args})
-		if plain.Status != statusDone || plain.Report.Live != "" {
-			t.Fatalf("%s: without a fault: %+v", s.name, plain)
+		ran++
+		t.Run(s.name, func(t *testing.T) {
+			ran--
+			sum.add(t, &s, child.try(t, &s, total))
+		})
+	}
+	t.Log(sum)
+	if ran == 0 && (sum.failed < sum.fired/2 || sum.fired == sum.failed) { // else not all were asked for
+		t.Errorf("want most faults noticed and some survived, got %s", sum)
+	}
+}
+
+// tally counts faults that happened, and runs that ended with an error.
+type tally struct{ fired, failed int }
+
+func (c tally) String() string {
+	return fmt.Sprintf("%d faults: %d errors, %d went on", c.fired, c.failed, c.fired-c.failed)
+}
+
+func (c *tally) add(t *testing.T, s *faultScenario, byPhase [phases]tally) {
+	for phase, n := range byPhase {
+		if s.shares[phase] > 0 {
+			t.Logf("%-22s %-8s %s", s.name, phaseNames[phase], n)
 		}
-		calls := plain.Trace
-		if s.args[0] == "logits" {
-			phased(calls)
+		c.fired, c.failed = c.fired+n.fired, c.failed+n.failed
+	}
+}
+
+// try runs a scenario with its share of so many faults.
+func (c *faultChild) try(t *testing.T, s *faultScenario, total int) (sum [phases]tally) {
+	c.run(t, faultCase{Args: s.args}) // compiles kernels
+	plain := c.run(t, faultCase{Args: s.args})
+	if plain.Status != statusDone || plain.Report.Live != "" {
+		t.Fatalf("without a fault: %+v", plain)
+	}
+	calls := plain.Trace
+	if s.args[0] == "logits" {
+		phased(calls)
+	}
+	rng := rand.New(rand.NewPCG(7, uint64(total)))
+	for phase, share := range s.shares {
+		n, count := (share*total+50)/100, &sum[phase]
+		for _, f := range pick(rng, calls, phase, 4*n) {
+			if count.fired == n {
+				break
+			}
+			r := c.run(t, faultCase{Args: s.args, Fault: f})
+			if why := r.wrong(&plain, s.varies); why != "" {
+				t.Errorf("%s: %+v: %s\n%v", phaseNames[phase], f, why, &r)
+			}
+			if r.Report.Fired { // what times decide upon may have made fewer calls this time
+				count.fired++
+			}
+			if r.Status != statusDone {
+				count.failed++
+			}
 		}
-		for phase, share := range s.shares {
-			n := (share*total + 50) / 100
-			if n == 0 {
-				continue
-			}
-			fired, failed := 0, 0
-			for _, f := range pick(rng, calls, phase, 4*n) {
-				if fired == n {
-					break
-				}
-				r := child.run(t, faultCase{Args: s.args, Fault: f})
-				if why := r.wrong(&plain, s.varies); why != "" {
-					t.Errorf("%s, %s: %+v: %s\n%v", s.name, phaseNames[phase], f, why, &r)
-				}
-				if r.Report.Fired { // what times decide upon may have made fewer calls this time
-					fired++
-				}
-				if r.Status != statusDone {
-					failed++
-				}
-			}
-			if fired < (n+1)/2 {
-				t.Errorf("%s, %s: only %d of %d faults happened", s.name, phaseNames[phase], fired, n)
-			}
-			t.Logf(row, s.name, phaseNames[phase], fired, failed, fired-failed)
-			sum[0], sum[1], sum[2] = sum[0]+fired, sum[1]+failed, sum[2]+fired-failed
+		if count.fired < (n+1)/2 {
+			t.Errorf("%s: only %d of %d faults happened", phaseNames[phase], count.fired, n)
 		}
 	}
-	t.Logf(row, "all", "", sum[0], sum[1], sum[2])
-	if sum[1] < sum[0]/2 || sum[2] == 0 {
-		t.Errorf("want most faults noticed and some survived, got %v", sum)
-	}
+	return sum
 }
 
 // phased tells apart what logits does not tell of: once the model is loaded, the first thing done is to restore a state, or
