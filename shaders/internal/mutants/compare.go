@@ -11,7 +11,6 @@ import (
 	"time"
 )
 
-
 // report is what compare prints, as far as it counts here.
 type report struct {
 	Verdict  string  `json:"verdict"`
