@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -66,7 +67,7 @@ func TestFirstProcess(t *testing.T) {
 // engineRun is an engine as a process has it.
 type engineRun struct {
 	e    *engine.Engine
-	slot engine.Slot
+	seq  *engine.Seq
 	told []string
 }
 
@@ -79,7 +80,7 @@ func process(t *testing.T, m *model.Model, chunk int) *engineRun {
 	r := &engineRun{}
 	d.Tune(false, func(s string) { r.told = append(r.told, s) })
 	if r.e, err = engine.New(m, d, engine.Options{Chunk: chunk}); err == nil {
-		r.slot, err = r.e.NewSlot()
+		r.seq, err = r.e.NewSeq(nil)
 	}
 	if err != nil {
 		t.Fatal(err)
@@ -98,7 +99,7 @@ func process(t *testing.T, m *model.Model, chunk int) *engineRun {
 // run feeds so many tokens, and then more one by one, and returns how long that takes.
 func (r *engineRun) run(t *testing.T, tokens, more int) time.Duration {
 	t.Helper()
-	take := func(int, int, []float32) error { return nil }
+	take := func(int, []float32) error { return nil }
 	start := time.Now()
 	for i := range 1 + more {
 		n := tokens
@@ -109,7 +110,8 @@ func (r *engineRun) run(t *testing.T, tokens, more int) time.Duration {
 		for j := range ids {
 			ids[j] = 1 + (i+j*j)%1000
 		}
-		if err := r.e.Step([]engine.Input{{Slot: r.slot, Tokens: ids, Wanted: 1}}, take); err != nil {
+		rows := []engine.Row{{Seq: r.seq, Tokens: ids, Want: engine.WantLogits, Each: take}}
+		if err := errors.Join(r.e.Feed(t.Context(), rows), rows[0].Err); err != nil {
 			t.Fatal(err)
 		}
 	}

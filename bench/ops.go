@@ -51,26 +51,22 @@ func (r *runner) opsOf(tokens, batch int) error {
 		test = fmt.Sprintf("pp%d", tokens)
 	}
 	groups, index := r.groups(batchSize{rows: tokens * batch, seqs: batch, outs: batch})
-	slots, err := r.fork(r.bases[0], batch)
+	seqs, err := r.fork(r.bases[0], batch)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, s := range slots {
-			_ = r.e.Release(s) // it is in use
-		}
-	}()
+	defer release(seqs)
 	for run := range 1 + r.o.Repeat {
 		if err := r.ctx.Err(); err != nil {
 			return err
 		}
 		r.tell(fmt.Sprintf("timing ops of %s, batch %d", test, batch), int64(run), int64(1+r.o.Repeat))
 		ids := r.random(batch*tokens, run)
-		r.in = r.in[:0]
-		for i, s := range slots {
-			r.in = append(r.in, engine.Input{Slot: s, Tokens: ids[i*tokens:][:tokens], Wanted: 1})
+		r.rows = r.rows[:0]
+		for i, s := range seqs {
+			r.rows = append(r.rows, engine.Row{Seq: s, Tokens: ids[i*tokens:][:tokens], Want: engine.WantLogits, Each: r.take})
 		}
-		times, err := r.e.StepTimes(r.in)
+		times, err := r.e.PassTimes(r.rows)
 		if err != nil {
 			return err
 		}

@@ -72,7 +72,8 @@ func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (*Rep
 		return nil, err
 	}
 	run := &runner{ctx: ctx, o: o, dev: d, cost: modelCostOf(m.Program)}
-	run.take = func(int, int, []float32) error { return nil } // they are in the host's memory by now
+	run.take = func(int, []float32) error { return nil } // they are in the host's memory by now
+	run.work = run.workDone
 	run.drawn = run.onDrawn
 	r := &run.report
 	r.Time, r.Driver = time.Now().UTC().Truncate(time.Second), d.Driver()
@@ -132,8 +133,8 @@ func (r *runner) memory() {
 // model measures the model.
 func (r *runner) model(m *model.Model) (err error) {
 	depths := slices.Compact(slices.Sorted(slices.Values(r.o.Depths)))
-	slots := slices.Max(r.o.Batches) + len(depths)
-	r.e, err = engine.New(m, r.dev, engine.Options{Slots: slots, Chunk: r.o.Chunk, Progress: r.o.Loading})
+	most := slices.Max(r.o.Batches)
+	r.e, err = engine.New(m, r.dev, engine.Options{Slots: most + len(depths), Seqs: most, Chunk: r.o.Chunk, Progress: r.o.Loading})
 	if err != nil {
 		return err
 	}
@@ -156,15 +157,16 @@ type runner struct {
 	bases  []base    // by depth, the least first
 	begin  time.Time // of the first pass
 	ids    []int
-	in     []engine.Input
+	rows   []engine.Row
 	gen    []engine.Continuation
 
 	samplers []*sample.Sampler // of gen, used again and again
 	host     hostTime
 
 	// Made once: as methods they would be an allocation a step.
-	take  func(input, pos int, logits []float32) error
-	drawn func(input, id int) (more bool, err error)
+	take  func(pos int, logits []float32) error
+	drawn func(i, id int) (more bool)
+	work  func() engine.Work
 }
 
 // tell reports progress.
@@ -176,7 +178,7 @@ func (r *runner) tell(what string, done, all int64) {
 
 // base is a state that sequences begin with.
 type base struct {
-	slot  engine.Slot
+	seq   *engine.Seq
 	depth int // tokens behind it
 }
 
@@ -198,12 +200,12 @@ func (r *runner) all(depths []int) error {
 
 // advance makes the base of a depth.
 func (r *runner) advance(depth int) error {
-	from, take := base{}, r.e.NewSlot
+	from, take := base{}, func() (*engine.Seq, error) { return r.e.NewSeq(nil) }
 	if n := len(r.bases); n > 0 {
 		from = r.bases[n-1]
-		take = func() (engine.Slot, error) { return r.e.Fork(from.slot) }
+		take = func() (*engine.Seq, error) { return r.e.Fork(from.seq) }
 	}
-	slot, err := take()
+	seq, err := take()
 	if err != nil {
 		return err
 	}
@@ -213,12 +215,13 @@ func (r *runner) advance(depth int) error {
 		}
 		r.tell(fmt.Sprintf("running to depth %d", depth), int64(at-from.depth), int64(depth-from.depth))
 		n := min(depth-at, r.e.Chunk())
-		if err := r.e.StepContext(r.ctx, []engine.Input{{Slot: slot, Tokens: r.random(n, at)}}, nil); err != nil {
+		rows := []engine.Row{{Seq: seq, Tokens: r.random(n, at)}}
+		if err := errors.Join(r.e.Feed(r.ctx, rows), rows[0].Err); err != nil {
 			return err
 		}
 		at += n
 	}
-	r.bases = append(r.bases, base{slot, depth})
+	r.bases = append(r.bases, base{seq, depth})
 	return nil
 }
 

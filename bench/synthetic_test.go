@@ -1,6 +1,7 @@
 package bench
 
 import (
+	"errors"
 	"math"
 	"strings"
 	"testing"
@@ -25,7 +26,7 @@ func TestThousandSteps(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	slot, err := e.NewSlot()
+	seq, err := e.NewSeq(nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -35,18 +36,22 @@ func TestThousandSteps(t *testing.T) {
 		for i := range ids {
 			ids[i] = (step*7919 + i*i*31) % m.Vocab
 		}
-		err := e.Step([]engine.Input{{Slot: slot, Tokens: ids, Wanted: 1}}, func(_, _ int, logits []float32) error {
+		rows := []engine.Row{{Seq: seq, Tokens: ids, Want: engine.WantLogits, Each: func(_ int, logits []float32) error {
 			for _, v := range logits {
 				if !tensor.IsFinite(v) {
 					t.Fatalf("step %d: a logit is %v", step, v)
 				}
 			}
 			return nil
-		})
-		if err != nil {
+		}}}
+		if err := errors.Join(e.Feed(t.Context(), rows), rows[0].Err); err != nil {
 			t.Fatal(err)
 		}
-		state, err := e.State(slot)
+		state := make([]float32, m.Program.StateLen())
+		saved, err := e.Save([]*engine.Seq{seq}, [][]float32{state})
+		if err == nil {
+			err = saved.Wait()
+		}
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -73,7 +78,7 @@ func TestSparse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := d.Executor(m, op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}, nil)
+	e, err := d.Prober(m, op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -116,26 +116,22 @@ func (r *runner) sample(t *test, warmup bool) error {
 	} else if warmup && tokens > chunk {
 		tokens = chunk + tokens%chunk
 	}
-	slots, err := r.fork(t.base, t.batch)
+	seqs, err := r.fork(t.base, t.batch)
 	if err != nil {
 		return err
 	}
-	defer func() {
-		for _, s := range slots {
-			_ = r.e.Release(s) // it is in use
-		}
-	}()
+	defer release(seqs)
 	ids := r.random(t.batch*tokens, t.base.depth+len(t.rates))
-	if err := r.continuations(slots, ids); err != nil {
+	if err := r.continuations(seqs, ids); err != nil {
 		return err
 	}
-	r.host.begin(r.e.Work, t.host, tokens)
+	r.host.begin(r.work, t.host, tokens)
 	cpu := readCPUTime()
 	var before, after runtime.MemStats
 	runtime.ReadMemStats(&before)
 	_ = r.e.LongestSubmission() // up to now
-	work, elapsed := r.e.Work(), r.e.Stopwatch()
-	if err := r.feed(t.kind, slots, ids, tokens); err != nil {
+	work, elapsed := r.work(), r.e.Stopwatch()
+	if err := r.feed(t.kind, seqs, ids, tokens); err != nil {
 		return err
 	}
 	seconds := elapsed().Seconds()
@@ -144,7 +140,7 @@ func (r *runner) sample(t *test, warmup bool) error {
 		return nil
 	}
 	t.other.add(cpu)
-	t.work = t.work.Add(r.e.Work().Sub(work))
+	t.work = t.work.Add(r.work().Sub(work))
 	t.submission = max(t.submission, r.e.LongestSubmission())
 	t.mallocs += after.Mallocs - before.Mallocs
 	t.host = r.host.tokens
@@ -153,30 +149,47 @@ func (r *runner) sample(t *test, warmup bool) error {
 }
 
 // feed is what is measured.
-func (r *runner) feed(kind string, slots []engine.Slot, ids []int, tokens int) error {
+func (r *runner) feed(kind string, seqs []*engine.Seq, ids []int, tokens int) error {
 	switch kind {
 	case generate:
-		if err := r.e.Decode(r.gen, tokens, r.drawn); err != nil {
-			return err
+		for left := tokens; left > 0; {
+			steps, err := r.e.Burst(r.ctx, r.gen, left, r.drawn)
+			if err != nil {
+				return err
+			}
+			if err := r.broken(); err != nil {
+				return err
+			}
+			left -= steps
 		}
 		r.host.end(r.host.drawn)
 		return nil
 	case prefill:
-		return r.step(slots, ids, 0, tokens)
+		return r.step(seqs, ids, 0, tokens)
 	}
 	for s := range tokens {
-		if err := r.step(slots, ids, s, 1); err != nil {
+		if err := r.step(seqs, ids, s, 1); err != nil {
 			return err
 		}
-		r.host.end(len(slots))
+		r.host.end(len(seqs))
+	}
+	return nil
+}
+
+// broken returns the error by which one of r.gen ended.
+func (r *runner) broken() error {
+	for i := range r.gen {
+		if err := r.gen[i].Err; err != nil {
+			return err
+		}
 	}
 	return nil
 }
 
 // continuations makes r.gen, which draws tokens by the default settings.
-func (r *runner) continuations(slots []engine.Slot, ids []int) error {
+func (r *runner) continuations(seqs []*engine.Seq, ids []int) error {
 	r.gen = r.gen[:0]
-	for i, slot := range slots {
+	for i, seq := range seqs {
 		if i == len(r.samplers) {
 			p := sample.Default()
 			p.Seed = uint64(i)
@@ -187,28 +200,33 @@ func (r *runner) continuations(slots []engine.Slot, ids []int) error {
 			r.samplers = append(r.samplers, s)
 		}
 		r.samplers[i].Reset()
-		r.gen = append(r.gen, engine.Continuation{Slot: slot, Token: ids[i], Sampler: r.samplers[i]})
+		r.gen = append(r.gen, engine.Continuation{Seq: seq, Token: ids[i], Sampler: r.samplers[i]})
 	}
 	return nil
 }
 
 // onDrawn goes on with every sequence.
-func (r *runner) onDrawn(int, int) (bool, error) {
+func (r *runner) onDrawn(int, int) bool {
 	r.host.draw()
-	return true, r.ctx.Err()
+	return true
 }
 
 // step feeds each sequence its next n tokens and takes the last one's logits.
-func (r *runner) step(slots []engine.Slot, ids []int, step, n int) error {
-	if err := r.ctx.Err(); err != nil {
+func (r *runner) step(seqs []*engine.Seq, ids []int, step, n int) error {
+	r.rows = r.rows[:0]
+	for i, s := range seqs {
+		at := (step*len(seqs) + i) * n
+		r.rows = append(r.rows, engine.Row{Seq: s, Tokens: ids[at : at+n], Want: engine.WantLogits, Each: r.take})
+	}
+	if err := r.e.Feed(r.ctx, r.rows); err != nil {
 		return err
 	}
-	r.in = r.in[:0]
-	for i, s := range slots {
-		at := (step*len(slots) + i) * n
-		r.in = append(r.in, engine.Input{Slot: s, Tokens: ids[at : at+n], Wanted: 1})
+	for i := range r.rows {
+		if err := r.rows[i].Err; err != nil {
+			return err
+		}
 	}
-	return r.e.StepContext(r.ctx, r.in, r.take)
+	return nil
 }
 
 // result is what the samples of a test amount to.
@@ -253,15 +271,24 @@ func (x *Result) drawn(w engine.Work, tokens float64) {
 	x.DrawUS = &us
 }
 
-// fork returns slots with the state of a base.
-func (r *runner) fork(from base, n int) ([]engine.Slot, error) {
-	slots := make([]engine.Slot, n)
-	for i := range slots {
-		s, err := r.e.Fork(from.slot)
+// fork returns sequences with the state of a base.
+func (r *runner) fork(from base, n int) ([]*engine.Seq, error) {
+	seqs := make([]*engine.Seq, n)
+	for i := range seqs {
+		s, err := r.e.Fork(from.seq)
 		if err != nil {
 			return nil, err
 		}
-		slots[i] = s
+		seqs[i] = s
 	}
-	return slots, nil
+	return seqs, nil
 }
+
+func release(seqs []*engine.Seq) {
+	for _, s := range seqs {
+		s.Release()
+	}
+}
+
+// workDone returns what the engine has done so far.
+func (r *runner) workDone() engine.Work { return r.e.Stats().Work }

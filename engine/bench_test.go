@@ -38,9 +38,9 @@ func benchSteps(b *testing.B, m *model.Model, spec string, batch, tokens int) {
 		b.Fatal(err)
 	}
 	defer func() { _ = e.Close() }()
-	in := make([]Input, batch)
-	for i := range in {
-		s, err := e.NewSlot()
+	rows := make([]Row, batch)
+	for i := range rows {
+		s, err := e.NewSeq(nil)
 		if err != nil {
 			b.Fatal(err)
 		}
@@ -48,11 +48,11 @@ func benchSteps(b *testing.B, m *model.Model, spec string, batch, tokens int) {
 		for j := range ids {
 			ids[j] = (i*31 + j*17) % m.Vocab
 		}
-		in[i] = Input{s, ids, 1}
+		rows[i] = Row{Seq: s, Tokens: ids, Want: WantLogits, Each: func(int, []float32) error { return nil }}
 	}
 	b.ReportAllocs()
 	for b.Loop() {
-		if err := e.Step(in, func(int, int, []float32) error { return nil }); err != nil {
+		if err := e.Pass(b.Context(), rows); err != nil {
 			b.Fatal(err)
 		}
 	}

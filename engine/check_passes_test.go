@@ -133,7 +133,7 @@ func TestCompareDraws(t *testing.T) {
 		}
 		ref := prober(t, m, &Device{})
 		for _, draws := range []vulkan.Draws{vulkan.HostDraws, vulkan.DeviceDraws} {
-			dev := prober(t, m, &Device{instance: d.instance, device: d.device, kernels: d.kernels, draws: draws})
+			dev := prober(t, m, &Device{now: d.current(), draws: draws})
 			for _, at := range []int{-1, 0, 13, drawSteps*len(drawn) - 1} {
 				r, err := Compare(t.Context(), m, ref, &misdrawing{dev.(*vulkan.Exec), at}, compared)
 				if err != nil {
@@ -220,7 +220,7 @@ func TestCompareMeetsKernels(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := d.Executor(m, op.Sizes{Slots: 8, Rows: DefaultChunk, Seqs: 8, Outs: 8}, nil)
+		e, err := d.Prober(m, op.Sizes{Slots: 8, Rows: DefaultChunk, Seqs: 8, Outs: 8}, nil)
 		if err != nil {
 			t.Fatal(err)
 		}

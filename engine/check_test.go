@@ -18,7 +18,7 @@ var compared = []int{1, 60, 0, 7, 7, 31, 12}
 
 func prober(t *testing.T, m *model.Model, d *Device) op.Prober {
 	t.Helper()
-	e, err := d.Executor(m, CompareSizes(len(compared)), nil)
+	e, err := d.Prober(m, CompareSizes(len(compared)), nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -31,7 +31,7 @@ func vulkanDevice(tb testing.TB) *Device {
 	if shared == nil {
 		shared = vulkan.NewKernels(d)
 	}
-	return &Device{device: d, kernels: shared}
+	return &Device{now: opened{device: d, kernels: shared}}
 }
 
 // eachDevice runs a test on the CPU and on the Vulkan device.
@@ -85,35 +85,75 @@ func newEngine(tb testing.TB, m *model.Model, d *Device, o Options) *Engine {
 	return e
 }
 
-func newSlot(tb testing.TB, e *Engine) Slot {
+func newSeq(tb testing.TB, e *Engine) *Seq {
 	tb.Helper()
-	s, err := e.NewSlot()
+	s, err := e.NewSeq(nil)
 	if err != nil {
 		tb.Fatal(err)
 	}
 	return s
 }
 
-// step runs Step and returns copies of the logits by input.
-func step(tb testing.TB, e *Engine, in ...Input) [][][]float32 {
+// input is a row of which the logits after the last tokens are wanted.
+type input struct {
+	seq    *Seq
+	tokens []int
+	wanted int
+}
+
+// step feeds inputs and returns copies of the logits by input.
+func step(tb testing.TB, e *Engine, in ...input) [][][]float32 {
 	tb.Helper()
 	all := make([][][]float32, len(in))
-	err := e.Step(in, func(i, pos int, logits []float32) error {
-		if want := len(in[i].Tokens) - in[i].Wanted + len(all[i]); pos != want {
-			tb.Errorf("input %d: logits after token %d, want those after %d", i, pos, want)
+	rows := make([]Row, len(in))
+	for i, x := range in {
+		rows[i] = Row{Seq: x.seq, Tokens: x.tokens}
+		if x.wanted > 0 {
+			rows[i].Want, rows[i].Last = WantLogits, x.wanted
+			rows[i].Each = func(pos int, logits []float32) error {
+				if want := len(x.tokens) - x.wanted + len(all[i]); pos != want {
+					tb.Errorf("input %d: logits after token %d, want those after %d", i, pos, want)
+				}
+				all[i] = append(all[i], slices.Clone(logits))
+				return nil
+			}
 		}
-		all[i] = append(all[i], slices.Clone(logits))
-		return nil
-	})
-	if err != nil {
+	}
+	if err := e.Feed(tb.Context(), rows); err != nil {
 		tb.Fatal(err)
 	}
 	for i := range in {
-		if len(all[i]) != in[i].Wanted {
-			tb.Fatalf("input %d: %d logits, want %d", i, len(all[i]), in[i].Wanted)
+		if rows[i].Err != nil || rows[i].Taken != len(in[i].tokens) || len(all[i]) != in[i].wanted {
+			tb.Fatalf("input %d: %d of %d tokens, %d logits, want %d: %v", i, rows[i].Taken, len(in[i].tokens), len(all[i]), in[i].wanted, rows[i].Err)
 		}
 	}
 	return all
+}
+
+// mustState returns a copy of a sequence's state.
+func mustState(tb testing.TB, e *Engine, s *Seq) []float32 {
+	tb.Helper()
+	state := make([]float32, e.Model.Program.StateLen())
+	t, err := e.Save([]*Seq{s}, [][]float32{state})
+	if err == nil {
+		err = t.Wait()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return state
+}
+
+// setState gives a sequence a state, or with nil the initial one.
+func setState(tb testing.TB, e *Engine, s *Seq, state []float32) {
+	tb.Helper()
+	t, err := e.Restore([]*Seq{s}, [][]float32{state})
+	if err == nil {
+		err = t.Wait()
+	}
+	if err != nil {
+		tb.Fatal(err)
+	}
 }
 
 // distance returns the largest difference, or infinity where a value is not finite.
@@ -174,23 +214,19 @@ func TestDemoReference(t *testing.T) {
 			limit = 2e-4
 		}
 		e := newEngine(t, m, d, Options{Chunk: 8})
-		s := newSlot(t, e)
+		s := newSeq(t, e)
 		for _, p := range ref.Prompts {
 			if got := encode(tok, p.Prompt); !slices.Equal(got, p.Tokens) {
 				t.Errorf("%q: tokens %v, want %v", p.Prompt, got, p.Tokens)
 			}
-			if err := e.Reset(s); err != nil {
-				t.Fatal(err)
-			}
-			for i, got := range step(t, e, Input{s, p.Tokens, len(p.Tokens)})[0] {
+			setState(t, e, s, nil)
+			for i, got := range step(t, e, input{s, p.Tokens, len(p.Tokens)})[0] {
 				want := ref.logits[(p.Rows[0]+i)*m.Vocab:][:m.Vocab]
 				if off := distance(got, want); !(off <= limit) {
 					t.Errorf("%q: logits after token %d: off by %g, at most %g", p.Prompt, i, off, limit)
 				}
 			}
-			if err := e.Reset(s); err != nil {
-				t.Fatal(err)
-			}
+			setState(t, e, s, nil)
 			r, err := e.Generate(context.Background(), s, tok, Request{Prompt: p.Tokens, Max: len(p.Greedy)})
 			if err != nil {
 				t.Fatal(err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"strconv"
 	"strings"
+	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
@@ -15,12 +16,28 @@ import (
 
 // Device is a place where models run: a Vulkan device, or the CPU reference.
 type Device struct {
-	instance *gpu.Instance // nil for the CPU
+	tuner *vulkan.Tuner
+	draws vulkan.Draws                   // of executors that are made from now on; set by tests
+	free  func() (bytes int, known bool) // nil but in tests
+
+	mu     sync.Mutex
+	now    opened // nothing for the CPU
+	number int    // of now, among all that were opened
+}
+
+// opened is a Vulkan device as it was opened.
+type opened struct {
+	instance *gpu.Instance // nil where it is another's, in tests
 	device   *gpu.Device
 	kernels  *vulkan.Kernels
-	tuner    *vulkan.Tuner
-	draws    vulkan.Draws                   // of executors that are made from now on; set by tests
-	free     func() (bytes int, known bool) // nil but in tests
+	closed   bool
+}
+
+// current returns what is open now.
+func (d *Device) current() opened {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.now
 }
 
 // Devices lists the Vulkan devices of this machine.
@@ -39,35 +56,65 @@ func OpenDevice(spec string, notice func(string)) (*Device, error) {
 	if spec == "cpu" {
 		return &Device{}, nil
 	}
-	d, err := openVulkan(spec)
+	d := new(Device)
+	err := d.open(spec)
 	if err != nil && (spec == "auto" || spec == "") {
 		notice(fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err))
 		return &Device{}, nil
 	}
-	return d, err
+	if err != nil {
+		return nil, err
+	}
+	return d, nil
 }
 
-func openVulkan(spec string) (*Device, error) {
-	d := &Device{}
+// open opens the device that spec names.
+func (d *Device) open(spec string) error {
 	in, err := gpu.Open(gpu.Options{OnHang: func(err error) {
 		if OnHang != nil {
 			OnHang(d.fault(err))
 		}
 	}})
 	if err != nil {
-		return nil, &DeviceError{Device: spec, Err: err}
+		return &DeviceError{Device: spec, Err: err}
 	}
 	index, err := choose(in.Devices(), spec)
 	if err != nil {
-		return nil, errors.Join(err, in.Close())
+		return errors.Join(err, in.Close())
 	}
 	dev, err := in.Device(index, gpu.DeviceOptions{})
 	if err != nil {
 		_ = in.Close() // the error that counts is err
-		return nil, &DeviceError{Device: spec, Err: err}
+		return &DeviceError{Device: spec, Err: err}
 	}
-	d.instance, d.device, d.kernels = in, dev, vulkan.NewKernels(dev)
-	return d, nil
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.now = opened{instance: in, device: dev, kernels: vulkan.NewKernels(dev)}
+	d.number++
+	return nil
+}
+
+// reopen opens the device anew, unless that was done since the opening of a number. Whoever else uses what was open before has
+// to reopen too.
+func (d *Device) reopen(number int) error {
+	d.mu.Lock()
+	before, done := d.now, d.number != number
+	d.mu.Unlock()
+	if d.IsCPU() || done || before.instance == nil {
+		return nil
+	}
+	info := before.device.Info()
+	if !before.closed {
+		_ = before.close() // it is lost, and names what other engines still hold
+		d.mu.Lock()
+		d.now.closed = true
+		d.mu.Unlock()
+	}
+	spec := strconv.Itoa(info.Index)
+	if list, err := Devices(); err == nil && (info.Index >= len(list) || list[info.Index].Name != info.Name) {
+		spec = info.Name // the system counts its devices in another way now
+	}
+	return d.open(spec)
 }
 
 // choose returns the index of the device that spec names.
@@ -101,23 +148,41 @@ func (d *Device) Tune(fresh bool, notice func(string)) {
 	d.tuner = vulkan.NewTuner(path, fresh, notice)
 }
 
-// IsCPU tells whether the device is the CPU reference.
-func (d *Device) IsCPU() bool { return d.device == nil }
+// IsCPU reports whether the device is the CPU reference.
+func (d *Device) IsCPU() bool { return d.current().device == nil }
 
-// Executor makes an executor for a model's program on the device, which must outlive it.
-func (d *Device) Executor(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Prober, error) {
+// Prober makes an executor for a model's program that can be stopped between steps and looked into, as for comparing devices.
+// The device must outlive it.
+func (d *Device) Prober(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Prober, error) {
+	e, _, err := d.prober(m, s, progress)
+	return e, err
+}
+
+// executor makes an executor, and returns the number of the opening that it belongs to.
+func (d *Device) executor(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Executor, int, error) {
+	return d.prober(m, s, progress)
+}
+
+func (d *Device) prober(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Prober, int, error) {
 	if err := d.checkRoom(m, s); err != nil {
-		return nil, err
+		return nil, 0, err
 	}
 	prog := m.Program
 	if d.IsCPU() {
-		return cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
+		e, err := cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
+		if err != nil {
+			return nil, 0, err
+		}
+		return e, 0, nil
 	}
-	e, err := vulkan.New(d.kernels, prog, vulkan.Options{Sizes: s, Progress: progress, Draws: d.draws, Tuner: d.tuner})
+	d.mu.Lock()
+	kernels, number := d.now.kernels, d.number
+	d.mu.Unlock()
+	e, err := vulkan.New(kernels, prog, vulkan.Options{Sizes: s, Progress: progress, Draws: d.draws, Tuner: d.tuner})
 	if err != nil {
-		return nil, d.fault(err)
+		return nil, 0, d.fault(err)
 	}
-	return e, nil
+	return e, number, nil
 }
 
 // fit lowers the rows of a batch to what the device can bind and start at once.
@@ -125,7 +190,7 @@ func (d *Device) fit(prog *op.Program, s op.Sizes) op.Sizes {
 	if d.IsCPU() {
 		return s
 	}
-	return vulkan.Fit(d.device.Info().Limits, prog, s)
+	return vulkan.Fit(d.current().device.Info().Limits, prog, s)
 }
 
 // Close releases the device.
@@ -133,6 +198,13 @@ func (d *Device) Close() error {
 	if d.IsCPU() {
 		return nil
 	}
-	d.kernels.Release()
-	return errors.Join(d.device.Close(), d.instance.Close())
+	return d.current().close()
+}
+
+func (o opened) close() error {
+	if o.device == nil || o.closed {
+		return nil
+	}
+	o.kernels.Release()
+	return errors.Join(o.device.Close(), o.instance.Close())
 }

@@ -93,15 +93,20 @@ func TestClosedEngine(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDevice(t, func(t *testing.T, d *Device) {
 		e := newEngine(t, m, d, Options{})
-		s := newSlot(t, e)
+		s := newSeq(t, e)
 		if err := e.Close(); err != nil {
 			t.Fatal(err)
 		}
-		for name, err := range map[string]error{"Step": e.Step([]Input{{s, []int{1}, 1}}, nil), "Reset": e.Reset(s),
-			"State": second(e.State(s)), "Generate": second(e.Generate(t.Context(), s, demoTokenizer(t), Request{Prompt: []int{1}, Max: 1}))} {
+		for name, err := range map[string]error{"Pass": e.Pass(t.Context(), []Row{{Seq: s, Tokens: []int{1}}}),
+			"Burst": second(e.Burst(t.Context(), []Continuation{{Seq: s}}, 1, nil)), "NewSeq": second(e.NewSeq(nil)), "Fork": second(e.Fork(s)),
+			"Save": second(e.Save([]*Seq{s}, nil)), "Restore": second(e.Restore([]*Seq{s}, nil)), "Reopen": e.Reopen(t.Context()), "Generate": second(e.Generate(t.Context(), s, demoTokenizer(t), Request{Prompt: []int{1}, Max: 1}))} {
 			if !errors.Is(err, ErrClosed) || !strings.Contains(err.Error(), "closed") {
 				t.Errorf("%s: %v", name, err)
 			}
+		}
+		s.Release()
+		if err := e.Close(); err != nil {
+			t.Errorf("closed again: %v", err)
 		}
 	})
 }

@@ -1,10 +1,11 @@
-// Package engine runs RWKV models: many sequences, each in a slot that holds its state, on one device.
 package engine
 
 import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -13,149 +14,172 @@ import (
 
 // Options sets what New makes. The zero value is good for one sequence.
 type Options struct {
-	Slots    int                         // sequences that can be held at once; 0 is 1
-	Chunk    int                         // most tokens of one pass; 0 is DefaultChunk
-	Progress func(done, all int64) error // bytes of weights loaded; an error ends New; may be nil
+	Slots int // sequences whose states are held at once; 0 is 1
+	Seqs  int // most sequences of one pass; 0 is as many as there are slots, but at most DefaultSeqs
+	Chunk int // most tokens of one pass; 0 is DefaultChunk
+
+	// Keep lets every sequence be made again after its state is lost, with the device or by an interrupted pass: the engine
+	// holds, in the host's memory, the tokens fed to it and a copy of its state that is at most about so many tokens old. 0
+	// keeps nothing.
+	Keep int
+
+	Progress func(done, all int64) error // bytes of weights loaded; an error ends New or Reopen; may be nil
 }
 
-// DefaultChunk is the most tokens of one pass unless Options says otherwise.
-const DefaultChunk = 256
+// What Options means by 0.
+const (
+	DefaultSeqs  = 32
+	DefaultChunk = 256
+)
 
-// maxOuts bounds how many logits of one pass are kept at once, besides one for each slot: they are the largest scratch.
+// maxOuts bounds how many logits of one pass are kept at once, besides one for each sequence: they are the largest scratch.
 const maxOuts = 16
 
-// Engine runs one model on one device. It is not safe for concurrent use.
+// Engine runs one model on one device. See the package's documentation for what may be called side by side.
 type Engine struct {
 	Model *model.Model
 
-	dev    *Device
-	exec   op.Prober
-	sizes  op.Sizes
-	used   []bool // by slot
+	dev     *Device
+	options Options
+	sizes   op.Sizes
+	initial []float32 // state of a new sequence
+
+	// turn is held by the one call that uses the device, and with it what follows.
+	turn   chan struct{}
+	exec   executor
+	opened int // see Device.reopen
 	batch  op.Batch
-	taken  []int // by input of a Step: tokens already done
 	ends   []outEnd
-	work   Work
+	order  []int  // rows of a pass in the order of its batch
+	mark   uint64 // see Seq.mark
 	decode decoding
+	slots  []int // of a transfer
+	due    keeping
+
+	mu      sync.Mutex // guards what follows, and the sequences' handles
+	seqs    []*Seq     // by slot; nil where it is free
+	held    bool       // a turn is
+	broken  error      // what a Reopen failed by; nil where there is an executor
+	leaving []int      // slots released in this turn, free at its end
+	closed  bool
+	stats   Stats
+	waited  time.Duration // of stats, for executors before this one
 }
 
+// executor is what an engine asks of a device.
+type executor = op.Executor
+
 // outEnd says whose logits an out of a pass is.
-type outEnd struct{ input, pos int }
+type outEnd struct{ row, pos int }
 
 // New loads the model's weights to the device. Both must outlive the engine.
 func New(m *model.Model, d *Device, o Options) (*Engine, error) {
-	slots, chunk := max(o.Slots, 1), o.Chunk
-	if chunk <= 0 {
-		chunk = DefaultChunk
+	o.Slots = max(o.Slots, 1)
+	if o.Chunk <= 0 {
+		o.Chunk = DefaultChunk
 	}
-	rows := max(chunk, slots)
-	s := op.Sizes{Slots: slots, Rows: rows, Seqs: slots, Outs: max(slots, min(rows, maxOuts))}
-	s = d.fit(m.Program, s)
-	exec, err := d.Executor(m, s, o.Progress)
+	if o.Seqs <= 0 {
+		o.Seqs = min(o.Slots, DefaultSeqs)
+	}
+	o.Seqs = min(o.Seqs, o.Slots)
+	rows := max(o.Chunk, o.Seqs)
+	s := op.Sizes{Slots: o.Slots, Rows: rows, Seqs: o.Seqs, Outs: max(o.Seqs, min(rows, maxOuts))}
+	e := &Engine{Model: m, dev: d, options: o, sizes: d.fit(m.Program, s), turn: make(chan struct{}, 1), seqs: make([]*Seq, o.Slots)}
+	var err error
+	if e.initial, err = m.Program.InitialState(); err != nil {
+		return nil, err
+	}
+	e.stats.Slots = o.Slots
+	if err := e.load(); err != nil {
+		return nil, err
+	}
+	return e, nil
+}
+
+// load makes the executor.
+func (e *Engine) load() error {
+	exec, opened, err := e.dev.executor(e.Model, e.sizes, e.options.Progress)
 	var file *weights.Error
 	switch {
 	case errors.As(err, &file) && file.File != "":
-		return nil, file
+		return file
 	case err != nil:
-		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
+		return fmt.Errorf("%s: %w", e.Model.File.Path, err)
 	}
-	return &Engine{Model: m, dev: d, exec: exec, sizes: s, used: make([]bool, slots)}, nil
+	e.exec, e.opened = exec, opened
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	e.broken, e.waited = nil, e.stats.Waited
+	return nil
+}
+
+// begin takes the turn on the device, which end gives back, unless ctx is done first.
+func (e *Engine) begin(ctx context.Context) error {
+	err := e.beginAnyhow(ctx)
+	if err == nil && e.broken != nil { // only whoever has the turn changes it
+		err = e.broken
+		e.end()
+	}
+	return err
+}
+
+// beginAnyhow takes the turn also where there is no executor.
+func (e *Engine) beginAnyhow(ctx context.Context) error {
+	if err := ctx.Err(); err != nil {
+		return err
+	}
+	select {
+	case e.turn <- struct{}{}:
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	if e.closed {
+		<-e.turn
+		return fmt.Errorf("engine: %w", ErrClosed)
+	}
+	e.held = true
+	return nil
+}
+
+// end gives the turn back. Slots released meanwhile are free from now on.
+func (e *Engine) end() {
+	e.mu.Lock()
+	e.held = false
+	for _, slot := range e.leaving {
+		e.seqs[slot] = nil
+	}
+	e.leaving = e.leaving[:0]
+	e.mu.Unlock()
+	<-e.turn
 }
 
 // Device names what the engine runs on.
-func (e *Engine) Device() string { return e.exec.Device() }
-
-// Close releases what the engine holds on the device.
-func (e *Engine) Close() error { return e.dev.fault(e.exec.Close()) }
-
-// Input is one sequence's share of a Step.
-type Input struct {
-	Slot   Slot
-	Tokens []int // which continue the slot's state
-	Wanted int   // how many of the last tokens' logits are wanted
+func (e *Engine) Device() string {
+	if err := e.begin(context.Background()); err != nil {
+		return ""
+	}
+	defer e.end()
+	return e.exec.Device()
 }
 
-// Step feeds tokens to sequences, in as few passes as they fit, and calls each for every wanted row with the input's
-// index, the token's position in it, and the float32[vocab] logits after that token, valid during the call. On an
-// error the inputs' states are undefined.
-func (e *Engine) Step(in []Input, each func(input, pos int, logits []float32) error) error {
-	return e.StepContext(context.Background(), in, each)
-}
+// Chunk returns the most tokens of one pass.
+func (e *Engine) Chunk() int { return e.sizes.Rows }
 
-// StepContext is Step until ctx is done, which is noticed within a pass too.
-func (e *Engine) StepContext(ctx context.Context, in []Input, each func(input, pos int, logits []float32) error) error {
-	if err := e.checkInputs(in); err != nil {
-		return err
-	}
-	e.taken = e.taken[:0]
-	for range in {
-		e.taken = append(e.taken, 0)
-	}
-	for e.fill(in, e.passRows()) {
-		if err := e.exec.ForwardContext(ctx, &e.batch); err != nil {
-			return e.dev.fault(err)
-		}
-		e.work.count(&e.batch)
-		for i, out := range e.ends {
-			if err := each(out.input, out.pos, e.exec.Logits(i)); err != nil {
-				return err
-			}
-		}
-	}
-	return nil
-}
+// Seqs returns the most sequences of one pass.
+func (e *Engine) Seqs() int { return e.sizes.Seqs }
 
-// passRows returns the most rows of the next pass: fewer than fit, on a device that would be busy with all for too long.
-func (e *Engine) passRows() int {
-	if d, ok := e.exec.(interface{ MostRows() int }); ok {
-		return min(e.sizes.Rows, d.MostRows())
+// Close waits for its turn and releases what the engine holds on the device. Transfers that were started end first.
+func (e *Engine) Close() error {
+	e.turn <- struct{}{}
+	defer func() { <-e.turn }()
+	e.mu.Lock()
+	closed := e.closed
+	e.closed = true
+	e.mu.Unlock()
+	if closed || e.broken != nil {
+		return nil
 	}
-	return e.sizes.Rows
-}
-
-// fill makes the next batch, of so many rows at most, and reports whether there is one.
-func (e *Engine) fill(in []Input, rows int) bool {
-	e.batch.Reset()
-	e.ends = e.ends[:0]
-	outs, seqs := e.sizes.Outs, e.sizes.Seqs
-	for i := range in {
-		from, all := e.taken[i], len(in[i].Tokens)
-		n := min(all-from, rows)
-		// The wanted rows are the last: a run that reaches into them is cut to the outs that are left.
-		firstWanted := max(all-in[i].Wanted, from)
-		n = min(n, firstWanted+outs-from)
-		if n <= 0 || seqs == 0 {
-			continue
-		}
-		wanted := max(from+n-firstWanted, 0)
-		e.batch.Add(int(in[i].Slot), in[i].Tokens[from:from+n], wanted)
-		for pos := from + n - wanted; pos < from+n; pos++ {
-			e.ends = append(e.ends, outEnd{i, pos})
-		}
-		e.taken[i] += n
-		rows, outs, seqs = rows-n, outs-wanted, seqs-1
-	}
-	return len(e.batch.Tokens) > 0
-}
-
-func (e *Engine) checkInputs(in []Input) error {
-	for i, x := range in {
-		if err := e.checkSlot(x.Slot); err != nil {
-			return err
-		}
-		for j := range i {
-			if in[j].Slot == x.Slot {
-				return fmt.Errorf("engine: inputs %d and %d: both in slot %d", j, i, x.Slot)
-			}
-		}
-		if x.Wanted < 0 || x.Wanted > len(x.Tokens) {
-			return fmt.Errorf("engine: input %d: want logits of 0 to %d tokens, got %d", i, len(x.Tokens), x.Wanted)
-		}
-		for j, t := range x.Tokens {
-			if t < 0 || t >= e.Model.Vocab {
-				return fmt.Errorf("engine: input %d: token %d: want an id below %d, got %d", i, j, e.Model.Vocab, t)
-			}
-		}
-	}
-	return nil
+	return e.dev.fault(e.exec.Close())
 }

@@ -13,7 +13,8 @@ import (
 // Errors to test for with errors.Is, which finds them under whatever wraps them. Those of a device are also a DeviceError.
 var (
 	ErrNoSlot      = errors.New("no free slot")
-	ErrNotInUse    = errors.New("not in use") // a slot
+	ErrNotInUse    = errors.New("not in use") // a sequence
+	ErrStateLost   = errors.New("the sequence's state was lost with an interrupted pass, and nothing was kept: restore it")
 	ErrClosed      = op.ErrClosed
 	ErrLogits      = sample.ErrLogits // of which no token can be drawn
 	ErrDeviceLost  = gpu.ErrDeviceLost
@@ -46,5 +47,5 @@ func (d *Device) fault(err error) error {
 	if d.IsCPU() || !gpu.IsFault(err) {
 		return err
 	}
-	return &DeviceError{Device: d.device.Info().Name, Err: err}
+	return &DeviceError{Device: d.current().device.Info().Name, Err: err}
 }

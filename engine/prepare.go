@@ -17,32 +17,39 @@ type tunable interface {
 
 var _ tunable = (*vulkan.Exec)(nil)
 
-// Prepare makes ready for a prompt of so many tokens in a slot, and for the tokens drawn after it, if any are: what a device
-// is measured for at first is measured now, which takes some seconds, and not while the text appears. When ctx is done it
-// stops, which is no error. The slot's state stays as it is.
-func (e *Engine) Prepare(ctx context.Context, slot Slot, prompt int, drawn bool) error {
+// Prepare makes ready for a prompt of so many tokens, and for the tokens drawn after it, if any are: what a device is measured
+// for at first is measured now, which takes some seconds, and not while the text appears. When ctx is done it stops, which
+// is no error. No sequence's state changes.
+func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
+	if err := e.begin(context.WithoutCancel(ctx)); err != nil {
+		return err
+	}
+	defer e.end()
 	exec, ok := e.exec.(tunable)
 	if !ok || e.dev.tuner == nil {
 		return nil
 	}
+	type shape struct{ tokens, outs int }
+	var passes []shape
 	rows := e.passRows()
-	lengths := []int{min(prompt, rows+prompt%rows)} // one whole pass stands for all
+	rest := prompt % rows
+	if prompt >= rows { // one whole pass stands for all
+		passes = append(passes, shape{rows, 1 - min(rest, 1)})
+	}
+	if rest > 0 {
+		passes = append(passes, shape{rest, 1})
+	}
 	if drawn {
-		lengths = append(lengths, 1)
+		passes = append(passes, shape{1, 1})
 		if _, err := exec.DrawsOnDevice(1); err != nil {
 			return e.dev.fault(err)
 		}
 	}
-	for _, n := range lengths {
-		in := []Input{{Slot: slot, Tokens: make([]int, n), Wanted: min(n, 1)}}
-		if err := e.checkInputs(in); err != nil {
-			return err
-		}
-		e.taken = append(e.taken[:0], 0)
-		for e.fill(in, rows) {
-			if err := exec.Prepare(ctx, &e.batch); err != nil {
-				return e.dev.fault(err)
-			}
+	for _, p := range passes {
+		e.batch.Reset()
+		e.batch.Add(0, make([]int, p.tokens), p.outs)
+		if err := exec.Prepare(ctx, &e.batch); err != nil {
+			return e.dev.fault(err)
 		}
 	}
 	return nil
@@ -60,8 +67,12 @@ func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 	return func() time.Duration { return time.Since(start) - (spent() - before) }
 }
 
-// Settled tells whether the passes run so far are as fast as measuring makes them.
+// Settled reports whether the passes run so far are as fast as measuring makes them.
 func (e *Engine) Settled() bool {
+	if e.begin(context.Background()) != nil {
+		return true
+	}
+	defer e.end()
 	exec, ok := e.exec.(tunable)
 	return !ok || exec.Settled()
 }

@@ -27,7 +27,7 @@ func TestGenerateMeasuresFirst(t *testing.T) {
 		e := newEngine(t, m, d, Options{})
 		p := sample.Default()
 		p.Temperature = 0
-		r, err := e.Generate(t.Context(), newSlot(t, e), tok, Request{Prompt: prompt, Max: 12, Sample: p,
+		r, err := e.Generate(t.Context(), newSeq(t, e), tok, Request{Prompt: prompt, Max: 12, Sample: p,
 			Emit: func(string) error {
 				events = append(events, "text")
 				return nil
@@ -69,7 +69,7 @@ func TestTimesWithoutMeasuring(t *testing.T) {
 	d.tuner = tuner
 	defer func() { d.tuner = nil }()
 	e := newEngine(t, m, d, Options{})
-	slot := newSlot(t, e)
+	slot := newSeq(t, e)
 	const enough = 10 * time.Millisecond // to tell it from what else takes time
 	for range 50 {
 		var begin time.Time

@@ -18,7 +18,8 @@ import (
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 	r, needs, find := room{device: cpuName}, cpu.Needs, cpu.Free
 	if !d.IsCPU() {
-		r.device, needs, find = d.device.Info().Name, d.kernels.Needs, d.kernels.Free
+		now := d.current()
+		r.device, needs, find = now.device.Info().Name, now.kernels.Needs, now.kernels.Free
 	}
 	if d.free != nil {
 		find = d.free
@@ -30,7 +31,7 @@ func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 			devices, _ := Devices() // without them, the rest is said all the same
 			return cpuAdvice(m, r.rest, r.free, devices)
 		}
-		return advice(m, r.weights+r.rest, r.free, d.device.Info().Index)
+		return advice(m, r.weights+r.rest, r.free, d.current().device.Info().Index)
 	})
 }
 

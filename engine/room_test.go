@@ -19,7 +19,7 @@ func TestRoom(t *testing.T) {
 	free := d.free
 	defer func() { d.free = free }()
 	s := op.Sizes{Slots: 1, Rows: DefaultChunk, Seqs: 1, Outs: maxOuts}
-	weights, rest := d.kernels.Needs(m.Program, s)
+	weights, rest := d.current().kernels.Needs(m.Program, s)
 	need := weights + rest
 	for _, c := range []struct {
 		name  string
@@ -89,7 +89,7 @@ func TestNeeds(t *testing.T) {
 			before, _ := d.Memory()
 			e := m.e()
 			after, _ := d.Memory()
-			weights, rest := d.kernels.Needs(e.Model.Program, e.sizes)
+			weights, rest := d.current().kernels.Needs(e.Model.Program, e.sizes)
 			if took, said := after-before, weights+rest; took < said || took > said+said/20+256<<10 {
 				t.Errorf("%s, %d slots: took %d bytes, said %d", m.name, slots, took, said)
 			}

@@ -11,7 +11,7 @@ import (
 
 // limited is an executor of a slow device, which notes the most rows of a pass.
 type limited struct {
-	op.Prober
+	op.Executor
 	rows, most int
 }
 
@@ -19,7 +19,7 @@ func (l *limited) MostRows() int { return l.rows }
 
 func (l *limited) ForwardContext(ctx context.Context, b *op.Batch) error {
 	l.most = max(l.most, len(b.Tokens))
-	return l.Prober.ForwardContext(ctx, b)
+	return l.Executor.ForwardContext(ctx, b)
 }
 
 // A device that would be busy with a pass for too long gets its rows in several, with the same results as any chunks have.
@@ -29,21 +29,19 @@ func TestStepOnSlowDevice(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *Device) {
 		e := newEngine(t, m, d, Options{Slots: 4, Chunk: 40})
 		for _, rows := range []int{1, 3, 7} {
-			var in []Input
+			var in []input
 			for _, n := range []int{1, 25, 33} {
 				tokens := randomTokens(rng, n, m.Vocab)
-				in = append(in, Input{newSlot(t, e), tokens, 1})
+				in = append(in, input{newSeq(t, e), tokens, 1})
 			}
 			want := step(t, e, in...)
 			for _, x := range in {
-				if err := e.Reset(x.Slot); err != nil {
-					t.Fatal(err)
-				}
+				setState(t, e, x.seq, nil)
 			}
-			slow := &limited{Prober: e.exec, rows: rows}
+			slow := &limited{Executor: e.exec, rows: rows}
 			e.exec = slow
 			got := step(t, e, in...)
-			e.exec = slow.Prober
+			e.exec = slow.Executor
 			if slow.most != rows {
 				t.Errorf("want passes of %d rows, got some of %d", rows, slow.most)
 			}
@@ -51,9 +49,7 @@ func TestStepOnSlowDevice(t *testing.T) {
 				if off := distance(got[i][0], want[i][0]); !(off < 1e-4) {
 					t.Errorf("%d rows at once, input %d: off by %g", rows, i, off)
 				}
-				if err := e.Release(in[i].Slot); err != nil {
-					t.Fatal(err)
-				}
+				in[i].seq.Release()
 			}
 		}
 	})

@@ -45,14 +45,12 @@ func TestSameTextOnBothDevices(t *testing.T) {
 	d.draws = vulkan.DeviceDraws // alone; those in the batch are drawn by the test
 	gpu := newEngine(t, m, d, Options{Slots: len(settings())})
 	generate := func(e *Engine, p sample.Params) *Result {
-		s := newSlot(t, e)
+		s := newSeq(t, e)
 		r, err := e.Generate(context.Background(), s, tok, Request{Prompt: prompt, Max: sameText(), Sample: p})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := e.Release(s); err != nil {
-			t.Fatal(err)
-		}
+		s.Release()
 		if len(r.Tokens) != sameText() || r.Finish != text.FinishedLength {
 			t.Errorf("%d tokens, finish %q", len(r.Tokens), r.Finish)
 		}
@@ -81,39 +79,30 @@ func TestSameTextOnBothDevices(t *testing.T) {
 // generateBatch continues the prompt by all settings at once and returns each one's tokens.
 func generateBatch(t *testing.T, e *Engine, prompt []int) map[string][]int {
 	var names []string
-	var in []Input
-	var samplers []*sample.Sampler
+	var rows []Row
 	tok, drawn := demoTokenizer(t), map[string][]int{}
 	for name, p := range settings() {
 		s, err := sample.New(p, sample.NewVocabulary(e.Model.Vocab, tok))
 		if err != nil {
 			t.Fatal(err)
 		}
-		names, samplers = append(names, name), append(samplers, s)
-		in = append(in, Input{newSlot(t, e), prompt, 1})
+		names = append(names, name)
+		rows = append(rows, Row{Seq: newSeq(t, e), Tokens: prompt, Want: WantDraw, Sampler: s})
 	}
 	for range sameText() {
-		next := make([][]int, len(in))
-		err := e.Step(in, func(i, _ int, logits []float32) error {
-			id, err := samplers[i].Sample(logits)
-			if err != nil {
-				return err
-			}
-			next[i] = []int{id}
-			drawn[names[i]] = append(drawn[names[i]], id)
-			return samplers[i].Accept(id)
-		})
-		if err != nil {
+		if err := e.Feed(t.Context(), rows); err != nil {
 			t.Fatal(err)
 		}
-		for i := range in {
-			in[i].Tokens = next[i]
+		for i := range rows {
+			if rows[i].Err != nil {
+				t.Fatal(rows[i].Err)
+			}
+			rows[i].Tokens = []int{rows[i].ID}
+			drawn[names[i]] = append(drawn[names[i]], rows[i].ID)
 		}
 	}
-	for _, x := range in {
-		if err := e.Release(x.Slot); err != nil {
-			t.Fatal(err)
-		}
+	for i := range rows {
+		rows[i].Seq.Release()
 	}
 	return drawn
 }

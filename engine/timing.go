@@ -1,14 +1,16 @@
 package engine
 
 import (
+	"context"
 	"fmt"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Work counts what an engine's Steps have done so far.
+// Work counts what an engine's passes and bursts have done so far.
 type Work struct {
 	Passes    int           // runs of the program
 	OutPasses int           // of which logits were wanted
@@ -16,7 +18,7 @@ type Work struct {
 	Outs      int           // logits
 	Waited    time.Duration // for the device; 0 on the CPU
 
-	DeviceDraws, HostDraws int           // tokens that Decode drew, by where
+	DeviceDraws, HostDraws int           // tokens drawn, by where
 	Drawing                time.Duration // on the host
 }
 
@@ -32,13 +34,35 @@ func (w Work) Add(more Work) Work {
 		w.DeviceDraws + more.DeviceDraws, w.HostDraws + more.HostDraws, w.Drawing + more.Drawing}
 }
 
-// Work returns what was done so far.
-func (e *Engine) Work() Work {
-	w := e.work
-	if d, ok := e.exec.(interface{ Waited() time.Duration }); ok {
-		w.Waited = d.Waited()
+// Stats tells what an engine has done and holds.
+type Stats struct {
+	Work
+	Slots    int // there are
+	InUse    int // of them
+	Reopened int // times
+}
+
+// Stats waits for nothing.
+func (e *Engine) Stats() Stats {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	s := e.stats
+	for _, seq := range e.seqs {
+		if seq != nil {
+			s.InUse++
+		}
 	}
-	return w
+	return s
+}
+
+// count adds what was done.
+func (e *Engine) count(add func(*Stats)) {
+	e.mu.Lock()
+	defer e.mu.Unlock()
+	add(&e.stats)
+	if d, ok := e.exec.(interface{ Waited() time.Duration }); ok {
+		e.stats.Waited = e.waited + d.Waited()
+	}
 }
 
 // count adds a batch.
@@ -52,59 +76,66 @@ func (w *Work) count(b *op.Batch) {
 }
 
 // countDecode adds the passes of a submission of some steps, each for one token of some sequences.
-func (w *Work) countDecode(seqs, steps int) {
+func (w *Work) countDecode(draws []vulkan.Draw, steps int) {
 	w.Passes += steps
 	w.OutPasses += steps
-	w.Rows += seqs * steps
-	w.Outs += seqs * steps
-	w.DeviceDraws += seqs * steps
+	for i := range draws {
+		n := steps
+		if draws[i].Once {
+			n = 1
+		}
+		w.Rows += n
+		w.Outs += n
+		if !draws[i].OnHost {
+			w.DeviceDraws += n
+		}
+	}
 }
 
-// StepTimes feeds tokens as Step does, in a single pass, and returns the time of each step of the model's program: on a
-// Vulkan device as its timestamps tell it, on the CPU by the clock. Inputs that take more than one pass are an error, and
-// so is a device without timestamps.
-func (e *Engine) StepTimes(in []Input) ([]time.Duration, error) {
-	if err := e.checkInputs(in); err != nil {
+// PassTimes feeds tokens as Pass does, all of the rows in a single pass, and returns the time of each step of the model's
+// program: on a Vulkan device as its timestamps tell it, on the CPU by the clock. Nothing is drawn, and no logits are told.
+// Rows that take more than one pass are an error, and so is a device without timestamps.
+func (e *Engine) PassTimes(rows []Row) ([]time.Duration, error) {
+	if err := e.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	e.taken = append(e.taken[:0], make([]int, len(in))...)
-	e.fill(in, e.sizes.Rows)
-	for i := range in {
-		if e.taken[i] != len(in[i].Tokens) {
-			return nil, fmt.Errorf("engine: input %d: want tokens that fit one pass, got %d", i, len(in[i].Tokens))
+	defer e.end()
+	beginRows(rows)
+	e.fill(rows, e.sizes.Rows)
+	for i := range rows {
+		if err := rows[i].Err; err != nil {
+			return nil, err
 		}
 	}
-	if d, ok := e.exec.(interface {
+	for q, i := range e.order {
+		if n := len(rows[i].Tokens); int(e.batch.Seqs[q].Len) != n || len(e.order) != len(rows) {
+			return nil, fmt.Errorf("engine: row %d: want tokens that fit one pass, got %d", i, n)
+		}
+	}
+	times, err := e.exec.(interface {
 		Timings(*op.Batch) ([]time.Duration, error)
-	}); ok {
-		times, err := d.Timings(&e.batch)
-		return times, e.dev.fault(err)
-	}
-	if err := e.exec.Stage(&e.batch); err != nil {
-		return nil, e.dev.fault(err)
-	}
-	times := make([]time.Duration, len(e.Model.Program.Steps))
-	for i := range times {
-		start := time.Now()
-		if err := e.exec.RunStep(i); err != nil {
-			return nil, e.dev.fault(err)
+	}).Timings(&e.batch)
+	for q, i := range e.order {
+		r := &rows[i]
+		if r.Seq.stale = r.Seq.stale || err != nil; err == nil {
+			e.note(r.Seq, r.Tokens[:e.batch.Seqs[q].Len]...)
 		}
-		times[i] = time.Since(start)
 	}
-	return times, nil
+	return times, e.dev.fault(err)
 }
 
-// LongestSubmission returns the longest time that the device took for one submission of a Step or Decode since the last
-// call; 0 on the CPU.
+// LongestSubmission returns the longest time that the device took for one submission of a pass or burst since the last call;
+// 0 on the CPU.
 func (e *Engine) LongestSubmission() time.Duration {
+	if e.begin(context.Background()) != nil {
+		return 0
+	}
+	defer e.end()
 	if d, ok := e.exec.(interface{ LongestSubmission() time.Duration }); ok {
 		return d.LongestSubmission()
 	}
 	return 0
 }
-
-// Chunk returns the most tokens of one pass.
-func (e *Engine) Chunk() int { return e.sizes.Rows }
 
 // Limits is what a device does at best with nothing else to do.
 type Limits struct {
@@ -119,19 +150,19 @@ func (d *Device) Limits(bytes int) (Limits, error) {
 		read, flops := roofline.CPU(bytes)
 		return Limits{read, flops}, nil
 	}
-	read, flops, err := roofline.Device(d.device, bytes)
+	read, flops, err := roofline.Device(d.current().device, bytes)
 	return Limits{read, flops}, d.fault(err)
 }
 
 // HasRoom tells whether the device has so many bytes of memory to spare, as far as it tells; true on the CPU.
-func (d *Device) HasRoom(bytes int) bool { return d.IsCPU() || d.kernels.HasRoom(bytes) }
+func (d *Device) HasRoom(bytes int) bool { return d.IsCPU() || d.current().kernels.HasRoom(bytes) }
 
 // Memory returns the bytes of the device's live buffers, and the bytes taken from the driver to hold them; 0 on the CPU.
 func (d *Device) Memory() (buffers, blocks int) {
 	if d.IsCPU() {
 		return 0, 0
 	}
-	return d.device.MemoryInUse()
+	return d.current().device.MemoryInUse()
 }
 
 // Driver names the device's driver with its version; "" on the CPU.
@@ -139,5 +170,5 @@ func (d *Device) Driver() string {
 	if d.IsCPU() {
 		return ""
 	}
-	return d.device.Info().Driver
+	return d.current().device.Info().Driver
 }

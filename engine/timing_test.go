@@ -8,8 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
 
-// StepTimes moves the state as Step does and takes about as long; what was done is counted.
-func TestStepTimes(t *testing.T) {
+// PassTimes moves the state as Pass does and takes about as long; what was done is counted.
+func TestPassTimes(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *Device) {
 		m := golden.Tiny(t)
 		e, err := New(m, d, Options{Slots: 2, Chunk: 8})
@@ -17,18 +17,15 @@ func TestStepTimes(t *testing.T) {
 			t.Fatal(err)
 		}
 		defer func() { _ = e.Close() }()
-		a, _ := e.NewSlot()
-		b, _ := e.NewSlot()
+		a, b := newSeq(t, e), newSeq(t, e)
 		ids := []int{1, 2, 3, 4}
-		if err := e.Step([]Input{{Slot: a, Tokens: ids, Wanted: 1}}, func(int, int, []float32) error { return nil }); err != nil {
-			t.Fatal(err)
-		}
-		before := e.Work()
+		step(t, e, input{a, ids, 1})
+		before := e.Stats().Work
 		if before.Passes != 1 || before.OutPasses != 1 || before.Rows != 4 || before.Outs != 1 || (before.Waited > 0) == d.IsCPU() {
 			t.Errorf("%+v", before)
 		}
 		start := time.Now()
-		times, err := e.StepTimes([]Input{{Slot: b, Tokens: ids, Wanted: 1}})
+		times, err := e.PassTimes([]Row{{Seq: b, Tokens: ids, Want: WantLogits, Each: func(int, []float32) error { return nil }}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -42,20 +39,17 @@ func TestStepTimes(t *testing.T) {
 		if len(times) != len(m.Program.Steps) || sum <= 0 || sum > time.Since(start) {
 			t.Errorf("%d steps in %s, of %s", len(times), sum, time.Since(start))
 		}
-		want, _ := e.State(a)
-		got, _ := e.State(b)
+		want, got := mustState(t, e, a), mustState(t, e, b)
 		for i := range want {
 			if want[i] != got[i] {
 				t.Fatalf("state element %d: want %v, got %v", i, want[i], got[i])
 			}
 		}
-		if err := e.Step([]Input{{Slot: a, Tokens: make([]int, 20)}}, nil); err != nil {
-			t.Fatal(err)
-		}
-		if w := e.Work().Sub(before); w.Passes != 3 || w.OutPasses != 0 || w.Rows != 20 || w.Outs != 0 {
+		step(t, e, input{a, make([]int, 20), 0})
+		if w := e.Stats().Sub(before); w.Passes != 3 || w.OutPasses != 0 || w.Rows != 20 || w.Outs != 0 {
 			t.Errorf("%+v", w)
 		}
-		if _, err := e.StepTimes([]Input{{Slot: a, Tokens: make([]int, 9)}}); err == nil || !strings.Contains(err.Error(), "fit one pass") {
+		if _, err := e.PassTimes([]Row{{Seq: a, Tokens: make([]int, 9)}}); err == nil || !strings.Contains(err.Error(), "fit one pass") {
 			t.Errorf("two passes: %v", err)
 		}
 	})

@@ -94,7 +94,7 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine
 	}
 	open := func(d *engine.Device) (op.Prober, error) {
 		progress, clearBar := a.progress(ctx)
-		e, err := d.Executor(m, sizes, progress)
+		e, err := d.Prober(m, sizes, progress)
 		clearBar()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.File.Path, err)

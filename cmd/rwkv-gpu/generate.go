@@ -188,7 +188,7 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 		}
 		q.Emit = out.write
 	}
-	r, err := s.Generate(ctx, s.slot, tok, q)
+	r, err := s.Generate(ctx, s.seq, tok, q)
 	if r == nil {
 		return blameModel(s.Model, err)
 	}

@@ -141,25 +141,19 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if before != nil {
-		if err := s.SetState(s.slot, before.Data); err != nil {
+		if _, err := s.Restore([]*engine.Seq{s.seq}, [][]float32{before.Data}); err != nil {
 			return nil, "", err
 		}
 	}
-	for at := 0; at < len(ids); at += o.chunk {
-		in := engine.Input{Slot: s.slot, Tokens: ids[at:min(at+o.chunk, len(ids))]}
-		switch {
-		case o.all:
-			in.Wanted = len(in.Tokens)
-		case at+o.chunk >= len(ids):
-			in.Wanted = 1
-		}
-		err := s.StepContext(ctx, []engine.Input{in}, func(_, pos int, logits []float32) error {
-			rows = append(rows, slices.Clone(logits))
-			return blame(m.File.Path, checkLogits(at+pos, logits))
-		})
-		if err != nil {
-			return nil, "", err
-		}
+	in := []engine.Row{{Seq: s.seq, Tokens: ids, Want: engine.WantLogits, Each: func(pos int, logits []float32) error {
+		rows = append(rows, slices.Clone(logits))
+		return blame(m.File.Path, checkLogits(pos, logits))
+	}}}
+	if o.all {
+		in[0].Last = len(ids)
+	}
+	if err := errors.Join(s.Feed(ctx, in), in[0].Err); err != nil {
+		return nil, "", err
 	}
 	if o.stateOut == "" {
 		return rows, s.Device(), nil
@@ -168,7 +162,12 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 	if before != nil {
 		after.Tokens += before.Tokens
 	}
-	if after.Data, err = s.State(s.slot); err != nil {
+	after.Data = make([]float32, m.Program.StateLen())
+	saved, err := s.Save([]*engine.Seq{s.seq}, [][]float32{after.Data})
+	if err == nil {
+		err = saved.Wait()
+	}
+	if err != nil {
 		return nil, "", err
 	}
 	return rows, s.Device(), saveFault(state.Write(m, o.stateOut, after, o.force))

@@ -15,7 +15,7 @@ import (
 type session struct {
 	*engine.Engine
 	device *engine.Device
-	slot   engine.Slot
+	seq    *engine.Seq
 }
 
 // start loads m to the device of --device. chunk is the most tokens of one pass, 0 for the engine's choice.
@@ -31,7 +31,7 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 		return nil, errors.Join(err, d.Close())
 	}
 	s := &session{Engine: e, device: d}
-	if s.slot, err = e.NewSlot(); err == nil {
+	if s.seq, err = e.NewSeq(nil); err == nil {
 		err = ctx.Err()
 	}
 	if err != nil {

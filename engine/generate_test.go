@@ -15,14 +15,12 @@ import (
 // story generates from a prompt on the CPU and wants no error.
 func story(t *testing.T, e *Engine, tok tokenizer.Tokenizer, q Request) *Result {
 	t.Helper()
-	s := newSlot(t, e)
+	s := newSeq(t, e)
 	r, err := e.Generate(context.Background(), s, tok, q)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := e.Release(s); err != nil {
-		t.Fatal(err)
-	}
+	s.Release()
 	return r
 }
 
@@ -79,7 +77,7 @@ func TestGenerateContinues(t *testing.T) {
 	e := newEngine(t, demoModel(t), &Device{}, Options{Slots: 2})
 	prompt := encode(tok, "The king had three sons, and the youngest")
 	whole := story(t, e, tok, Request{Prompt: prompt, Max: 12})
-	s := newSlot(t, e)
+	s := newSeq(t, e)
 	for _, q := range []Request{{Prompt: prompt[:4]}, {Prompt: prompt[4:], Max: 12}} {
 		r, err := e.Generate(context.Background(), s, tok, q)
 		if err != nil {
@@ -95,7 +93,7 @@ func TestGenerateContinues(t *testing.T) {
 func TestGenerateErrors(t *testing.T) {
 	tok := demoTokenizer(t)
 	e := newEngine(t, demoModel(t), &Device{}, Options{Chunk: 2})
-	s := newSlot(t, e)
+	s := newSeq(t, e)
 	for want, q := range map[string]Request{
 		"prompt: want at least one token":  {Max: 3},
 		"temperature: want a finite value": {Prompt: []int{1}, Max: 3, Sample: sample.Params{Temperature: -1}},
@@ -107,8 +105,10 @@ func TestGenerateErrors(t *testing.T) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
-	if _, err := e.Generate(context.Background(), 7, tok, Request{Prompt: []int{1}}); err == nil || !strings.Contains(err.Error(), "slot 7 is not in use") {
-		t.Errorf("a slot that is not there: %v", err)
+	gone := newSeq(t, newEngine(t, e.Model, &Device{}, Options{}))
+	gone.Release()
+	if _, err := gone.e.Generate(context.Background(), gone, tok, Request{Prompt: []int{1}}); !errors.Is(err, ErrNotInUse) {
+		t.Errorf("a sequence that was released: %v", err)
 	}
 	boom := errors.New("boom")
 	calls := 0
@@ -156,21 +156,19 @@ func TestGenerateInterrupted(t *testing.T) {
 	tok := demoTokenizer(t)
 	eachDevice(t, func(t *testing.T, d *Device) {
 		e := newEngine(t, demoModel(t), d, Options{Chunk: 64})
-		s := newSlot(t, e)
+		s := newSeq(t, e)
 		q := Request{Prompt: encode(tok, strings.Repeat("The king had three sons. ", 10))[:64], Max: 3}
 		for _, left := range []int{0, 1} {
-			ctx, before := &countdown{t.Context(), left}, e.Work()
+			ctx, before := &countdown{t.Context(), left}, e.Stats().Work
 			r, err := e.Generate(ctx, s, tok, q)
 			if !errors.Is(err, context.Canceled) || len(r.Tokens) != 0 || ctx.left != -1 {
 				t.Errorf("want nothing and the context's error at once, got %v, %v", r.Tokens, err)
 			}
-			if w := e.Work().Sub(before); w.Passes != 0 {
+			if w := e.Stats().Work.Sub(before); w.Passes != 0 {
 				t.Errorf("%d passes were done", w.Passes)
 			}
 		}
-		if err := e.Reset(s); err != nil {
-			t.Fatal(err)
-		}
+		setState(t, e, s, nil)
 		got, err := e.Generate(t.Context(), s, tok, q)
 		if want := story(t, newEngine(t, demoModel(t), d, Options{}), tok, q); err != nil || !slices.Equal(got.Tokens, want.Tokens) {
 			t.Errorf("afterwards %v, want %v (%v)", got.Tokens, want.Tokens, err)

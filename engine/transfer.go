@@ -1,0 +1,110 @@
+package engine
+
+import (
+	"context"
+	"fmt"
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// Transfer is a copy of states that was started. Any goroutine may wait for it.
+type Transfer struct {
+	e *Engine
+	t op.Transfer
+}
+
+// Wait returns when the copy is done. It may be called any number of times.
+func (t *Transfer) Wait() error { return t.e.dev.fault(t.t.Wait()) }
+
+// Save begins to copy the states of sequences, as they are after all calls before this one, to dst, which has
+// float32[Program.StateLen()] for each, laid out as Model.Fields says. They are there when the transfer is done; passes go
+// on beside it.
+func (e *Engine) Save(seqs []*Seq, dst [][]float32) (*Transfer, error) {
+	if err := e.begin(context.Background()); err != nil {
+		return nil, err
+	}
+	defer e.end()
+	if err := e.checkStates(seqs, dst, false); err != nil {
+		return nil, err
+	}
+	if err := e.revive(context.Background(), seqs); err != nil {
+		return nil, err
+	}
+	t, err := e.exec.StartRead(e.slotsOf(seqs), dst)
+	if err != nil {
+		return nil, e.dev.fault(err)
+	}
+	return &Transfer{e, t}, nil
+}
+
+// Restore begins to set the states of sequences to src, of which nil stands for the model's initial state, and which is
+// free for other use when Restore returns. Calls after it find the new states; nobody has to wait for the transfer.
+func (e *Engine) Restore(seqs []*Seq, src [][]float32) (*Transfer, error) {
+	if err := e.begin(context.Background()); err != nil {
+		return nil, err
+	}
+	defer e.end()
+	if err := e.checkStates(seqs, src, true); err != nil {
+		return nil, err
+	}
+	t := new(Transfer)
+	return t, e.restore(seqs, src, t)
+}
+
+// restore sets states, and t to the transfer that does.
+func (e *Engine) restore(seqs []*Seq, src [][]float32, t *Transfer) error {
+	if slices.ContainsFunc(src, func(s []float32) bool { return s == nil }) {
+		src = slices.Clone(src)
+		for i := range src {
+			if src[i] == nil {
+				src[i] = e.initial
+			}
+		}
+	}
+	for i, state := range src {
+		if len(state) != len(e.initial) {
+			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(e.initial), len(state))
+		}
+	}
+	started, err := e.exec.StartWrite(e.slotsOf(seqs), src)
+	if err != nil {
+		return e.dev.fault(err)
+	}
+	for i, s := range seqs {
+		s.stale = false
+		if e.keeps() {
+			state := src[i]
+			if len(state) > 0 && &state[0] == &e.initial[0] {
+				state = nil
+			}
+			s.kept.begin(state)
+		}
+	}
+	t.e, t.t = e, started
+	return nil
+}
+
+// checkStates wants sequences in use, each once, and as many states of the right length, or nil where that is allowed.
+func (e *Engine) checkStates(seqs []*Seq, states [][]float32, mayBeNil bool) error {
+	if len(seqs) != len(states) {
+		return fmt.Errorf("engine: want %d states for as many sequences, got %d", len(seqs), len(states))
+	}
+	e.mark++
+	for i, s := range seqs {
+		if err := e.checkSeq(s); err != nil {
+			return err
+		}
+		if s.mark == e.mark {
+			return errTwice
+		}
+		s.mark = e.mark
+		if states[i] == nil && mayBeNil {
+			continue
+		}
+		if len(states[i]) != len(e.initial) {
+			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(e.initial), len(states[i]))
+		}
+	}
+	return nil
+}
