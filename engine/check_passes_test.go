@@ -182,7 +182,7 @@ func TestCompareFindsStatesAfterDraws(t *testing.T) {
 			t.Skip("the CPU is what draws are compared with")
 		}
 		ref := prober(t, m, &Device{})
-		dev := prober(t, m, &Device{instance: d.instance, device: d.device, kernels: d.kernels, draws: vulkan.DeviceDraws})
+		dev := prober(t, m, &Device{now: d.current(), draws: vulkan.DeviceDraws})
 		tried := 0
 		for i := 0; i < len(m.Program.Steps); i++ {
 			var view op.View
