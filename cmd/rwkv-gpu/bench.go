@@ -14,6 +14,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/bench"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
@@ -118,7 +119,7 @@ func (a *app) benchOptions(b *benchFlags) (o bench.Options, err error) {
 		if a.common.model != "" {
 			return o, usagef("--synthetic", "want it without --model, got both")
 		}
-		a.common.model = syntheticPrefix + b.synthetic
+		a.common.model = load.SyntheticPrefix + b.synthetic
 	}
 	return o, nil
 }
@@ -225,8 +226,8 @@ func (a *app) measure(ctx context.Context, o bench.Options) (r *bench.Report, er
 	p := a.stages(ctx)
 	defer p.end()
 	o.Loading, o.Progress = p.loading, p.stage
-	if r, err = bench.Run(ctx, m, d, o); err != nil {
-		return nil, blameModel(m, err)
+	if r, err = bench.Run(ctx, m.Model, d, o); err != nil {
+		return nil, blameModel(m.Model, err)
 	}
 	r.Model, r.Quant = fmt.Sprintf("%s (%s)", m.File.Path, &m.Config), a.common.quant
 	return r, nil

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -58,16 +59,16 @@ func (a *app) compareCommand() *cobra.Command {
 		if ids, err = a.comparedIDs(m, ids); err != nil {
 			return err
 		}
-		r, err := a.compare(ctx, m, ids)
+		r, err := a.compare(ctx, m.Model, ids)
 		if err != nil {
-			return blameModel(m, err)
+			return blameModel(m.Model, err)
 		}
 		return a.printReport(r)
 	})
 }
 
 // comparedIDs returns ids after a check, or the built-in prompt.
-func (a *app) comparedIDs(m *model.Model, ids []int) ([]int, error) {
+func (a *app) comparedIDs(m *load.Opened, ids []int) ([]int, error) {
 	if ids != nil {
 		return ids, checkTokens("--tokens", ids, m.Vocab)
 	}

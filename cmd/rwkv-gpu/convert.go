@@ -10,7 +10,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -51,11 +52,11 @@ func (a *app) convertCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.writeModel(ctx, out, o.force, func(m *model.Model) (*convert.Export, error) {
+		return a.writeModel(ctx, out, o.force, func(m *load.Opened) (*convert.Export, error) {
 			if ending(out) == ".gguf" {
-				return a.exportGGUF(m, convert.Types(m, typ))
+				return a.exportGGUF(m, convert.Types(m.Model, typ))
 			}
-			return convert.Safetensors(m, typ)
+			return convert.Safetensors(m.Model, typ)
 		})
 	})
 }
@@ -108,8 +109,8 @@ func saveFault(err error) error {
 }
 
 // exportGGUF returns m as a GGUF file with its vocabulary.
-func (a *app) exportGGUF(m *model.Model, types map[string]tensor.Type) (*convert.Export, error) {
-	if err := convert.CheckGGUF(m); err != nil {
+func (a *app) exportGGUF(m *load.Opened, types map[string]tensor.Type) (*convert.Export, error) {
+	if err := convert.CheckGGUF(m.Model); err != nil {
 		return nil, err // before one that depends on a vocabulary
 	}
 	tok, err := a.openTokenizer(m)
@@ -125,7 +126,7 @@ func (a *app) exportGGUF(m *model.Model, types map[string]tensor.Type) (*convert
 	for id := range vocab {
 		vocab[id] = tok.Bytes(id)
 	}
-	return convert.GGUF(m, convert.GGUFOptions{Vocab: vocab, Types: types})
+	return convert.GGUF(m.Model, convert.GGUFOptions{Vocab: vocab, Types: types})
 }
 
 // written is the answer of convert and quantize.
@@ -140,7 +141,7 @@ type written struct {
 }
 
 // writeModel opens the model and writes what export makes of it.
-func (a *app) writeModel(ctx context.Context, out string, force bool, export func(*model.Model) (*convert.Export, error)) (err error) {
+func (a *app) writeModel(ctx context.Context, out string, force bool, export func(*load.Opened) (*convert.Export, error)) (err error) {
 	m, err := a.openModel()
 	if err != nil {
 		return err
@@ -161,12 +162,14 @@ func (a *app) writeModel(ctx context.Context, out string, force bool, export fun
 	}
 	w := written{Path: out, Format: e.Format, Bytes: e.Size(), BytesBefore: m.File.Bytes(), Tensors: len(e.Tensors),
 		Types: map[string]int{}, Notices: append([]string{}, e.Notices...)}
+	counts := tensor.Counts{}
 	for i := range e.Tensors {
+		counts[e.Tensors[i].As]++
 		w.Types[e.Tensors[i].As.String()]++
 	}
 	if a.common.json {
 		return a.writeJSON(w)
 	}
-	return a.printf("%s: %s, %s: %s; %s, %s before\n", out, w.Format, plural(w.Tensors, "tensor"), typeCounts(w.Types),
-		size(uint64(w.Bytes)), size(uint64(w.BytesBefore)))
+	return a.printf("%s: %s, %s: %s; %s, %s before\n", out, w.Format, words.Plural(w.Tensors, "tensor"), counts,
+		words.Size(uint64(w.Bytes)), words.Size(uint64(w.BytesBefore)))
 }

@@ -10,6 +10,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
 )
 
 const devicesHelp = `List the Vulkan devices, the one that --device auto takes marked with a star.
@@ -35,7 +36,7 @@ func (a *app) devicesCommand() *cobra.Command {
 				star = "*"
 			}
 			fmt.Fprintf(w, "%s\t%d\t%s\t%s\t%s\t%s\t%d\t%s\n", star, in.Index, oneLine(in.Name), in.Type,
-				size(in.MemoryBytes), in.API, in.Subgroup.Size, oneLine(in.Driver))
+				words.Size(in.MemoryBytes), in.API, in.Subgroup.Size, oneLine(in.Driver))
 		}
 		_ = w.Flush() // to memory
 		return a.printf("%s", b.String())

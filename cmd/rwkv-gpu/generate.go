@@ -14,6 +14,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -93,23 +94,23 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	if err := checkTokens("--tokens", ids, m.Vocab); err != nil {
 		return err
 	}
-	open := a.openTokenizer
+	open := m.Tokenizer
 	if ids != nil {
-		open = a.openTokenizerOrNumbers
+		open = m.TokenizerOrNumbers
 	}
-	tok, err := open(m)
+	tok, err := open()
 	if err != nil {
-		return err
+		return flagged(err)
 	}
 	q := engine.Request{Max: o.max, Sample: o.sample, Stop: o.stop}
 	if o.bos {
 		q.Prompt = append(q.Prompt, text.EndOfText) // the same token begins a document
 	}
-	if q.Prompt, err = encode(tok, q.Prompt, []byte(prompt)); err != nil {
+	if q.Prompt, err = encode(tok, q.Prompt, prompt); err != nil {
 		return err
 	}
-	q.Prompt = append(q.Prompt, ids...)
-	s, err := a.start(ctx, m, 0)
+	q.Prompt = m.Begin.First(append(q.Prompt, ids...))
+	s, err := a.start(ctx, m.Model, 0)
 	if err != nil {
 		return err
 	}
@@ -121,10 +122,9 @@ func (o *generateFlags) check() error {
 	if o.max < 0 {
 		return usagef("--max-tokens", "want 0 or more, got %d", o.max)
 	}
-	if err := o.sample.Validate(); err != nil {
-		// The package names its fields as the flags are named, but for the dash.
-		name, why, _ := strings.Cut(strings.TrimPrefix(err.Error(), "sample: "), ": ")
-		return usagef("--"+strings.ReplaceAll(name, "_", "-"), "%s", why)
+	var param *sample.ParamError
+	if errors.As(o.sample.Validate(), &param) {
+		return usagef("--"+strings.ReplaceAll(param.Name, "_", "-"), "%s", param.Why)
 	}
 	for _, stop := range o.stop {
 		if stop == "" || !utf8.ValidString(stop) {
@@ -135,36 +135,36 @@ func (o *generateFlags) check() error {
 }
 
 // prompt returns the text to continue.
-func (a *app) prompt(ctx context.Context, args []string, mayBeEmpty bool) (string, error) {
+func (a *app) prompt(ctx context.Context, args []string, mayBeEmpty bool) ([]byte, error) {
 	if len(args) == 0 && mayBeEmpty {
-		return "", nil
+		return nil, nil
 	}
 	if len(args) == 0 {
-		return "", usagef("prompt", "want a text, or - to read it from standard input, got none")
+		return nil, usagef("prompt", "want a text, or - to read it from standard input, got none")
 	}
 	data, err := a.text(ctx, args[0])
 	if err != nil {
-		return "", err
+		return nil, err
 	}
 	if args[0] == "-" {
 		data = bytes.TrimSuffix(data, []byte("\n"))
 	}
 	if len(data) == 0 && !mayBeEmpty {
-		return "", usagef("prompt", "want a text, got an empty one (--bos begins a document without one)")
+		return nil, usagef("prompt", "want a text, got an empty one (--bos begins a document without one)")
 	}
-	return validText(data)
+	return data, checkText(data)
 }
 
-// validText returns data as a string if it is UTF-8.
-func validText(data []byte) (string, error) {
+// checkText wants UTF-8.
+func checkText(data []byte) error {
 	for i := 0; i < len(data); {
 		r, n := utf8.DecodeRune(data[i:])
 		if r == utf8.RuneError && n == 1 {
-			return "", usagef("prompt", "want UTF-8 text, got byte 0x%02x at offset %d", data[i], i)
+			return usagef("prompt", "want UTF-8 text, got byte 0x%02x at offset %d", data[i], i)
 		}
 		i += n
 	}
-	return string(data), nil
+	return nil
 }
 
 // generated is the answer of generate --json.
@@ -180,7 +180,7 @@ type generated struct {
 }
 
 // emit generates, writing text as it comes or one object at the end.
-func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q engine.Request, prompt string) error {
+func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q engine.Request, prompt []byte) error {
 	out := textOutput{app: a, last: '\n'}
 	if !a.common.json {
 		if isTerminal(a.stdout) && !a.common.quiet {
@@ -201,8 +201,8 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 	if err != nil && !errors.Is(err, context.Canceled) {
 		return blameModel(s.Model, err)
 	}
-	a.notice("prompt: %s, %.1f tokens/s; generated: %s, %.1f tokens/s (%s, seed %d)", plural(r.PromptTokens, "token"),
-		r.PrefillRate(), plural(len(r.Tokens), "token"), r.DecodeRate(), r.Finish, q.Sample.Seed)
+	a.notice("prompt: %s, %.1f tokens/s; generated: %s, %.1f tokens/s (%s, seed %d)", words.Plural(r.PromptTokens, "token"),
+		r.PrefillRate(), words.Plural(len(r.Tokens), "token"), r.DecodeRate(), r.Finish, q.Sample.Seed)
 	if a.common.json {
 		out := generated{r.Text, append([]int{}, r.Tokens...), r.PromptTokens, string(r.Finish),
 			r.PrefillRate(), r.DecodeRate(), s.Device(), q.Sample.Seed}
@@ -240,9 +240,9 @@ func (o *textOutput) end(cut bool) error {
 }
 
 // emphasis returns text in bold, where a terminal shows that.
-func emphasis(text string) string {
-	if text == "" || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
-		return text
+func emphasis(text []byte) string {
+	if len(text) == 0 || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+		return string(text)
 	}
-	return "\x1b[1m" + text + "\x1b[0m"
+	return "\x1b[1m" + string(text) + "\x1b[0m"
 }

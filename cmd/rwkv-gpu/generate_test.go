@@ -221,7 +221,7 @@ func (c *canceller) Bytes(id int) []byte {
 // With --json what was generated until Ctrl-C is an answer too.
 func TestInterruptJSON(t *testing.T) {
 	var out bytes.Buffer
-	a := &app{stdout: &out, stderr: &bytes.Buffer{}, common: commonFlags{device: "cpu", quant: asStored, json: true}}
+	a := &app{stdout: &out, stderr: &bytes.Buffer{}, common: commonFlags{device: "cpu", json: true}}
 	m, err := a.openModel()
 	if err != nil {
 		t.Fatal(err)
@@ -230,14 +230,14 @@ func TestInterruptJSON(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := a.start(context.Background(), m, 0)
+	s, err := a.start(context.Background(), m.Model, 0)
 	if err != nil {
 		t.Fatal(err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
 	q := engine.Request{Prompt: []int{1660}, Max: 1 << 20, Sample: sample.Params{Ban: []int{text.EndOfText}}}
-	if err := a.emit(ctx, s, &canceller{tok, 5, cancel}, q, ""); statusOf(err) != statusInterrupted {
+	if err := a.emit(ctx, s, &canceller{tok, 5, cancel}, q, nil); statusOf(err) != statusInterrupted {
 		t.Errorf("want an interruption, got %v", err)
 	}
 	var g generated

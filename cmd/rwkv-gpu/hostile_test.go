@@ -104,7 +104,7 @@ func tensorFaults() map[string]func(list []*tensor.Tensor) []*tensor.Tensor {
 		l = slices.Clone(l)
 		for i, x := range l {
 			if rest, ok := strings.CutPrefix(x.Name, "blocks.1."); ok {
-				l[i] = tensor.FromBytes("blocks.3."+rest, x.Type, x.Shape, load(x))
+				l[i] = tensor.FromBytes("blocks.3."+rest, x.Type, x.Shape, loaded(x))
 			}
 		}
 		return l
@@ -112,7 +112,7 @@ func tensorFaults() map[string]func(list []*tensor.Tensor) []*tensor.Tensor {
 	return all
 }
 
-func load(x *tensor.Tensor) []byte {
+func loaded(x *tensor.Tensor) []byte {
 	data, err := x.Load()
 	if err != nil {
 		panic(err)

@@ -4,12 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 	"strings"
 	"text/tabwriter"
 
 	"github.com/spf13/cobra"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -51,11 +51,11 @@ func (a *app) infoCommand() *cobra.Command {
 			return err
 		}
 		defer func() { err = errors.Join(err, m.Close()) }()
-		in := describe(m)
+		in := describe(m.Model)
 		if a.common.json {
 			return a.writeJSON(in)
 		}
-		return a.printInfo(m, in)
+		return a.printInfo(m.Model, in)
 	})
 }
 
@@ -76,13 +76,13 @@ func describe(m *model.Model) *modelInfo {
 
 func (a *app) printInfo(m *model.Model, in *modelInfo) error {
 	var b strings.Builder
-	types := map[string]int{}
-	for _, t := range in.Tensors {
-		types[t.Type]++
+	types := tensor.Counts{}
+	for name := range m.File.Tensors {
+		types[m.LoadedAs(name)]++
 	}
 	fmt.Fprintf(&b, "%s: %s\n", m.File.Path, &m.Config)
 	fmt.Fprintf(&b, "%s parameters, %s, %s (%s names), %d tensors: %s\n\n", amount(float64(in.Parameters)),
-		size(uint64(in.Bytes)), in.Format, in.Layout, len(in.Tensors), typeCounts(types))
+		words.Size(uint64(in.Bytes)), in.Format, in.Layout, len(in.Tensors), types)
 	w := tabwriter.NewWriter(&b, 0, 0, 2, ' ', 0)
 	fmt.Fprintln(w, "TENSOR\tTYPE\tSHAPE")
 	for _, t := range in.Tensors {
@@ -90,17 +90,6 @@ func (a *app) printInfo(m *model.Model, in *modelInfo) error {
 	}
 	_ = w.Flush() // to memory
 	return a.printf("%s", b.String())
-}
-
-// typeCounts lists how many tensors are of each type.
-func typeCounts(types map[string]int) string {
-	var kinds []string
-	for _, t := range slices.Concat(tensor.Types, tensor.BlockTypes) {
-		if n := types[t.String()]; n > 0 {
-			kinds = append(kinds, fmt.Sprintf("%d %s", n, t))
-		}
-	}
-	return strings.Join(kinds, ", ")
 }
 
 // amount renders a count with three digits and a unit of thousands.
@@ -112,16 +101,4 @@ func amount(n float64) string {
 		n /= 1000
 	}
 	return fmt.Sprintf("%.3g T", n)
-}
-
-// size renders bytes in binary units.
-func size(bytes uint64) string {
-	n := float64(bytes)
-	for _, unit := range []string{"B", "KiB", "MiB"} {
-		if n < 1024 {
-			return fmt.Sprintf("%.4g %s", n, unit)
-		}
-		n /= 1024
-	}
-	return fmt.Sprintf("%.4g GiB", n)
 }

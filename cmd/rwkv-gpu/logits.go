@@ -88,8 +88,12 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 		if ids, err = parseTokens("--tokens", o.tokens); err != nil {
 			return err
 		}
-	} else if _, err = a.prompt(ctx, []string{o.prompt}, false); err != nil {
-		return err
+	}
+	var prompt []byte
+	if byPrompt {
+		if prompt, err = a.prompt(ctx, []string{o.prompt}, false); err != nil {
+			return err
+		}
 	}
 	m, err := a.openModel()
 	if err != nil {
@@ -101,16 +105,23 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 		return err
 	}
 	if byPrompt {
-		if ids, err = encode(tok, nil, []byte(o.prompt)); err != nil {
+		if ids, err = encode(tok, nil, prompt); err != nil {
 			return err
 		}
 	}
 	if err := checkTokens("--tokens", ids, m.Vocab); err != nil {
 		return err
 	}
-	rows, device, err := a.feed(ctx, m, o, ids)
+	before := m.Begin
+	if o.stateIn != "" {
+		if before, err = state.Read(m.Model, o.stateIn); err != nil {
+			return blame(o.stateIn, err)
+		}
+	}
+	ids = before.First(ids)
+	rows, device, err := a.feed(ctx, m.Model, o, before, ids)
 	if err != nil {
-		return blameModel(m, err)
+		return blameModel(m.Model, err)
 	}
 	if a.common.json {
 		return a.writeJSON(logitsAnswer{device, m.Version, ids, rows})
@@ -118,23 +129,9 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 	return a.printLogits(tok, ids, rows)
 }
 
-// optionalTokenizer opens the tokenizer; unless it is needed or asked for, none is fine too.
-func (a *app) optionalTokenizer(m *model.Model, needed bool) (tokenizer.Tokenizer, error) {
-	tok, err := a.openTokenizer(m)
-	if err != nil && !needed && a.common.vocab == "" {
-		return nil, nil
-	}
-	return tok, err
-}
-
-// feed runs ids through the model and returns the wanted logits and the device's name.
-func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []int) (rows [][]float32, device string, err error) {
-	var before *state.State
-	if o.stateIn != "" {
-		if before, err = state.Read(m, o.stateIn); err != nil {
-			return nil, "", blame(o.stateIn, err)
-		}
-	}
+// feed runs ids through the model, after what a sequence has behind it if before is not nil, and returns the wanted logits and
+// the device's name.
+func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, before *state.State, ids []int) (rows [][]float32, device string, err error) {
 	s, err := a.start(ctx, m, min(o.chunk, len(ids)))
 	if err != nil {
 		return nil, "", err
@@ -161,6 +158,7 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, ids []in
 	after := &state.State{Tokens: len(ids), Pending: state.None}
 	if before != nil {
 		after.Tokens += before.Tokens
+		after.Sampler = before.Sampler
 	}
 	after.Data = make([]float32, m.Program.StateLen())
 	saved, err := s.Save([]*engine.Seq{s.seq}, [][]float32{after.Data})

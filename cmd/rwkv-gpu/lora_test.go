@@ -8,43 +8,9 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
-
-func TestParseLoRA(t *testing.T) {
-	for text, want := range map[string]struct {
-		lora.File
-		scaled bool
-	}{
-		"x.pth":           {lora.File{Path: "x.pth", Scale: 1}, false},
-		"x.pth:2":         {lora.File{Path: "x.pth", Scale: 2}, true},
-		"x.pth:1e-1":      {lora.File{Path: "x.pth", Scale: 0.1}, true},
-		"x.pth:.5":        {lora.File{Path: "x.pth", Scale: 0.5}, true},
-		"x.pth:-1.":       {lora.File{Path: "x.pth", Scale: -1}, true},
-		"x.pth:":          {lora.File{Path: "x.pth:", Scale: 1}, false},
-		`C:\x.pth`:        {lora.File{Path: `C:\x.pth`, Scale: 1}, false},
-		`C:\x.pth:+0.25`:  {lora.File{Path: `C:\x.pth`, Scale: 0.25}, true},
-		"C:/1":            {lora.File{Path: "C:/1", Scale: 1}, false},
-		"x:2:3":           {lora.File{Path: "x:2", Scale: 3}, true},
-		"x.pth:inf":       {lora.File{Path: "x.pth:inf", Scale: 1}, false},
-		"x.pth:NaN":       {lora.File{Path: "x.pth:NaN", Scale: 1}, false},
-		"x.pth:0x10":      {lora.File{Path: "x.pth:0x10", Scale: 1}, false},
-		"x.pth: 2":        {lora.File{Path: "x.pth: 2", Scale: 1}, false},
-		"epoch:1/rwkv.st": {lora.File{Path: "epoch:1/rwkv.st", Scale: 1}, false},
-	} {
-		got, scaled, err := parseLoRA(text)
-		if err != nil || got != want.File || scaled != want.scaled {
-			t.Errorf("%q: want %v, got %v %v %v", text, want, got, scaled, err)
-		}
-	}
-	for _, text := range []string{"", ":2", "x:1e99"} {
-		if _, _, err := parseLoRA(text); statusOf(err) != statusUsage {
-			t.Errorf("%q: %v", text, err)
-		}
-	}
-}
 
 // exactLoRA returns a model in F32, a LoRA of rank 2 for each of its matrices, and the model with it merged at scale 2:
 // numbers with so few digits that float32 holds the sums exactly.
@@ -114,7 +80,7 @@ func TestLoRANotices(t *testing.T) {
 	model := writeFile(t, "base.safetensors", weightstest.Safetensors(base, nil))
 	file := writeFile(t, "l.pth", weightstest.Torch{}.File(append(slices.Clone(lora), base[1])))
 	info := func(l string) answer { return cli("info", "--model", model, "--lora", l) }
-	if r, want := info(file), "merging "+file+": matrices changed: 12, rank 2, scale 1; tensors replaced: 1 (if it was trained with another alpha"; !strings.HasPrefix(r.stderr, want) {
+	if r, want := info(file), "merging "+file+": matrices changed: 12, rank 2, scale 1; tensors replaced: 1; --lora "+file+":ALPHA/RANK, as a number, if it was trained with another alpha than its rank\n"; !strings.HasPrefix(r.stderr, want) {
 		t.Errorf("want %q, got %s", want, r)
 	}
 	if r, want := info(file+":3"), "merging "+file+": matrices changed: 12, rank 2, scale 3; tensors replaced: 1\n"; r.stderr != want {

@@ -35,7 +35,7 @@ func fusedMixes(list []*tensor.Tensor) (out []*tensor.Tensor) {
 			out = append(out, x)
 			continue
 		}
-		if mixes = append(mixes, load(x)...); mix == "g" { // r w k v a g, as weightstest has them
+		if mixes = append(mixes, loaded(x)...); mix == "g" { // r w k v a g, as weightstest has them
 			out = append(out, tensor.FromBytes(stem+".attn.x_x", x.Type, []int{6, x.Len()}, mixes))
 			mixes = nil
 		}

@@ -81,7 +81,7 @@ func typed(version, name, dtype string, bytes int) map[string][]byte {
 	var members []string
 	var body []byte
 	for _, x := range baseOf(version) {
-		data, typ := load(x), x.Type.String()
+		data, typ := loaded(x), x.Type.String()
 		if x.Name == name {
 			data, typ = make([]byte, bytes), dtype
 		}

@@ -103,7 +103,7 @@ func closedEarly(err error) bool {
 func (a *app) command(c *cobra.Command, do func(ctx context.Context, args []string) error) *cobra.Command {
 	c.InheritedFlags().SortFlags = false
 	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := a.common.check(c.Flags()); err != nil {
+		if err := a.check(c.Flags()); err != nil {
 			return err
 		}
 		a.started = true

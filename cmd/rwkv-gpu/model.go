@@ -2,85 +2,91 @@ package main
 
 import (
 	"errors"
+	"slices"
+	"strings"
 
-	"github.com/rwkv-gpu/rwkv-gpu/model"
-	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
-	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
-	"github.com/rwkv-gpu/rwkv-gpu/model/state"
-	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/spf13/pflag"
+
+	"github.com/rwkv-gpu/rwkv-gpu/load"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
-// openModel opens the model of --model, or the embedded one.
-func (a *app) openModel() (*model.Model, error) {
-	typ, err := parseQuant(a.common.quant)
-	if err != nil {
-		return nil, err
-	}
-	loras, err := a.common.parseLoRAs()
-	if err != nil {
-		return nil, err
-	}
-	o := model.Options{GroupNormEps: float32(a.common.groupNormEps), Quant: typ}
-	m, merges, err := openModelFile(a.common.model, loras, o)
-	var eps *model.EpsError
-	if errors.As(err, &eps) {
-		return nil, usagef("--group-norm-eps", "%v", eps)
-	}
-	if err == nil {
-		if n := m.UnusedNotice(); n != "" {
-			a.notice("%s", n)
-		}
-		a.loraNotices(merges)
-		err = a.begin(m)
-	}
-	if err == nil && typ != 0 {
-		a.quantNotice(m, typ)
-	}
-	return m, blame(a.common.model, err)
+const loraUsage = "merge the changes in the LoRA `FILE[:SCALE]` while loading; may be given several times (SCALE: alpha/rank of its training, 1 without)"
+
+// flagOf is the flag by which each input is given.
+var flagOf = map[load.Input]string{load.Model: "--model", load.Vocab: "--vocab", load.LoRA: "--lora", load.Quant: "--quant",
+	load.State: "--state", load.StateLayout: "--state-layout", load.GroupNormEps: "--group-norm-eps"}
+
+// stateFlag adds --state and --state-layout to the flags of a command that runs the model.
+func (a *app) stateFlag(f *pflag.FlagSet) {
+	f.StringVar(&a.common.state, "state", "", "begin with the state in `FILE`: of state tuning (time_state), or written by --state-out")
+	f.StringVar(&a.common.stateLayout, "state-layout", load.StateLayouts()[0], "`LAYOUT` of a tuned state: original (RWKV-LM, RWKV-PEFT), web-rwkv (Ai00), or auto: what the file looks like")
 }
 
-// begin has sequences of m begin with the state of --state. An error closes m.
-func (a *app) begin(m *model.Model) error {
-	if a.common.state == "" {
-		return nil
+// options are what the flags say about what to load.
+func (a *app) options() load.Options {
+	c := &a.common
+	return load.Options{Model: c.model, Vocab: c.vocab, LoRAs: c.loras, Quant: c.quant, State: c.state, StateLayout: c.stateLayout,
+		GroupNormEps: c.groupNormEps, Notice: a.loadNotice}
+}
+
+// loadNotice prints a notice; advice becomes that of a flag.
+func (a *app) loadNotice(n load.Notice) {
+	text := n.Text
+	if n.Advice != "" {
+		text += "; " + flagOf[n.Input] + " " + n.Advice
 	}
-	layout := a.common.stateLayout
-	if layout == "auto" {
-		layout = ""
-	}
-	_, assumed, err := state.Begin(m, a.common.state, layout)
-	if assumed != "" {
-		a.notice("reading %s %s; --state-layout original if it is not", a.common.state, assumed)
-	}
-	if err != nil {
-		_ = m.Close() // the error that counts is err
+	a.notice("%s", text)
+}
+
+// flagged gives errors of loading their exit status and the flag that they are about.
+func flagged(err error) error {
+	var option *load.OptionError
+	var file *load.FileError
+	switch {
+	case errors.As(err, &option):
+		return usagef(flagOf[option.Input], "%w", option.Err)
+	case errors.As(err, &file) && file.Advice:
+		return inputf("", "%w, or %s FILE", file, flagOf[file.Input])
+	case errors.As(err, &file):
+		return inputf("", "%w", file)
 	}
 	return err
 }
 
-func openModelFile(path string, loras []lora.File, o model.Options) (*model.Model, []lora.Merge, error) {
-	f, err := openWeights(path)
-	if err != nil {
-		return nil, nil, err
-	}
-	merged, merges, err := lora.Apply(f, loras)
-	if err != nil {
-		_ = f.Close() // the error that counts is err
-		return nil, nil, err
-	}
-	m, err := model.NewWith(merged, o)
-	if err != nil {
-		_ = merged.Close() // likewise
-	}
-	return m, merges, err
+// openModel opens the model of --model, or the embedded one.
+func (a *app) openModel() (*load.Opened, error) {
+	m, err := load.Open(a.options())
+	return m, flagged(err)
 }
 
-func openWeights(path string) (*weights.File, error) {
-	switch {
-	case isSynthetic(path):
-		return openSynthetic(path)
-	case path != "":
-		return weights.Open(path)
+// openTokenizer opens the vocabulary of m.
+func (a *app) openTokenizer(m *load.Opened) (tokenizer.Tokenizer, error) {
+	t, err := m.Tokenizer()
+	return t, flagged(err)
+}
+
+// optionalTokenizer opens the vocabulary of m; unless it is needed or asked for, none is fine too.
+func (a *app) optionalTokenizer(m *load.Opened, needed bool) (tokenizer.Tokenizer, error) {
+	t, err := a.openTokenizer(m)
+	if err != nil && !needed && a.common.vocab == "" {
+		return nil, nil
 	}
-	return weights.Parse(demo.Name, demo.Weights())
+	return t, err
+}
+
+// checkLoading verifies what the flags say about what to load.
+func (a *app) checkLoading(flags *pflag.FlagSet) error {
+	c := &a.common
+	for _, name := range []string{"model", "vocab", "state"} {
+		if f := flags.Lookup(name); f != nil && f.Changed && f.Value.String() == "" {
+			return usagef("--"+name, "want a file, got an empty name")
+		}
+	}
+	if flags.Changed("group-norm-eps") && !slices.Contains(load.GroupNormEpsilons(), c.groupNormEps) {
+		return usagef("--group-norm-eps", "want 64e-5 or 1e-5, got %v", c.groupNormEps)
+	}
+	c.quant = strings.ToLower(c.quant)
+	o := a.options()
+	return flagged(o.Check())
 }

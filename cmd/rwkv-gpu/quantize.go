@@ -6,7 +6,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -33,8 +33,8 @@ func (a *app) quantizeCommand() *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.writeModel(ctx, out, o.force, func(m *model.Model) (*convert.Export, error) {
-			types, err := convert.QuantTypes(m, typ)
+		return a.writeModel(ctx, out, o.force, func(m *load.Opened) (*convert.Export, error) {
+			types, err := convert.QuantTypes(m.Model, typ)
 			if err != nil {
 				return nil, err
 			}

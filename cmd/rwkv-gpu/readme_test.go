@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
@@ -63,7 +64,7 @@ func TestReadmeModels(t *testing.T) {
 	for name, vocabs := range map[string]func(*testing.T) [][]byte{
 		"stand-ins": func(*testing.T) [][]byte { return [][]byte{worldOf(65530), bpeOf(50277)} },
 		"published vocabularies": func(t *testing.T) (list [][]byte) {
-			for _, name := range []string{worldVocab, neoxVocab} {
+			for _, name := range []string{load.WorldVocab, load.NeoXVocab} {
 				data, err := os.ReadFile(reference.Shared(t, "vocab", name))
 				if err != nil {
 					t.Fatal(err)
@@ -76,7 +77,7 @@ func TestReadmeModels(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			files := vocabs(t)
 			t.Chdir(t.TempDir())
-			all := map[string][]byte{worldVocab: files[0], neoxVocab: files[1]}
+			all := map[string][]byte{load.WorldVocab: files[0], load.NeoXVocab: files[1]}
 			for name, data := range models {
 				all[name] = data
 			}

@@ -11,6 +11,8 @@ import (
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"golang.org/x/term"
+
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 )
 
 // commonFlags are the flags that every command knows.
@@ -53,7 +55,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.StringVar(&c.model, "model", "", "model `FILE` or directory of any format, or synthetic:SIZE for a made-up one; without it, the embedded demo model")
 	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
 	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best Vulkan device, else cpu), gpu, cpu, an index of 'rwkv-gpu devices', or part of a name")
-	f.StringVar(&c.quant, "quant", asStored, "quantize the large matrices while loading, to `TYPE` "+quantNames()+" (none: as stored)")
+	f.StringVar(&c.quant, "quant", load.AsStored, "quantize the large matrices while loading, to `TYPE` "+strings.Join(load.QuantNames(), ", ")+" (none: as stored)")
 	f.StringArrayVar(&c.loras, "lora", nil, loraUsage)
 	f.StringVar(&c.tuning, "tuning", tuningDefault, "on: measure a device's fastest kernels once, for a few seconds; `off`: the usual ones")
 	f.BoolVar(&c.retune, "retune", false, "measure the device's fastest kernels anew")
@@ -80,29 +82,15 @@ func helpCommand() *cobra.Command {
 }
 
 // check verifies what can be known before a model is there.
-func (c *commonFlags) check(flags *pflag.FlagSet) error {
-	for _, name := range []string{"model", "vocab", "device"} {
-		if f := flags.Lookup(name); f.Changed && f.Value.String() == "" {
-			return usagef("--"+name, "want a value, got an empty one")
-		}
-	}
-	if _, err := parseQuant(c.quant); err != nil {
-		return err
-	}
-	c.quant = strings.ToLower(c.quant)
-	if _, err := c.parseLoRAs(); err != nil {
-		return err
-	}
-	if err := c.checkState(flags); err != nil {
-		return err
+func (a *app) check(flags *pflag.FlagSet) error {
+	c := &a.common
+	if flags.Changed("device") && c.device == "" {
+		return usagef("--device", "want a value, got an empty one")
 	}
 	if c.tuning != "on" && c.tuning != "off" {
 		return usagef("--tuning", "want on or off, got %q", c.tuning)
 	}
-	if flags.Changed("group-norm-eps") && c.groupNormEps != 64e-5 && c.groupNormEps != 1e-5 {
-		return usagef("--group-norm-eps", "want 64e-5 or 1e-5, got %v", c.groupNormEps)
-	}
-	return nil
+	return a.checkLoading(flags)
 }
 
 // notice prints a line for people.
@@ -131,14 +119,6 @@ func output(err error) error {
 		return nil
 	}
 	return &failure{statusFailed, "standard output", err}
-}
-
-// plural renders a count of things.
-func plural(n int, what string) string {
-	if n == 1 {
-		return "1 " + what
-	}
-	return fmt.Sprintf("%d %ss", n, what)
 }
 
 // noArgs refuses arguments.

@@ -5,6 +5,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -56,8 +57,8 @@ func (a *app) tokenizeCommand() *cobra.Command {
 // vocabulary opens the tokenizer alone, or with the model that it has to fit if --model names one.
 func (a *app) vocabulary() (tokenizer.Tokenizer, error) {
 	if a.common.model == "" {
-		tok, _, err := a.findTokenizer()
-		return tok, err
+		tok, err := load.Vocabulary(a.options())
+		return tok, flagged(err)
 	}
 	m, err := a.openModel()
 	if err != nil {

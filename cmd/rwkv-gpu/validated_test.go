@@ -7,6 +7,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
@@ -26,7 +27,7 @@ func TestBenchValidated(t *testing.T) {
 	for i, version := range weightstest.Versions {
 		list := weightstest.RWKV(version, weightstest.Blocks256, tensor.F16, 1)
 		path := writeFile(t, version+".safetensors", weightstest.Safetensors(list, nil))
-		quant := []string{asStored, "q4_k"}[i%2]
+		quant := []string{load.AsStored, "q4_k"}[i%2]
 		r := finish(t, start(t, "bench", "--model", path, "--quant", quant, "--tuning", "off", "--device", vulkanDevice(t),
 			"--pp", "64", "--tg", "8", "--gen", "8", "--batch", "1,4", "--depth", "0,33", "--repeat", "1"))
 		if r.status != 0 || !strings.Contains(r.stdout, "tg8") {

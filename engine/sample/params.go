@@ -30,7 +30,19 @@ func Default() Params {
 	return Params{Temperature: 1, TopP: 0.85, PenaltyDecay: 0.996}
 }
 
-// Validate reports the first field that is out of its range or not a number. Ids in Ban and Bias are checked for sign only;
+// ParamError says that a field of Params is out of its range or not a number.
+type ParamError struct {
+	Name string // of the field as users know it: in lower case, its words joined by underscores
+	Why  string // what was wanted and what was there
+}
+
+func (e *ParamError) Error() string { return "sample: " + e.Name + ": " + e.Why }
+
+func paramErrorf(name, format string, args ...any) error {
+	return &ParamError{Name: name, Why: fmt.Sprintf(format, args...)}
+}
+
+// Validate reports the first field that is out of its range or not a number, as a *ParamError. Ids in Ban and Bias are checked for sign only;
 // New checks them against the vocabulary.
 func (p Params) Validate() error {
 	for _, f := range []struct {
@@ -47,23 +59,23 @@ func (p Params) Validate() error {
 		{"penalty_decay", p.PenaltyDecay, 0, 1, "a value in [0, 1]"},
 	} {
 		if !(f.value >= f.lo && f.value <= f.hi) { // NaN fails every comparison
-			return fmt.Errorf("sample: %s: want %s, got %v", f.name, f.want, f.value)
+			return paramErrorf(f.name, "want %s, got %v", f.want, f.value)
 		}
 	}
 	if p.TopK < 0 {
-		return fmt.Errorf("sample: top_k: want a value >= 0, got %d", p.TopK)
+		return paramErrorf("top_k", "want a value >= 0, got %d", p.TopK)
 	}
 	for i, id := range p.Ban {
 		if id < 0 {
-			return fmt.Errorf("sample: ban[%d]: want an id >= 0, got %d", i, id)
+			return paramErrorf(fmt.Sprintf("ban[%d]", i), "want an id >= 0, got %d", id)
 		}
 	}
 	for _, id := range slices.Sorted(maps.Keys(p.Bias)) { // in order, so that the error does not vary
 		switch bias := p.Bias[id]; {
 		case id < 0:
-			return fmt.Errorf("sample: bias: want an id >= 0, got %d", id)
+			return paramErrorf("bias", "want an id >= 0, got %d", id)
 		case !(bias >= -maxPenalty && bias <= maxPenalty):
-			return fmt.Errorf("sample: bias of id %d: want a value in [-1000, 1000], got %v", id, bias)
+			return paramErrorf(fmt.Sprintf("bias of id %d", id), "want a value in [-1000, 1000], got %v", bias)
 		}
 	}
 	return nil

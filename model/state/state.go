@@ -30,6 +30,14 @@ type State struct {
 // None is the State.Pending of a sequence that waits for its next token.
 const None = -1
 
+// First returns the ids to feed first: the pending token, if there is one, and then ids. A nil State has none.
+func (s *State) First(ids []int) []int {
+	if s == nil || s.Pending == None {
+		return ids
+	}
+	return append([]int{s.Pending}, ids...)
+}
+
 // Values of the annotations format and version.
 const (
 	fileFormat   = "rwkv-gpu state"

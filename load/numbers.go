@@ -1,10 +1,9 @@
-package main
+package load
 
 import (
 	"fmt"
 	"strconv"
 
-	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -26,12 +25,13 @@ func (n numbers) Bytes(id int) []byte {
 	return append(strconv.AppendInt(nil, int64(id), 10), ' ')
 }
 
-// openTokenizerOrNumbers opens the tokenizer of m where one is given or found, and numbers where there is none to find.
-func (a *app) openTokenizerOrNumbers(m *model.Model) (tokenizer.Tokenizer, error) {
-	tok, err := a.openTokenizer(m)
-	if err == nil || a.common.vocab != "" || m.File.Vocab != nil {
-		return tok, err
+// TokenizerOrNumbers is Tokenizer, but for a model of which no vocabulary is given or found: then a token's text is its id
+// and a space, no text can be encoded, and a notice says so.
+func (m *Opened) TokenizerOrNumbers() (tokenizer.Tokenizer, error) {
+	t, err := m.Tokenizer()
+	if err == nil || m.options.Vocab != "" || m.File.Vocab != nil {
+		return t, err
 	}
-	a.notice("%v: tokens are written as ids", err)
+	m.options.notice(Notice{Text: err.Error() + ": tokens are written as ids", Input: Vocab})
 	return numbers{m.Vocab}, nil
 }
