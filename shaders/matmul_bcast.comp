@@ -34,9 +34,6 @@ Packed w[MAX_ROWS];
 vec4 x[2 * MAX_TOKENS];
 float acc[MAX_ROWS * MAX_TOKENS];
 
-// along adds a product of vectors to a sum.
-float along(vec4 a, vec4 b, float sum) { return fma(a.x, b.x, fma(a.y, b.y, fma(a.z, b.z, fma(a.w, b.w, sum)))); }
-
 // group adds the products of group c of the units w with group s of the span.
 void group(uint c, uint s) {
     vec4 lo[MAX_ROWS], hi[MAX_ROWS];
@@ -46,7 +43,7 @@ void group(uint c, uint s) {
         vec4 x_lo = subgroupShuffle(x[i], lane);
         vec4 x_hi = subgroupShuffle(x[i + Loads - 1], Loads == 2 ? lane : lane + Tokens);
         [[unroll]] for (uint r = 0; r < TileRows; r++)
-            acc[r * TileTokens + t] = along(lo[r], x_lo, along(hi[r], x_hi, acc[r * TileTokens + t]));
+            acc[r * TileTokens + t] = along(lo[r], hi[r], x_lo, x_hi, acc[r * TileTokens + t]);
     }
 }
 

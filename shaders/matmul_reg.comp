@@ -36,7 +36,7 @@ void main() {
             [[unroll]] for (uint t = 0; t < TileTokens; t++) {
                 vec4 x_lo = V4(X, x_at[t] + UNIT4 * u + 2 * c), x_hi = V4(X, x_at[t] + UNIT4 * u + 2 * c + 1);
                 [[unroll]] for (uint r = 0; r < TileRows; r++)
-                    acc[r * TileTokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);
+                    acc[r * TileTokens + t] = along(lo[r], hi[r], x_lo, x_hi, acc[r * TileTokens + t]);
             }
         }
     }

@@ -7,6 +7,8 @@ layout(constant_id = 0) const uint Band = 1;
 #include "lib/weights.glsl"
 #include "lib/matmul.glsl"
 
+layout(constant_id = 1) const uint Segments = 1; // or SEGMENTS (lib/matmul.glsl), which the sums of rows are made of
+
 const uint BM = 64, BT = 32, DEPTH = 4; // rows, tokens, groups of 8 elements
 const uint SHARE = min(GROUPS, 2);
 const uint Local = BM / 4 * BT / 4;
@@ -31,6 +33,9 @@ void main() {
 
     float acc[16];
     [[unroll]] for (uint i = 0; i < 16; i++) acc[i] = 0.0;
+    float done[16]; // sums of the segments before
+    [[unroll]] for (uint i = 0; i < 16; i++) done[i] = 0.0;
+    uint per = segment_at(1, p.units) * GROUPS;
     for (uint g0 = 0; g0 < groups; g0 += DEPTH) {
         // Of a unit of several groups, an invocation takes as many as leave none of the others idle.
         for (uint i = gl_LocalInvocationID.x; i < BM * DEPTH / SHARE; i += Local) {
@@ -64,10 +69,17 @@ void main() {
                 xv[j] = x_tile[x_first + j];
             }
             [[unroll]] for (uint i = 0; i < 4; i++)
-                [[unroll]] for (uint j = 0; j < 4; j++) acc[4 * i + j] += wv[i] * xv[j];
+                [[unroll]] for (uint j = 0; j < 4; j++) acc[4 * i + j] = fma(wv[i], xv[j], acc[4 * i + j]);
         }
+        if (Segments > 1 && (g0 + DEPTH) % per == 0)
+            [[unroll]] for (uint i = 0; i < 16; i++) {
+                done[i] += acc[i];
+                acc[i] = 0.0;
+            }
         barrier();
     }
+    if (Segments > 1)
+        [[unroll]] for (uint i = 0; i < 16; i++) acc[i] += done[i];
     // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.
     [[dont_unroll]] for (uint mine = 0; mine < 16; mine++) {
         uint m = m0 + m_local + mine / 4, t = t0 + t_local + mine % 4;

@@ -17,6 +17,7 @@ var modules = [][]module{
 	matmulVecModules[:],
 	matmulRegModules[:],
 	matmulTileModules[:],
+	matmulSegmentModules[:],
 	matmulCoopModules[:],
 	wkv4Modules[:],
 	wkv6Modules[:],
@@ -2229,16 +2230,17 @@ type MatmulTilePush struct {
 
 // MatmulTileSpec are the specialization constants of matmul_tile.comp.
 type MatmulTileSpec struct {
-	Band uint32 // Band, id 0
+	Band     uint32 // Band, id 0
+	Segments uint32 // Segments, id 1
 }
 
 // DefaultMatmulTileSpec returns the values that matmul_tile.comp gives its specialization constants.
 func DefaultMatmulTileSpec() MatmulTileSpec {
-	return MatmulTileSpec{Band: 1}
+	return MatmulTileSpec{Band: 1, Segments: 1}
 }
 
 func (s MatmulTileSpec) values() []uint32 {
-	return []uint32{s.Band}
+	return []uint32{s.Band, s.Segments}
 }
 
 // MatmulTileVariant is one compiled form of matmul_tile.comp.
@@ -2403,7 +2405,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2420,7 +2422,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2437,7 +2439,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2454,7 +2456,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2471,7 +2473,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2488,7 +2490,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2505,7 +2507,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2522,7 +2524,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2539,7 +2541,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2556,7 +2558,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2573,7 +2575,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2590,7 +2592,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2607,7 +2609,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"Shader"},
 	},
@@ -2624,7 +2626,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2641,7 +2643,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2658,7 +2660,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2675,7 +2677,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2692,7 +2694,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2709,7 +2711,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2726,7 +2728,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2743,7 +2745,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2760,7 +2762,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2777,7 +2779,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2794,7 +2796,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2811,7 +2813,7 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
@@ -2828,8 +2830,634 @@ var matmulTileModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1},
+		defaults:     []uint32{0x1, 0x1},
 		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+}
+
+// MatmulSegmentArgs are the buffers of matmul_segment.comp.
+type MatmulSegmentArgs struct {
+	W      gpu.Range // binding 0, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	X      gpu.Range // binding 1, read: vec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of rgba32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Params gpu.Range // binding 2, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	From   gpu.Range // binding 3, read: float (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), textureBuffer of r32f (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+	Y      gpu.Range // binding 4, write: float
+	Parts  gpu.Range // binding 5, read: uvec4 (f32, f16, bf16, q4_0, q4_1, q5_0, q5_1, q8_0, q3_k, q4_k, q5_k, q6_k, iq4_nl), utextureBuffer of rgba32ui (f32_tx, f16_tx, bf16_tx, q4_0_tx, q4_1_tx, q5_0_tx, q5_1_tx, q8_0_tx, q3_k_tx, q4_k_tx, q5_k_tx, q6_k_tx, iq4_nl_tx)
+}
+
+// MatmulSegmentPush are the push constants of matmul_segment.comp.
+type MatmulSegmentPush struct {
+	Part   uint32 // part, offset 0
+	Count  uint32 // count, offset 4
+	Tokens uint32 // tokens, offset 8
+}
+
+// MatmulSegmentSpec are the specialization constants of matmul_segment.comp.
+type MatmulSegmentSpec struct {
+	Band   uint32 // Band, id 0
+	Local  uint32 // Local, id 1
+	Tokens uint32 // Tokens, id 2
+}
+
+// DefaultMatmulSegmentSpec returns the values that matmul_segment.comp gives its specialization constants.
+func DefaultMatmulSegmentSpec() MatmulSegmentSpec {
+	return MatmulSegmentSpec{Band: 1, Local: 8, Tokens: 1}
+}
+
+func (s MatmulSegmentSpec) values() []uint32 {
+	return []uint32{s.Band, s.Local, s.Tokens}
+}
+
+// MatmulSegmentVariant is one compiled form of matmul_segment.comp.
+type MatmulSegmentVariant uint8
+
+// The forms of matmul_segment.comp.
+const (
+	MatmulSegmentF32 MatmulSegmentVariant = iota
+	MatmulSegmentF16
+	MatmulSegmentBf16
+	MatmulSegmentQ40
+	MatmulSegmentQ41
+	MatmulSegmentQ50
+	MatmulSegmentQ51
+	MatmulSegmentQ80
+	MatmulSegmentQ3K
+	MatmulSegmentQ4K
+	MatmulSegmentQ5K
+	MatmulSegmentQ6K
+	MatmulSegmentIq4Nl
+	MatmulSegmentF32Tx
+	MatmulSegmentF16Tx
+	MatmulSegmentBf16Tx
+	MatmulSegmentQ40Tx
+	MatmulSegmentQ41Tx
+	MatmulSegmentQ50Tx
+	MatmulSegmentQ51Tx
+	MatmulSegmentQ80Tx
+	MatmulSegmentQ3KTx
+	MatmulSegmentQ4KTx
+	MatmulSegmentQ5KTx
+	MatmulSegmentQ6KTx
+	MatmulSegmentIq4NlTx
+)
+
+// MatmulSegmentVariants holds every MatmulSegmentVariant.
+var MatmulSegmentVariants = []MatmulSegmentVariant{MatmulSegmentF32, MatmulSegmentF16, MatmulSegmentBf16, MatmulSegmentQ40, MatmulSegmentQ41, MatmulSegmentQ50, MatmulSegmentQ51, MatmulSegmentQ80, MatmulSegmentQ3K, MatmulSegmentQ4K, MatmulSegmentQ5K, MatmulSegmentQ6K, MatmulSegmentIq4Nl, MatmulSegmentF32Tx, MatmulSegmentF16Tx, MatmulSegmentBf16Tx, MatmulSegmentQ40Tx, MatmulSegmentQ41Tx, MatmulSegmentQ50Tx, MatmulSegmentQ51Tx, MatmulSegmentQ80Tx, MatmulSegmentQ3KTx, MatmulSegmentQ4KTx, MatmulSegmentQ5KTx, MatmulSegmentQ6KTx, MatmulSegmentIq4NlTx}
+
+// String returns the variant's name in shaders/variants.txt.
+func (v MatmulSegmentVariant) String() string { return matmulSegmentModules[v].variant }
+
+// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
+func (v MatmulSegmentVariant) Capabilities() []string { return matmulSegmentModules[v].capabilities }
+
+// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
+func (v MatmulSegmentVariant) Missing(info gpu.Info) []string {
+	return missing(info, matmulSegmentModules[v].capabilities)
+}
+
+// LocalSize returns the invocations per workgroup in x, y and z.
+func (v MatmulSegmentVariant) LocalSize(spec MatmulSegmentSpec) [3]uint32 {
+	return matmulSegmentModules[v].localSize(spec.values())
+}
+
+// MatmulSegment is a variant of matmul_segment.comp made ready for a device.
+type MatmulSegment struct{ kernel }
+
+// NewMatmulSegment compiles a variant for a device.
+func NewMatmulSegment(dev *gpu.Device, v MatmulSegmentVariant, spec MatmulSegmentSpec, options ...Option) (*MatmulSegment, error) {
+	k, err := newKernel(dev, &matmulSegmentModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &MatmulSegment{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *MatmulSegment) Dispatch(rec *gpu.Recording, a MatmulSegmentArgs, p MatmulSegmentPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.W, a.X, a.Params, a.From, a.Y, a.Parts}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/matmul_segment.f32.spv
+var spvMatmulSegmentF32 []byte
+
+//go:embed spv/matmul_segment.f16.spv
+var spvMatmulSegmentF16 []byte
+
+//go:embed spv/matmul_segment.bf16.spv
+var spvMatmulSegmentBf16 []byte
+
+//go:embed spv/matmul_segment.q4_0.spv
+var spvMatmulSegmentQ40 []byte
+
+//go:embed spv/matmul_segment.q4_1.spv
+var spvMatmulSegmentQ41 []byte
+
+//go:embed spv/matmul_segment.q5_0.spv
+var spvMatmulSegmentQ50 []byte
+
+//go:embed spv/matmul_segment.q5_1.spv
+var spvMatmulSegmentQ51 []byte
+
+//go:embed spv/matmul_segment.q8_0.spv
+var spvMatmulSegmentQ80 []byte
+
+//go:embed spv/matmul_segment.q3_k.spv
+var spvMatmulSegmentQ3K []byte
+
+//go:embed spv/matmul_segment.q4_k.spv
+var spvMatmulSegmentQ4K []byte
+
+//go:embed spv/matmul_segment.q5_k.spv
+var spvMatmulSegmentQ5K []byte
+
+//go:embed spv/matmul_segment.q6_k.spv
+var spvMatmulSegmentQ6K []byte
+
+//go:embed spv/matmul_segment.iq4_nl.spv
+var spvMatmulSegmentIq4Nl []byte
+
+//go:embed spv/matmul_segment.f32_tx.spv
+var spvMatmulSegmentF32Tx []byte
+
+//go:embed spv/matmul_segment.f16_tx.spv
+var spvMatmulSegmentF16Tx []byte
+
+//go:embed spv/matmul_segment.bf16_tx.spv
+var spvMatmulSegmentBf16Tx []byte
+
+//go:embed spv/matmul_segment.q4_0_tx.spv
+var spvMatmulSegmentQ40Tx []byte
+
+//go:embed spv/matmul_segment.q4_1_tx.spv
+var spvMatmulSegmentQ41Tx []byte
+
+//go:embed spv/matmul_segment.q5_0_tx.spv
+var spvMatmulSegmentQ50Tx []byte
+
+//go:embed spv/matmul_segment.q5_1_tx.spv
+var spvMatmulSegmentQ51Tx []byte
+
+//go:embed spv/matmul_segment.q8_0_tx.spv
+var spvMatmulSegmentQ80Tx []byte
+
+//go:embed spv/matmul_segment.q3_k_tx.spv
+var spvMatmulSegmentQ3KTx []byte
+
+//go:embed spv/matmul_segment.q4_k_tx.spv
+var spvMatmulSegmentQ4KTx []byte
+
+//go:embed spv/matmul_segment.q5_k_tx.spv
+var spvMatmulSegmentQ5KTx []byte
+
+//go:embed spv/matmul_segment.q6_k_tx.spv
+var spvMatmulSegmentQ6KTx []byte
+
+//go:embed spv/matmul_segment.iq4_nl_tx.spv
+var spvMatmulSegmentIq4NlTx []byte
+
+var matmulSegmentModules = [...]module{
+	MatmulSegmentF32: {
+		name:    "matmul_segment.f32",
+		variant: "f32",
+		spirv:   spvMatmulSegmentF32,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentF16: {
+		name:    "matmul_segment.f16",
+		variant: "f16",
+		spirv:   spvMatmulSegmentF16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentBf16: {
+		name:    "matmul_segment.bf16",
+		variant: "bf16",
+		spirv:   spvMatmulSegmentBf16,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ40: {
+		name:    "matmul_segment.q4_0",
+		variant: "q4_0",
+		spirv:   spvMatmulSegmentQ40,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ41: {
+		name:    "matmul_segment.q4_1",
+		variant: "q4_1",
+		spirv:   spvMatmulSegmentQ41,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ50: {
+		name:    "matmul_segment.q5_0",
+		variant: "q5_0",
+		spirv:   spvMatmulSegmentQ50,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ51: {
+		name:    "matmul_segment.q5_1",
+		variant: "q5_1",
+		spirv:   spvMatmulSegmentQ51,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ80: {
+		name:    "matmul_segment.q8_0",
+		variant: "q8_0",
+		spirv:   spvMatmulSegmentQ80,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ3K: {
+		name:    "matmul_segment.q3_k",
+		variant: "q3_k",
+		spirv:   spvMatmulSegmentQ3K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ4K: {
+		name:    "matmul_segment.q4_k",
+		variant: "q4_k",
+		spirv:   spvMatmulSegmentQ4K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ5K: {
+		name:    "matmul_segment.q5_k",
+		variant: "q5_k",
+		spirv:   spvMatmulSegmentQ5K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentQ6K: {
+		name:    "matmul_segment.q6_k",
+		variant: "q6_k",
+		spirv:   spvMatmulSegmentQ6K,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentIq4Nl: {
+		name:    "matmul_segment.iq4_nl",
+		variant: "iq4_nl",
+		spirv:   spvMatmulSegmentIq4Nl,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "From", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"Shader"},
+	},
+	MatmulSegmentF32Tx: {
+		name:    "matmul_segment.f32_tx",
+		variant: "f32_tx",
+		spirv:   spvMatmulSegmentF32Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentF16Tx: {
+		name:    "matmul_segment.f16_tx",
+		variant: "f16_tx",
+		spirv:   spvMatmulSegmentF16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentBf16Tx: {
+		name:    "matmul_segment.bf16_tx",
+		variant: "bf16_tx",
+		spirv:   spvMatmulSegmentBf16Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ40Tx: {
+		name:    "matmul_segment.q4_0_tx",
+		variant: "q4_0_tx",
+		spirv:   spvMatmulSegmentQ40Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ41Tx: {
+		name:    "matmul_segment.q4_1_tx",
+		variant: "q4_1_tx",
+		spirv:   spvMatmulSegmentQ41Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ50Tx: {
+		name:    "matmul_segment.q5_0_tx",
+		variant: "q5_0_tx",
+		spirv:   spvMatmulSegmentQ50Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ51Tx: {
+		name:    "matmul_segment.q5_1_tx",
+		variant: "q5_1_tx",
+		spirv:   spvMatmulSegmentQ51Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ80Tx: {
+		name:    "matmul_segment.q8_0_tx",
+		variant: "q8_0_tx",
+		spirv:   spvMatmulSegmentQ80Tx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ3KTx: {
+		name:    "matmul_segment.q3_k_tx",
+		variant: "q3_k_tx",
+		spirv:   spvMatmulSegmentQ3KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ4KTx: {
+		name:    "matmul_segment.q4_k_tx",
+		variant: "q4_k_tx",
+		spirv:   spvMatmulSegmentQ4KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ5KTx: {
+		name:    "matmul_segment.q5_k_tx",
+		variant: "q5_k_tx",
+		spirv:   spvMatmulSegmentQ5KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentQ6KTx: {
+		name:    "matmul_segment.q6_k_tx",
+		variant: "q6_k_tx",
+		spirv:   spvMatmulSegmentQ6KTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
+		capabilities: []string{"SampledBuffer", "Shader"},
+	},
+	MatmulSegmentIq4NlTx: {
+		name:    "matmul_segment.iq4_nl_tx",
+		variant: "iq4_nl_tx",
+		spirv:   spvMatmulSegmentIq4NlTx,
+		bindings: []gpu.Binding{
+			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+			{Name: "X", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32F},
+			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "From", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
+		},
+		pushBytes:    12,
+		defaults:     []uint32{0x1, 0x8, 0x1},
+		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"SampledBuffer", "Shader"},
 	},
 }

@@ -73,7 +73,7 @@ const leastChunked = 2 * chunkTokens
 func (r *recorder) recurrence(o *op.WKV7) (Recurrence, error) {
 	rows, seqs := r.shape.rows, r.shape.seqs
 	switch {
-	case r.recur == Serial || !suitsChunks(r.dev.Info().Limits, o, rows, seqs):
+	case r.exact || r.recur == Serial || !suitsChunks(r.dev.Info().Limits, o, rows, seqs):
 		return Serial, nil
 	case r.recur == Chunked:
 		return Chunked, nil

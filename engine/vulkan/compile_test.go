@@ -65,12 +65,14 @@ func (c *compiled) products(k *Kernels, typ tensor.Type, texel bool) error {
 	for _, rows := range compiledRows {
 		u := &layout.Unit{Stored: w, Rows: rows}
 		for _, n := range []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 32, 512} {
-			for i, f := range s.candidates(u, n) {
-				usual, seen := forms[f]
-				if !seen {
-					order = append(order, f)
+			for _, list := range [][]matMulForm{s.candidates(u, n), s.exactForms(u, n)} {
+				for i, f := range list {
+					usual, seen := forms[f]
+					if !seen {
+						order = append(order, f)
+					}
+					forms[f] = usual || i == 0
 				}
-				forms[f] = usual || i == 0
 			}
 		}
 	}
@@ -80,6 +82,10 @@ func (c *compiled) products(k *Kernels, typ tensor.Type, texel bool) error {
 	for _, f := range order {
 		if f.kernel == Coop && texel {
 			continue
+		}
+		w := w
+		if f.kernel == Segment || f.kernel == SegmentTile {
+			w.Band = s.band(true)
 		}
 		if err := c.make(f.String(), forms[f], func() error { return makeForm(k, w, texel, f) }); err != nil {
 			return err
@@ -106,8 +112,10 @@ func makeForm(k *Kernels, w layout.Stored, texel bool, f matMulForm) (err error)
 		_, err = k.matMulReg(w, texel, f)
 	case Bcast:
 		_, err = k.matMulBcast(w, texel, f)
-	case Tile:
-		_, err = k.matMulTile(w, texel)
+	case Tile, SegmentTile:
+		_, err = k.matMulTile(w, texel, f.kernel)
+	case Segment:
+		_, err = k.matMulSegment(w, texel, f)
 	case Coop:
 		_, err = k.matMulCoop(w, f)
 	case Sparse:

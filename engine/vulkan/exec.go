@@ -24,6 +24,7 @@ type Options struct {
 	Draws    Draws                       // FasterDraws but in tests
 	Recur    Recurrence                  // FasterRecurrence but in tests
 	Tuner    *Tuner                      // nil: products and recurrences run in their usual forms
+	Exact    bool                        // a token's numbers do not depend on the other tokens of its batch
 }
 
 // Exec runs a program on a device. It implements op.Prober.
@@ -33,6 +34,7 @@ type Exec struct {
 	loads   profile.Loads
 	draws   Draws
 	recur   Recurrence
+	exact   bool
 	prog    *op.Program
 	plan    *op.Plan
 	kernels *Kernels
@@ -68,7 +70,7 @@ var _ op.Prober = (*Exec)(nil)
 
 // New uploads the program's weights to the kernels' device and returns an executor for it. The kernels must outlive it.
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
-	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, draws: o.Draws, recur: o.Recur, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
+	e := &Exec{dev: k.dev, kernels: k, matMul: o.MatMul, draws: o.Draws, recur: o.Recur, exact: o.Exact, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), now: time.Now}
 	e.rowWork = rowWorkOf(prog)
 	e.transfers.dev = k.dev
 	e.shapes = passCache[shape]{most: maxShapes, record: e.recordForward}

@@ -24,14 +24,17 @@ const (
 	Coop
 	Narrow // few emulated lanes; weights beyond its limit run in their usual forms
 	Hold   // few emulated lanes and many tokens; the same
+
+	Segment     // few tokens; a row's sum is made of segments, as SegmentTile makes it
+	SegmentTile // many tokens
 )
 
 // MatMulKernels lists the kernels that Auto chooses from.
-var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold}
+var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold, Segment, SegmentTile}
 
 // String returns the kernel's name.
 func (k MatMulKernel) String() string {
-	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop", "narrow", "hold"}[k]
+	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop", "narrow", "hold", "segment", "segment tile"}[k]
 }
 
 // matMulForm is a kernel with what a subgroup (Vec, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at
@@ -42,7 +45,7 @@ type matMulForm struct {
 }
 
 func (f matMulForm) String() string {
-	if f.kernel == Tile {
+	if f.kernel == Tile || f.kernel == SegmentTile {
 		return f.kernel.String()
 	}
 	return fmt.Sprintf("%s %dx%d", f.kernel, f.rows, f.tokens)
@@ -67,7 +70,7 @@ func tileFor(n, most uint32) uint32 {
 // tile returns how many tokens a workgroup of the form takes.
 func (s *kernelShape) tile(f matMulForm) uint32 {
 	switch f.kernel {
-	case Tile:
+	case Tile, SegmentTile:
 		return tileTokens
 	case Coop:
 		return 2 * s.coopSide(f)
@@ -120,6 +123,9 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 	}
 	if kernel == Hold {
 		return holdForm
+	}
+	if kernel == Segment {
+		return segmentForm(n)
 	}
 	most := uint32(fewTokens)
 	if kernel == Bcast {
@@ -178,7 +184,9 @@ func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 		return groupsOf(rows, f.rows*s.Local.Subgroups), groupsOf(int(n), f.tokens)
 	case Narrow:
 		return groupsOf(rows, f.rows*s.Narrow.Many), groupsOf(int(n), f.tokens)
-	case Tile:
+	case Segment:
+		return groupsOf(rows, f.rows), groupsOf(int(n), f.tokens)
+	case Tile, SegmentTile:
 		return groupsOf(rows, tileRows), groupsOf(int(n), tileTokens)
 	case Coop:
 		return groupsOf(rows, 2*s.coopSide(f)), groupsOf(int(n), 2*s.coopSide(f))
@@ -299,8 +307,14 @@ func (e *Exec) productPart(rec *gpu.Recording, u *unit, n uint32, f matMulForm, 
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulBcastArgs(args), shaders.MatmulBcastPush(push), x, y, 1)
-	case Tile:
-		k, err := e.kernels.matMulTile(u.Stored, texel)
+	case Segment:
+		k, err := e.kernels.matMulSegment(u.Stored, texel, f)
+		if err != nil {
+			return err
+		}
+		k.Dispatch(rec, shaders.MatmulSegmentArgs(args), shaders.MatmulSegmentPush(push), x, y, 1)
+	case Tile, SegmentTile:
+		k, err := e.kernels.matMulTile(u.Stored, texel, f.kernel)
 		if err != nil {
 			return err
 		}
@@ -362,12 +376,16 @@ func (k *Kernels) matMulBcast(w layout.Stored, texel bool, f matMulForm) (*shade
 	})
 }
 
-func (k *Kernels) matMulTile(w layout.Stored, texel bool) (*shaders.MatmulTile, error) {
+func (k *Kernels) matMulTile(w layout.Stored, texel bool, kind MatMulKernel) (*shaders.MatmulTile, error) {
 	v, err := variant(w.Type, texel, shaders.MatmulTileVariants)
 	if err != nil {
 		return nil, err
 	}
-	return kernel(k, formKey[shaders.MatmulTileVariant]{v: v, band: w.Band}, func() (*shaders.MatmulTile, error) {
-		return shaders.NewMatmulTile(k.dev, v, shaders.MatmulTileSpec{Band: uint32(w.Band)})
+	spec := shaders.MatmulTileSpec{Band: uint32(w.Band), Segments: 1}
+	if kind == SegmentTile {
+		spec.Segments = segments
+	}
+	return kernel(k, specKey[shaders.MatmulTileVariant, shaders.MatmulTileSpec]{v, spec}, func() (*shaders.MatmulTile, error) {
+		return shaders.NewMatmulTile(k.dev, v, spec)
 	})
 }

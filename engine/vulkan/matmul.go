@@ -40,7 +40,7 @@ func (p *preparer) MatMul(o *op.MatMul) error {
 	if _, done := p.ops.matMuls[o]; done { // one op may stand in several steps
 		return nil
 	}
-	list, err := p.load.Units(o, p.kernels.shape.bounds())
+	list, err := p.load.Units(o, p.kernels.shape.bounds(p.exact))
 	if err != nil {
 		return err
 	}
@@ -58,8 +58,8 @@ func (p *preparer) MatMul(o *op.MatMul) error {
 }
 
 // bounds returns how large units may be. Where matmul_narrow is the usual form, a unit is no larger than it can bind.
-func (s *kernelShape) bounds() layout.Bounds {
-	b := layout.Bounds{Band: s.Band, MostRows: s.mostRows()}
+func (s *kernelShape) bounds(exact bool) layout.Bounds {
+	b := layout.Bounds{Band: s.band(exact), MostRows: s.mostRows()}
 	if s.Narrow.Usual {
 		b.Texels = s.TexelBytes
 	}
@@ -134,7 +134,7 @@ func (r *recorder) MatMul(o *op.MatMul) error {
 func (r *recorder) matMulUnit(u *unit, n uint32) error {
 	f, open := r.form(u, n)
 	r.wish(open)
-	if n == 1 {
+	if n == 1 && !r.exact {
 		var err error
 		if f, open, err = r.sparseForm(u, f); err != nil {
 			return err

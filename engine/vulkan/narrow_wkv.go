@@ -45,7 +45,7 @@ func (r *recorder) quads6(o *op.WKV6, args shaders.Wkv6Args, push shaders.Wkv6Pu
 func (r *recorder) quads7(o *op.WKV7, args shaders.Wkv7Args, push shaders.Wkv7Push) error {
 	texel := r.bindTokens(o.Y.Stride(), &args.R, &args.W, &args.K, &args.V, &args.A) && args.State.Size <= r.kernels.shape.TexelBytes
 	v, rows := form(texel, shaders.Wkv7NarrowBuf, shaders.Wkv7NarrowTx), narrowValues
-	if r.shape.rows == r.shape.seqs {
+	if r.shape.rows == r.shape.seqs && !r.exact {
 		v, rows = form(texel, shaders.Wkv7NarrowStep, shaders.Wkv7NarrowStepTx), narrowStep
 	}
 	k, err := kernel(r.kernels, v, func() (*shaders.Wkv7Narrow, error) {

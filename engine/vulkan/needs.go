@@ -6,7 +6,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Needs returns how many bytes of the device's memory an executor of a program takes: for weights, and for all else.
+// Needs returns how many bytes of the device's memory an executor of a program takes: for weights, and for all else. With
+// Options.Exact, a matrix may take seven rows more.
 func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	for _, w := range prog.Of(op.Weight) {
 		if len(w.Shape) != 2 {

@@ -223,10 +223,14 @@ func (e *Exec) form(u *unit, n uint32) (matMulForm, *wish) {
 	if e.matMul != Auto {
 		return shape.within(shape.of(e.matMul, n), &u.Unit, n), nil
 	}
-	if e.tuner == nil {
-		return shape.usual(&u.Unit, n), nil
+	forms := shape.candidates
+	if e.exact {
+		forms = shape.exactForms
 	}
-	return choice(e, e.tuningKey(u, n), kindOf(n), shape.candidates(&u.Unit, e.tokensTried(u, n)),
+	if e.tuner == nil {
+		return forms(&u.Unit, n)[0], nil
+	}
+	return choice(e, e.tuningKey(u, n), kindOf(n), forms(&u.Unit, e.tokensTried(u, n)),
 		func() (contest[matMulForm], error) { return e.newTrial(u, n), nil })
 }
 

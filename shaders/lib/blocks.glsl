@@ -222,7 +222,7 @@ void weight8(Packed p, uint c, out vec4 lo, out vec4 hi) {
     unpack8(p, c, lo, hi);
 #ifndef PLAIN
     uint h = c * SCALES / GROUPS;
-    lo = lo * scale(p, h) + minimum(p, h);
-    hi = hi * scale(p, h) + minimum(p, h);
+    lo = fma(lo, vec4(scale(p, h)), vec4(minimum(p, h)));
+    hi = fma(hi, vec4(scale(p, h)), vec4(minimum(p, h)));
 #endif
 }

@@ -72,9 +72,23 @@ Part part_of(uint row) {
 // bias_of returns what is added to the products of row m.
 float bias_of(Part p, uint m) { return p.bias == NONE ? 0.0 : F(Params, p.bias + m); }
 
+// along adds the products of 8 elements of a row and of x to a sum, one after the other, as the row has them. Kernels that
+// go along a row in this way get the same sum of it, bit for bit, whatever rows and tokens they take together.
+float along(vec4 lo, vec4 hi, vec4 x_lo, vec4 x_hi, float sum) {
+    sum = fma(lo.w, x_lo.w, fma(lo.z, x_lo.z, fma(lo.y, x_lo.y, fma(lo.x, x_lo.x, sum))));
+    return fma(hi.w, x_hi.w, fma(hi.z, x_hi.z, fma(hi.y, x_hi.y, fma(hi.x, x_hi.x, sum))));
+}
+
+// A row in segments is a sum for each, of which the sums are added in order. A segment is whole steps of 32 elements, which
+// block types have as units.
+const uint SEGMENTS = 8, STEP = 4 / GROUPS; // units of a step
+
+// segment_at returns the first unit of a segment.
+uint segment_at(uint s, uint units) { return min(s * ((units + STEP * SEGMENTS - 1) / (STEP * SEGMENTS)) * STEP, units); }
+
 // finish stores the product z of row m of a part for token t.
 void finish(Part p, uint m, uint t, float z, float bias) {
-    z = activate(p.act, z * p.scale + bias);
+    z = activate(p.act, fma(z, p.scale, bias));
     if (p.combine != 0) {
         float f = F(From, p.from + t * p.from_stride + m);
         if (p.combine == COMBINE_MUL) {
@@ -82,9 +96,10 @@ void finish(Part p, uint m, uint t, float z, float bias) {
         } else {
             if (p.combine == COMBINE_LERP || p.combine == COMBINE_GATE) {
                 float to = F(From, p.to + t * p.to_stride + m);
-                z *= p.combine == COMBINE_LERP ? to - f : to;
+                z = fma(z, p.combine == COMBINE_LERP ? to - f : to, f);
+            } else {
+                z += f;
             }
-            z += f;
         }
     }
     y[p.y + t * p.y_stride + m] = z;
@@ -94,7 +109,7 @@ void finish(Part p, uint m, uint t, float z, float bias) {
 bool is_plain(Part p) { return (p.act == 0 || p.act == ACT_RELU2) && p.combine <= COMBINE_ADD; }
 
 void finish_plain(Part p, uint m, uint t, float z, float bias) {
-    z = z * p.scale + bias;
+    z = fma(z, p.scale, bias);
     if (p.act == ACT_RELU2) z = max(z, 0.0) * max(z, 0.0);
     if (p.combine == COMBINE_ADD) z += F(From, p.from + t * p.from_stride + m);
     y[p.y + t * p.y_stride + m] = z;
