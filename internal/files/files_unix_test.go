@@ -105,6 +105,25 @@ func TestReadPipe(t *testing.T) {
 	}
 }
 
+// The start of a file comes with the size of all of it; what is no regular file has none.
+func TestReadStart(t *testing.T) {
+	dir := t.TempDir()
+	path := put(t, filepath.Join(dir, "file"), []byte("good"))
+	for most, want := range map[int64]string{0: "", 3: "goo", 4: "good", 9: "good"} {
+		if data, size, err := ReadStart(path, most); string(data) != want || size != 4 || err != nil {
+			t.Errorf("at most %d: %q of %d (%v)", most, data, size, err)
+		}
+	}
+	for path, want := range map[string]error{
+		filepath.Join(dir, "absent"): fs.ErrNotExist, dir: errNotRegular, "/dev/zero": errNotRegular, pipe(t, filepath.Join(dir, "silent")): errNotRegular,
+	} {
+		var p *fs.PathError
+		if _, _, err := ReadStart(path, 4); !errors.Is(err, want) || !errors.As(err, &p) || p.Path != path {
+			t.Errorf("%s: want %v with the path, got %v", path, want, err)
+		}
+	}
+}
+
 const killedEnv = "RWKV_TEST_REPLACE"
 
 // What a killed process had begun goes with the next that writes the same file; what one that runs is writing stays, and

@@ -71,12 +71,39 @@ func ReadRegular(path string, most int64) ([]byte, error) {
 	return readRegular(path, most, info)
 }
 
+// ReadStart returns the first most bytes of a regular file, or all of a shorter one, and the size of the file.
+func ReadStart(path string, most int64) (data []byte, size int64, err error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, 0, at("open", path, pathless(err))
+	}
+	if !info.Mode().IsRegular() {
+		return nil, 0, irregular(path, info)
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, 0, at("open", path, pathless(err))
+	}
+	defer func() { _ = f.Close() }() // read only
+	data, err = io.ReadAll(io.LimitReader(f, most))
+	if err != nil {
+		return nil, 0, at("read", path, pathless(err))
+	}
+	return data, info.Size(), nil
+}
+
+// irregular is the error of what is not a regular file.
+func irregular(path string, info fs.FileInfo) error {
+	if info.IsDir() {
+		return at("read", path, fmt.Errorf("want a file, got a directory: %w", errNotRegular))
+	}
+	return at("read", path, fmt.Errorf("want a file, got a special file (%s): %w", info.Mode().Type(), errNotRegular))
+}
+
 func readRegular(path string, most int64, info fs.FileInfo) ([]byte, error) {
 	switch {
-	case info.IsDir():
-		return nil, at("read", path, fmt.Errorf("want a file, got a directory: %w", errNotRegular))
 	case !info.Mode().IsRegular():
-		return nil, at("read", path, fmt.Errorf("want a file, got a special file (%s): %w", info.Mode().Type(), errNotRegular))
+		return nil, irregular(path, info)
 	case info.Size() > most:
 		return nil, at("read", path, tooLarge(most, fmt.Sprintf("%d", info.Size())))
 	}

@@ -10,7 +10,6 @@ import (
 	"path/filepath"
 	"regexp"
 	"runtime"
-	"strings"
 	"sync/atomic"
 )
 
@@ -91,8 +90,9 @@ func replace(target string, durable bool, write func(io.Writer) error, last func
 
 const partEnding = ".part"
 
-// partNumber is what stands before that: the process, and which of its files it is. Older programs had the first only.
-var partNumber = regexp.MustCompile(`^[0-9]+(-[0-9]+)?$`)
+// partName is the name of an unfinished file: that of the file to be, the process, and which of its files it is. Older
+// programs had no such number.
+var partName = regexp.MustCompile(`^\.(.+)\.[0-9]+(?:-[0-9]+)?` + regexp.QuoteMeta(partEnding) + `$`)
 
 var parts atomic.Uint64 // that this process began
 
@@ -100,7 +100,7 @@ var parts atomic.Uint64 // that this process began
 // it. Files of such names that nobody has locked are those of killed processes, and are removed.
 func createBeside(path string) (*os.File, error) {
 	dir, base := filepath.Split(path)
-	removeStale(dir, "."+base+".")
+	Sweep(dir, func(name string) bool { return name == base })
 	for {
 		name := filepath.Join(dir, fmt.Sprintf(".%s.%d-%d%s", base, os.Getpid(), parts.Add(1), partEnding))
 		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -128,8 +128,8 @@ func still(f *os.File) bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
-// removeStale removes what killed processes left of files whose names begin so.
-func removeStale(dir, prefix string) {
+// Sweep removes what killed processes left unfinished in a folder of files with the names that ours reports true for.
+func Sweep(dir string, ours func(name string) bool) {
 	if dir == "" {
 		dir = "."
 	}
@@ -141,12 +141,9 @@ func removeStale(dir, prefix string) {
 	for {
 		names, err := d.Readdirnames(1 << 10)
 		for _, name := range names {
-			n, ok := strings.CutPrefix(name, prefix)
-			n, ended := strings.CutSuffix(n, partEnding)
-			if !ok || !ended || !partNumber.MatchString(n) {
-				continue
+			if of := partName.FindStringSubmatch(name); len(of) > 0 && ours(of[1]) {
+				removeUnlocked(filepath.Join(dir, name))
 			}
-			removeUnlocked(filepath.Join(dir, name))
 		}
 		if err != nil || len(names) == 0 {
 			return
