@@ -1,0 +1,242 @@
+package statecache
+
+import (
+	"cmp"
+	"errors"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
+)
+
+// writer is the goroutine that writes and removes files: nobody else in the process does. The cache's lock is its own.
+type writer struct {
+	c       *Cache
+	index   *index
+	format  *format
+	queue   []*entry          // to be written
+	garbage []string          // names to be removed
+	known   map[string]*entry // by name, with what is being written
+	busy    bool
+	err     error         // the first of a file that could not be written
+	wake    *sync.Cond    // there is something to do, or the cache is closed
+	rest    *sync.Cond    // there is nothing to do
+	ended   chan struct{} // closed when the goroutine has
+	buf     []byte        // a file
+}
+
+func (w *writer) init(c *Cache) {
+	*w = writer{
+		c: c, index: &c.index, format: &c.format, known: map[string]*entry{},
+		wake: sync.NewCond(&c.mu), rest: sync.NewCond(&c.mu), ended: make(chan struct{}),
+	}
+	w.index.discard = w.discard
+}
+
+// enqueue has an entry written that lies in host memory.
+func (w *writer) enqueue(e *entry) {
+	if w.index.tiers[onDisk].limit > 0 && !e.queued && e.file == "" {
+		e.queued = true
+		w.queue = append(w.queue, e)
+		w.wake.Signal()
+	}
+}
+
+// discard has a file removed.
+func (w *writer) discard(name string) {
+	delete(w.known, name)
+	w.garbage = append(w.garbage, name)
+	w.wake.Signal()
+}
+
+func (w *writer) working() bool {
+	return w.busy || len(w.queue) > 0 || len(w.garbage) > 0
+}
+
+// run is the goroutine.
+func (w *writer) run() {
+	defer close(w.ended)
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	for {
+		for !w.index.closed && !w.working() {
+			w.wake.Wait()
+		}
+		if w.index.closed {
+			return
+		}
+		w.busy = true
+		w.removeGarbage()
+		if len(w.queue) > 0 {
+			e := w.queue[0]
+			w.queue = w.queue[1:]
+			e.queued = false
+			if !e.gone() && e.state != nil && e.file == "" {
+				w.writeEntry(e)
+			}
+		}
+		w.busy = false
+		if !w.working() || w.index.closed {
+			w.rest.Broadcast()
+		}
+	}
+}
+
+func (w *writer) removeGarbage() {
+	garbage := w.garbage
+	w.c.unlocked(func() {
+		for _, name := range garbage {
+			_ = os.Remove(filepath.Join(w.format.dir, name)) // it may be gone, and what stays is found by the next scan
+		}
+	})
+	w.garbage = w.garbage[len(garbage):]
+}
+
+// writeEntry writes an entry's file, for which others may go first. What other processes have written or removed counts.
+func (w *writer) writeEntry(e *entry) {
+	w.index.pin(e)
+	w.c.unlocked(func() { _ = w.scan() }) // a folder that cannot be read cannot be written to either, which is reported
+	bytes := w.format.fileBytes(e.node.Depth(), len(e.Sampler))
+	if w.index.closed || e.file != "" || !w.index.room(onDisk, bytes) {
+		w.index.unpin(e)
+		return
+	}
+	w.removeGarbage()
+	if w.index.closed {
+		return
+	}
+	h := header{e.space, e.node.IDs(), e.Meta}
+	name := w.format.fileName(h.space, h.ids)
+	w.known[name] = e
+	var err error
+	w.c.unlocked(func() {
+		w.buf = appendState(w.format.appendHeader(w.buf[:0], h), e.state)
+		err = files.Keep(filepath.Join(w.format.dir, name), w.buf, false)
+	})
+	switch {
+	case w.index.closed:
+		return
+	case err != nil:
+		delete(w.known, name)
+		w.index.tiers[onDisk].used -= bytes
+		if w.err == nil {
+			w.err = err
+		}
+	default:
+		e.file = name
+		w.index.hold(e, onDisk, bytes)
+	}
+	w.index.unpin(e)
+}
+
+// date gives files the order of their last uses as times, for the next who opens the folder.
+func (w *writer) date() {
+	used := slices.DeleteFunc(slices.Collect(maps.Values(w.known)), func(e *entry) bool { return e.file == "" })
+	slices.SortFunc(used, func(a, b *entry) int { return cmp.Compare(a.copies[onDisk].turn, b.copies[onDisk].turn) })
+	now := time.Now()
+	for i, e := range used {
+		at := now.Add(time.Duration(i-len(used)) * time.Millisecond)
+		_ = os.Chtimes(filepath.Join(w.format.dir, e.file), at, at) // it may be gone
+	}
+}
+
+// open makes the folder and takes over what lies in it.
+func (w *writer) open() error {
+	if err := os.MkdirAll(w.format.dir, 0o700); err != nil {
+		return err
+	}
+	files.Sweep(w.format.dir, w.format.ours)
+	return w.scan()
+}
+
+// lying is a file in the folder.
+type lying struct {
+	header
+	name string
+	size int64
+	time time.Time
+}
+
+// scan compares what is known of the folder with what lies there, as other processes may use it too.
+func (w *writer) scan() error {
+	list, err := os.ReadDir(w.format.dir)
+	if err != nil {
+		return err
+	}
+	there := map[string]bool{}
+	for _, f := range list {
+		if w.format.ours(f.Name()) {
+			there[f.Name()] = true
+		}
+	}
+	w.c.mu.Lock()
+	for name, e := range w.known {
+		if !there[name] && e.file == name && e.pins == 0 {
+			w.index.drop(e, onDisk)
+		}
+		delete(there, name)
+	}
+	for _, name := range w.garbage {
+		delete(there, name)
+	}
+	w.c.mu.Unlock()
+	var fresh []lying
+	for name := range there {
+		if f, ok := w.look(name); ok {
+			fresh = append(fresh, f)
+		}
+	}
+	slices.SortFunc(fresh, func(a, b lying) int { return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.name, b.name)) })
+	w.c.mu.Lock()
+	defer w.c.mu.Unlock()
+	for _, f := range fresh {
+		w.adopt(f)
+	}
+	return nil
+}
+
+// look reads the header of a file and removes the file if it is not what its name says.
+func (w *writer) look(name string) (f lying, ok bool) {
+	path := filepath.Join(w.format.dir, name)
+	info, err := os.Lstat(path)
+	if err != nil {
+		return f, false // another process has removed it
+	}
+	f.name, f.time = name, info.ModTime()
+	if f.header, f.size, err = w.format.readHeader(name); err == nil {
+		return f, true
+	}
+	if !errors.Is(err, os.ErrNotExist) {
+		_ = os.Remove(path) // what cannot be removed is not used either
+		w.c.mu.Lock()
+		w.index.stats.Broken++
+		w.c.mu.Unlock()
+	}
+	return f, false
+}
+
+// adopt makes a file that was found a copy, as one used at this moment.
+func (w *writer) adopt(f lying) {
+	e := w.index.at(f.space, f.ids)
+	if w.index.closed || e != nil && e.copies[onDisk].there || slices.Contains(w.garbage, f.name) {
+		return
+	}
+	if e != nil {
+		w.index.pin(e)
+		defer w.index.unpin(e)
+	}
+	if !w.index.room(onDisk, f.size) {
+		w.discard(f.name)
+		return
+	}
+	if e == nil {
+		e = w.index.insert(f.space, f.ids, f.meta)
+	}
+	e.file = f.name
+	w.known[f.name] = e
+	w.index.hold(e, onDisk, f.size)
+}
