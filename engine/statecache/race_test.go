@@ -113,3 +113,54 @@ func TestConcurrentUse(t *testing.T) {
 		t.Errorf("after the end: %d ids found, %d on the device", hit.Tokens, live.Load())
 	}
 }
+
+// leaver is a resident state during whose way to host memory something happens.
+type leaver struct {
+	resident
+	meanwhile func()
+}
+
+func (l *leaver) Save(state []float32) error {
+	l.meanwhile()
+	return l.resident.Save(state)
+}
+
+// A copy on its way from the device to host memory is nobody's: it is not found, not replaced and not thinned.
+func TestLeavingTheDevice(t *testing.T) {
+	c := newCache(t, Options{Size: fakeSize, Device: 4 * fakeSize, Host: 1 << 20})
+	s := c.Space("")
+	ids, live, calls := []int{1, 2, 3}, 0, 0
+	meta := Meta{Kind: Turn, Pending: -1}
+	fork := func(r Resident) func() (Resident, error) {
+		return func() (Resident, error) {
+			live++
+			return r, nil
+		}
+	}
+	first := &leaver{resident{ids: ids, live: &live}, func() {
+		calls++
+		if hit := s.Find(ids, 3); hit.Tokens != 0 || hit.Shared != 3 {
+			t.Errorf("found %+v", hit)
+		}
+		if put(s, ids, Turn) {
+			t.Error("a second copy in host memory")
+		}
+		if took, err := s.PutDevice(ids, meta, fork(nil)); took || err != nil {
+			t.Errorf("a second copy on the device (%v)", err)
+		}
+	}}
+	for _, r := range []Resident{first, &resident{ids: []int{9}, live: &live}} {
+		of := ids
+		if r != Resident(first) {
+			of = []int{9}
+		}
+		if took, err := s.PutDevice(of, meta, fork(r)); !took || err != nil {
+			t.Fatalf("%v was not taken (%v)", of, err)
+		}
+	}
+	hit := s.Find(ids, 3)
+	defer hit.Release()
+	if calls != 1 || hit.Tokens != 3 || hit.Resident != nil || !slices.Equal(hit.State, after(ids)) || live != 1 {
+		t.Errorf("%d calls, found %+v, %d on the device", calls, hit, live)
+	}
+}
