@@ -114,7 +114,7 @@ func checkTuned(t *testing.T, name string, m *Model, states []*tensor.Tensor, go
 		x := floats(t, states, fmt.Sprintf("blocks.%d.att.time_state", f.Layer))
 		for i := range f.Len() {
 			head, value, key := i/(n*n), i/n%n, i%n
-			if m.Version < "v7" {
+			if m.StateLayout() == keyMajor {
 				value, key = key, value
 			}
 			want[f.Off+i] = x[(head*n+value)*n+key]

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
@@ -37,11 +38,8 @@ type referenceModel struct {
 var rankNames = map[string]string{"time_maa_w1/5": "mix", "time_decay_w1": "decay"}
 
 func (m *referenceModel) file(kind, path string, quantized bool) referenceFile {
-	f := referenceFile{model: m.Name, kind: kind, path: path, version: m.Version, layers: m.Layers, embed: m.Embed,
+	f := referenceFile{model: m.Name, kind: kind, path: path, version: golden.VersionIn(m.Version, kind), layers: m.Layers, embed: m.Embed,
 		vocab: m.Vocab, ffn: m.FFN, head: m.Head, quantized: quantized}
-	if kind == "st" && m.Version == "v5.1" {
-		f.version = "v5.2" // web-rwkv's converter repeats the decay for each channel
-	}
 	var named map[string]int
 	var list []int
 	if json.Unmarshal(m.Ranks, &named) == nil {

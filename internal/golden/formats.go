@@ -3,6 +3,7 @@ package golden
 import (
 	"crypto/sha256"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"slices"
@@ -126,21 +127,7 @@ func syntheticFormats(t *testing.T, open Open) {
 			"strided pth": weightstest.Torch{Strided: true, Parameters: true}.File(list),
 			"shared pth":  weightstest.Torch{Shared: true, Wrap: []string{"state_dict"}, Prefix: "_orig_mod."}.File(list),
 		}
-		if s.version < "v7" {
-			files["Hugging Face transformers"] = weightstest.Safetensors(weightstest.Transformers(list), nil)
-		}
-		if s.version == "v7" {
-			files["Hugging Face fla"] = weightstest.Safetensors(weightstest.Fla(list), nil)
-			files["Hugging Face native"] = weightstest.Safetensors(weightstest.Native(list), nil)
-			files["GGUF"] = weightstest.GGUF(weightstest.LlamaMeta(s.size), weightstest.Llama(list))
-			if s.typ == tensor.F16 {
-				files["web-rwkv"] = weightstest.Safetensors(weightstest.WebRWKV(list), nil)
-			}
-			if s.typ != tensor.BF16 {
-				header := weightstest.GGMF{Version: 101, Vocab: int32(s.size.Vocab), Embed: int32(s.size.Embed), Layers: int32(s.size.Layers)}
-				files["rwkv.cpp"] = header.File(weightstest.RWKVCpp(list)...)
-			}
-		}
+		maps.Copy(files, weightstest.Formats(s.version, s.size, s.typ, list))
 		t.Run(s.String(), func(t *testing.T) {
 			var same sameLogits
 			same.try(t, "", "safetensors", Parse(t, list), open)

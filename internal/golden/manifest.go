@@ -3,6 +3,7 @@
 package golden
 
 import (
+	"cmp"
 	"encoding/json"
 	"os"
 	"path/filepath"
@@ -24,14 +25,15 @@ type Model struct {
 	Runs    map[string]Case                  `json:"runs"`
 }
 
-// VersionIn returns the version that a file of a kind is recognised as. web-rwkv's converter repeats the decay of 5.1
-// for each channel, which makes it a 5.2 with the same results.
-func (m *Model) VersionIn(kind string) string {
-	if m.Version == "v5.1" && kind == "st" {
-		return "v5.2"
-	}
-	return m.Version
-}
+// recognised holds, by kind of file, versions that are recognised as another one there. web-rwkv's converter repeats the decay
+// of 5.1 for each channel, which makes it a 5.2 with the same results.
+var recognised = map[string]map[string]string{"st": {"v5.1": "v5.2"}}
+
+// VersionIn returns the version that a file of a kind, of a model of a version, is recognised as.
+func VersionIn(version, kind string) string { return cmp.Or(recognised[kind][version], version) }
+
+// VersionIn returns the version that a file of a kind is recognised as.
+func (m *Model) VersionIn(kind string) string { return VersionIn(m.Version, kind) }
 
 // Case is a prompt with what the original implementation made of it.
 type Case struct {
