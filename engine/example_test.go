@@ -1,0 +1,66 @@
+package engine_test
+
+import (
+	"context"
+	"fmt"
+	"log"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+// Two continuations of one prompt, which is read once.
+func Example() {
+	must := func(err error) {
+		if err != nil {
+			log.Fatal(err)
+		}
+	}
+	file, err := weights.Parse(demo.Name, demo.Weights())
+	must(err)
+	m, err := model.New(file)
+	must(err)
+	tok, err := tokenizer.ParseWorld(demo.Name, demo.Vocab())
+	must(err)
+	device, err := engine.OpenDevice("cpu", nil)
+	must(err)
+	e, err := engine.New(m, device, engine.Options{Slots: 2})
+	must(err)
+	ctx, first := context.Background(), "Once upon a time, there was a"
+
+	one, err := e.NewSeq(nil)
+	must(err)
+	ids, err := tokenizer.Encode(tok, first)
+	must(err)
+	prompt := []engine.Row{{Seq: one, Tokens: ids[:len(ids)-1]}}
+	must(e.Feed(ctx, prompt))
+	must(prompt[0].Err)
+	two, err := e.Fork(one)
+	must(err)
+
+	vocabulary := sample.NewVocabulary(m.Vocab, tok)
+	greedy, err := sample.New(sample.Params{}, vocabulary)
+	must(err)
+	warm, err := sample.New(sample.Params{Temperature: 1, TopP: 0.9, Seed: 7}, vocabulary)
+	must(err)
+	last := ids[len(ids)-1] // fed by the burst that draws after it
+	list := []engine.Continuation{{Seq: one, Token: last, Sampler: greedy}, {Seq: two, Token: last, Sampler: warm}}
+	texts := []string{first, first}
+	for len(texts[0]) < 60 {
+		_, err := e.Burst(ctx, list, 4, func(i, id int) bool {
+			texts[i] += string(tok.Bytes(id))
+			return true
+		})
+		must(err)
+	}
+	fmt.Printf("%s\n%s\n", texts[0], texts[1])
+	must(e.Close())
+	must(device.Close())
+	// Output:
+	// Once upon a time, there was a little girl named Lily. She loved
+	// Once upon a time, there was a little girl named Amy. She loved
+}

@@ -1,0 +1,158 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+)
+
+// closeStates wants two states to agree within what other chunks of the same tokens make.
+func closeStates(t *testing.T, what string, got, want []float32) {
+	t.Helper()
+	if off := distance(got, want); !(off < 1e-4) {
+		t.Errorf("%s: state off by %g", what, off)
+	}
+}
+
+// However a sequence came to its state, by prompts, bursts, forks and restored states, and however often it was kept
+// meanwhile, it is made again with all that it was fed.
+func TestReopen(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDrawing(t, func(t *testing.T, d *Device) {
+		for _, keep := range []int{1, 5, 1000} {
+			e := newEngine(t, m, d, Options{Slots: 8, Chunk: 8, Keep: keep})
+			c := begin(t, e, decodeSettings())
+			drawn := 0
+			burst := func(n int) { decode(t, e, c, n, func(int, int) bool { drawn++; return true }) }
+			burst(13)
+			parent, child := c[0].Seq, new(Seq)
+			var err error
+			if child, err = e.Fork(parent); err != nil {
+				t.Fatal(err)
+			}
+			step(t, e, input{child, []int{4, 4, 2, 1, 9, 8, 7, 6, 5, 4, 3}, 0})
+			burst(9)
+			given, err := e.NewSeq(mustState(t, e, c[1].Seq))
+			if err != nil {
+				t.Fatal(err)
+			}
+			step(t, e, input{given, []int{1, 2}, 0})
+			fresh := newSeq(t, e)
+			setState(t, e, c[2].Seq, mustState(t, e, c[3].Seq))
+			gone := newSeq(t, e)
+			gone.Release()
+			all := []*Seq{c[0].Seq, c[1].Seq, c[2].Seq, c[3].Seq, child, given, fresh}
+			var before [][]float32
+			for _, s := range all {
+				before = append(before, mustState(t, e, s))
+				if n := len(s.kept.tokens); keep < 1000 && n > 2*keep+32+8 {
+					t.Errorf("keep %d: %d tokens are to be fed again", keep, n)
+				}
+			}
+			for range 2 {
+				if err := e.Reopen(t.Context()); err != nil {
+					t.Fatal(err)
+				}
+				for i, s := range all {
+					closeStates(t, fmt.Sprintf("keep %d, sequence %d", keep, i), mustState(t, e, s), before[i])
+				}
+			}
+			if s := e.Stats(); s.Reopened != 2 || s.InUse != len(all) {
+				t.Errorf("%+v", s)
+			}
+			if err := second(e.Save([]*Seq{gone}, before[:1])); !errors.Is(err, ErrNotInUse) {
+				t.Errorf("a released sequence: %v", err)
+			}
+			burst(3)
+			for _, s := range all {
+				s.Release()
+			}
+		}
+	})
+}
+
+// A pass that is interrupted between its parts leaves sequences as they were, if they are kept; else they say that they are
+// lost, until they are restored.
+func TestInterruptedPass(t *testing.T) {
+	m := golden.Demo(t, 0)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		for _, keep := range []int{0, 4} {
+			e := newEngine(t, m, d, Options{Slots: 3, Chunk: 8, Keep: keep})
+			a, b, other := newSeq(t, e), newSeq(t, e), newSeq(t, e)
+			step(t, e, input{a, []int{3, 1, 4, 1, 5, 9}, 0}, input{b, []int{2}, 0}, input{other, []int{7, 7}, 0})
+			before, untouched := mustState(t, e, a), mustState(t, e, other)
+			rows := []Row{{Seq: a, Tokens: []int{1, 2, 3, 4}, Want: WantDraw, Sampler: newSampler(t, sample.Params{}, e)}, {Seq: b, Tokens: []int{5}}}
+			ctx := &countdown{t.Context(), 1} // before the first submission
+			if d.IsCPU() {
+				ctx.left = len(m.Program.Steps) / 2 // in the midst of it
+			}
+			if err := e.Pass(ctx, rows); !errors.Is(err, context.Canceled) || rows[0].Taken != 0 || rows[0].ID != -1 || rows[1].Taken != 0 {
+				t.Fatalf("want an interrupted pass, got %v, %+v", err, rows)
+			}
+			if !slices.Equal(mustState(t, e, other), untouched) {
+				t.Error("a sequence of no row changed")
+			}
+			if keep > 0 {
+				closeStates(t, "after it", mustState(t, e, a), before)
+				step(t, e, input{a, []int{6}, 1}, input{b, []int{6}, 1})
+				continue
+			}
+			rows = append(rows, Row{Seq: other, Tokens: []int{5}})
+			if err := e.Pass(t.Context(), rows); err != nil || !errors.Is(rows[0].Err, ErrStateLost) || !errors.Is(rows[1].Err, ErrStateLost) || rows[2].Err != nil {
+				t.Errorf("lost sequences: %v, %v, %v, %v", err, rows[0].Err, rows[1].Err, rows[2].Err)
+			}
+			for name, err := range map[string]error{"Save": second(e.Save([]*Seq{a}, [][]float32{before})), "Fork": second(e.Fork(a))} {
+				if !errors.Is(err, ErrStateLost) && !errors.Is(err, ErrNoSlot) {
+					t.Errorf("%s of a lost sequence: %v", name, err)
+				}
+			}
+			setState(t, e, a, before)
+			if !slices.Equal(mustState(t, e, a), before) {
+				t.Error("a restored sequence has another state")
+			}
+		}
+	})
+}
+
+// Without Keep nothing is noted, and Reopen says of each sequence that it is lost.
+func TestReopenWithoutKeep(t *testing.T) {
+	m := golden.Tiny(t)
+	e := newEngine(t, m, &Device{}, Options{Slots: 2})
+	a := newSeq(t, e)
+	step(t, e, input{a, []int{1, 2}, 0})
+	if a.kept.tokens != nil || a.kept.state != nil {
+		t.Errorf("kept %+v", a.kept)
+	}
+	if err := e.Reopen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if err := second(e.Save([]*Seq{a}, [][]float32{make([]float32, m.Program.StateLen())})); !errors.Is(err, ErrStateLost) {
+		t.Errorf("want a lost sequence, got %v", err)
+	}
+	step(t, e, input{newSeq(t, e), []int{1}, 1})
+}
+
+// Keeping states costs no allocation for a token once there is memory for them.
+func TestKeepAllocatesNothing(t *testing.T) {
+	m := golden.Tiny(t)
+	e := newEngine(t, m, vulkanDevice(t), Options{Slots: 1, Keep: 1 << 20})
+	c := begin(t, e, decodeSettings()[1:2])
+	ctx, each := t.Context(), func(int, int) bool { return true }
+	c[0].Seq.kept.tokens = slices.Grow(c[0].Seq.kept.tokens, 1<<16)
+	run := func() {
+		if _, err := e.Burst(ctx, c, 1, each); err != nil {
+			t.Fatal(err)
+		}
+	}
+	for range 64 {
+		run()
+	}
+	if n := testing.AllocsPerRun(64, run); n > 0 {
+		t.Errorf("%v allocations for a token", n)
+	}
+}

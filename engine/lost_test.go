@@ -1,0 +1,225 @@
+package engine
+
+import (
+	"context"
+	"errors"
+	"os"
+	"slices"
+	"strconv"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+)
+
+// persist repeats what fails since the device is lost, after it is opened anew.
+func persist(e *Engine, do func() error) error {
+	for {
+		err := do()
+		if !errors.Is(err, ErrDeviceLost) {
+			return err
+		}
+		if err := e.Reopen(context.Background()); err != nil {
+			return err
+		}
+	}
+}
+
+// crowd is a run of sequences that decode beside two that read long prompts first, and then decode too.
+type crowd struct {
+	e     *Engine
+	c     []Continuation
+	rest  [][]int // of prompts
+	drawn [][]int
+}
+
+const (
+	crowdDecodes  = 16
+	crowdPrefills = 2
+	crowdPrompt   = 40 // tokens of the long prompts
+	crowdTokens   = 24 // drawn by each
+)
+
+// run returns what each sequence drew.
+func (w *crowd) run() ([][]int, error) {
+	const all = crowdDecodes + crowdPrefills
+	w.c, w.rest, w.drawn = make([]Continuation, all), make([][]int, all), make([][]int, all)
+	for i := range all {
+		p := sample.Params{Temperature: 1, TopP: 0.9, Presence: 0.3, PenaltyDecay: 0.9, Seed: uint64(i)}
+		smp, err := sample.New(p, sample.NewVocabulary(w.e.Model.Vocab, nil))
+		if err != nil {
+			return nil, err
+		}
+		w.c[i] = Continuation{Sampler: smp, Ends: []int{i % 5}}
+		if err := persist(w.e, func() (err error) {
+			w.c[i].Seq, err = w.e.NewSeq(nil)
+			return err
+		}); err != nil {
+			return nil, err
+		}
+		n := 2
+		if i >= crowdDecodes {
+			n = crowdPrompt
+		}
+		for j := range n {
+			w.rest[i] = append(w.rest[i], (7*i+5*j)%w.e.Model.Vocab)
+		}
+	}
+	for round := 0; w.left() > 0; round++ {
+		step := w.pass
+		if round%2 == 1 {
+			step = w.burst
+		}
+		if err := persist(w.e, step); err != nil {
+			return nil, err
+		}
+	}
+	for i := range w.c {
+		w.c[i].Seq.Release()
+	}
+	return w.drawn, nil
+}
+
+// left returns how many tokens the sequence that has drawn the fewest still has to draw.
+func (w *crowd) left() (most int) {
+	for i := range w.drawn {
+		if !w.c[i].Over {
+			most = max(most, crowdTokens-len(w.drawn[i]))
+		}
+	}
+	return most
+}
+
+// pass feeds every sequence a token, or the next piece of its prompt.
+func (w *crowd) pass() error {
+	var rows []Row
+	var of []int
+	for i := range w.c {
+		c := &w.c[i]
+		if c.Over || len(w.drawn[i]) >= crowdTokens {
+			continue
+		}
+		r := Row{Seq: c.Seq, Tokens: []int{c.Token}, Want: WantDraw, Sampler: c.Sampler}
+		if rest := w.rest[i]; len(rest) > 0 {
+			r.Tokens = rest[:min(len(rest), 9)]
+			if len(r.Tokens) < len(rest) {
+				r.Want = WantNothing
+			}
+		}
+		rows, of = append(rows, r), append(of, i)
+	}
+	if err := w.e.Pass(context.Background(), rows); err != nil {
+		return err
+	}
+	for j, i := range of {
+		r := &rows[j]
+		if r.Err != nil {
+			return r.Err
+		}
+		if len(w.rest[i]) > 0 {
+			w.rest[i] = w.rest[i][r.Taken:]
+		}
+		if r.ID >= 0 {
+			w.c[i].Token = r.ID
+			w.drawn[i] = append(w.drawn[i], r.ID)
+			w.c[i].Over = slices.Contains(w.c[i].Ends, r.ID) // as in a burst
+		}
+	}
+	return nil
+}
+
+// burst has those that decode draw some tokens.
+func (w *crowd) burst() error {
+	var list []Continuation
+	var of []int
+	for i := range w.c {
+		if !w.c[i].Over && len(w.rest[i]) == 0 && len(w.drawn[i]) < crowdTokens {
+			list, of = append(list, w.c[i]), append(of, i)
+		}
+	}
+	_, err := w.e.Burst(context.Background(), list, 4, func(j, id int) bool {
+		w.drawn[of[j]] = append(w.drawn[of[j]], id)
+		return len(w.drawn[of[j]]) < crowdTokens
+	})
+	for j, i := range of {
+		w.c[i] = list[j]
+		err = errors.Join(err, list[j].Err)
+	}
+	return err
+}
+
+// Wherever the device is lost while many sequences decode and some read prompts, all end with the tokens that they have
+// without that, none twice and none left out, and nothing is left of the device that was lost.
+func TestLostDevice(t *testing.T) {
+	ctl := gputest.Faulty(t)
+	if ctl == nil {
+		return
+	}
+	m := golden.Tiny(t)
+	d, err := OpenDevice("gpu", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := New(m, d, Options{Slots: crowdDecodes + crowdPrefills, Chunk: 24, Keep: 11})
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := func(f faultvk.Fault) ([][]int, faultvk.Report) {
+		t.Helper()
+		if err := ctl.Begin(f); err != nil {
+			t.Fatal(err)
+		}
+		e.decode.pace = nil // the device's speed of before is another's
+		got, err := (&crowd{e: e}).run()
+		if err != nil {
+			t.Fatalf("%+v: %v", f, err)
+		}
+		r, err := ctl.Report()
+		if err != nil {
+			t.Fatal(err)
+		}
+		return got, r
+	}
+	want, r := run(faultvk.Fault{})
+	trace, err := ctl.Trace()
+	if err != nil {
+		t.Fatal(err)
+	}
+	most := 6
+	if n, err := strconv.Atoi(os.Getenv("RWKV_FAULTS")); err == nil {
+		most = n
+	}
+	for i := range want {
+		if len(want[i]) == 0 {
+			t.Fatalf("sequence %d drew nothing", i)
+		}
+	}
+	for _, function := range []string{"vkQueueSubmit", "vkWaitForFences"} {
+		calls := 0
+		for _, c := range trace {
+			if c.Function == function {
+				calls++
+			}
+		}
+		if calls < 20 {
+			t.Fatalf("%d calls of %s, %+v", calls, function, r)
+		}
+		for at := 1; at <= calls; at += max(calls/most, 1) {
+			before := e.Stats().Reopened
+			got, r := run(faultvk.Fault{Function: function, At: at, Result: faultvk.DeviceLost})
+			for i := range want {
+				if !slices.Equal(got[i], want[i]) {
+					t.Errorf("%s %d of %d: sequence %d drew %v, want %v", function, at, calls, i, got[i], want[i])
+				}
+			}
+			if reopened := e.Stats().Reopened - before; r.Fired && reopened != 1 || r.Strange != 0 {
+				t.Errorf("%s %d of %d: opened %d times, %+v", function, at, calls, reopened, r)
+			}
+		}
+	}
+	if err := errors.Join(e.Close(), d.Close()); err != nil {
+		t.Error(err)
+	}
+}
