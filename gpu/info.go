@@ -10,9 +10,10 @@ type Info struct {
 	Index       int      `json:"index"`
 	Name        string   `json:"name"`
 	Type        Type     `json:"type"`
-	Vendor      string   `json:"vendor"` // for display only
-	Driver      string   `json:"driver"` // name and version; keys measurements, changes with the driver
-	API         string   `json:"api"`    // e.g. "1.3.230"
+	Vendor      string   `json:"vendor"`              // for display only
+	Driver      string   `json:"driver"`              // name and version; keys measurements, changes with the driver
+	DriverID    int      `json:"driver_id,omitempty"` // VkDriverId; 0: not stated
+	API         string   `json:"api"`                 // e.g. "1.3.230"
 	MemoryBytes uint64   `json:"memory_bytes"`
 	BudgetBytes uint64   `json:"budget_bytes,omitempty"` // what the process may use of it now; 0: not known
 	Subgroup    Subgroup `json:"subgroup"`
@@ -22,6 +23,9 @@ type Info struct {
 	// Matrices are the shapes of cooperative matrices of float16, shared by a subgroup, whose products are added to float32.
 	Matrices []MatrixShape `json:"matrices,omitempty"`
 }
+
+// SwiftShader is that driver's DriverID.
+const SwiftShader = 10
 
 // MatrixShape says that a matrix of M x K elements times one of K x N is added to one of M x N.
 type MatrixShape struct{ M, N, K int }

@@ -88,7 +88,7 @@ func (in *Instance) query(handle unsafe.Pointer) (physical, error) {
 	p.memory = in.memory(&p)
 	p.info = Info{
 		Name: name, Type: deviceType(props.DeviceType), Vendor: vendorName(props.VendorID), API: versionString(props.ApiVersion),
-		Driver: driverName(&p.caps, props.VendorID, props.DriverVersion), MemoryBytes: p.memory.localSize(),
+		Driver: driverName(&p.caps, props.VendorID, props.DriverVersion), DriverID: int(p.caps.driver_id), MemoryBytes: p.memory.localSize(),
 		Subgroup: subgroup(&p.caps), Features: features(&p.caps, uint32(bits)), Limits: limits(&p.caps, props.Limits, uint32(bits)),
 	}
 	p.info.takeFor(in.as)

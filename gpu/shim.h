@@ -19,6 +19,7 @@ typedef struct {
 	uint32_t nshapes, shapes[RG_MAX_SHAPES][3]; // of cooperative matrices: rows, columns, depth
 	uint64_t max_alloc, max_buffer; // max_buffer 0: not stated
 	char driver_name[256], driver_info[256]; // empty before Vulkan 1.2 without the extension
+	uint32_t driver_id;                      // 0 then
 } rg_caps;
 
 typedef struct {

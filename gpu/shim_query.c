@@ -93,6 +93,7 @@ void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	o->max_alloc = m3.max_alloc, o->max_buffer = m4p.max_buffer;
 	memcpy(o->driver_name, dr.name, sizeof dr.name);
 	memcpy(o->driver_info, dr.info, sizeof dr.info);
+	o->driver_id = dr.id;
 
 	vk_features2 f = {.sType = ST_FEATURES2};
 	vk_storage16 s16 = {.sType = ST_STORAGE16};

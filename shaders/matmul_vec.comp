@@ -12,9 +12,13 @@ layout(constant_id = 0) const uint Band = 1;
 layout(constant_id = 1) const uint Local = 64;
 layout(constant_id = 2) const uint Rows = 2;
 layout(constant_id = 3) const uint Tokens = 1;
+layout(constant_id = 4) const uint Share = 1; // lanes that take a unit together: 1, or 4 of a block type, 8 elements each
 layout(local_size_x_id = 1) in;
 
 const uint MAX_ROWS = 8, MAX_TOKENS = 8; // see lib/reduce.glsl; what the constants leave unused costs nothing
+
+// What a lane has of a unit: so many parts that have a scale each, of so many groups of 8 elements.
+const uint Scales = Share == 1 ? SCALES : 1, Eights = Share == 1 ? GROUPS / SCALES : 1;
 
 // What there is less of is held while the other passes: the x of all tokens, or the elements of all rows. Then it is also
 // less work to add a type's minima to those than to sum up x for them.
@@ -40,15 +44,20 @@ void main() {
 
     float acc[MAX_ROWS * MAX_TOKENS];
     [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = 0.0;
-    for (uint u = gl_SubgroupInvocationID; u < units; u += gl_SubgroupSize) {
+    uint lane = gl_SubgroupInvocationID % Share; // of those that share a unit
+    for (uint u = gl_SubgroupInvocationID / Share; u < units; u += gl_SubgroupSize / Share) {
         Packed w[MAX_ROWS];
-        [[unroll]] for (uint r = 0; r < Rows; r++) w[r] = fetch(w_at[r], u);
-        [[unroll]] for (uint h = 0; h < SCALES; h++) {
+        [[unroll]] for (uint r = 0; r < Rows; r++) {
+            if (Share == 1) w[r] = fetch(w_at[r], u);
+            else w[r] = fetch8(w_at[r], u, lane);
+        }
+        uint x_of = UNIT4 * u + 2 * lane;
+        [[unroll]] for (uint h = 0; h < Scales; h++) {
             float codes[MAX_ROWS * MAX_TOKENS], x_sum[MAX_TOKENS]; // products of the codes; a unit's scale comes last
             [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) codes[i] = 0.0;
             [[unroll]] for (uint t = 0; t < Tokens; t++) x_sum[t] = 0.0;
-            [[unroll]] for (uint i = 0; i < GROUPS / SCALES; i++) { // bounds that depend on h keep some drivers from unrolling
-                uint c = h * (GROUPS / SCALES) + i;
+            [[unroll]] for (uint i = 0; i < Eights; i++) { // bounds that depend on h keep some drivers from unrolling
+                uint c = h * Eights + i;
                 if (HOLD_W) {
                     vec4 lo[MAX_ROWS], hi[MAX_ROWS];
                     [[unroll]] for (uint r = 0; r < Rows; r++) {
@@ -56,15 +65,15 @@ void main() {
                         else unpack8(w[r], c, lo[r], hi[r]);
                     }
                     [[unroll]] for (uint t = 0; t < Tokens; t++) {
-                        vec4 x_lo = V4(X, x_at[t] + UNIT4 * u + 2 * c), x_hi = V4(X, x_at[t] + UNIT4 * u + 2 * c + 1);
+                        vec4 x_lo = V4(X, x_at[t] + x_of + 2 * c), x_hi = V4(X, x_at[t] + x_of + 2 * c + 1);
                         [[unroll]] for (uint r = 0; r < Rows; r++) codes[r * Tokens + t] += dot(lo[r], x_lo) + dot(hi[r], x_hi);
                     }
                     continue;
                 }
                 vec4 x_lo[MAX_TOKENS], x_hi[MAX_TOKENS];
                 [[unroll]] for (uint t = 0; t < Tokens; t++) {
-                    x_lo[t] = V4(X, x_at[t] + UNIT4 * u + 2 * c);
-                    x_hi[t] = V4(X, x_at[t] + UNIT4 * u + 2 * c + 1);
+                    x_lo[t] = V4(X, x_at[t] + x_of + 2 * c);
+                    x_hi[t] = V4(X, x_at[t] + x_of + 2 * c + 1);
 #ifdef MINIMA
                     vec4 x = x_lo[t] + x_hi[t];
                     x_sum[t] += x.x + x.y + x.z + x.w;

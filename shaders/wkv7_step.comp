@@ -1,15 +1,18 @@
 #version 450
 // op.WKV7 whole, for passes of one token of each sequence: one workgroup per head and sequence. Its subgroups share the
-// rows of the head's state, and the lanes of one share each row, as in wkv7_shared.comp; then the workgroup norms the head.
+// rows of the head's state, and the lanes of one share each row, as in wkv7_shared.comp, or stand side by side on several
+// short ones, so that none idles; then the workgroup norms the head.
 // For longer passes that would put the norms, which are parallel over tokens, into the chain of the recurrence.
 #include "lib/reduce.glsl"
 #include "lib/batch.glsl"
 #include "lib/load.glsl"
+#extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_control_flow_attributes : require
 
 layout(constant_id = 2) const uint N = 64;
-layout(constant_id = 3) const uint Lanes = 8; // of a subgroup
-layout(constant_id = 4) const uint Rows = 8;  // that a subgroup loads before it works on them; divides Lanes
+layout(constant_id = 3) const uint Lanes = 8;  // of a subgroup
+layout(constant_id = 4) const uint Across = 8; // lanes that share a row: Lanes, or a power of 2 that divides it
+layout(constant_id = 5) const uint Rows = 8;   // that these load before they work on them; divides Across
 
 const float MIN_NORM = 1e-12; // as model/op has it
 
@@ -37,15 +40,26 @@ ALIASED layout(binding = 9) writeonly buffer StateOut { vec4 state_out[]; };
 layout(binding = 10) writeonly buffer Y { float y[]; };
 
 const uint Groups = Local / Lanes, Part = (N + Groups - 1) / Groups; // rows of a subgroup
-const uint N4 = N / 4, C = (N4 + Lanes - 1) / Lanes;                 // vec4 of a row that a lane has, Lanes apart
+const uint Side = Lanes / Across;                                    // of them at once
+const uint N4 = N / 4, C = (N4 + Across - 1) / Across;               // vec4 of a row that a lane has, Across apart
 const uint Q = (Part + Lanes - 1) / Lanes;                           // results that a lane keeps
-const bool AllColumns = N4 % Lanes == 0, AllRows = N % Groups + Part % Rows == 0;
+const bool AllColumns = N4 % Across == 0, AllRows = N % Groups + Part % (Rows * Side) == 0;
 const uint MAX_C = 16, MAX_S = 16, MAX_Q = 64; // see lib/reduce.glsl
+
+// row_sum adds what the lanes of a row have. Two at a time, then four and so on exchange their sums as if by a mirror, for
+// which many GPUs need no more than the addition.
+float row_sum(float v) {
+    if (Across == Lanes) return subgroupAdd(v);
+    [[unroll]] for (uint b = 0; b < 6; b++)
+        if (Across > 1u << b) v += subgroupShuffleXor(v, (2u << b) - 1);
+    return v;
+}
 
 float param(uint from, uint i) { return V4(Params, from + i / 4)[i % 4]; }
 
 void main() {
-    uint head = gl_WorkGroupID.x, lane = gl_SubgroupInvocationID;
+    uint head = gl_WorkGroupID.x, lane = gl_SubgroupInvocationID % Across, side = gl_SubgroupInvocationID / Across;
+    uint mine = lane * Side + side; // the row, of as many as there are lanes, whose result this one keeps
     Span span = spans[gl_WorkGroupID.y];
     if (span.len == 0) return; // it has ended within a submission of several steps
     uint first = gl_SubgroupID * Part, end = min(first + Part, N);
@@ -56,8 +70,8 @@ void main() {
     vec4 kk[MAX_C], b[MAX_C], key[MAX_C], w[MAX_C], q[MAX_C];
     float sq = 0.0, bonus = 0.0;
     [[unroll]] for (uint c = 0; c < C; c++) {
-        bool inside = AllColumns || c * Lanes + lane < N4;
-        col[c] = inside ? c * Lanes + lane : N4 - 1; // lanes past the end repeat the last column, and meet zeros
+        bool inside = AllColumns || c * Across + lane < N4;
+        col[c] = inside ? c * Across + lane : N4 - 1; // lanes past the end repeat the last column, and meet zeros
         vec4 k = V4(K, at + col[c]) * (inside ? 1.0 : 0.0);
         b[c] = V4(A, at + col[c]);
         kk[c] = k * V4(Params, push.kk + channel + col[c]);
@@ -67,52 +81,52 @@ void main() {
         sq += dot(kk[c], kk[c]);
         bonus += dot(q[c] * key[c], V4(Params, push.rk + channel + col[c]));
     }
-    float inv = 1.0 / max(sqrt(subgroupAdd(sq)), MIN_NORM);
-    bonus = subgroupAdd(bonus);
+    float inv = 1.0 / max(sqrt(row_sum(sq)), MIN_NORM);
+    bonus = row_sum(bonus);
     [[unroll]] for (uint c = 0; c < C; c++) {
         kk[c] *= inv;
         b[c] *= kk[c];
     }
 
-    float o[MAX_Q], sum = 0.0; // lane l has the results of the subgroup's rows l, Lanes + l, ...
+    float o[MAX_Q], sum = 0.0; // of the subgroup's rows mine, Lanes + mine, ...
     for (uint j = 0; j < Q; j++) {
         o[j] = 0.0;
-        for (uint from = 0; from < Lanes; from += Rows) {
-            uint i = first + j * Lanes + from;
-            if (i >= end) break;
+        for (uint from = 0; from < Across; from += Rows) {
+            uint begin = first + j * Lanes + from * Side, i = begin + side;
+            if (begin >= end) break;
             vec4 s[MAX_S];
             [[unroll]] for (uint r = 0; r < Rows; r++) {
-                uint row = AllRows ? i + r : min(i + r, N - 1);
+                uint row = AllRows ? i + r * Side : min(i + r * Side, N - 1);
                 [[unroll]] for (uint c = 0; c < C; c++) s[r * C + c] = V4(State, state_at + row * N4 + col[c]);
             }
             [[unroll]] for (uint r = 0; r < Rows; r++) {
-                uint row = AllRows ? i + r : min(i + r, N - 1);
+                uint row = AllRows ? i + r * Side : min(i + r * Side, N - 1);
                 float sa = 0.0, dots = 0.0, v = F(V, 4 * at + row);
                 [[unroll]] for (uint c = 0; c < C; c++) sa -= dot(s[r * C + c], kk[c]);
-                sa = subgroupAdd(sa);
+                sa = row_sum(sa);
                 [[unroll]] for (uint c = 0; c < C; c++) {
                     s[r * C + c] = s[r * C + c] * w[c] + sa * b[c] + v * key[c];
                     dots += dot(s[r * C + c], q[c]);
                 }
-                dots = subgroupAdd(dots);
-                if (lane == from + r && (AllRows || i + r < end)) o[j] = dots;
+                dots = row_sum(dots);
+                if (lane == from + r && (AllRows || i + r * Side < end)) o[j] = dots;
             }
             [[unroll]] for (uint c = 0; c < C; c++)
-                if (AllColumns || c * Lanes + lane < N4)
+                if (AllColumns || c * Across + lane < N4)
                     [[unroll]] for (uint r = 0; r < Rows; r++)
-                        if (AllRows || i + r < end) state_out[state_at + (i + r) * N4 + col[c]] = s[r * C + c];
+                        if (AllRows || i + r * Side < end) state_out[state_at + (i + r * Side) * N4 + col[c]] = s[r * C + c];
         }
         sum += o[j];
     }
 
     float mean = workgroup_sum(sum) / float(N), var = 0.0;
     for (uint j = 0; j < Q; j++) {
-        float d = first + j * Lanes + lane < end ? o[j] - mean : 0.0;
+        float d = first + j * Lanes + mine < end ? o[j] - mean : 0.0;
         var += d * d;
     }
     float rstd = inversesqrt(workgroup_sum(var) / float(N) + push.eps);
     for (uint j = 0; j < Q; j++) {
-        uint i = first + j * Lanes + lane, c = 4 * channel + i;
+        uint i = first + j * Lanes + mine, c = 4 * channel + i;
         if (i < end) {
             float normed = (o[j] - mean) * rstd * param(push.norm_w, c) + param(push.norm_b, c);
             y[4 * at + i] = (normed + bonus * F(V, 4 * at + i)) * F(G, 4 * at + i);

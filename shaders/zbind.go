@@ -980,15 +980,16 @@ type MatmulVecSpec struct {
 	Local  uint32 // Local, id 1
 	Rows   uint32 // Rows, id 2
 	Tokens uint32 // Tokens, id 3
+	Share  uint32 // Share, id 4
 }
 
 // DefaultMatmulVecSpec returns the values that matmul_vec.comp gives its specialization constants.
 func DefaultMatmulVecSpec() MatmulVecSpec {
-	return MatmulVecSpec{Band: 1, Local: 64, Rows: 2, Tokens: 1}
+	return MatmulVecSpec{Band: 1, Local: 64, Rows: 2, Tokens: 1, Share: 1}
 }
 
 func (s MatmulVecSpec) values() []uint32 {
-	return []uint32{s.Band, s.Local, s.Rows, s.Tokens}
+	return []uint32{s.Band, s.Local, s.Rows, s.Tokens, s.Share}
 }
 
 // MatmulVecVariant is one compiled form of matmul_vec.comp.
@@ -1153,7 +1154,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1170,7 +1171,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1187,7 +1188,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1204,7 +1205,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1221,7 +1222,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1238,7 +1239,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1255,7 +1256,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1272,7 +1273,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1289,7 +1290,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1306,7 +1307,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1323,7 +1324,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1340,7 +1341,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1357,7 +1358,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
 	},
@@ -1374,7 +1375,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1391,7 +1392,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1408,7 +1409,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1425,7 +1426,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1442,7 +1443,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1459,7 +1460,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1476,7 +1477,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1493,7 +1494,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1510,7 +1511,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1527,7 +1528,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1544,7 +1545,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1561,7 +1562,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -1578,7 +1579,7 @@ var matmulVecModules = [...]module{
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
 		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1},
+		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
 		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
 		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
 	},
@@ -5009,16 +5010,17 @@ type Wkv7StepSpec struct {
 	Single uint32 // Single, id 1
 	N      uint32 // N, id 2
 	Lanes  uint32 // Lanes, id 3
-	Rows   uint32 // Rows, id 4
+	Across uint32 // Across, id 4
+	Rows   uint32 // Rows, id 5
 }
 
 // DefaultWkv7StepSpec returns the values that wkv7_step.comp gives its specialization constants.
 func DefaultWkv7StepSpec() Wkv7StepSpec {
-	return Wkv7StepSpec{Local: 64, Single: 0, N: 64, Lanes: 8, Rows: 8}
+	return Wkv7StepSpec{Local: 64, Single: 0, N: 64, Lanes: 8, Across: 8, Rows: 8}
 }
 
 func (s Wkv7StepSpec) values() []uint32 {
-	return []uint32{s.Local, s.Single, s.N, s.Lanes, s.Rows}
+	return []uint32{s.Local, s.Single, s.N, s.Lanes, s.Across, s.Rows}
 }
 
 // Wkv7StepVariant is one compiled form of wkv7_step.comp.
@@ -5092,9 +5094,9 @@ var wkv7StepModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8},
+		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8, 0x8},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "GroupNonUniformShuffle", "Shader"},
 	},
 	Wkv7StepTx: {
 		name:    "wkv7_step.tx",
@@ -5114,9 +5116,9 @@ var wkv7StepModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
 		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8},
+		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8, 0x8},
 		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
 	},
 }
 

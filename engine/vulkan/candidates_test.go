@@ -41,14 +41,14 @@ func TestCandidatesOfGPUs(t *testing.T) {
 				}
 				for _, f := range list[1:] {
 					tried[f.kernel] = true
-					if f.kernel == Reg || f.kernel == Bcast || f.kernel == Vec && f.rows*f.tokens > c.most {
+					if f.kernel == Reg || f.kernel == Bcast || f.isVec() && f.rows*f.tokens > c.most {
 						t.Errorf("%s, %d tokens: %s is offered", c.name, n, f)
 					}
 				}
 			}
 		}
-		if !tried[Vec] || len(tried) != 1 {
-			t.Errorf("%s: want other forms of %s tried, got %v", c.name, Vec, tried)
+		if !tried[Vec] || !tried[Shared] || len(tried) != 2 {
+			t.Errorf("%s: want other forms of %s and %s tried, got %v", c.name, Vec, Shared, tried)
 		}
 	}
 }

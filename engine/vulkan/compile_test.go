@@ -9,6 +9,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
@@ -63,7 +64,7 @@ func (c *compiled) products(k *Kernels, typ tensor.Type, texel bool) error {
 	forms := map[matMulForm]bool{} // and whether it is usual
 	var order []matMulForm
 	for _, rows := range compiledRows {
-		u := &layout.Unit{Stored: w, Rows: rows}
+		u := unitOf(typ, [2]int{rows, rows})
 		for _, n := range []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 32, 512} {
 			for _, list := range [][]matMulForm{s.candidates(u, n), s.exactForms(u, n)} {
 				for i, f := range list {
@@ -103,10 +104,21 @@ func (c *compiled) products(k *Kernels, typ tensor.Type, texel bool) error {
 	})
 }
 
+// unitOf returns a unit of matrices of so many rows and columns.
+func unitOf(typ tensor.Type, matrices ...[2]int) *layout.Unit {
+	u := &layout.Unit{Stored: layout.Stored{Type: typ, Band: 1}}
+	for _, m := range matrices {
+		w := &op.Operand{Shape: m[:], Source: tensor.New("w", typ, m[:], nil)}
+		u.Parts = append(u.Parts, layout.Part{Part: &op.Part{W: w}, Rows: m[0]})
+		u.Rows += m[0]
+	}
+	return u
+}
+
 // makeForm makes the kernel of a product's form.
 func makeForm(k *Kernels, w layout.Stored, texel bool, f matMulForm) (err error) {
 	switch f.kernel {
-	case Vec:
+	case Vec, Shared:
 		_, err = k.matMulVec(w, texel, f)
 	case Reg:
 		_, err = k.matMulReg(w, texel, f)
@@ -150,7 +162,7 @@ func (c *compiled) others(k *Kernels, texel bool) error {
 			return first(func() error { _, err := k.wkv6(n, texel); return err },
 				func() error { _, err := k.wkv7(n, texel); return err },
 				func() error {
-					if k.shape.Local.Step == 0 {
+					if !k.shape.takesStep(n) {
 						return nil
 					}
 					_, err := k.wkv7Step(n, texel)

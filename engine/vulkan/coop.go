@@ -46,6 +46,8 @@ func (k *Kernels) Offers(kernel MatMulKernel) bool {
 		return k.shape.Shuffle
 	case Narrow:
 		return k.shape.Lanes >= profile.NarrowLeast
+	case Shared:
+		return k.shape.Lanes >= sharers
 	case Hold:
 		return k.shape.Narrow.Quads
 	}

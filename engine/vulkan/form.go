@@ -24,20 +24,21 @@ const (
 	Coop
 	Narrow // few emulated lanes; weights beyond its limit run in their usual forms
 	Hold   // few emulated lanes and many tokens; the same
+	Shared // matmul_vec, as Vec, where four lanes share a unit of a block type; plain types run in their usual forms
 
 	Segment     // few tokens; a row's sum is made of segments, as SegmentTile makes it
 	SegmentTile // many tokens
 )
 
 // MatMulKernels lists the kernels that Auto chooses from.
-var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold, Segment, SegmentTile}
+var MatMulKernels = []MatMulKernel{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold, Shared, Segment, SegmentTile}
 
 // String returns the kernel's name.
 func (k MatMulKernel) String() string {
-	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop", "narrow", "hold", "segment", "segment tile"}[k]
+	return [...]string{"auto", "vec", "reg", "tile", "bcast", "sparse", "coop", "narrow", "hold", "shared", "segment", "segment tile"}[k]
 }
 
-// matMulForm is a kernel with what a subgroup (Vec, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at
+// matMulForm is a kernel with what a subgroup (Vec, Shared, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at
 // once, or a workgroup at most (Hold).
 type matMulForm struct {
 	kernel       MatMulKernel
@@ -95,20 +96,6 @@ func (s *kernelShape) laneRows(f matMulForm, u *layout.Unit, n uint32) matMulFor
 	return f
 }
 
-// vecSums returns how many sums, of a row and a token each, compilers find registers for in a lane of matmul_vec with every
-// type of weights (bench/README.md).
-func (s *kernelShape) vecSums() uint32 {
-	if s.FewRegisters {
-		return 4
-	}
-	return 8
-}
-
-// vecRows returns how many rows a subgroup of matmul_vec takes on a GPU for a tile of so many tokens, up to some.
-func (s *kernelShape) vecRows(tokens, most uint32) uint32 {
-	return max(min(s.vecSums()/tokens, most), 1)
-}
-
 // The tile of matmul_tile.comp.
 const tileRows, tileTokens = 64, 32
 
@@ -132,7 +119,7 @@ func (s *kernelShape) of(kernel MatMulKernel, n uint32) matMulForm {
 		most = bcastTokens
 	}
 	f.tokens = tileFor(n, most)
-	if kernel == Vec && !s.CPU {
+	if f.isVec() && !s.CPU {
 		f.rows = s.vecRows(f.tokens, 2)
 	}
 	return f
@@ -150,7 +137,7 @@ func (s *kernelShape) usual(u *layout.Unit, n uint32) matMulForm {
 	case s.CPU:
 		return s.laneRows(s.of(Reg, n), u, n)
 	case n <= fewTokens:
-		f := s.of(Vec, n)
+		f := s.of(s.vecFor(u), n)
 		if u.Type.IsBlock() && u.Rows >= manyRows && !s.FewRegisters {
 			f.rows = s.vecRows(f.tokens, 4)
 		}
@@ -159,28 +146,10 @@ func (s *kernelShape) usual(u *layout.Unit, n uint32) matMulForm {
 	return s.of(Tile, n)
 }
 
-// within gives subgroups of matmul_vec so many rows that the device has the workgroups for all: up to mostRows, which goes
-// by one token, that is 2.
-func (s *kernelShape) within(f matMulForm, u *layout.Unit, n uint32) matMulForm {
-	for f.kernel == Vec && f.rows < 2 {
-		if x, _ := s.groups(f, u.Rows, n); int(x) <= s.MostGroups {
-			break
-		}
-		f.rows *= 2
-	}
-	return f
-}
-
-// manyRows are so many that 4 of them to a subgroup leave a large GPU subgroups enough: 8 for each of 128 cores. A lane
-// takes 32 elements of a block type's row, so that its neighbour's x lies 128 bytes further and 32 lanes touch a line of
-// the first cache each, with every one of 8 loads: up to 256 turns of that cache. DRAM brings what they need of a row, 576
-// bytes of Q4_0, in 40 to 200 turns of a large GPU's cores; all rows of the subgroup share the loads of x.
-const manyRows = 4096
-
 // groups returns the workgroups of a dispatch of some rows for n tokens.
 func (s *kernelShape) groups(f matMulForm, rows int, n uint32) (x, y uint32) {
 	switch f.kernel {
-	case Vec:
+	case Vec, Shared:
 		return groupsOf(rows, f.rows*s.Local.Subgroups), groupsOf(int(n), f.tokens)
 	case Narrow:
 		return groupsOf(rows, f.rows*s.Narrow.Many), groupsOf(int(n), f.tokens)
@@ -229,7 +198,7 @@ func (s *kernelShape) candidates(u *layout.Unit, n uint32) []matMulForm {
 	switch {
 	case s.Vectors():
 	case n <= fewTokens:
-		s.vecForms(n, add)
+		s.vecForms(u, n, add)
 	default:
 		add(s.of(Tile, n))
 		for _, m := range s.matricesOf(u) {
@@ -243,23 +212,6 @@ func (s *kernelShape) candidates(u *layout.Unit, n uint32) []matMulForm {
 		lanes(Bcast)
 	}
 	return list
-}
-
-// vecForms adds the forms of matmul_vec for n tokens that registers hold: of a few rows, which are held while tokens pass, twice
-// the sums of others. Where registers are few, tokens come in two tiles too.
-func (s *kernelShape) vecForms(n uint32, add func(matMulForm)) {
-	f := s.of(Vec, n)
-	tiles, most := []uint32{f.tokens}, 2*s.vecSums()
-	if s.FewRegisters {
-		tiles = append(tiles, max(f.tokens/2, 1))
-	}
-	for _, f.tokens = range tiles {
-		for f.rows = 1; f.rows <= 8; f.rows *= 2 {
-			if f.rows*f.tokens <= s.vecSums() || f.rows <= 4 && f.rows*f.tokens <= most && !s.FewRegisters {
-				add(f)
-			}
-		}
-	}
 }
 
 // product records a unit's dispatch for n tokens.
@@ -283,7 +235,7 @@ func (e *Exec) productPart(rec *gpu.Recording, u *unit, n uint32, f matMulForm, 
 	x, y := s.groups(f, u.Rows, n)
 	x = min(x, groups)
 	switch f.kernel {
-	case Vec:
+	case Vec, Shared:
 		k, err := e.kernels.matMulVec(u.Stored, texel, f)
 		if err != nil {
 			return err
@@ -341,17 +293,6 @@ type formKey[V any] struct {
 	v    V
 	f    matMulForm
 	band int
-}
-
-func (k *Kernels) matMulVec(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulVec, error) {
-	v, err := variant(w.Type, texel, shaders.MatmulVecVariants)
-	if err != nil {
-		return nil, err
-	}
-	return kernel(k, formKey[shaders.MatmulVecVariant]{v, f, w.Band}, func() (*shaders.MatmulVec, error) {
-		return shaders.NewMatmulVec(k.dev, v,
-			shaders.MatmulVecSpec{Band: uint32(w.Band), Local: k.shape.Local.Plain, Rows: f.rows, Tokens: f.tokens}, k.full()...)
-	})
 }
 
 func (k *Kernels) matMulReg(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulReg, error) {

@@ -89,6 +89,47 @@ func TestUsual(t *testing.T) {
 	}
 }
 
+// Lanes share units of a block type where one each would leave more than a third of them idle, whatever the number of tokens.
+func TestUsualShares(t *testing.T) {
+	for _, c := range []struct {
+		lanes    uint32
+		typ      tensor.Type
+		matrices [][2]int // rows and columns
+		want     MatMulKernel
+	}{
+		{64, tensor.Q4_K, [][2]int{{768, 768}}, Shared},               // 24 of 64 lanes
+		{64, tensor.Q8_0, [][2]int{{2560, 2560}}, Shared},             // 80 of 128
+		{64, tensor.Q4_0, [][2]int{{768, 3072}}, Vec},                 // 96 of 128
+		{64, tensor.Q4_K, [][2]int{{2048, 2048}}, Vec},                // 64 of 64
+		{32, tensor.Q4_K, [][2]int{{768, 768}}, Vec},                  // 24 of 32
+		{128, tensor.Q4_K, [][2]int{{2048, 2048}}, Shared},            // 64 of 128
+		{16, tensor.Q8_0, [][2]int{{64, 96}}, Shared},                 // 3 of 16
+		{64, tensor.F16, [][2]int{{768, 64}}, Vec},                    // a lane takes no less of a plain type
+		{64, tensor.Q4_K, [][2]int{{2048, 2048}, {256, 768}}, Vec},    // few rows are short
+		{64, tensor.Q4_K, [][2]int{{256, 2048}, {2048, 768}}, Shared}, // many are
+		{2, tensor.Q4_K, [][2]int{{768, 96}, {768, 32}}, Vec},         // too few lanes to share
+	} {
+		s := wave64
+		s.Lanes = c.lanes
+		u := unitOf(c.typ, c.matrices...)
+		for _, n := range []uint32{1, 3, fewTokens} {
+			list := s.candidates(u, n)
+			if list[0].kernel != c.want {
+				t.Errorf("%d lanes, %s of %v, %d tokens: want %s, got %s", c.lanes, c.typ, c.matrices, n, c.want, list[0])
+			}
+			shared := 0
+			for _, f := range list {
+				if f.kernel == Shared {
+					shared++
+				}
+			}
+			if takes := c.typ.IsBlock() && c.lanes >= sharers; takes != (shared > 0) || takes && 2*shared != len(list) {
+				t.Errorf("%d lanes, %s, %d tokens: %d of forms %v share units", c.lanes, c.typ, n, shared, list)
+			}
+		}
+	}
+}
+
 // The workgroups of matmul_hold take every row once, no more rows than they have sums for, and are enough for all cores.
 func TestHoldGroups(t *testing.T) {
 	for _, cores := range []int{1, 2, 16, 100} {
@@ -128,7 +169,7 @@ func TestFormsWithinLimits(t *testing.T) {
 			s := wave64
 			s.FewRegisters = few
 			u := &layout.Unit{Rows: most}
-			for _, f := range []matMulForm{s.usual(u, n), s.within(s.of(Vec, n), u, n)} {
+			for _, f := range []matMulForm{s.usual(u, n), s.within(s.of(Vec, n), u, n), s.within(s.of(Shared, n), u, n)} {
 				if x, _ := s.groups(f, most, n); int(x) > s.MostGroups {
 					t.Errorf("%d rows, %d tokens, few registers %t: %s takes %d workgroups of %d", most, n, few, f, x, s.MostGroups)
 				}

@@ -87,7 +87,7 @@ func (h *hostSide) model(m *model.Model) {
 	for _, l := range []profile.Loads{profile.Buffers, profile.Texels} {
 		h.executor(m, Options{Loads: l}, h.everything)
 		h.executor(m, Options{Loads: l, Draws: HostDraws, Recur: Chunked}, h.forwards)
-		for _, kernel := range []MatMulKernel{Vec, Tile, Sparse, Coop} { // those for GPUs
+		for _, kernel := range []MatMulKernel{Vec, Shared, Tile, Sparse, Coop} { // those for GPUs
 			if h.k.Offers(kernel) && !(ownLoads(kernel) && l == profile.Texels) {
 				h.executor(m, Options{Loads: l, MatMul: kernel, Recur: Serial}, h.forwards)
 			}

@@ -138,7 +138,7 @@ type specKey[V, S any] struct {
 }
 
 func (k *Kernels) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
-	v := form(texel, shaders.Wkv6Buf, shaders.Wkv6Tx)
+	v := form(k.shape.recursTexels(texel), shaders.Wkv6Buf, shaders.Wkv6Tx)
 	spec := shaders.Wkv6Spec{N: uint32(n), Split: k.shape.split6(n), Direct: flag(k.shape.direct6(n), 1)}
 	return kernel(k, specKey[shaders.Wkv6Variant, shaders.Wkv6Spec]{v, spec}, func() (*shaders.Wkv6, error) {
 		return shaders.NewWkv6(k.dev, v, spec)
@@ -163,7 +163,7 @@ func (k *Kernels) deepEmbed(t tensor.Type, texel bool) (*shaders.DeepEmbed, erro
 }
 
 func (k *Kernels) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
-	v := form(texel, shaders.Wkv7Buf, shaders.Wkv7Tx)
+	v := form(k.shape.recursTexels(texel), shaders.Wkv7Buf, shaders.Wkv7Tx)
 	return kernel(k, headKey[shaders.Wkv7Variant]{v: v, n: n}, func() (*shaders.Wkv7, error) {
 		return shaders.NewWkv7(k.dev, v, shaders.Wkv7Spec{N: uint32(n), Split: split7(n)})
 	})
@@ -212,14 +212,36 @@ func (k *Kernels) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
 	})
 }
 
-// stepRows returns how many rows of a head's state a subgroup of wkv7_step loads at once: a power of two, no more than it has
-// of them or of lanes, and as many as leave 8 vec4 to a lane, or of few registers 14 with the 5 vectors that it keeps besides.
-func (s *kernelShape) stepRows(n uint32) uint32 {
-	groups, columns := s.Local.Step/s.Lanes, (n/4+s.Lanes-1)/s.Lanes
-	rows, most := uint32(1), min((n+groups-1)/groups, s.Lanes, 8/columns)
-	if s.FewRegisters {
-		most = min(most, max(14/columns, 5)-5)
+// recursTexels tells whether the recurrences read texels where other kernels do: few registers hold no more than a part of a
+// head's state.
+func (s *kernelShape) recursTexels(texel bool) bool { return texel && !s.FewRegisters }
+
+// takesStep tells whether one token of heads of a size is one dispatch of wkv7_step. Few registers do not hold five vectors
+// of a large head, of which a lane has more than four elements each.
+func (s *kernelShape) takesStep(n int) bool {
+	return s.Local.Step > 0 && !s.takesQuads(n) && (!s.FewRegisters || n <= 64 || n/4 <= int(s.Lanes))
+}
+
+// stepAcross returns how many lanes of a subgroup share a row of a head's state in wkv7_step: no more than a power of two that
+// holds its vec4, so that others take other rows meanwhile. Apple's GPUs sum over a whole subgroup by one instruction, and would
+// need more of them for half of one.
+func (s *kernelShape) stepAcross(n uint32) uint32 {
+	across := uint32(1)
+	for across < n/4 {
+		across *= 2
 	}
+	if apple := s.FewRegisters && s.Lanes == 32; apple || s.Lanes%across != 0 {
+		return s.Lanes
+	}
+	return across
+}
+
+// stepRows returns how many rows of a head's state such lanes load at once: a power of two, no more than they have of them, or
+// than they are, and as many as leave 8 vec4 to a lane.
+func (s *kernelShape) stepRows(n uint32) uint32 {
+	across := s.stepAcross(n)
+	groups, sides, columns := s.Local.Step/s.Lanes, s.Lanes/across, (n/4+across-1)/across
+	rows, most := uint32(1), min(((n+groups-1)/groups+sides-1)/sides, across, 8/columns)
 	for 2*rows <= most {
 		rows *= 2
 	}
@@ -227,10 +249,10 @@ func (s *kernelShape) stepRows(n uint32) uint32 {
 }
 
 func (k *Kernels) wkv7Step(n int, texel bool) (*shaders.Wkv7Step, error) {
-	v, s := form(texel, shaders.Wkv7StepBuf, shaders.Wkv7StepTx), &k.shape
+	v, s := form(k.shape.recursTexels(texel), shaders.Wkv7StepBuf, shaders.Wkv7StepTx), &k.shape
 	return kernel(k, headKey[shaders.Wkv7StepVariant]{v, n, s.Local.Step}, func() (*shaders.Wkv7Step, error) {
 		return shaders.NewWkv7Step(k.dev, v, shaders.Wkv7StepSpec{Local: s.Local.Step, Single: flag(s.Local.Step == s.Lanes, 1),
-			N: uint32(n), Lanes: s.Lanes, Rows: s.stepRows(uint32(n))}, k.full()...)
+			N: uint32(n), Lanes: s.Lanes, Across: s.stepAcross(uint32(n)), Rows: s.stepRows(uint32(n))}, k.full()...)
 	})
 }
 

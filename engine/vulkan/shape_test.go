@@ -18,27 +18,34 @@ func TestShapes(t *testing.T) {
 		full     bool
 		lanes    uint32
 		step     uint32    // workgroup of wkv7_step
-		rows     [3]uint32 // that it loads at once, for heads of 64, 128 and 256
+		across   [3]uint32 // lanes that share a row there, for heads of 64, 128 and 256
+		rows     [3]uint32 // that these load at once; 0 where a head is not for it
 	}{
-		{"RDNA", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 32, Max: 64}, true, true, 64, 256, [3]uint32{8, 8, 8}},
-		{"GCN", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 64, Max: 64}, true, true, 64, 256, [3]uint32{8, 8, 8}},
-		{"GCN, without size control", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 64, Max: 64}, false, true, 64, 256, [3]uint32{8, 8, 8}},
-		{"Xe", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 8, Max: 32}, true, true, 16, 256, [3]uint32{4, 2, 1}},
-		{"Xe2", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 16, Max: 32}, true, true, 16, 256, [3]uint32{4, 2, 1}},
-		{"Apple", gpu.Integrated, gpu.Subgroup{Size: 32, Min: 32, Max: 32}, false, true, 32, 256, [3]uint32{8, 8, 2}},
-		{"of unknown width", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 16, Max: 64}, false, true, 32, 0, [3]uint32{}},
-		{"that may leave lanes idle", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 32, Max: 32}, true, false, 32, 0, [3]uint32{}},
-		{"processor", gpu.CPU, gpu.Subgroup{Size: 8, Min: 8, Max: 8}, false, false, 8, 8, [3]uint32{4, 2, 1}},
+		{"RDNA", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 32, Max: 64}, true, true, 64, 256, [3]uint32{16, 32, 64}, [3]uint32{4, 8, 8}},
+		{"GCN", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 64, Max: 64}, true, true, 64, 256, [3]uint32{16, 32, 64}, [3]uint32{4, 8, 8}},
+		{"GCN, without size control", gpu.Discrete, gpu.Subgroup{Size: 64, Min: 64, Max: 64}, false, true, 64, 256, [3]uint32{16, 32, 64}, [3]uint32{4, 8, 8}},
+		{"Xe", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 8, Max: 32}, true, true, 16, 256, [3]uint32{16, 16, 16}, [3]uint32{4, 0, 0}},
+		{"Xe2", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 16, Max: 32}, true, true, 16, 256, [3]uint32{16, 16, 16}, [3]uint32{4, 0, 0}},
+		{"Apple", gpu.Integrated, gpu.Subgroup{Size: 32, Min: 32, Max: 32}, false, true, 32, 256, [3]uint32{32, 32, 32}, [3]uint32{8, 8, 0}},
+		{"of unknown width", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 16, Max: 64}, false, true, 32, 0, [3]uint32{}, [3]uint32{}},
+		{"that may leave lanes idle", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 32, Max: 32}, true, false, 32, 0, [3]uint32{}, [3]uint32{}},
+		{"whose lanes cannot read one another", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 32, Max: 32, Ops: []string{"arithmetic"}}, true, true, 32, 0, [3]uint32{}, [3]uint32{}},
+		{"processor", gpu.CPU, gpu.Subgroup{Size: 8, Min: 8, Max: 8}, false, false, 8, 8, [3]uint32{8, 8, 8}, [3]uint32{4, 2, 1}},
 	} {
 		info := gpu.Info{Type: c.typ, Subgroup: c.subgroup, Limits: gpu.Limits{MaxWorkgroupInvocations: 1024, MaxStorageBuffers: profile.StepBuffers}}
 		info.Features.SubgroupControl, info.Features.FullSubgroups = c.control, c.full
+		if info.Subgroup.Ops == nil {
+			info.Subgroup.Ops = []string{"arithmetic", "shuffle"}
+		}
 		s := shapeFor(info)
 		if s.Lanes != c.lanes || s.Local.Step != c.step {
 			t.Errorf("%s: want subgroups of %d, wkv7_step with %d, got %d, %d", c.name, c.lanes, c.step, s.Lanes, s.Local.Step)
 		}
 		for i, n := range []uint32{64, 128, 256} {
-			if s.Local.Step > 0 && s.stepRows(n) != c.rows[i] {
-				t.Errorf("%s, heads of %d: want %d rows at once, got %d", c.name, n, c.rows[i], s.stepRows(n))
+			if took := s.takesStep(int(n)); took != (c.rows[i] > 0) {
+				t.Errorf("%s, heads of %d: wkv7_step takes them: %t", c.name, n, took)
+			} else if took && (s.stepAcross(n) != c.across[i] || s.stepRows(n) != c.rows[i]) {
+				t.Errorf("%s, heads of %d: want rows of %d lanes, %d at once, got %d, %d", c.name, n, c.across[i], c.rows[i], s.stepAcross(n), s.stepRows(n))
 			}
 		}
 	}

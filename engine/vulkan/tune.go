@@ -217,7 +217,8 @@ func (e *Exec) form(u *unit, n uint32) (matMulForm, *wish) {
 	if e.matMul == Sparse { // as far as it suits: see sparseForm
 		return shape.usual(&u.Unit, n), nil
 	}
-	if e.matMul == Narrow && !shape.fitsNarrow(&u.Unit) || e.matMul == Hold && !shape.fitsHold(&u.Unit) {
+	if e.matMul == Narrow && !shape.fitsNarrow(&u.Unit) || e.matMul == Hold && !shape.fitsHold(&u.Unit) ||
+		e.matMul == Shared && !shape.takesShared(&u.Unit) {
 		return shape.usual(&u.Unit, n), nil
 	}
 	if e.matMul != Auto {

@@ -116,7 +116,7 @@ func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l profile.Loads, w
 		wanted++
 		return true
 	})
-	if whole := ran == wanted; whole && kernel != Auto && (plain == 0 || block == 0 && kernel != Sparse) {
+	if whole := ran == wanted; whole && kernel != Auto && (plain == 0 && kernel != Shared || block == 0 && kernel != Sparse) {
 		t.Errorf("%s ran for %d products of plain types and %d of block types, want some of each", kernel, plain, block)
 	}
 }
@@ -170,7 +170,7 @@ func TestOtherShapes(t *testing.T) {
 			if l == profile.Texels && ownLoads(kernel) {
 				continue
 			}
-			everyType := l == profile.Buffers && (kernel == Vec || kernel == Tile) && !testing.Short() // each is a compilation
+			everyType := l == profile.Buffers && (kernel == Vec || kernel == Shared || kernel == Tile) && !testing.Short() // each is a compilation
 			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
 				s.Narrow.Quads = usual.Narrow.Quads && kernel == Hold // for recurrences, they are the device's choice
 				offered(t, k, kernel)

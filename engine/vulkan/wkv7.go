@@ -31,7 +31,7 @@ func (r *recorder) WKV7(o *op.WKV7) error {
 	params, state, y := r.params.All(), r.stateOf(o.State), r.scratchOf(o.Y)
 	texel := r.texel(floatTexels(in(o.R)), floatTexels(params), texels(state, 16))
 
-	if s := &r.kernels.shape; s.Local.Step > 0 && !s.takesQuads(o.N) && r.shape.rows == r.shape.seqs && !r.exact {
+	if r.kernels.shape.takesStep(o.N) && r.shape.rows == r.shape.seqs && !r.exact {
 		return r.step7(o, texel)
 	}
 

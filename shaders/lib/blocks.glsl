@@ -25,6 +25,7 @@ void unpack8(Packed p, uint c, out vec4 lo, out vec4 hi) { lo = unpack4(p.q.xy);
 #endif
 float scale(Packed p, uint h) { return 1.0; }
 float minimum(Packed p, uint h) { return 0.0; }
+#define fetch8(row, u, c) fetch(row, u) // the only group
 
 uint words(uint units) { return SIZE * units; }
 
@@ -37,20 +38,25 @@ const uint SCALES = 2;
 const uint SCALES = 1;
 #endif
 
+// SIZE counts the words of a superblock, CODES those before its units' codes, and HIGH those before the bits of these that lie
+// apart, a bit for each element.
 #if defined(W_Q8_0)
-const uint SIZE = 17; // words of a superblock
+const uint SIZE = 17, CODES = 1;
 #elif defined(W_Q4_0) || defined(W_IQ4_NL) || defined(W_Q4_K)
-const uint SIZE = 9;
+const uint SIZE = 9, CODES = 1;
 #elif defined(W_Q4_1)
-const uint SIZE = 10;
+const uint SIZE = 10, CODES = 2;
 #elif defined(W_Q5_0) || defined(W_Q5_K)
-const uint SIZE = 11;
+#define HIGH 1
+const uint SIZE = 11, CODES = 3;
 #elif defined(W_Q5_1)
-const uint SIZE = 12;
+#define HIGH 2
+const uint SIZE = 12, CODES = 4;
 #elif defined(W_Q6_K)
-const uint SIZE = 14;
+const uint SIZE = 14, CODES = 6;
 #elif defined(W_Q3_K)
-const uint SIZE = 7;
+#define HIGH 1
+const uint SIZE = 7, CODES = 3;
 #endif
 #ifndef W_Q8_0
 #ifndef W_IQ4_NL
@@ -66,7 +72,7 @@ struct Packed {
 #ifdef W_Q6_K
     uvec2 pairs;
 #endif
-#if defined(W_Q5_0) || defined(W_Q5_1) || defined(W_Q5_K) || defined(W_Q3_K)
+#ifdef HIGH
     uint high; // a bit of each element
 #endif
     vec2 s, m;
@@ -97,67 +103,68 @@ Head head(uint row, uint superblock) {
     return Head(W16(at), uvec4(0));
 #endif
 }
+#define OF_HEAD Head h,
+#define HEAD h,
 #define FIRST4 h.first
 #define FIRST1(c) h.first[c]
 #define EITHER1(k, c) ((k) == 0 ? h.first : h.second)[c]
-Packed fetch(Head h, uint row, uint u) {
 #else
+#define OF_HEAD
+#define HEAD
 #define FIRST4 W16(at)
 #define FIRST1(c) W1(at, c)
 #define EITHER1(k, c) W1(AT(k), c)
-Packed fetch(uint row, uint u) {
 #endif
-    uint j = u & 7, at = row + Band * SIZE * (u >> 3);
-    Packed p;
+
+// factors gives the scales and minima of unit j of a superblock.
+void factors(OF_HEAD uint at, uint j, inout Packed p) {
 #if defined(W_Q8_0)
-    p.q = W16(AT(1 + 2 * j));
-    p.q1 = W16(AT(2 + 2 * j));
     p.s = vec2(half_of(FIRST1(j >> 1), j & 1));
     p.m = vec2(0.0);
 #elif defined(W_Q4_0) || defined(W_IQ4_NL)
-    p.q = W16(AT(1 + j));
     p.s = vec2(half_of(FIRST1(j >> 1), j & 1));
     p.m = -8.0 * p.s;
-#elif defined(W_Q4_1)
-    p.q = W16(AT(2 + j));
+#elif defined(W_Q4_1) || defined(W_Q5_1)
     vec2 sm = unpackHalf2x16(EITHER1(j >> 2, j & 3));
     p.s = sm.xx;
     p.m = sm.yy;
 #elif defined(W_Q5_0)
-    p.q = W16(AT(3 + j));
-    p.high = W1(AT(1 + (j >> 2)), j & 3);
     p.s = vec2(half_of(FIRST1(j >> 1), j & 1));
     p.m = -16.0 * p.s;
-#elif defined(W_Q5_1)
-    p.q = W16(AT(4 + j));
-    p.high = W1(AT(2 + (j >> 2)), j & 3);
-    vec2 sm = unpackHalf2x16(EITHER1(j >> 2, j & 3));
-    p.s = sm.xx;
-    p.m = sm.yy;
 #elif defined(W_Q4_K) || defined(W_Q5_K)
-#ifdef W_Q4_K
-    p.q = W16(AT(1 + j));
-#else
-    p.q = W16(AT(3 + j));
-    p.high = W1(AT(1 + (j >> 2)), j & 3);
-#endif
     uvec4 head = FIRST4;
     vec2 sm = unpackHalf2x16(head.x) * vec2(six(head, j));
     p.s = sm.xx;
     p.m = -sm.yy;
 #elif defined(W_Q6_K)
-    p.q = W16(AT(6 + j));
-    p.pairs = pair(W16(AT(2 + (j >> 1))), j & 1);
     int scales = int(FIRST1(j >> 1) >> 16 * (j & 1));
     p.s = unpackHalf2x16(EITHER1(1, 0)).x * vec2(scales << 24 >> 24, scales << 16 >> 24);
     p.m = -32.0 * p.s;
 #elif defined(W_Q3_K)
-    p.q.xy = pair(W16(AT(3 + (j >> 1))), j & 1);
-    p.high = W1(AT(1 + (j >> 2)), j & 3);
     uvec4 head = FIRST4;
     p.s = unpackHalf2x16(head.x).x * (vec2(six(head, j)) - 32.0);
     p.m = -4.0 * p.s;
 #endif
+}
+
+Packed fetch(OF_HEAD uint row, uint u) {
+    uint j = u & 7, at = row + Band * SIZE * (u >> 3);
+    Packed p;
+#if defined(W_Q8_0)
+    p.q = W16(AT(CODES + 2 * j));
+    p.q1 = W16(AT(CODES + 2 * j + 1));
+#elif defined(W_Q3_K)
+    p.q.xy = pair(W16(AT(CODES + (j >> 1))), j & 1);
+#else
+    p.q = W16(AT(CODES + j));
+#endif
+#ifdef W_Q6_K
+    p.pairs = pair(W16(AT(2 + (j >> 1))), j & 1);
+#endif
+#ifdef HIGH
+    p.high = W1(AT(HIGH + (j >> 2)), j & 3);
+#endif
+    factors(HEAD at, j, p);
     return p;
 }
 
@@ -171,7 +178,7 @@ uint codes4(Packed p, uint k) {
     uint low = p.q[k >> 1] >> 4 * (k & 1) & 0x0f0f0f0fu;
 #if defined(W_Q6_K)
     return low | (p.pairs[k >> 2] >> 2 * (k & 3) & 0x03030303u) << 4;
-#elif defined(W_Q5_0) || defined(W_Q5_1) || defined(W_Q5_K)
+#elif defined(HIGH)
     return low | (p.high >> k & 0x01010101u) << 4;
 #else
     return low;
@@ -206,6 +213,34 @@ float scale(Packed p, uint h) { return h == 0 ? p.s.x : p.s.y; }
 float minimum(Packed p, uint h) { return h == 0 ? p.m.x : p.m.y; }
 #else
 float minimum(Packed p, uint h) { return 0.0; }
+#endif
+
+// fetch8 reads group c of 8 elements of a unit alone, for a lane that has three others beside it: as group 0 of what it returns,
+// with its scale and minimum as those of the first half.
+#ifndef HEADS
+Packed fetch8(uint row, uint u, uint c) {
+    uint j = u & 7, at = row + Band * SIZE * (u >> 3);
+    Packed p;
+#if defined(W_Q8_0)
+    uint k = AT(CODES + 2 * j + (c >> 1));
+    p.q.xy = uvec2(W1(k, 2 * (c & 1)), W1(k, 2 * (c & 1) + 1));
+#elif defined(W_Q3_K)
+    p.q.x = W1(AT(CODES + (j >> 1)), 2 * (j & 1) + (c >> 1)) >> 4 * (c & 1);
+#else
+    p.q.x = W1(AT(CODES + j), c);
+#endif
+#ifdef W_Q6_K
+    p.pairs.x = W1(AT(2 + (j >> 1)), 2 * (j & 1) + (c >> 1)) >> 4 * (c & 1);
+#endif
+#ifdef HIGH
+    p.high = W1(AT(HIGH + (j >> 2)), j & 3) >> 2 * c;
+#endif
+    factors(at, j, p);
+    uint h = c * SCALES / GROUPS;
+    p.s.x = scale(p, h);
+    p.m.x = minimum(p, h);
+    return p;
+}
 #endif
 
 uint words(uint units) { return SIZE * ((units + 7) >> 3); }

@@ -10,7 +10,7 @@ import (
 type Profile struct {
 	CPU          bool              // reports whether lanes are emulated by one processor core's vectors
 	Lanes        uint32            // of a subgroup
-	Shuffle      bool              // reports whether lanes can read one another's registers, as matmul_bcast needs
+	Shuffle      bool              // reports whether lanes can read one another's registers, as matmul_bcast and wkv7_step need
 	FewRegisters bool              // see fewRegisters
 	Cores        int               // of the processor, if the device is one
 	MostGroups   int               // of a dispatch, in x
@@ -56,7 +56,7 @@ func Of(info gpu.Info) Profile {
 		p.Shared, p.Band = true, int(p.Local.Reg)
 		p.Local.Norm, p.Local.Single = sub, 1
 	}
-	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (p.CPU || sized) && info.Limits.MaxStorageBuffers >= StepBuffers {
+	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (p.CPU || sized) && p.Shuffle && info.Limits.MaxStorageBuffers >= StepBuffers {
 		p.Local.Step = max(p.Local.Norm/sub, 1) * sub
 	}
 	p.Local.Subgroups = max(p.Local.Plain/sub, 1)
@@ -64,7 +64,7 @@ func Of(info gpu.Info) Profile {
 }
 
 // Vectors reports whether lanes are emulated by a processor's vectors: they are never faster with a row in common.
-func (p *Profile) Vectors() bool { return p.CPU && p.Lanes >= 8 }
+func (p *Profile) Vectors() bool { return p.CPU && p.Lanes >= NarrowLeast && !p.Narrow.Usual }
 
 // fewRegisters reports whether a lane has about 128 registers, where others have 256. Vulkan does not say it, but devices that
 // can run subgroups of 16 or fewer, as Intel's, are of this kind, and so are those of Apple: behind a layer over Metal, or
@@ -93,20 +93,20 @@ func mostLanes(info gpu.Info) int {
 	return l.MaxWorkgroupInvocations
 }
 
-// Where a subgroup has few lanes, they are those of a processor's narrowest vectors, and the driver's compiler is as
-// simple: SwiftShader's. It reads a word of a storage buffer for each lane by itself, unrolls nothing and keeps arrays in
-// memory. matmul_narrow.comp, for few tokens, and matmul_hold.comp, for many, are the only forms of a product that such a
-// device is not lost in.
+// SwiftShader's lanes are those of a processor's narrowest vectors, and its compiler is as simple. It reads a word of a storage
+// buffer for each lane by itself, unrolls nothing and keeps arrays in memory. matmul_narrow.comp, for few tokens, and
+// matmul_hold.comp, for many, are the only forms of a product that such a device is not lost in. Others of as few lanes are not
+// of the kind: lavapipe, which has them on processors without wider vectors, takes most of a minute to compile matmul_hold.
 const (
 	NarrowLeast = 4 // lanes that matmul_narrow's last step counts on
 	narrowMost  = 7
 	narrowMany  = 4 // subgroups of a workgroup at most: units are small there, and a core should not wait for another's last
 )
 
-// isNarrow reports whether matmul_narrow is the device's usual form.
+// isNarrow reports whether the device is of that kind, and matmul_narrow its usual form.
 func isNarrow(info gpu.Info) bool {
 	lanes := Subgroup(info)
-	return info.Type == gpu.CPU && lanes >= NarrowLeast && lanes <= narrowMost
+	return info.Type == gpu.CPU && info.DriverID == gpu.SwiftShader && lanes >= NarrowLeast && lanes <= narrowMost
 }
 
 // QuadLanes is how many lanes a workgroup of matmul_hold, wkv6_narrow or wkv7_narrow has.

@@ -136,6 +136,9 @@ func wkv7Cases() []Case {
 		{Name: "WKV7/zero keys", Seqs: []int{3}, Build: build(1, 64, keys(0))},
 		// One token of each sequence.
 		{Name: "WKV7/one each/N4", Seqs: []int{1, 1}, Build: build(5, 4, keys(1))},
+		{Name: "WKV7/one each/N8", Seqs: []int{1, 1}, Build: build(3, 8, keys(1))},
+		{Name: "WKV7/one each/N12", Seqs: []int{1, 1}, Build: build(2, 12, keys(1))},
+		{Name: "WKV7/one each/N16", Seqs: []int{1}, Build: build(2, 16, keys(1))},
 		{Name: "WKV7/one each/N20", Seqs: []int{1, 1, 1}, Build: build(2, 20, keys(1))},
 		{Name: "WKV7/one each/N36", Seqs: []int{1}, Build: build(3, 36, keys(1))},
 		{Name: "WKV7/one each/N128", Seqs: []int{1, 1}, Build: build(1, 128, keys(1))},

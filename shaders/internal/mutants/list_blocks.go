@@ -1,14 +1,16 @@
 package main
 
+import "strings"
+
 // blockMutants are those of lib/blocks.glsl: how each type is unpacked, and where rows lie.
 var blockMutants = []mutant{
-	blocks("Q8_0", `p.q1 = W16(AT(2 + 2 * j));`, `p.q1 = W16(AT(1 + 2 * j));`, "second half of a block"),
+	blocks("Q8_0", `p.q1 = W16(AT(CODES + 2 * j + 1));`, `p.q1 = W16(AT(CODES + 2 * j));`, "second half of a block"),
 	blocks("Q8_0", `ivec4(24, 16, 8, 0) >> 24`, `ivec4(24, 16, 8, 8) >> 24`, "fourth code of a word"),
 	blocks("Q8_0", `k < 4 ? p.q[k] : p.q1[k - 4]`, `k < 3 ? p.q[k] : p.q1[k - 3 & 3]`, "codes of the second half"),
 	blocks("Q4_0", `p.m = -8.0 * p.s;`, `p.m = -7.0 * p.s;`, "offset of the codes"),
-	blocks("Q4_1", `p.q = W16(AT(2 + j));`, `p.q = W16(AT(1 + j));`, "place of the nibbles"),
+	blocks("Q4_1", `SIZE = 10, CODES = 2`, `SIZE = 10, CODES = 1`, "place of the nibbles"),
 	blocks("Q5_0", `p.m = -16.0 * p.s;`, `p.m = -15.0 * p.s;`, "offset of the codes"),
-	blocks("Q5_1", `p.high = W1(AT(2 + (j >> 2)), j & 3);`, `p.high = W1(AT(2), j & 3);`, "fifth bits of the second half"),
+	blocks("Q5_1", `p.high = W1(AT(HIGH + (j >> 2)), j & 3);`, `p.high = W1(AT(HIGH), j & 3);`, "fifth bits of the second half"),
 	blocks("Q4_K", `low & 15u | (high & 3u) << 4`, `low & 15u | (high & 1u) << 4`, "sixth bit of a scale"),
 	blocks("Q4_K", `low >> 4 & 15u | (high & 12u) << 2`, `low >> 4 & 15u | (high & 12u) << 1`, "high bits of a minimum"),
 	blocks("Q4_K", `(j < 4 ? head.y : head.z)`, `(j < 5 ? head.y : head.z)`, "scale of the fifth unit"),
@@ -23,7 +25,7 @@ var blockMutants = []mutant{
 	blocks("IQ4_NL", `(i & 8) != 0 ? upper : lower`, `(i & 8) == 0 ? upper : lower`, "levels above zero"),
 	{File: "lib/blocks.glsl", Old: `uint odd) { return odd != 0 ? w.zw : w.xy; }`, New: `uint odd) { return w.xy; }`,
 		Why: "words of every other unit", Only: "^matmul_(vec|bcast|reg)\\.(q6_k|q3_k)", Test: "lavapipe TestOps/.*/(vec|auto)/MatMul/Q[36]_K"},
-	{File: "lib/blocks.glsl", Old: `uint h = c * SCALES / GROUPS;`, New: `uint h = 0;`,
+	{File: "lib/blocks.glsl", Old: "#ifndef PLAIN\n    uint h = c * SCALES / GROUPS;", New: "#ifndef PLAIN\n    uint h = 0;",
 		Why: "scale of the second half of a unit", Only: "^(embed|matmul_bcast|matmul_tile)\\.q6_k", Test: "lavapipe TestOps/.*/auto/(Embed|MatMul)/Q6_K"},
 	{File: "lib/blocks.glsl", Old: `m / Band * Band * words(units) + m % Band`, New: `m * words(units)`,
 		Why: "rows in bands", Only: "^matmul_(vec|bcast|reg)\\.f16", Test: "lavapipe TestOps/.*/auto/MatMul/F16"},
@@ -35,6 +37,23 @@ var blockMutants = []mutant{
 		Why: "second word of a superblock's head", Only: "^matmul_bcast\\.(q4_1|q5_1|q6_k)", Test: "lavapipe TestOps/.*/bcast/MatMul/Q"},
 	{File: "lib/blocks.glsl", Old: `return h == 0 ? p.m.x : p.m.y; }`, New: `return 0.0; }`,
 		Why: "minima", Only: "^matmul_(vec|bcast)\\.q4_1", Test: "lavapipe TestOps/.*/(vec|bcast)/MatMul/Q4_1"},
+
+	group8("q5_0", `j & 3) >> 2 * c;`, `j & 3) >> c;`, "fifth bits of a lane's group"),
+	group8("q8_0", `W1(k, 2 * (c & 1) + 1)`, `W1(k, 2 * (c & 1))`, "second word of a lane's group"),
+	group8("q6_k", `2 * (j & 1) + (c >> 1)) >> 4 * (c & 1);
+#endif
+#ifdef HIGH`, `2 * (j & 1) + (c >> 1));
+#endif
+#ifdef HIGH`, "pairs of bits of a lane's group"),
+	group8("q3_k", `p.q.x = W1(AT(CODES + (j >> 1)), 2 * (j & 1) + (c >> 1))`, `p.q.x = W1(AT(CODES + (j >> 1)), 2 * (j & 1))`, "word of a lane's group"),
+	group8("q4_0", `p.q.x = W1(AT(CODES + j), c);`, `p.q.x = W1(AT(CODES + j), 0);`, "word of a lane's group"),
+	group8("q6_k", `p.s.x = scale(p, h);`, ``, "scale of a lane's group"),
+}
+
+// group8 is a mutant of how a lane that shares a unit reads its group of it.
+func group8(typ, from, to, why string) mutant {
+	return mutant{File: "lib/blocks.glsl", Old: from, New: to, Why: strings.ToUpper(typ) + ": " + why, Only: "^matmul_vec\\." + typ,
+		Test: "lavapipe TestOps/.*/shared/MatMul/" + strings.ToUpper(typ) + "/"}
 }
 
 // blocks is a mutant of how one type is unpacked, in the kernels that all devices have.

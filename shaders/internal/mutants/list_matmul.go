@@ -22,7 +22,8 @@ var matMulMutants = []mutant{
 	{File: "lib/matmul.glsl", Old: `p.combine <= COMBINE_ADD`, New: `p.combine <= COMBINE_MUL`,
 		Why: "parts for which the plain finish does", Only: "^matmul_hold" + f16, Test: "swiftshader TestOps/.*/hold/MatMul"},
 
-	{File: "matmul_vec.comp", Old: `u += gl_SubgroupSize) {`, New: `u += gl_SubgroupSize + 1) {`, Why: "units of a row", Only: f16},
+	{File: "matmul_vec.comp", Old: `u += gl_SubgroupSize / Share) {`, New: `u += gl_SubgroupSize / Share + 1) {`, Why: "units of a row", Only: f16},
+	{File: "matmul_vec.comp", Old: `uint x_of = UNIT4 * u + 2 * lane;`, New: `uint x_of = UNIT4 * u;`, Why: "what meets a lane's group of a unit", Only: "q4_0", Test: "lavapipe TestOps/.*/shared/MatMul/Q4_0/"},
 	{File: "matmul_vec.comp", Old: `acc[i] = subgroupAdd(acc[i]);`, New: `acc[i] = subgroupMax(acc[i]);`, Why: "sum over lanes", Only: f16},
 	{File: "matmul_vec.comp", Old: ` && t < push.tokens) finish`, New: `) finish`, Why: "tokens past the end are stored", Only: f16},
 	{File: "matmul_vec.comp", Old: `x_sum[t] * minimum(w[r], h)`, New: `x_sum[t] * minimum(w[r], 0)`, Why: "minimum of the second half of a unit", Only: "q6_k"},

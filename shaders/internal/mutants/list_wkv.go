@@ -54,7 +54,9 @@ var wkvMutants = []mutant{
 	{File: "wkv7_narrow.comp", Old: `mine += 4 * span.start * push.stride;`, New: ``, Why: "row of a second sequence in a step", Only: "step", Test: "swiftshader TestOps/.*/auto/WKV7"},
 
 	{File: "wkv7_step.comp", Old: `if (span.len == 0) return;`, New: ``, Why: "a sequence that has ended within a submission", Test: "lavapipe TestEndedKeepsState|TestDrawEnds"},
-	{File: "wkv7_step.comp", Old: `bonus = subgroupAdd(bonus);`, New: ``, Why: "sum over lanes"},
+	{File: "wkv7_step.comp", Old: `bonus = row_sum(bonus);`, New: ``, Why: "sum over lanes"},
+	{File: "wkv7_step.comp", Old: `(2u << b) - 1`, New: `(2u << b) - 2`, Why: "sum over the lanes of a short row", Test: "lavapipe TestOps/.*/auto/WKV7"},
+	{File: "wkv7_step.comp", Old: `uint mine = lane * Side + side;`, New: `uint mine = side * Across + lane;`, Why: "row of a lane's result", Test: "lavapipe TestOps/.*/auto/WKV7"},
 	{File: "wkv7_step.comp", Old: `b[c] *= kk[c];`, New: `b[c] = -kk[c];`, Why: "rate of what is removed"},
 	{File: "wkv7_step.comp", Old: `workgroup_sum(var) / float(N) + push.eps`, New: `workgroup_sum(var) / float(N)`, Why: "epsilon"},
 	{File: "wkv7_step.comp", Old: `uint first = gl_SubgroupID * Part,`, New: `uint first = 0,`, Why: "rows of a subgroup", Test: "gpu TestOps/.*/auto/WKV7"},
