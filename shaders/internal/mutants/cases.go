@@ -3,6 +3,7 @@ package main
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -17,7 +18,8 @@ import (
 type compareCase struct {
 	device, name string
 	args, env    []string
-	kernels      map[string]bool // that it runs
+	quant        bool
+	kernels      map[string]bool // that it runs; of a quantized model, those alone that no other runs on the device
 	took         time.Duration
 }
 
@@ -29,12 +31,15 @@ type madeModel struct {
 	size          weightstest.Size
 	typ           tensor.Type
 	env           []string // for engine.go.txt
-	devices       []string // all, if there are none
+	devices       []string // all of compared, if there are none
 }
+
+// compared are the devices that compare runs on.
+var compared = []string{"lavapipe", "gpu", "swiftshader"}
 
 // made are models of every version, of sizes that leave tiles cut and no width a multiple of much.
 var made = []madeModel{
-	{version: "v4", size: weightstest.Size{Vocab: 301, Embed: 108, Layers: 2, FFN: 230}, typ: tensor.F16},
+	{version: "v4", size: weightstest.Size{Vocab: 301, Embed: 109, Layers: 2, FFN: 230}, typ: tensor.F16},
 	{version: "v5.0", size: weightstest.Size{Vocab: 141, Embed: 60, Layers: 2, Head: 20, FFN: 70}, typ: tensor.F32},
 	{version: "v5.1", size: weightstest.Size{Vocab: 141, Embed: 96, Layers: 2, Head: 16, FFN: 170}, typ: tensor.BF16},
 	{version: "v5.2", size: weightstest.Size{Vocab: 141, Embed: 128, Layers: 2, Head: 64, FFN: 170}, typ: tensor.F16},
@@ -48,6 +53,9 @@ var made = []madeModel{
 		devices: []string{"gpu"}},
 	{name: "v7, long heads", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 136, Layers: 2, Head: 68, FFN: 275, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		devices: []string{"gpu"}},
+	// Subgroups with less lanes than they have sums.
+	{name: "v7, few lanes", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
+		devices: []string{"gpu4"}},
 	// Forms that only a measurement would choose.
 	{name: "v7, sparse", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 1030, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		env: []string{"RWKV_MUTANT_PRODUCTS=sparse"}},
@@ -69,6 +77,14 @@ func (m *madeModel) write(dir string) (string, error) {
 	return path, os.WriteFile(path, weightstest.Safetensors(weightstest.RWKV(m.version, m.size, m.typ, 1), nil), 0o644)
 }
 
+// on returns the devices that the model is compared on.
+func (m *madeModel) on() []string {
+	if m.devices != nil {
+		return m.devices
+	}
+	return compared
+}
+
 func (m *madeModel) String() string { return cmp.Or(m.name, m.version) }
 
 // compareCases runs compare on every device without a mutant: on a model of each version, on quantized ones, and on the demo
@@ -82,30 +98,39 @@ func (b *bench) compareCases(only string) (list []compareCase, err error) {
 	if err != nil {
 		return nil, err
 	}
-	for _, device := range []string{"lavapipe", "gpu", "swiftshader"} {
-		for i := range made {
-			m := &made[i]
-			if m.devices != nil && !slices.Contains(m.devices, device) {
-				continue
-			}
-			path, err := m.write(b.dir)
-			if err != nil {
-				return nil, err
-			}
-			list = append(list, compareCase{device: device, name: m.String(), args: []string{"--model", path}, env: m.env})
-		}
-		for _, typ := range tensor.BlockTypes {
-			if name := lower(typ.String()); device != "swiftshader" || typ == tensor.Q5_0 {
-				list = append(list, compareCase{device: device, name: name, args: []string{"--model", big, "--quant", name}})
-			}
-		}
-		list = append(list, compareCase{device: device, name: "demo"})
-	}
-	list = slices.DeleteFunc(list, func(c compareCase) bool { return !want.MatchString(c.String()) })
-	for i := range list {
-		if err := b.without(&list[i]); err != nil {
+	for i := range made {
+		m := &made[i]
+		path, err := m.write(b.dir)
+		if err != nil {
 			return nil, err
 		}
+		for _, device := range m.on() {
+			list = append(list, compareCase{device: device, name: m.String(), args: []string{"--model", path}, env: m.env})
+		}
+	}
+	for _, device := range compared {
+		list = append(list, compareCase{device: device, name: "demo"})
+		for _, typ := range tensor.BlockTypes {
+			if name := lower(typ.String()); device != "swiftshader" || typ == tensor.Q5_0 {
+				list = append(list, compareCase{device: device, name: name, args: []string{"--model", big, "--quant", name}, quant: true})
+			}
+		}
+	}
+	list = slices.DeleteFunc(list, func(c compareCase) bool { return !want.MatchString(c.String()) })
+	plain := map[string]map[string]bool{} // kernels, by device
+	for i := range list {
+		c := &list[i]
+		if err := b.without(c); err != nil {
+			return nil, err
+		}
+		if c.quant {
+			maps.DeleteFunc(c.kernels, func(k string, _ bool) bool { return plain[c.device][k] })
+			continue
+		}
+		if plain[c.device] == nil {
+			plain[c.device] = map[string]bool{}
+		}
+		maps.Copy(plain[c.device], c.kernels)
 	}
 	return list, nil
 }

@@ -112,7 +112,7 @@ func (s *sources) candidates(m *mutant) (list []string, err error) {
 type modules struct {
 	dir      string
 	variants []string // their names, without .spv
-	sum      string   // of what they are
+	sum      string   // of what they are, but for forms that only load otherwise than one here, by texels
 }
 
 // compile makes the modules that a mutant changes, in a folder that is kept for the next run.
@@ -187,7 +187,7 @@ func (s *sources) changed(made *modules) error {
 	if err != nil {
 		return err
 	}
-	sum := sha256.New()
+	code := map[string][]byte{}
 	for _, p := range paths {
 		have, err := os.ReadFile(p)
 		if err != nil {
@@ -205,7 +205,17 @@ func (s *sources) changed(made *modules) error {
 		}
 		name := strings.TrimSuffix(filepath.Base(p), ".spv")
 		made.variants = append(made.variants, name)
-		fmt.Fprintf(sum, "%s %d\n%s", name, len(have), have)
+		code[name] = have
+	}
+	sum := sha256.New()
+	for _, name := range made.variants {
+		if _, twice := code[strings.TrimSuffix(name, "_tx")]; strings.HasSuffix(name, "_tx") && twice {
+			continue
+		}
+		if _, twice := code[strings.TrimSuffix(name, ".tx")+".buf"]; strings.HasSuffix(name, ".tx") && twice {
+			continue
+		}
+		fmt.Fprintf(sum, "%s %d\n%s", name, len(code[name]), code[name])
 	}
 	made.sum = hex.EncodeToString(sum.Sum(nil))
 	return nil
