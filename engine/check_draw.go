@@ -11,11 +11,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// drawn are the settings of the sequences whose tokens a device draws in a comparison: every filter, penalties, a banned id.
+// drawn are the settings of the sequences whose tokens a device draws in a comparison: every filter, penalties, banned ids.
 var drawn = []sample.Params{
 	{Presence: 0.7, Frequency: 0.3, PenaltyDecay: 0.9},
 	{Temperature: 1, TopP: 0.85, Seed: 1},
-	{Temperature: 1, TopP: 1, TopK: 5, Ban: []int{1}, Seed: 1 << 40},
+	{Temperature: 1, TopP: 1, TopK: 5, Ban: []int{1, 2}, Seed: 1 << 40},
 	{Temperature: 1.5, TopP: 0.9, MinP: 0.02, TopK: 30, Presence: 0.4, Frequency: 0.25, PenaltyDecay: 0.996, Seed: 3},
 }
 
@@ -29,8 +29,8 @@ const drawOp = "draw"
 const drawPass = "draws"
 
 // draws compares the ids that the device draws, if it does so at all, with those that the CPU draws from the device's own
-// logits, bit for bit, over several steps of one submission, within which one sequence ends; and what the steps leave in the
-// slots.
+// logits, bit for bit, over several steps of one submission, within which one sequence ends, and then from made-up logits; and
+// what the steps leave in the slots.
 func (c *comparer) draws(ctx context.Context) error {
 	dev, ok := c.dev.(drawer)
 	if !ok || len(c.tokens) == 0 {
@@ -66,19 +66,23 @@ func (c *comparer) draws(ctx context.Context) error {
 		slot := draws[0].Slot * o.Width
 		copy(states[i][slot:slot+o.Width], ended[i][slot:])
 	}
-	draws[0].Ends = []int{int(end)}
+	draws[0].Ends = append(slices.Repeat([]int{c.prog.Vocab}, vulkan.MaxEnds-1), int(end)) // the others are drawn by none
 	got, err := dev.Decode(draws, drawSteps)
 	if err != nil {
 		return err
 	}
-	if c.reportDraws(got, want); c.report.FirstBad != nil {
-		return nil
-	}
+	got = slices.Clone(got)
 	left, err := c.states(c.dev)
 	if err != nil {
 		return err
 	}
-	c.blameState(left, states)
+	made, wanted, err := c.drawMadeUp(ctx, dev)
+	if err != nil {
+		return err
+	}
+	if c.reportDraws(append(got, made...), append(want, wanted...)); c.report.FirstBad == nil {
+		c.blameState(left, states)
+	}
 	return nil
 }
 

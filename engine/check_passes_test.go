@@ -109,18 +109,28 @@ func TestCompareFindsStrayWrites(t *testing.T) {
 	})
 }
 
-// misdrawing draws another id once.
+// misdrawing draws another id once, the ones from made-up logits counted last.
 type misdrawing struct {
 	*vulkan.Exec
-	at int
+	at, made int
 }
 
 func (m *misdrawing) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
 	ids, err := m.Exec.Decode(draws, n)
-	if err == nil && m.at >= 0 {
+	if err == nil && m.at >= 0 && m.at < len(ids) {
 		ids = slices.Clone(ids)
 		ids[m.at] ^= 1
 	}
+	m.made = len(ids)
+	return ids, err
+}
+
+func (m *misdrawing) DrawFrom(draws []vulkan.Draw, logits []float32) ([]uint32, error) {
+	ids, err := m.Exec.DrawFrom(draws, logits)
+	if i := m.at - m.made; err == nil && i >= 0 && i < len(ids) {
+		ids[i] ^= 1
+	}
+	m.made += len(ids)
 	return ids, err
 }
 
@@ -134,8 +144,8 @@ func TestCompareDraws(t *testing.T) {
 		ref := prober(t, m, &Device{})
 		for _, draws := range []vulkan.Draws{vulkan.HostDraws, vulkan.DeviceDraws} {
 			dev := prober(t, m, &Device{now: d.current(), draws: draws})
-			for _, at := range []int{-1, 0, 13, drawSteps*len(drawn) - 1} {
-				r, err := Compare(t.Context(), m, ref, &misdrawing{dev.(*vulkan.Exec), at}, compared)
+			for _, at := range []int{-1, 0, 13, drawSteps*len(drawn) - 1, drawSteps * len(drawn), (drawSteps+madeRounds)*len(drawn) - 1} {
+				r, err := Compare(t.Context(), m, ref, &misdrawing{Exec: dev.(*vulkan.Exec), at: at}, compared)
 				if err != nil {
 					t.Fatal(err)
 				}

@@ -21,8 +21,9 @@ import (
 const compareHelp = `Run the same tokens on the CPU, which is the reference, and on a Vulkan device: first op by op, the device always on the
 reference's inputs, then the whole model, both on their own. The tokens come as one prompt, as ragged batches of several
 sequences, and one at a time, of one sequence and of several, as text generation and servers run them; the kernels are
-those that the device chooses for each. What an op leaves in the states counts, and so does what it writes elsewhere. If
-an op or the logits are out of tolerance, the exit status is 1 and the first op to blame is named.
+those that the device chooses for each. What an op leaves in the states counts, and so does what it writes elsewhere. Where
+the device draws tokens, they must be those that the CPU draws, from the model's logits and from made-up ones. If an op or
+the logits are out of tolerance, the exit status is 1 and the first op to blame is named.
 
 --device auto means gpu here, and cpu is refused: there would be nothing to compare. Without --tokens the prompt is an
 English sentence, or, where there is no vocabulary, ids spread over all of them.`

@@ -133,27 +133,7 @@ func (e *Exec) timeDraws(seqs int, logit func() float32) (device, host time.Dura
 }
 
 func (e *Exec) timeDeviceDraws(draws []Draw) (time.Duration, error) {
-	if err := e.stageDraws(draws, trialDraws); err != nil {
-		return 0, err
-	}
-	if err := e.growSampling(trialDraws); err != nil {
-		return 0, err
-	}
-	s, k := &e.decode.sampling, decodeShape{seqs: len(draws), steps: trialDraws}
-	for i := range draws {
-		s.write(i, &draws[i], &e.decode.twins[i])
-	}
-	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: shape{len(draws), len(draws), len(draws)}}
-	r.rec.SetName("tuning trial of draws on the device")
-	e.beginForward(r.rec)
-	s.upload(r.rec, k)
-	for step := range trialDraws {
-		if err := r.draw(k, step); err != nil {
-			return 0, err
-		}
-	}
-	s.download(r.rec, k)
-	c, err := r.rec.End()
+	c, _, err := e.drawsAlone("tuning trial of draws on the device", draws, trialDraws)
 	if err != nil {
 		return 0, err
 	}

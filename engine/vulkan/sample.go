@@ -162,6 +162,11 @@ func (s *sampling) download(rec *gpu.Recording, k decodeShape) {
 	rec.Copy(s.ids.Range(0, size), s.drawn.Range(0, size))
 }
 
+// drawnIDs returns what came to the host.
+func (s *sampling) drawnIDs(k decodeShape) []uint32 {
+	return gpu.Uint32s(s.ids.Bytes())[:k.steps*k.seqs]
+}
+
 // draw records the draw of every sequence's token from the logits of the step.
 func (r *recorder) draw(k decodeShape, step int) error {
 	s, logits := &r.decode.sampling, r.prog.Logits

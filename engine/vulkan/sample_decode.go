@@ -59,22 +59,9 @@ func (d *decoding) release() {
 // one step RestoreState brings back the states before the call. Logits has those of the first step if a draw is OnHost.
 func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 	d := &e.decode
-	if err := e.stageDraws(draws, n); err != nil {
+	k, err := e.startDraws(draws, n)
+	if err != nil {
 		return nil, err
-	}
-	k := decodeShape{seqs: len(draws), steps: n}
-	accepted := 0
-	for i := range d.twins {
-		k.masked = k.masked || d.twins[i].Masked
-		k.penalised = k.penalised || d.twins[i].Penalised
-		k.logits = k.logits || draws[i].OnHost
-		accepted = max(accepted, d.twins[i].Accepted)
-	}
-	if err := e.growSampling(accepted + n); err != nil {
-		return nil, err
-	}
-	for i := range draws {
-		d.sampling.write(i, &draws[i], &d.twins[i])
 	}
 	p, err := settled(context.Background(), e, &d.shapes, k)
 	if err != nil {
@@ -96,7 +83,30 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return gpu.Uint32s(d.sampling.ids.Bytes())[:n*len(draws)], nil
+	return d.sampling.drawnIDs(k), nil
+}
+
+// startDraws writes what n steps of the draws begin with.
+func (e *Exec) startDraws(draws []Draw, n int) (k decodeShape, err error) {
+	d := &e.decode
+	if err := e.stageDraws(draws, n); err != nil {
+		return k, err
+	}
+	k.seqs, k.steps = len(draws), n
+	accepted := 0
+	for i := range d.twins {
+		k.masked = k.masked || d.twins[i].Masked
+		k.penalised = k.penalised || d.twins[i].Penalised
+		k.logits = k.logits || draws[i].OnHost
+		accepted = max(accepted, d.twins[i].Accepted)
+	}
+	if err := e.growSampling(accepted + n); err != nil {
+		return k, err
+	}
+	for i := range draws {
+		d.sampling.write(i, &draws[i], &d.twins[i])
+	}
+	return k, nil
 }
 
 // stageDraws checks the draws and writes the batch's tables.

@@ -13,7 +13,7 @@ const deviceFile = "engine/device.go"
 
 var hooks = []struct{ old, new string }{
 	{"in.Device(index, gpu.DeviceOptions{})", "in.Device(index, mutantDevice())"},
-	{"vulkan.New(d.kernels, ", "newMutant(d.kernels, "},
+	{"vulkan.New(", "newMutant("},
 }
 
 // hooked returns the text of deviceFile with the hooks.
