@@ -170,7 +170,7 @@ func (f *format) readHeader(name string) (h header, size int64, err error) {
 }
 
 // readState reads the state of the checkpoint ids from its file.
-func (f *format) readState(name string, space spaceKey, ids []int, sampler int, state []float32) error {
+func (f *format) readState(name string, ids []int, sampler int, state []float32) error {
 	most := f.fileBytes(len(ids), sampler)
 	data, err := files.ReadRegular(filepath.Join(f.dir, name), most)
 	if err != nil {
@@ -181,7 +181,7 @@ func (f *format) readState(name string, space spaceKey, ids []int, sampler int, 
 		return err
 	}
 	end := len(data) - sumBytes
-	if int64(len(data)) != most || name != f.fileName(h.space, h.ids) || h.space != space ||
+	if int64(len(data)) != most || name != f.fileName(h.space, h.ids) ||
 		crc32.Checksum(data[:end], castagnoli) != binary.LittleEndian.Uint32(data[end:]) {
 		return errBroken
 	}

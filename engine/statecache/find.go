@@ -24,7 +24,8 @@ func (h *Hit) Release() {
 	}
 }
 
-// Find returns the longest checkpoint of at most most ids that ids begin with. What lies on disk only is read.
+// Find returns the longest checkpoint of at most most ids that ids begin with. What lies on disk only
+// is read, into host memory if there is room, else for this hit alone.
 func (s *Space) Find(ids []int, most int) *Hit {
 	c := s.c
 	c.mu.Lock()
@@ -79,7 +80,7 @@ func (c *Cache) use(e *entry, hit *Hit) bool {
 func (c *Cache) load(e *entry) []float32 {
 	name, ids, state := e.file, e.node.IDs(), c.index.take()
 	var err error
-	c.unlocked(func() { err = c.format.readState(name, e.space, ids, len(e.Sampler), state) })
+	c.unlocked(func() { err = c.format.readState(name, ids, len(e.Sampler), state) })
 	if c.index.closed {
 		return nil
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -195,6 +196,7 @@ func spelled(tok tokenizer.Tokenizer, r *rand.Rand, segments []Segment) (ids []i
 }
 
 func TestPrompts(t *testing.T) {
+	reference.Numbers(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	saved := 0
 	for range 4_000 {

@@ -98,9 +98,9 @@ func (s *Space) PutDevice(ids []int, m Meta, fork func() (Resident, error)) (boo
 		}
 	}
 	o.used += bytes
-	c.mu.Unlock()
-	r, err := fork()
-	c.mu.Lock()
+	var r Resident
+	var err error
+	c.unlocked(func() { r, err = fork() })
 	if err != nil || c.index.closed {
 		o.used -= bytes
 		return false, c.refuse(r, err)

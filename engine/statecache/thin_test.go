@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"slices"
 	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // put makes a checkpoint of no particular state.
@@ -29,6 +31,7 @@ func marks(s *Space, ids []int) (out []Mark) {
 // However a text grows, it keeps O(log n) checkpoints, and cut back to any length it goes on from the best that there ever
 // was or reads no more again than was cut off.
 func TestThinning(t *testing.T) {
+	reference.Numbers(t)
 	r := rand.New(rand.NewPCG(1, 2))
 	for round := range 18 {
 		c := newCache(t, Options{Size: fakeSize, Host: 1 << 40})
@@ -140,5 +143,26 @@ func TestPlan(t *testing.T) {
 	}
 	if st := c.Stats(); len(plan) < 20 || len(plan) > 45 || st.Thinned != 0 || st.Checkpoints != len(plan) {
 		t.Errorf("%d planned, %+v", len(plan), st)
+	}
+}
+
+// Of two drafts of one text the second to be committed is dropped, and what each took of the budget goes back once.
+func TestTwoDrafts(t *testing.T) {
+	c := newCache(t, Options{Size: fakeSize, Host: 1 << 20})
+	s, ids := c.Space(""), []int{1, 2}
+	one, two := s.Reserve(ids, Meta{Pending: 1}), s.Reserve(ids, Meta{Pending: 2})
+	bytes := c.Stats().Host
+	copy(two.State(), after(ids))
+	two.Commit()
+	one.Commit()
+	one.Abort()
+	two.Abort()
+	hit := s.Find(ids, 2)
+	defer hit.Release()
+	if st := c.Stats(); st.Host != bytes/2 || st.Checkpoints != 1 || hit.Pending != 2 || !slices.Equal(hit.State, after(ids)) {
+		t.Errorf("%+v, found %+v", st, hit)
+	}
+	if s.Reserve(ids, Meta{}) != nil || s.Reserve(nil, Meta{}) != nil {
+		t.Error("a draft of what is there already, or of no text")
 	}
 }

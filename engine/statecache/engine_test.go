@@ -1,0 +1,179 @@
+package statecache_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+// teller continues stories with a real engine on the CPU, whose numbers do not depend on how a text is divided.
+type teller struct {
+	t     testing.TB
+	e     *engine.Engine
+	tok   tokenizer.Tokenizer
+	space *statecache.Space
+}
+
+func newTeller(t testing.TB, slots int, o statecache.Options) *teller {
+	t.Helper()
+	m, err := load.Open(load.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(m.Model, &engine.Device{}, engine.Options{Slots: slots})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := m.Tokenizer()
+	if err != nil {
+		t.Fatal(err)
+	}
+	o.Size = m.Program.StateLen()
+	o.Device *= 4 * int64(o.Size)
+	c, err := statecache.Open(o)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		for _, end := range []func() error{func() error { return c.Close(context.Background()) }, e.Close, m.Close} {
+			if err := end(); err != nil {
+				t.Error(err)
+			}
+		}
+	})
+	return &teller{t, e, tok, c.Space("")}
+}
+
+// resident is a sequence that the cache has.
+type resident struct {
+	*engine.Seq
+	e *engine.Engine
+}
+
+// Save copies its state to host memory.
+func (r resident) Save(state []float32) error {
+	t, err := r.e.Save([]*engine.Seq{r.Seq}, [][]float32{state})
+	if err != nil {
+		return err
+	}
+	return t.Wait()
+}
+
+// must ends the test with an error.
+func (w *teller) must(err error) {
+	if err != nil {
+		w.t.Helper()
+		w.t.Fatal(err)
+	}
+}
+
+// feed feeds tokens to a sequence and returns the logits after the last ones.
+func (w *teller) feed(s *engine.Seq, tokens []int, last int) (logits [][]float32) {
+	w.t.Helper()
+	rows := []engine.Row{{Seq: s, Tokens: tokens}}
+	if last > 0 {
+		rows[0].Want, rows[0].Last = engine.WantLogits, last
+		rows[0].Each = func(_ int, l []float32) error {
+			logits = append(logits, slices.Clone(l))
+			return nil
+		}
+	}
+	w.must(w.e.Feed(context.Background(), rows))
+	w.must(rows[0].Err)
+	return logits
+}
+
+// tell reads the segments and continues them by so many of the likeliest tokens. It returns how many tokens of the prompt
+// were read, all ids, and the logits after the prompt and each token more.
+func (w *teller) tell(segments []statecache.Segment, most int) (read int, ids []int, logits [][]float32) {
+	w.t.Helper()
+	p, err := w.space.Prompt(w.tok, segments)
+	w.must(err)
+	hit := w.space.Find(p.IDs, len(p.IDs)-1)
+	var s *engine.Seq
+	if hit.Resident != nil {
+		s, err = w.e.Fork(hit.Resident.(resident).Seq)
+	} else {
+		s, err = w.e.NewSeq(hit.State) // nil where nothing was found: the initial state
+	}
+	w.must(err)
+	defer s.Release()
+	hit.Release()
+	at := hit.Tokens
+	for _, m := range statecache.Plan(at, len(p.IDs), 16, hit, p.Ends) {
+		w.feed(s, p.IDs[at:m.Tokens], 0)
+		at = m.Tokens
+		w.keep(s, p.IDs[:at], m.Kind)
+	}
+	ids, logits = p.IDs, w.feed(s, p.IDs[at:], 1)
+	for range most {
+		last := logits[len(logits)-1]
+		id := 0
+		for i := range last {
+			if last[i] > last[id] {
+				id = i
+			}
+		}
+		ids = append(ids, id)
+		logits = append(logits, w.feed(s, []int{id}, 1)...)
+	}
+	w.keep(s, ids, statecache.Turn)
+	return len(p.IDs) - hit.Tokens, ids, logits
+}
+
+// keep puts the state of s, which is that after ids, on the device or else in host memory.
+func (w *teller) keep(s *engine.Seq, ids []int, kind statecache.Kind) {
+	w.t.Helper()
+	meta := statecache.Meta{Kind: kind, Pending: -1}
+	took, err := w.space.PutDevice(ids, meta, func() (statecache.Resident, error) {
+		f, err := w.e.Fork(s)
+		return resident{f, w.e}, err
+	})
+	w.must(err)
+	if took {
+		return
+	}
+	if d := w.space.Reserve(ids, meta); d != nil {
+		w.must(resident{s, w.e}.Save(d.State()))
+		d.Commit()
+	}
+}
+
+// A story that goes on from a checkpoint, on the device, in host memory or from a file, has bit for bit the logits of one
+// that is read from its start, and reads only what is new.
+func TestEngineGoesOn(t *testing.T) {
+	reference.Numbers(t)
+	begun := []statecache.Segment{
+		{Text: "Once upon a time, there was a little girl named Lily. She loved to play outside in the park with her dog, and", End: statecache.Anchor},
+		{Text: " one day, she", End: statecache.Turn}, {Text: " saw a"},
+	}
+	fresh := newTeller(t, 1, statecache.Options{})
+	for name, o := range map[string]statecache.Options{
+		"device": {Device: 8}, "host": {Host: 1 << 26}, "moving": {Device: 1, Host: 1 << 26},
+		"disk": {Disk: 1 << 26, Host: 1 << 20, Dir: t.TempDir()},
+	} {
+		t.Run(name, func(t *testing.T) {
+			w := newTeller(t, 12, o)
+			_, ids, _ := w.tell(begun, 12)
+			answer := string(tokenizer.Decode(w.tok, ids[len(ids)-12:]))
+			for _, next := range []string{" Then she", " And so they", " Then she"} {
+				read, ids, logits := w.tell(append(slices.Clone(begun), statecache.Segment{Text: answer, Answer: true}, statecache.Segment{Text: next}), 6)
+				if n, err := tokenizer.Encode(w.tok, next); err != nil || read > len(n) {
+					t.Errorf("%q: %d tokens were read, want %d (%v)", next, read, len(n), err)
+				}
+				s, err := fresh.e.NewSeq(nil)
+				fresh.must(err)
+				if want := fresh.feed(s, ids, len(logits)); !slices.EqualFunc(logits, want, slices.Equal) {
+					t.Errorf("%q: the logits are others than those of a run from the start", next)
+				}
+				s.Release()
+			}
+		})
+	}
+}
