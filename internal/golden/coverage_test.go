@@ -12,6 +12,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
 )
 
 // elsewhere are reference files that tests of other packages read, and the test that does; or that are to be read by
@@ -111,6 +112,15 @@ func TestNothingUntested(t *testing.T) {
 		}
 		return err
 	}))
+}
+
+// Every version that is supported has a random model, on which the executors keep all properties.
+func TestEveryVersionIsMadeUp(t *testing.T) {
+	for version := range strings.SplitSeq(model.Supported(), ", ") {
+		if !slices.ContainsFunc(synthetics, func(s synthetic) bool { return s.version == version }) {
+			t.Errorf("synthetics have no model of %s", version)
+		}
+	}
 }
 
 // Both executors' tests run all of it, and the tests that elsewhere names do name the files.
