@@ -1,64 +1,68 @@
 package gpu
 
-import "fmt"
+import (
+	"fmt"
 
-// capability ties a SPIR-V capability to what the device must have for it.
-type capability struct {
-	name string
-	has  func(*Info) bool
-}
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
+)
 
-func always(*Info) bool { return true }
-
-func op(name string) func(*Info) bool {
-	return func(in *Info) bool { return in.Subgroup.HasOp(name) }
-}
-
-// matrices asks for cooperative matrices, and with them for the memory model that they need.
-func matrices(in *Info) bool { return in.Features.CoopMatrix }
-
-// capabilities that kernels may use, by their number in the SPIR-V specification.
-var capabilities = map[uint32]capability{
-	0: {"Matrix", always}, 1: {"Shader", always}, 46: {"SampledBuffer", always}, 50: {"ImageQuery", always},
-	9:  {"Float16", func(in *Info) bool { return in.Features.Float16 }},
-	10: {"Float64", func(in *Info) bool { return in.Features.Float64 }},
-	11: {"Int64", func(in *Info) bool { return in.Features.Int64 }},
-	22: {"Int16", func(in *Info) bool { return in.Features.Int16 }},
-	39: {"Int8", func(in *Info) bool { return in.Features.Int8 }},
-	61: {"GroupNonUniform", op("basic")}, 62: {"GroupNonUniformVote", op("vote")},
-	63: {"GroupNonUniformArithmetic", op("arithmetic")}, 64: {"GroupNonUniformBallot", op("ballot")},
-	65: {"GroupNonUniformShuffle", op("shuffle")}, 66: {"GroupNonUniformShuffleRelative", op("shuffle_relative")},
-	67: {"GroupNonUniformClustered", op("clustered")}, 68: {"GroupNonUniformQuad", op("quad")},
-	4433: {"StorageBuffer16BitAccess", func(in *Info) bool { return in.Features.Storage16 }},
-	4435: {"StoragePushConstant16", func(in *Info) bool { return in.Features.Push16 }},
-	5345: {"VulkanMemoryModel", matrices}, 6022: {"CooperativeMatrixKHR", matrices},
-	4448: {"StorageBuffer8BitAccess", func(in *Info) bool { return in.Features.Storage8 }},
-	6016: {"DotProductInputAll", func(in *Info) bool { return in.Features.IntDot }},
-	6017: {"DotProductInput4x8Bit", func(in *Info) bool { return in.Features.IntDot && in.Features.Int8 }},
-	6018: {"DotProductInput4x8BitPacked", func(in *Info) bool { return in.Features.IntDot }},
-	6019: {"DotProduct", func(in *Info) bool { return in.Features.IntDot }},
+// has reports whether the device has what a kernel's code asks for.
+func (in *Info) has(f spirv.Feature) bool {
+	have := &in.Features
+	switch f {
+	case spirv.Core:
+		return true
+	case spirv.Float16:
+		return have.Float16
+	case spirv.Float64:
+		return have.Float64
+	case spirv.Int8:
+		return have.Int8
+	case spirv.Int16:
+		return have.Int16
+	case spirv.Int64:
+		return have.Int64
+	case spirv.Storage8:
+		return have.Storage8
+	case spirv.Storage16:
+		return have.Storage16
+	case spirv.Push16:
+		return have.Push16
+	case spirv.IntDot:
+		return have.IntDot
+	case spirv.CoopMatrix:
+		return have.CoopMatrix
+	case spirv.SubgroupBasic, spirv.SubgroupVote, spirv.SubgroupArithmetic, spirv.SubgroupBallot, spirv.SubgroupShuffle,
+		spirv.SubgroupShuffleRelative, spirv.SubgroupClustered, spirv.SubgroupQuad:
+		return in.Subgroup.HasOp(subgroupOps[f-spirv.SubgroupBasic])
+	}
+	return false
 }
 
 // admitCode checks the SPIR-V version and capabilities. The device is not asked: a driver may
 // crash on code that it does not know.
-func (d *Device) admitCode(m *module) error {
-	newest := uint32(0x10300)
+func (d *Device) admitCode(m *spirv.Module) error {
+	newest := spirv.MakeVersion(1, 3)
 	switch {
 	case d.phys.api >= apiVersion(1, 3):
-		newest = 0x10600
+		newest = spirv.MakeVersion(1, 6)
 	case d.phys.api >= apiVersion(1, 2):
-		newest = 0x10500
+		newest = spirv.MakeVersion(1, 5)
 	}
-	if m.version > newest {
-		return fmt.Errorf("SPIR-V %d.%d, the device takes up to %d.%d", m.version>>16, m.version>>8&0xff, newest>>16, newest>>8&0xff)
+	if m.Version > newest {
+		return fmt.Errorf("SPIR-V %s, the device takes up to %s", m.Version, newest)
 	}
-	for _, n := range m.capabilities {
-		c, known := capabilities[n]
-		if !known {
-			return fmt.Errorf("SPIR-V capability %d is not supported", n)
-		}
-		if !c.has(&d.info) {
-			return fmt.Errorf("SPIR-V capability %s: the device lacks it", c.name)
+	if m.EntryPoint != "main" {
+		return fmt.Errorf("entry point %q, want \"main\"", m.EntryPoint)
+	}
+	for _, c := range m.Capabilities {
+		for _, f := range c.Needs() {
+			if f == spirv.Never {
+				return fmt.Errorf("SPIR-V capability %s is not supported", c)
+			}
+			if !d.info.has(f) {
+				return fmt.Errorf("SPIR-V capability %s: the device lacks it", c)
+			}
 		}
 	}
 	return nil

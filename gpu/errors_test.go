@@ -164,7 +164,7 @@ func TestKernelErrors(t *testing.T) {
 		{"capability", gpu.KernelDesc{Name: "half", Bindings: out}, "the device lacks it"},
 		{"subgroup size", gpu.KernelDesc{Name: "saxpy", Bindings: two, PushBytes: 8, SubgroupSize: 8}, "subgroup size 8 is required"},
 		{"full subgroups", gpu.KernelDesc{Name: "saxpy", Bindings: two, PushBytes: 8, FullSubgroups: true}, "full subgroups are required"},
-		{"no code", gpu.KernelDesc{Name: "none", SPIRV: []byte{1, 2, 3}}, "not valid SPIR-V"},
+		{"no code", gpu.KernelDesc{Name: "none", SPIRV: []byte{1, 2, 3}}, "spirv: length: want whole words"},
 	} {
 		if c.desc.SPIRV == nil {
 			c.desc.SPIRV = code(t, c.desc.Name)

@@ -9,6 +9,8 @@ import (
 	"unsafe"
 
 	vk "github.com/vulkan-go/vulkan"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
 // BindingKind says how a kernel sees a buffer.
@@ -98,7 +100,7 @@ type Kernel struct {
 	push     int
 	spec     []uint32
 	local    [3]int
-	aliased  map[int]bool // see module
+	aliased  map[int]bool // bindings that may share memory with others
 
 	made chan struct{} // closed when the driver has compiled it, or has failed
 	err  error         // then
@@ -127,10 +129,13 @@ func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
 // error there.
 func (d *Device) StartKernel(desc KernelDesc) (*Kernel, error) {
 	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes, spec: append([]uint32(nil), desc.Spec...), made: make(chan struct{})}
-	m, err := parseModule(desc.SPIRV, desc.Spec)
+	m, err := spirv.Parse(desc.SPIRV)
 	if err == nil {
-		k.local, k.aliased = m.local, m.aliased
-		if err = d.admit(&desc, &m); err != nil {
+		k.local, k.aliased = m.LocalSizeWith(desc.Spec), map[int]bool{}
+		for _, b := range m.Bindings {
+			k.aliased[b.Number] = b.Aliased
+		}
+		if err = d.admit(&desc, m, k.local); err != nil {
 			err = unsupported{err}
 		}
 	}
@@ -195,7 +200,7 @@ func (k *Kernel) compile(desc *KernelDesc) error {
 }
 
 // admit checks a kernel against the device.
-func (d *Device) admit(desc *KernelDesc, m *module) error {
+func (d *Device) admit(desc *KernelDesc, m *spirv.Module, local [3]int) error {
 	l := &d.info.Limits
 	if err := d.admitCode(m); err != nil {
 		return err
@@ -210,22 +215,22 @@ func (d *Device) admit(desc *KernelDesc, m *module) error {
 		return err
 	}
 	n := 1
-	for i, x := range m.local {
+	for i, x := range local {
 		if x <= 0 || x > l.MaxWorkgroupSize[i] {
-			return fmt.Errorf("workgroup of %v invocations, the device allows 1 to %v", m.local, l.MaxWorkgroupSize)
+			return fmt.Errorf("workgroup of %v invocations, the device allows 1 to %v", local, l.MaxWorkgroupSize)
 		}
 		n *= x
 	}
 	if n > l.MaxWorkgroupInvocations {
-		return fmt.Errorf("workgroup of %v = %d invocations, the device allows %d", m.local, n, l.MaxWorkgroupInvocations)
+		return fmt.Errorf("workgroup of %v = %d invocations, the device allows %d", local, n, l.MaxWorkgroupInvocations)
 	}
-	if m.shared > l.SharedMemory {
-		return fmt.Errorf("%d bytes of shared memory, the device has %d", m.shared, l.SharedMemory)
+	if shared := m.SharedBytes(desc.Spec); shared > l.SharedMemory {
+		return fmt.Errorf("%d bytes of shared memory, the device has %d", shared, l.SharedMemory)
 	}
-	return d.admitSubgroup(desc, m, n)
+	return d.admitSubgroup(desc, local, n)
 }
 
-func (d *Device) admitBindings(desc *KernelDesc, m *module) error {
+func (d *Device) admitBindings(desc *KernelDesc, m *spirv.Module) error {
 	if len(desc.Bindings) > C.RG_MAX_BINDINGS {
 		return fmt.Errorf("%d bindings, at most %d are supported", len(desc.Bindings), C.RG_MAX_BINDINGS)
 	}
@@ -243,13 +248,13 @@ func (d *Device) admitBindings(desc *KernelDesc, m *module) error {
 				return fmt.Errorf("binding %d %q: the device reads no texel buffers of format %s", i, b.Name, b.Format)
 			}
 		}
-		if kind, ok := m.bindings[i]; ok && kind != b.Kind {
-			return fmt.Errorf("binding %d %q is declared a %s, the shader has a %s", i, b.Name, b.Kind, kind)
-		}
 	}
-	for i := range m.bindings {
-		if i >= len(desc.Bindings) {
-			return fmt.Errorf("the shader has a binding %d, only %d are declared", i, len(desc.Bindings))
+	for _, b := range m.Bindings {
+		if b.Number >= len(desc.Bindings) {
+			return fmt.Errorf("the shader has a binding %d, only %d are declared", b.Number, len(desc.Bindings))
+		}
+		if have := &desc.Bindings[b.Number]; (have.Kind == UniformTexel) != (b.Kind == spirv.UniformTexel) {
+			return fmt.Errorf("binding %d %q is declared a %s, the shader has a %s", b.Number, have.Name, have.Kind, b.Kind)
 		}
 	}
 	for kind, limit := range [2]int{d.info.Limits.MaxStorageBuffers, d.info.Limits.MaxTexelBuffers} {
@@ -268,13 +273,13 @@ func (d *Device) texelFormat(f Format) bool {
 	return p.BufferFeatures&0x8 != 0 // uniform texel buffer
 }
 
-func (d *Device) admitSubgroup(desc *KernelDesc, m *module, invocations int) error {
+func (d *Device) admitSubgroup(desc *KernelDesc, local [3]int, invocations int) error {
 	s, size := d.info.Subgroup, desc.SubgroupSize
 	if size != 0 && !d.info.AllowsSubgroup(size) {
 		return fmt.Errorf("subgroup size %d is required, the device allows %d to %d (size control: %v)", size, s.Min, s.Max, d.info.Features.SubgroupControl)
 	}
 	if limit := d.info.Limits.MaxWorkgroupSubgroups; size != 0 && limit > 0 && invocations > size*limit {
-		return fmt.Errorf("workgroup of %v holds more than the device's %d subgroups of %d", m.local, limit, size)
+		return fmt.Errorf("workgroup of %v holds more than the device's %d subgroups of %d", local, limit, size)
 	}
 	if !desc.FullSubgroups {
 		return nil
@@ -285,8 +290,8 @@ func (d *Device) admitSubgroup(desc *KernelDesc, m *module, invocations int) err
 	if size == 0 {
 		size = s.Max
 	}
-	if m.local[0]%size != 0 {
-		return fmt.Errorf("full subgroups need a workgroup width that is a multiple of %d, it is %d", size, m.local[0])
+	if local[0]%size != 0 {
+		return fmt.Errorf("full subgroups need a workgroup width that is a multiple of %d, it is %d", size, local[0])
 	}
 	return nil
 }

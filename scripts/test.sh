@@ -15,7 +15,7 @@ compilers   | kernels for five AMD GPUs that are not there, by the compiler of M
 race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
 '
 # Where nothing is concurrent, the race detector finds nothing.
-sequential='/(engine/sample|engine/statecache/radix|engine/text|model/op|model/tensor|shaders|shaders/internal/.*|scripts)$'
+sequential='/(engine/sample|engine/statecache/radix|engine/text|model/op|model/tensor|shaders|internal/spirv|shaders/internal/.*|scripts)$'
 
 stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }
 what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }'; }

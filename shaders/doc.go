@@ -10,7 +10,7 @@
 //     binding x has four 32-bit components unless the line says otherwise: "gelu f16_tx X_TEXEL=1 x:rgba16f".
 //  3. Run cmake -P CMakeLists-shaders.txt, which wants glslc, spirv-opt and spirv-val, then
 //     go run ./shaders/internal/gen.
-//  4. Call NewGelu(dev, GeluF32, DefaultGeluSpec()) and Dispatch with GeluArgs and GeluPush.
+//  4. Call NewGelu(dev, GeluF32, GeluSpec{Local: 64}) and Dispatch with GeluArgs and GeluPush.
 //  5. Commit gelu.comp, variants.txt, spv and zbind.go together.
 //
 // Code that several shaders share lies in lib and is included as "lib/name.glsl". A buffer is named in Go by its GLSL

@@ -10,35 +10,55 @@ import (
 	"unsafe"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
 // module is one compiled form of a shader with what the generator read from it.
 type module struct {
-	name         string // shader.variant, as its file in spv is called
-	variant      string
-	spirv        []byte
-	bindings     []gpu.Binding // by binding number
-	pushBytes    int
-	defaults     []uint32 // of the specialization constants, by id
-	local        [3]extent
-	capabilities []string
+	name      string // shader.variant, as its file in spv is called
+	variant   string
+	spirv     []byte
+	bindings  []gpu.Binding // by binding number
+	pushBytes int
 }
 
-// extent is the workgroup's size in one dimension.
-type extent struct {
-	size uint32
-	spec int // id of the specialization constant that sets it instead, or -1
+// variant is a compiled form of a shader, by its place among them.
+type variant interface {
+	~uint8
+	modules() []module
 }
 
-// localSize returns the workgroup's size under the given specialization.
-func (m *module) localSize(spec []uint32) [3]uint32 {
-	var size [3]uint32
-	for i, e := range m.local {
-		if size[i] = e.size; e.spec >= 0 {
-			size[i] = spec[e.spec]
+// Variants returns all forms of a shader.
+func Variants[V variant]() []V {
+	var first V
+	list := make([]V, len(first.modules()))
+	for i := range list {
+		list[i] = V(i)
+	}
+	return list
+}
+
+// code returns the module as a device gets it: with cooperative matrices of the extension that devices have, and where the device
+// can promise it, with subgroups that meet again where control flow does.
+func (m *module) code(uniformFlow bool) ([]byte, error) {
+	c, err := spirv.Decode(m.spirv)
+	if err != nil {
+		return nil, fmt.Errorf("shader %s: %w", m.name, err)
+	}
+	matrices := c.Has(spirv.CooperativeMatrixNV)
+	if matrices {
+		if err := c.KHRMatrices(); err != nil {
+			return nil, fmt.Errorf("shader %s: %w", m.name, err)
 		}
 	}
-	return size
+	uniformFlow = uniformFlow && c.UsesSubgroups()
+	if uniformFlow {
+		c.UniformFlow()
+	}
+	if !matrices && !uniformFlow {
+		return m.spirv, nil
+	}
+	return c.Encode(), nil
 }
 
 // Sum returns a checksum of the compiled forms of all shaders whose names begin with one of some prefixes.
@@ -70,18 +90,9 @@ func FullSubgroups() Option { return func(d *gpu.KernelDesc) { d.FullSubgroups =
 type kernel struct{ compiled *gpu.Kernel }
 
 func newKernel(dev *gpu.Device, m *module, spec []uint32, options []Option) (kernel, error) {
-	if lacking := missing(dev.Info(), m.capabilities); len(lacking) > 0 {
-		return kernel{}, fmt.Errorf("shader %s: device %s lacks %v", m.name, dev.Info().Name, lacking)
-	}
-	code := m.spirv
-	if slices.Contains(m.capabilities, "CooperativeMatrixNV") {
-		var err error
-		if code, err = khrMatrices(code); err != nil {
-			return kernel{}, fmt.Errorf("shader %s: %w", m.name, err)
-		}
-	}
-	if dev.Info().Features.UniformFlow && slices.ContainsFunc(m.capabilities, isSubgroup) {
-		code = uniformFlow(code)
+	code, err := m.code(dev.Info().Features.UniformFlow)
+	if err != nil {
+		return kernel{}, err
 	}
 	desc := gpu.KernelDesc{Name: m.name, SPIRV: code, Bindings: m.bindings, PushBytes: m.pushBytes, Spec: spec}
 	for _, o := range options {

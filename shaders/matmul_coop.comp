@@ -4,7 +4,7 @@
 // goes in: a number that float16 would round is staged in two, itself rounded and what is then missing, and the products
 // of both are summed. Powers of two bring what is staged into float16's range.
 //
-// The compiler knows this extension and not its successor, which the devices have; coop.go turns one into the other.
+// The compiler knows this extension and not its successor, which the devices have; internal/spirv turns one into the other.
 #pragma use_vulkan_memory_model
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require

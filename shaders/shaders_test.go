@@ -9,7 +9,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
-	"github.com/rwkv-gpu/rwkv-gpu/shaders/internal/spirv"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
 // TestModules holds every embedded module, which is optimised, against the tables in zbind.go, which were read from the
@@ -55,50 +55,46 @@ func differences(m *module, r *spirv.Module) (list []string) {
 	if r.PushBytes() > m.pushBytes {
 		add("push constants: want %d bytes or fewer, got %d", m.pushBytes, r.PushBytes())
 	}
-	for _, c := range r.Spec {
-		if c.ID >= len(m.defaults) {
-			add("specialization constant %d: want fewer than %d constants", c.ID, len(m.defaults))
-		}
-	}
-	for i, l := range r.LocalSize {
-		if want := m.local[i]; l.Spec != want.spec || l.Spec < 0 && l.Value != want.size {
-			add("workgroup size %c: want %+v, got %v", "xyz"[i], want, l)
-		}
-	}
-	for _, c := range r.Capabilities {
-		if !slices.Contains(m.capabilities, c) {
-			add("capability %s: not in the table", c)
-		}
-	}
 	return list
+}
+
+// A kernel is refused for want of a feature, and never since the table of capabilities lacks one that it declares.
+func TestCapabilitiesKnown(t *testing.T) {
+	for _, table := range modules {
+		for i := range table {
+			code, err := table[i].code(true)
+			if err != nil {
+				t.Fatal(err)
+			}
+			r, err := spirv.Parse(code)
+			if err != nil {
+				t.Fatalf("%s: %v", table[i].name, err)
+			}
+			for _, c := range r.Capabilities {
+				if slices.Contains(c.Needs(), spirv.Never) {
+					t.Errorf("%s: no device has what capability %s needs", table[i].name, c)
+				}
+			}
+		}
+	}
 }
 
 // TestDifferences wants each sort of difference seen.
 func TestDifferences(t *testing.T) {
 	for want, change := range map[string]func(*module, *spirv.Module){
-		"binding 1: want fewer than 1 bindings":                  func(_ *module, r *spirv.Module) { r.Bindings[0].Number = 1 },
-		"binding 0 w: want kind":                                 func(m *module, _ *spirv.Module) { m.bindings[0].Kind = gpu.UniformTexel },
-		"binding 0 w: is read, but declared write-only":          func(m *module, _ *spirv.Module) { m.bindings[0].Access = gpu.Write },
-		"binding 0 w: is written, but declared read-only":        func(_ *module, r *spirv.Module) { r.Bindings[0].Access = spirv.ReadWrite },
-		"push constants: want 4 bytes or fewer, got 8":           func(_ *module, r *spirv.Module) { r.Push[0].Offset = 4 },
-		"specialization constant 1: want fewer than 1 constants": func(_ *module, r *spirv.Module) { r.Spec[0].ID = 1 },
-		"workgroup size x: want {size:0 spec:0}, got 32":         func(_ *module, r *spirv.Module) { r.LocalSize[0] = spirv.Size{Value: 32, Spec: -1} },
-		"workgroup size y: want {size:1 spec:-1}, got 2":         func(_ *module, r *spirv.Module) { r.LocalSize[1].Value = 2 },
-		"capability Int8: not in the table":                      func(_ *module, r *spirv.Module) { r.Capabilities = append(r.Capabilities, "Int8") },
+		"binding 1: want fewer than 1 bindings":           func(_ *module, r *spirv.Module) { r.Bindings[0].Number = 1 },
+		"binding 0 w: want kind":                          func(m *module, _ *spirv.Module) { m.bindings[0].Kind = gpu.UniformTexel },
+		"binding 0 w: is read, but declared write-only":   func(m *module, _ *spirv.Module) { m.bindings[0].Access = gpu.Write },
+		"binding 0 w: is written, but declared read-only": func(_ *module, r *spirv.Module) { r.Bindings[0].Access = spirv.ReadWrite },
+		"push constants: want 4 bytes or fewer, got 8":    func(_ *module, r *spirv.Module) { r.Push[0].Offset = 4 },
 	} {
 		m := &module{
-			bindings:     []gpu.Binding{{Name: "w", Kind: gpu.StorageBuffer, Access: gpu.Read}},
-			pushBytes:    4,
-			defaults:     []uint32{64},
-			local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-			capabilities: []string{"Shader"},
+			bindings:  []gpu.Binding{{Name: "w", Kind: gpu.StorageBuffer, Access: gpu.Read}},
+			pushBytes: 4,
 		}
 		r := &spirv.Module{
-			Bindings:     []spirv.Binding{{Access: spirv.Read}},
-			Push:         []spirv.Member{{}},
-			Spec:         []spirv.Constant{{}},
-			LocalSize:    [3]spirv.Size{{Value: 64, Spec: 0}, {Value: 1, Spec: -1}, {Value: 1, Spec: -1}},
-			Capabilities: []string{"Shader"},
+			Bindings: []spirv.Binding{{Access: spirv.Read}},
+			Push:     []spirv.Member{{}},
 		}
 		if got := differences(m, r); got != nil {
 			t.Fatalf("want no difference, got %q", got)

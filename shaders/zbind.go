@@ -68,11 +68,6 @@ type EmbedSpec struct {
 	Single uint32 // Single, id 1
 }
 
-// DefaultEmbedSpec returns the values that embed.comp gives its specialization constants.
-func DefaultEmbedSpec() EmbedSpec {
-	return EmbedSpec{Local: 64, Single: 0}
-}
-
 func (s EmbedSpec) values() []uint32 {
 	return []uint32{s.Local, s.Single}
 }
@@ -110,24 +105,10 @@ const (
 	EmbedIq4NlTx
 )
 
-// EmbedVariants holds every EmbedVariant.
-var EmbedVariants = []EmbedVariant{EmbedF32, EmbedF16, EmbedBf16, EmbedQ40, EmbedQ41, EmbedQ50, EmbedQ51, EmbedQ80, EmbedQ3K, EmbedQ4K, EmbedQ5K, EmbedQ6K, EmbedIq4Nl, EmbedF32Tx, EmbedF16Tx, EmbedBf16Tx, EmbedQ40Tx, EmbedQ41Tx, EmbedQ50Tx, EmbedQ51Tx, EmbedQ80Tx, EmbedQ3KTx, EmbedQ4KTx, EmbedQ5KTx, EmbedQ6KTx, EmbedIq4NlTx}
+func (v EmbedVariant) modules() []module { return embedModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v EmbedVariant) String() string { return embedModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v EmbedVariant) Capabilities() []string { return embedModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v EmbedVariant) Missing(info gpu.Info) []string {
-	return missing(info, embedModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v EmbedVariant) LocalSize(spec EmbedSpec) [3]uint32 {
-	return embedModules[v].localSize(spec.values())
-}
 
 // Embed is a variant of embed.comp made ready for a device.
 type Embed struct{ kernel }
@@ -236,10 +217,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedF16: {
 		name:    "embed.f16",
@@ -251,10 +229,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedBf16: {
 		name:    "embed.bf16",
@@ -266,10 +241,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ40: {
 		name:    "embed.q4_0",
@@ -281,10 +253,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ41: {
 		name:    "embed.q4_1",
@@ -296,10 +265,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ50: {
 		name:    "embed.q5_0",
@@ -311,10 +277,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ51: {
 		name:    "embed.q5_1",
@@ -326,10 +289,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ80: {
 		name:    "embed.q8_0",
@@ -341,10 +301,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ3K: {
 		name:    "embed.q3_k",
@@ -356,10 +313,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ4K: {
 		name:    "embed.q4_k",
@@ -371,10 +325,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ5K: {
 		name:    "embed.q5_k",
@@ -386,10 +337,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ6K: {
 		name:    "embed.q6_k",
@@ -401,10 +349,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedIq4Nl: {
 		name:    "embed.iq4_nl",
@@ -416,10 +361,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedF32Tx: {
 		name:    "embed.f32_tx",
@@ -431,10 +373,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedF16Tx: {
 		name:    "embed.f16_tx",
@@ -446,10 +385,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedBf16Tx: {
 		name:    "embed.bf16_tx",
@@ -461,10 +397,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ40Tx: {
 		name:    "embed.q4_0_tx",
@@ -476,10 +409,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ41Tx: {
 		name:    "embed.q4_1_tx",
@@ -491,10 +421,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ50Tx: {
 		name:    "embed.q5_0_tx",
@@ -506,10 +433,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ51Tx: {
 		name:    "embed.q5_1_tx",
@@ -521,10 +445,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ80Tx: {
 		name:    "embed.q8_0_tx",
@@ -536,10 +457,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ3KTx: {
 		name:    "embed.q3_k_tx",
@@ -551,10 +469,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ4KTx: {
 		name:    "embed.q4_k_tx",
@@ -566,10 +481,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ5KTx: {
 		name:    "embed.q5_k_tx",
@@ -581,10 +493,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedQ6KTx: {
 		name:    "embed.q6_k_tx",
@@ -596,10 +505,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	EmbedIq4NlTx: {
 		name:    "embed.iq4_nl_tx",
@@ -611,10 +517,7 @@ var embedModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 }
 
@@ -640,11 +543,6 @@ type LayerNormSpec struct {
 	Single uint32 // Single, id 1
 }
 
-// DefaultLayerNormSpec returns the values that layer_norm.comp gives its specialization constants.
-func DefaultLayerNormSpec() LayerNormSpec {
-	return LayerNormSpec{Local: 64, Single: 0}
-}
-
 func (s LayerNormSpec) values() []uint32 {
 	return []uint32{s.Local, s.Single}
 }
@@ -658,24 +556,10 @@ const (
 	LayerNormTx
 )
 
-// LayerNormVariants holds every LayerNormVariant.
-var LayerNormVariants = []LayerNormVariant{LayerNormBuf, LayerNormTx}
+func (v LayerNormVariant) modules() []module { return layerNormModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v LayerNormVariant) String() string { return layerNormModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v LayerNormVariant) Capabilities() []string { return layerNormModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v LayerNormVariant) Missing(info gpu.Info) []string {
-	return missing(info, layerNormModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v LayerNormVariant) LocalSize(spec LayerNormSpec) [3]uint32 {
-	return layerNormModules[v].localSize(spec.values())
-}
 
 // LayerNorm is a variant of layer_norm.comp made ready for a device.
 type LayerNorm struct{ kernel }
@@ -712,10 +596,7 @@ var layerNormModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 16,
 	},
 	LayerNormTx: {
 		name:    "layer_norm.tx",
@@ -727,10 +608,7 @@ var layerNormModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -765,11 +643,6 @@ type ShiftMixSpec struct {
 	Whole   uint32 // Whole, id 3
 }
 
-// DefaultShiftMixSpec returns the values that shift_mix.comp gives its specialization constants.
-func DefaultShiftMixSpec() ShiftMixSpec {
-	return ShiftMixSpec{Local: 64, Single: 0, InPlace: 0, Whole: 0}
-}
-
 func (s ShiftMixSpec) values() []uint32 {
 	return []uint32{s.Local, s.Single, s.InPlace, s.Whole}
 }
@@ -783,24 +656,10 @@ const (
 	ShiftMixTx
 )
 
-// ShiftMixVariants holds every ShiftMixVariant.
-var ShiftMixVariants = []ShiftMixVariant{ShiftMixBuf, ShiftMixTx}
+func (v ShiftMixVariant) modules() []module { return shiftMixModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v ShiftMixVariant) String() string { return shiftMixModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v ShiftMixVariant) Capabilities() []string { return shiftMixModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v ShiftMixVariant) Missing(info gpu.Info) []string {
-	return missing(info, shiftMixModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v ShiftMixVariant) LocalSize(spec ShiftMixSpec) [3]uint32 {
-	return shiftMixModules[v].localSize(spec.values())
-}
 
 // ShiftMix is a variant of shift_mix.comp made ready for a device.
 type ShiftMix struct{ kernel }
@@ -840,10 +699,7 @@ var shiftMixModules = [...]module{
 			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0, 0x0, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	ShiftMixTx: {
 		name:    "shift_mix.tx",
@@ -858,10 +714,7 @@ var shiftMixModules = [...]module{
 			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0, 0x0, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 }
 
@@ -883,11 +736,6 @@ type ShiftCommitSpec struct {
 	Local uint32 // Local, id 0
 }
 
-// DefaultShiftCommitSpec returns the values that shift_commit.comp gives its specialization constants.
-func DefaultShiftCommitSpec() ShiftCommitSpec {
-	return ShiftCommitSpec{Local: 64}
-}
-
 func (s ShiftCommitSpec) values() []uint32 {
 	return []uint32{s.Local}
 }
@@ -900,24 +748,10 @@ const (
 	ShiftCommitOnly ShiftCommitVariant = iota
 )
 
-// ShiftCommitVariants holds every ShiftCommitVariant.
-var ShiftCommitVariants = []ShiftCommitVariant{ShiftCommitOnly}
+func (v ShiftCommitVariant) modules() []module { return shiftCommitModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v ShiftCommitVariant) String() string { return shiftCommitModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v ShiftCommitVariant) Capabilities() []string { return shiftCommitModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v ShiftCommitVariant) Missing(info gpu.Info) []string {
-	return missing(info, shiftCommitModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v ShiftCommitVariant) LocalSize(spec ShiftCommitSpec) [3]uint32 {
-	return shiftCommitModules[v].localSize(spec.values())
-}
 
 // ShiftCommit is a variant of shift_commit.comp made ready for a device.
 type ShiftCommit struct{ kernel }
@@ -950,10 +784,7 @@ var shiftCommitModules = [...]module{
 			{Name: "Last", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    8,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 8,
 	},
 }
 
@@ -981,11 +812,6 @@ type MatmulVecSpec struct {
 	Rows   uint32 // Rows, id 2
 	Tokens uint32 // Tokens, id 3
 	Share  uint32 // Share, id 4
-}
-
-// DefaultMatmulVecSpec returns the values that matmul_vec.comp gives its specialization constants.
-func DefaultMatmulVecSpec() MatmulVecSpec {
-	return MatmulVecSpec{Band: 1, Local: 64, Rows: 2, Tokens: 1, Share: 1}
 }
 
 func (s MatmulVecSpec) values() []uint32 {
@@ -1025,24 +851,10 @@ const (
 	MatmulVecIq4NlTx
 )
 
-// MatmulVecVariants holds every MatmulVecVariant.
-var MatmulVecVariants = []MatmulVecVariant{MatmulVecF32, MatmulVecF16, MatmulVecBf16, MatmulVecQ40, MatmulVecQ41, MatmulVecQ50, MatmulVecQ51, MatmulVecQ80, MatmulVecQ3K, MatmulVecQ4K, MatmulVecQ5K, MatmulVecQ6K, MatmulVecIq4Nl, MatmulVecF32Tx, MatmulVecF16Tx, MatmulVecBf16Tx, MatmulVecQ40Tx, MatmulVecQ41Tx, MatmulVecQ50Tx, MatmulVecQ51Tx, MatmulVecQ80Tx, MatmulVecQ3KTx, MatmulVecQ4KTx, MatmulVecQ5KTx, MatmulVecQ6KTx, MatmulVecIq4NlTx}
+func (v MatmulVecVariant) modules() []module { return matmulVecModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulVecVariant) String() string { return matmulVecModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulVecVariant) Capabilities() []string { return matmulVecModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulVecVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulVecModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulVecVariant) LocalSize(spec MatmulVecSpec) [3]uint32 {
-	return matmulVecModules[v].localSize(spec.values())
-}
 
 // MatmulVec is a variant of matmul_vec.comp made ready for a device.
 type MatmulVec struct{ kernel }
@@ -1153,10 +965,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecF16: {
 		name:    "matmul_vec.f16",
@@ -1170,10 +979,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecBf16: {
 		name:    "matmul_vec.bf16",
@@ -1187,10 +993,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ40: {
 		name:    "matmul_vec.q4_0",
@@ -1204,10 +1007,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ41: {
 		name:    "matmul_vec.q4_1",
@@ -1221,10 +1021,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ50: {
 		name:    "matmul_vec.q5_0",
@@ -1238,10 +1035,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ51: {
 		name:    "matmul_vec.q5_1",
@@ -1255,10 +1049,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ80: {
 		name:    "matmul_vec.q8_0",
@@ -1272,10 +1063,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ3K: {
 		name:    "matmul_vec.q3_k",
@@ -1289,10 +1077,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ4K: {
 		name:    "matmul_vec.q4_k",
@@ -1306,10 +1091,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ5K: {
 		name:    "matmul_vec.q5_k",
@@ -1323,10 +1105,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ6K: {
 		name:    "matmul_vec.q6_k",
@@ -1340,10 +1119,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecIq4Nl: {
 		name:    "matmul_vec.iq4_nl",
@@ -1357,10 +1133,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecF32Tx: {
 		name:    "matmul_vec.f32_tx",
@@ -1374,10 +1147,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecF16Tx: {
 		name:    "matmul_vec.f16_tx",
@@ -1391,10 +1161,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecBf16Tx: {
 		name:    "matmul_vec.bf16_tx",
@@ -1408,10 +1175,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ40Tx: {
 		name:    "matmul_vec.q4_0_tx",
@@ -1425,10 +1189,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ41Tx: {
 		name:    "matmul_vec.q4_1_tx",
@@ -1442,10 +1203,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ50Tx: {
 		name:    "matmul_vec.q5_0_tx",
@@ -1459,10 +1217,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ51Tx: {
 		name:    "matmul_vec.q5_1_tx",
@@ -1476,10 +1231,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ80Tx: {
 		name:    "matmul_vec.q8_0_tx",
@@ -1493,10 +1245,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ3KTx: {
 		name:    "matmul_vec.q3_k_tx",
@@ -1510,10 +1259,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ4KTx: {
 		name:    "matmul_vec.q4_k_tx",
@@ -1527,10 +1273,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ5KTx: {
 		name:    "matmul_vec.q5_k_tx",
@@ -1544,10 +1287,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecQ6KTx: {
 		name:    "matmul_vec.q6_k_tx",
@@ -1561,10 +1301,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulVecIq4NlTx: {
 		name:    "matmul_vec.iq4_nl_tx",
@@ -1578,10 +1315,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40, 0x2, 0x1, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 }
 
@@ -1608,11 +1342,6 @@ type MatmulRegSpec struct {
 	Local      uint32 // Local, id 1
 	TileRows   uint32 // TileRows, id 2
 	TileTokens uint32 // TileTokens, id 3
-}
-
-// DefaultMatmulRegSpec returns the values that matmul_reg.comp gives its specialization constants.
-func DefaultMatmulRegSpec() MatmulRegSpec {
-	return MatmulRegSpec{Band: 1, Local: 8, TileRows: 4, TileTokens: 8}
 }
 
 func (s MatmulRegSpec) values() []uint32 {
@@ -1652,24 +1381,10 @@ const (
 	MatmulRegIq4NlTx
 )
 
-// MatmulRegVariants holds every MatmulRegVariant.
-var MatmulRegVariants = []MatmulRegVariant{MatmulRegF32, MatmulRegF16, MatmulRegBf16, MatmulRegQ40, MatmulRegQ41, MatmulRegQ50, MatmulRegQ51, MatmulRegQ80, MatmulRegQ3K, MatmulRegQ4K, MatmulRegQ5K, MatmulRegQ6K, MatmulRegIq4Nl, MatmulRegF32Tx, MatmulRegF16Tx, MatmulRegBf16Tx, MatmulRegQ40Tx, MatmulRegQ41Tx, MatmulRegQ50Tx, MatmulRegQ51Tx, MatmulRegQ80Tx, MatmulRegQ3KTx, MatmulRegQ4KTx, MatmulRegQ5KTx, MatmulRegQ6KTx, MatmulRegIq4NlTx}
+func (v MatmulRegVariant) modules() []module { return matmulRegModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulRegVariant) String() string { return matmulRegModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulRegVariant) Capabilities() []string { return matmulRegModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulRegVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulRegModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulRegVariant) LocalSize(spec MatmulRegSpec) [3]uint32 {
-	return matmulRegModules[v].localSize(spec.values())
-}
 
 // MatmulReg is a variant of matmul_reg.comp made ready for a device.
 type MatmulReg struct{ kernel }
@@ -1780,10 +1495,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegF16: {
 		name:    "matmul_reg.f16",
@@ -1797,10 +1509,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegBf16: {
 		name:    "matmul_reg.bf16",
@@ -1814,10 +1523,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ40: {
 		name:    "matmul_reg.q4_0",
@@ -1831,10 +1537,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ41: {
 		name:    "matmul_reg.q4_1",
@@ -1848,10 +1551,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ50: {
 		name:    "matmul_reg.q5_0",
@@ -1865,10 +1565,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ51: {
 		name:    "matmul_reg.q5_1",
@@ -1882,10 +1579,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ80: {
 		name:    "matmul_reg.q8_0",
@@ -1899,10 +1593,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ3K: {
 		name:    "matmul_reg.q3_k",
@@ -1916,10 +1607,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ4K: {
 		name:    "matmul_reg.q4_k",
@@ -1933,10 +1621,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ5K: {
 		name:    "matmul_reg.q5_k",
@@ -1950,10 +1635,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ6K: {
 		name:    "matmul_reg.q6_k",
@@ -1967,10 +1649,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegIq4Nl: {
 		name:    "matmul_reg.iq4_nl",
@@ -1984,10 +1663,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegF32Tx: {
 		name:    "matmul_reg.f32_tx",
@@ -2001,10 +1677,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegF16Tx: {
 		name:    "matmul_reg.f16_tx",
@@ -2018,10 +1691,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegBf16Tx: {
 		name:    "matmul_reg.bf16_tx",
@@ -2035,10 +1705,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ40Tx: {
 		name:    "matmul_reg.q4_0_tx",
@@ -2052,10 +1719,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ41Tx: {
 		name:    "matmul_reg.q4_1_tx",
@@ -2069,10 +1733,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ50Tx: {
 		name:    "matmul_reg.q5_0_tx",
@@ -2086,10 +1747,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ51Tx: {
 		name:    "matmul_reg.q5_1_tx",
@@ -2103,10 +1761,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ80Tx: {
 		name:    "matmul_reg.q8_0_tx",
@@ -2120,10 +1775,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ3KTx: {
 		name:    "matmul_reg.q3_k_tx",
@@ -2137,10 +1789,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ4KTx: {
 		name:    "matmul_reg.q4_k_tx",
@@ -2154,10 +1803,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ5KTx: {
 		name:    "matmul_reg.q5_k_tx",
@@ -2171,10 +1817,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegQ6KTx: {
 		name:    "matmul_reg.q6_k_tx",
@@ -2188,10 +1831,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulRegIq4NlTx: {
 		name:    "matmul_reg.iq4_nl_tx",
@@ -2205,10 +1845,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 }
 
@@ -2233,11 +1870,6 @@ type MatmulTilePush struct {
 type MatmulTileSpec struct {
 	Band     uint32 // Band, id 0
 	Segments uint32 // Segments, id 1
-}
-
-// DefaultMatmulTileSpec returns the values that matmul_tile.comp gives its specialization constants.
-func DefaultMatmulTileSpec() MatmulTileSpec {
-	return MatmulTileSpec{Band: 1, Segments: 1}
 }
 
 func (s MatmulTileSpec) values() []uint32 {
@@ -2277,24 +1909,10 @@ const (
 	MatmulTileIq4NlTx
 )
 
-// MatmulTileVariants holds every MatmulTileVariant.
-var MatmulTileVariants = []MatmulTileVariant{MatmulTileF32, MatmulTileF16, MatmulTileBf16, MatmulTileQ40, MatmulTileQ41, MatmulTileQ50, MatmulTileQ51, MatmulTileQ80, MatmulTileQ3K, MatmulTileQ4K, MatmulTileQ5K, MatmulTileQ6K, MatmulTileIq4Nl, MatmulTileF32Tx, MatmulTileF16Tx, MatmulTileBf16Tx, MatmulTileQ40Tx, MatmulTileQ41Tx, MatmulTileQ50Tx, MatmulTileQ51Tx, MatmulTileQ80Tx, MatmulTileQ3KTx, MatmulTileQ4KTx, MatmulTileQ5KTx, MatmulTileQ6KTx, MatmulTileIq4NlTx}
+func (v MatmulTileVariant) modules() []module { return matmulTileModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulTileVariant) String() string { return matmulTileModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulTileVariant) Capabilities() []string { return matmulTileModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulTileVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulTileModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulTileVariant) LocalSize(spec MatmulTileSpec) [3]uint32 {
-	return matmulTileModules[v].localSize(spec.values())
-}
 
 // MatmulTile is a variant of matmul_tile.comp made ready for a device.
 type MatmulTile struct{ kernel }
@@ -2405,10 +2023,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileF16: {
 		name:    "matmul_tile.f16",
@@ -2422,10 +2037,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileBf16: {
 		name:    "matmul_tile.bf16",
@@ -2439,10 +2051,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ40: {
 		name:    "matmul_tile.q4_0",
@@ -2456,10 +2065,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ41: {
 		name:    "matmul_tile.q4_1",
@@ -2473,10 +2079,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ50: {
 		name:    "matmul_tile.q5_0",
@@ -2490,10 +2093,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ51: {
 		name:    "matmul_tile.q5_1",
@@ -2507,10 +2107,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ80: {
 		name:    "matmul_tile.q8_0",
@@ -2524,10 +2121,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ3K: {
 		name:    "matmul_tile.q3_k",
@@ -2541,10 +2135,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ4K: {
 		name:    "matmul_tile.q4_k",
@@ -2558,10 +2149,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ5K: {
 		name:    "matmul_tile.q5_k",
@@ -2575,10 +2163,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ6K: {
 		name:    "matmul_tile.q6_k",
@@ -2592,10 +2177,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileIq4Nl: {
 		name:    "matmul_tile.iq4_nl",
@@ -2609,10 +2191,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileF32Tx: {
 		name:    "matmul_tile.f32_tx",
@@ -2626,10 +2205,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileF16Tx: {
 		name:    "matmul_tile.f16_tx",
@@ -2643,10 +2219,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileBf16Tx: {
 		name:    "matmul_tile.bf16_tx",
@@ -2660,10 +2233,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ40Tx: {
 		name:    "matmul_tile.q4_0_tx",
@@ -2677,10 +2247,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ41Tx: {
 		name:    "matmul_tile.q4_1_tx",
@@ -2694,10 +2261,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ50Tx: {
 		name:    "matmul_tile.q5_0_tx",
@@ -2711,10 +2275,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ51Tx: {
 		name:    "matmul_tile.q5_1_tx",
@@ -2728,10 +2289,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ80Tx: {
 		name:    "matmul_tile.q8_0_tx",
@@ -2745,10 +2303,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ3KTx: {
 		name:    "matmul_tile.q3_k_tx",
@@ -2762,10 +2317,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ4KTx: {
 		name:    "matmul_tile.q4_k_tx",
@@ -2779,10 +2331,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ5KTx: {
 		name:    "matmul_tile.q5_k_tx",
@@ -2796,10 +2345,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileQ6KTx: {
 		name:    "matmul_tile.q6_k_tx",
@@ -2813,10 +2359,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulTileIq4NlTx: {
 		name:    "matmul_tile.iq4_nl_tx",
@@ -2830,10 +2373,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x1},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 }
 
@@ -2859,11 +2399,6 @@ type MatmulSegmentSpec struct {
 	Band   uint32 // Band, id 0
 	Local  uint32 // Local, id 1
 	Tokens uint32 // Tokens, id 2
-}
-
-// DefaultMatmulSegmentSpec returns the values that matmul_segment.comp gives its specialization constants.
-func DefaultMatmulSegmentSpec() MatmulSegmentSpec {
-	return MatmulSegmentSpec{Band: 1, Local: 8, Tokens: 1}
 }
 
 func (s MatmulSegmentSpec) values() []uint32 {
@@ -2903,24 +2438,10 @@ const (
 	MatmulSegmentIq4NlTx
 )
 
-// MatmulSegmentVariants holds every MatmulSegmentVariant.
-var MatmulSegmentVariants = []MatmulSegmentVariant{MatmulSegmentF32, MatmulSegmentF16, MatmulSegmentBf16, MatmulSegmentQ40, MatmulSegmentQ41, MatmulSegmentQ50, MatmulSegmentQ51, MatmulSegmentQ80, MatmulSegmentQ3K, MatmulSegmentQ4K, MatmulSegmentQ5K, MatmulSegmentQ6K, MatmulSegmentIq4Nl, MatmulSegmentF32Tx, MatmulSegmentF16Tx, MatmulSegmentBf16Tx, MatmulSegmentQ40Tx, MatmulSegmentQ41Tx, MatmulSegmentQ50Tx, MatmulSegmentQ51Tx, MatmulSegmentQ80Tx, MatmulSegmentQ3KTx, MatmulSegmentQ4KTx, MatmulSegmentQ5KTx, MatmulSegmentQ6KTx, MatmulSegmentIq4NlTx}
+func (v MatmulSegmentVariant) modules() []module { return matmulSegmentModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulSegmentVariant) String() string { return matmulSegmentModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulSegmentVariant) Capabilities() []string { return matmulSegmentModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulSegmentVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulSegmentModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulSegmentVariant) LocalSize(spec MatmulSegmentSpec) [3]uint32 {
-	return matmulSegmentModules[v].localSize(spec.values())
-}
 
 // MatmulSegment is a variant of matmul_segment.comp made ready for a device.
 type MatmulSegment struct{ kernel }
@@ -3031,10 +2552,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentF16: {
 		name:    "matmul_segment.f16",
@@ -3048,10 +2566,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentBf16: {
 		name:    "matmul_segment.bf16",
@@ -3065,10 +2580,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ40: {
 		name:    "matmul_segment.q4_0",
@@ -3082,10 +2594,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ41: {
 		name:    "matmul_segment.q4_1",
@@ -3099,10 +2608,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ50: {
 		name:    "matmul_segment.q5_0",
@@ -3116,10 +2622,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ51: {
 		name:    "matmul_segment.q5_1",
@@ -3133,10 +2636,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ80: {
 		name:    "matmul_segment.q8_0",
@@ -3150,10 +2650,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ3K: {
 		name:    "matmul_segment.q3_k",
@@ -3167,10 +2664,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ4K: {
 		name:    "matmul_segment.q4_k",
@@ -3184,10 +2678,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ5K: {
 		name:    "matmul_segment.q5_k",
@@ -3201,10 +2692,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ6K: {
 		name:    "matmul_segment.q6_k",
@@ -3218,10 +2706,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentIq4Nl: {
 		name:    "matmul_segment.iq4_nl",
@@ -3235,10 +2720,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentF32Tx: {
 		name:    "matmul_segment.f32_tx",
@@ -3252,10 +2734,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentF16Tx: {
 		name:    "matmul_segment.f16_tx",
@@ -3269,10 +2748,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentBf16Tx: {
 		name:    "matmul_segment.bf16_tx",
@@ -3286,10 +2762,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ40Tx: {
 		name:    "matmul_segment.q4_0_tx",
@@ -3303,10 +2776,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ41Tx: {
 		name:    "matmul_segment.q4_1_tx",
@@ -3320,10 +2790,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ50Tx: {
 		name:    "matmul_segment.q5_0_tx",
@@ -3337,10 +2804,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ51Tx: {
 		name:    "matmul_segment.q5_1_tx",
@@ -3354,10 +2818,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ80Tx: {
 		name:    "matmul_segment.q8_0_tx",
@@ -3371,10 +2832,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ3KTx: {
 		name:    "matmul_segment.q3_k_tx",
@@ -3388,10 +2846,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ4KTx: {
 		name:    "matmul_segment.q4_k_tx",
@@ -3405,10 +2860,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ5KTx: {
 		name:    "matmul_segment.q5_k_tx",
@@ -3422,10 +2874,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentQ6KTx: {
 		name:    "matmul_segment.q6_k_tx",
@@ -3439,10 +2888,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSegmentIq4NlTx: {
 		name:    "matmul_segment.iq4_nl_tx",
@@ -3456,10 +2902,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x1},
-		local:        [3]extent{{spec: 1}, {size: 8, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 }
 
@@ -3490,11 +2933,6 @@ type MatmulCoopSpec struct {
 	Band   uint32 // Band, id 5
 }
 
-// DefaultMatmulCoopSpec returns the values that matmul_coop.comp gives its specialization constants.
-func DefaultMatmulCoopSpec() MatmulCoopSpec {
-	return MatmulCoopSpec{Local: 128, Rows: 16, Tokens: 16, Deep: 16, Side: 32, Band: 1}
-}
-
 func (s MatmulCoopSpec) values() []uint32 {
 	return []uint32{s.Local, s.Rows, s.Tokens, s.Deep, s.Side, s.Band}
 }
@@ -3519,24 +2957,10 @@ const (
 	MatmulCoopIq4Nl
 )
 
-// MatmulCoopVariants holds every MatmulCoopVariant.
-var MatmulCoopVariants = []MatmulCoopVariant{MatmulCoopF32, MatmulCoopF16, MatmulCoopBf16, MatmulCoopQ40, MatmulCoopQ41, MatmulCoopQ50, MatmulCoopQ51, MatmulCoopQ80, MatmulCoopQ3K, MatmulCoopQ4K, MatmulCoopQ5K, MatmulCoopQ6K, MatmulCoopIq4Nl}
+func (v MatmulCoopVariant) modules() []module { return matmulCoopModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulCoopVariant) String() string { return matmulCoopModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulCoopVariant) Capabilities() []string { return matmulCoopModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulCoopVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulCoopModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulCoopVariant) LocalSize(spec MatmulCoopSpec) [3]uint32 {
-	return matmulCoopModules[v].localSize(spec.values())
-}
 
 // MatmulCoop is a variant of matmul_coop.comp made ready for a device.
 type MatmulCoop struct{ kernel }
@@ -3608,10 +3032,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopF16: {
 		name:    "matmul_coop.f16",
@@ -3625,10 +3046,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopBf16: {
 		name:    "matmul_coop.bf16",
@@ -3642,10 +3060,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ40: {
 		name:    "matmul_coop.q4_0",
@@ -3659,10 +3074,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ41: {
 		name:    "matmul_coop.q4_1",
@@ -3676,10 +3088,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ50: {
 		name:    "matmul_coop.q5_0",
@@ -3693,10 +3102,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ51: {
 		name:    "matmul_coop.q5_1",
@@ -3710,10 +3116,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ80: {
 		name:    "matmul_coop.q8_0",
@@ -3727,10 +3130,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ3K: {
 		name:    "matmul_coop.q3_k",
@@ -3744,10 +3144,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ4K: {
 		name:    "matmul_coop.q4_k",
@@ -3761,10 +3158,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ5K: {
 		name:    "matmul_coop.q5_k",
@@ -3778,10 +3172,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopQ6K: {
 		name:    "matmul_coop.q6_k",
@@ -3795,10 +3186,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 	MatmulCoopIq4Nl: {
 		name:    "matmul_coop.iq4_nl",
@@ -3812,10 +3200,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x80, 0x10, 0x10, 0x10, 0x20, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"CooperativeMatrixNV", "Float16", "GroupNonUniform", "GroupNonUniformArithmetic", "Shader", "VulkanMemoryModel"},
+		pushBytes: 12,
 	},
 }
 
@@ -3845,11 +3230,6 @@ type Wkv4Spec struct {
 	Local uint32 // Local, id 0
 }
 
-// DefaultWkv4Spec returns the values that wkv4.comp gives its specialization constants.
-func DefaultWkv4Spec() Wkv4Spec {
-	return Wkv4Spec{Local: 64}
-}
-
 func (s Wkv4Spec) values() []uint32 {
 	return []uint32{s.Local}
 }
@@ -3863,24 +3243,10 @@ const (
 	Wkv4Tx
 )
 
-// Wkv4Variants holds every Wkv4Variant.
-var Wkv4Variants = []Wkv4Variant{Wkv4Buf, Wkv4Tx}
+func (v Wkv4Variant) modules() []module { return wkv4Modules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv4Variant) String() string { return wkv4Modules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv4Variant) Capabilities() []string { return wkv4Modules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv4Variant) Missing(info gpu.Info) []string {
-	return missing(info, wkv4Modules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv4Variant) LocalSize(spec Wkv4Spec) [3]uint32 {
-	return wkv4Modules[v].localSize(spec.values())
-}
 
 // Wkv4 is a variant of wkv4.comp made ready for a device.
 type Wkv4 struct{ kernel }
@@ -3922,10 +3288,7 @@ var wkv4Modules = [...]module{
 			{Name: "PP", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 16,
 	},
 	Wkv4Tx: {
 		name:    "wkv4.tx",
@@ -3942,10 +3305,7 @@ var wkv4Modules = [...]module{
 			{Name: "PP", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -3978,11 +3338,6 @@ type Wkv6Spec struct {
 	Direct uint32 // Direct, id 2
 }
 
-// DefaultWkv6Spec returns the values that wkv6.comp gives its specialization constants.
-func DefaultWkv6Spec() Wkv6Spec {
-	return Wkv6Spec{N: 64, Split: 1, Direct: 0}
-}
-
 func (s Wkv6Spec) values() []uint32 {
 	return []uint32{s.N, s.Split, s.Direct}
 }
@@ -3996,24 +3351,10 @@ const (
 	Wkv6Tx
 )
 
-// Wkv6Variants holds every Wkv6Variant.
-var Wkv6Variants = []Wkv6Variant{Wkv6Buf, Wkv6Tx}
+func (v Wkv6Variant) modules() []module { return wkv6Modules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv6Variant) String() string { return wkv6Modules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv6Variant) Capabilities() []string { return wkv6Modules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv6Variant) Missing(info gpu.Info) []string {
-	return missing(info, wkv6Modules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv6Variant) LocalSize(spec Wkv6Spec) [3]uint32 {
-	return wkv6Modules[v].localSize(spec.values())
-}
 
 // Wkv6 is a variant of wkv6.comp made ready for a device.
 type Wkv6 struct{ kernel }
@@ -4055,10 +3396,7 @@ var wkv6Modules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    20,
-		defaults:     []uint32{0x40, 0x1, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 20,
 	},
 	Wkv6Tx: {
 		name:    "wkv6.tx",
@@ -4075,10 +3413,7 @@ var wkv6Modules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    20,
-		defaults:     []uint32{0x40, 0x1, 0x0},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 20,
 	},
 }
 
@@ -4108,11 +3443,6 @@ type Wkv6NarrowPush struct {
 type Wkv6NarrowSpec struct {
 }
 
-// DefaultWkv6NarrowSpec returns the values that wkv6_narrow.comp gives its specialization constants.
-func DefaultWkv6NarrowSpec() Wkv6NarrowSpec {
-	return Wkv6NarrowSpec{}
-}
-
 func (s Wkv6NarrowSpec) values() []uint32 {
 	return []uint32{}
 }
@@ -4126,24 +3456,10 @@ const (
 	Wkv6NarrowTx
 )
 
-// Wkv6NarrowVariants holds every Wkv6NarrowVariant.
-var Wkv6NarrowVariants = []Wkv6NarrowVariant{Wkv6NarrowBuf, Wkv6NarrowTx}
+func (v Wkv6NarrowVariant) modules() []module { return wkv6NarrowModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv6NarrowVariant) String() string { return wkv6NarrowModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv6NarrowVariant) Capabilities() []string { return wkv6NarrowModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv6NarrowVariant) Missing(info gpu.Info) []string {
-	return missing(info, wkv6NarrowModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv6NarrowVariant) LocalSize(spec Wkv6NarrowSpec) [3]uint32 {
-	return wkv6NarrowModules[v].localSize(spec.values())
-}
 
 // Wkv6Narrow is a variant of wkv6_narrow.comp made ready for a device.
 type Wkv6Narrow struct{ kernel }
@@ -4185,10 +3501,7 @@ var wkv6NarrowModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    20,
-		defaults:     []uint32{},
-		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "Shader"},
+		pushBytes: 20,
 	},
 	Wkv6NarrowTx: {
 		name:    "wkv6_narrow.tx",
@@ -4205,10 +3518,7 @@ var wkv6NarrowModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    20,
-		defaults:     []uint32{},
-		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 20,
 	},
 }
 
@@ -4237,11 +3547,6 @@ type Wkv6NormSpec struct {
 	Local uint32 // Local, id 0
 }
 
-// DefaultWkv6NormSpec returns the values that wkv6_norm.comp gives its specialization constants.
-func DefaultWkv6NormSpec() Wkv6NormSpec {
-	return Wkv6NormSpec{Local: 64}
-}
-
 func (s Wkv6NormSpec) values() []uint32 {
 	return []uint32{s.Local}
 }
@@ -4255,24 +3560,10 @@ const (
 	Wkv6NormTx
 )
 
-// Wkv6NormVariants holds every Wkv6NormVariant.
-var Wkv6NormVariants = []Wkv6NormVariant{Wkv6NormBuf, Wkv6NormTx}
+func (v Wkv6NormVariant) modules() []module { return wkv6NormModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv6NormVariant) String() string { return wkv6NormModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv6NormVariant) Capabilities() []string { return wkv6NormModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv6NormVariant) Missing(info gpu.Info) []string {
-	return missing(info, wkv6NormModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv6NormVariant) LocalSize(spec Wkv6NormSpec) [3]uint32 {
-	return wkv6NormModules[v].localSize(spec.values())
-}
 
 // Wkv6Norm is a variant of wkv6_norm.comp made ready for a device.
 type Wkv6Norm struct{ kernel }
@@ -4309,10 +3600,7 @@ var wkv6NormModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 32,
 	},
 	Wkv6NormTx: {
 		name:    "wkv6_norm.tx",
@@ -4324,10 +3612,7 @@ var wkv6NormModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 }
 
@@ -4356,11 +3641,6 @@ type DeepEmbedSpec struct {
 	Local uint32 // Local, id 0
 }
 
-// DefaultDeepEmbedSpec returns the values that deep_embed.comp gives its specialization constants.
-func DefaultDeepEmbedSpec() DeepEmbedSpec {
-	return DeepEmbedSpec{Local: 64}
-}
-
 func (s DeepEmbedSpec) values() []uint32 {
 	return []uint32{s.Local}
 }
@@ -4378,24 +3658,10 @@ const (
 	DeepEmbedBf16Tx
 )
 
-// DeepEmbedVariants holds every DeepEmbedVariant.
-var DeepEmbedVariants = []DeepEmbedVariant{DeepEmbedF32, DeepEmbedF16, DeepEmbedBf16, DeepEmbedF32Tx, DeepEmbedF16Tx, DeepEmbedBf16Tx}
+func (v DeepEmbedVariant) modules() []module { return deepEmbedModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v DeepEmbedVariant) String() string { return deepEmbedModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v DeepEmbedVariant) Capabilities() []string { return deepEmbedModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v DeepEmbedVariant) Missing(info gpu.Info) []string {
-	return missing(info, deepEmbedModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v DeepEmbedVariant) LocalSize(spec DeepEmbedSpec) [3]uint32 {
-	return deepEmbedModules[v].localSize(spec.values())
-}
 
 // DeepEmbed is a variant of deep_embed.comp made ready for a device.
 type DeepEmbed struct{ kernel }
@@ -4444,10 +3710,7 @@ var deepEmbedModules = [...]module{
 			{Name: "H", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 32,
 	},
 	DeepEmbedF16: {
 		name:    "deep_embed.f16",
@@ -4459,10 +3722,7 @@ var deepEmbedModules = [...]module{
 			{Name: "H", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 32,
 	},
 	DeepEmbedBf16: {
 		name:    "deep_embed.bf16",
@@ -4474,10 +3734,7 @@ var deepEmbedModules = [...]module{
 			{Name: "H", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 32,
 	},
 	DeepEmbedF32Tx: {
 		name:    "deep_embed.f32_tx",
@@ -4489,10 +3746,7 @@ var deepEmbedModules = [...]module{
 			{Name: "H", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	DeepEmbedF16Tx: {
 		name:    "deep_embed.f16_tx",
@@ -4504,10 +3758,7 @@ var deepEmbedModules = [...]module{
 			{Name: "H", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 	DeepEmbedBf16Tx: {
 		name:    "deep_embed.bf16_tx",
@@ -4519,10 +3770,7 @@ var deepEmbedModules = [...]module{
 			{Name: "H", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 }
 
@@ -4554,11 +3802,6 @@ type Wkv7Spec struct {
 	Split uint32 // Split, id 1
 }
 
-// DefaultWkv7Spec returns the values that wkv7.comp gives its specialization constants.
-func DefaultWkv7Spec() Wkv7Spec {
-	return Wkv7Spec{N: 64, Split: 1}
-}
-
 func (s Wkv7Spec) values() []uint32 {
 	return []uint32{s.N, s.Split}
 }
@@ -4572,24 +3815,10 @@ const (
 	Wkv7Tx
 )
 
-// Wkv7Variants holds every Wkv7Variant.
-var Wkv7Variants = []Wkv7Variant{Wkv7Buf, Wkv7Tx}
+func (v Wkv7Variant) modules() []module { return wkv7Modules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7Variant) String() string { return wkv7Modules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv7Variant) Capabilities() []string { return wkv7Modules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv7Variant) Missing(info gpu.Info) []string {
-	return missing(info, wkv7Modules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv7Variant) LocalSize(spec Wkv7Spec) [3]uint32 {
-	return wkv7Modules[v].localSize(spec.values())
-}
 
 // Wkv7 is a variant of wkv7.comp made ready for a device.
 type Wkv7 struct{ kernel }
@@ -4632,10 +3861,7 @@ var wkv7Modules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 16,
 	},
 	Wkv7Tx: {
 		name:    "wkv7.tx",
@@ -4653,10 +3879,7 @@ var wkv7Modules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -4689,11 +3912,6 @@ type Wkv7SharedSpec struct {
 	Rows  uint32 // Rows, id 2
 }
 
-// DefaultWkv7SharedSpec returns the values that wkv7_shared.comp gives its specialization constants.
-func DefaultWkv7SharedSpec() Wkv7SharedSpec {
-	return Wkv7SharedSpec{Local: 8, N: 64, Rows: 16}
-}
-
 func (s Wkv7SharedSpec) values() []uint32 {
 	return []uint32{s.Local, s.N, s.Rows}
 }
@@ -4707,24 +3925,10 @@ const (
 	Wkv7SharedTx
 )
 
-// Wkv7SharedVariants holds every Wkv7SharedVariant.
-var Wkv7SharedVariants = []Wkv7SharedVariant{Wkv7SharedBuf, Wkv7SharedTx}
+func (v Wkv7SharedVariant) modules() []module { return wkv7SharedModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7SharedVariant) String() string { return wkv7SharedModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv7SharedVariant) Capabilities() []string { return wkv7SharedModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv7SharedVariant) Missing(info gpu.Info) []string {
-	return missing(info, wkv7SharedModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv7SharedVariant) LocalSize(spec Wkv7SharedSpec) [3]uint32 {
-	return wkv7SharedModules[v].localSize(spec.values())
-}
 
 // Wkv7Shared is a variant of wkv7_shared.comp made ready for a device.
 type Wkv7Shared struct{ kernel }
@@ -4767,10 +3971,7 @@ var wkv7SharedModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x8, 0x40, 0x10},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 16,
 	},
 	Wkv7SharedTx: {
 		name:    "wkv7_shared.tx",
@@ -4788,10 +3989,7 @@ var wkv7SharedModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x8, 0x40, 0x10},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -4821,11 +4019,6 @@ type Wkv7NarrowPush struct {
 type Wkv7NarrowSpec struct {
 }
 
-// DefaultWkv7NarrowSpec returns the values that wkv7_narrow.comp gives its specialization constants.
-func DefaultWkv7NarrowSpec() Wkv7NarrowSpec {
-	return Wkv7NarrowSpec{}
-}
-
 func (s Wkv7NarrowSpec) values() []uint32 {
 	return []uint32{}
 }
@@ -4841,24 +4034,10 @@ const (
 	Wkv7NarrowStepTx
 )
 
-// Wkv7NarrowVariants holds every Wkv7NarrowVariant.
-var Wkv7NarrowVariants = []Wkv7NarrowVariant{Wkv7NarrowBuf, Wkv7NarrowTx, Wkv7NarrowStep, Wkv7NarrowStepTx}
+func (v Wkv7NarrowVariant) modules() []module { return wkv7NarrowModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7NarrowVariant) String() string { return wkv7NarrowModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv7NarrowVariant) Capabilities() []string { return wkv7NarrowModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv7NarrowVariant) Missing(info gpu.Info) []string {
-	return missing(info, wkv7NarrowModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv7NarrowVariant) LocalSize(spec Wkv7NarrowSpec) [3]uint32 {
-	return wkv7NarrowModules[v].localSize(spec.values())
-}
 
 // Wkv7Narrow is a variant of wkv7_narrow.comp made ready for a device.
 type Wkv7Narrow struct{ kernel }
@@ -4907,10 +4086,7 @@ var wkv7NarrowModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{},
-		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "Shader"},
+		pushBytes: 16,
 	},
 	Wkv7NarrowTx: {
 		name:    "wkv7_narrow.tx",
@@ -4928,10 +4104,7 @@ var wkv7NarrowModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{},
-		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	Wkv7NarrowStep: {
 		name:    "wkv7_narrow.step",
@@ -4949,10 +4122,7 @@ var wkv7NarrowModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{},
-		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "Shader"},
+		pushBytes: 16,
 	},
 	Wkv7NarrowStepTx: {
 		name:    "wkv7_narrow.step_tx",
@@ -4970,10 +4140,7 @@ var wkv7NarrowModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{},
-		local:        [3]extent{{size: 4, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -5014,11 +4181,6 @@ type Wkv7StepSpec struct {
 	Rows   uint32 // Rows, id 5
 }
 
-// DefaultWkv7StepSpec returns the values that wkv7_step.comp gives its specialization constants.
-func DefaultWkv7StepSpec() Wkv7StepSpec {
-	return Wkv7StepSpec{Local: 64, Single: 0, N: 64, Lanes: 8, Across: 8, Rows: 8}
-}
-
 func (s Wkv7StepSpec) values() []uint32 {
 	return []uint32{s.Local, s.Single, s.N, s.Lanes, s.Across, s.Rows}
 }
@@ -5032,24 +4194,10 @@ const (
 	Wkv7StepTx
 )
 
-// Wkv7StepVariants holds every Wkv7StepVariant.
-var Wkv7StepVariants = []Wkv7StepVariant{Wkv7StepBuf, Wkv7StepTx}
+func (v Wkv7StepVariant) modules() []module { return wkv7StepModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7StepVariant) String() string { return wkv7StepModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv7StepVariant) Capabilities() []string { return wkv7StepModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv7StepVariant) Missing(info gpu.Info) []string {
-	return missing(info, wkv7StepModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv7StepVariant) LocalSize(spec Wkv7StepSpec) [3]uint32 {
-	return wkv7StepModules[v].localSize(spec.values())
-}
 
 // Wkv7Step is a variant of wkv7_step.comp made ready for a device.
 type Wkv7Step struct{ kernel }
@@ -5093,10 +4241,7 @@ var wkv7StepModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 32,
 	},
 	Wkv7StepTx: {
 		name:    "wkv7_step.tx",
@@ -5115,10 +4260,7 @@ var wkv7StepModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    32,
-		defaults:     []uint32{0x40, 0x0, 0x40, 0x8, 0x8, 0x8},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 32,
 	},
 }
 
@@ -5147,11 +4289,6 @@ type Wkv7ChunkSpec struct {
 	N uint32 // N, id 0
 }
 
-// DefaultWkv7ChunkSpec returns the values that wkv7_chunk.comp gives its specialization constants.
-func DefaultWkv7ChunkSpec() Wkv7ChunkSpec {
-	return Wkv7ChunkSpec{N: 64}
-}
-
 func (s Wkv7ChunkSpec) values() []uint32 {
 	return []uint32{s.N}
 }
@@ -5165,24 +4302,10 @@ const (
 	Wkv7ChunkTx
 )
 
-// Wkv7ChunkVariants holds every Wkv7ChunkVariant.
-var Wkv7ChunkVariants = []Wkv7ChunkVariant{Wkv7ChunkBuf, Wkv7ChunkTx}
+func (v Wkv7ChunkVariant) modules() []module { return wkv7ChunkModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7ChunkVariant) String() string { return wkv7ChunkModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv7ChunkVariant) Capabilities() []string { return wkv7ChunkModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv7ChunkVariant) Missing(info gpu.Info) []string {
-	return missing(info, wkv7ChunkModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv7ChunkVariant) LocalSize(spec Wkv7ChunkSpec) [3]uint32 {
-	return wkv7ChunkModules[v].localSize(spec.values())
-}
 
 // Wkv7Chunk is a variant of wkv7_chunk.comp made ready for a device.
 type Wkv7Chunk struct{ kernel }
@@ -5223,10 +4346,7 @@ var wkv7ChunkModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Chunks", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 16,
 	},
 	Wkv7ChunkTx: {
 		name:    "wkv7_chunk.tx",
@@ -5242,10 +4362,7 @@ var wkv7ChunkModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Chunks", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -5272,11 +4389,6 @@ type Wkv7ScanSpec struct {
 	N uint32 // N, id 0
 }
 
-// DefaultWkv7ScanSpec returns the values that wkv7_scan.comp gives its specialization constants.
-func DefaultWkv7ScanSpec() Wkv7ScanSpec {
-	return Wkv7ScanSpec{N: 64}
-}
-
 func (s Wkv7ScanSpec) values() []uint32 {
 	return []uint32{s.N}
 }
@@ -5290,24 +4402,10 @@ const (
 	Wkv7ScanTx
 )
 
-// Wkv7ScanVariants holds every Wkv7ScanVariant.
-var Wkv7ScanVariants = []Wkv7ScanVariant{Wkv7ScanBuf, Wkv7ScanTx}
+func (v Wkv7ScanVariant) modules() []module { return wkv7ScanModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7ScanVariant) String() string { return wkv7ScanModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv7ScanVariant) Capabilities() []string { return wkv7ScanModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv7ScanVariant) Missing(info gpu.Info) []string {
-	return missing(info, wkv7ScanModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv7ScanVariant) LocalSize(spec Wkv7ScanSpec) [3]uint32 {
-	return wkv7ScanModules[v].localSize(spec.values())
-}
 
 // Wkv7Scan is a variant of wkv7_scan.comp made ready for a device.
 type Wkv7Scan struct{ kernel }
@@ -5347,10 +4445,7 @@ var wkv7ScanModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 12,
 	},
 	Wkv7ScanTx: {
 		name:    "wkv7_scan.tx",
@@ -5365,10 +4460,7 @@ var wkv7ScanModules = [...]module{
 			{Name: "StateOut", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{size: 128, spec: -1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 }
 
@@ -5402,11 +4494,6 @@ type Wkv7NormSpec struct {
 	Local uint32 // Local, id 0
 }
 
-// DefaultWkv7NormSpec returns the values that wkv7_norm.comp gives its specialization constants.
-func DefaultWkv7NormSpec() Wkv7NormSpec {
-	return Wkv7NormSpec{Local: 64}
-}
-
 func (s Wkv7NormSpec) values() []uint32 {
 	return []uint32{s.Local}
 }
@@ -5420,24 +4507,10 @@ const (
 	Wkv7NormTx
 )
 
-// Wkv7NormVariants holds every Wkv7NormVariant.
-var Wkv7NormVariants = []Wkv7NormVariant{Wkv7NormBuf, Wkv7NormTx}
+func (v Wkv7NormVariant) modules() []module { return wkv7NormModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v Wkv7NormVariant) String() string { return wkv7NormModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v Wkv7NormVariant) Capabilities() []string { return wkv7NormModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v Wkv7NormVariant) Missing(info gpu.Info) []string {
-	return missing(info, wkv7NormModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v Wkv7NormVariant) LocalSize(spec Wkv7NormSpec) [3]uint32 {
-	return wkv7NormModules[v].localSize(spec.values())
-}
 
 // Wkv7Norm is a variant of wkv7_norm.comp made ready for a device.
 type Wkv7Norm struct{ kernel }
@@ -5478,10 +4551,7 @@ var wkv7NormModules = [...]module{
 			{Name: "Params", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    36,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "Shader"},
+		pushBytes: 36,
 	},
 	Wkv7NormTx: {
 		name:    "wkv7_norm.tx",
@@ -5497,10 +4567,7 @@ var wkv7NormModules = [...]module{
 			{Name: "Params", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.R32F},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    36,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 36,
 	},
 }
 
@@ -5520,11 +4587,6 @@ type BenchReadSpec struct {
 	Local uint32 // Local, id 0
 }
 
-// DefaultBenchReadSpec returns the values that bench_read.comp gives its specialization constants.
-func DefaultBenchReadSpec() BenchReadSpec {
-	return BenchReadSpec{Local: 64}
-}
-
 func (s BenchReadSpec) values() []uint32 {
 	return []uint32{s.Local}
 }
@@ -5538,24 +4600,10 @@ const (
 	BenchReadTx
 )
 
-// BenchReadVariants holds every BenchReadVariant.
-var BenchReadVariants = []BenchReadVariant{BenchReadBuf, BenchReadTx}
+func (v BenchReadVariant) modules() []module { return benchReadModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v BenchReadVariant) String() string { return benchReadModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v BenchReadVariant) Capabilities() []string { return benchReadModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v BenchReadVariant) Missing(info gpu.Info) []string {
-	return missing(info, benchReadModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v BenchReadVariant) LocalSize(spec BenchReadSpec) [3]uint32 {
-	return benchReadModules[v].localSize(spec.values())
-}
 
 // BenchRead is a variant of bench_read.comp made ready for a device.
 type BenchRead struct{ kernel }
@@ -5590,10 +4638,7 @@ var benchReadModules = [...]module{
 			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    4,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 4,
 	},
 	BenchReadTx: {
 		name:    "bench_read.tx",
@@ -5603,10 +4648,7 @@ var benchReadModules = [...]module{
 			{Name: "W", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    4,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 4,
 	},
 }
 
@@ -5626,11 +4668,6 @@ type BenchFmaSpec struct {
 	Local uint32 // Local, id 0
 }
 
-// DefaultBenchFmaSpec returns the values that bench_fma.comp gives its specialization constants.
-func DefaultBenchFmaSpec() BenchFmaSpec {
-	return BenchFmaSpec{Local: 64}
-}
-
 func (s BenchFmaSpec) values() []uint32 {
 	return []uint32{s.Local}
 }
@@ -5644,24 +4681,10 @@ const (
 	BenchFmaFused
 )
 
-// BenchFmaVariants holds every BenchFmaVariant.
-var BenchFmaVariants = []BenchFmaVariant{BenchFmaPlain, BenchFmaFused}
+func (v BenchFmaVariant) modules() []module { return benchFmaModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v BenchFmaVariant) String() string { return benchFmaModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v BenchFmaVariant) Capabilities() []string { return benchFmaModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v BenchFmaVariant) Missing(info gpu.Info) []string {
-	return missing(info, benchFmaModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v BenchFmaVariant) LocalSize(spec BenchFmaSpec) [3]uint32 {
-	return benchFmaModules[v].localSize(spec.values())
-}
 
 // BenchFma is a variant of bench_fma.comp made ready for a device.
 type BenchFma struct{ kernel }
@@ -5696,10 +4719,7 @@ var benchFmaModules = [...]module{
 			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    4,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 4,
 	},
 	BenchFmaFused: {
 		name:    "bench_fma.fused",
@@ -5709,10 +4729,7 @@ var benchFmaModules = [...]module{
 			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    4,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 4,
 	},
 }
 
@@ -5739,11 +4756,6 @@ type MatmulBcastSpec struct {
 	Local      uint32 // Local, id 1
 	TileRows   uint32 // TileRows, id 2
 	TileTokens uint32 // TileTokens, id 3
-}
-
-// DefaultMatmulBcastSpec returns the values that matmul_bcast.comp gives its specialization constants.
-func DefaultMatmulBcastSpec() MatmulBcastSpec {
-	return MatmulBcastSpec{Band: 1, Local: 8, TileRows: 4, TileTokens: 8}
 }
 
 func (s MatmulBcastSpec) values() []uint32 {
@@ -5783,24 +4795,10 @@ const (
 	MatmulBcastIq4NlTx
 )
 
-// MatmulBcastVariants holds every MatmulBcastVariant.
-var MatmulBcastVariants = []MatmulBcastVariant{MatmulBcastF32, MatmulBcastF16, MatmulBcastBf16, MatmulBcastQ40, MatmulBcastQ41, MatmulBcastQ50, MatmulBcastQ51, MatmulBcastQ80, MatmulBcastQ3K, MatmulBcastQ4K, MatmulBcastQ5K, MatmulBcastQ6K, MatmulBcastIq4Nl, MatmulBcastF32Tx, MatmulBcastF16Tx, MatmulBcastBf16Tx, MatmulBcastQ40Tx, MatmulBcastQ41Tx, MatmulBcastQ50Tx, MatmulBcastQ51Tx, MatmulBcastQ80Tx, MatmulBcastQ3KTx, MatmulBcastQ4KTx, MatmulBcastQ5KTx, MatmulBcastQ6KTx, MatmulBcastIq4NlTx}
+func (v MatmulBcastVariant) modules() []module { return matmulBcastModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulBcastVariant) String() string { return matmulBcastModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulBcastVariant) Capabilities() []string { return matmulBcastModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulBcastVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulBcastModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulBcastVariant) LocalSize(spec MatmulBcastSpec) [3]uint32 {
-	return matmulBcastModules[v].localSize(spec.values())
-}
 
 // MatmulBcast is a variant of matmul_bcast.comp made ready for a device.
 type MatmulBcast struct{ kernel }
@@ -5911,10 +4909,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastF16: {
 		name:    "matmul_bcast.f16",
@@ -5928,10 +4923,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastBf16: {
 		name:    "matmul_bcast.bf16",
@@ -5945,10 +4937,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ40: {
 		name:    "matmul_bcast.q4_0",
@@ -5962,10 +4951,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ41: {
 		name:    "matmul_bcast.q4_1",
@@ -5979,10 +4965,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ50: {
 		name:    "matmul_bcast.q5_0",
@@ -5996,10 +4979,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ51: {
 		name:    "matmul_bcast.q5_1",
@@ -6013,10 +4993,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ80: {
 		name:    "matmul_bcast.q8_0",
@@ -6030,10 +5007,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ3K: {
 		name:    "matmul_bcast.q3_k",
@@ -6047,10 +5021,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ4K: {
 		name:    "matmul_bcast.q4_k",
@@ -6064,10 +5035,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ5K: {
 		name:    "matmul_bcast.q5_k",
@@ -6081,10 +5049,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ6K: {
 		name:    "matmul_bcast.q6_k",
@@ -6098,10 +5063,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastIq4Nl: {
 		name:    "matmul_bcast.iq4_nl",
@@ -6115,10 +5077,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastF32Tx: {
 		name:    "matmul_bcast.f32_tx",
@@ -6132,10 +5091,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastF16Tx: {
 		name:    "matmul_bcast.f16_tx",
@@ -6149,10 +5105,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastBf16Tx: {
 		name:    "matmul_bcast.bf16_tx",
@@ -6166,10 +5119,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ40Tx: {
 		name:    "matmul_bcast.q4_0_tx",
@@ -6183,10 +5133,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ41Tx: {
 		name:    "matmul_bcast.q4_1_tx",
@@ -6200,10 +5147,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ50Tx: {
 		name:    "matmul_bcast.q5_0_tx",
@@ -6217,10 +5161,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ51Tx: {
 		name:    "matmul_bcast.q5_1_tx",
@@ -6234,10 +5175,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ80Tx: {
 		name:    "matmul_bcast.q8_0_tx",
@@ -6251,10 +5189,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ3KTx: {
 		name:    "matmul_bcast.q3_k_tx",
@@ -6268,10 +5203,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ4KTx: {
 		name:    "matmul_bcast.q4_k_tx",
@@ -6285,10 +5217,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ5KTx: {
 		name:    "matmul_bcast.q5_k_tx",
@@ -6302,10 +5231,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastQ6KTx: {
 		name:    "matmul_bcast.q6_k_tx",
@@ -6319,10 +5245,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulBcastIq4NlTx: {
 		name:    "matmul_bcast.iq4_nl_tx",
@@ -6336,10 +5259,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x8, 0x4, 0x8},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformShuffle", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 }
 
@@ -6368,11 +5288,6 @@ type SampleAdjustSpec struct {
 	Local uint32 // Local, id 0
 }
 
-// DefaultSampleAdjustSpec returns the values that sample_adjust.comp gives its specialization constants.
-func DefaultSampleAdjustSpec() SampleAdjustSpec {
-	return SampleAdjustSpec{Local: 64}
-}
-
 func (s SampleAdjustSpec) values() []uint32 {
 	return []uint32{s.Local}
 }
@@ -6385,24 +5300,10 @@ const (
 	SampleAdjustOnly SampleAdjustVariant = iota
 )
 
-// SampleAdjustVariants holds every SampleAdjustVariant.
-var SampleAdjustVariants = []SampleAdjustVariant{SampleAdjustOnly}
+func (v SampleAdjustVariant) modules() []module { return sampleAdjustModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v SampleAdjustVariant) String() string { return sampleAdjustModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v SampleAdjustVariant) Capabilities() []string { return sampleAdjustModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v SampleAdjustVariant) Missing(info gpu.Info) []string {
-	return missing(info, sampleAdjustModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v SampleAdjustVariant) LocalSize(spec SampleAdjustSpec) [3]uint32 {
-	return sampleAdjustModules[v].localSize(spec.values())
-}
 
 // SampleAdjust is a variant of sample_adjust.comp made ready for a device.
 type SampleAdjust struct{ kernel }
@@ -6440,10 +5341,7 @@ var sampleAdjustModules = [...]module{
 			{Name: "Counts", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Logits", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -6471,11 +5369,6 @@ type SampleDrawSpec struct {
 	Team  uint32 // Team, id 1
 }
 
-// DefaultSampleDrawSpec returns the values that sample_draw.comp gives its specialization constants.
-func DefaultSampleDrawSpec() SampleDrawSpec {
-	return SampleDrawSpec{Local: 64, Team: 4}
-}
-
 func (s SampleDrawSpec) values() []uint32 {
 	return []uint32{s.Local, s.Team}
 }
@@ -6489,24 +5382,10 @@ const (
 	SampleDrawTx
 )
 
-// SampleDrawVariants holds every SampleDrawVariant.
-var SampleDrawVariants = []SampleDrawVariant{SampleDrawBuf, SampleDrawTx}
+func (v SampleDrawVariant) modules() []module { return sampleDrawModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v SampleDrawVariant) String() string { return sampleDrawModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v SampleDrawVariant) Capabilities() []string { return sampleDrawModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v SampleDrawVariant) Missing(info gpu.Info) []string {
-	return missing(info, sampleDrawModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v SampleDrawVariant) LocalSize(spec SampleDrawSpec) [3]uint32 {
-	return sampleDrawModules[v].localSize(spec.values())
-}
 
 // SampleDraw is a variant of sample_draw.comp made ready for a device.
 type SampleDraw struct{ kernel }
@@ -6545,10 +5424,7 @@ var sampleDrawModules = [...]module{
 			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Drawn", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40, 0x4},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 16,
 	},
 	SampleDrawTx: {
 		name:    "sample_draw.tx",
@@ -6562,10 +5438,7 @@ var sampleDrawModules = [...]module{
 			{Name: "Tokens", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Drawn", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40, 0x4},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -6594,11 +5467,6 @@ type MatmulSparseSpec struct {
 	Ahead uint32 // Ahead, id 3
 }
 
-// DefaultMatmulSparseSpec returns the values that matmul_sparse.comp gives its specialization constants.
-func DefaultMatmulSparseSpec() MatmulSparseSpec {
-	return MatmulSparseSpec{Local: 64, Wide: 8, Units: 1, Ahead: 4}
-}
-
 func (s MatmulSparseSpec) values() []uint32 {
 	return []uint32{s.Local, s.Wide, s.Units, s.Ahead}
 }
@@ -6616,24 +5484,10 @@ const (
 	MatmulSparseBf16Tx
 )
 
-// MatmulSparseVariants holds every MatmulSparseVariant.
-var MatmulSparseVariants = []MatmulSparseVariant{MatmulSparseF32, MatmulSparseF16, MatmulSparseBf16, MatmulSparseF32Tx, MatmulSparseF16Tx, MatmulSparseBf16Tx}
+func (v MatmulSparseVariant) modules() []module { return matmulSparseModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulSparseVariant) String() string { return matmulSparseModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulSparseVariant) Capabilities() []string { return matmulSparseModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulSparseVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulSparseModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulSparseVariant) LocalSize(spec MatmulSparseSpec) [3]uint32 {
-	return matmulSparseModules[v].localSize(spec.values())
-}
 
 // MatmulSparse is a variant of matmul_sparse.comp made ready for a device.
 type MatmulSparse struct{ kernel }
@@ -6684,10 +5538,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSparseF16: {
 		name:    "matmul_sparse.f16",
@@ -6701,10 +5552,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSparseBf16: {
 		name:    "matmul_sparse.bf16",
@@ -6718,10 +5566,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSparseF32Tx: {
 		name:    "matmul_sparse.f32_tx",
@@ -6735,10 +5580,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSparseF16Tx: {
 		name:    "matmul_sparse.f16_tx",
@@ -6752,10 +5594,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulSparseBf16Tx: {
 		name:    "matmul_sparse.bf16_tx",
@@ -6769,10 +5608,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x40, 0x8, 0x1, 0x4},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformBallot", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 }
 
@@ -6796,11 +5632,6 @@ type MatmulPanelsSpec struct {
 	Band  uint32 // Band, id 1
 }
 
-// DefaultMatmulPanelsSpec returns the values that matmul_panels.comp gives its specialization constants.
-func DefaultMatmulPanelsSpec() MatmulPanelsSpec {
-	return MatmulPanelsSpec{Local: 64, Band: 1}
-}
-
 func (s MatmulPanelsSpec) values() []uint32 {
 	return []uint32{s.Local, s.Band}
 }
@@ -6814,24 +5645,10 @@ const (
 	MatmulPanelsWord
 )
 
-// MatmulPanelsVariants holds every MatmulPanelsVariant.
-var MatmulPanelsVariants = []MatmulPanelsVariant{MatmulPanelsHalf, MatmulPanelsWord}
+func (v MatmulPanelsVariant) modules() []module { return matmulPanelsModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulPanelsVariant) String() string { return matmulPanelsModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulPanelsVariant) Capabilities() []string { return matmulPanelsModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulPanelsVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulPanelsModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulPanelsVariant) LocalSize(spec MatmulPanelsSpec) [3]uint32 {
-	return matmulPanelsModules[v].localSize(spec.values())
-}
 
 // MatmulPanels is a variant of matmul_panels.comp made ready for a device.
 type MatmulPanels struct{ kernel }
@@ -6866,10 +5683,7 @@ var matmulPanelsModules = [...]module{
 			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "P", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 16,
 	},
 	MatmulPanelsWord: {
 		name:    "matmul_panels.word",
@@ -6879,10 +5693,7 @@ var matmulPanelsModules = [...]module{
 			{Name: "W", Kind: gpu.StorageBuffer, Access: gpu.Read},
 			{Name: "P", Kind: gpu.StorageBuffer, Access: gpu.Write},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x40, 0x1},
-		local:        [3]extent{{spec: 0}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"Shader"},
+		pushBytes: 16,
 	},
 }
 
@@ -6907,11 +5718,6 @@ type MatmulNarrowPush struct {
 type MatmulNarrowSpec struct {
 	Band  uint32 // Band, id 0
 	Local uint32 // Local, id 1
-}
-
-// DefaultMatmulNarrowSpec returns the values that matmul_narrow.comp gives its specialization constants.
-func DefaultMatmulNarrowSpec() MatmulNarrowSpec {
-	return MatmulNarrowSpec{Band: 1, Local: 64}
 }
 
 func (s MatmulNarrowSpec) values() []uint32 {
@@ -6943,24 +5749,10 @@ const (
 	MatmulNarrowIq4Nl8x8
 )
 
-// MatmulNarrowVariants holds every MatmulNarrowVariant.
-var MatmulNarrowVariants = []MatmulNarrowVariant{MatmulNarrowF328x1, MatmulNarrowF328x8, MatmulNarrowF168x1, MatmulNarrowF168x8, MatmulNarrowBf168x1, MatmulNarrowBf168x8, MatmulNarrowQ408x1, MatmulNarrowQ408x8, MatmulNarrowQ418x1, MatmulNarrowQ418x8, MatmulNarrowQ508x1, MatmulNarrowQ508x8, MatmulNarrowQ518x1, MatmulNarrowQ518x8, MatmulNarrowQ808x1, MatmulNarrowQ808x8, MatmulNarrowIq4Nl8x1, MatmulNarrowIq4Nl8x8}
+func (v MatmulNarrowVariant) modules() []module { return matmulNarrowModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulNarrowVariant) String() string { return matmulNarrowModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulNarrowVariant) Capabilities() []string { return matmulNarrowModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulNarrowVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulNarrowModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulNarrowVariant) LocalSize(spec MatmulNarrowSpec) [3]uint32 {
-	return matmulNarrowModules[v].localSize(spec.values())
-}
 
 // MatmulNarrow is a variant of matmul_narrow.comp made ready for a device.
 type MatmulNarrow struct{ kernel }
@@ -7047,10 +5839,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowF328x8: {
 		name:    "matmul_narrow.f32_8x8",
@@ -7064,10 +5853,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowF168x1: {
 		name:    "matmul_narrow.f16_8x1",
@@ -7081,10 +5867,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowF168x8: {
 		name:    "matmul_narrow.f16_8x8",
@@ -7098,10 +5881,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowBf168x1: {
 		name:    "matmul_narrow.bf16_8x1",
@@ -7115,10 +5895,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowBf168x8: {
 		name:    "matmul_narrow.bf16_8x8",
@@ -7132,10 +5909,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ408x1: {
 		name:    "matmul_narrow.q4_0_8x1",
@@ -7149,10 +5923,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ408x8: {
 		name:    "matmul_narrow.q4_0_8x8",
@@ -7166,10 +5937,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ418x1: {
 		name:    "matmul_narrow.q4_1_8x1",
@@ -7183,10 +5951,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ418x8: {
 		name:    "matmul_narrow.q4_1_8x8",
@@ -7200,10 +5965,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ508x1: {
 		name:    "matmul_narrow.q5_0_8x1",
@@ -7217,10 +5979,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ508x8: {
 		name:    "matmul_narrow.q5_0_8x8",
@@ -7234,10 +5993,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ518x1: {
 		name:    "matmul_narrow.q5_1_8x1",
@@ -7251,10 +6007,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ518x8: {
 		name:    "matmul_narrow.q5_1_8x8",
@@ -7268,10 +6021,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ808x1: {
 		name:    "matmul_narrow.q8_0_8x1",
@@ -7285,10 +6035,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowQ808x8: {
 		name:    "matmul_narrow.q8_0_8x8",
@@ -7302,10 +6049,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowIq4Nl8x1: {
 		name:    "matmul_narrow.iq4_nl_8x1",
@@ -7319,10 +6063,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 	MatmulNarrowIq4Nl8x8: {
 		name:    "matmul_narrow.iq4_nl_8x8",
@@ -7336,10 +6077,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    12,
-		defaults:     []uint32{0x1, 0x40},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformArithmetic", "SampledBuffer", "Shader"},
+		pushBytes: 12,
 	},
 }
 
@@ -7367,11 +6105,6 @@ type MatmulHoldSpec struct {
 	Local uint32 // Local, id 1
 }
 
-// DefaultMatmulHoldSpec returns the values that matmul_hold.comp gives its specialization constants.
-func DefaultMatmulHoldSpec() MatmulHoldSpec {
-	return MatmulHoldSpec{Band: 1, Local: 4}
-}
-
 func (s MatmulHoldSpec) values() []uint32 {
 	return []uint32{s.Band, s.Local}
 }
@@ -7396,24 +6129,10 @@ const (
 	MatmulHoldIq4Nl
 )
 
-// MatmulHoldVariants holds every MatmulHoldVariant.
-var MatmulHoldVariants = []MatmulHoldVariant{MatmulHoldF32, MatmulHoldF16, MatmulHoldBf16, MatmulHoldQ40, MatmulHoldQ41, MatmulHoldQ50, MatmulHoldQ51, MatmulHoldQ80, MatmulHoldQ3K, MatmulHoldQ4K, MatmulHoldQ5K, MatmulHoldQ6K, MatmulHoldIq4Nl}
+func (v MatmulHoldVariant) modules() []module { return matmulHoldModules[:] }
 
 // String returns the variant's name in shaders/variants.txt.
 func (v MatmulHoldVariant) String() string { return matmulHoldModules[v].variant }
-
-// Capabilities returns the SPIR-V capabilities that the variant uses, sorted.
-func (v MatmulHoldVariant) Capabilities() []string { return matmulHoldModules[v].capabilities }
-
-// Missing returns those of Capabilities that a device lacks; the variant runs where there are none.
-func (v MatmulHoldVariant) Missing(info gpu.Info) []string {
-	return missing(info, matmulHoldModules[v].capabilities)
-}
-
-// LocalSize returns the invocations per workgroup in x, y and z.
-func (v MatmulHoldVariant) LocalSize(spec MatmulHoldSpec) [3]uint32 {
-	return matmulHoldModules[v].localSize(spec.values())
-}
 
 // MatmulHold is a variant of matmul_hold.comp made ready for a device.
 type MatmulHold struct{ kernel }
@@ -7485,10 +6204,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldF16: {
 		name:    "matmul_hold.f16",
@@ -7502,10 +6218,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldBf16: {
 		name:    "matmul_hold.bf16",
@@ -7519,10 +6232,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ40: {
 		name:    "matmul_hold.q4_0",
@@ -7536,10 +6246,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ41: {
 		name:    "matmul_hold.q4_1",
@@ -7553,10 +6260,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ50: {
 		name:    "matmul_hold.q5_0",
@@ -7570,10 +6274,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ51: {
 		name:    "matmul_hold.q5_1",
@@ -7587,10 +6288,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ80: {
 		name:    "matmul_hold.q8_0",
@@ -7604,10 +6302,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ3K: {
 		name:    "matmul_hold.q3_k",
@@ -7621,10 +6316,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ4K: {
 		name:    "matmul_hold.q4_k",
@@ -7638,10 +6330,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ5K: {
 		name:    "matmul_hold.q5_k",
@@ -7655,10 +6344,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldQ6K: {
 		name:    "matmul_hold.q6_k",
@@ -7672,10 +6358,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 	MatmulHoldIq4Nl: {
 		name:    "matmul_hold.iq4_nl",
@@ -7689,9 +6372,6 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes:    16,
-		defaults:     []uint32{0x1, 0x4},
-		local:        [3]extent{{spec: 1}, {size: 1, spec: -1}, {size: 1, spec: -1}},
-		capabilities: []string{"GroupNonUniform", "GroupNonUniformQuad", "SampledBuffer", "Shader"},
+		pushBytes: 16,
 	},
 }

@@ -72,7 +72,7 @@ func (m *meter) readLimit(bytes int) (best float64, err error) {
 		return 0, err
 	}
 	weights := buffers[1:]
-	for _, v := range shaders.BenchReadVariants {
+	for _, v := range shaders.Variants[shaders.BenchReadVariant]() {
 		bound := piece // at once
 		if v == shaders.BenchReadTx {
 			bound = min(piece, l.MaxTexelBufferElements*16/group*group)
@@ -130,7 +130,7 @@ func (m *meter) fmaLimit() (best float64, err error) {
 	if err := m.dev.Upload(in.All(), gpu.BytesOf([]float32{0.5, 0.25})); err != nil {
 		return 0, err
 	}
-	for _, v := range shaders.BenchFmaVariants {
+	for _, v := range shaders.Variants[shaders.BenchFmaVariant]() {
 		for _, local := range m.limitLocals() {
 			kern, err := shaders.NewBenchFma(m.dev, v, shaders.BenchFmaSpec{Local: local})
 			if err != nil {

@@ -52,7 +52,7 @@ func TestBenchKernels(t *testing.T) {
 	}
 	in := input(data)
 	defer in.Release()
-	for _, v := range shaders.BenchReadVariants {
+	for _, v := range shaders.Variants[shaders.BenchReadVariant]() {
 		kern, err := shaders.NewBenchRead(dev, v, shaders.BenchReadSpec{Local: local})
 		if err != nil {
 			t.Fatal(err)
@@ -70,7 +70,7 @@ func TestBenchKernels(t *testing.T) {
 
 	ones := input(gpu.BytesOf([]float32{1, 1})) // a chain counts its multiply-adds
 	defer ones.Release()
-	for _, v := range shaders.BenchFmaVariants {
+	for _, v := range shaders.Variants[shaders.BenchFmaVariant]() {
 		kern, err := shaders.NewBenchFma(dev, v, shaders.BenchFmaSpec{Local: local})
 		if err != nil {
 			t.Fatal(err)

@@ -55,7 +55,7 @@ func (k *Kernels) Offers(kernel MatMulKernel) bool {
 }
 
 func (k *Kernels) matMulCoop(w layout.Stored, f matMulForm) (*shaders.MatmulCoop, error) {
-	v, err := variant(w.Type, false, shaders.MatmulCoopVariants)
+	v, err := variant(w.Type, false, shaders.Variants[shaders.MatmulCoopVariant]())
 	if err != nil {
 		return nil, err
 	}

@@ -52,7 +52,7 @@ func (s *kernelShape) band(exact bool) int {
 }
 
 func (k *Kernels) matMulSegment(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulSegment, error) {
-	v, err := variant(w.Type, texel, shaders.MatmulSegmentVariants)
+	v, err := variant(w.Type, texel, shaders.Variants[shaders.MatmulSegmentVariant]())
 	if err != nil {
 		return nil, err
 	}

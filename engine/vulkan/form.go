@@ -296,7 +296,7 @@ type formKey[V any] struct {
 }
 
 func (k *Kernels) matMulReg(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulReg, error) {
-	v, err := variant(w.Type, texel, shaders.MatmulRegVariants)
+	v, err := variant(w.Type, texel, shaders.Variants[shaders.MatmulRegVariant]())
 	if err != nil {
 		return nil, err
 	}
@@ -307,7 +307,7 @@ func (k *Kernels) matMulReg(w layout.Stored, texel bool, f matMulForm) (*shaders
 }
 
 func (k *Kernels) matMulBcast(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulBcast, error) {
-	v, err := variant(w.Type, texel, shaders.MatmulBcastVariants)
+	v, err := variant(w.Type, texel, shaders.Variants[shaders.MatmulBcastVariant]())
 	if err != nil {
 		return nil, err
 	}
@@ -318,7 +318,7 @@ func (k *Kernels) matMulBcast(w layout.Stored, texel bool, f matMulForm) (*shade
 }
 
 func (k *Kernels) matMulTile(w layout.Stored, texel bool, kind MatMulKernel) (*shaders.MatmulTile, error) {
-	v, err := variant(w.Type, texel, shaders.MatmulTileVariants)
+	v, err := variant(w.Type, texel, shaders.Variants[shaders.MatmulTileVariant]())
 	if err != nil {
 		return nil, err
 	}

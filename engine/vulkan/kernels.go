@@ -80,7 +80,7 @@ func (k *Kernels) sized() []shaders.Option {
 }
 
 func (k *Kernels) embed(t tensor.Type, texel bool) (*shaders.Embed, error) {
-	v, err := variant(t, texel, shaders.EmbedVariants)
+	v, err := variant(t, texel, shaders.Variants[shaders.EmbedVariant]())
 	if err != nil {
 		return nil, err
 	}
@@ -153,7 +153,7 @@ func (k *Kernels) wkv6Norm(texel bool) (*shaders.Wkv6Norm, error) {
 }
 
 func (k *Kernels) deepEmbed(t tensor.Type, texel bool) (*shaders.DeepEmbed, error) {
-	v, err := variant(t, texel, shaders.DeepEmbedVariants)
+	v, err := variant(t, texel, shaders.Variants[shaders.DeepEmbedVariant]())
 	if err != nil {
 		return nil, err
 	}

@@ -68,7 +68,7 @@ func (e *Exec) held(rec *gpu.Recording, u *unit, n uint32, args shaders.MatmulHo
 }
 
 func (k *Kernels) matMulHold(w layout.Stored) (*shaders.MatmulHold, error) {
-	v, err := variant(w.Type, false, shaders.MatmulHoldVariants)
+	v, err := variant(w.Type, false, shaders.Variants[shaders.MatmulHoldVariant]())
 	if err != nil {
 		return nil, err
 	}
@@ -79,7 +79,7 @@ func (k *Kernels) matMulHold(w layout.Stored) (*shaders.MatmulHold, error) {
 
 func (k *Kernels) matMulNarrow(w layout.Stored, f matMulForm) (*shaders.MatmulNarrow, error) {
 	name := fmt.Sprintf("%s_%dx%d", strings.ToLower(w.Type.String()), f.rows, f.tokens)
-	for _, v := range shaders.MatmulNarrowVariants {
+	for _, v := range shaders.Variants[shaders.MatmulNarrowVariant]() {
 		if v.String() != name {
 			continue
 		}

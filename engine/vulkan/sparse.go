@@ -106,7 +106,7 @@ func (e *Exec) sparseProduct(rec *gpu.Recording, u *unit, args shaders.MatmulVec
 }
 
 func (k *Kernels) matMulSparse(t tensor.Type, texel bool, f matMulForm) (*shaders.MatmulSparse, error) {
-	v, err := variant(t, texel && !k.shape.FewRegisters, shaders.MatmulSparseVariants)
+	v, err := variant(t, texel && !k.shape.FewRegisters, shaders.Variants[shaders.MatmulSparseVariant]())
 	if err != nil {
 		return nil, err
 	}

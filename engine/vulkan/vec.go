@@ -107,7 +107,7 @@ func (s *kernelShape) vecFormsOf(kernel MatMulKernel, rows, n uint32, add func(m
 }
 
 func (k *Kernels) matMulVec(w layout.Stored, texel bool, f matMulForm) (*shaders.MatmulVec, error) {
-	v, err := variant(w.Type, texel && k.shape.holdsTexels(w.Type, f), shaders.MatmulVecVariants)
+	v, err := variant(w.Type, texel && k.shape.holdsTexels(w.Type, f), shaders.Variants[shaders.MatmulVecVariant]())
 	if err != nil {
 		return nil, err
 	}

@@ -3,11 +3,10 @@ package main
 import (
 	"errors"
 	"fmt"
-	"math"
 	"os"
 	"path/filepath"
 
-	"github.com/rwkv-gpu/rwkv-gpu/shaders/internal/spirv"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
 // maxPushBytes is what every Vulkan device grants (maxPushConstantsSize, Vulkan 1.1 required limits).
@@ -68,6 +67,9 @@ func (v *variant) checkFace() error {
 		if p.Offset != 4*i {
 			return v.errorf("push constant %q: want offset %d, got %d", p.Name, 4*i, p.Offset)
 		}
+		if p.Type == spirv.Bool || p.Type == spirv.Other {
+			return v.errorf("push constant %q: want uint, int or float, got %s", p.Name, p.GLSL)
+		}
 	}
 	if n := v.Full.PushBytes(); n > maxPushBytes {
 		return v.errorf("push constants: want %d bytes or fewer, got %d", maxPushBytes, n)
@@ -79,10 +81,8 @@ func (v *variant) checkFace() error {
 		if c.Name == "" {
 			return v.errorf("specialization constant %d: has no name", c.ID)
 		}
-		const negativeZero = 1 << 31
-		f := float64(math.Float32frombits(c.Default))
-		if c.Type == spirv.Float && (math.IsNaN(f) || math.IsInf(f, 0) || c.Default == negativeZero) {
-			return v.errorf("specialization constant %q: want a default with a Go literal, got bits %#08x", c.Name, c.Default)
+		if c.Type == spirv.Other {
+			return v.errorf("specialization constant %q: want uint, int, float or bool, got %s", c.Name, c.GLSL)
 		}
 	}
 	return nil

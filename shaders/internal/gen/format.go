@@ -4,7 +4,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rwkv-gpu/rwkv-gpu/shaders/internal/spirv"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
 // formats holds the texel formats of package gpu by the GLSL type that reads them. SPIR-V does not say which of them a

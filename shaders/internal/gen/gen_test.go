@@ -8,7 +8,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/shaders/internal/spirv"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
 var update = flag.Bool("update", false, "write the golden file")
@@ -84,6 +84,15 @@ func TestCheck(t *testing.T) {
 				a.Full.Push = append(a.Full.Push, spirv.Member{Name: "p", Offset: 4 * i})
 			}
 		},
+		`push constant "cols": want uint, int or float, got float16_t`: func(a, _ *variant) {
+			a.Full.Push[1].Type, a.Full.Push[1].GLSL = spirv.Other, "float16_t"
+		},
+		`push constant "cols": want uint, int or float, got bool`: func(a, _ *variant) {
+			a.Full.Push[1].Type, a.Full.Push[1].GLSL = spirv.Bool, "bool"
+		},
+		`specialization constant "EPSILON": want uint, int, float or bool, got float64_t`: func(a, _ *variant) {
+			a.Full.Spec[2].Type, a.Full.Spec[2].GLSL = spirv.Other, "float64_t"
+		},
 		`specialization constant "EPSILON": want id 2, got 7`: func(a, _ *variant) { a.Full.Spec[2].ID = 7 },
 		`binding "w": no texel format is known for u64textureBuffer`: func(a, _ *variant) {
 			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "u64textureBuffer"}
@@ -92,13 +101,7 @@ func TestCheck(t *testing.T) {
 			a.Formats["w"] = "r32ui"
 			a.Full.Bindings[0] = spirv.Binding{Name: "w", Kind: spirv.UniformTexel, Access: spirv.Read, Element: "textureBuffer"}
 		},
-		`variants.txt: "y" is given a format and is no texel`: func(a, _ *variant) { a.Formats["y"] = "r32ui" },
-		`specialization constant "EPSILON": want a default with a Go literal, got bits 0x80000000`: func(a, _ *variant) {
-			a.Full.Spec[2].Default = 1 << 31
-		},
-		`specialization constant "EPSILON": want a default with a Go literal, got bits 0x7f800000`: func(a, _ *variant) {
-			a.Full.Spec[2].Default = 0x7f800000
-		},
+		`variants.txt: "y" is given a format and is no texel`:  func(a, _ *variant) { a.Formats["y"] = "r32ui" },
 		`specialization constant 2: has no name`:               func(a, _ *variant) { a.Full.Spec[2].Name = "" },
 		`optimised: binding 9 is not in the source`:            func(a, _ *variant) { a.Lean.Bindings[0].Number = 9 },
 		`optimised: binding "y": want storage buffer, read`:    func(a, _ *variant) { a.Full.Bindings[2].Access = spirv.Read },

@@ -7,7 +7,7 @@ import (
 	"strings"
 	"unicode"
 
-	"github.com/rwkv-gpu/rwkv-gpu/shaders/internal/spirv"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
 // exported returns the exported Go form of a GLSL name: matmul_vec -> MatmulVec, ROWS_PER_GROUP -> RowsPerGroup,
@@ -45,8 +45,8 @@ func checkIdentifiers(shaders []*shader) error {
 	top := map[string]string{}
 	for _, s := range shaders {
 		name := exported(s.Name)
-		list := []string{name, "New" + name, "Default" + name + "Spec", unexported(s.Name) + "Modules"}
-		for _, suffix := range []string{"Args", "Push", "Spec", "Variant", "Variants"} {
+		list := []string{name, "New" + name, unexported(s.Name) + "Modules"}
+		for _, suffix := range []string{"Args", "Push", "Spec", "Variant"} {
 			list = append(list, name+suffix)
 		}
 		for _, v := range s.Variants {
@@ -99,7 +99,7 @@ func goType(s spirv.Scalar) string {
 	return [...]string{spirv.Uint: "uint32", spirv.Int: "int32", spirv.Float: "float32", spirv.Bool: "bool"}[s]
 }
 
-// literal returns the Go literal of a constant's default.
+// literal returns a constant's default, for people.
 func literal(c spirv.Constant) string {
 	switch c.Type {
 	case spirv.Bool:

@@ -8,7 +8,7 @@ import (
 	"strings"
 	"text/template"
 
-	"github.com/rwkv-gpu/rwkv-gpu/shaders/internal/spirv"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
 //go:embed zbind.tmpl
@@ -19,14 +19,12 @@ var layout = template.Must(template.New("zbind.go").Funcs(template.FuncMap{
 	"unexported": unexported,
 	"constName":  constName,
 	"goType":     goType,
-	"literal":    literal,
 	"bits":       bits,
 	"face":       func(s *shader) *spirv.Module { return s.Variants[0].Full },
 	"kind":       func(k spirv.Kind) string { return [...]string{"StorageBuffer", "UniformTexel"}[k] },
 	"access":     func(a spirv.Access) string { return [...]string{"", "Read", "Write", "ReadWrite"}[a] },
 	"format":     func(v *variant, b spirv.Binding) string { return strings.ToUpper(v.format(b)) },
 	"elements":   elements,
-	"extent":     extent,
 }).Parse(zbind))
 
 // write returns the Go source for the shaders.
@@ -64,12 +62,4 @@ func elements(s *shader, number int) string {
 		order[i] = e + " (" + strings.Join(users[e], ", ") + ")"
 	}
 	return strings.Join(order, ", ")
-}
-
-// extent returns the Go literal of a workgroup's extent in one dimension.
-func extent(s spirv.Size) string {
-	if s.Spec < 0 {
-		return fmt.Sprintf("{size: %d, spec: -1}", s.Value)
-	}
-	return fmt.Sprintf("{spec: %d}", s.Spec)
 }

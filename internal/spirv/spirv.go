@@ -1,21 +1,28 @@
-// Package spirv reads from a compute shader's SPIR-V module what a caller must know to run it: its buffers, push
-// constants, specialization constants, workgroup size and the capabilities it asks of the device.
-//
-// It reads names, so it wants a module that still has them: glslc keeps them when it neither optimises nor strips.
-// Source: the SPIR-V Specification, section 2.3 (physical layout) and section 3 (binary form).
 package spirv
 
 import "fmt"
 
-// Module is the outside of one compute shader.
+// Module is the outside of one compute shader. Names are those of the source where the module has them.
 type Module struct {
-	EntryPoint   string     // "main" for GLSL
-	Bindings     []Binding  // descriptors of set 0, by number
-	Push         []Member   // push constants, by offset
-	Spec         []Constant // specialization constants, by id
-	LocalSize    [3]Size    // invocations per workgroup in x, y, z
-	Capabilities []string   // as SPIR-V calls them, sorted
+	Version      Version
+	EntryPoint   string       // "main" for GLSL
+	Bindings     []Binding    // descriptors of set 0, by number
+	Push         []Member     // push constants, by offset
+	Spec         []Constant   // specialization constants, by id
+	LocalSize    [3]Size      // invocations per workgroup in x, y, z
+	Capabilities []Capability // that it declares, by number
+
+	declared *declarations
 }
+
+// Version is a version of SPIR-V, as headers have it.
+type Version uint32
+
+// MakeVersion returns a version by its numbers.
+func MakeVersion(major, minor int) Version { return Version(major<<16 | minor<<8) }
+
+// String returns the version as in "1.3".
+func (v Version) String() string { return fmt.Sprintf("%d.%d", v>>16, v>>8&0xff) }
 
 // Kind says what sort of descriptor a binding is.
 type Kind uint8
@@ -56,6 +63,7 @@ type Binding struct {
 	Name    string // instance name, or else block name; of several views of one binding the shortest name
 	Kind    Kind
 	Access  Access
+	Aliased bool   // all its views may share memory with other bindings
 	Element string // GLSL type of the array's element (uvec4), of the texel (textureBuffer), or of the block's members
 }
 
@@ -67,17 +75,21 @@ const (
 	Uint Scalar = iota
 	Int
 	Float
-	Bool // specialization constants only
+	Bool
+	Other // none of these; vectors, too
 )
 
 // String returns the type's GLSL name.
-func (s Scalar) String() string { return [...]string{"uint", "int", "float", "bool"}[s&3] }
+func (s Scalar) String() string {
+	return [...]string{"uint", "int", "float", "bool", "another type"}[s]
+}
 
 // Member is one push constant.
 type Member struct {
 	Name   string
 	Offset int // bytes
 	Type   Scalar
+	GLSL   string // the type's name, of any type
 }
 
 // Constant is one specialization constant.
@@ -85,7 +97,8 @@ type Constant struct {
 	ID      int
 	Name    string // local_x, local_y, local_z for one that only sets the workgroup size and has no name of its own
 	Type    Scalar
-	Default uint32 // the value's bits; 0 or 1 for a bool
+	GLSL    string // the type's name, of any type
+	Default uint32 // the value's bits, of another type the first; 0 or 1 for a bool
 }
 
 // Size is the workgroup's extent in one dimension: a number, or the specialization constant that sets it.
@@ -100,6 +113,17 @@ func (s Size) String() string {
 		return fmt.Sprint(s.Value)
 	}
 	return fmt.Sprintf("spec %d (%d)", s.Spec, s.Value)
+}
+
+// LocalSizeWith returns the workgroup's size with spec as the specialization constants 0..n-1.
+func (m *Module) LocalSizeWith(spec []uint32) (size [3]int) {
+	for i, s := range m.LocalSize {
+		size[i] = int(s.Value)
+		if s.Spec >= 0 && s.Spec < len(spec) {
+			size[i] = int(spec[s.Spec])
+		}
+	}
+	return size
 }
 
 // PushBytes returns the size of the push constants in bytes, which ends with the last of them.

@@ -1,10 +1,7 @@
-package shaders
+package spirv
 
 import (
 	"encoding/binary"
-	"os"
-	"os/exec"
-	"path/filepath"
 	"slices"
 	"strings"
 	"testing"
@@ -27,7 +24,7 @@ func in(op uint32, args ...uint32) []uint32 {
 func olderMatrices() [][]uint32 {
 	return [][]uint32{
 		{0x07230203, 0x10300, 0, 50, 0},
-		in(opCapability, 1), in(opCapability, capabilityMatrixNV), in(opExtension, literal(extensionMatrixNV)...),
+		in(opCapability, 1), in(opCapability, uint32(CooperativeMatrixNV)), in(opExtension, literal(extensionMatrixNV)...),
 		in(opTypeInt, 1, 32, 0), in(22, 2, 16), in(22, 3, 32), in(20, 4), in(opConstantTrue, 4, 5), in(opConstantFalse, 4, 6),
 		in(opSpecConstant, 1, 7, 16), in(opSpecConstant, 1, 8, 16), in(opSpecConstant, 1, 9, 16), in(opConstant, 1, 10, 3),
 		in(opTypeMatrixNV, 11, 2, 10, 7, 9), in(opTypeMatrixNV, 12, 2, 10, 9, 8), in(opTypeMatrixNV, 13, 3, 10, 7, 8),
@@ -38,9 +35,17 @@ func olderMatrices() [][]uint32 {
 	}
 }
 
+func khr(module []byte) ([]byte, error) {
+	c, err := Decode(module)
+	if err == nil {
+		err = c.KHRMatrices()
+	}
+	return c.Encode(), err
+}
+
 // The result is what SPV_KHR_cooperative_matrix says: A is 0, B 1 and an accumulator 2, row-major is 0 and column-major 1.
 func TestKHRMatrices(t *testing.T) {
-	got, err := khrMatrices(assembled(olderMatrices()...))
+	got, err := khr(assembled(olderMatrices()...))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -66,9 +71,10 @@ func TestKHRMatricesRefused(t *testing.T) {
 		want   string
 		change func(m [][]uint32) [][]uint32
 	}{
-		{"header of 5 words", func(m [][]uint32) [][]uint32 { return [][]uint32{m[0][:4]} }},
-		{"got 9 words", func(m [][]uint32) [][]uint32 { m[28][0] = 9<<16 | opLabel; return m }},
-		{"got 0 words", func(m [][]uint32) [][]uint32 { m[28][0] = opLabel; return m }},
+		{"header of 5 of them", func(m [][]uint32) [][]uint32 { return [][]uint32{m[0][:4]} }},
+		{"want 1 to 2, got 9", func(m [][]uint32) [][]uint32 { m[28][0] = 9<<16 | opLabel; return m }},
+		{"want 1 to 2, got 0", func(m [][]uint32) [][]uint32 { m[28][0] = opLabel; return m }},
+		{"operands of opcode 5361: want 5 or more, got 2", func(m [][]uint32) [][]uint32 { m[26] = in(opMatrixMulAddNV, 13, 23); return m }},
 		{"stands in no product", func(m [][]uint32) [][]uint32 { return slices.Delete(m, 26, 27) }},
 		{"operand %22 is none", func(m [][]uint32) [][]uint32 { return slices.Delete(m, 25, 26) }},
 		{"has uses 0 and 1", func(m [][]uint32) [][]uint32 { m[24][1] = 11; return m }},
@@ -76,34 +82,33 @@ func TestKHRMatricesRefused(t *testing.T) {
 		{"want one function", func(m [][]uint32) [][]uint32 { return append(m, m[20]) }},
 		{"32-bit integer type", func(m [][]uint32) [][]uint32 { m[4][2] = 16; return m }},
 	} {
-		if _, err := khrMatrices(assembled(c.change(olderMatrices())...)); err == nil || !strings.Contains(err.Error(), c.want) {
+		if _, err := khr(assembled(c.change(olderMatrices())...)); err == nil || !strings.Contains(err.Error(), c.want) {
 			t.Errorf("want an error with %q, got %v", c.want, err)
 		}
 	}
 }
 
-// TestKHRMatricesValid has the validator look at what the device gets, where it is new enough to know it.
-func TestKHRMatricesValid(t *testing.T) {
-	tool, err := exec.LookPath("spirv-val")
-	if err != nil {
-		t.Skip("no spirv-val")
+// What has operations of subgroups requires them to meet again: by an extension behind the capabilities, and an execution mode of
+// the entry point. All else stays.
+func TestUniformFlow(t *testing.T) {
+	module := func(more ...[]uint32) []byte {
+		header := []uint32{0x07230203, 0x10300, 0, 50, 0}
+		return assembled(append([][]uint32{header, in(opCapability, 1), in(opCapability, 61)}, more...)...)
 	}
-	for i := range matmulCoopModules {
-		m := &matmulCoopModules[i]
-		code, err := khrMatrices(m.spirv)
-		if err != nil {
-			t.Fatalf("%s: %v", m.name, err)
-		}
-		path := filepath.Join(t.TempDir(), "coop.spv")
-		if err := os.WriteFile(path, code, 0o600); err != nil {
-			t.Fatal(err)
-		}
-		out, err := exec.Command(tool, "--target-env", "vulkan1.2", path).CombinedOutput()
-		if err != nil && strings.Contains(string(out), "Invalid capability operand: 6022") {
-			t.Skip("spirv-val is older than SPV_KHR_cooperative_matrix")
-		}
-		if err != nil {
-			t.Errorf("%s: %s", m.name, out)
+	entry, label := in(opEntryPoint, 5, 4, 0x6e69616d, 0), in(opLabel, 9)
+	c, err := Decode(module(in(opExtension, literal("SPV_X")...), entry, label))
+	if err != nil || !c.UsesSubgroups() || !c.Has(61) || c.Has(62) {
+		t.Fatalf("want a module with subgroups (%v)", err)
+	}
+	c.UniformFlow()
+	want := module(in(opExtension, literal("SPV_KHR_subgroup_uniform_control_flow")...), in(opExtension, literal("SPV_X")...), entry, in(opExecutionMode, 4, 4421), label)
+	if got := c.Encode(); !slices.Equal(got, want) {
+		t.Errorf("want\n%x, got\n%x", want, got)
+	}
+	for capability, want := range map[Capability]bool{1: false, 60: false, 61: true, 68: true, 69: false} {
+		c := Code{Instructions: []Instruction{{opCapability, []uint32{uint32(capability)}}}}
+		if c.UsesSubgroups() != want {
+			t.Errorf("%s: operations of subgroups: want %t", capability, want)
 		}
 	}
 }

@@ -12,42 +12,42 @@ const maxDepth = 8
 const maxMembers = 8
 
 // typeName returns a type's GLSL name, or a description where GLSL has none.
-func (m *module) typeName(id uint32, depth int) string {
+func (m *declarations) typeName(id uint32, depth int) string {
 	t, ok := m.defs[id]
 	if !ok || depth > maxDepth {
 		return fmt.Sprintf("%%%d", id)
 	}
-	switch t.op {
+	switch t.Op {
 	case opTypeBool:
 		return "bool"
 	case opTypeInt:
-		return numberName(t.args[0], [...]string{"int", "uint"}[1-min(t.args[1], 1)])
+		return numberName(t.Args[0], [...]string{"int", "uint"}[1-min(t.Args[1], 1)])
 	case opTypeFloat:
-		return numberName(t.args[0], "float")
+		return numberName(t.Args[0], "float")
 	case opTypeVector:
-		return vectorName(m.typeName(t.args[0], depth+1), t.args[1])
-	case opTypeMatrix:
-		return fmt.Sprintf("matrix of %d %s", t.args[1], m.typeName(t.args[0], depth+1))
+		return vectorName(m.typeName(t.Args[0], depth+1), t.Args[1])
+	case opTypeMatrixOf:
+		return fmt.Sprintf("matrix of %d %s", t.Args[1], m.typeName(t.Args[0], depth+1))
 	case opTypeArray:
-		return m.typeName(t.args[0], depth+1) + "[" + m.lengthName(t.args[1]) + "]"
+		return m.typeName(t.Args[0], depth+1) + "[" + m.lengthName(t.Args[1]) + "]"
 	case opTypeRuntimeArray:
-		return m.typeName(t.args[0], depth+1) + "[]"
+		return m.typeName(t.Args[0], depth+1) + "[]"
 	case opTypeStruct:
 		if name := m.names[id]; name != "" {
 			return name
 		}
 		return "struct"
 	case opTypeImage:
-		return "image of " + m.typeName(t.args[0], depth+1)
+		return "image of " + m.typeName(t.Args[0], depth+1)
 	case opTypeSampledImage:
-		return "sampler of " + m.typeName(t.args[0], depth+1)
+		return "sampler of " + m.typeName(t.Args[0], depth+1)
 	}
-	return fmt.Sprintf("opcode %d", t.op)
+	return fmt.Sprintf("opcode %d", t.Op)
 }
 
-func (m *module) lengthName(id uint32) string {
-	if in, ok := m.defs[id]; ok && in.op == opConstant {
-		return fmt.Sprint(in.args[1])
+func (m *declarations) lengthName(id uint32) string {
+	if in, ok := m.defs[id]; ok && in.Op == opConstant {
+		return fmt.Sprint(in.Args[1])
 	}
 	if name := m.names[id]; name != "" {
 		return name
@@ -78,14 +78,14 @@ func vectorPrefix(element string) string {
 }
 
 // blockElement returns the element type of a block that is one unsized array, and otherwise the list of its members.
-func (m *module) blockElement(id uint32, t instruction) string {
-	if len(t.args) == 1 {
-		if a, ok := m.defs[t.args[0]]; ok && a.op == opTypeRuntimeArray {
-			return m.typeName(a.args[0], 0)
+func (m *declarations) blockElement(id uint32, t Instruction) string {
+	if len(t.Args) == 1 {
+		if a, ok := m.defs[t.Args[0]]; ok && a.Op == opTypeRuntimeArray {
+			return m.typeName(a.Args[0], 0)
 		}
 	}
 	var list []string
-	for i, member := range t.args {
+	for i, member := range t.Args {
 		if i == maxMembers {
 			list = append(list, "...")
 			break

@@ -10,11 +10,11 @@ import (
 const maxNumber = 255
 
 // reflect builds the module's outside from its declarations.
-func (m *module) reflect() (*Module, error) {
+func (m *declarations) reflect() (*Module, error) {
 	if m.entries != 1 {
 		return nil, fmt.Errorf("entry points: want 1, got %d", m.entries)
 	}
-	r := &Module{EntryPoint: m.entry}
+	r := &Module{EntryPoint: m.entry, declared: m}
 	if err := m.variablesInto(r); err != nil {
 		return nil, err
 	}
@@ -24,17 +24,14 @@ func (m *module) reflect() (*Module, error) {
 	if err := m.localSizeInto(r); err != nil {
 		return nil, err
 	}
-	for _, c := range m.capabilities {
-		r.Capabilities = append(r.Capabilities, capabilityName(c))
-	}
-	slices.Sort(r.Capabilities)
-	r.Capabilities = slices.Compact(r.Capabilities)
+	slices.Sort(m.capabilities)
+	r.Capabilities = slices.Compact(m.capabilities)
 	return r, nil
 }
 
 // variablesInto sorts the module's global variables into bindings and push constants. Variables of other storage
 // classes, such as shared memory, are the shader's own affair.
-func (m *module) variablesInto(r *Module) error {
+func (m *declarations) variablesInto(r *Module) error {
 	pushes := 0
 	for _, v := range m.variables {
 		switch v.class {
@@ -76,6 +73,7 @@ func (r *Module) addBinding(b Binding) error {
 			old.Name, old.Element, b.Name, b.Element = b.Name, b.Element, old.Name, old.Element
 		}
 		old.Access |= b.Access
+		old.Aliased = old.Aliased && b.Aliased
 		return nil
 	}
 	r.Bindings = append(r.Bindings, b)
@@ -83,30 +81,30 @@ func (r *Module) addBinding(b Binding) error {
 }
 
 // pointee returns the id and the definition of the type that a variable holds.
-func (m *module) pointee(v variable) (uint32, instruction, error) {
+func (m *declarations) pointee(v variable) (uint32, Instruction, error) {
 	p, ok := m.defs[v.pointer]
-	if !ok || p.op != opTypePointer {
-		return 0, instruction{}, fmt.Errorf("variable %q: want a pointer type, got id %%%d", m.variableName(v), v.pointer)
+	if !ok || p.Op != opTypePointer {
+		return 0, Instruction{}, fmt.Errorf("variable %q: want a pointer type, got id %%%d", m.variableName(v), v.pointer)
 	}
-	t, ok := m.defs[p.args[1]]
+	t, ok := m.defs[p.Args[1]]
 	if !ok {
-		return 0, instruction{}, fmt.Errorf("variable %q: type %%%d is not defined", m.variableName(v), p.args[1])
+		return 0, Instruction{}, fmt.Errorf("variable %q: type %%%d is not defined", m.variableName(v), p.Args[1])
 	}
-	return p.args[1], t, nil
+	return p.Args[1], t, nil
 }
 
 // variableName returns the name of a variable, or else that of its block, or else its id.
-func (m *module) variableName(v variable) string {
+func (m *declarations) variableName(v variable) string {
 	if name := m.names[v.id]; name != "" {
 		return name
 	}
-	if p, ok := m.defs[v.pointer]; ok && p.op == opTypePointer && m.names[p.args[1]] != "" {
-		return m.names[p.args[1]]
+	if p, ok := m.defs[v.pointer]; ok && p.Op == opTypePointer && m.names[p.Args[1]] != "" {
+		return m.names[p.Args[1]]
 	}
 	return fmt.Sprintf("%%%d", v.id)
 }
 
-func (m *module) binding(v variable) (Binding, error) {
+func (m *declarations) binding(v variable) (Binding, error) {
 	name, d := m.variableName(v), m.decorationsOf(v.id)
 	fail := func(format string, args ...any) (Binding, error) {
 		return Binding{}, fmt.Errorf("binding %q: %s", name, fmt.Sprintf(format, args...))
@@ -121,15 +119,15 @@ func (m *module) binding(v variable) (Binding, error) {
 	if d.set != 0 {
 		return fail("want set 0, got set %d", d.set)
 	}
-	b := Binding{Number: int(d.binding), Name: name}
+	b := Binding{Number: int(d.binding), Name: name, Aliased: d.aliased}
 	// SPIR-V before 1.3 has storage buffers in class Uniform, told from uniform blocks by their decoration.
 	storage := v.class == classStorageBuffer || v.class == classUniform && m.decorationsOf(id).bufferBlock
 	switch {
-	case storage && t.op == opTypeStruct:
+	case storage && t.Op == opTypeStruct:
 		b.Kind, b.Access, b.Element = StorageBuffer, m.blockAccess(id, t, d), m.blockElement(id, t)
-	case v.class == classUniformConstant && t.op == opTypeImage && t.args[1] == dimBuffer && t.args[5] == sampled:
+	case v.class == classUniformConstant && t.Op == opTypeImage && t.Args[1] == dimBuffer && t.Args[5] == sampled:
 		b.Kind, b.Access = UniformTexel, Read
-		b.Element = vectorPrefix(m.typeName(t.args[0], 0)) + "textureBuffer"
+		b.Element = vectorPrefix(m.typeName(t.Args[0], 0)) + "textureBuffer"
 	default:
 		return fail("want a storage buffer or a textureBuffer, got storage class %d with %s", v.class, m.typeName(id, 0))
 	}
@@ -137,9 +135,9 @@ func (m *module) binding(v variable) (Binding, error) {
 }
 
 // blockAccess takes a block's access from its variable or, where all members agree, from them.
-func (m *module) blockAccess(id uint32, t instruction, d *decorations) Access {
-	noWrite, noRead := len(t.args) > 0, len(t.args) > 0
-	for i := range t.args {
+func (m *declarations) blockAccess(id uint32, t Instruction, d *decorations) Access {
+	noWrite, noRead := len(t.Args) > 0, len(t.Args) > 0
+	for i := range t.Args {
 		f := m.members[id][uint32(i)]
 		noWrite = noWrite && f != nil && f.nonWritable
 		noRead = noRead && f != nil && f.nonReadable
@@ -154,49 +152,45 @@ func (m *module) blockAccess(id uint32, t instruction, d *decorations) Access {
 	return a
 }
 
-func (m *module) push(v variable) ([]Member, error) {
+func (m *declarations) push(v variable) ([]Member, error) {
 	id, t, err := m.pointee(v)
 	if err != nil {
 		return nil, err
 	}
-	if t.op != opTypeStruct {
+	if t.Op != opTypeStruct {
 		return nil, fmt.Errorf("push constants %q: want a block, got %s", m.variableName(v), m.typeName(id, 0))
 	}
 	var push []Member
-	for i, typ := range t.args {
+	for i, typ := range t.Args {
 		f := m.members[id][uint32(i)]
 		if f == nil || !f.hasOffset || f.offset > maxNumber {
 			return nil, fmt.Errorf("push constant %d: want an offset up to %d, got none or a greater one", i, maxNumber)
 		}
-		s, ok := m.scalar(typ)
-		if !ok || s == Bool {
-			return nil, fmt.Errorf("push constant %q: want uint, int or float, got %s", f.name, m.typeName(typ, 0))
-		}
-		push = append(push, Member{Name: f.name, Offset: int(f.offset), Type: s})
+		push = append(push, Member{Name: f.name, Offset: int(f.offset), Type: m.scalar(typ), GLSL: m.typeName(typ, 0)})
 	}
 	slices.SortFunc(push, func(a, b Member) int { return a.Offset - b.Offset })
 	return push, nil
 }
 
-// scalar returns the 4-byte scalar type that an id defines.
-func (m *module) scalar(id uint32) (Scalar, bool) {
+// scalar returns the scalar type that an id defines.
+func (m *declarations) scalar(id uint32) Scalar {
 	t, ok := m.defs[id]
 	switch {
 	case !ok:
-		return 0, false
-	case t.op == opTypeBool:
-		return Bool, true
-	case t.op == opTypeFloat && t.args[0] == 32:
-		return Float, true
-	case t.op == opTypeInt && t.args[0] == 32 && t.args[1] == 0:
-		return Uint, true
-	case t.op == opTypeInt && t.args[0] == 32:
-		return Int, true
+		return Other
+	case t.Op == opTypeBool:
+		return Bool
+	case t.Op == opTypeFloat && t.Args[0] == 32:
+		return Float
+	case t.Op == opTypeInt && t.Args[0] == 32 && t.Args[1] == 0:
+		return Uint
+	case t.Op == opTypeInt && t.Args[0] == 32:
+		return Int
 	}
-	return 0, false
+	return Other
 }
 
-func (m *module) specsInto(r *Module) error {
+func (m *declarations) specsInto(r *Module) error {
 	for _, id := range m.specs {
 		d, in := m.decorationsOf(id), m.defs[id]
 		if !d.hasSpec {
@@ -206,16 +200,16 @@ func (m *module) specsInto(r *Module) error {
 		if d.spec > maxNumber {
 			return fmt.Errorf("specialization constant %q: want an id up to %d, got %d", name, maxNumber, d.spec)
 		}
-		s, ok := m.scalar(in.args[0])
-		if !ok || (s == Bool) != (in.op != opSpecConstant) {
-			return fmt.Errorf("specialization constant %d %q: want uint, int, float or bool, got %s", d.spec, name, m.typeName(in.args[0], 0))
+		s, typ := m.scalar(in.Args[0]), m.typeName(in.Args[0], 0)
+		if (s == Bool) != (in.Op != opSpecConstant) {
+			return fmt.Errorf("specialization constant %d %q: want a value of %s, got a truth value or a number", d.spec, name, typ)
 		}
-		c := Constant{ID: int(d.spec), Name: name, Type: s}
-		switch in.op {
+		c := Constant{ID: int(d.spec), Name: name, Type: s, GLSL: typ}
+		switch in.Op {
 		case opSpecConstantTrue:
 			c.Default = 1
 		case opSpecConstant:
-			c.Default = in.args[1]
+			c.Default = in.Args[1]
 		}
 		if err := r.addSpec(c); err != nil {
 			return err
