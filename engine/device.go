@@ -154,16 +154,16 @@ func (d *Device) IsCPU() bool { return d.current().device == nil }
 // Prober makes an executor for a model's program that can be stopped between steps and looked into, as for comparing devices.
 // The device must outlive it.
 func (d *Device) Prober(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Prober, error) {
-	e, _, err := d.prober(m, s, progress)
+	e, _, err := d.prober(m, s, false, progress)
 	return e, err
 }
 
 // executor makes an executor, and returns the number of the opening that it belongs to.
-func (d *Device) executor(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Executor, int, error) {
-	return d.prober(m, s, progress)
+func (d *Device) executor(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Executor, int, error) {
+	return d.prober(m, s, exact, progress)
 }
 
-func (d *Device) prober(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Prober, int, error) {
+func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, int, error) {
 	if err := d.checkRoom(m, s); err != nil {
 		return nil, 0, err
 	}
@@ -178,7 +178,7 @@ func (d *Device) prober(m *model.Model, s op.Sizes, progress func(done, all int6
 	d.mu.Lock()
 	kernels, number := d.now.kernels, d.number
 	d.mu.Unlock()
-	e, err := vulkan.New(kernels, prog, vulkan.Options{Sizes: s, Progress: progress, Draws: d.draws, Tuner: d.tuner})
+	e, err := vulkan.New(kernels, prog, vulkan.Options{Sizes: s, Exact: exact, Progress: progress, Draws: d.draws, Tuner: d.tuner})
 	if err != nil {
 		return nil, 0, d.fault(err)
 	}

@@ -23,6 +23,10 @@ type Options struct {
 	// keeps nothing.
 	Keep int
 
+	// Exact makes a token's numbers the same, bit for bit, whatever else is in its pass and however its sequence was cut into
+	// passes. On the CPU they always are; bench/README.md says what it costs on a Vulkan device.
+	Exact bool
+
 	Progress func(done, all int64) error // bytes of weights loaded; an error ends New or Reopen; may be nil
 }
 
@@ -98,7 +102,7 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 
 // load makes the executor.
 func (e *Engine) load() error {
-	exec, opened, err := e.dev.executor(e.Model, e.sizes, e.options.Progress)
+	exec, opened, err := e.dev.executor(e.Model, e.sizes, e.options.Exact, e.options.Progress)
 	var file *weights.Error
 	switch {
 	case errors.As(err, &file) && file.File != "":
