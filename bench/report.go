@@ -16,6 +16,7 @@ type Report struct {
 	Quant   string    `json:"quant"`
 	Time    time.Time `json:"time"` // when the run began
 	Chunk   int       `json:"chunk"`
+	Exact   bool      `json:"exact,omitempty"` // see engine.Options
 	Results []Result  `json:"results"`
 	Limits  Limits    `json:"limits"`
 	Memory  Memory    `json:"memory"`

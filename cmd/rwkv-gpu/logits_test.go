@@ -201,3 +201,24 @@ func TestLogitsText(t *testing.T) {
 		t.Error(r)
 	}
 }
+
+// With --exact, how a prompt is cut into passes changes no bit of any logits.
+func TestExactChunks(t *testing.T) {
+	devices(t, func(t *testing.T, device string) {
+		var whole logitsAnswer
+		for _, chunk := range []string{"256", "1", "3", "16"} {
+			var in logitsAnswer
+			cliJSON(t, &in, "logits", "--exact", "--all", "--device", device, "--prompt", "Once upon a time there was a king who had three sons, and", "--chunk", chunk)
+			if whole.Logits == nil {
+				whole = in
+			}
+			for i, row := range in.Logits {
+				for j, v := range row {
+					if math.Float32bits(v) != math.Float32bits(whole.Logits[i][j]) {
+						t.Fatalf("%s tokens at once: logit %d after token %d is %v, with all at once %v", chunk, j, i, v, whole.Logits[i][j])
+					}
+				}
+			}
+		}
+	})
+}

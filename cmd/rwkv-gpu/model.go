@@ -23,6 +23,11 @@ func (a *app) stateFlag(f *pflag.FlagSet) {
 	f.StringVar(&a.common.stateLayout, "state-layout", load.StateLayouts()[0], "`LAYOUT` of a tuned state: original (RWKV-LM, RWKV-PEFT), web-rwkv (Ai00), or auto: what the file looks like")
 }
 
+// exactFlag adds --exact to the flags of a command.
+func (a *app) exactFlag(f *pflag.FlagSet) {
+	f.BoolVar(&a.common.exact, "exact", false, "numbers that do not depend, in any bit, on how tokens are cut into passes or on other sequences")
+}
+
 // options are what the flags say about what to load.
 func (a *app) options() load.Options {
 	c := &a.common

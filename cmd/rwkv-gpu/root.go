@@ -24,7 +24,7 @@ type commonFlags struct {
 	groupNormEps         float64
 	tuning               string
 	retune               bool
-	json, quiet          bool
+	json, quiet, exact   bool
 }
 
 // tuningDefault is what --tuning is without the flag.
