@@ -119,29 +119,29 @@ func isBytes(vocab [][]byte) bool {
 	return len(vocab) == tokenizer.Bytes{}.Size()
 }
 
-// NoVocabularyError says that no vocabulary was found for a model.
-type NoVocabularyError struct {
-	Model  string   // its file
-	Size   int      // how many ids it has
-	Wanted string   // names of files that were looked for
-	Dirs   []string // where
+// noVocabularyError says that no vocabulary was found for a model.
+type noVocabularyError struct {
+	model  string   // its file
+	size   int      // how many ids it has
+	wanted string   // names of files that were looked for
+	dirs   []string // where
 	passed []string // what was found and does not do, and why
 }
 
-func (e *NoVocabularyError) Error() string {
+func (e *noVocabularyError) Error() string {
 	found := ""
 	if len(e.passed) > 0 {
 		found = " (" + strings.Join(e.passed, "; ") + ")"
 	}
-	return fmt.Sprintf("%s: no vocabulary for the model's %d ids: want %s in %s%s", e.Model, e.Size, e.Wanted, strings.Join(e.Dirs, " or "), found)
+	return fmt.Sprintf("%s: no vocabulary for the model's %d ids: want %s in %s%s", e.model, e.size, e.wanted, strings.Join(e.dirs, " or "), found)
 }
 
 // findVocab opens the vocabulary file for a model file of size ids, from the first folder that has one. A file that does not
 // fit is passed over, also one that cannot be read: beside a model may lie the tokenizer.json of some other program.
-func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, *NoVocabularyError) {
-	none := &NoVocabularyError{Model: modelPath, Size: size, Wanted: published(size), Dirs: dirs}
-	if none.Wanted == "" {
-		none.Wanted = strings.Join(vocabNames, " or ")
+func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, *noVocabularyError) {
+	none := &noVocabularyError{model: modelPath, size: size, wanted: published(size), dirs: dirs}
+	if none.wanted == "" {
+		none.wanted = strings.Join(vocabNames, " or ")
 	}
 	for _, dir := range dirs {
 		for _, name := range vocabNames {

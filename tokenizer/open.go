@@ -32,20 +32,6 @@ func Open(path string) (Tokenizer, error) {
 	return w, nil
 }
 
-// OpenBPE reads a tokenizer.json file. A fault in it is an [*Error].
-func OpenBPE(path string) (*BPE, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	t, err := ParseBPE(path, data)
-	if err != nil {
-		return nil, err
-	}
-	t.name = baseName(path)
-	return t, nil
-}
-
 // readFile reads a vocabulary, from a file or a pipe.
 func readFile(path string) ([]byte, error) {
 	data, err := files.Read(path, maxFile)

@@ -20,20 +20,6 @@ const (
 	minLineLen = len("1 'a' 1\n")
 )
 
-// OpenWorld reads a World vocabulary file. A fault in it is an [*Error].
-func OpenWorld(path string) (*World, error) {
-	data, err := readFile(path)
-	if err != nil {
-		return nil, err
-	}
-	w, err := ParseWorld(path, data)
-	if err != nil {
-		return nil, err
-	}
-	w.name = baseName(path)
-	return w, nil
-}
-
 // ParseWorld reads a World vocabulary, in any of its forms, from data; name stands for the file in errors and is the
 // tokenizer's Name. A fault in data is an [*Error]. data is not kept.
 func ParseWorld(name string, data []byte) (*World, error) {

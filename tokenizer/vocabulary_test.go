@@ -135,13 +135,13 @@ func TestAcceptedForms(t *testing.T) {
 	}
 }
 
-func TestOpenWorldErrors(t *testing.T) {
+func TestOpenErrors(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, "absent.txt")
-	if _, err := OpenWorld(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
+	if _, err := Open(path); !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), path) {
 		t.Errorf("absent file: %v", err)
 	}
-	if _, err := OpenWorld(dir); err == nil || !strings.Contains(err.Error(), dir) {
+	if _, err := Open(dir); err == nil || !strings.Contains(err.Error(), dir) {
 		t.Errorf("folder: %v", err)
 	}
 	path = filepath.Join(dir, "bad.txt")
@@ -149,7 +149,7 @@ func TestOpenWorldErrors(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := path + `: line 1: length: want 1, the bytes of the token, got "2"`
-	if _, err := OpenWorld(path); err == nil || err.Error() != want {
+	if _, err := Open(path); err == nil || err.Error() != want {
 		t.Errorf("got %v, want %s", err, want)
 	}
 }

@@ -29,11 +29,11 @@ func world(tb testing.TB) *World {
 
 func open(tb testing.TB, path string) *World {
 	tb.Helper()
-	w, err := OpenWorld(path)
+	w, err := Open(path)
 	if err != nil {
 		tb.Fatal(err)
 	}
-	return w
+	return w.(*World)
 }
 
 func readJSON(tb testing.TB, path string, into any) {

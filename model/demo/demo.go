@@ -15,14 +15,8 @@ var weights []byte
 //go:embed vocab.txt
 var vocab []byte
 
-//go:embed MODEL_CARD.md
-var card string
-
 // Weights returns the model file: safetensors, f16, BlinkDL's tensor names and shapes. Shared memory: do not modify.
 func Weights() []byte { return weights }
 
 // Vocab returns the vocabulary in the World format, token ids 1 to 4095 (0 ends a text). Shared memory: do not modify.
 func Vocab() []byte { return vocab }
-
-// Card returns the model card as Markdown: architecture, training text, held-out loss, limits, licence.
-func Card() string { return card }

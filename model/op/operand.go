@@ -75,9 +75,6 @@ type View struct {
 	Len int // elements
 }
 
-// Zero tells whether v views nothing.
-func (v View) Zero() bool { return v.Of == nil }
-
 // overlaps tells whether v and w share an element.
 func (v View) overlaps(w View) bool {
 	return v.Of == w.Of && v.Off < w.Off+w.Len && w.Off < v.Off+v.Len

@@ -89,9 +89,6 @@ func TestStrings(t *testing.T) {
 			t.Errorf("%q, want %q", got, want)
 		}
 	}
-	if !(View{}).Zero() || o.All().Zero() {
-		t.Error("Zero is wrong")
-	}
 }
 
 // Stride is the next multiple of Pad, and a state's length the sum of its widths.

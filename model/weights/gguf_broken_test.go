@@ -62,10 +62,6 @@ func at(offset uint64) func(*weightstest.GGUFEntry) {
 	return func(e *weightstest.GGUFEntry) { e.Offset = offset }
 }
 
-func number(n uint32) func(*weightstest.GGUFEntry) {
-	return func(e *weightstest.GGUFEntry) { e.Type = n }
-}
-
 // rawValue is a metadata value of any kind whose bytes are numbers of 8 bytes, after an array's 4 bytes of element kind.
 func rawValue(kind uint32, element int, words ...uint64) weightstest.Raw {
 	var data []byte

@@ -125,7 +125,7 @@ func relativeError(got, want []float32) float64 {
 // checkDemoVocabulary wants the tokens of the demo model's vocabulary, and a tokenizer to take them.
 func checkDemoVocabulary(t *testing.T, vocab [][]byte) {
 	t.Helper()
-	want, err := tokenizer.OpenWorld(reference.Shared(t, "demo-model", "vocab.txt"))
+	want, err := tokenizer.Open(reference.Shared(t, "demo-model", "vocab.txt"))
 	if err != nil {
 		t.Fatal(err)
 	}
