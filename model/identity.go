@@ -4,6 +4,7 @@ import (
 	"crypto/sha256"
 	"encoding/hex"
 	"fmt"
+	"maps"
 	"runtime"
 	"slices"
 	"sync"
@@ -33,7 +34,7 @@ func (m *Model) identify() (string, error) {
 	if f.Base != nil {
 		f = f.Base
 	}
-	names := slices.DeleteFunc(f.Names(), func(n string) bool { return slices.Contains(m.Unused, n) })
+	names := slices.Sorted(maps.Keys(m.tensors))
 	sums, err := digests(f, names)
 	if err != nil {
 		return "", err

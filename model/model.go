@@ -27,6 +27,7 @@ type Model struct {
 	Unfit     []string // what Options.Quant would change, but for rows that are not whole blocks
 
 	version    *version
+	tensors    map[string]*tensor.Tensor // in use, as the file stores them
 	parameters int
 	id         func() (string, error)
 	roles      map[string]role // of the tensors in use that are not kept, by name
@@ -109,6 +110,7 @@ func NewWith(f *weights.File, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	m.tensors = maps.Clone(found)
 	if err := m.quantize(found, o.Quant); err != nil {
 		return nil, err
 	}
@@ -208,12 +210,9 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 	return found, d, nil
 }
 
-// Tensors returns the tensors that the model uses, as the file stores them, by name: their shapes are checked, and
-// without dimensions of 1.
-func (m *Model) Tensors() (map[string]*tensor.Tensor, error) {
-	found, _, err := m.collect(m.version)
-	return found, err
-}
+// Tensors returns the tensors that the model uses, as the file stores them, by name, without dimensions of 1. The map is
+// the caller's.
+func (m *Model) Tensors() map[string]*tensor.Tensor { return maps.Clone(m.tensors) }
 
 // InOriginalShape returns t, a tensor of the model's file, in the shape that the original files of its version have it in.
 func (m *Model) InOriginalShape(t *tensor.Tensor) *tensor.Tensor {

@@ -59,7 +59,7 @@ func TestGGUFRefuses(t *testing.T) {
 	m.File.RescaleEvery = 3
 	_, err = convert.GGUF(m, convert.GGUFOptions{})
 	wantError(err, "rescaling: want none, since GGUF has no place for it in this version, got v7, divided every 3 layers")
-	six, _ := synthetic(t, "v6", tensor.F16, stateless)
+	six, _ := synthetic(t, "v6", tensor.F16, weightstest.Stateless)
 	six.File.RescaleEvery = 2
 	_, err = convert.GGUF(six, convert.GGUFOptions{RescaleEvery: 3})
 	wantError(err, "rescaling: want tensors that are not divided yet, got v6, divided every 2 layers")
@@ -83,7 +83,7 @@ func TestSafetensorsOfNormedEmbedding(t *testing.T) {
 
 // Matrices that a file holds divided get their size back, as F32 where their type could not hold it.
 func TestSafetensorsUndoesDivision(t *testing.T) {
-	m, _ := synthetic(t, "v6", tensor.F16, stateless)
+	m, _ := synthetic(t, "v6", tensor.F16, weightstest.Stateless)
 	const large = "blocks.1.ffn.value.weight"
 	f16 := slices.Repeat([]byte{0xff, 0x7b}, m.File.Tensors[large].Len()) // 65504
 	m.File.Tensors[large] = tensor.FromBytes(large, tensor.F16, m.File.Tensors[large].Shape, f16)
@@ -109,10 +109,14 @@ func TestSafetensorsUndoesDivision(t *testing.T) {
 
 // What is divided on the way to GGUF is F32 if it was in blocks.
 func TestGGUFDividesBlocks(t *testing.T) {
-	m, _ := synthetic(t, "v6", tensor.F16, stateless)
+	f := parse(t, weightstest.Safetensors(weightstest.Stateless(weightstest.RWKV("v6", weightstest.Tiny, tensor.F16, 3)), nil))
 	const name = "blocks.1.ffn.value.weight"
-	x := weightstest.Blocks(name, tensor.Q5_1, 1, m.File.Tensors[name].Shape...)
-	m.File.Tensors[name] = x
+	x := weightstest.Blocks(name, tensor.Q5_1, 1, f.Tensors[name].Shape...)
+	f.Tensors[name] = x
+	m, err := model.New(f)
+	if err != nil {
+		t.Fatal(err)
+	}
 	e, err := convert.GGUF(m, convert.GGUFOptions{RescaleEvery: 1})
 	y := export(t, e, err).File.Tensors[name]
 	want := floats(t, x)

@@ -46,10 +46,7 @@ func GGUF(m *model.Model, o GGUFOptions) (*Export, error) {
 	case len(o.Vocab) > m.Vocab:
 		return nil, fail("vocabulary", fmt.Sprintf("at most %d tokens, the rows of emb.weight", m.Vocab), strconv.Itoa(len(o.Vocab)))
 	}
-	found, err := m.Tensors()
-	if err != nil {
-		return nil, err
-	}
+	found := m.Tensors()
 	for name := range found {
 		if strings.HasSuffix(name, ".time_state") {
 			return nil, fail("tensor "+name, "none: GGUF has no place for an initial state", "one (a .safetensors file can hold it)")

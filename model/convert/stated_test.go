@@ -37,7 +37,7 @@ func openMade(t *testing.T, path string) (*model.Model, error) {
 
 // Every size that a GGUF file of an RWKV-6 states is compared with its tensors.
 func TestGGUFSizesOf6(t *testing.T) {
-	m, _ := synthetic(t, "v6", tensor.F16, stateless)
+	m, _ := synthetic(t, "v6", tensor.F16, weightstest.Stateless)
 	e, err := convert.GGUF(m, convert.GGUFOptions{})
 	if err != nil {
 		t.Fatal(err)
