@@ -170,7 +170,7 @@ func TestFileBreaksLater(t *testing.T) {
 // Files used last stay longest across a restart with a smaller budget; what was left unfinished goes.
 func TestFilesByUse(t *testing.T) {
 	o := onDiskOptions(t)
-	texts := [][]int{{1, 1}, {2, 2}, {3, 3}, {4, 4}}
+	texts := [][]int{{1, 1}, {2, 2}, {3, 3}, {4, 4}, {5, 5}, {6, 6}, {7, 7}}
 	keptIn(t, o, texts...)
 	c, err := Open(o)
 	if err != nil {
@@ -184,18 +184,18 @@ func TestFilesByUse(t *testing.T) {
 	if err := os.WriteFile(unfinished, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o.Disk = 2*c.format.fileBytes(2, len("sampler")) + 1
+	o.Disk = 3*c.format.fileBytes(2, len("sampler")) + 1
 	c = newCache(t, o)
 	if err := c.Sync(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	for i, want := range []int{2, 0, 0, 2} {
+	for i, want := range []int{2, 0, 0, 0, 0, 2, 2} {
 		if hit := c.Space("ann").Find(texts[i], 99); hit.Tokens != want {
 			t.Errorf("text %d: %d ids found, want %d", i, hit.Tokens, want)
 		}
 	}
-	if left := names(t, o.Dir); len(left) != 2 {
-		t.Errorf("files %v, want 2", left)
+	if left := names(t, o.Dir); len(left) != 3 {
+		t.Errorf("files %v, want 3", left)
 	}
 }
 
@@ -252,6 +252,48 @@ func TestTwoOnOneFolder(t *testing.T) {
 	}
 	if sum != s.Disk || sum > o.Disk || s.Broken != 0 || s.Checkpoints < 20 {
 		t.Errorf("%d bytes of files, want %d: %+v", sum, s.Disk, s)
+	}
+}
+
+// What another process wrote to the folder, or took from it, is noticed by the next write: it is found, or no more counted.
+func TestFilesOfOthers(t *testing.T) {
+	o := onDiskOptions(t)
+	o.Host = 150 // one checkpoint
+	c := newCache(t, o)
+	s := c.Space("ann")
+	sync := func() {
+		if err := c.Sync(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+	}
+	put(s, []int{1, 1}, Turn)
+	sync()
+	gone := names(t, o.Dir)[0]
+	put(s, []int{2, 2, 2}, Turn)
+	sync()
+	if err := os.Remove(filepath.Join(o.Dir, gone)); err != nil {
+		t.Fatal(err)
+	}
+	keptIn(t, o, []int{3, 3, 3, 3})
+	put(s, []int{4}, Turn)
+	sync()
+	var sum int64
+	for _, name := range names(t, o.Dir) {
+		info, err := os.Stat(filepath.Join(o.Dir, name))
+		if err != nil {
+			t.Fatal(err)
+		}
+		sum += info.Size()
+	}
+	if st := c.Stats(); st.Disk != sum || st.Checkpoints != 3 || st.Broken != 0 {
+		t.Errorf("%d bytes of files, %+v", sum, st)
+	}
+	for n, ids := range map[int][]int{0: {1, 1}, 3: {2, 2, 2}, 4: {3, 3, 3, 3}, 1: {4}} {
+		hit := s.Find(ids, 9)
+		if hit.Tokens != n || n == 4 && !slices.Equal(hit.State, after(ids)) {
+			t.Errorf("%v: found %+v", ids, hit)
+		}
+		hit.Release()
 	}
 }
 

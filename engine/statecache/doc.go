@@ -4,6 +4,26 @@
 // A state of an RWKV is small and stands for its whole past, but for one length only: it cannot be cut back. So the cache
 // keeps states at several lengths of a text, checkpoints, and a text goes on from the longest that it begins with.
 //
+// # Use
+//
+// For each request, in the user's space:
+//
+//	p, err := space.Prompt(tok, segments)
+//	hit := space.Find(p.IDs, len(p.IDs)-1) // one token at least is read, for its logits
+//	// begin a sequence with hit.Resident, hit.State or, if hit.Tokens is 0, nothing
+//	hit.Release()
+//	for _, m := range statecache.Plan(hit.Tokens, len(p.IDs), 512, hit, p.Ends) {
+//		// read p.IDs up to m.Tokens
+//		if d := space.Reserve(p.IDs[:m.Tokens], statecache.Meta{Kind: m.Kind, Pending: -1}); d != nil {
+//			// copy the state to d.State()
+//			d.Commit()
+//		}
+//	}
+//	// read the rest and draw the answer
+//
+// and at the end the same for the ids of the prompt and those of the answer that text.Writer's Covered counts: none of a stop
+// string. On the device, PutDevice takes the place of Reserve.
+//
 // # Where checkpoints are worth while
 //
 // Texts part where people change them: at the ends of a system prompt, of a turn, of an answer. [Space.Prompt] knows these
