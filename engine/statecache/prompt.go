@@ -26,7 +26,8 @@ type Prompt struct {
 // answers have the ids that each segment's text encodes to. An answer has one of
 //
 //   - the ids of a kept sequence that goes on from the ids before it with the answer's text. White space at its ends may
-//     differ: the answer is then as the model wrote it, and what the next segment begins with is not repeated.
+//     differ, but not at the end of the prompt: the answer is then as the model wrote it, and what the next segment begins
+//     with is not repeated.
 //   - the ids up to a checkpoint within the answer's text, and what the rest encodes to
 //   - what it encodes to
 //
@@ -115,7 +116,10 @@ func (m *matcher) end(i int, w way) way {
 // answer returns the best way for the segments from i on, which is an answer, after w, which leads somewhere.
 func (m *matcher) answer(i int, w way) way {
 	text := strings.TrimLeft(m.segments[i].Text, white)
-	a := speller{m: m, text: text, content: strings.TrimRight(text, white), last: i+1 == len(m.segments)}
+	a := speller{m: m, text: text, content: text, last: i+1 == len(m.segments)}
+	if !a.last {
+		a.content = strings.TrimRight(text, white)
+	}
 	if a.content != "" {
 		a.spell(w.at, nil, 0)
 	}
@@ -184,7 +188,7 @@ type speller struct {
 	m       *matcher
 	text    string // of the answer, without white space at its beginning
 	content string // the same without any at its end; not empty
-	last    bool   // no segment follows, so that white space counts
+	last    bool   // no segment follows: it is to be gone on with, and white space at its end is part of the content
 	whole   []spelling
 	begun   []spelling // those of checkpoints within the content
 }

@@ -44,11 +44,19 @@ func aligned(tok tokenizer.Tokenizer, ids []int, segments []Segment, ended strin
 	}
 	for n := range len(ids) + 1 {
 		text := string(tokenizer.Decode(tok, ids[:n]))
-		if strings.Trim(text, white) == strings.Trim(seg.Text, white) && aligned(tok, ids[n:], segments[1:], text[len(strings.TrimRight(text, white)):], true) {
+		if content(text, len(segments) == 1) == content(seg.Text, len(segments) == 1) && aligned(tok, ids[n:], segments[1:], text[len(strings.TrimRight(text, white)):], true) {
 			return true
 		}
 	}
 	return false
+}
+
+// content returns what counts of an answer, which may be the last segment.
+func content(text string, last bool) string {
+	if last {
+		return strings.TrimLeft(text, white)
+	}
+	return strings.Trim(text, white)
 }
 
 // cheapest returns how many ids a prompt leaves to read that goes on from the best of all kept sequences.
@@ -80,11 +88,11 @@ func remaining(tok tokenizer.Tokenizer, ids []int, segments []Segment) (int, boo
 	if len(segments) == 0 {
 		return 0, false
 	}
-	content := strings.Trim(segments[0].Text, white)
+	last := len(segments) == 1
+	content := content(segments[0].Text, last)
 	if !segments[0].Answer || content == "" {
 		return after1(tok, ids, segments[0].Text, segments[1:])
 	}
-	last := len(segments) == 1
 	for n := range len(ids) + 1 {
 		text := strings.TrimLeft(string(tokenizer.Decode(tok, ids[:n])), white)
 		ended, whole := strings.CutPrefix(text, content)
