@@ -9,6 +9,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -16,7 +17,7 @@ import (
 
 // Device is a place where models run: a Vulkan device, or the CPU reference.
 type Device struct {
-	tuner *vulkan.Tuner
+	tuner *tune.Tuner
 	draws vulkan.Draws                   // of executors that are made from now on; set by tests
 	free  func() (bytes int, known bool) // nil but in tests
 
@@ -141,11 +142,11 @@ func (d *Device) Tune(fresh bool, notice func(string)) {
 	if d.IsCPU() {
 		return
 	}
-	path, err := vulkan.TuningPath()
+	path, err := tune.Path()
 	if err != nil && notice != nil {
 		notice(fmt.Sprintf("tuning is not kept: %v", err))
 	}
-	d.tuner = vulkan.NewTuner(path, fresh, notice)
+	d.tuner = tune.New(path, fresh, notice)
 }
 
 // IsCPU reports whether the device is the CPU reference.

@@ -5,7 +5,7 @@ import (
 	"fmt"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
-	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -29,7 +29,7 @@ var OnHang func(err error)
 
 // AcquitForms is for a process that its user ends while it may be trying kernels: they are not blamed for the end, as they
 // would be for one by themselves. It waits for no device.
-func AcquitForms() { vulkan.AcquitForms() }
+func AcquitForms() { tune.AcquitForms() }
 
 // DeviceError is trouble with the device: none, unknown, lost, hanging, out of memory, or lacking what a model needs.
 type DeviceError struct {

@@ -7,7 +7,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
-	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 )
 
 // What a device is measured for is measured before a text begins, in no time that is told, and what there is to say is said
@@ -20,7 +20,7 @@ func TestGenerateMeasuresFirst(t *testing.T) {
 		t.Fatal(err)
 	}
 	var events []string
-	generate := func(tuner *vulkan.Tuner) *Result {
+	generate := func(tuner *tune.Tuner) *Result {
 		t.Helper()
 		d.tuner = tuner
 		defer func() { d.tuner = nil }()
@@ -39,7 +39,7 @@ func TestGenerateMeasuresFirst(t *testing.T) {
 	}
 	want := generate(nil)
 	events = nil
-	tuner := vulkan.NewTuner(filepath.Join(t.TempDir(), "tuning.json"), false, func(s string) { events = append(events, s) })
+	tuner := tune.New(filepath.Join(t.TempDir(), "tuning.json"), false, func(s string) { events = append(events, s) })
 	tuner.Budget = time.Hour
 	first := generate(tuner)
 	begin := slices.Index(events, "text")
@@ -64,7 +64,7 @@ func TestGenerateMeasuresFirst(t *testing.T) {
 func TestTimesWithoutMeasuring(t *testing.T) {
 	d := vulkanDevice(t)
 	m, tok := demoModel(t), demoTokenizer(t)
-	tuner := vulkan.NewTuner(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
+	tuner := tune.New(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
 	tuner.Budget = 1 // spent at once: the rest is measured in slices, between passes
 	d.tuner = tuner
 	defer func() { d.tuner = nil }()

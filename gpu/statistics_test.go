@@ -20,7 +20,7 @@ func TestStatistics(t *testing.T) {
 	var got []gpu.Statistics
 	d, err := in.Device(index, gpu.DeviceOptions{NoPipelineCache: true, Statistics: func(s gpu.Statistics) { got = append(got, s) }})
 	if errors.Is(err, gpu.ErrNoStatistics) {
-		return // TestGPUs of engine/vulkan has drivers that can
+		return // TestGPUs of engine/vulkan/kernel has drivers that can
 	} else if err != nil {
 		t.Fatal(err)
 	}

@@ -36,7 +36,9 @@ fi
 
 test=$(mktemp "$root/tmp/gpus.XXXXXX")
 trap 'rm -f "$test" "$test.command"' EXIT
-scripts/with-go.sh go test -c -o "$test" ./engine/vulkan
+package=./engine/vulkan/kernel
+[ -z "$validate" ] || package=./engine/vulkan
+scripts/with-go.sh go test -c -o "$test" "$package"
 [ -z "$validate" ] || scripts/with-go.sh go test -c -o "$test.command" ./cmd/rwkv-gpu
 
 # in_root MANIFEST VARIABLE... runs the test in the root with a shim that stands in for the kernel's driver.
@@ -79,7 +81,7 @@ for gpu in "$@"; do
 			echo "gpus: -validate: want a GPU of the root, such as amd:navi31, got $gpu" >&2
 			exit 2
 		fi
-		(cd engine/vulkan && VK_DRIVER_FILES=$radv VK_ICD_FILENAMES=$radv RADV_FORCE_FAMILY=$gpu RWKV_REQUIRE_RADV=1 RWKV_GPUS=table \
+		(cd engine/vulkan/kernel && VK_DRIVER_FILES=$radv VK_ICD_FILENAMES=$radv RADV_FORCE_FAMILY=$gpu RWKV_REQUIRE_RADV=1 RWKV_GPUS=table \
 			"$test" -test.run '^TestGPUs$')
 		;;
 	esac

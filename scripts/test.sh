@@ -39,10 +39,10 @@ on() {
 run() {
 	case $1 in
 	lavapipe) on lavapipe ./... ;;
-	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/vulkan) ;;
-	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 RWKV_POISON=1 && on lavapipe -short ./engine ./engine/vulkan) ;;
-	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/vulkan ;;
-	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan -run '^TestGPUs$' ;;
+	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/vulkan/...) ;;
+	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 RWKV_POISON=1 && on lavapipe -short ./engine ./engine/vulkan/...) ;;
+	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/vulkan/... ;;
+	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
 	esac
 }

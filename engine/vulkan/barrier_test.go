@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
@@ -102,8 +103,12 @@ func (w *watch) misses(t *testing.T, e *Exec, p *watchedPass) (barriers int, who
 	t.Helper()
 	heard := gputest.Provoke(t, func() {
 		w.rec, w.at, w.first = e.dev.NewRecording(), nil, nil
-		r := &recorder{Exec: e, rec: w.rec, shape: p.shape, whole: true}
-		p.begin(r.rec)
+		f, err := e.choose(p.shape)
+		if err != nil {
+			t.Fatal(err)
+		}
+		r := &recorder{Recorder: e.env.Recorder(w.rec, p.shape, &e.memory.at), e: e, forms: f.chosen}
+		p.begin(w.rec)
 		for i := range p.units {
 			w.first = append(w.first, w.commands())
 			if err := p.units[i].record(r); err != nil {
@@ -111,7 +116,7 @@ func (w *watch) misses(t *testing.T, e *Exec, p *watchedPass) (barriers int, who
 			}
 		}
 		w.first = append(w.first, w.commands())
-		c, err := r.rec.End()
+		c, err := w.rec.End()
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -139,7 +144,7 @@ func isHazard(message string) bool {
 
 // watchedPass is a pass with what must not run at once: pairs of units of which the first one's work the second meets.
 type watchedPass struct {
-	shape shape
+	shape kernel.Shape
 	begin func(*gpu.Recording)
 	units []watchedUnit
 	pairs map[[2]int]bool
@@ -171,7 +176,7 @@ func watchedPasses(t *testing.T, e *Exec) map[string]*watchedPass {
 		if err := e.Forward(&b); err != nil {
 			t.Fatal(err)
 		}
-		s := shape{rows, 2, 2}
+		s := kernel.Shape{Rows: rows, Seqs: 2, Outs: 2}
 		list[name] = &watchedPass{shape: s, begin: e.beginForward, units: steps,
 			parts: func(n int) (*pass, error) { return e.recordForward(s, n) }}
 	}
@@ -187,7 +192,7 @@ func watchedPasses(t *testing.T, e *Exec) map[string]*watchedPass {
 		t.Fatal(err)
 	}
 	k := decodeShape{seqs: 2, steps: 2, masked: true, penalised: true}
-	decode := &watchedPass{shape: shape{2, 2, 2}, begin: func(rec *gpu.Recording) {
+	decode := &watchedPass{shape: kernel.Shape{Rows: 2, Seqs: 2, Outs: 2}, begin: func(rec *gpu.Recording) {
 		e.beginForward(rec)
 		e.decode.sampling.upload(rec, k)
 	}, parts: func(n int) (*pass, error) { return e.recordDecode(k, n) }}
@@ -212,9 +217,9 @@ func (p *watchedPass) findPairs(e *Exec) {
 		read[arena], written[arena] = last(n), last(n)
 	}
 	each := func(v op.View, do func(arena, element int)) {
-		arena, vectors := 0, p.shape.count(v.Of.Kind)
+		arena, vectors := 0, p.shape.Count(v.Of.Kind)
 		if v.Of.Kind == op.State {
-			arena, vectors = 1, p.shape.seqs // of the first slots
+			arena, vectors = 1, p.shape.Seqs // of the first slots
 		}
 		for i := range vectors {
 			for j := range v.Len {

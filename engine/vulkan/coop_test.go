@@ -4,45 +4,17 @@ import (
 	"math"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
-	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
-	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/form"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
-
-// Quarters are twice as wide where registers hold the sums.
-func TestCoopSide(t *testing.T) {
-	for _, few := range []bool{false, true} {
-		s := kernelShape{profile.Profile{FewRegisters: few}}
-		for f, want := range map[matMulForm]uint32{{Coop, 8, 16}: 32, {Coop, 8, 8}: 16, {Coop, 32, 8}: 64} {
-			if few {
-				want /= 2
-			}
-			if side := s.coopSide(f); side != min(want, profile.CoopSide) {
-				t.Errorf("%s, few registers %t: want quarters of %d, got %d", f, few, min(want, profile.CoopSide), side)
-			}
-		}
-	}
-}
-
-// A product that nobody has matrices for is refused, with the device's name.
-func TestCoopRefused(t *testing.T) {
-	k := kernels(t, gpu.DeviceOptions{FeatureOverride: func(f *gpu.Features) { f.CoopMatrix = false }})
-	if k.Offers(Coop) {
-		t.Error("want no cooperative matrices where the feature is off")
-	}
-	if _, err := k.matMulCoop(layout.Stored{Type: tensor.F16, Band: 1}, k.shape.of(Coop, 40)); err == nil {
-		t.Error("want an error without cooperative matrices")
-	}
-}
 
 // Numbers far beyond float16's range, above and below, give float32's results: the sums of a tile's tokens and rows are
 // right to 2^-16 of what float32 products of their largest numbers would be.
 func TestCoopRange(t *testing.T) {
 	k := kernels(t)
-	if !k.Offers(Coop) {
-		t.Skipf("%s has no cooperative matrices of a shape that the kernel takes", k.dev.Info().Name)
+	if !k.set.Forms().Offers(form.Coop) {
+		t.Skipf("%s has no cooperative matrices of a shape that the kernel takes", k.set.Dev.Info().Name)
 	}
 	const width, rows, tokens = 96, 70, 40
 	for _, typ := range []tensor.Type{tensor.F16, tensor.BF16, tensor.F32} {
@@ -83,7 +55,7 @@ func coopProduct(t *testing.T, k *Kernels, w *tensor.Tensor, x []float32, tokens
 	b.Emit(-1, "product", &op.MatMul{Parts: []op.Part{{W: b.Weight(w, w.Shape...), X: in.All(), Y: out.All()}}})
 	prog := b.Unchecked()
 	prog.Vocab = 1
-	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: tokens, Seqs: 1}, MatMul: Coop})
+	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: tokens, Seqs: 1}, MatMul: form.Coop})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,14 +1,19 @@
 package vulkan
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"math/bits"
 	"math/rand/v2"
+	"slices"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
-	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
 // Draws says where tokens are drawn: on the device, by Decode, or on the host from Forward's logits. The ids are the same.
@@ -28,67 +33,56 @@ func (d Draws) String() string { return [...]string{"faster", "device", "host"}[
 // draw to the host: its lanes' shared sums are emulated, and the logits are in the host's memory anyway.
 const largeVocabulary = 1024
 
-// DrawsOnDevice tells whether the tokens of so many sequences should be drawn by Decode.
+// drawForms are the places to draw at, as forms.
+var drawForms = map[Draws]tune.Form{DeviceDraws: {Kernel: DeviceDraws.String()}, HostDraws: {Kernel: HostDraws.String()}}
+
+// DrawsOnDevice reports whether the tokens of so many sequences should be drawn by Decode.
 func (e *Exec) DrawsOnDevice(seqs int) (bool, error) {
-	if e.draws != FasterDraws {
-		return e.draws == DeviceDraws, nil
+	d := &e.decode
+	if d.place != FasterDraws {
+		return d.place == DeviceDraws, nil
 	}
 	class := bits.Len(uint(max(seqs, 1) - 1)) // numbers up to a power of two are alike
-	chosen := &e.decode.draws[class]
-	if *chosen != FasterDraws {
-		return *chosen == DeviceDraws, nil
+	if d.draws[class] == FasterDraws {
+		s := e.plan.Sizes
+		place, certain, err := e.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs), likelyLogits())
+		if !certain {
+			return place == DeviceDraws, err
+		}
+		d.draws[class] = place
 	}
-	s := e.plan.Sizes
-	d, certain, err := e.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs), likelyLogits())
-	if certain {
-		*chosen = d
+	return d.draws[class] == DeviceDraws, nil
+}
+
+// drawChoice returns the places to draw the tokens of so many sequences at.
+func (e *Exec) drawChoice(seqs int) *tune.Choice {
+	usual, other := DeviceDraws, HostDraws
+	if e.kernels.set.Is.CPU && e.prog.Vocab >= largeVocabulary {
+		usual, other = other, usual
 	}
-	return d == DeviceDraws, err
+	return &tune.Choice{Device: e.Device(), On: e.env.On, Key: e.env.On + fmt.Sprintf("draws of %d ids, %d sequences", e.prog.Vocab, seqs),
+		Kind: tune.Few, Forms: []tune.Form{drawForms[usual], drawForms[other]}}
 }
 
 // chooseDraws returns the place that was found, that is now measured to be faster, or that is usual, which is not certain
 // where measuring has to wait. A device on which a trial's logits, which logit makes, cannot be drawn from leaves draws to the
 // host, which then says what is wrong with those of a pass.
 func (e *Exec) chooseDraws(seqs int, logit func() float32) (d Draws, certain bool, err error) {
-	usual, t := DeviceDraws, e.tuner
-	if e.kernels.shape.CPU && e.prog.Vocab >= largeVocabulary {
-		usual = HostDraws
-	}
-	if t == nil {
-		return usual, true, nil
-	}
-	key := e.on + fmt.Sprintf("draws of %d ids, %d sequences", e.prog.Vocab, seqs)
-	measure := func(time.Time) error {
-		device, host, err := e.timeDraws(seqs, logit)
-		if err != nil {
-			return err
-		}
-		best, took := faster(device, host)
-		t.take(key, tuned{Kernel: best.String(), Micros: int(took.Microseconds())})
-		return nil
-	}
-	if found, ok := t.found[key]; !ok || found.Kernel != DeviceDraws.String() && found.Kernel != HostDraws.String() {
-		switch ok, err := t.measured(e.Device(), few, measure); {
+	c := e.drawChoice(seqs)
+	f, certain := e.tuner.Chosen(c)
+	if !certain {
+		err = e.tuner.Measure(context.Background(), c, func() (tune.Trial, error) { return newDrawTrial(e, seqs, logit), nil })
+		switch f, certain = e.tuner.Chosen(c); {
 		case errors.Is(err, sample.ErrLogits):
 			return HostDraws, true, nil
-		case refused(err):
-			return usual, true, nil
-		case !ok || err != nil:
-			return usual, false, err
+		case tune.Refused(err):
+			certain, err = true, nil
 		}
 	}
-	if t.found[key].Kernel == HostDraws.String() {
-		return HostDraws, true, nil
+	if f == drawForms[HostDraws] {
+		return HostDraws, certain, err
 	}
-	return DeviceDraws, true, nil
-}
-
-// faster returns the faster place: the device, which needs the host less, if the host is not clearly so.
-func faster(device, host time.Duration) (Draws, time.Duration) {
-	if clearly(host, device) {
-		return HostDraws, host
-	}
-	return DeviceDraws, device
+	return DeviceDraws, certain, err
 }
 
 // trialDraws are measured in one submission: a model that takes so much longer for a token than a submission itself does
@@ -101,39 +95,161 @@ func likelyLogits() func() float32 {
 	return func() float32 { return float32(3 * rng.NormFloat64()) }
 }
 
-// timeDraws returns what it takes for a token of each sequence to be drawn on the device, and to be drawn on the host with
-// a submission of its own and the way of the logits there. It works in the scratch.
-func (e *Exec) timeDraws(seqs int, logit func() float32) (device, host time.Duration, err error) {
-	l := e.prog.Logits
-	at := e.scratch.Range(4*e.plan.Offset[l.ID], 4*seqs*l.Stride())
-	logits := make([]float32, seqs*l.Stride())
-	for i := range logits {
-		logits[i] = logit()
-	}
-	data := make([]byte, at.Size)
-	tensor.F32.Encode(data, logits)
-	if err := e.dev.Upload(at, data); err != nil {
-		return 0, 0, err
-	}
-	draws := make([]Draw, seqs)
-	for i := range draws {
-		p := sample.Default()
-		p.Seed = uint64(i)
-		s, err := sample.New(p, sample.NewVocabulary(e.prog.Vocab, nil))
-		if err != nil {
-			return 0, 0, err
-		}
-		draws[i] = Draw{Slot: i, Sampler: s}
-	}
-	if device, err = e.timeDeviceDraws(draws); err != nil {
-		return 0, 0, err
-	}
-	host, err = e.timeHostDraws(draws)
-	return device, host, err
+// drawTrial draws a token of each sequence, on the device, or on the host with a submission of its own and the way of the logits
+// there.
+type drawTrial struct {
+	e      *Exec
+	seqs   int
+	logit  func() float32
+	draws  []Draw
+	own    memory // tables, and logits in the scratch and on the host
+	inputs sampling
 }
 
-func (e *Exec) timeDeviceDraws(draws []Draw) (time.Duration, error) {
-	c, _, err := e.drawsAlone("tuning trial of draws on the device", draws, trialDraws)
+func newDrawTrial(e *Exec, seqs int, logit func() float32) *drawTrial {
+	return &drawTrial{e: e, seqs: seqs, logit: logit}
+}
+
+func (t *drawTrial) String() string { return fmt.Sprintf("draws of %d ids", t.e.prog.Vocab) }
+
+// Prepare makes logits, and samplers with what they start from.
+func (t *drawTrial) Prepare() error {
+	dev, stride := t.e.dev, t.e.prog.Logits.Stride()
+	logits := make([]float32, t.seqs*stride)
+	for i := range logits {
+		logits[i] = t.logit()
+	}
+	t.own.dev = dev
+	if err := t.own.tables.make(&t.own, op.Sizes{Rows: t.seqs, Seqs: t.seqs, Outs: t.seqs}); err != nil {
+		return err
+	}
+	var err error
+	if t.own.scratch, err = t.own.buffer("logits (trial)", 4*len(logits), gpu.DeviceLocal); err != nil {
+		return err
+	}
+	if t.own.logits, err = t.own.buffer("logits (trial, readback)", 4*len(logits), gpu.Readback); err != nil {
+		return err
+	}
+	if err := dev.Upload(t.own.scratch.All(), gpu.BytesOf(logits)); err != nil {
+		return err
+	}
+	if err := t.inputs.make(dev, t.e.prog.Vocab, t.seqs, trialDraws); err != nil {
+		return err
+	}
+	var b op.Batch
+	for i := range t.seqs {
+		p := sample.Default()
+		p.Seed = uint64(i)
+		s, err := sample.New(p, sample.NewVocabulary(t.e.prog.Vocab, nil))
+		if err != nil {
+			return err
+		}
+		d := Draw{Slot: i, Sampler: s}
+		twin := s.Twin()
+		t.inputs.write(i, &d, &twin)
+		t.draws = append(t.draws, d)
+		b.Add(i, []int{0}, 1)
+	}
+	t.own.tables.write(&b)
+	return nil
+}
+
+// Release frees the memory.
+func (t *drawTrial) Release() {
+	t.inputs.release()
+	t.own.release()
+}
+
+// commands records so many draws of each sequence on the device.
+func (t *drawTrial) commands(steps int) (*gpu.Commands, error) {
+	k := decodeShape{seqs: t.seqs, steps: steps}
+	rec := t.e.dev.NewRecording()
+	rec.SetName("tuning trial of draws on the device")
+	tables := &t.own.tables
+	rec.Copy(tables.dev.All(), tables.host.All())
+	t.inputs.upload(rec, k)
+	at := &kernel.Places{Tokens: tables.tokens, Spans: tables.spans}
+	for step := range steps {
+		rec.Expect(t.e.pace.expected(drawWork * float64(t.e.prog.Vocab*t.seqs)))
+		if err := t.e.recordDraw(rec, &t.inputs, at, t.own.scratch.All(), k, step); err != nil {
+			return nil, err
+		}
+	}
+	t.inputs.download(rec, k)
+	return rec.End()
+}
+
+// onHost returns what brings the logits to the host and draws there, and gives each the ids.
+func (t *drawTrial) onHost(each func(id int)) (run func() error, release func(), err error) {
+	rec := t.e.dev.NewRecording()
+	rec.SetName("tuning trial of draws on the host")
+	rec.Copy(t.own.logits.All(), t.own.scratch.All())
+	c, err := rec.End()
+	if err != nil {
+		return nil, nil, err
+	}
+	l := t.e.prog.Logits
+	return func() error {
+		if err := c.Run(); err != nil {
+			return err
+		}
+		for i := range t.draws {
+			id, err := t.draws[i].Sampler.Sample(gpu.Float32s(t.own.logits.Bytes())[i*l.Stride():][:l.Width])
+			if err != nil {
+				return err
+			}
+			each(id)
+		}
+		return nil
+	}, c.Release, nil
+}
+
+// Probe tells nothing: it is no question of parts.
+func (t *drawTrial) Probe(tune.Form) (time.Duration, error) { return 0, nil }
+
+// Results returns the ids, each in two numbers that are small enough to differ clearly.
+func (t *drawTrial) Results(f tune.Form) (ids []float32, err error) {
+	add := func(id int) { ids = append(ids, float32(id>>12), float32(id&(1<<12-1))) }
+	if f == drawForms[HostDraws] {
+		run, release, err := t.onHost(add)
+		if err != nil {
+			return nil, err
+		}
+		defer release()
+		err = run()
+		return ids, err
+	}
+	c, err := t.commands(1)
+	if err != nil {
+		return nil, err
+	}
+	defer c.Release()
+	if err := c.Run(); err != nil {
+		return nil, err
+	}
+	for _, id := range gpu.Uint32s(t.inputs.ids.Bytes())[:t.seqs] {
+		if err := DrawError(id); err != nil {
+			return nil, err
+		}
+		add(int(id))
+	}
+	return ids, nil
+}
+
+// Before returns numbers that are no id's.
+func (t *drawTrial) Before() []float32 { return slices.Repeat([]float32{-1}, 2*t.seqs) }
+
+// Time returns what it takes for a token of each sequence to be drawn.
+func (t *drawTrial) Time(f tune.Form, _ time.Duration) (time.Duration, error) {
+	if f == drawForms[HostDraws] {
+		run, release, err := t.onHost(func(int) {})
+		if err != nil {
+			return 0, err
+		}
+		defer release()
+		return tune.Shortest(run)
+	}
+	c, err := t.commands(trialDraws)
 	if err != nil {
 		return 0, err
 	}
@@ -141,32 +257,6 @@ func (e *Exec) timeDeviceDraws(draws []Draw) (time.Duration, error) {
 	if err := c.Run(); err != nil { // drivers may put off making a kernel until it runs
 		return 0, err
 	}
-	best, err := shortest(c)
+	best, err := tune.Shortest(c.Run)
 	return best / trialDraws, err
-}
-
-func (e *Exec) timeHostDraws(draws []Draw) (best time.Duration, err error) {
-	rec := e.dev.NewRecording()
-	rec.SetName("tuning trial of draws on the host")
-	e.copyLogits(rec, len(draws))
-	c, err := rec.End()
-	if err != nil {
-		return 0, err
-	}
-	defer c.Release()
-	for i := range trialRuns {
-		start := time.Now()
-		if err := c.Run(); err != nil {
-			return 0, err
-		}
-		for j := range draws {
-			if _, err := draws[j].Sampler.Sample(e.Logits(j)); err != nil {
-				return 0, err
-			}
-		}
-		if d := time.Since(start); i == 0 || d < best {
-			best = d
-		}
-	}
-	return best, nil
 }

@@ -2,21 +2,23 @@ package vulkan
 
 import (
 	"math"
+	"math/bits"
 	"path/filepath"
 	"testing"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 )
 
 // Where tokens are drawn is what the measurement says, which is made once and kept; where nothing may be measured, a
 // processor draws from large vocabularies on the host.
 func TestDrawsOnDevice(t *testing.T) {
 	k := kernels(t)
-	on := func(tuner *Tuner, d Draws, vocab, seqs int) bool {
+	on := func(tuner *tune.Tuner, d Draws, vocab, seqs int) bool {
 		t.Helper()
 		e, _ := drawExec(t, k, profile.Buffers, 4, vocab)
-		e.tuner, e.draws = tuner, d
+		e.tuner, e.decode.place = tuner, d
 		first, err := e.DrawsOnDevice(seqs)
 		if err != nil {
 			t.Fatal(err)
@@ -31,7 +33,7 @@ func TestDrawsOnDevice(t *testing.T) {
 		vocab int
 		want  bool
 	}{
-		{FasterDraws, largeVocabulary - 1, true}, {FasterDraws, largeVocabulary, !k.shape.CPU},
+		{FasterDraws, largeVocabulary - 1, true}, {FasterDraws, largeVocabulary, !k.set.Is.CPU},
 		{DeviceDraws, largeVocabulary, true}, {HostDraws, 10, false},
 	} {
 		if got := on(nil, c.d, c.vocab, 3); got != c.want {
@@ -39,42 +41,32 @@ func TestDrawsOnDevice(t *testing.T) {
 		}
 	}
 	path := filepath.Join(t.TempDir(), "tuning.json")
-	tuner := NewTuner(path, false, nil)
-	none := NewTuner("", false, nil)
-	if none.Budget = 0; on(none, FasterDraws, largeVocabulary, 1) != !k.shape.CPU || len(none.found) != 0 {
-		t.Errorf("without time to measure: %v", none.found)
+	tuner := tune.New(path, false, nil)
+	none := tune.New("", false, nil)
+	if none.Budget = 0; on(none, FasterDraws, largeVocabulary, 1) != !k.set.Is.CPU || len(none.Known()) != 0 {
+		t.Errorf("without time to measure: %v", none.Known())
 	}
 	tuner.Budget = time.Hour
 	first := map[int]bool{}
 	for _, seqs := range []int{1, 3, 4} {
 		first[seqs] = on(tuner, FasterDraws, 5000, seqs)
 	}
-	if len(tuner.found) != 2 || first[3] != first[4] || tuner.Spent() == 0 {
-		t.Errorf("want 2 measurements, of 1 and 4 sequences, got %v", tuner.found)
+	if len(tuner.Known()) != 2 || first[3] != first[4] || tuner.Spent() == 0 {
+		t.Errorf("want 2 measurements, of 1 and 4 sequences, got %v", tuner.Known())
 	}
 	// What the file says counts.
-	for key, found := range tuner.found {
-		found.Kernel = map[string]string{"host": "device", "device": "host"}[found.Kernel]
-		tuner.found[key] = found
+	e, _ := drawExec(t, k, profile.Buffers, 4, 5000)
+	for seqs, was := range first {
+		place := DeviceDraws
+		if was {
+			place = HostDraws
+		}
+		tuner.Keep(e.drawChoice(min(1<<bits.Len(uint(seqs-1)), 4)), drawForms[place], time.Millisecond)
 	}
-	if err := tuner.save(); err != nil {
-		t.Fatal(err)
-	}
-	second := NewTuner(path, false, nil)
+	second := tune.New(path, false, nil)
 	for seqs, was := range first {
 		if on(second, FasterDraws, 5000, seqs) == was || second.Spent() != 0 {
 			t.Errorf("%d sequences: measured again", seqs)
-		}
-	}
-}
-
-func TestFasterDraws(t *testing.T) {
-	for _, c := range []struct {
-		device, host time.Duration
-		want         Draws
-	}{{1000, 2000, DeviceDraws}, {1000, 990, DeviceDraws}, {1000, 900, HostDraws}} {
-		if d, took := faster(c.device, c.host); d != c.want || took != map[Draws]time.Duration{DeviceDraws: c.device, HostDraws: c.host}[c.want] {
-			t.Errorf("%d against %d: %s, %d", c.device, c.host, d, took)
 		}
 	}
 }
@@ -84,10 +76,40 @@ func TestTimeDraws(t *testing.T) {
 	k := kernels(t)
 	small, _ := drawExec(t, k, profile.Buffers, 1, 64)
 	large, _ := drawExec(t, k, profile.Buffers, 1, 1<<16)
-	d1, h1, err1 := small.timeDraws(1, likelyLogits())
-	d2, h2, err2 := large.timeDraws(1, likelyLogits())
-	if err1 != nil || err2 != nil || d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= 0 {
-		t.Errorf("64 ids: %s and %s (%v), 65536 ids: %s and %s (%v)", d1, h1, err1, d2, h2, err2)
+	time := func(e *Exec, d Draws) time.Duration {
+		t.Helper()
+		trial := newDrawTrial(e, 1, likelyLogits())
+		defer trial.Release()
+		if err := trial.Prepare(); err != nil {
+			t.Fatal(err)
+		}
+		took, err := trial.Time(drawForms[d], 0)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return took
+	}
+	d1, h1, d2, h2 := time(small, DeviceDraws), time(small, HostDraws), time(large, DeviceDraws), time(large, HostDraws)
+	if d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= 0 {
+		t.Errorf("64 ids: %s and %s, 65536 ids: %s and %s", d1, h1, d2, h2)
+	}
+}
+
+// Both places draw the same ids, which the trial finds alike, and others than the same ids it does not.
+func TestDrawTrialAlike(t *testing.T) {
+	e, _ := drawExec(t, kernels(t), profile.Buffers, 4, 5000)
+	trial := newDrawTrial(e, 4, likelyLogits())
+	defer trial.Release()
+	if err := trial.Prepare(); err != nil {
+		t.Fatal(err)
+	}
+	device, err1 := trial.Results(drawForms[DeviceDraws])
+	host, err2 := trial.Results(drawForms[HostDraws])
+	if err1 != nil || err2 != nil || len(device) != 8 || !tune.Alike(device, host, trial.Before()) {
+		t.Errorf("want the same ids, got %v (%v) and %v (%v)", device, err1, host, err2)
+	}
+	if host[7]++; tune.Alike(device, host, trial.Before()) {
+		t.Error("want another id to make a difference")
 	}
 }
 
@@ -95,11 +117,11 @@ func TestTimeDraws(t *testing.T) {
 func TestDrawsNotLogits(t *testing.T) {
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		e, _ := drawExec(t, kernels(t), profile.Buffers, 4, 100)
-		e.tuner = NewTuner("", false, nil)
+		e.tuner = tune.New("", false, nil)
 		e.tuner.Budget = time.Hour
 		d, certain, err := e.chooseDraws(2, func() float32 { return float32(bad) })
-		if d != HostDraws || !certain || err != nil || len(e.tuner.found) != 0 {
-			t.Errorf("%v: want the host's draws, got %s, certain %t, kept %v (%v)", bad, d, certain, e.tuner.found, err)
+		if d != HostDraws || !certain || err != nil || len(e.tuner.Known()) != 0 {
+			t.Errorf("%v: want the host's draws, got %s, certain %t, kept %v (%v)", bad, d, certain, e.tuner.Known(), err)
 		}
 	}
 }

@@ -12,15 +12,15 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-func modelOpener(k *Kernels, kernel MatMulKernel) golden.Open {
+func modelOpener(k *Kernels, product string) golden.Open {
 	return func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
-		return opener(k, kernel)(tb, m.Program, s, 0)
+		return opener(k, product)(tb, m.Program, s, 0)
 	}
 }
 
-func TestProperties(t *testing.T) { golden.Properties(t, modelOpener(kernels(t), Auto)) }
+func TestProperties(t *testing.T) { golden.Properties(t, modelOpener(kernels(t), "")) }
 
-func TestClosed(t *testing.T) { golden.Closed(t, modelOpener(kernels(t), Auto)) }
+func TestClosed(t *testing.T) { golden.Closed(t, modelOpener(kernels(t), "")) }
 
 func TestNotFinite(t *testing.T) {
 	k := kernels(t)
@@ -62,7 +62,7 @@ func TestRowBeyondBinding(t *testing.T) {
 func TestManyShapes(t *testing.T) {
 	m := golden.Tiny(t)
 	s := op.Sizes{Slots: 1, Rows: 12, Seqs: 1, Outs: 12}
-	e := opener(kernels(t), Auto)(t, m.Program, s, 0)
+	e := opener(kernels(t), "")(t, m.Program, s, 0)
 	tokens := []int{3, 1, 4, 1, 5, 9, 2, 6, 5, 3, 5, 8}
 	var want [13]float32 // first logit after so many tokens
 	shapes := 0
@@ -100,7 +100,7 @@ func TestManyShapes(t *testing.T) {
 func TestForwardAllocatesNothing(t *testing.T) {
 	k := kernels(t)
 	s := op.Sizes{Slots: 3, Rows: 8, Seqs: 3, Outs: 3}
-	e := opener(k, Auto)(t, golden.Tiny(t).Program, s, 0).(*Exec)
+	e := opener(k, "")(t, golden.Tiny(t).Program, s, 0).(*Exec)
 	ticking(e, time.Microsecond) // no hiccup of the machine divides a pass anew
 	for _, seqs := range []int{1, 3} {
 		var b op.Batch

@@ -6,10 +6,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
 
-func TestBig(t *testing.T) { golden.RunBig(t, true, modelOpener(kernels(t), Auto)) }
+func TestBig(t *testing.T) { golden.RunBig(t, true, modelOpener(kernels(t), "")) }
 
-func TestField(t *testing.T) { golden.RunField(t, modelOpener(kernels(t), Auto)) }
+func TestField(t *testing.T) { golden.RunField(t, modelOpener(kernels(t), "")) }
 
-func TestEpsilons(t *testing.T) { golden.RunEpsilons(t, modelOpener(kernels(t), Auto)) }
+func TestEpsilons(t *testing.T) { golden.RunEpsilons(t, modelOpener(kernels(t), "")) }
 
-func TestFormats(t *testing.T) { golden.Formats(t, false, modelOpener(kernels(t), Auto)) }
+func TestFormats(t *testing.T) { golden.Formats(t, false, modelOpener(kernels(t), "")) }

@@ -7,7 +7,10 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/form"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -32,7 +35,7 @@ func TestHostSide(t *testing.T) {
 	for _, staged := range []bool{false, true} {
 		t.Run(fmt.Sprintf("staged=%t", staged), func(t *testing.T) {
 			h := hostSide{t: t, k: kernels(t, gpu.DeviceOptions{NoDirectAccess: staged})}
-			if _, _, err := roofline.Device(h.k.dev, 1<<20); err != nil {
+			if _, _, err := roofline.Device(h.k.set.Dev, 1<<20); err != nil {
 				t.Fatal(err)
 			}
 			versions := weightstest.Versions
@@ -44,7 +47,7 @@ func TestHostSide(t *testing.T) {
 					h.model(blockModel(t, version, quant))
 				}
 			}
-			info := h.k.dev.Info()
+			info := h.k.set.Dev.Info()
 			fmt.Printf("%s (%s), staged %t: %d executors, %d passes, %d trials, %d messages\n",
 				info.Name, info.Driver, staged, h.executors, h.passes, h.trials, len(gputest.Messages()))
 		})
@@ -86,10 +89,10 @@ var hostBatches = [][]int{{1}, {1, 1}, {1, 1, 1, 1}, {2}, {5, 3}, {8}, {33}, {1,
 func (h *hostSide) model(m *model.Model) {
 	for _, l := range []profile.Loads{profile.Buffers, profile.Texels} {
 		h.executor(m, Options{Loads: l}, h.everything)
-		h.executor(m, Options{Loads: l, Draws: HostDraws, Recur: Chunked}, h.forwards)
-		for _, kernel := range []MatMulKernel{Vec, Shared, Tile, Sparse, Coop} { // those for GPUs
-			if h.k.Offers(kernel) && !(ownLoads(kernel) && l == profile.Texels) {
-				h.executor(m, Options{Loads: l, MatMul: kernel, Recur: Serial}, h.forwards)
+		h.executor(m, Options{Loads: l, Draws: HostDraws, Recur: kernel.Chunked}, h.forwards)
+		for _, product := range []string{form.Vec, form.Shared, form.Tile, form.Sparse, form.Coop} { // those for GPUs
+			if h.k.set.Forms().Offers(product) && !(ownLoads(product) && l == profile.Texels) {
+				h.executor(m, Options{Loads: l, MatMul: product, Recur: kernel.Serial}, h.forwards)
 			}
 		}
 	}
@@ -143,26 +146,26 @@ func (h *hostSide) everything(e *Exec) {
 // tries runs what the tuner does for every choice, but that it does not repeat anything until some time is over: what takes no
 // time would be recorded thousands of times over. Nor does the host draw, from logits that nobody wrote.
 func (h *hostSide) tries(e *Exec) {
+	e.env.Tuned = true
+	defer func() { e.env.Tuned = false }()
+	h.must(e.stage(h.batch(e, []int{1})))
 	seen := map[string]bool{}
-	for _, units := range e.ops.matMuls {
-		for i := range units {
-			u := &units[i]
-			for _, n := range []uint32{1, 2, 4, 8, 96} {
-				if key := e.tuningKey(u, n); !seen[key] {
-					seen[key] = true
-					tryForms(h, e.newTrial(u, n), e.kernels.shape.candidates(&u.Unit, n))
-				}
+	for _, rows := range []int{1, 2, 4, 8, 96} {
+		for _, c := range choicesOf(e, kernel.Shape{Rows: rows, Seqs: min(rows, 3), Outs: 1}) {
+			if !seen[c.Key] {
+				seen[c.Key] = true
+				h.tryForms(e.bench().Of(c.Work), c.Forms)
 			}
 		}
 	}
-	for o := range e.ops.wkv7s {
-		if suitsChunks(e.dev.Info().Limits, o, 96, 3) {
-			tryForms(h, newRecurrenceTrial(e, o, 96, 3), []Recurrence{Serial, Chunked})
-		}
-	}
 	for _, seqs := range []int{1, 4} {
-		_, err := e.timeDeviceDraws(h.draws(e, seqs, sample.Default()))
+		t := newDrawTrial(e, seqs, likelyLogits())
+		h.must(t.Prepare())
+		c, err := t.commands(trialDraws)
 		h.must(err)
+		h.must(c.Run())
+		c.Release()
+		t.Release()
 		h.trials++
 	}
 }
@@ -177,27 +180,16 @@ func (h *hostSide) draws(e *Exec, seqs int, p sample.Params) (list []Draw) {
 	return list
 }
 
-// recorded is a contest that records what it times.
-type recorded[F candidate] interface {
-	contest[F]
-	commands(f F, times int) (*gpu.Commands, error)
-}
-
-func tryForms[F candidate](h *hostSide, trial recorded[F], list []F) {
-	h.must(trial.hold())
+func (h *hostSide) tryForms(t tune.Trial, list []tune.Form) {
+	defer t.Release()
+	h.must(t.Prepare())
 	for _, f := range list {
-		_, err := trial.probe(f)
+		_, err := t.Probe(f)
 		h.must(err)
-		_, err = trial.results(f)
+		_, err = t.Results(f)
 		h.must(err)
-		c, err := trial.commands(f, 3)
-		h.must(err)
-		_, err = shortest(c)
-		h.must(err)
-		c.Release()
 		h.trials++
 	}
-	h.must(trial.restore())
 }
 
 // parts runs passes in parts, as on a slow device.
@@ -206,7 +198,7 @@ func (h *hostSide) parts(e *Exec) {
 		b := h.batch(e, tokens)
 		h.must(e.stage(b))
 		for _, n := range []int{2, 5, len(e.prog.Steps)} {
-			p, err := e.recordForward(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)}, n)
+			p, err := e.recordForward(shapeOf(b), n)
 			h.must(err)
 			h.must(e.run(h.t.Context(), p, len(b.Tokens)))
 			p.release()
@@ -256,7 +248,7 @@ func (h *hostSide) steps(e *Exec) {
 		b := h.batch(e, tokens)
 		if e.dev.Info().Features.Timestamps {
 			h.must(e.stage(b))
-			c, err := e.alone(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)}, 0, len(e.prog.Steps)).steps(0, len(e.prog.Steps), true)
+			c, err := e.recordSteps(shapeOf(b), 0, len(e.prog.Steps), false, true)
 			h.must(err)
 			h.must(c.Run())
 			_, _ = c.Timestamps() // which not every such driver makes up

@@ -51,12 +51,12 @@ func BenchmarkLoad(b *testing.B) {
 		var list []*gpu.Buffer
 		for _, w := range m.Program.Of(op.Weight) {
 			n := w.Source.Type.Bytes(w.Width)
-			buf, err := k.dev.NewBuffer(w.Name, n, gpu.DeviceLocal)
+			buf, err := k.set.Dev.NewBuffer(w.Name, n, gpu.DeviceLocal)
 			if err != nil {
 				return err
 			}
 			list = append(list, buf)
-			if err := k.dev.Upload(buf.All(), data[:n]); err != nil {
+			if err := k.set.Dev.Upload(buf.All(), data[:n]); err != nil {
 				return err
 			}
 		}

@@ -6,6 +6,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -16,14 +17,14 @@ import (
 // them or by the other kernels, whichever TestOps does not have.
 func TestOtherHeads(t *testing.T) {
 	k := kernels(t)
-	if !profile.RunsQuads(k.dev.Info()) {
-		t.Skipf("%s has not what they need", k.dev.Info().Name)
+	if !profile.RunsQuads(k.set.Dev.Info()) {
+		t.Skipf("%s has not what they need", k.set.Dev.Info().Name)
 	}
-	s, usual := &k.shape, k.shape
+	s, usual := &k.set.Is, k.set.Is
 	defer func() { *s = usual }()
 	run := func(name string) {
 		t.Run(name, func(t *testing.T) {
-			optest.RunIf(t, openerOf(k, Auto, profile.Buffers), func(name string) bool {
+			optest.RunIf(t, openerOf(k, "", profile.Buffers), func(name string) bool {
 				return (isWKV7(name) || strings.HasPrefix(name, "WKV6/")) && !strings.Contains(name, "/N")
 			})
 		})
@@ -41,9 +42,9 @@ func TestOtherHeads(t *testing.T) {
 // A sequence that has ended within a submission of several steps keeps its state.
 func TestEndedKeepsState(t *testing.T) {
 	k := kernels(t)
-	defer func(quads bool) { k.shape.Narrow.Quads = quads }(k.shape.Narrow.Quads)
-	for _, k.shape.Narrow.Quads = range []bool{false, profile.RunsQuads(k.dev.Info())} { // wkv7_step, and wkv7_narrow
-		t.Run(fmt.Sprintf("quads %t", k.shape.Narrow.Quads), func(t *testing.T) { endedKeepsState(t, k) })
+	defer func(quads bool) { k.set.Is.Narrow.Quads = quads }(k.set.Is.Narrow.Quads)
+	for _, k.set.Is.Narrow.Quads = range []bool{false, profile.RunsQuads(k.set.Dev.Info())} { // wkv7_step, and wkv7_narrow
+		t.Run(fmt.Sprintf("quads %t", k.set.Is.Narrow.Quads), func(t *testing.T) { endedKeepsState(t, k) })
 	}
 }
 
@@ -62,8 +63,8 @@ func endedKeepsState(t *testing.T, k *Kernels) {
 			if err := e.Write(state, want); err != nil {
 				t.Fatal(err)
 			}
-			if e.batch.Seqs[0].Len = 1; ended {
-				e.batch.Seqs[0].Len = 0
+			if e.probe.batch.Seqs[0].Len = 1; ended {
+				e.probe.batch.Seqs[0].Len = 0
 			}
 			if err := run(i); err != nil {
 				t.Fatal(err)
@@ -83,24 +84,14 @@ func endedKeepsState(t *testing.T, k *Kernels) {
 		seen[name] = true
 		switch o := s.Op.(type) {
 		case *op.WKV7:
-			if o.N != narrowHead {
-				t.Fatalf("heads of %d: want %d", o.N, narrowHead)
+			if o.N != emulated.Head {
+				t.Fatalf("heads of %d: want %d", o.N, emulated.Head)
 			}
 			keeps(name, o, o.State, e.RunStep)
 		case *op.ShiftMix: // which commits in place
 			keeps(name, o, o.State, func(i int) error { return e.RunSteps(i, i+1) })
 		case *op.ShiftCommit:
 			keeps(name, o, o.State, e.RunStep)
-		}
-	}
-}
-
-// They are for narrow devices, and for heads of 64.
-func TestTakesQuads(t *testing.T) {
-	for _, quads := range []bool{false, true} {
-		s := kernelShape{profile.Profile{Narrow: profile.Narrow{Quads: quads}}}
-		if s.takesQuads(narrowHead) != quads || s.takesQuads(2*narrowHead) {
-			t.Errorf("quads %t: want them for heads of %d alone", quads, narrowHead)
 		}
 	}
 }

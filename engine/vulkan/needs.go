@@ -14,7 +14,7 @@ func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 			weights += 4 * w.Stride()
 			continue
 		}
-		weights += layout.Bytes(w, k.shape.Band)
+		weights += layout.Bytes(w, k.set.Is.Band)
 	}
 	p := op.NewPlan(prog, s, 0)
 	rest = 4 * (p.Scratch + p.State)
@@ -27,16 +27,16 @@ func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 // Free returns how many bytes of the device's memory this process may yet take, as the driver says it, or as far as it goes by
 // the size of the memory. Of a device that is a processor, whose memory is the machine's, only the driver can say it.
 func (k *Kernels) Free() (bytes int, ok bool) {
-	used, budget, ok := k.dev.MemoryBudget()
+	used, budget, ok := k.set.Dev.MemoryBudget()
 	if !ok {
-		_, blocks := k.dev.MemoryInUse()
-		used, budget = uint64(blocks), k.dev.Info().MemoryBytes
-		ok = k.dev.Info().Type != gpu.CPU
+		_, blocks := k.set.Dev.MemoryInUse()
+		used, budget = uint64(blocks), k.set.Dev.Info().MemoryBytes
+		ok = k.set.Dev.Info().Type != gpu.CPU
 	}
 	return int(budget - min(used, budget)), ok
 }
 
-// HasRoom tells whether the device has so many bytes of memory to spare.
+// HasRoom reports whether the device has so many bytes of memory to spare.
 func (k *Kernels) HasRoom(bytes int) bool {
 	free, _ := k.Free()
 	return bytes <= free

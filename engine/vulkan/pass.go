@@ -8,25 +8,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// A pass over many rows may take seconds on a slow device. Systems reset a device that is busy with one submission for
-// about two, other work on it waits for the end of one, and nothing can be given up within one; so a pass that takes long
-// is submitted in parts. The batch stays whole, and with it the speed: dispatches are the same as in one submission.
-const (
-	longestPart = 250 * time.Millisecond
-	goodPart    = longestPart / 2
-	shortPart   = longestPart / 8 // parts that take less on average are too many
-	dangerous   = 4 * longestPart
-	maxRest     = 63
-)
-
 // pass is the commands of a shape, in parts of about as many units: a unit is a step of the program, or a draw.
 type pass struct {
 	units int
 	work  float64 // see expected
 	parts []*gpu.Commands
-	open  []wish // what of it may yet be faster
-	runs  int    // so far
-	rest  int    // runs before it is divided otherwise: to record it costs time, and a device's speed may go up and down
+	open  []openChoice // what of it may yet be faster
+	runs  int          // so far
+	rest  int          // runs before it is divided otherwise: to record it costs time, and a device's speed may go up and down
 
 	// Of the last run; 0 before one.
 	total   time.Duration
@@ -39,50 +28,6 @@ func (p *pass) release() {
 		c.Release()
 	}
 	p.parts = nil
-}
-
-// partsFor returns the parts that divide what takes so long into good ones.
-func partsFor(took time.Duration, units int) int {
-	return min(max(int((took+goodPart-1)/goodPart), 1), units)
-}
-
-// better returns how many parts the pass should have, by its last run. Parts that took dangerously long are divided at
-// once, others if it was no moment's disturbance; they are joined again only when they are far too short. Each change makes
-// the next one wait longer.
-func (p *pass) better() int {
-	n := len(p.parts)
-	switch {
-	case p.longest <= dangerous && p.runs < p.rest:
-	case p.longest > dangerous, p.over > 1:
-		return min(max(n+1, partsFor(p.longest*time.Duration(n), p.units)), p.units)
-	case p.total > 0 && n > 1 && p.total < shortPart*time.Duration(n):
-		return min(partsFor(p.total, p.units), n)
-	}
-	return n
-}
-
-// known is the time of a pass that was run: of the most rows so far, or of less time for a row.
-type known struct {
-	rows int
-	took time.Duration
-	work float64
-}
-
-// learn takes the time of another pass for the better known one. A pass may have been held up, as by a computer that was put
-// to sleep, so one that shows rows to take less counts too, however few they are.
-func (k *known) learn(p known) {
-	if p.rows >= k.rows || float64(p.took)*float64(k.rows) < float64(k.took)*float64(p.rows) {
-		*k = p
-	}
-}
-
-// guess returns the parts of a pass that was never run: the time of one grows with its rows, at most in proportion.
-// Before anything is known each step is a part.
-func (k known) guess(rows, units int) int {
-	if k.rows == 0 {
-		return units
-	}
-	return partsFor(k.took*time.Duration(max(rows, k.rows))/time.Duration(k.rows), units)
 }
 
 // run submits the parts of a pass, or of several, over so many rows and waits for them, two at most being under way at a time. When ctx
@@ -105,12 +50,12 @@ func (e *Exec) run(ctx context.Context, p *pass, rows int) error {
 		if done == submitted {
 			break
 		}
-		from := e.now()
+		from := e.pace.now()
 		if failed := p.parts[done].Wait(); failed != nil && err == nil {
 			err = failed
 		}
-		now := e.now()
-		e.waited += now.Sub(from)
+		now := e.pace.now()
+		e.pace.waited += now.Sub(from)
 		if done == 0 {
 			before = from
 		}
@@ -121,63 +66,12 @@ func (e *Exec) run(ctx context.Context, p *pass, rows int) error {
 	if err != nil {
 		return err
 	}
-	p.total, p.longest, e.longest = total, longest, max(e.longest, longest)
-	p.runs++
-	if p.over++; longest <= longestPart {
-		p.over = 0
-	}
-	e.known.learn(known{rows, total, p.work})
+	e.pace.ran(p, rows, total, longest)
 	return nil
 }
 
-// Waited returns how long all calls of Forward and Decode so far have waited for the device.
-func (e *Exec) Waited() time.Duration { return e.waited }
-
-// LongestSubmission returns the longest time that the device took for one submission of a Forward or Decode since the
-// last call.
-func (e *Exec) LongestSubmission() time.Duration {
-	longest := e.longest
-	e.longest = 0
-	return longest
-}
-
-// recordPass records a pass, called what in errors, in so many parts, or with none in as many as seem good: begin before the
-// first unit, end after the last. Kernels that are not there yet are made side by side while all parts are recorded.
-func (e *Exec) recordPass(what string, s shape, units, parts int, begin func(*gpu.Recording), each func(*recorder, int) error,
-	end func(*gpu.Recording)) (*pass, error) {
-	if parts == 0 {
-		parts = e.known.guess(s.rows, units)
-	}
-	p := &pass{units: units}
-	recs := make([]*gpu.Recording, 0, parts)
-	for i := range parts {
-		r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: s, whole: true, inPlace: true, open: p.open}
-		recs = append(recs, r.rec)
-		from, to := i*units/parts, (i+1)*units/parts
-		r.rec.SetName(what + ", " + e.describeSteps(from, to))
-		if i == 0 {
-			begin(r.rec)
-		}
-		for unit := from; unit < to; unit++ {
-			if err := each(r, unit); err != nil {
-				return nil, err
-			}
-		}
-		if i == parts-1 {
-			end(r.rec)
-		}
-		p.work, p.open = p.work+r.work, r.open
-	}
-	for _, rec := range recs {
-		c, err := rec.End()
-		if err != nil {
-			p.release()
-			return nil, err
-		}
-		p.parts = append(p.parts, c)
-	}
-	return p, nil
-}
+// maxShapes bounds the passes kept.
+const maxShapes = 64
 
 // passCache keeps the passes of the shapes used last.
 type passCache[S comparable] struct {
@@ -237,7 +131,7 @@ func (c *passCache[S]) renew(s S) (*pass, error) {
 	return c.add(s, parts, rest)
 }
 
-// settled tells whether no pass may yet be faster.
+// settled reports whether no pass may yet be faster.
 func (c *passCache[S]) settled() bool {
 	return !slices.ContainsFunc(c.entries, func(e passEntry[S]) bool { return len(e.pass.open) > 0 })
 }

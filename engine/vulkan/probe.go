@@ -9,15 +9,22 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
+// probing is what steps run alone are about.
+type probing struct {
+	batch op.Batch
+	ran   []string // see Kernels
+}
+
 // Stage makes b the batch of the steps that follow.
 func (e *Exec) Stage(b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err
 	}
-	e.batch.Tokens = append(e.batch.Tokens[:0], b.Tokens...)
-	e.batch.RowSeq = append(e.batch.RowSeq[:0], b.RowSeq...)
-	e.batch.Seqs = append(e.batch.Seqs[:0], b.Seqs...)
-	e.batch.Outs = append(e.batch.Outs[:0], b.Outs...)
+	own := &e.probe.batch
+	own.Tokens = append(own.Tokens[:0], b.Tokens...)
+	own.RowSeq = append(own.RowSeq[:0], b.RowSeq...)
+	own.Seqs = append(own.Seqs[:0], b.Seqs...)
+	own.Outs = append(own.Outs[:0], b.Outs...)
 	return nil
 }
 
@@ -31,15 +38,13 @@ func (e *Exec) runSteps(from, to int, inPlace bool) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}
-	e.tables.write(&e.batch)
-	r := e.alone(shape{len(e.batch.Tokens), len(e.batch.Seqs), len(e.batch.Outs)}, from, to)
-	r.inPlace = r.inPlace || inPlace
-	c, err := r.steps(from, to, false)
+	e.memory.tables.write(&e.probe.batch)
+	c, err := e.recordSteps(shapeOf(&e.probe.batch), from, to, inPlace, false)
 	if err != nil {
 		return err
 	}
 	defer c.Release()
-	e.ran, e.decode.last = c.Kernels(), nil
+	e.probe.ran, e.decode.last = c.Kernels(), nil
 	return c.Run()
 }
 
@@ -53,15 +58,15 @@ func (e *Exec) Kernels() []string {
 		slices.Sort(names)
 		return slices.Compact(names)
 	}
-	return e.ran
+	return e.probe.ran
 }
 
 // place returns the range of an operand's vectors and how many there are.
 func (e *Exec) place(o *op.Operand) (gpu.Range, int) {
 	if o.Kind == op.State {
-		return e.stateOf(o), e.plan.Sizes.Slots
+		return e.memory.at.Of(o), e.plan.Sizes.Slots
 	}
-	return e.scratchOf(o), e.batch.Count(o.Kind)
+	return e.memory.at.Of(o), e.probe.batch.Count(o.Kind)
 }
 
 // Read returns an operand's vectors.
@@ -118,8 +123,8 @@ func (e *Exec) Arenas() (scratch, state []float32, err error) {
 		}
 		return gpu.Float32s(data)
 	}
-	scratch = read(e.scratch, e.plan.Scratch)
-	state = read(e.state, e.plan.State)
+	scratch = read(e.memory.scratch, e.plan.Scratch)
+	state = read(e.memory.state, e.plan.State)
 	return scratch, state, err
 }
 
@@ -138,10 +143,10 @@ func (e *Exec) SetArenas(scratch, state []float32) error {
 		}
 		return e.dev.Upload(b.Range(0, 4*len(data)), gpu.BytesOf(data))
 	}
-	if err := write(e.scratch, scratch); err != nil {
+	if err := write(e.memory.scratch, scratch); err != nil {
 		return err
 	}
-	return write(e.state, state)
+	return write(e.memory.state, state)
 }
 
 // WeightSum returns a checksum of all weights as they lie on the device.
@@ -150,7 +155,7 @@ func (e *Exec) WeightSum() (uint64, error) {
 		return 0, err
 	}
 	h := fnv.New64a()
-	for _, b := range e.weights {
+	for _, b := range e.memory.weights {
 		data := make([]byte, b.Size())
 		if err := e.dev.Download(data, b.All()); err != nil {
 			return 0, err

@@ -5,6 +5,9 @@ import (
 	"math"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/pipeline"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
@@ -67,8 +70,8 @@ type part struct{ at, each int }
 const minRoom = 1024
 
 // make makes the buffers.
-func (s *sampling) make(e *Exec, seqs, room int) error {
-	s.seqs, s.room, s.masked = seqs, room, (e.prog.Vocab+31)/32
+func (s *sampling) make(dev *gpu.Device, vocab, seqs, room int) error {
+	s.seqs, s.room, s.masked = seqs, room, (vocab+31)/32
 	words := 0
 	place := func(each int) part {
 		p := part{words, each}
@@ -90,14 +93,14 @@ func (s *sampling) make(e *Exec, seqs, room int) error {
 		{&s.ids, "drawn ids (readback)", 4 * seqs * MaxDecodeSteps, gpu.Readback},
 	} {
 		var err error
-		if *b.to, err = e.dev.NewBuffer(b.name, b.size, b.kind); err != nil {
+		if *b.to, err = dev.NewBuffer(b.name, b.size, b.kind); err != nil {
 			return err
 		}
 	}
 	s.words = gpu.Uint32s(s.host.Bytes())
 	table := make([]byte, 4*len(sample.WeightTable))
 	copy(gpu.Uint32s(table), sample.WeightTable[:])
-	return e.dev.Upload(s.weights.All(), table)
+	return dev.Upload(s.weights.All(), table)
 }
 
 func (s *sampling) release() {
@@ -116,7 +119,7 @@ func (p part) in(b *gpu.Buffer, seqs int) gpu.Range { return b.Range(4*p.at, 4*s
 // write puts down what the draws of one sequence start from.
 func (s *sampling) write(seq int, d *Draw, t *sample.Twin) {
 	words := s.of(s.draws, seq)
-	copy(words, []uint32{flag(t.Greedy, drawGreedy) | flag(t.Penalised, drawPenalties) | flag(t.Masked, drawMask) | flag(d.Once || d.OnHost, drawOnce), math.Float32bits(t.Factor), t.TopP, t.Limit, t.TopK,
+	copy(words, []uint32{pipeline.Flag(t.Greedy, drawGreedy) | pipeline.Flag(t.Penalised, drawPenalties) | pipeline.Flag(t.Masked, drawMask) | pipeline.Flag(d.Once || d.OnHost, drawOnce), math.Float32bits(t.Factor), t.TopP, t.Limit, t.TopK,
 		uint32(t.Seed), uint32(t.Seed >> 32), uint32(t.Position), uint32(t.Position >> 32),
 		math.Float32bits(t.Presence), math.Float32bits(t.Frequency), math.Float32bits(t.Decay)})
 	for i := range MaxEnds {
@@ -133,13 +136,6 @@ func (s *sampling) write(seq int, d *Draw, t *sample.Twin) {
 		d.Sampler.CopyCounts(s.of(s.counts, seq)[:2*t.Accepted])
 		d.Sampler.CopyFree(s.of(s.free, seq))
 	}
-}
-
-func flag(on bool, bit uint32) uint32 {
-	if on {
-		return bit
-	}
-	return 0
 }
 
 // upload records the copies to the device of what some sequences' draws read.
@@ -167,45 +163,34 @@ func (s *sampling) drawnIDs(k decodeShape) []uint32 {
 	return gpu.Uint32s(s.ids.Bytes())[:k.steps*k.seqs]
 }
 
+// drawWork is what a draw does for each id, in elements: it looks at it many times over, and emulated lanes are slow at it.
+const drawWork = 256
+
 // draw records the draw of every sequence's token from the logits of the step.
 func (r *recorder) draw(k decodeShape, step int) error {
-	s, logits := &r.decode.sampling, r.prog.Logits
-	r.expect(drawWork * float64(r.prog.Vocab*k.seqs))
-	at := r.scratch.Range(4*r.plan.Offset[logits.ID], 4*k.seqs*logits.Stride())
-	draws, seqs := s.draws.in(s.dev, k.seqs), uint32(k.seqs)
+	r.expect(drawWork * float64(r.e.prog.Vocab*k.seqs))
+	return r.e.recordDraw(r.Rec, &r.e.decode.sampling, r.At, r.e.logitsOf(k.seqs), k, step)
+}
+
+// recordDraw records draws from logits, which may be changed.
+func (e *Exec) recordDraw(rec *gpu.Recording, s *sampling, tables *kernel.Places, logits gpu.Range, k decodeShape, step int) error {
+	draws, seqs, vocab, stride := s.draws.in(s.dev, k.seqs), uint32(k.seqs), uint32(e.prog.Vocab), e.prog.Logits.Stride()
 	if k.masked || k.penalised {
-		adjust, err := r.kernels.sampleAdjust()
+		adjust, err := e.env.Set.SampleAdjust()
 		if err != nil {
 			return err
 		}
-		adjust.Dispatch(r.rec, shaders.SampleAdjustArgs{Draws: draws, Spans: r.tables.spans, Tokens: r.tables.tokens,
+		adjust.Dispatch(rec, shaders.SampleAdjustArgs{Draws: draws, Spans: tables.Spans, Tokens: tables.Tokens,
 			Allowed: s.allowed.in(s.dev, k.seqs), Free: s.free.in(s.dev, k.seqs), Lengths: s.lengths.in(s.dev, k.seqs),
-			Counts: s.counts.in(s.dev, k.seqs), Logits: at},
-			shaders.SampleAdjustPush{Vocab: uint32(r.prog.Vocab), Stride: uint32(logits.Stride()), Step: uint32(step),
-				Room: uint32(s.room)}, seqs, 1, 1)
+			Counts: s.counts.in(s.dev, k.seqs), Logits: logits},
+			shaders.SampleAdjustPush{Vocab: vocab, Stride: uint32(stride), Step: uint32(step), Room: uint32(s.room)}, seqs, 1, 1)
 	}
-	draw, err := r.kernels.sampleDraw(r.texel(texels(at, 16)))
+	draw, err := e.env.Set.SampleDraw(e.env.Texel(profile.Texel{Range: logits, Bytes: 16}))
 	if err != nil {
 		return err
 	}
-	draw.Dispatch(r.rec, shaders.SampleDrawArgs{Logits: at, Draws: draws, Weights: s.weights.All(), Spans: r.tables.spans,
-		Tokens: r.tables.tokens, Drawn: s.drawn.All()},
-		shaders.SampleDrawPush{Vocab: uint32(r.prog.Vocab), Stride: uint32(logits.Stride() / 4), Step: uint32(step), Seqs: seqs},
-		seqs, 1, 1)
+	draw.Dispatch(rec, shaders.SampleDrawArgs{Logits: logits, Draws: draws, Weights: s.weights.All(), Spans: tables.Spans,
+		Tokens: tables.Tokens, Drawn: s.drawn.All()},
+		shaders.SampleDrawPush{Vocab: vocab, Stride: uint32(stride / 4), Step: uint32(step), Seqs: seqs}, seqs, 1, 1)
 	return nil
-}
-
-func (k *Kernels) sampleAdjust() (*shaders.SampleAdjust, error) {
-	return kernel(k, shaders.SampleAdjustOnly, func() (*shaders.SampleAdjust, error) {
-		return shaders.NewSampleAdjust(k.dev, shaders.SampleAdjustOnly, shaders.SampleAdjustSpec{Local: k.shape.Local.Plain})
-	})
-}
-
-// sampleDraw makes workgroups of one subgroup where barriers are dear, as for the norms; it assumes no subgroup size.
-func (k *Kernels) sampleDraw(texel bool) (*shaders.SampleDraw, error) {
-	v := form(texel, shaders.SampleDrawBuf, shaders.SampleDrawTx)
-	return kernel(k, v, func() (*shaders.SampleDraw, error) {
-		local := max(k.shape.Local.Norm, 2)
-		return shaders.NewSampleDraw(k.dev, v, shaders.SampleDrawSpec{Local: local, Team: max(local/16, 1)})
-	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -32,6 +33,7 @@ type decoding struct {
 	token    [1]int
 	twins    []sample.Twin
 	states   savedStates
+	place    Draws     // FasterDraws but in tests
 	draws    [64]Draws // by the class of DrawsOnDevice
 	last     *pass     // if nothing was run by steps since; see Kernels
 }
@@ -152,33 +154,44 @@ func (e *Exec) growSampling(accepted int) error {
 	e.decode.shapes.release()
 	s.release()
 	sizes := e.plan.Sizes
-	if err := s.make(e, min(sizes.Rows, sizes.Seqs, sizes.Outs), room); err != nil {
+	if err := s.make(e.dev, e.prog.Vocab, min(sizes.Rows, sizes.Seqs, sizes.Outs), room); err != nil {
 		s.release()
 		return err
 	}
 	return nil
 }
 
-// recordDecode records the steps, each followed by its draws. Several are not divided unless they prove to take long.
-func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
+// decodeUnits are the steps, each time followed by their draws.
+func (e *Exec) decodeUnits(k decodeShape) units {
 	s, each := &e.decode.sampling, len(e.prog.Steps)+1
+	return units{what: fmt.Sprintf("decode of %d tokens of %d sequences", k.steps, k.seqs), count: k.steps * each,
+		begin: func(rec *gpu.Recording) {
+			e.beginForward(rec)
+			s.upload(rec, k)
+		},
+		each: func(r *recorder, i int) error {
+			if i%each != each-1 {
+				return r.unit(i % each)
+			}
+			if k.logits && i < each {
+				e.copyLogits(r.Rec, k.seqs) // before what changes them
+			}
+			return r.draw(k, i/each)
+		},
+		end: func(rec *gpu.Recording) { s.download(rec, k) }}
+}
+
+// shape returns the shape of each step's batch.
+func (k decodeShape) shape() kernel.Shape {
+	return kernel.Shape{Rows: k.seqs, Seqs: k.seqs, Outs: k.seqs}
+}
+
+// recordDecode records a Decode. Several steps are not divided unless they prove to take long.
+func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
 	if k.steps > 1 {
 		parts = max(parts, 1)
 	}
-	begin := func(rec *gpu.Recording) {
-		e.beginForward(rec)
-		s.upload(rec, k)
-	}
-	unit := func(r *recorder, i int) error {
-		if i%each == each-1 {
-			if k.logits && i < each {
-				e.copyLogits(r.rec, k.seqs) // before what changes them
-			}
-			return r.draw(k, i/each)
-		}
-		return r.unit(i % each)
-	}
-	return e.recordPass(fmt.Sprintf("decode of %d tokens of %d sequences", k.steps, k.seqs), shape{k.seqs, k.seqs, k.seqs}, k.steps*each, parts, begin, unit, func(rec *gpu.Recording) { s.download(rec, k) })
+	return e.record(e.decodeUnits(k), k.shape(), parts)
 }
 
 // savedStates keeps the states that the slots of the last Decode had before it.

@@ -5,7 +5,7 @@ import "github.com/rwkv-gpu/rwkv-gpu/gpu"
 // DrawFrom draws as one step of Decode does, from the given logits, float32[len(draws)][vocabulary], instead of those of the
 // program, which it does not run: for tests, and to compare devices.
 func (e *Exec) DrawFrom(draws []Draw, logits []float32) ([]uint32, error) {
-	c, k, err := e.drawsAlone("draw from given logits", draws, 1)
+	c, k, err := e.drawAlone(draws)
 	if err != nil {
 		return nil, err
 	}
@@ -22,22 +22,21 @@ func (e *Exec) DrawFrom(draws []Draw, logits []float32) ([]uint32, error) {
 	return e.decode.sampling.drawnIDs(k), nil
 }
 
-// drawsAlone records n steps of the draws without the program's between them.
-func (e *Exec) drawsAlone(what string, draws []Draw, n int) (*gpu.Commands, decodeShape, error) {
-	k, err := e.startDraws(draws, n)
+// drawAlone records a step of the draws without the program's before it.
+func (e *Exec) drawAlone(draws []Draw) (*gpu.Commands, decodeShape, error) {
+	k, err := e.startDraws(draws, 1)
 	if err != nil {
 		return nil, k, err
 	}
-	r := &recorder{Exec: e, rec: e.dev.NewRecording(), shape: shape{k.seqs, k.seqs, k.seqs}}
-	r.rec.SetName(what)
-	e.beginForward(r.rec)
-	e.decode.sampling.upload(r.rec, k)
-	for step := range n {
-		if err := r.draw(k, step); err != nil {
-			return nil, k, err
-		}
+	rec := e.dev.NewRecording()
+	rec.SetName("draw from given logits")
+	r := &recorder{Recorder: e.env.Recorder(rec, k.shape(), &e.memory.at), e: e}
+	e.beginForward(rec)
+	e.decode.sampling.upload(rec, k)
+	if err := r.draw(k, 0); err != nil {
+		return nil, k, err
 	}
-	e.decode.sampling.download(r.rec, k)
-	c, err := r.rec.End()
+	e.decode.sampling.download(rec, k)
+	c, err := rec.End()
 	return c, k, err
 }

@@ -3,8 +3,10 @@ package vulkan
 import (
 	"fmt"
 	"math/rand/v2"
+	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -34,7 +36,6 @@ func BenchmarkSparse(b *testing.B) {
 		b.Fatal(err)
 	}
 	defer func() { _ = e.Close() }()
-	shape := &kern.shape
 	for _, zeros := range []int{0, 50, 80, 90} {
 		in := make([]float32, k)
 		for i := range in {
@@ -45,11 +46,19 @@ func BenchmarkSparse(b *testing.B) {
 		if err := e.writeVector(x, in); err != nil {
 			b.Fatal(err)
 		}
-		for _, form := range append(shape.candidates(&e.ops.matMuls[prog.Steps[0].Op.(*op.MatMul)][0].Unit, 1), shape.sparseForms()...) {
+		var list []kernel.Choice
+		for _, step := range e.steps {
+			list = append(list, step.Choices(kernel.Shape{Rows: 1, Seqs: 1})...)
+		}
+		forms := slices.Concat(list[0].Forms, kern.set.Forms().Sparse())
+		for _, form := range forms {
 			rec := e.dev.NewRecording()
-			for i := range prog.Steps {
-				u := &e.ops.matMuls[prog.Steps[i].Op.(*op.MatMul)][0]
-				if err := e.product(rec, u, 1, form); err != nil {
+			for i := range e.steps {
+				if err := (&kernel.Zeros{Product: list[i].Work.(*kernel.Dense).Product}).Provide(form); err != nil {
+					b.Fatal(err)
+				}
+				r := e.env.Recorder(rec, kernel.Shape{Rows: 1, Seqs: 1}, &e.memory.at)
+				if err := list[i].Work.(*kernel.Dense).RecordAt(r, form); err != nil {
 					b.Fatal(err)
 				}
 			}
@@ -73,5 +82,5 @@ func BenchmarkSparse(b *testing.B) {
 func (e *Exec) writeVector(o *op.Operand, x []float32) error {
 	data := make([]byte, tensor.F32.Bytes(len(x)))
 	tensor.F32.Encode(data, x)
-	return e.dev.Upload(e.scratch.Range(4*e.plan.Offset[o.ID], len(data)), data)
+	return e.dev.Upload(e.memory.scratch.Range(4*e.plan.Offset[o.ID], len(data)), data)
 }

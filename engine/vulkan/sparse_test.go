@@ -6,61 +6,41 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/form"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
-	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
 // Decode in sparse forms agrees with the references for every version.
-func TestSparseGolden(t *testing.T) { golden.RunDecode(t, true, modelOpener(kernels(t), Sparse)) }
+func TestSparseGolden(t *testing.T) { golden.RunDecode(t, true, modelOpener(kernels(t), form.Sparse)) }
 
 // discrete returns kernels of the shape that graphics cards have, in which the subgroups of a workgroup share a panel.
 func discrete(t *testing.T) *Kernels {
-	k := NewKernels(kernels(t).dev)
+	k := NewKernels(kernels(t).set.Dev)
 	t.Cleanup(k.Release)
-	info := k.dev.Info()
+	info := k.set.Dev.Info()
 	info.Type = gpu.Discrete
-	k.shape = shapeFor(info)
+	k.set.Is = profile.Of(info)
 	return k
 }
 
 func TestSparseShared(t *testing.T) {
-	optest.RunIf(t, opener(discrete(t), Sparse), func(name string) bool { return strings.Contains(name, "/zeros") })
+	optest.RunIf(t, opener(discrete(t), form.Sparse), func(name string) bool { return strings.Contains(name, "/zeros") })
 }
 
-// Every sparse form gives what a dense one does, whatever the device's shape.
-func TestSparseAlike(t *testing.T) {
-	for _, k := range []*Kernels{kernels(t), discrete(t)} {
-		e := opener(k, Auto)(t, tuningProgram(tensor.F16), op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, 0).(*Exec)
-		u := &e.ops.matMuls[e.prog.Steps[1].Op.(*op.MatMul)][0]
-		trial := e.newTrial(u, 1)
-		x := gpu.Float32s(trial.input)
-		for i := range x {
-			if i%3 == 0 {
-				x[i] = 0
-			}
-		}
-		want, err := trial.results(k.shape.usual(&u.Unit, 1))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for _, f := range k.shape.sparseForms() {
-			if got, err := trial.results(f); err != nil || !alike(got, want, trial.before()) {
-				t.Errorf("%s differs (%v)", f, err)
-			}
-		}
-	}
-}
-
-// sparseUnits returns the units whose input has many zeros.
-func sparseUnits(e *Exec) (list []*unit) {
-	for _, units := range e.ops.matMuls {
-		for i := range units {
-			if units[i].sparse {
-				list = append(list, &units[i])
-			}
+// zerosOf returns the products whose input has many zeros.
+func zerosOf(e *Exec) (list []*kernel.Zeros) {
+	tuned := e.env.Tuned
+	e.env.Tuned = true
+	defer func() { e.env.Tuned = tuned }()
+	for _, c := range choicesOf(e, kernel.Shape{Rows: 1, Seqs: 1}) {
+		if z, ok := c.Work.(*kernel.Zeros); ok {
+			list = append(list, z)
 		}
 	}
 	return list
@@ -71,7 +51,7 @@ func sparseUnits(e *Exec) (list []*unit) {
 func TestSparseTuned(t *testing.T) {
 	k, m := kernels(t), golden.Tiny(t)
 	sizes := op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}
-	run := func(tuner *Tuner) (*Exec, []float32) {
+	run := func(tuner *tune.Tuner) (*Exec, []float32) {
 		t.Helper()
 		e := execWith(t, k, m.Program, Options{Sizes: sizes, Tuner: tuner})
 		for _, tokens := range [][]int{{4}, {5}} {
@@ -85,28 +65,29 @@ func TestSparseTuned(t *testing.T) {
 		return e, last
 	}
 	_, want := run(nil)
-	tuner := NewTuner("", true, nil)
+	tuner := tune.New("", true, nil)
 	tuner.Budget = time.Hour
 	e, got := run(tuner)
 	near(t, got, want)
-	units := sparseUnits(e)
-	if len(units) != m.Config.Layers {
-		t.Fatalf("want a sparse product for each of %d layers, got %d", m.Config.Layers, len(units))
+	if n := len(zerosOf(e)); n != m.Config.Layers {
+		t.Fatalf("want a sparse product for each of %d layers, got %d", m.Config.Layers, n)
 	}
-	key := e.tuningKey(units[0], 1) + ", many zeros"
-	measured, ok := tuner.found[key]
-	if !ok {
-		t.Fatalf("want %q measured, got %v", key, tuner.found)
+	var zeros *tune.Choice
+	for _, c := range choicesOf(e, kernel.Shape{Rows: 1, Seqs: 1}) {
+		if _, ok := c.Work.(*kernel.Zeros); ok {
+			zeros = &c.Choice
+		}
 	}
-	for _, f := range append(e.sparseForms(units[0]), matMulForm{kernel: Vec, rows: 4, tokens: 1}) {
-		found := zerosForm{f}.kept()
-		found.Among = measured.Among
-		tuner.found[key] = found
+	if _, settled := tuner.Chosen(zeros); !settled {
+		t.Fatalf("want %q measured, got %v", zeros.Key, tuner.Known())
+	}
+	for _, f := range zeros.Forms {
+		tuner.Keep(zeros, f, time.Millisecond)
 		e, got := run(tuner)
 		near(t, got, want)
-		for _, u := range sparseUnits(e) {
-			if have := u.panels.buf != nil; have != (f.kernel == Sparse) || have && u.panels.rows != f.rows {
-				t.Errorf("%s: want weights in panels for sparse forms alone, got %v", f, u.panels)
+		for _, z := range zerosOf(e) {
+			if have := z.PanelRows(); have > 0 != (f.Kernel == form.Sparse) || have > 0 && have != f.Rows {
+				t.Errorf("%s: want weights in panels for sparse forms alone, got %d", f, have)
 			}
 		}
 	}
@@ -121,15 +102,21 @@ func near(t *testing.T, got, want []float32) {
 	}
 }
 
-// A second copy of weights is only made where the device has memory to spare.
+// A second copy of weights is only made where the device has memory to spare, for all of them twice.
 func TestSparseRoom(t *testing.T) {
-	e := opener(kernels(t), Auto)(t, golden.Tiny(t).Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Exec)
-	if !e.roomForPanels() || e.panels.bytes == 0 {
-		t.Fatalf("want room for a small model's panels, got %+v", e.panels)
-	}
-	e.panels = panelRoom{}
-	sparseUnits(e)[0].Bytes = 1 << 50
-	if e.roomForPanels() {
-		t.Errorf("want no room for %d bytes", e.panels.bytes)
+	for _, room := range []bool{true, false} {
+		e := opener(kernels(t), "")(t, golden.Tiny(t).Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Exec)
+		asked := 0
+		e.env.HasRoom = func(bytes int) bool {
+			asked = bytes
+			return room
+		}
+		zeros, bytes := zerosOf(e), 0
+		for _, z := range zeros {
+			bytes += z.Bytes
+		}
+		if asked == 0 || room == (len(zeros) == 0) || room && asked != 2*bytes {
+			t.Errorf("room %t: asked for %d bytes for %d products of %d", room, asked, len(zeros), bytes)
+		}
 	}
 }

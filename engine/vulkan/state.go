@@ -17,7 +17,7 @@ func (e *Exec) slotParts(slot int) ([]gpu.Range, error) {
 	}
 	var parts []gpu.Range
 	for _, o := range e.prog.Of(op.State) {
-		parts = append(parts, e.state.Range(4*(e.plan.Offset[o.ID]+slot*o.Stride()), 4*o.Width))
+		parts = append(parts, e.memory.state.Range(4*(e.plan.Offset[o.ID]+slot*o.Stride()), 4*o.Width))
 	}
 	return parts, nil
 }

@@ -20,7 +20,7 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	}
 	times := make([]time.Duration, 0, len(e.prog.Steps))
 	steps := len(e.prog.Steps)
-	each := min(max(steps/e.known.guess(len(b.Tokens), steps), 1), gpu.MaxTimestamps-1) // in one submission
+	each := min(max(steps/e.pace.parts(len(b.Tokens), steps), 1), gpu.MaxTimestamps-1) // in one submission
 	for from := 0; from < steps; from += each {
 		part, err := e.timings(b, from, min(from+each, steps))
 		if err != nil {
@@ -33,7 +33,7 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 
 // timings runs the steps [from, to) with a timestamp before and after each.
 func (e *Exec) timings(b *op.Batch, from, to int) ([]time.Duration, error) {
-	c, err := e.alone(shape{len(b.Tokens), len(b.Seqs), len(b.Outs)}, from, to).steps(from, to, true)
+	c, err := e.recordSteps(shapeOf(b), from, to, false, true)
 	if err != nil {
 		return nil, err
 	}

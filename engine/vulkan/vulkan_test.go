@@ -6,7 +6,10 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/form"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -50,13 +53,13 @@ func execWith(tb testing.TB, k *Kernels, prog *op.Program, o Options) *Exec {
 	return e
 }
 
-func opener(k *Kernels, kernel MatMulKernel) optest.Open {
-	return openerOf(k, kernel, profile.Measured)
+func opener(k *Kernels, product string) optest.Open {
+	return openerOf(k, product, profile.Measured)
 }
 
-func openerOf(k *Kernels, kernel MatMulKernel, l profile.Loads) optest.Open {
+func openerOf(k *Kernels, product string, l profile.Loads) optest.Open {
 	return func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
-		return execWith(tb, k, prog, Options{Sizes: s, Guard: guard, MatMul: kernel, Loads: l})
+		return execWith(tb, k, prog, Options{Sizes: s, Guard: guard, MatMul: product, Loads: l})
 	}
 }
 
@@ -65,13 +68,13 @@ func openerOf(k *Kernels, kernel MatMulKernel, l profile.Loads) optest.Open {
 func TestOps(t *testing.T) {
 	k := kernels(t)
 	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
-		for _, kernel := range append([]MatMulKernel{Auto}, MatMulKernels...) {
-			if kernel != Auto && (reference.Race || testing.Short() && l == profile.Texels) || ownLoads(kernel) && l == profile.Texels {
+		for _, product := range append([]string{""}, form.Products...) {
+			if product != "" && (reference.Race || testing.Short() && l == profile.Texels) || ownLoads(product) && l == profile.Texels {
 				continue
 			}
-			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
-				offered(t, k, kernel)
-				runForced(t, k, kernel, l, concerns(kernel))
+			t.Run(l.String()+"/"+kernelName(product), func(t *testing.T) {
+				offered(t, k, product)
+				runForced(t, k, product, l, concerns(product))
 			})
 		}
 	}
@@ -79,32 +82,30 @@ func TestOps(t *testing.T) {
 
 // offered skips the test of a kernel that the device has not what it takes for. matmul_hold is for SwiftShader alone: lavapipe
 // takes most of a minute to compile it for one type.
-func offered(t *testing.T, k *Kernels, kernel MatMulKernel) {
+func offered(t *testing.T, k *Kernels, product string) {
 	t.Helper()
-	if !k.Offers(kernel) {
-		t.Skipf("%s has not what the kernel needs", k.dev.Info().Name)
+	if !k.set.Forms().Offers(product) {
+		t.Skipf("%s has not what the product needs", k.set.Dev.Info().Name)
 	}
 }
 
 // runForced tests the cases that want accepts with one kernel, which has to run for a plain type and for a block type, if it
 // takes one.
-func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l profile.Loads, want func(name string) bool) {
+func runForced(t *testing.T, k *Kernels, product string, l profile.Loads, want func(name string) bool) {
 	t.Helper()
 	wanted, ran := 0, 0
 	var plain, block int
 	optest.RunIf(t, func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 		ran++
-		e := openerOf(k, kernel, l)(tb, prog, s, guard).(*Exec)
+		e := openerOf(k, product, l)(tb, prog, s, guard).(*Exec)
 		tb.Cleanup(func() { // while e is open, and has its batch
-			for _, units := range e.ops.matMuls {
-				for i := range units {
-					switch u := &units[i]; {
-					case e.runs(tb, u) != kernel:
-					case u.Type.IsBlock():
-						block++
-					default:
-						plain++
-					}
+			for p, f := range e.running(tb) {
+				switch {
+				case f.Kernel != product:
+				case p.Type.IsBlock():
+					block++
+				default:
+					plain++
 				}
 			}
 		})
@@ -116,31 +117,70 @@ func runForced(t *testing.T, k *Kernels, kernel MatMulKernel, l profile.Loads, w
 		wanted++
 		return true
 	})
-	if whole := ran == wanted; whole && kernel != Auto && (plain == 0 && kernel != Shared || block == 0 && kernel != Sparse) {
-		t.Errorf("%s ran for %d products of plain types and %d of block types, want some of each", kernel, plain, block)
+	if whole := ran == wanted; whole && product != "" && (plain == 0 && product != form.Shared || block == 0 && product != form.Sparse) {
+		t.Errorf("%s ran for %d products of plain types and %d of block types, want some of each", product, plain, block)
 	}
 }
 
-// runs returns the kernel that runs a unit of the executor's batch.
-func (e *Exec) runs(tb testing.TB, u *unit) MatMulKernel {
-	n := uint32(e.batch.Count(u.Parts[0].X.Of.Kind))
-	f, _ := e.form(u, n)
-	if n == 1 {
-		var err error
-		if f, _, err = e.sparseForm(u, f); err != nil {
-			tb.Error(err)
+// choicesOf returns the choices of all steps for a shape.
+func choicesOf(e *Exec, s kernel.Shape) (list []kernel.Choice) {
+	for _, step := range e.steps {
+		list = append(list, step.Choices(s)...)
+	}
+	return list
+}
+
+// running returns the forms that run the products of the executor's batch.
+func (e *Exec) running(tb testing.TB) map[*kernel.Product]tune.Form {
+	s := shapeOf(&e.probe.batch)
+	f, err := e.choose(s)
+	if err != nil {
+		tb.Error(err)
+		return nil
+	}
+	run := map[*kernel.Product]tune.Form{}
+	for i, step := range e.steps {
+		for j, c := range step.Choices(s) {
+			switch w := c.Work.(type) {
+			case *kernel.Dense:
+				run[w.Product] = f.chosen[i][j]
+			case *kernel.Zeros:
+				if f.chosen[i][j].Kernel == form.Sparse {
+					run[w.Product] = f.chosen[i][j]
+				}
+			}
 		}
 	}
-	return f.kernel
+	return run
+}
+
+// products returns all units of products, in the program's order.
+func (e *Exec) products() (list []*kernel.Product) {
+	for _, c := range choicesOf(e, kernel.Shape{Rows: 1, Seqs: 1, Outs: 1}) {
+		if d, ok := c.Work.(*kernel.Dense); ok && !slices.Contains(list, d.Product) {
+			list = append(list, d.Product)
+		}
+	}
+	return list
+}
+
+// kernelName names a forced kernel in tests.
+func kernelName(product string) string {
+	if product == "" {
+		return "auto"
+	}
+	return product
 }
 
 // ownLoads tells whether a kernel loads in a way of its own, whatever the others do.
-func ownLoads(kernel MatMulKernel) bool { return kernel == Narrow || kernel == Hold || kernel == Coop }
+func ownLoads(product string) bool {
+	return product == form.Narrow || product == form.Hold || product == form.Coop
+}
 
 // someTypes picks the cases of one plain type and one block type that a kernel takes.
-func someTypes(kernel MatMulKernel) func(name string) bool {
+func someTypes(product string) func(name string) bool {
 	block := tensor.Q6_K
-	if kernel == Narrow {
+	if product == form.Narrow {
 		block = tensor.Q4_0
 	}
 	return func(name string) bool {
@@ -152,7 +192,7 @@ func someTypes(kernel MatMulKernel) func(name string) bool {
 // same products; recurrences hold in the form that it would not choose, too.
 func TestOtherShapes(t *testing.T) {
 	k := kernels(t)
-	s, usual := &k.shape, k.shape
+	s, usual := &k.set.Is, k.set.Is
 	defer func() { *s = usual }()
 	if s.Shared = !s.Shared; s.Band == 1 {
 		s.Band = int(s.Local.Reg)
@@ -164,20 +204,20 @@ func TestOtherShapes(t *testing.T) {
 	} else if s.Local.Step > 0 {
 		s.Local.Step = s.Lanes
 	}
-	recurrences := !s.Shared || k.dev.Info().Features.FullSubgroups
+	recurrences := !s.Shared || k.set.Dev.Info().Features.FullSubgroups
 	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
-		for _, kernel := range MatMulKernels {
-			if l == profile.Texels && ownLoads(kernel) {
+		for _, product := range form.Products {
+			if l == profile.Texels && ownLoads(product) {
 				continue
 			}
-			everyType := l == profile.Buffers && (kernel == Vec || kernel == Shared || kernel == Tile) && !testing.Short() // each is a compilation
-			t.Run(l.String()+"/"+kernel.String(), func(t *testing.T) {
-				s.Narrow.Quads = usual.Narrow.Quads && kernel == Hold // for recurrences, they are the device's choice
-				offered(t, k, kernel)
-				some := someTypes(kernel)
-				runForced(t, k, kernel, l, func(name string) bool {
+			everyType := l == profile.Buffers && (product == form.Vec || product == form.Shared || product == form.Tile) && !testing.Short() // each is a compilation
+			t.Run(l.String()+"/"+kernelName(product), func(t *testing.T) {
+				s.Narrow.Quads = usual.Narrow.Quads && product == form.Hold // for recurrences, they are the device's choice
+				offered(t, k, product)
+				some := someTypes(product)
+				runForced(t, k, product, l, func(name string) bool {
 					if strings.HasPrefix(name, "WKV7/") || strings.HasPrefix(name, "WKV6/") {
-						return kernel == Vec && recurrences
+						return product == form.Vec && recurrences
 					}
 					last := name[strings.LastIndex(name, "/")+1:]
 					return strings.HasPrefix(name, "MatMul/") && (last == "rows1" || last == "rows33") && (everyType || some(name))
@@ -190,16 +230,16 @@ func TestOtherShapes(t *testing.T) {
 // concerns picks the cases that a choice of kernel changes: without one, all. How many tokens a kernel takes at once is
 // another matter than how it unpacks a type, so the numbers between one and many are for some types only: each of them is
 // a compilation.
-func concerns(kernel MatMulKernel) func(name string) bool {
+func concerns(product string) func(name string) bool {
 	return func(name string) bool {
 		parts := strings.Split(name, "/")
 		last := parts[len(parts)-1]
-		if kernel == Sparse {
+		if product == form.Sparse {
 			return parts[0] == "MatMul" && last == "rows1"
 		}
 		few := last == "rows2" || last == "rows3"
 		typ, ok := tensor.ParseType(parts[1]) // else a function
-		return kernel == Auto || parts[0] == "MatMul" && !(few && ok && typ != tensor.F16 && typ != tensor.Q6_K)
+		return product == "" || parts[0] == "MatMul" && !(few && ok && typ != tensor.F16 && typ != tensor.Q6_K)
 	}
 }
 
@@ -221,7 +261,7 @@ func TestSplitWeights(t *testing.T) {
 				split[fmt.Sprintf("%T/%s", prog.Steps[0].Op, w.Source.Type)]++
 			}
 		}
-		return opener(k, Auto)(tb, prog, s, guard)
+		return opener(k, "")(tb, prog, s, guard)
 	})
 	for _, typ := range slices.Concat(tensor.Types, tensor.BlockTypes) {
 		for _, name := range []string{"*op.Embed/", "*op.MatMul/"} {
@@ -240,14 +280,14 @@ func TestSplitWeights(t *testing.T) {
 func TestGolden(t *testing.T) {
 	k := kernels(t)
 	golden.Run(t, true, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
-		return opener(k, Auto)(tb, m.Program, s, 0)
+		return opener(k, "")(tb, m.Program, s, 0)
 	})
 }
 
 func TestRWKVCpp(t *testing.T) {
-	golden.RunRWKVCpp(t, true, func(string) bool { return true }, modelOpener(kernels(t), Auto))
+	golden.RunRWKVCpp(t, true, func(string) bool { return true }, modelOpener(kernels(t), ""))
 }
 
-func TestLlamaCpp(t *testing.T) { golden.RunLlamaCpp(t, modelOpener(kernels(t), Auto)) }
+func TestLlamaCpp(t *testing.T) { golden.RunLlamaCpp(t, modelOpener(kernels(t), "")) }
 
-func BenchmarkOps(b *testing.B) { optest.Bench(b, opener(kernels(b), Auto)) }
+func BenchmarkOps(b *testing.B) { optest.Bench(b, opener(kernels(b), "")) }

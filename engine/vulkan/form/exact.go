@@ -1,0 +1,55 @@
+package form
+
+import (
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+)
+
+// In an exact executor a token's numbers are the same, bit for bit, whatever other tokens and sequences a pass has. An op's
+// result for a row depends on the others only by the kernel that their number chooses, through the order of its sums. So
+// every product has kernels with one order for all numbers of tokens: on emulated lanes matmul_reg and matmul_bcast, or
+// matmul_narrow; on a GPU matmul_segment for few tokens and matmul_tile for many. A recurrence has one kernel, the serial one.
+
+// Segments are those of matmul_segment and matmul_tile (shaders/lib/matmul.glsl).
+const Segments = 8
+
+// segmentRows are the rows of a workgroup of matmul_segment, which lie side by side in memory.
+const segmentRows = 8
+
+// segmentForm returns the form of matmul_segment for n tokens.
+func segmentForm(n uint32) tune.Form {
+	return tune.Form{Kernel: Segment, Rows: segmentRows, Tokens: TileFor(n, FewTokens)}
+}
+
+// Exact returns the forms for a unit and n tokens that have the same sums for every n, the usual one first.
+func (s Chooser) Exact(u *layout.Unit, n uint32) []tune.Form {
+	switch {
+	case s.Narrow.Usual && emulated.Takes(*s.Profile, Narrow, u):
+		return []tune.Form{emulated.Form(Narrow, n)}
+	case !s.CPU && n <= FewTokens:
+		return []tune.Form{segmentForm(n)}
+	case !s.CPU:
+		return []tune.Form{s.Of(SegmentTile, n)}
+	}
+	list := []tune.Form{s.Usual(u, n)}
+	if list[0].Kernel != Reg && list[0].Kernel != Bcast {
+		list[0] = s.laneRows(s.Of(Reg, n), u, n)
+	}
+	for _, f := range s.Candidates(u, n) {
+		if (f.Kernel == Reg || f.Kernel == Bcast) && !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// BandOf returns how many rows of a matrix lie side by side.
+func (s Chooser) BandOf(exact bool) int {
+	if exact && !s.CPU {
+		return segmentRows
+	}
+	return s.Band
+}

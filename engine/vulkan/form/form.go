@@ -1,0 +1,194 @@
+// Package form says which forms there are of a product and of a recurrence on a device, which of them is usual where nobody has
+// measured, and how they divide the work: all of it by what the device is, and nothing of what lies on it.
+package form
+
+import (
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/pipeline"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+)
+
+// The kernels of products that are chosen from, and of forms that tests force. Sparse is for one token whose vector has many
+// zeros. Products that a forced kernel does not suit run in their usual forms.
+const (
+	Vec    = "vec"
+	Reg    = "reg"
+	Tile   = "tile"
+	Bcast  = "bcast"
+	Sparse = "sparse"
+	Coop   = "coop"
+	Narrow = emulated.Narrow // few emulated lanes
+	Hold   = emulated.Hold   // few emulated lanes and many tokens
+	Shared = "shared"        // matmul_vec, as Vec, where four lanes share a unit of a block type
+
+	Segment     = "segment"      // few tokens; a row's sum is made of segments, as SegmentTile makes it
+	SegmentTile = "segment tile" // many tokens
+)
+
+// Chooser chooses the constants and forms of kernels by what the device is.
+type Chooser struct{ *profile.Profile }
+
+// Products lists them.
+var Products = []string{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold, Shared, Segment, SegmentTile}
+
+// A tune.Form of them has what a subgroup (Vec, Shared, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at once, or a
+// workgroup at most (Hold).
+
+// FewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg, bcastTokens of matmul_bcast.
+const FewTokens, bcastTokens = 8, 16
+
+// TileFor returns the smallest power of two that holds n tokens, or most.
+func TileFor(n, most uint32) uint32 {
+	tile := uint32(1)
+	for tile < n && tile < most {
+		tile *= 2
+	}
+	return tile
+}
+
+// Tile returns how many tokens a workgroup of the form takes.
+func (s Chooser) Tile(f tune.Form) uint32 {
+	switch f.Kernel {
+	case Tile, SegmentTile:
+		return tileTokens
+	case Coop:
+		return 2 * s.CoopSide(f)
+	}
+	return f.Tokens
+}
+
+// handsRound reports whether such lanes do better with matmul_bcast: with more than two tokens, or where the 32 elements that
+// one token has for a block, and the scales of eight blocks, are loaded at once. Two tokens are a tenth slower without, but
+// their sums have the order of one token's.
+func (s Chooser) handsRound(u *layout.Unit, n uint32) bool {
+	return s.Vectors() && s.Shuffle && (n > 2 || n == 1 && u.Type.IsBlock())
+}
+
+// laneRows returns how many rows such a lane takes in a form of a unit: 8, which lavapipe does with a tenth less work
+// than 4 whatever the type and the number of tokens, where that leaves each core some workgroups.
+func (s Chooser) laneRows(f tune.Form, u *layout.Unit, n uint32) tune.Form {
+	f.Rows = 8
+	if x, y := s.Groups(f, u.Rows, n); !s.Vectors() || f.Rows*s.Local.Reg > layout.RowAlign || int(x*y) < 4*s.Cores {
+		f.Rows = 4
+	}
+	return f
+}
+
+// The tile of matmul_tile.comp.
+const tileRows, tileTokens = 64, 32
+
+// Of returns the usual form of a kernel for n tokens.
+func (s Chooser) Of(kernel string, n uint32) tune.Form {
+	switch kernel {
+	case Coop:
+		return s.coop()
+	case Narrow, Hold:
+		return emulated.Form(kernel, n)
+	case Tile, SegmentTile:
+		return tune.Form{Kernel: kernel}
+	case Segment:
+		return segmentForm(n)
+	}
+	f := tune.Form{Kernel: kernel, Rows: 4, Tokens: 1}
+	most := uint32(FewTokens)
+	if kernel == Bcast {
+		most = bcastTokens
+	}
+	f.Tokens = TileFor(n, most)
+	if isVec(f) && !s.CPU {
+		f.Rows = s.vecRows(f.Tokens, 2)
+	}
+	return f
+}
+
+// Usual returns the form for a unit and n tokens on a device that nobody has measured.
+func (s Chooser) Usual(u *layout.Unit, n uint32) tune.Form {
+	if f, ok := emulated.Usual(*s.Profile, u, n); ok {
+		return f
+	}
+	switch {
+	case s.handsRound(u, n):
+		return s.laneRows(s.Of(Bcast, n), u, n)
+	case s.CPU:
+		return s.laneRows(s.Of(Reg, n), u, n)
+	case n <= FewTokens:
+		f := s.Of(s.vecFor(u), n)
+		if u.Type.IsBlock() && u.Rows >= manyRows && !s.FewRegisters {
+			f.Rows = s.vecRows(f.Tokens, 4)
+		}
+		return s.Within(f, u, n)
+	}
+	return s.Of(Tile, n)
+}
+
+// Groups returns the workgroups of a dispatch of some rows for n tokens.
+func (s Chooser) Groups(f tune.Form, rows int, n uint32) (x, y uint32) {
+	switch f.Kernel {
+	case Vec, Shared:
+		return pipeline.Groups(rows, f.Rows*s.Local.Subgroups), pipeline.Groups(int(n), f.Tokens)
+	case Narrow:
+		return emulated.Groups(*s.Profile, f, rows, n)
+	case Segment:
+		return pipeline.Groups(rows, f.Rows), pipeline.Groups(int(n), f.Tokens)
+	case Tile, SegmentTile:
+		return pipeline.Groups(rows, tileRows), pipeline.Groups(int(n), tileTokens)
+	case Coop:
+		return pipeline.Groups(rows, 2*s.CoopSide(f)), pipeline.Groups(int(n), 2*s.CoopSide(f))
+	}
+	return pipeline.Groups(rows, s.Local.Reg*f.Rows), pipeline.Groups(int(n), f.Tokens)
+}
+
+// mostRows returns the most rows of a unit: as many as every kernel's usual form can take in one dispatch.
+func (s Chooser) mostRows() int {
+	fewest := uint32(layout.RowAlign)
+	for _, kernel := range Products {
+		f := s.Of(kernel, 1)
+		x, _ := s.Groups(f, layout.RowAlign, 1)
+		fewest = min(fewest, layout.RowAlign/x)
+	}
+	return max(s.MostGroups*int(fewest)/layout.RowAlign, 1) * layout.RowAlign
+}
+
+// Candidates returns the forms worth measuring for a unit and n tokens, the usual one first. Matmul_reg and matmul_bcast
+// are for emulated lanes alone: their workgroups leave most lanes of a GPU's subgroups idle, and compilers for GPUs spill
+// their sums.
+func (s Chooser) Candidates(u *layout.Unit, n uint32) []tune.Form {
+	list := []tune.Form{s.Usual(u, n)}
+	if _, ok := emulated.Usual(*s.Profile, u, n); ok {
+		return list
+	}
+	add := func(f tune.Form) {
+		if x, _ := s.Groups(f, u.Rows, n); int(x) <= s.MostGroups && !slices.Contains(list, f) {
+			list = append(list, f)
+		}
+	}
+	lanes := func(kernel string) {
+		f := s.Of(kernel, n)
+		for _, f.Rows = range []uint32{4, 8} {
+			if f.Rows*s.Local.Reg <= layout.RowAlign {
+				add(f)
+			}
+		}
+	}
+	switch {
+	case s.Vectors():
+	case n <= FewTokens:
+		s.vecForms(u, n, add)
+	default:
+		add(s.Of(Tile, n))
+		for _, m := range s.matricesOf(u) {
+			add(tune.Form{Kernel: Coop, Rows: uint32(m.M), Tokens: uint32(m.N)})
+		}
+	}
+	if s.CPU && !s.handsRound(u, n) {
+		lanes(Reg)
+	}
+	if s.CPU && s.Shuffle && (n > 1 || s.handsRound(u, n)) {
+		lanes(Bcast)
+	}
+	return list
+}

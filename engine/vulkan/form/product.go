@@ -1,0 +1,84 @@
+package form
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// coop returns the form with the device's first matrices. The one without any is as wide as any other.
+func (s Chooser) coop() tune.Form {
+	if len(s.Matrices) == 0 {
+		return tune.Form{Kernel: Coop, Rows: profile.CoopSide, Tokens: profile.CoopSide}
+	}
+	return tune.Form{Kernel: Coop, Rows: uint32(s.Matrices[0].M), Tokens: uint32(s.Matrices[0].N)}
+}
+
+// matricesOf returns the matrices for a unit. There are none if a row ends within a group of 8 elements: the vectors'
+// padding, which may hold anything finite, would count for the scale of what it stands beside.
+func (s Chooser) matricesOf(u *layout.Unit) []gpu.MatrixShape {
+	for _, part := range u.Parts {
+		if op.Stride(part.W.Width) != part.W.Width {
+			return nil
+		}
+	}
+	return s.Matrices
+}
+
+// CoopSide returns the rows, and tokens, of a quarter: each matrix that is loaded serves two products or more. Where registers
+// are few, they do not hold the sums for that (bench/README.md).
+func (s Chooser) CoopSide(f tune.Form) uint32 {
+	side := max(f.Rows, f.Tokens)
+	if !s.FewRegisters {
+		side *= 2
+	}
+	return min(side, profile.CoopSide)
+}
+
+// Wide returns how many lanes read one row of a panel together, 8 elements each.
+func (s Chooser) Wide(rows uint32) uint32 { return min(rows/8, s.Lanes) }
+
+// Sparse returns the sparse forms worth measuring.
+func (s Chooser) Sparse() []tune.Form {
+	rows := []uint32{32, 64}
+	if s.CPU { // a workgroup is one subgroup, and looks for the zeros alone
+		rows = []uint32{16 * s.Lanes, 32 * s.Lanes, 48 * s.Lanes}
+	}
+	var list []tune.Form
+	for _, r := range rows {
+		if s.Wide(r)*8*maxPanelUnits >= r {
+			list = append(list, tune.Form{Kernel: Sparse, Rows: r, Tokens: 1})
+		}
+	}
+	return list
+}
+
+// maxPanelUnits is MAX_UNITS of shaders/matmul_sparse.comp.
+const maxPanelUnits = 8
+
+// Bounds returns how large units may be. Where matmul_narrow is the usual form, a unit is no larger than it can bind.
+func (s Chooser) Bounds(exact bool) layout.Bounds {
+	b := layout.Bounds{Band: s.BandOf(exact), MostRows: s.mostRows()}
+	if s.Narrow.Usual {
+		b.Texels = s.TexelBytes
+	}
+	return b
+}
+
+// Offers reports whether the device has what a kernel needs.
+func (s Chooser) Offers(kernel string) bool {
+	switch kernel {
+	case Coop:
+		return len(s.Matrices) > 0
+	case Bcast:
+		return s.Shuffle
+	case Shared:
+		return s.Lanes >= sharers
+	case Narrow, Hold:
+		return emulated.Offers(*s.Profile, kernel)
+	}
+	return true
+}

@@ -1,0 +1,150 @@
+package kernel
+
+import (
+	"fmt"
+	"math/bits"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/pipeline"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// The forms of RWKV-7's recurrence: token after token, or by chunks of tokens whose part that needs no state is done for all of
+// them at once (shaders/lib/chunk.glsl).
+const (
+	Serial  = "serial"
+	Chunked = "chunked"
+)
+
+// What wkv7_chunk.comp and wkv7_scan.comp fix: tokens of a chunk, what is left of one in rows of a head, rows of a head's
+// state in a workgroup, the largest head, and the most shared memory that either takes.
+const (
+	chunkTokens = 16
+	chunkRows   = 6*chunkTokens + 1
+	scanRows    = 16
+	chunkHead   = 64
+	chunkMemory = 23296
+)
+
+// suitsChunks reports whether a device can run the op by chunks for so many rows and sequences.
+func suitsChunks(l gpu.Limits, o *op.WKV7, rows, seqs int) bool {
+	chunks := chunksOf(rows, seqs)
+	return o.N <= chunkHead && l.SharedMemory >= chunkMemory &&
+		chunks*chunkBytes(o) <= min(l.MaxStorageBufferRange, l.MaxAllocationSize) &&
+		o.Heads*int(pipeline.Groups(o.N, scanRows)) <= l.MaxWorkgroupCount[0] && max(chunks, seqs) <= l.MaxWorkgroupCount[1]
+}
+
+// chunksOf returns the most chunks that so many rows in so many sequences are.
+func chunksOf(rows, seqs int) int { return rows/chunkTokens + seqs }
+
+// chunkBytes returns the size of what is left of a chunk.
+func chunkBytes(o *op.WKV7) int { return 4 * chunkRows * o.N * o.Heads }
+
+// LeastChunked is from how many tokens of a sequence, on average, chunks are considered: at worst, half of a chunk in each
+// two is idle.
+const LeastChunked = 2 * chunkTokens
+
+// choice returns the forms for a pass. Beside lanes that are emulated, where a barrier or shared memory costs more than the work
+// between, chunks are not even tried: on two such devices they took 1.6 and 17 times as long (bench/README.md).
+func (w *Recurrent) choice(s Shape) Choice {
+	forms := []tune.Form{{Kernel: Serial}}
+	switch {
+	case w.env.Exact || w.env.Recur == Serial || !w.Suits(s):
+	case w.env.Recur == Chunked:
+		forms = []tune.Form{{Kernel: Chunked}}
+	case !w.env.Tuned || w.env.Set.Is.CPU || s.Rows < LeastChunked*s.Seqs:
+	default:
+		forms = append(forms, tune.Form{Kernel: Chunked})
+	}
+	class := bits.Len(uint(s.Seqs - 1)) // numbers up to a power of two are alike
+	key := w.env.On + fmt.Sprintf("recurrence of %d heads of %d, %d sequences", w.Op.Heads, w.Op.N, 1<<class)
+	return Choice{tune.Choice{Device: w.env.Set.Dev.Info().Name, Key: key, On: w.env.On, Kind: tune.Many, Forms: forms}, &Chain{w, s}}
+}
+
+// Chain is a recurrence over batches of a shape.
+type Chain struct {
+	*Recurrent
+	Shape Shape
+}
+
+// Tried returns the shape that stands for all of the same key in a trial.
+func (c *Chain) Tried() Shape {
+	seqs := c.Shape.Seqs
+	each := min(c.env.Plan.Sizes.Rows/seqs, manyTokens)
+	if !c.Suits(Shape{Rows: each * seqs, Seqs: seqs}) {
+		each = min(c.Shape.Rows/seqs, each)
+	}
+	return Shape{Rows: each * seqs, Seqs: seqs}
+}
+
+// Suits reports whether the device can run the recurrence by chunks for batches of a shape.
+func (w *Recurrent) Suits(s Shape) bool {
+	return suitsChunks(w.env.Set.Dev.Info().Limits, w.Op, s.Rows, s.Seqs)
+}
+
+// Room returns how many bytes chunks take.
+func (w *Recurrent) Room(s Shape) int { return chunksOf(s.Rows, s.Seqs) * chunkBytes(w.Op) }
+
+// room returns where chunks go that Provide made room for.
+func (w *Recurrent) room(s Shape) gpu.Range {
+	if w.env.chunks == nil {
+		return gpu.Range{}
+	}
+	return w.env.chunks.Range(0, w.Room(s))
+}
+
+// Provide makes room for chunks, as much as any pass takes if the device has that.
+func (c *Chain) Provide(f tune.Form) error {
+	e, bytes := c.env, c.Room(c.Shape)
+	if f.Kernel != Chunked || e.chunks != nil && e.chunks.Size() >= bytes {
+		return nil
+	}
+	sizes, l := e.Plan.Sizes, e.Set.Dev.Info().Limits
+	most := max(bytes, c.Room(Shape{Rows: sizes.Rows, Seqs: min(sizes.Seqs, sizes.Rows/LeastChunked)}))
+	b, err := e.Set.Dev.NewBuffer("chunks", max(bytes, min(most, l.MaxStorageBufferRange, l.MaxAllocationSize)), gpu.DeviceLocal)
+	if err != nil {
+		return err
+	}
+	e.chunks.Release() // commands that are kept keep it
+	e.chunks = b
+	return nil
+}
+
+// chunked records the recurrence by chunks.
+func (w *Recurrent) chunked(rec *gpu.Recording, s Shape, texel bool, args shaders.Wkv7Args, push shaders.Wkv7Push, room gpu.Range) error {
+	set, o := w.env.Set, w.Op
+	heads, seqs := uint32(o.Heads), uint32(s.Seqs)
+	chunk, err := set.wkv7Chunk(o.N, texel)
+	if err != nil {
+		return err
+	}
+	chunk.Dispatch(rec, shaders.Wkv7ChunkArgs{Spans: args.Spans, R: args.R, W: args.W, K: args.K, V: args.V, A: args.A,
+		Params: args.Params, Chunks: room},
+		shaders.Wkv7ChunkPush{Stride: 4 * push.Stride, Sequences: seqs, Kk: 4 * push.Kk, Ka: 4 * push.Ka},
+		heads, uint32(chunksOf(s.Rows, s.Seqs)), 1)
+	scan, err := set.wkv7Scan(o.N, texel && w.env.Texel(floats(room)))
+	if err != nil {
+		return err
+	}
+	scan.Dispatch(rec, shaders.Wkv7ScanArgs{Spans: args.Spans, V: args.V, Keys: room, Values: room, State: args.State,
+		StateOut: args.StateOut, Y: args.Y},
+		shaders.Wkv7ScanPush{Stride: 4 * push.Stride, StateStride: push.StateStride, Heads: heads},
+		heads*pipeline.Groups(o.N, scanRows), seqs, 1)
+	return nil
+}
+
+func (k *Set) wkv7Chunk(n int, texel bool) (*shaders.Wkv7Chunk, error) {
+	v := pipeline.Form(texel, shaders.Wkv7ChunkBuf, shaders.Wkv7ChunkTx)
+	return pipeline.Get(k.Set, headKey[shaders.Wkv7ChunkVariant]{v: v, n: n}, func() (*shaders.Wkv7Chunk, error) {
+		return shaders.NewWkv7Chunk(k.Dev, v, shaders.Wkv7ChunkSpec{N: uint32(n)})
+	})
+}
+
+func (k *Set) wkv7Scan(n int, texel bool) (*shaders.Wkv7Scan, error) {
+	v := pipeline.Form(texel, shaders.Wkv7ScanBuf, shaders.Wkv7ScanTx)
+	return pipeline.Get(k.Set, headKey[shaders.Wkv7ScanVariant]{v: v, n: n}, func() (*shaders.Wkv7Scan, error) {
+		return shaders.NewWkv7Scan(k.Dev, v, shaders.Wkv7ScanSpec{N: uint32(n)})
+	})
+}

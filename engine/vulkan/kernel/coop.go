@@ -1,0 +1,28 @@
+package kernel
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/pipeline"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+func (k *Set) matMulCoop(w layout.Stored, f tune.Form) (*shaders.MatmulCoop, error) {
+	v, err := pipeline.Variant(w.Type, false, shaders.Variants[shaders.MatmulCoopVariant]())
+	if err != nil {
+		return nil, err
+	}
+	for _, s := range k.shape.Matrices {
+		if uint32(s.M) != f.Rows || uint32(s.N) != f.Tokens {
+			continue
+		}
+		return pipeline.Get(k.Set, formKey[shaders.MatmulCoopVariant]{v, f, w.Band}, func() (*shaders.MatmulCoop, error) {
+			local := 4 * uint32(profile.Subgroup(k.Dev.Info()))
+			return shaders.NewMatmulCoop(k.Dev, v,
+				shaders.MatmulCoopSpec{Local: local, Rows: f.Rows, Tokens: f.Tokens, Deep: uint32(s.K), Side: k.shape.CoopSide(f), Band: uint32(w.Band)}, k.Full()...)
+		})
+	}
+	return nil, gpu.Unsupportedf("vulkan: kernel %s: device %s has no cooperative matrices of a shape that it takes", f, k.Dev.Info().Name)
+}

@@ -1,0 +1,149 @@
+// Package emulated has the forms for processors with subgroups of few emulated lanes: which products and recurrences they take
+// there, in place of all other kernels, and how they are recorded.
+//
+// Where a subgroup has few lanes, they are those of a processor's narrowest vectors, and the driver's compiler is as simple:
+// SwiftShader's. It reads a word of a storage buffer for each lane by itself, unrolls nothing and keeps arrays in memory.
+package emulated
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/pipeline"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// The kernels of products: for few tokens, and for many.
+const (
+	Narrow = "narrow"
+	Hold   = "hold"
+)
+
+// narrowAlone is how many tokens at most take turns with one row of weights each.
+const narrowAlone = 2
+
+// HoldLeast is from how many tokens on matmul_hold is the faster.
+const HoldLeast = 12
+
+// matmul_hold's own: the tokens that a workgroup holds, and the rows that pass them at most.
+const holdTokens, holdRows = 32, 1024
+
+// Usual returns the form for a unit and n tokens, if the device is one of few lanes and the unit suits it. Nothing else comes
+// near there.
+func Usual(is profile.Profile, u *layout.Unit, n uint32) (f tune.Form, ok bool) {
+	switch {
+	case n >= HoldLeast && Takes(is, Hold, u):
+		return Form(Hold, n), true
+	case is.Narrow.Usual && Takes(is, Narrow, u):
+		return Form(Narrow, n), true
+	}
+	return tune.Form{}, false
+}
+
+// Form returns the form of a kernel for n tokens. Larger tiles of matmul_narrow were faster by up to a quarter, but took the
+// driver 5 seconds each to compile.
+func Form(kernel string, n uint32) tune.Form {
+	switch {
+	case kernel == Hold:
+		return tune.Form{Kernel: Hold, Rows: holdRows, Tokens: holdTokens}
+	case n <= narrowAlone:
+		return tune.Form{Kernel: Narrow, Rows: 8, Tokens: 1}
+	}
+	return tune.Form{Kernel: Narrow, Rows: 8, Tokens: 8}
+}
+
+// Takes reports whether a kernel takes a unit, whose weights, with what lies behind them, have to be one texel buffer. With the
+// scales of superblocks (Q3_K to Q6_K), SwiftShader compiles matmul_narrow for up to minutes.
+func Takes(is profile.Profile, kernel string, u *layout.Unit) bool {
+	if u.Bytes+layout.Pad*u.Band > is.TexelBytes {
+		return false
+	}
+	if kernel == Hold {
+		return is.Narrow.Quads
+	}
+	return !slices.Contains(superTypes, u.Type)
+}
+
+var superTypes = []tensor.Type{tensor.Q3_K, tensor.Q4_K, tensor.Q5_K, tensor.Q6_K}
+
+// Offers reports whether a device has what a kernel needs.
+func Offers(is profile.Profile, kernel string) bool {
+	if kernel == Hold {
+		return is.Narrow.Quads
+	}
+	return is.Lanes >= profile.NarrowLeast
+}
+
+// Groups returns the workgroups of a dispatch of matmul_narrow.
+func Groups(is profile.Profile, f tune.Form, rows int, n uint32) (x, y uint32) {
+	return pipeline.Groups(rows, f.Rows*is.Narrow.Many), pipeline.Groups(int(n), f.Tokens)
+}
+
+// Product records a unit, whose first part is that of the table of parts, with at most so many workgroups of rows for
+// matmul_narrow.
+func Product(s *pipeline.Set, rec *gpu.Recording, u *layout.Unit, first int, n uint32, f tune.Form, args shaders.MatmulNarrowArgs, groups uint32) error {
+	if f.Kernel == Hold {
+		return hold(s, rec, u, first, n, shaders.MatmulHoldArgs(args))
+	}
+	k, err := narrow(s, u.Stored, f)
+	if err != nil {
+		return err
+	}
+	x, y := Groups(s.Is, f, u.Rows, n)
+	k.Dispatch(rec, args, shaders.MatmulNarrowPush{Part: uint32(first), Count: uint32(len(u.Parts)), Tokens: n}, min(x, groups), y, 1)
+	return nil
+}
+
+// hold records a unit's dispatches of matmul_hold, one for each part, since what a workgroup holds is of one.
+func hold(s *pipeline.Set, rec *gpu.Recording, u *layout.Unit, first int, n uint32, args shaders.MatmulHoldArgs) error {
+	v, err := pipeline.Variant(u.Type, false, shaders.Variants[shaders.MatmulHoldVariant]())
+	if err != nil {
+		return err
+	}
+	k, err := pipeline.Get(s, formKey[shaders.MatmulHoldVariant]{v: v, band: u.Band}, func() (*shaders.MatmulHold, error) {
+		return shaders.NewMatmulHold(s.Dev, v, shaders.MatmulHoldSpec{Band: uint32(u.Band), Local: s.Is.Lanes}, s.Sized()...)
+	})
+	if err != nil {
+		return err
+	}
+	for i, part := range u.Parts {
+		rows, x, y := holdGroups(part.Rows, n, s.Is.Cores)
+		k.Dispatch(rec, args, shaders.MatmulHoldPush{Part: uint32(first + i), Count: 1, Tokens: n, Rows: rows}, x, y, 1)
+	}
+	return nil
+}
+
+// holdGroups returns the rows of a workgroup of matmul_hold, and the workgroups. Many rows make up for the holding, but
+// every core of the processor should have some, and as many.
+func holdGroups(rows int, n uint32, cores int) (each, x, y uint32) {
+	y = pipeline.Groups(int(n), holdTokens)
+	each = pipeline.Groups(rows, max(pipeline.Groups(rows, holdRows), pipeline.Groups(2*cores, y)))
+	return each, pipeline.Groups(rows, each), y
+}
+
+// formKey is the key of a kernel that is made for a form.
+type formKey[V any] struct {
+	v    V
+	f    tune.Form
+	band int
+}
+
+func narrow(s *pipeline.Set, w layout.Stored, f tune.Form) (*shaders.MatmulNarrow, error) {
+	name := fmt.Sprintf("%s_%dx%d", strings.ToLower(w.Type.String()), f.Rows, f.Tokens)
+	for _, v := range shaders.Variants[shaders.MatmulNarrowVariant]() {
+		if v.String() != name {
+			continue
+		}
+		return pipeline.Get(s, formKey[shaders.MatmulNarrowVariant]{v, f, w.Band}, func() (*shaders.MatmulNarrow, error) {
+			return shaders.NewMatmulNarrow(s.Dev, v,
+				shaders.MatmulNarrowSpec{Band: uint32(w.Band), Local: s.Is.Narrow.Many * s.Is.Lanes}, s.Full()...)
+		})
+	}
+	return nil, gpu.Unsupportedf("vulkan: no kernel %s for weights of type %s", f, w.Type)
+}

@@ -1,0 +1,250 @@
+package kernel
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/form"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// Product is what one dispatch does of a MatMul.
+type Product struct {
+	layout.Unit
+	env        *Env
+	x, from, y Hull
+	first      int    // in the table of parts
+	step       int    // of the program
+	sparse     bool   // reports whether its input has many zeros
+	panels     panels // provided for sparse forms
+}
+
+// Hull is the smallest range of scratch that holds several operands, in elements.
+type Hull struct{ From, To int }
+
+func (h *Hull) add(p *op.Plan, o *op.Operand) {
+	at := p.Offset[o.ID]
+	if h.To == 0 {
+		h.From = at
+	}
+	h.From, h.To = min(h.From, at), max(h.To, at+p.Extent(o))
+}
+
+// In returns where the hull lies in a buffer of the scratch. Where nothing is read, any range will do.
+func (h Hull) In(b *gpu.Buffer) gpu.Range {
+	if h.To == 0 {
+		return b.Range(0, 4*op.Align)
+	}
+	return b.Range(4*h.From, 4*(h.To-h.From))
+}
+
+// Hulls returns the scratch of the parts' inputs, of what they are combined with, and of their outputs. What is empty is not
+// read.
+func (u *Product) Hulls() (x, from, y Hull) { return u.x, u.from, u.y }
+
+// matMul is a group of products.
+type matMul struct {
+	o     *op.MatMul
+	units []*Product
+}
+
+// MatMul uploads the group's matrices.
+func (b *builder) MatMul(o *op.MatMul) error {
+	s := &matMul{o: o}
+	b.made = s
+	list, err := b.load.Units(o, b.env.Set.shape.Bounds(b.env.Exact))
+	for i := range list {
+		u := &Product{Unit: list[i], env: b.env, first: len(b.parts) / partWords, step: b.at}
+		u.sparse = b.sparse[o] && u.onePlain()
+		if err := b.place(u); err != nil {
+			return err
+		}
+		s.units = append(s.units, u)
+	}
+	b.env.products = append(b.env.products, s.units...)
+	return err
+}
+
+// place finds the scratch of a unit's parts and describes them.
+func (b *builder) place(u *Product) error {
+	plan := b.env.Plan
+	for _, part := range u.Parts {
+		u.x.add(plan, part.X.Of)
+		u.y.add(plan, part.Y.Of)
+		if part.Combine.ReadsFrom() {
+			u.from.add(plan, part.From.Of)
+		}
+		if part.Combine.ReadsTo() {
+			u.from.add(plan, part.To.Of)
+		}
+	}
+	for _, part := range u.Parts {
+		if err := b.describe(u, part); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+const (
+	partWords = 16 // of struct Part in shaders/lib/matmul.glsl
+	noBias    = 0xffffffff
+)
+
+// describe appends a part's row to the table that the kernels read.
+func (b *builder) describe(u *Product, part layout.Part) error {
+	at := func(h Hull, v op.View, off int) uint32 {
+		return uint32(b.env.Plan.Offset[v.Of.ID] + v.Off + off - h.From)
+	}
+	bias := uint32(noBias)
+	if part.Bias != nil {
+		off, err := b.load.Vector(part.Bias)
+		if err != nil {
+			return err
+		}
+		bias = off + uint32(part.M0)
+	}
+	var from, fromStride, to, toStride uint32
+	if part.Combine.ReadsFrom() {
+		from, fromStride = at(u.from, part.From, part.M0), uint32(part.From.Of.Stride())
+	}
+	if part.Combine.ReadsTo() {
+		to, toStride = at(u.from, part.To, part.M0), uint32(part.To.Of.Stride())
+	}
+	b.parts = append(b.parts,
+		uint32(part.Row), uint32(part.Rows), uint32(layout.Words(part.W)), uint32(part.Weight/layout.WordBytes),
+		at(u.x, part.X, 0)/4, uint32(part.X.Of.Stride()/4), at(u.y, part.Y, part.M0), uint32(part.Y.Of.Stride()),
+		bias, uint32(part.Act), uint32(part.Combine), from,
+		fromStride, to, toStride, math.Float32bits(part.Factor()))
+	return nil
+}
+
+// Choices has for each unit its forms and, for one token where the input has many zeros, those that skip them.
+func (s *matMul) Choices(shape Shape) []Choice {
+	n := uint32(shape.Count(s.o.Parts[0].X.Of.Kind))
+	if n == 0 {
+		return nil
+	}
+	var list []Choice
+	for _, u := range s.units {
+		list = append(list, u.choice(n))
+		if zeros, ok := u.zeros(n); ok {
+			list = append(list, zeros)
+		}
+	}
+	return list
+}
+
+// Record records the group's dispatches.
+func (s *matMul) Record(r *Recorder, chosen []tune.Form) error {
+	n := uint32(r.Shape.Count(s.o.Parts[0].X.Of.Kind))
+	if n == 0 {
+		return nil
+	}
+	for _, u := range s.units {
+		f := chosen[0]
+		chosen = chosen[1:]
+		if _, ok := u.zeros(n); ok {
+			if chosen[0].Kernel == form.Sparse {
+				f = chosen[0]
+			}
+			chosen = chosen[1:]
+		}
+		if err := (&Dense{u, n}).RecordAt(r, f); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// Dense is a product over so many tokens.
+type Dense struct {
+	*Product
+	Tokens uint32
+}
+
+// RecordAt records the product where the recorder's vectors lie.
+func (d *Dense) RecordAt(r *Recorder, f tune.Form) error {
+	at := Bound{d.x.In(r.At.Scratch), d.from.In(r.At.Scratch), d.y.In(r.At.Scratch), d.panels.all()}
+	return d.Record(r.Rec, at, d.Tokens, f, math.MaxUint32)
+}
+
+// Provide has nothing to do: the forms read the weights as they are.
+func (*Dense) Provide(tune.Form) error { return nil }
+
+// choice returns the forms of a product over n tokens.
+func (u *Product) choice(n uint32) Choice {
+	shape, forced := u.env.Set.shape, u.env.MatMul
+	c := tune.Choice{Device: u.env.Set.Dev.Info().Name, Key: u.key(n), On: u.env.On, Kind: tune.KindOf(n > form.FewTokens)}
+	switch {
+	case forced == "" && u.env.Exact:
+		c.Forms = shape.Exact(&u.Unit, u.Tried(n))
+	case forced == "" && u.env.Tuned:
+		c.Forms = shape.Candidates(&u.Unit, u.Tried(n))
+	case forced == "", forced == form.Sparse, // as far as it suits: see zeros
+		(forced == form.Narrow || forced == form.Hold) && !emulated.Takes(*shape.Profile, forced, &u.Unit), forced == form.Shared && !shape.TakesShared(&u.Unit):
+		c.Forms = []tune.Form{shape.Usual(&u.Unit, n)}
+	default:
+		c.Forms = []tune.Form{shape.Within(shape.Of(forced, n), &u.Unit, n)}
+	}
+	if !u.env.Tuned {
+		c.Forms = c.Forms[:1]
+	}
+	return Choice{c, &Dense{u, n}}
+}
+
+// key names a product of n tokens on the device. Numbers of tokens are alike that are one tile of the same size, and beyond
+// form.FewTokens all are, but for where matmul_hold begins.
+func (u *Product) key(n uint32) string {
+	tokens := fmt.Sprint(form.TileFor(n, form.FewTokens))
+	if n > form.FewTokens {
+		tokens = "many"
+		if u.beforeHold(n) {
+			tokens = fmt.Sprint(n)
+		}
+	}
+	return u.env.On + fmt.Sprintf("%s %d rows, %d bytes, %s tokens", u.Type, u.Rows, u.Bytes, tokens)
+}
+
+// beforeHold reports whether matmul_hold is for more tokens of a unit than n.
+func (u *Product) beforeHold(n uint32) bool {
+	return n < emulated.HoldLeast && emulated.Takes(u.env.Set.Is, form.Hold, &u.Unit)
+}
+
+// manyTokens stand for any number of tokens that are many, in trials.
+const manyTokens = 64
+
+// Tried returns how many tokens are tried for n. Many stand for all of the same key, whatever pass comes first: a short one's
+// would not be enough to tell what a long one is best done by.
+func (u *Product) Tried(n uint32) uint32 {
+	if n <= form.FewTokens || u.beforeHold(n) {
+		return n
+	}
+	x := u.Parts[0].X.Of
+	return min(uint32(u.env.Plan.Extent(x)/x.Stride()), manyTokens)
+}
+
+// Groups returns the workgroups of a form for n tokens.
+func (u *Product) Groups(f tune.Form, n uint32) (x, y uint32) {
+	return u.env.Set.shape.Groups(f, u.Rows, n)
+}
+
+// Tile returns how many tokens a workgroup of the form takes.
+func (u *Product) Tile(f tune.Form) uint32 { return u.env.Set.shape.Tile(f) }
+
+// Alike returns u and the products that do the same with other weights, as those of other layers, in the program's order, up to
+// so many bytes of weights.
+func (u *Product) Alike(most int) []*Product {
+	list, bytes := []*Product{u}, u.Bytes
+	for _, v := range u.env.products {
+		if bytes < most && v != u && v.Type == u.Type && v.Rows == u.Rows && len(v.Parts) == len(u.Parts) && v.Bytes == u.Bytes &&
+			v.x == u.x && v.from == u.from && v.y == u.y {
+			list, bytes = append(list, v), bytes+v.Bytes
+		}
+	}
+	return list
+}

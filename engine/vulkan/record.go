@@ -1,0 +1,184 @@
+package vulkan
+
+import (
+	"fmt"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// recorder records steps of the program in the forms chosen.
+type recorder struct {
+	*kernel.Recorder
+	e     *Exec
+	forms [][]tune.Form
+	work  float64 // of all that is recorded
+}
+
+func shapeOf(b *op.Batch) kernel.Shape {
+	return kernel.Shape{Rows: len(b.Tokens), Seqs: len(b.Seqs), Outs: len(b.Outs)}
+}
+
+// units are what a pass is made of: steps of the program and draws.
+type units struct {
+	what  string // in errors
+	count int
+	begin func(*gpu.Recording) // before the first
+	each  func(*recorder, int) error
+	end   func(*gpu.Recording) // after the last
+}
+
+// forwardUnits are those of a pass over a batch of a shape.
+func (e *Exec) forwardUnits(s kernel.Shape) units {
+	return units{what: describePass(s), count: max(len(e.prog.Steps), 1), begin: e.beginForward, each: (*recorder).unit,
+		end: func(rec *gpu.Recording) { e.copyLogits(rec, s.Outs) }}
+}
+
+func (e *Exec) beginForward(rec *gpu.Recording) {
+	rec.Copy(e.memory.tables.dev.All(), e.memory.tables.host.All())
+}
+
+// copyLogits records the copy of some outs' logits to the host.
+func (e *Exec) copyLogits(rec *gpu.Recording, outs int) {
+	if l := e.prog.Logits; l != nil && outs > 0 {
+		size := 4 * outs * l.Stride()
+		rec.Copy(e.memory.logits.Range(0, size), e.logitsOf(outs))
+	}
+}
+
+// logitsOf returns where some outs' logits lie in the scratch.
+func (e *Exec) logitsOf(outs int) gpu.Range {
+	l := e.prog.Logits
+	return e.memory.scratch.Range(4*e.plan.Offset[l.ID], 4*outs*l.Stride())
+}
+
+// expect says that so much work is recorded.
+func (r *recorder) expect(work float64) {
+	r.work += work
+	r.Rec.Expect(r.e.pace.expected(work))
+}
+
+// unit records one step of the program; past the last, nothing.
+func (r *recorder) unit(i int) error {
+	if i >= len(r.e.prog.Steps) {
+		return nil
+	}
+	step := &r.e.prog.Steps[i]
+	r.expect(kernel.Effort(step.Op, r.Shape))
+	if err := r.e.steps[i].Record(r.Recorder, r.forms[i]); err != nil {
+		return fmt.Errorf("%s: %w", step.Name, err)
+	}
+	return nil
+}
+
+// recordings records a pass in so many parts: a pure function of the program, the shape, the forms and the parts.
+func (e *Exec) recordings(u units, s kernel.Shape, chosen [][]tune.Form, parts int) (recs []*gpu.Recording, work float64, err error) {
+	for i := range parts {
+		rec := e.dev.NewRecording()
+		r := &recorder{Recorder: e.env.Recorder(rec, s, &e.memory.at), e: e, forms: chosen}
+		r.InPlace = true
+		from, to := i*u.count/parts, (i+1)*u.count/parts
+		rec.SetName(u.what + ", " + e.describeSteps(from, to))
+		if i == 0 {
+			u.begin(rec)
+		}
+		for unit := from; unit < to; unit++ {
+			if err := u.each(r, unit); err != nil {
+				return nil, 0, err
+			}
+		}
+		if i == parts-1 {
+			u.end(rec)
+		}
+		recs, work = append(recs, rec), work+r.work
+	}
+	return recs, work, nil
+}
+
+// record makes a pass in so many parts, or with none in as many as seem good. Kernels that are not there yet are made side by
+// side while all parts are recorded.
+func (e *Exec) record(u units, s kernel.Shape, parts int) (*pass, error) {
+	if parts == 0 {
+		parts = e.pace.parts(s.Rows, u.count)
+	}
+	f, err := e.choose(s)
+	if err != nil {
+		return nil, err
+	}
+	recs, work, err := e.recordings(u, s, f.chosen, parts)
+	if err != nil {
+		return nil, err
+	}
+	p := &pass{units: u.count, work: work, open: f.open}
+	for _, rec := range recs {
+		c, err := rec.End()
+		if err != nil {
+			p.release()
+			return nil, err
+		}
+		p.parts = append(p.parts, c)
+	}
+	return p, nil
+}
+
+func (e *Exec) recordForward(s kernel.Shape, parts int) (*pass, error) {
+	return e.record(e.forwardUnits(s), s, parts)
+}
+
+// recordSteps records the steps [from, to) alone, if asked for with a timestamp before the first and after each. inPlace reports
+// whether the others run before and after them.
+func (e *Exec) recordSteps(s kernel.Shape, from, to int, inPlace, stamped bool) (*gpu.Commands, error) {
+	f, err := e.choose(s)
+	if err != nil {
+		return nil, err
+	}
+	rec := e.dev.NewRecording()
+	rec.SetName(describePass(s) + ", " + e.describeSteps(from, to))
+	r := &recorder{Recorder: e.env.Recorder(rec, s, &e.memory.at), e: e, forms: f.chosen}
+	r.InPlace = inPlace || to-from == len(e.prog.Steps)
+	e.beginForward(rec)
+	if stamped {
+		rec.Timestamp(0)
+	}
+	for i := from; i < to; i++ {
+		if err := r.unit(i); err != nil {
+			return nil, err
+		}
+		if stamped {
+			rec.Timestamp(i - from + 1)
+		}
+	}
+	if to == len(e.prog.Steps) {
+		e.copyLogits(rec, s.Outs)
+	}
+	return rec.End()
+}
+
+// describePass says in words what batches of a shape are.
+func describePass(s kernel.Shape) string {
+	switch {
+	case s.Rows > s.Seqs && s.Seqs > 1:
+		return fmt.Sprintf("prefill of %d tokens of %d sequences", s.Rows, s.Seqs)
+	case s.Rows > s.Seqs:
+		return fmt.Sprintf("prefill of %d tokens", s.Rows)
+	case s.Rows > 1:
+		return fmt.Sprintf("decode of a token of %d sequences", s.Rows)
+	}
+	return "decode of a token"
+}
+
+// describeSteps names the units [from, to) of passes.
+func (e *Exec) describeSteps(from, to int) string {
+	name := func(i int) string {
+		if i %= len(e.prog.Steps) + 1; i < len(e.prog.Steps) {
+			return e.prog.Steps[i].Name
+		}
+		return "draw"
+	}
+	if to-from < 2 {
+		return "step " + name(from)
+	}
+	return "steps " + name(from) + " to " + name(to-1)
+}

@@ -1,0 +1,93 @@
+package vulkan
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// A recording is a pure function of the program, the shape, the forms and the parts: made twice it is the same to the byte, and
+// making it calls nothing of Vulkan, so it submits nothing and allocates nothing there. Other forms are another recording.
+func TestRecordingsPure(t *testing.T) {
+	ctl := gputest.Faulty(t)
+	if ctl == nil {
+		return
+	}
+	k, others := kernels(t), 0
+	golden.EachVersion(t, func(t *testing.T, m *model.Model) {
+		e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 4, Rows: 80, Seqs: 4, Outs: 4}})
+		e.env.Tuned = true
+		if err := e.growSampling(1); err != nil {
+			t.Fatal(err)
+		}
+		passes := map[kernel.Shape]units{}
+		for _, s := range []kernel.Shape{{Rows: 1, Seqs: 1, Outs: 1}, {Rows: 4, Seqs: 4, Outs: 4}, {Rows: 7, Seqs: 2}, {Rows: 80, Seqs: 2, Outs: 1}} {
+			passes[s] = e.forwardUnits(s)
+		}
+		drawn := decodeShape{seqs: 3, steps: 2, masked: true, penalised: true, logits: true}
+		passes[drawn.shape()] = e.decodeUnits(drawn)
+		for s, u := range passes {
+			f, err := e.choose(s)
+			if err != nil {
+				t.Fatal(err)
+			}
+			record := func(chosen [][]tune.Form, parts int) (listing string) {
+				t.Helper()
+				recs, work, err := e.recordings(u, s, chosen, parts)
+				if err != nil || len(recs) != parts || work <= 0 {
+					t.Fatalf("%+v: want %d parts, got %d of %g (%v)", s, parts, len(recs), work, err)
+				}
+				for _, rec := range recs {
+					listing += rec.String() + "\n"
+				}
+				return listing
+			}
+			for _, parts := range []int{1, 3, u.count} {
+				p, err := e.record(u, s, parts) // which makes kernels
+				if err != nil {
+					t.Fatal(err)
+				}
+				p.release()
+				want := record(f.chosen, parts)
+				buffers, blocks := e.dev.MemoryInUse()
+				if err := ctl.Begin(faultvk.Fault{}); err != nil {
+					t.Fatal(err)
+				}
+				got := record(f.chosen, parts)
+				r, err := ctl.Report()
+				if err != nil || r.Calls != 0 {
+					t.Errorf("%+v in %d parts: %d calls of Vulkan (%v)", s, parts, r.Calls, err)
+				}
+				if b, c := e.dev.MemoryInUse(); b != buffers || c != blocks {
+					t.Errorf("%+v in %d parts: memory in use was %d in %d, is %d in %d", s, parts, buffers, blocks, b, c)
+				}
+				if got != want || strings.Count(got, "dispatch") < len(e.steps)-2 {
+					t.Errorf("%+v in %d parts: not the same, or not all:\n%s\n%s", s, parts, want, got)
+				}
+			}
+			for i, step := range e.steps {
+				list := step.Choices(s)
+				if len(list) == 0 || len(list[0].Forms) < 2 || list[0].Work.Provide(list[0].Forms[1]) != nil {
+					continue
+				}
+				other := slices.Clone(f.chosen)
+				other[i] = append([]tune.Form{list[0].Forms[1]}, other[i][1:]...)
+				if others++; record(other, 1) == record(f.chosen, 1) {
+					t.Errorf("%+v, %s: the same in %s and %s", s, e.prog.Steps[i].Name, other[i][0], f.chosen[i][0])
+				}
+				break
+			}
+		}
+	})
+	if others == 0 && !k.set.Is.Narrow.Usual {
+		t.Error("no pass had other forms")
+	}
+}

@@ -1,0 +1,182 @@
+package tune
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"sync"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+)
+
+// file is what the file holds. Choices count only for the kernels that were measured.
+type file struct {
+	Kernels string            `json:"kernels"` // their sum
+	Found   map[string]found  `json:"found"`
+	Trying  map[string]string `json:"trying,omitempty"` // forms under trial, and by which process: see Tuner.tries
+}
+
+// found is the best of a list of forms, as the file has it.
+type found struct {
+	Form
+	Micros int    `json:"micros"`          // of a dispatch
+	Next   int    `json:"next,omitempty"`  // the form to be tried next; 0 when all were
+	Among  string `json:"among,omitempty"` // sum of the forms it was measured among
+}
+
+// kernelSum tells the kernels that are measured, as they are compiled, from those of any other build.
+var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_", "wkv7", "sample_") })
+
+// Path returns where the tuning of this user's devices is kept.
+func Path() (string, error) {
+	dir, err := os.UserCacheDir()
+	if err != nil {
+		return "", err
+	}
+	return filepath.Join(dir, "rwkv-gpu", "tuning.json"), nil
+}
+
+// mostBytes is more than any number of devices and shapes takes.
+const mostBytes = 16 << 20
+
+// read reads the file. What was measured for other kernels counts as nothing.
+func read(path string) (f file, err error) {
+	data, err := files.ReadRegular(path, mostBytes)
+	if err == nil {
+		err = json.Unmarshal(data, &f)
+	}
+	if err != nil || f.Kernels != kernelSum() {
+		return file{}, err
+	}
+	return f, nil
+}
+
+// owner names this process among those that write the file, and of all times: by digits, as files.Claim has it.
+var owner = sync.OnceValue(func() string { return fmt.Sprintf("%d%d", os.Getpid(), time.Now().UnixNano()) })
+
+// suspects returns the forms of a file that another process is not just trying: of those, one ended in the trial, or an
+// earlier tuner of this one.
+func suspects(path string, trying map[string]string) map[string]string {
+	maps.DeleteFunc(trying, func(_, by string) bool { return by != owner() && files.Claimed(path, by) })
+	return trying
+}
+
+// keeping is what the tuner knows, and the file that it is kept in.
+type keeping struct {
+	path    string            // "": none
+	found   map[string]found  // by device, driver and work
+	ours    map[string]bool   // of those, what this tuner found itself
+	lethal  map[string]string // forms in whose trials an earlier process ended, as Trying of the file
+	trying  string            // the form under trial, by the key of lethal
+	tried   map[string]bool   // forms that a trial of this process has done no harm, by the same key
+	release func()            // takes back the claim on the file while a form is under trial
+	fresh   bool              // reports whether what the file holds does not count
+	failed  bool              // to save
+}
+
+func (t *keeping) open(path string, fresh bool) error {
+	*t = keeping{path: path, found: map[string]found{}, ours: map[string]bool{}, tried: map[string]bool{}, fresh: fresh}
+	if fresh || path == "" {
+		return nil
+	}
+	file, err := read(path)
+	if file.Found != nil {
+		t.found = file.Found
+	}
+	t.lethal = suspects(path, file.Trying)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	return err
+}
+
+func (t *keeping) take(key string, f found) { t.found[key], t.ours[key], t.trying = f, true, "" }
+
+// tries says that a form is tried now, and reports whether that has to be written.
+func (t *keeping) tries(form string) bool {
+	if t.tried[form] {
+		form = ""
+	}
+	changed := form != t.trying
+	t.trying = form
+	return changed
+}
+
+// survives says that the trial of a form is over, and that it did no harm.
+func (t *keeping) survives() { t.tried[t.trying] = true }
+
+// savePatience is how long a tuner waits for others that write the file, which takes milliseconds.
+const savePatience = 2 * time.Second
+
+// save writes the file, whole or not at all, with what other processes found meanwhile.
+func (t *keeping) save() error {
+	if t.path == "" {
+		return nil
+	}
+	if t.trying != "" && t.release == nil {
+		t.claim()
+	}
+	err := files.Exclusively(t.path, savePatience, t.merge)
+	if t.release != nil && (err != nil || t.trying == "") { // what is not written needs no claim
+		t.release()
+		t.release = nil
+	}
+	if err == nil {
+		t.fresh = false
+	}
+	return err
+}
+
+// merge puts together what the file holds and what this tuner knows, and writes it.
+func (t *keeping) merge() error {
+	all := file{Kernels: kernelSum(), Found: t.found, Trying: map[string]string{}}
+	if old, err := read(t.path); err == nil && !t.fresh {
+		t.learn(old.Found)
+		maps.Copy(all.Trying, old.Trying)
+		maps.DeleteFunc(all.Trying, own)
+	}
+	if t.trying != "" && underTrial.note(t.path) {
+		all.Trying[t.trying] = owner()
+	}
+	// A device that hangs may take the whole machine with it.
+	return all.write(t.path, t.trying != "")
+}
+
+// learn takes over what others found: all that this tuner has not measured, and what was measured further.
+func (t *keeping) learn(found map[string]found) {
+	for key, theirs := range found {
+		if ours := t.found[key]; !t.ours[key] || theirs.Among == ours.Among && theirs.further(ours) {
+			t.found[key] = theirs
+		}
+	}
+}
+
+// further reports whether of two standings of one measurement a is the later.
+func (a found) further(b found) bool { return b.Next != 0 && (a.Next == 0 || a.Next > b.Next) }
+
+// own reports whether a form's trial is of this process.
+func own(_, by string) bool { return by == owner() }
+
+func (f *file) write(path string, durable bool) error {
+	data, err := json.MarshalIndent(f, "", "\t")
+	if err != nil {
+		return err
+	}
+	return files.Keep(path, append(data, '\n'), durable)
+}
+
+// claim tells other processes that this one is alive, as far as the system can; save tells what else is wrong.
+func (t *keeping) claim() {
+	if err := os.MkdirAll(filepath.Dir(t.path), 0o755); err != nil {
+		return
+	}
+	if release, err := files.Claim(t.path, owner()); err == nil {
+		t.release = release
+	}
+}

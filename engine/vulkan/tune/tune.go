@@ -1,0 +1,139 @@
+package tune
+
+import (
+	"fmt"
+	"time"
+)
+
+// Tuner chooses the forms of work by measuring them, once for a device, a driver and a shape.
+//
+// What is not known is measured before it is needed, for as long as Budget allows for the first work of its kind, and then in
+// slices in between. So nobody waits long, and a process that lives for some seconds ends up with the forms that a later one
+// begins with.
+type Tuner struct {
+	Budget time.Duration    // that work of a kind waits in all before slices begin; 0: nothing is measured
+	Now    func() time.Time // time.Now but in tests
+
+	kept    keeping
+	notices notices
+	began   bool
+	spent   [kinds]time.Duration
+	rest    time.Time // until when no slice is due
+}
+
+// notices are what is to be told.
+type notices struct {
+	tell    func(string) // may be nil
+	holding bool
+	held    []string
+}
+
+// What a first start waits for is short; later slices are shorter than what a reader would notice, and take a fifth of
+// the time.
+const (
+	budget  = 2500 * time.Millisecond
+	slice   = 100 * time.Millisecond
+	resting = 4 // times as long as the slice was
+)
+
+// New returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be read, or
+// that other kernels were measured for, costs only the time to measure again. notice, which may be nil, is told once when
+// measuring begins, and of a form that is wrong or needs memory.
+func New(path string, fresh bool, notice func(string)) *Tuner {
+	t := &Tuner{Budget: budget, notices: notices{tell: notice}, Now: time.Now}
+	if err := t.kept.open(path, fresh); err != nil {
+		t.tell(fmt.Sprintf("tuning file ignored: %v", err))
+	}
+	return t
+}
+
+func (t *Tuner) tell(s string) {
+	switch n := &t.notices; {
+	case n.tell == nil:
+	case n.holding:
+		n.held = append(n.held, s)
+	default:
+		n.tell(s)
+	}
+}
+
+// Hold keeps notices back, as while a text is written, until release is called.
+func (t *Tuner) Hold() (release func()) {
+	if t == nil {
+		return func() {}
+	}
+	t.notices.holding = true
+	return func() {
+		t.notices.holding = false
+		for _, s := range t.notices.held {
+			t.tell(s)
+		}
+		t.notices.held = nil
+	}
+}
+
+// Known returns the best forms found so far, by the keys of what they do.
+func (t *Tuner) Known() map[string]Form {
+	known := map[string]Form{}
+	for key, f := range t.kept.found {
+		known[key] = f.Form
+	}
+	return known
+}
+
+// Spent returns how long has been measured.
+func (t *Tuner) Spent() time.Duration { return t.spent[Few] + t.spent[Many] }
+
+// grant returns how long may now be measured for work of a kind.
+func (t *Tuner) grant(k Kind) time.Duration {
+	switch left := t.Budget - t.spent[k]; {
+	case t.Budget <= 0:
+		return 0
+	case left > 0:
+		return left
+	case t.Now().Before(t.rest):
+		return 0
+	}
+	return slice
+}
+
+// measured runs what measures for a kind of work until some time, if it is granted any, and tells whether it was.
+func (t *Tuner) measured(device string, k Kind, measure func(until time.Time) error) (bool, error) {
+	time := t.grant(k)
+	if time <= 0 {
+		return false, nil
+	}
+	if !t.began {
+		t.began = true
+		t.tell(fmt.Sprintf("measuring the fastest kernels for %s, once, for some seconds", device))
+	}
+	start := t.Now()
+	err := measure(start.Add(time))
+	end := t.Now()
+	t.spent[k] += end.Sub(start)
+	t.rest = end.Add(resting * end.Sub(start))
+	return true, err
+}
+
+// take keeps what was found under a key.
+func (t *Tuner) take(key string, f found) {
+	t.kept.take(key, f)
+	t.keep()
+}
+
+// tries writes down that a form is tried now. Where that loses the device, hangs, or ends the process, the next one reads it
+// and does not try again, which would end it in the same way. To wait for the disk takes long, so nothing is written of a form
+// that was tried before and did no harm.
+func (t *Tuner) tries(form string) {
+	if t.kept.tries(form) {
+		t.keep()
+	}
+}
+
+// keep saves what was found. A failure costs no more than to measure again; it is told once.
+func (t *Tuner) keep() {
+	if err := t.kept.save(); err != nil && !t.kept.failed {
+		t.kept.failed = true
+		t.tell(fmt.Sprintf("tuning is not kept: %v", err))
+	}
+}
