@@ -3,7 +3,7 @@ package cpu
 import "github.com/rwkv-gpu/rwkv-gpu/model/op"
 
 // DeepEmbed multiplies each row with its token's matrix.
-func (e *Exec) DeepEmbed(o *op.DeepEmbed) error {
+func (e *evaluator) DeepEmbed(o *op.DeepEmbed) error {
 	inner, width, table := o.H.Width, o.Y.Width, e.weight(o.Table)
 	e.parallel(len(e.batch.Tokens), inner*width, func(from, to int) {
 		for t := from; t < to; t++ {

@@ -4,7 +4,6 @@ package cpu
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"hash/maphash"
 	"runtime"
@@ -14,22 +13,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// Exec runs a program on the processor. It implements op.Prober and, for its own steps, op.Backend.
+// Exec runs a program on the processor. It implements op.Prober.
 type Exec struct {
 	prog    *op.Program
-	plan    *op.Plan
-	weights [][]float32 // by operand ID
-	scratch []float32
-	state   []float32
 	initial []float32 // of a slot
-	batch   op.Batch
-	workers int
+	run     evaluator
 }
 
-var (
-	_ op.Prober  = (*Exec)(nil)
-	_ op.Backend = (*Exec)(nil)
-)
+var _ op.Prober = (*Exec)(nil)
 
 // Options sets what New makes.
 type Options struct {
@@ -40,8 +31,8 @@ type Options struct {
 
 // New decodes the program's weights to float32 and returns an executor for it.
 func New(prog *op.Program, o Options) (*Exec, error) {
-	e := &Exec{prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard), workers: runtime.GOMAXPROCS(0)}
-	e.weights = make([][]float32, len(prog.Operands))
+	e := &Exec{prog: prog, run: evaluator{plan: op.NewPlan(prog, o.Sizes, o.Guard), workers: runtime.GOMAXPROCS(0)}}
+	e.run.weights = make([][]float32, len(prog.Operands))
 	var done, all int64
 	for _, w := range prog.Of(op.Weight) {
 		all += int64(w.Source.Type.Bytes(w.Width))
@@ -52,7 +43,7 @@ func New(prog *op.Program, o Options) (*Exec, error) {
 		if err != nil {
 			return nil, err
 		}
-		e.weights[w.ID] = f
+		e.run.weights[w.ID] = f
 		garbage.kept(4 * len(f))
 		done += int64(w.Source.Type.Bytes(w.Width))
 		if o.Progress != nil {
@@ -65,8 +56,8 @@ func New(prog *op.Program, o Options) (*Exec, error) {
 	if e.initial, err = prog.InitialState(); err != nil {
 		return nil, err
 	}
-	e.scratch = make([]float32, e.plan.Scratch)
-	e.state = make([]float32, e.plan.State)
+	e.run.scratch = make([]float32, e.run.plan.Scratch)
+	e.run.state = make([]float32, e.run.plan.State)
 	for slot := range o.Sizes.Slots {
 		if err := e.ResetState(slot); err != nil {
 			return nil, err
@@ -87,14 +78,14 @@ func load(w *op.Operand) ([]float32, error) {
 }
 
 // Device returns "CPU" with the number of threads.
-func (e *Exec) Device() string { return fmt.Sprintf("CPU (%d threads)", e.workers) }
+func (e *Exec) Device() string { return fmt.Sprintf("CPU (%d threads)", e.run.workers) }
 
 // Plan returns where operands lie.
-func (e *Exec) Plan() *op.Plan { return e.plan }
+func (e *Exec) Plan() *op.Plan { return e.run.plan }
 
 // Close forgets the weights.
 func (e *Exec) Close() error {
-	e.weights, e.scratch, e.state = nil, nil, nil
+	e.run.weights, e.run.scratch, e.run.state = nil, nil, nil
 	return nil
 }
 
@@ -121,7 +112,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 var errClosed = fmt.Errorf("cpu: %w", op.ErrClosed)
 
 func (e *Exec) checkOpen() error {
-	if e.weights == nil {
+	if e.run.weights == nil {
 		return errClosed
 	}
 	return nil
@@ -132,13 +123,13 @@ func (e *Exec) Stage(b *op.Batch) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}
-	if err := b.Check(e.prog, e.plan.Sizes); err != nil {
+	if err := b.Check(e.prog, e.run.plan.Sizes); err != nil {
 		return err
 	}
-	e.batch.Tokens = append(e.batch.Tokens[:0], b.Tokens...)
-	e.batch.RowSeq = append(e.batch.RowSeq[:0], b.RowSeq...)
-	e.batch.Seqs = append(e.batch.Seqs[:0], b.Seqs...)
-	e.batch.Outs = append(e.batch.Outs[:0], b.Outs...)
+	e.run.batch.Tokens = append(e.run.batch.Tokens[:0], b.Tokens...)
+	e.run.batch.RowSeq = append(e.run.batch.RowSeq[:0], b.RowSeq...)
+	e.run.batch.Seqs = append(e.run.batch.Seqs[:0], b.Seqs...)
+	e.run.batch.Outs = append(e.run.batch.Outs[:0], b.Outs...)
 	return nil
 }
 
@@ -148,7 +139,7 @@ func (e *Exec) RunStep(i int) error {
 		return err
 	}
 	s := &e.prog.Steps[i]
-	if err := s.Op.Apply(e); err != nil {
+	if err := s.Op.Apply(&e.run); err != nil {
 		return fmt.Errorf("%s: %w", s.Name, err)
 	}
 	return nil
@@ -181,118 +172,7 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 }
 
 // Logits returns the logits of the last batch's i-th out.
-func (e *Exec) Logits(i int) []float32 { return e.vec(e.prog.Logits.All(), i) }
-
-// vec returns the elements of v's i-th vector: of a row, sequence, out or slot.
-func (e *Exec) vec(v op.View, i int) []float32 {
-	arena := e.scratch
-	if v.Of.Kind == op.State {
-		arena = e.state
-	}
-	at := e.plan.Offset[v.Of.ID] + i*v.Of.Stride() + v.Off
-	return arena[at : at+v.Len : at+v.Len]
-}
-
-func (e *Exec) weight(o *op.Operand) []float32 {
-	if o == nil {
-		return nil
-	}
-	return e.weights[o.ID]
-}
-
-// done is a transfer, which is over when it has started.
-type done struct{}
-
-func (done) Wait() error { return nil }
-
-// StartRead copies the states of slots to dst.
-func (e *Exec) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
-	return e.transfer(slots, dst, e.ReadState)
-}
-
-// StartWrite sets the states of slots to src.
-func (e *Exec) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
-	return e.transfer(slots, src, e.WriteState)
-}
-
-func (e *Exec) transfer(slots []int, host [][]float32, one func(int, []float32) error) (op.Transfer, error) {
-	if err := e.checkOpen(); err != nil {
-		return nil, err
-	}
-	if len(slots) != len(host) {
-		return nil, fmt.Errorf("cpu: state: want %d states for as many slots, got %d", len(slots), len(host))
-	}
-	for i, slot := range slots { // nothing is copied if one is wrong
-		if err := errors.Join(e.checkStateLen(len(host[i])), e.checkSlot(slot)); err != nil {
-			return nil, err
-		}
-	}
-	for i, slot := range slots {
-		if err := one(slot, host[i]); err != nil {
-			return nil, err
-		}
-	}
-	return done{}, nil
-}
-
-// ReadState copies slot's state to dst.
-func (e *Exec) ReadState(slot int, dst []float32) error {
-	if err := e.checkStateLen(len(dst)); err != nil {
-		return err
-	}
-	return e.eachState(slot, func(_ *op.Operand, part []float32, at int) { copy(dst[at:], part) })
-}
-
-// WriteState sets slot's state to src.
-func (e *Exec) WriteState(slot int, src []float32) error {
-	if err := e.checkStateLen(len(src)); err != nil {
-		return err
-	}
-	return e.eachState(slot, func(_ *op.Operand, part []float32, at int) { copy(part, src[at:]) })
-}
-
-// ResetState gives slot the initial state.
-func (e *Exec) ResetState(slot int) error {
-	return e.eachState(slot, func(_ *op.Operand, part []float32, at int) { copy(part, e.initial[at:]) })
-}
-
-// CopyState copies the state of slot src to slot dst.
-func (e *Exec) CopyState(dst, src int) error {
-	if err := e.checkSlot(src); err != nil {
-		return err
-	}
-	return e.eachState(dst, func(o *op.Operand, part []float32, _ int) { copy(part, e.vec(o.All(), src)) })
-}
-
-func (e *Exec) checkStateLen(n int) error {
-	if want := e.prog.StateLen(); n != want {
-		return fmt.Errorf("cpu: state: want %d elements, got %d", want, n)
-	}
-	return nil
-}
-
-func (e *Exec) checkSlot(slot int) error {
-	if err := e.checkOpen(); err != nil {
-		return err
-	}
-	if slot < 0 || slot >= e.plan.Sizes.Slots {
-		return fmt.Errorf("cpu: state: want a slot below %d, got %d", e.plan.Sizes.Slots, slot)
-	}
-	return nil
-}
-
-// eachState calls do for each state operand with slot's vector and its place in a slot's state.
-func (e *Exec) eachState(slot int, do func(o *op.Operand, part []float32, at int)) error {
-	if err := e.checkSlot(slot); err != nil {
-		return err
-	}
-	at := 0
-	for _, o := range e.prog.Of(op.State) {
-		do(o, e.vec(o.All(), slot), at)
-		at += o.Width
-	}
-	return nil
-}
+func (e *Exec) Logits(i int) []float32 { return e.run.vec(e.prog.Logits.All(), i) }
 
 // Read returns an operand's vectors.
 func (e *Exec) Read(o *op.Operand) ([]float32, error) {
@@ -300,11 +180,11 @@ func (e *Exec) Read(o *op.Operand) ([]float32, error) {
 		return nil, err
 	}
 	if o.Kind == op.Weight {
-		return append([]float32(nil), e.weights[o.ID]...), nil
+		return append([]float32(nil), e.run.weights[o.ID]...), nil
 	}
 	var out []float32
-	for i := range e.count(o) {
-		out = append(out, e.vec(o.All(), i)...)
+	for i := range e.run.count(o) {
+		out = append(out, e.run.vec(o.All(), i)...)
 	}
 	return out, nil
 }
@@ -314,21 +194,14 @@ func (e *Exec) Write(o *op.Operand, data []float32) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}
-	n := e.count(o)
+	n := e.run.count(o)
 	if o.Kind == op.Weight || len(data) != n*o.Width {
 		return fmt.Errorf("cpu: write %s: want %d elements, got %d", o, n*o.Width, len(data))
 	}
 	for i := range n {
-		copy(e.vec(o.All(), i), data[i*o.Width:])
+		copy(e.run.vec(o.All(), i), data[i*o.Width:])
 	}
 	return nil
-}
-
-func (e *Exec) count(o *op.Operand) int {
-	if o.Kind == op.State {
-		return e.plan.Sizes.Slots
-	}
-	return e.batch.Count(o.Kind)
 }
 
 // Arenas returns copies of the scratch and state memory.
@@ -336,7 +209,7 @@ func (e *Exec) Arenas() (scratch, state []float32, err error) {
 	if err := e.checkOpen(); err != nil {
 		return nil, nil, err
 	}
-	return append([]float32(nil), e.scratch...), append([]float32(nil), e.state...), nil
+	return append([]float32(nil), e.run.scratch...), append([]float32(nil), e.run.state...), nil
 }
 
 // SetArenas replaces the scratch and state memory.
@@ -344,12 +217,12 @@ func (e *Exec) SetArenas(scratch, state []float32) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}
-	if len(scratch) != len(e.scratch) || len(state) != len(e.state) {
+	if len(scratch) != len(e.run.scratch) || len(state) != len(e.run.state) {
 		return fmt.Errorf("cpu: arenas: want %d and %d elements, got %d and %d",
-			len(e.scratch), len(e.state), len(scratch), len(state))
+			len(e.run.scratch), len(e.run.state), len(scratch), len(state))
 	}
-	copy(e.scratch, scratch)
-	copy(e.state, state)
+	copy(e.run.scratch, scratch)
+	copy(e.run.state, state)
 	return nil
 }
 
@@ -363,7 +236,7 @@ func (e *Exec) WeightSum() (uint64, error) {
 	var h maphash.Hash
 	h.SetSeed(sumSeed)
 	buf := make([]byte, 4)
-	for _, w := range e.weights {
+	for _, w := range e.run.weights {
 		for i := range w {
 			tensor.F32.Encode(buf, w[i:i+1])
 			_, _ = h.Write(buf) // never fails

@@ -19,6 +19,12 @@ import (
 // with the matrix's scales dW and minima mW. All else it does as Exec.
 type ggmlExec struct {
 	*Exec
+	ggmlEvaluator
+}
+
+// ggmlEvaluator is its op.Backend.
+type ggmlEvaluator struct {
+	*evaluator
 	matrices map[*op.Operand]blockMatrix
 }
 
@@ -30,14 +36,14 @@ func (g *ggmlExec) Forward(b *op.Batch) error {
 		return err
 	}
 	for i := range g.prog.Steps {
-		if err := g.prog.Steps[i].Op.Apply(g); err != nil {
+		if err := g.prog.Steps[i].Op.Apply(&g.ggmlEvaluator); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (g *ggmlExec) MatMul(o *op.MatMul) error {
+func (g *ggmlEvaluator) MatMul(o *op.MatMul) error {
 	n := g.batch.Count(o.Parts[0].X.Of.Kind)
 	for i := range o.Parts {
 		p := &o.Parts[i]
@@ -62,7 +68,7 @@ func (g *ggmlExec) MatMul(o *op.MatMul) error {
 	return nil
 }
 
-func (g *ggmlExec) matrix(o *op.Operand) (blockMatrix, error) {
+func (g *ggmlEvaluator) matrix(o *op.Operand) (blockMatrix, error) {
 	if w, ok := g.matrices[o]; ok {
 		return w, nil
 	}
@@ -124,6 +130,6 @@ func TestRWKVCppRule(t *testing.T) {
 		if err != nil {
 			tb.Fatal(err)
 		}
-		return &ggmlExec{e, make(map[*op.Operand]blockMatrix)}
+		return &ggmlExec{e, ggmlEvaluator{&e.run, make(map[*op.Operand]blockMatrix)}}
 	})
 }

@@ -10,7 +10,7 @@ import (
 )
 
 // MatMul does the group's products one after the other, each spread over the cores by output rows.
-func (e *Exec) MatMul(o *op.MatMul) error {
+func (e *evaluator) MatMul(o *op.MatMul) error {
 	n := e.batch.Count(o.Parts[0].X.Of.Kind)
 	if n == 0 {
 		return nil
@@ -23,7 +23,7 @@ func (e *Exec) MatMul(o *op.MatMul) error {
 	return nil
 }
 
-func (e *Exec) part(p *op.Part, n int) error {
+func (e *evaluator) part(p *op.Part, n int) error {
 	m, k := p.Y.Len, p.X.Len
 	w := e.weight(p.W)
 	z := make([]float32, n*m)
@@ -55,7 +55,7 @@ func multiply(z []float32, x, w blas32.General, stride int) {
 }
 
 // finish does with the products z, float32[n][M], what the part wants done with them.
-func (e *Exec) finish(p *op.Part, z []float32) error {
+func (e *evaluator) finish(p *op.Part, z []float32) error {
 	m, bias := p.Y.Len, e.weight(p.Bias)
 	if s := p.Factor(); s != 1 {
 		blas32.Scal(s, blas32.Vector{N: len(z), Inc: 1, Data: z})
@@ -76,11 +76,11 @@ func (e *Exec) finish(p *op.Part, z []float32) error {
 }
 
 // from returns the arena from the first element of v's first vector on.
-func (e *Exec) from(v op.View) []float32 {
+func (e *evaluator) from(v op.View) []float32 {
 	return e.scratch[e.plan.Offset[v.Of.ID]+v.Off:]
 }
 
-func (e *Exec) combine(p *op.Part, z []float32, t int) error {
+func (e *evaluator) combine(p *op.Part, z []float32, t int) error {
 	y := e.vec(p.Y, t)
 	switch p.Combine {
 	case op.Set:

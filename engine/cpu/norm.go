@@ -29,7 +29,7 @@ func moments(x []float32, eps float32) (mean, rstd float32) {
 }
 
 // Embed looks up and normalises each row's token.
-func (e *Exec) Embed(o *op.Embed) error {
+func (e *evaluator) Embed(o *op.Embed) error {
 	c := o.Y.Width
 	table, w, b := e.weight(o.Table), e.weight(o.NormW), e.weight(o.NormB)
 	e.parallel(len(e.batch.Tokens), 4*c, func(from, to int) {
@@ -46,7 +46,7 @@ func (e *Exec) Embed(o *op.Embed) error {
 }
 
 // LayerNorm gathers and normalises the wanted rows.
-func (e *Exec) LayerNorm(o *op.LayerNorm) error {
+func (e *evaluator) LayerNorm(o *op.LayerNorm) error {
 	w, b := e.weight(o.NormW), e.weight(o.NormB)
 	for i, row := range e.batch.Outs {
 		layerNorm(e.vec(o.Y.All(), i), e.vec(o.X.All(), int(row)), w, b, o.Eps)

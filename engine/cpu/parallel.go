@@ -4,7 +4,7 @@ import "sync"
 
 // parallel calls do for ranges that cover [0, n), on as many goroutines as there are cores when there is work for
 // them: cost is about the number of multiplications of one item.
-func (e *Exec) parallel(n, cost int, do func(from, to int)) {
+func (e *evaluator) parallel(n, cost int, do func(from, to int)) {
 	const worthwhile = 1 << 15
 	workers := min(e.workers, n, n*cost/worthwhile+1)
 	if workers <= 1 {

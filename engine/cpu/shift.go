@@ -3,7 +3,7 @@ package cpu
 import "github.com/rwkv-gpu/rwkv-gpu/model/op"
 
 // ShiftMix normalises each row and mixes it with the one before.
-func (e *Exec) ShiftMix(o *op.ShiftMix) error {
+func (e *evaluator) ShiftMix(o *op.ShiftMix) error {
 	c := o.X.Width
 	w, b := e.weight(o.NormW), e.weight(o.NormB)
 	mix := make([][]float32, len(o.Mix))
@@ -34,7 +34,7 @@ func (e *Exec) ShiftMix(o *op.ShiftMix) error {
 }
 
 // ShiftCommit moves the last normalised rows into the slots.
-func (e *Exec) ShiftCommit(o *op.ShiftCommit) error {
+func (e *evaluator) ShiftCommit(o *op.ShiftCommit) error {
 	for s, q := range e.batch.Seqs {
 		copy(e.vec(o.State.All(), int(q.Slot)), e.vec(o.Last.All(), s))
 	}

@@ -7,7 +7,7 @@ import (
 )
 
 // WKV4 runs the recurrence, one goroutine for some sequences and channels.
-func (e *Exec) WKV4(o *op.WKV4) error {
+func (e *evaluator) WKV4(o *op.WKV4) error {
 	const block = 64 // channels
 	blocks := (o.Y.Width + block - 1) / block
 	e.parallel(len(e.batch.Seqs)*blocks, 64*block*e.longest(), func(from, to int) {
@@ -20,7 +20,7 @@ func (e *Exec) WKV4(o *op.WKV4) error {
 }
 
 // longest returns the rows of the batch's longest sequence.
-func (e *Exec) longest() int {
+func (e *evaluator) longest() int {
 	rows := 0
 	for _, q := range e.batch.Seqs {
 		rows = max(rows, int(q.Len))
@@ -29,7 +29,7 @@ func (e *Exec) longest() int {
 }
 
 // wkv4 works through the rows of one sequence for the channels [from, to).
-func (e *Exec) wkv4(o *op.WKV4, q op.Span, from, to int) {
+func (e *evaluator) wkv4(o *op.WKV4, q op.Span, from, to int) {
 	w, u := e.weight(o.W), e.weight(o.U)
 	state := func(x *op.Operand) []float32 { return e.vec(x.All(), int(q.Slot)) }
 	aa, bb, pp := state(o.AA), state(o.BB), state(o.PP)

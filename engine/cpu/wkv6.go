@@ -3,7 +3,7 @@ package cpu
 import "github.com/rwkv-gpu/rwkv-gpu/model/op"
 
 // WKV6 runs the recurrence, one goroutine for some sequences and heads.
-func (e *Exec) WKV6(o *op.WKV6) error {
+func (e *evaluator) WKV6(o *op.WKV6) error {
 	e.parallel(len(e.batch.Seqs)*o.Heads, 4*o.N*o.N*e.longest(), func(from, to int) {
 		y := make([]float32, o.N)
 		for i := from; i < to; i++ {
@@ -14,7 +14,7 @@ func (e *Exec) WKV6(o *op.WKV6) error {
 }
 
 // head6 works through the rows of one sequence for one head. out is memory for one head's vector.
-func (e *Exec) head6(o *op.WKV6, q op.Span, head int, out []float32) {
+func (e *evaluator) head6(o *op.WKV6, q op.Span, head int, out []float32) {
 	n := o.N
 	at := head * n
 	part := func(x *op.Operand, t int) []float32 { return e.vec(x.Slice(at, n), t) }

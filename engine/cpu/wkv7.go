@@ -7,7 +7,7 @@ import (
 )
 
 // WKV7 runs the recurrence, one goroutine for some sequences and heads.
-func (e *Exec) WKV7(o *op.WKV7) error {
+func (e *evaluator) WKV7(o *op.WKV7) error {
 	e.parallel(len(e.batch.Seqs)*o.Heads, 6*o.N*o.N*e.longest(), func(from, to int) {
 		h := head7{o: o, e: e, kk: make([]float32, o.N), k: make([]float32, o.N), y: make([]float32, o.N)}
 		for i := from; i < to; i++ {
@@ -20,7 +20,7 @@ func (e *Exec) WKV7(o *op.WKV7) error {
 // head7 works through the rows of one sequence for one head.
 type head7 struct {
 	o        *op.WKV7
-	e        *Exec
+	e        *evaluator
 	kk, k, y []float32 // [N]
 }
 
