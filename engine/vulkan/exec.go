@@ -11,6 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/state"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -31,20 +32,19 @@ type Options struct {
 
 // Exec runs a program on a device. It implements op.Prober.
 type Exec struct {
-	dev       *gpu.Device
-	kernels   *Kernels
-	tuner     *tune.Tuner
-	prog      *op.Program
-	plan      *op.Plan
-	env       *kernel.Env
-	steps     []kernel.Step
-	memory    memory
-	transfers transfers
-	initial   []float32 // state of a slot
-	pace      pacing
-	shapes    passCache[kernel.Shape]
-	decode    decoding
-	probe     probing
+	dev     *gpu.Device
+	kernels *Kernels
+	tuner   *tune.Tuner
+	prog    *op.Program
+	plan    *op.Plan
+	env     *kernel.Env
+	steps   []kernel.Step
+	memory  memory
+	states  *state.States
+	pace    pacing
+	shapes  passCache[kernel.Shape]
+	decode  decoding
+	probe   probing
 }
 
 var _ op.Prober = (*Exec)(nil)
@@ -53,7 +53,6 @@ var _ op.Prober = (*Exec)(nil)
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
 	e := &Exec{dev: k.set.Dev, kernels: k, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard)}
 	e.pace = pacing{work: rowWorkOf(prog), now: time.Now}
-	e.transfers.dev = e.dev
 	e.shapes = passCache[kernel.Shape]{most: maxShapes, record: e.recordForward}
 	e.decode.place = o.Draws
 	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.recordDecode}
@@ -82,17 +81,15 @@ func (e *Exec) make(o Options) (err error) {
 	if err := e.memory.make(e.dev, e.prog, e.plan); err != nil {
 		return err
 	}
-	if e.initial, err = e.prog.InitialState(); err != nil {
-		return err
-	}
-	return e.resetAll()
+	e.states, err = state.New(e.dev, e.prog, e.plan, e.memory.state, e.checkOpen)
+	return err
 }
 
 // Close releases everything on the device.
 func (e *Exec) Close() error {
 	e.shapes.release()
 	e.decode.release()
-	e.transfers.release()
+	e.states.Release()
 	if e.env != nil {
 		e.env.Release()
 	}

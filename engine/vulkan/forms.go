@@ -132,7 +132,7 @@ func (e *Exec) activations(steps int, in op.View) (x []float32, err error) {
 	rec := e.dev.NewRecording()
 	rec.SetName("steps for the activations of a tuning trial")
 	rec.Fill(scratch.All(), 0) // kernels may read padding, which has to be finite
-	slot, err := e.slotParts(int(staged.hostWords[staged.spansAt]))
+	slot, err := e.states.Slot(int(staged.hostWords[staged.spansAt]))
 	if err != nil {
 		return nil, err
 	}

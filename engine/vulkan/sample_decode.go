@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
@@ -31,8 +30,8 @@ type decoding struct {
 	shapes   passCache[decodeShape]
 	batch    op.Batch
 	token    [1]int
+	slots    []int // of the draws
 	twins    []sample.Twin
-	states   savedStates
 	place    Draws     // FasterDraws but in tests
 	draws    [64]Draws // by the class of DrawsOnDevice
 	last     *pass     // if nothing was run by steps since; see Kernels
@@ -51,7 +50,6 @@ const maxDecodeShapes = 16
 func (d *decoding) release() {
 	d.shapes.release()
 	d.sampling.release()
-	d.states.release()
 }
 
 // Decode runs the program n times in one submission, for one token of each sequence, and draws from each run's logits
@@ -72,7 +70,7 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 	d.last = p
 	var saved *gpu.Commands
 	if n > 1 {
-		if saved, err = e.saveStates(draws); err != nil {
+		if saved, err = e.states.Save(d.slots); err != nil {
 			return nil, err
 		}
 	}
@@ -121,12 +119,13 @@ func (e *Exec) stageDraws(draws []Draw, n int) error {
 		return fmt.Errorf("vulkan: decode: want 1 to %d steps, got %d", MaxDecodeSteps, n)
 	}
 	d.batch.Reset()
-	d.twins = d.twins[:0]
+	d.twins, d.slots = d.twins[:0], d.slots[:0]
 	for i := range draws {
 		if got := draws[i].Sampler.Vocabulary(); got != e.prog.Vocab {
 			return fmt.Errorf("vulkan: decode: sampler %d: want one of %d ids, got %d", i, e.prog.Vocab, got)
 		}
 		d.twins = append(d.twins, twinOf(&draws[i]))
+		d.slots = append(d.slots, draws[i].Slot)
 		d.token[0] = draws[i].Token
 		d.batch.Add(draws[i].Slot, d.token[:], 1)
 	}
@@ -192,104 +191,4 @@ func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
 		parts = max(parts, 1)
 	}
 	return e.record(e.decodeUnits(k), k.shape(), parts)
-}
-
-// savedStates keeps the states that the slots of the last Decode had before it.
-type savedStates struct {
-	buf   *gpu.Buffer
-	rows  int // slots that buf holds
-	saves []saveEntry
-}
-
-// saveEntry is the copy of some slots' states, in this order.
-type saveEntry struct {
-	slots []int
-	cmds  *gpu.Commands
-}
-
-// maxSaves bounds the copies kept.
-const maxSaves = 64
-
-func (s *savedStates) release() {
-	for _, save := range s.saves {
-		save.cmds.Release()
-	}
-	s.buf.Release()
-	*s = savedStates{}
-}
-
-// saveStates starts the copy of the draws' slots.
-func (e *Exec) saveStates(draws []Draw) (*gpu.Commands, error) {
-	c, err := e.saveCommands(draws)
-	if err == nil {
-		err = c.Submit()
-	}
-	return c, err
-}
-
-func (e *Exec) saveCommands(draws []Draw) (*gpu.Commands, error) {
-	s := &e.decode.states
-	same := func(entry saveEntry) bool {
-		return slices.EqualFunc(entry.slots, draws, func(slot int, d Draw) bool { return slot == d.Slot })
-	}
-	if i := slices.IndexFunc(s.saves, same); i >= 0 {
-		return s.saves[i].cmds, nil
-	}
-	if s.rows < len(draws) {
-		s.release()
-		var err error
-		if s.buf, err = e.dev.NewBuffer("saved states", max(len(draws)*e.savedBytes(), 4), gpu.DeviceLocal); err != nil {
-			return nil, err
-		}
-		s.rows = len(draws)
-	}
-	rec := e.dev.NewRecording()
-	rec.SetName("copy of states before decode")
-	entry := saveEntry{}
-	for i, d := range draws {
-		entry.slots = append(entry.slots, d.Slot)
-		if err := e.copySaved(d.Slot, i, func(state, saved gpu.Range) { rec.Copy(saved, state) }); err != nil {
-			return nil, err
-		}
-	}
-	var err error
-	if entry.cmds, err = rec.End(); err != nil {
-		return nil, err
-	}
-	if len(s.saves) == maxSaves {
-		s.saves[0].cmds.Release()
-		s.saves = slices.Delete(s.saves, 0, 1)
-	}
-	s.saves = append(s.saves, entry)
-	return entry.cmds, nil
-}
-
-// savedBytes returns the size of one slot's state.
-func (e *Exec) savedBytes() int { return 4 * e.prog.StateLen() }
-
-// copySaved calls copy for each part of a slot's state and its place in a row of the saved states.
-func (e *Exec) copySaved(slot, row int, copy func(state, saved gpu.Range)) error {
-	parts, err := e.slotParts(slot)
-	at := row * e.savedBytes()
-	for _, part := range parts {
-		copy(part, e.decode.states.buf.Range(at, part.Size))
-		at += part.Size
-	}
-	return err
-}
-
-// RestoreState gives the slot of the last Decode's i-th draw the state that it had before.
-func (e *Exec) RestoreState(i, slot int) error {
-	if err := e.checkOpen(); err != nil {
-		return err
-	}
-	if i < 0 || i >= e.decode.states.rows {
-		return fmt.Errorf("vulkan: restore: want a draw below %d, got %d", e.decode.states.rows, i)
-	}
-	rec := e.dev.NewRecording()
-	rec.SetName(fmt.Sprintf("restoring of the state of slot %d", slot))
-	if err := e.copySaved(slot, i, func(state, saved gpu.Range) { rec.Copy(state, saved) }); err != nil {
-		return err
-	}
-	return rec.Run()
 }

@@ -293,13 +293,13 @@ func TestDecodeWaitsForSaves(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	saves := e.decode.states.saves
-	if len(saves) != 3 {
-		t.Fatalf("want the copies of 3 choices of slots, got %d", len(saves))
-	}
-	for _, save := range saves {
-		if err := save.cmds.Run(); err != nil {
-			t.Errorf("slots %v: %v", save.slots, err)
+	for _, slots := range [][]int{{0, 1, 2}, {1}, {2, 0}} {
+		c, err := e.states.Save(slots)
+		if err == nil {
+			err = c.Wait()
+		}
+		if err != nil {
+			t.Errorf("slots %v: %v", slots, err)
 		}
 	}
 }

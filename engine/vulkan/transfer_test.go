@@ -92,33 +92,6 @@ func TestTransfersKeepTheirPlace(t *testing.T) {
 	}
 }
 
-// Transfers that nobody waits for leave nothing behind, and more of them than are kept under way go through.
-func TestTransfersNobodyWaitsFor(t *testing.T) {
-	e, states := stateExec(t, 3)
-	got := make([][][]float32, 3*mostUnderWay)
-	for i := range got {
-		got[i] = empty(e, 1)
-		if _, err := e.StartWrite([]int{i % 3}, states[(i+1)%3:(i+1)%3+1]); err != nil {
-			t.Fatal(err)
-		}
-		if _, err := e.StartRead([]int{i % 3}, got[i]); err != nil {
-			t.Fatal(err)
-		}
-		if n := len(e.transfers.active); n > mostUnderWay {
-			t.Fatalf("%d transfers are under way", n)
-		}
-	}
-	e.transfers.release()
-	for i := range got {
-		if !slices.Equal(got[i][0], states[(i+1)%3]) {
-			t.Errorf("transfer %d: another state", i)
-		}
-	}
-	if len(e.transfers.active) > 0 || len(e.transfers.idle) > 0 {
-		t.Errorf("left: %d transfers, %d buffers", len(e.transfers.active), len(e.transfers.idle))
-	}
-}
-
 // Whoever waits does so beside passes and other transfers.
 func TestTransfersBesidePasses(t *testing.T) {
 	e, states := stateExec(t, 4)

@@ -1,4 +1,4 @@
-package vulkan
+package state
 
 import (
 	"errors"
@@ -19,9 +19,9 @@ const (
 )
 
 // Transfer is a copy of states between slots and the host that was started. Its methods may be called by any goroutine, beside
-// other calls of the executor.
+// other calls of the states.
 type Transfer struct {
-	e *Exec
+	s *States
 
 	mu     sync.Mutex
 	pieces []piecewise // submitted and not waited for, the first first
@@ -148,14 +148,14 @@ func finish(t op.Transfer, err error) error {
 
 // start records and submits one submission of the transfer. When that is done, a read's states go on to dst, and s back.
 func (t *Transfer) start(s *stateStage, dst [][]float32, name string, record func(*gpu.Recording) error) error {
-	e := t.e
-	if old := e.transfers.oldest(); old != nil && old != t {
+	all := t.s
+	if old := all.transfers.oldest(); old != nil && old != t {
 		_ = old.Wait() // whoever waits for it has the error
 	}
-	rec := e.dev.NewRecording()
+	rec := all.dev.NewRecording()
 	rec.SetName(name)
 	if err := record(rec); err != nil {
-		e.transfers.put(s)
+		all.transfers.put(s)
 		return err
 	}
 	c, err := rec.End()
@@ -165,13 +165,13 @@ func (t *Transfer) start(s *stateStage, dst [][]float32, name string, record fun
 		}
 	}
 	if err != nil {
-		e.transfers.put(s)
+		all.transfers.put(s)
 		return err
 	}
 	t.mu.Lock()
 	t.pieces = append(t.pieces, piecewise{c, s, dst})
 	t.mu.Unlock()
-	e.transfers.began(t)
+	all.transfers.began(t)
 	return nil
 }
 
@@ -182,7 +182,7 @@ func (t *Transfer) Wait() error {
 	for len(t.pieces) > 0 {
 		t.waitFirst()
 	}
-	t.e.transfers.done(t)
+	t.s.transfers.done(t)
 	return t.err
 }
 
@@ -199,27 +199,27 @@ func (t *Transfer) waitFirst() {
 	}
 	t.err = errors.Join(t.err, err)
 	p.cmds.Release()
-	t.e.transfers.put(p.s)
+	t.s.transfers.put(p.s)
 }
 
 // StartRead begins to copy the states of slots to dst, as they are after all calls before this one. They are there when Wait
 // returns.
-func (e *Exec) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
-	return e.startStates("reading", gpu.Readback, slots, dst)
+func (all *States) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
+	return all.startStates("reading", gpu.Readback, slots, dst)
 }
 
 // StartWrite begins to set the states of slots to src, which is free for other use at once. Calls after this one find them.
-func (e *Exec) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
-	return e.startStates("writing", gpu.Upload, slots, src)
+func (all *States) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
+	return all.startStates("writing", gpu.Upload, slots, src)
 }
 
 // startStates starts a transfer, in as many submissions as its size asks for.
-func (e *Exec) startStates(what string, kind gpu.Memory, slots []int, host [][]float32) (op.Transfer, error) {
-	if err := e.checkStates(slots, host); err != nil {
+func (all *States) startStates(what string, kind gpu.Memory, slots []int, host [][]float32) (op.Transfer, error) {
+	if err := all.checkStates(slots, host); err != nil {
 		return nil, err
 	}
-	t := &Transfer{e: e}
-	size := 4 * e.prog.StateLen()
+	t := &Transfer{s: all}
+	size := 4 * all.width
 	if size == 0 {
 		return t, nil
 	}
@@ -244,9 +244,9 @@ func (t *Transfer) startPiece(what string, kind gpu.Memory, slots []int, host []
 	if err != nil {
 		return err
 	}
-	e := t.e
-	size := 4 * e.prog.StateLen()
-	s, err := e.transfers.stage(kind, len(slots)*size)
+	all := t.s
+	size := 4 * all.width
+	s, err := all.transfers.stage(kind, len(slots)*size)
 	if err != nil {
 		return err
 	}
@@ -263,7 +263,7 @@ func (t *Transfer) startPiece(what string, kind gpu.Memory, slots []int, host []
 	name := fmt.Sprintf("%s of the states of %d slots, the first %d", what, len(slots), slots[0])
 	return t.start(s, dst, name, func(rec *gpu.Recording) error {
 		for i, slot := range slots {
-			err := e.eachPart(slot, func(part gpu.Range, at int) {
+			err := all.eachPart(slot, func(part gpu.Range, at int) {
 				if at += i * size; kind == gpu.Upload {
 					rec.Copy(part, s.buf.Range(at, part.Size))
 				} else {
@@ -279,19 +279,19 @@ func (t *Transfer) startPiece(what string, kind gpu.Memory, slots []int, host []
 }
 
 // checkStates wants as many states of the right length as slots.
-func (e *Exec) checkStates(slots []int, host [][]float32) error {
-	if err := e.checkOpen(); err != nil {
+func (all *States) checkStates(slots []int, host [][]float32) error {
+	if err := all.open(); err != nil {
 		return err
 	}
 	if len(slots) != len(host) {
 		return fmt.Errorf("vulkan: state: want %d states for as many slots, got %d", len(slots), len(host))
 	}
 	for i, slot := range slots {
-		if want, n := e.prog.StateLen(), len(host[i]); n != want {
+		if want, n := all.width, len(host[i]); n != want {
 			return fmt.Errorf("vulkan: state: want %d elements, got %d", want, n)
 		}
-		if slot < 0 || slot >= e.plan.Sizes.Slots {
-			return fmt.Errorf("vulkan: state: want a slot below %d, got %d", e.plan.Sizes.Slots, slot)
+		if slot < 0 || slot >= all.slots {
+			return fmt.Errorf("vulkan: state: want a slot below %d, got %d", all.slots, slot)
 		}
 	}
 	return nil
