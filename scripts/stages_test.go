@@ -90,10 +90,11 @@ func TestStagesOfFreshMachine(t *testing.T) {
 	text, ok, runs := c.make(t, "test")
 	at := 0
 	for _, want := range []string{
-		"test: stages: lavapipe gpu gpu4 swiftshader compilers race\n",
+		"test: stages: lavapipe gpu gpu4 cpu4 swiftshader compilers race\n",
 		"test: lavapipe: every package on lavapipe\n", "ran lavapipe.json//: go test -count=1 -timeout=30m ./...\n",
 		"test: gpu: ", "ran lavapipe.json/discrete/: go test -count=1 -timeout=30m ",
 		"test: gpu4: ", "ran lavapipe.json/discrete/128/poison: go test -count=1 -timeout=30m ",
+		"test: cpu4: ", "ran lavapipe.json//128: go test -count=1 -timeout=30m -short ./engine/vulkan/... -run ",
 		"test: swiftshader: ", "ran swiftshader.json//: go test -count=1 -timeout=30m -short ",
 		"test: compilers: ", "ran radv.json//: go test -count=1 ./engine/vulkan -run ^TestGPUs$\n",
 		"test: race: ", "ran lavapipe.json//: go test -count=1 -timeout=30m -race -short example/gpu\n",
@@ -104,8 +105,8 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		}
 		at += i + len(want)
 	}
-	if !ok || runs != 6 {
-		t.Errorf("success: %t, %d runs, want 6:\n%s", ok, runs, text)
+	if !ok || runs != 7 {
+		t.Errorf("success: %t, %d runs, want 7:\n%s", ok, runs, text)
 	}
 }
 
@@ -119,11 +120,11 @@ func TestStagesMissing(t *testing.T) {
 		runs   int
 		text   string
 	}{
-		{"not offered", 3, nil, true, 5, "test: stage swiftshader is not offered on this system: device packages on SwiftShader"},
+		{"not offered", 3, nil, true, 6, "test: stage swiftshader is not offered on this system: device packages on SwiftShader"},
 		{"not installed", 1, nil, false, 0, "test: stage swiftshader cannot run, its driver is not here (make setup): "},
 		{"installed, but not there", 0, nil, false, 0, "test: stage swiftshader cannot run, its driver is not here (make setup): "},
 		{"not asked for", 1, []string{"STAGES=race gpu4"}, true, 2, "test: stages: race gpu4\n"},
-		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 swiftshader compilers race\n"},
+		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 cpu4 swiftshader compilers race\n"},
 		{"a stage fails", 3, []string{"FAIL= ./..."}, false, 1, "test: lavapipe: "},
 		{"a later stage fails", 3, []string{"FAIL=/vulkan"}, false, 2, "test: gpu: "},
 	} {

@@ -10,6 +10,7 @@ table='
 lavapipe    | every package on lavapipe
 gpu         | device packages on lavapipe as on a discrete GPU, subgroups of 8
 gpu4        | the same with subgroups of 4, few to a workgroup, and poison behind every buffer
+cpu4        | what lavapipe runs on processors of narrow vectors, such as most of ARM: subgroups of 4, not as a GPU
 swiftshader | device packages on SwiftShader, long cases left out
 compilers   | kernels for five AMD GPUs that are not there, by the compiler of Mesa: none spills registers
 race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
@@ -41,6 +42,7 @@ run() {
 	lavapipe) on lavapipe ./... ;;
 	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/vulkan/...) ;;
 	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 RWKV_POISON=1 && on lavapipe -short ./engine ./engine/vulkan/...) ;;
+	cpu4) (export LP_NATIVE_VECTOR_WIDTH=128 && on lavapipe -short ./engine/vulkan/... -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner') ;;
 	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/vulkan/... ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
@@ -52,7 +54,7 @@ prepare() {
 	case $1 in
 	swiftshader) scripts/setup.sh swiftshader || return ;;
 	compilers) [ -n "$(driver radv)" ] || return 3 ;; # newer Mesa cannot
-	gpu | gpu4) [ "$(uname)" != Darwin ] || return 3 ;; # which has no lavapipe, but a GPU
+	gpu | gpu4 | cpu4) [ "$(uname)" != Darwin ] || return 3 ;; # which has no lavapipe, but a GPU
 	esac
 	case $1 in
 	swiftshader) [ -n "$(driver swiftshader)" ] ;;
