@@ -96,7 +96,7 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		"test: gpu4: ", "ran lavapipe.json/discrete/128/poison: go test -count=1 -timeout=30m ",
 		"test: cpu4: ", "ran lavapipe.json//128: go test -count=1 -timeout=30m -short ./engine/vulkan/... -run ",
 		"test: swiftshader: ", "ran swiftshader.json//: go test -count=1 -timeout=30m -short ",
-		"test: compilers: ", "ran radv.json//: go test -count=1 ./engine/vulkan -run ^TestGPUs$\n",
+		"test: compilers: ", "ran radv.json//: go test -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n",
 		"test: race: ", "ran lavapipe.json//: go test -count=1 -timeout=30m -race -short example/gpu\n",
 	} {
 		i := strings.Index(text[at:], want)
@@ -126,7 +126,7 @@ func TestStagesMissing(t *testing.T) {
 		{"not asked for", 1, []string{"STAGES=race gpu4"}, true, 2, "test: stages: race gpu4\n"},
 		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 cpu4 swiftshader compilers race\n"},
 		{"a stage fails", 3, []string{"FAIL= ./..."}, false, 1, "test: lavapipe: "},
-		{"a later stage fails", 3, []string{"FAIL=/vulkan"}, false, 2, "test: gpu: "},
+		{"a later stage fails", 3, []string{"FAIL=/vulkan/..."}, false, 2, "test: gpu: "},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text, ok, runs := newCheckout(t, c.status, false).make(t, append([]string{"test"}, c.args...)...)
