@@ -254,12 +254,25 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
-// A file that was cut anywhere or in which any bit is another one is refused, or is the same state: never another.
+// A file that was cut anywhere or in which any bit is another one is refused, or is the same state: never another. So is a
+// file of version 1.
 func TestDamaged(t *testing.T) {
 	size := weightstest.Size{Vocab: 9, Embed: 4, Layers: 1, Head: 4, FFN: 8, W: 2, A: 2, V: 2, G: 2}
-	m := stateModel(t, size)
-	want := someState(m)
-	data, err := state.Encode(m, want)
+	m, first := stateModel(t, size), stateModel(t, firstSize)
+	now, err := state.Encode(m, someState(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	then, err := os.ReadFile(filepath.Join("testdata", "version1_v7.st"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Run("now", func(t *testing.T) { damaged(t, m, now) })
+	t.Run("version 1", func(t *testing.T) { damaged(t, first, then) })
+}
+
+func damaged(t *testing.T, m *model.Model, data []byte) {
+	want, err := state.Decode(m, "s", data)
 	if err != nil {
 		t.Fatal(err)
 	}
