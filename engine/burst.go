@@ -39,7 +39,6 @@ type drawer interface {
 	Decode(draws []vulkan.Draw, n int) ([]uint32, error)
 	RestoreState(i, slot int) error
 	DrawsOnDevice(seqs int) (bool, error)
-	fromLogits
 }
 
 var _ drawer = (*vulkan.Exec)(nil)

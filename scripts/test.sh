@@ -40,10 +40,10 @@ on() {
 run() {
 	case $1 in
 	lavapipe) on lavapipe ./... ;;
-	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/vulkan/...) ;;
-	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 RWKV_POISON=1 && on lavapipe -short ./engine ./engine/vulkan/...) ;;
+	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/compare ./engine/vulkan/...) ;;
+	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 RWKV_POISON=1 && on lavapipe -short ./engine ./engine/compare ./engine/vulkan/...) ;;
 	cpu4) (export LP_NATIVE_VECTOR_WIDTH=128 && on lavapipe -short ./engine/vulkan/... -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner') ;;
-	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/vulkan/... ;;
+	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/compare ./engine/vulkan/... ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
 	esac

@@ -6,7 +6,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/compare"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -134,7 +134,7 @@ func TestCompare(t *testing.T) {
 	device := vulkanDevice(t)
 	for _, args := range [][]string{{}, {"--tokens", "1,2,3"}, {"--model", tinyModel(t, nil)}} {
 		args = append([]string{"compare", "--device", device}, args...)
-		var r engine.Report
+		var r compare.Report
 		cliJSON(t, &r, args...)
 		if r.Verdict != "pass" || r.Device == "" || r.FirstBad != nil || r.Top1Agree != 1 || len(r.Ops) < 10 || r.KL > 1e-6 {
 			t.Errorf("%q: %+v", args, r)
@@ -152,7 +152,7 @@ func TestCompare(t *testing.T) {
 // A failed comparison prints its report and ends with status 1 and the first op to blame.
 func TestCompareFails(t *testing.T) {
 	bad := "blocks.1.att.wkv"
-	report := &engine.Report{Verdict: "fail", Device: "D", FirstBad: &bad, Ops: []engine.Drift{
+	report := &compare.Report{Verdict: "fail", Device: "D", FirstBad: &bad, Ops: []compare.Drift{
 		{Layer: 1, Op: "blocks.1.att.mix", NMSE: 1e-14, OK: true},
 		{Layer: 1, Op: bad, NMSE: 1e-15, Stray: true, Pass: "decode", Kernels: []string{"wkv7_step.tx"}}}}
 	for _, asJSON := range []bool{false, true} {
@@ -163,7 +163,7 @@ func TestCompareFails(t *testing.T) {
 			t.Errorf("%v", err)
 		}
 		if asJSON {
-			var r engine.Report
+			var r compare.Report
 			decode(t, out.String(), &r)
 		} else if !strings.Contains(out.String(), bad+"  0.00e+00  1.00e-15  out of tolerance in decode wkv7_step.tx\nblocks.1.att.mix") {
 			t.Error(out.String())

@@ -12,6 +12,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/compare"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -89,8 +90,8 @@ func (a *app) comparedIDs(m *load.Opened, ids []int) ([]int, error) {
 }
 
 // compare runs ids on the reference and on the device.
-func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine.Report, err error) {
-	sizes := engine.CompareSizes(len(ids))
+func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compare.Report, err error) {
+	sizes := compare.Sizes(len(ids))
 	if err := engine.CheckReference(m, sizes); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
 	}
@@ -131,14 +132,14 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *engine
 		return nil, err
 	}
 	a.notice("comparing %s with %s over %d tokens", dev.Device(), ref.Device(), len(ids))
-	return engine.Compare(ctx, m, ref, dev, ids)
+	return compare.Run(ctx, m, ref, dev, ids)
 }
 
 // shownOps is how many of the ops the text form shows.
 const shownOps = 10
 
 // printReport writes the report, and returns an error if the check failed.
-func (a *app) printReport(r *engine.Report) error {
+func (a *app) printReport(r *compare.Report) error {
 	var err error
 	if a.common.json {
 		err = a.writeJSON(r)
@@ -163,9 +164,9 @@ func first(a, b bool) int {
 }
 
 // worstOps returns a table of the ops that are out of tolerance, and then of those that differ most.
-func worstOps(ops []engine.Drift) string {
+func worstOps(ops []compare.Drift) string {
 	ops = slices.Clone(ops)
-	slices.SortStableFunc(ops, func(a, b engine.Drift) int { return cmp.Or(first(a.OK, b.OK), cmp.Compare(b.NMSE, a.NMSE)) })
+	slices.SortStableFunc(ops, func(a, b compare.Drift) int { return cmp.Or(first(a.OK, b.OK), cmp.Compare(b.NMSE, a.NMSE)) })
 	shown := ops[:min(len(ops), shownOps)]
 	var b strings.Builder
 	fmt.Fprintf(&b, "the %d of %d ops that differ most:\n", len(shown), len(ops))

@@ -1,4 +1,6 @@
-package engine
+// Package compare holds a device against the reference: op by op on the same inputs, in the batches that texts and servers
+// run, then whole runs, and the tokens that the device draws.
+package compare
 
 import (
 	"context"
@@ -38,17 +40,17 @@ type Report struct {
 // own: some orders more than an op may, and less than a wrong constant makes.
 const logitTolerance = 1e-6
 
-// comparePass is a batch that ops are compared in: so many tokens of sequences in some slots, which go on from what the
+// pass is a batch that ops are compared in: so many tokens of sequences in some slots, which go on from what the
 // passes before left.
-type comparePass struct {
+type pass struct {
 	name  string
 	slots []int
 	rows  []int // of each sequence; 0 for the whole prompt
 }
 
-// comparePasses are what text generation and servers run: ragged batches in slots of no order, first from the initial
+// passes are what text generation and servers run: ragged batches in slots of no order, first from the initial
 // state, a prompt, rows on both sides of what kernels take at once, and single tokens of one sequence and of several.
-var comparePasses = []comparePass{
+var passes = []pass{
 	{"ragged", []int{3, 1, 4, 2}, []int{3, 1, 7, 2}},
 	{"prompt", []int{2}, []int{0}},
 	{"long", []int{4, 2, 1}, []int{35, 1, 18}},
@@ -57,10 +59,10 @@ var comparePasses = []comparePass{
 	{"decode 5", []int{4, 2, 0, 3, 1}, []int{1, 1, 1, 1, 1}},
 }
 
-// CompareSizes returns what executors must hold for Compare to run so many tokens. One slot is never used.
-func CompareSizes(tokens int) op.Sizes {
+// Sizes returns what executors must hold for Run to run so many tokens. One slot is never used.
+func Sizes(tokens int) op.Sizes {
 	s := op.Sizes{Rows: tokens}
-	for _, p := range comparePasses {
+	for _, p := range passes {
 		rows := 0
 		for _, n := range p.rows {
 			rows += n
@@ -83,11 +85,11 @@ type comparer struct {
 	mayWrite       []bool    // elements of both that it may write
 }
 
-// Compare runs tokens through the reference and a device, until ctx is done. First op by op, the device always on the
-// reference's inputs, in the batches of comparePasses, each of which the device also runs as a whole, so that it chooses
+// Run runs tokens through the reference and a device, until ctx is done. First op by op, the device always on the
+// reference's inputs, in the batches of passes, each of which the device also runs as a whole, so that it chooses
 // its kernels and nothing is left out between ops; then both freely, token by token, and what the device draws of its own logits where it does that. Executors must be of m's program and
-// hold CompareSizes; their slots are overwritten.
-func Compare(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
+// hold Sizes; their slots are overwritten.
+func Run(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
 	r := &Report{Verdict: "pass", Device: dev.Device()}
 	c := &comparer{report: r, prog: m.Program, ref: ref, dev: dev, tokens: tokens}
 	for _, s := range m.Program.Steps {
@@ -96,8 +98,8 @@ func Compare(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []i
 	if err := c.reset(); err != nil {
 		return nil, err
 	}
-	for i := range comparePasses {
-		if err := c.pass(ctx, &comparePasses[i]); err != nil {
+	for i := range passes {
+		if err := c.pass(ctx, &passes[i]); err != nil {
 			return nil, err
 		}
 	}
@@ -117,7 +119,7 @@ func Compare(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []i
 
 // reset gives all slots the initial state.
 func (c *comparer) reset() error {
-	for slot := range CompareSizes(0).Slots {
+	for slot := range Sizes(0).Slots {
 		for _, e := range []op.Prober{c.ref, c.dev} {
 			if err := e.ResetState(slot); err != nil {
 				return err
@@ -135,7 +137,7 @@ func (c *comparer) blame(step int) {
 }
 
 // batch returns the batch of a pass, which asks for the logits of each sequence's last token.
-func (c *comparer) batch(p *comparePass) *op.Batch {
+func (c *comparer) batch(p *pass) *op.Batch {
 	b := new(op.Batch)
 	for i, slot := range p.slots {
 		if p.rows[i] == 0 {

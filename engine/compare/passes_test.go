@@ -1,4 +1,4 @@
-package engine
+package compare
 
 import (
 	"context"
@@ -39,16 +39,16 @@ func (h *hasty) ForwardContext(_ context.Context, b *op.Batch) error {
 }
 
 // What is wrong only among other ops is found, and named.
-func TestCompareFindsAmongOthers(t *testing.T) {
+func TestFindsAmongOthers(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
-		ref, dev := prober(t, m, &Device{}), prober(t, m, d)
+	eachDevice(t, func(t *testing.T, d device) {
+		ref, dev := prober(t, m, cpuDevice), prober(t, m, d)
 		for at := 1; at < len(m.Program.Steps)-1; at += 3 { // the last hands the logits to the host
 			want := m.Program.Steps[at].Name
 			if _, ok := m.Program.Steps[at].Op.(*op.ShiftMix); ok {
 				continue // its first result is kept by some devices in a place that the test does not know
 			}
-			r, err := Compare(t.Context(), m, ref, &hasty{dev, m.Program, at}, compared)
+			r, err := Run(t.Context(), m, ref, &hasty{dev, m.Program, at}, compared)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -91,13 +91,13 @@ func (s *stray) RunSteps(from, to int) error {
 
 // A step that writes where it must not is named, in whichever pass it does, and whether it meets a slot of no sequence or
 // other scratch.
-func TestCompareFindsStrayWrites(t *testing.T) {
+func TestFindsStrayWrites(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
-		ref, dev := prober(t, m, &Device{}), prober(t, m, d)
+	eachDevice(t, func(t *testing.T, d device) {
+		ref, dev := prober(t, m, cpuDevice), prober(t, m, d)
 		for _, rows := range []int{13, len(compared), 54, 1, 2, 5} {
 			for _, state := range []bool{false, true} {
-				r, err := Compare(t.Context(), m, ref, &stray{Prober: dev, state: state, rows: rows, at: 2}, compared)
+				r, err := Run(t.Context(), m, ref, &stray{Prober: dev, state: state, rows: rows, at: 2}, compared)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -135,17 +135,17 @@ func (m *misdrawing) DrawFrom(draws []vulkan.Draw, logits []float32) ([]uint32, 
 }
 
 // Where the device draws, its ids are compared, whichever sequence and step they are of; elsewhere there is no draw.
-func TestCompareDraws(t *testing.T) {
+func TestDraws(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
-		if d.IsCPU() {
+	eachDevice(t, func(t *testing.T, d device) {
+		if d.isCPU() {
 			t.Skip("the CPU is what draws are compared with")
 		}
-		ref := prober(t, m, &Device{})
+		ref := prober(t, m, cpuDevice)
 		for _, draws := range []vulkan.Draws{vulkan.HostDraws, vulkan.DeviceDraws} {
-			dev := prober(t, m, &Device{now: d.current(), draws: draws})
+			dev := prober(t, m, device{d.kernels, draws})
 			for _, at := range []int{-1, 0, 13, drawSteps*len(drawn) - 1, drawSteps * len(drawn), (drawSteps+madeRounds)*len(drawn) - 1} {
-				r, err := Compare(t.Context(), m, ref, &misdrawing{Exec: dev.(*vulkan.Exec), at: at}, compared)
+				r, err := Run(t.Context(), m, ref, &misdrawing{Exec: dev.(*vulkan.Exec), at: at}, compared)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -185,14 +185,14 @@ func (r *restless) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
 }
 
 // What draws leave in the slots of sequences, whether they ended or not, is compared, and the op is named that works on it.
-func TestCompareFindsStatesAfterDraws(t *testing.T) {
+func TestFindsStatesAfterDraws(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
-		if d.IsCPU() {
+	eachDevice(t, func(t *testing.T, d device) {
+		if d.isCPU() {
 			t.Skip("the CPU is what draws are compared with")
 		}
-		ref := prober(t, m, &Device{})
-		dev := prober(t, m, &Device{now: d.current(), draws: vulkan.DeviceDraws})
+		ref := prober(t, m, cpuDevice)
+		dev := prober(t, m, device{d.kernels, vulkan.DeviceDraws})
 		tried := 0
 		for i := 0; i < len(m.Program.Steps); i++ {
 			var view op.View
@@ -205,7 +205,7 @@ func TestCompareFindsStatesAfterDraws(t *testing.T) {
 				continue
 			}
 			tried++
-			r, err := Compare(t.Context(), m, ref, &restless{dev.(*vulkan.Exec), view, 1 + i%len(drawn)}, compared)
+			r, err := Run(t.Context(), m, ref, &restless{dev.(*vulkan.Exec), view, 1 + i%len(drawn)}, compared)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -220,17 +220,18 @@ func TestCompareFindsStatesAfterDraws(t *testing.T) {
 }
 
 // Of every kernel that prompts and texts run on the device, of one sequence or of several, compare ran each in its op.
-func TestCompareMeetsKernels(t *testing.T) {
+func TestMeetsKernels(t *testing.T) {
 	m := golden.Demo(t, 0)
-	eachDevice(t, func(t *testing.T, d *Device) {
-		if d.IsCPU() {
+	const longest = 256
+	eachDevice(t, func(t *testing.T, d device) {
+		if d.isCPU() {
 			t.Skip("the CPU has no kernels")
 		}
-		r, err := Compare(t.Context(), m, prober(t, m, &Device{}), prober(t, m, d), compared)
+		r, err := Run(t.Context(), m, prober(t, m, cpuDevice), prober(t, m, d), compared)
 		if err != nil {
 			t.Fatal(err)
 		}
-		e, err := d.Prober(m, op.Sizes{Slots: 8, Rows: DefaultChunk, Seqs: 8, Outs: 8}, nil)
+		e, err := d.prober(m, op.Sizes{Slots: 8, Rows: longest, Seqs: 8, Outs: 8})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -239,7 +240,7 @@ func TestCompareMeetsKernels(t *testing.T) {
 				t.Error(err)
 			}
 		}()
-		for _, rows := range [][]int{{DefaultChunk}, {40}, {12}, {3}, {1}, {1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1}, {17, 20, 1}} {
+		for _, rows := range [][]int{{longest}, {40}, {12}, {3}, {1}, {1, 1, 1}, {1, 1, 1, 1, 1, 1, 1, 1}, {17, 20, 1}} {
 			var b op.Batch
 			for slot, n := range rows {
 				b.Add(slot, make([]int, n), 1)

@@ -1,4 +1,4 @@
-package engine
+package compare
 
 import (
 	"context"
@@ -16,9 +16,9 @@ import (
 
 var compared = []int{1, 60, 0, 7, 7, 31, 12}
 
-func prober(t *testing.T, m *model.Model, d *Device) op.Prober {
+func prober(t *testing.T, m *model.Model, d device) op.Prober {
 	t.Helper()
-	e, err := d.Prober(m, CompareSizes(len(compared)), nil)
+	e, err := d.prober(m, Sizes(len(compared)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,11 +31,11 @@ func prober(t *testing.T, m *model.Model, d *Device) op.Prober {
 }
 
 // A device agrees with the reference, and the reference exactly with itself.
-func TestComparePasses(t *testing.T) {
+func TestPasses(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d device) {
 		dev := prober(t, m, d)
-		r, err := Compare(t.Context(), m, prober(t, m, &Device{}), dev, compared)
+		r, err := Run(t.Context(), m, prober(t, m, cpuDevice), dev, compared)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -43,14 +43,14 @@ func TestComparePasses(t *testing.T) {
 			t.Errorf("%s: %+v", r, r)
 		}
 		for i, s := range m.Program.Steps {
-			if o := r.Ops[i]; o.Op != s.Name || o.Layer != s.Layer || !o.OK || !(o.NMSE < 1e-10) || d.IsCPU() != (o.Kernels == nil) {
+			if o := r.Ops[i]; o.Op != s.Name || o.Layer != s.Layer || !o.OK || !(o.NMSE < 1e-10) || d.isCPU() != (o.Kernels == nil) {
 				t.Errorf("op %d (%s): %+v", i, s.Name, o)
 			}
 		}
 		if extra := r.Ops[len(m.Program.Steps):]; len(extra) > 1 || len(extra) == 1 && extra[0].Op != drawOp {
 			t.Errorf("ops beside the program's: %+v", extra)
 		}
-		if d.IsCPU() && (r.MaxAbs != 0 || r.NMSE != 0 || r.KL != 0) {
+		if d.isCPU() && (r.MaxAbs != 0 || r.NMSE != 0 || r.KL != 0) {
 			t.Errorf("the CPU differs from itself: %s", r)
 		}
 	})
@@ -101,21 +101,21 @@ func (s *spoiled) Logits(i int) []float32 {
 
 // An op that is off by a thousandth, or gives a NaN, is named, on either device; so are logits that only differ when
 // the device runs on its own. The report is JSON all the same.
-func TestCompareCatches(t *testing.T) {
+func TestCatches(t *testing.T) {
 	m := golden.Tiny(t)
 	changes := map[string]func(float32) float32{
 		"thousandth": func(v float32) float32 { return v * 1.0015 }, // and a half: a mere one is at the logits' limit
 		"NaN":        func(float32) float32 { return float32(math.NaN()) },
 		"infinity":   func(float32) float32 { return float32(math.Inf(1)) },
 	}
-	eachDevice(t, func(t *testing.T, d *Device) {
-		ref, dev := prober(t, m, &Device{}), prober(t, m, d)
+	eachDevice(t, func(t *testing.T, d device) {
+		ref, dev := prober(t, m, cpuDevice), prober(t, m, d)
 		for name, change := range changes {
 			for at := -1; at < len(m.Program.Steps); at++ {
 				if name != "thousandth" && at > 5 {
 					break
 				}
-				r, err := Compare(t.Context(), m, ref, &spoiled{dev, m.Program, at, change}, compared)
+				r, err := Run(t.Context(), m, ref, &spoiled{dev, m.Program, at, change}, compared)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -160,16 +160,16 @@ func (b broken) RunStep(int) error       { return b.err }
 func (b broken) RunSteps(int, int) error { return b.err }
 
 // Errors of either executor come back.
-func TestCompareErrors(t *testing.T) {
+func TestErrors(t *testing.T) {
 	m := golden.Tiny(t)
-	good, boom := prober(t, m, &Device{}), errors.New("boom")
+	good, boom := prober(t, m, cpuDevice), errors.New("boom")
 	for _, pair := range [][2]op.Prober{{good, broken{good, boom}}, {broken{good, boom}, good}} {
-		if _, err := Compare(t.Context(), m, pair[0], pair[1], compared); !errors.Is(err, boom) {
+		if _, err := Run(t.Context(), m, pair[0], pair[1], compared); !errors.Is(err, boom) {
 			t.Errorf("want the executor's error, got %v", err)
 		}
 	}
 	for want, tokens := range map[string][]int{"at least one row": nil, "token below": {m.Vocab}, "at most 54 rows": make([]int, 55)} {
-		if _, err := Compare(t.Context(), m, good, prober(t, m, &Device{}), tokens); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Run(t.Context(), m, good, prober(t, m, cpuDevice), tokens); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
@@ -192,10 +192,10 @@ func (p impatient) Forward(b *op.Batch) error {
 }
 
 // A comparison ends when its context does, at the next step.
-func TestCompareInterrupted(t *testing.T) {
+func TestInterrupted(t *testing.T) {
 	m := golden.Tiny(t)
 	ctx, cancel := context.WithCancel(t.Context())
-	r, err := Compare(ctx, m, prober(t, m, &Device{}), impatient{prober(t, m, &Device{}), cancel}, compared)
+	r, err := Run(ctx, m, prober(t, m, cpuDevice), impatient{prober(t, m, cpuDevice), cancel}, compared)
 	if !errors.Is(err, context.Canceled) || r != nil {
 		t.Errorf("got %v, %v", r, err)
 	}

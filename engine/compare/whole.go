@@ -1,4 +1,4 @@
-package engine
+package compare
 
 import (
 	"slices"
@@ -100,7 +100,7 @@ func (c *comparer) find(b *op.Batch, before [][]float32) error {
 			return err
 		}
 	}
-	at := c.head()
+	at := head(c.prog)
 	for i := range steps { // one by one: a difference need not go on to the ops behind it
 		if err := c.setStates(c.dev, before); err != nil {
 			return err
@@ -122,11 +122,11 @@ func (c *comparer) find(b *op.Batch, before [][]float32) error {
 	return nil
 }
 
-// head returns the step that makes the logits.
-func (c *comparer) head() (at int) {
-	for i := range c.prog.Steps {
-		c.prog.Steps[i].Op.Operands(func(_ string, v op.View, a op.Access) {
-			if a&op.Write != 0 && v.Of == c.prog.Logits {
+// head returns the step that makes a program's logits.
+func head(prog *op.Program) (at int) {
+	for i := range prog.Steps {
+		prog.Steps[i].Op.Operands(func(_ string, v op.View, a op.Access) {
+			if a&op.Write != 0 && v.Of == prog.Logits {
 				at = i
 			}
 		})

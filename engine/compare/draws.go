@@ -1,4 +1,4 @@
-package engine
+package compare
 
 import (
 	"context"
@@ -27,6 +27,13 @@ const drawOp = "draw"
 
 // drawPass names the submission in which tokens are drawn.
 const drawPass = "draws"
+
+// drawer is an executor that draws tokens itself: see vulkan.Exec.
+type drawer interface {
+	Decode(draws []vulkan.Draw, n int) ([]uint32, error)
+	DrawsOnDevice(seqs int) (bool, error)
+	DrawFrom(draws []vulkan.Draw, logits []float32) ([]uint32, error)
+}
 
 // draws compares the ids that the device draws, if it does so at all, with those that the CPU draws from the device's own
 // logits, bit for bit, over several steps of one submission, within which one sequence ends, and then from made-up logits; and

@@ -1,4 +1,4 @@
-package engine
+package compare
 
 import (
 	"context"
@@ -19,7 +19,7 @@ func poison(i int) float32 { return float32(1e6 + i%1013) }
 type kernelNamer interface{ Kernels() []string }
 
 // pass compares the ops of a batch, and then what the device makes of all of it at once.
-func (c *comparer) pass(ctx context.Context, p *comparePass) error {
+func (c *comparer) pass(ctx context.Context, p *pass) error {
 	b := c.batch(p)
 	before, err := c.states(c.ref)
 	if err != nil {
@@ -62,7 +62,7 @@ func (c *comparer) pass(ctx context.Context, p *comparePass) error {
 }
 
 // step compares an op.
-func (c *comparer) step(p *comparePass, b *op.Batch, i int) error {
+func (c *comparer) step(p *pass, b *op.Batch, i int) error {
 	o := c.prog.Steps[i].Op
 	for j := range c.scratch {
 		c.scratch[j] = poison(j)
@@ -162,7 +162,7 @@ func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32) (ok b
 			if mix != nil {
 				got = c.shifted(mix, state, got, c.at(c.scratch, v, i), vec, int(b.Seqs[i].Slot))
 			}
-			for _, part := range c.used(v) {
+			for _, part := range used(c.prog, v) {
 				m.add(got[part.Off-v.Off:][:part.Len], vec[part.Off-v.Off:][:part.Len], t.element)
 			}
 		}
@@ -171,14 +171,14 @@ func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32) (ok b
 	return ok, maxAbs, nmse, err
 }
 
-// used returns the parts of a view of a state that some op reads, or else the view: between the vectors of a slot lies
+// used returns the parts of a view of a state that some op of a program reads, or else the view: between the vectors of a slot lies
 // padding, in which a device may leave what it likes.
-func (c *comparer) used(v op.View) []op.View {
+func used(prog *op.Program, v op.View) []op.View {
 	if v.Of.Kind != op.State {
 		return []op.View{v}
 	}
 	var list []op.View
-	for _, s := range c.prog.Steps {
+	for _, s := range prog.Steps {
 		s.Op.Operands(func(_ string, r op.View, a op.Access) {
 			if a&op.Read != 0 && r.Of == v.Of && r.Off >= v.Off && r.Off+r.Len <= v.Off+v.Len {
 				list = append(list, r)

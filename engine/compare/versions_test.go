@@ -1,4 +1,4 @@
-package engine
+package compare
 
 import (
 	"testing"
@@ -10,7 +10,7 @@ import (
 )
 
 // A device is right with models of every version, of widths that leave padding everywhere, and of one with many ids.
-func TestCompareVersions(t *testing.T) {
+func TestVersions(t *testing.T) {
 	golden.EachVersion(t, comparesWell)
 	t.Run("many ids", func(t *testing.T) {
 		size := weightstest.Size{Vocab: 1001, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}
@@ -23,8 +23,8 @@ func comparesWell(t *testing.T, m *model.Model) {
 	for i := range tokens {
 		tokens[i] %= m.Vocab
 	}
-	eachDevice(t, func(t *testing.T, d *Device) {
-		r, err := Compare(t.Context(), m, prober(t, m, &Device{}), prober(t, m, d), tokens)
+	eachDevice(t, func(t *testing.T, d device) {
+		r, err := Run(t.Context(), m, prober(t, m, cpuDevice), prober(t, m, d), tokens)
 		if err != nil || r.Verdict != "pass" {
 			t.Errorf("%s: %v", r, err)
 		}

@@ -1,4 +1,4 @@
-package engine
+package compare
 
 import (
 	"context"
@@ -12,16 +12,11 @@ import (
 
 // A comparison draws from made-up logits too: those of one model in a few steps meet few of the cases that a draw knows.
 
-// fromLogits is a device that draws from given logits.
-type fromLogits interface {
-	DrawFrom(draws []vulkan.Draw, logits []float32) ([]uint32, error)
-}
-
 // madeRounds is how many times as many sequences as in drawn draw from made-up logits.
 const madeRounds = 32
 
 // drawMadeUp returns what the device draws from made-up logits, and what the CPU does.
-func (c *comparer) drawMadeUp(ctx context.Context, dev fromLogits) (got, want []uint32, err error) {
+func (c *comparer) drawMadeUp(ctx context.Context, dev drawer) (got, want []uint32, err error) {
 	rng := rand.New(rand.NewPCG(1, uint64(c.prog.Vocab)))
 	for round := range madeRounds {
 		if err := ctx.Err(); err != nil {

@@ -1,0 +1,45 @@
+package compare
+
+import (
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// shared are the kernels of all tests.
+var shared *vulkan.Kernels
+
+func TestMain(m *testing.M) { gputest.Main(m, func() { shared.Release() }) }
+
+// device is what a test compares: a Vulkan device with a way to draw, or the CPU.
+type device struct {
+	kernels *vulkan.Kernels // nil for the CPU
+	draws   vulkan.Draws
+}
+
+var cpuDevice device
+
+func (d device) isCPU() bool { return d.kernels == nil }
+
+func (d device) prober(m *model.Model, s op.Sizes) (op.Prober, error) {
+	if d.isCPU() {
+		return cpu.New(m.Program, cpu.Options{Sizes: s})
+	}
+	return vulkan.New(d.kernels, m.Program, vulkan.Options{Sizes: s, Draws: d.draws})
+}
+
+// eachDevice runs a test on the CPU and on the Vulkan device.
+func eachDevice(t *testing.T, test func(t *testing.T, d device)) {
+	t.Run("cpu", func(t *testing.T) { test(t, cpuDevice) })
+	t.Run("vulkan", func(t *testing.T) {
+		d := gputest.Shared(t)
+		if shared == nil {
+			shared = vulkan.NewKernels(d)
+		}
+		test(t, device{kernels: shared})
+	})
+}
