@@ -7,9 +7,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
-	"github.com/rwkv-gpu/rwkv-gpu/model"
-	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
-	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -20,15 +18,13 @@ func Example() {
 			log.Fatal(err)
 		}
 	}
-	file, err := weights.Parse(demo.Name, demo.Weights())
+	m, err := load.Open(load.Options{}) // the demo model; any file and its vocabulary are opened so
 	must(err)
-	m, err := model.New(file)
-	must(err)
-	tok, err := tokenizer.ParseWorld(demo.Name, demo.Vocab())
+	tok, err := m.Tokenizer()
 	must(err)
 	device, err := engine.OpenDevice("cpu", nil)
 	must(err)
-	e, err := engine.New(m, device, engine.Options{Slots: 2})
+	e, err := engine.New(m.Model, device, engine.Options{Slots: 2})
 	must(err)
 	ctx, first := context.Background(), "Once upon a time, there was a"
 
@@ -60,6 +56,7 @@ func Example() {
 	fmt.Printf("%s\n%s\n", texts[0], texts[1])
 	must(e.Close())
 	must(device.Close())
+	must(m.Close())
 	// Output:
 	// Once upon a time, there was a little girl named Lily. She loved
 	// Once upon a time, there was a little girl named Amy. She loved
