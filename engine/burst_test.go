@@ -306,7 +306,7 @@ func TestBurstErrors(t *testing.T) {
 			t.Errorf("more sequences than fit: %v", err)
 		}
 		twice := []Continuation{many[0], many[0]}
-		if steps, err := e.Burst(t.Context(), twice, 1, func(int, int) bool { return true }); steps != 1 || err != nil || twice[0].Err != nil || twice[1].Err != errTwice {
+		if steps, err := e.Burst(t.Context(), twice, 1, func(int, int) bool { return true }); steps != 1 || err != nil || twice[0].Err != nil || !errors.Is(twice[1].Err, errTwice) {
 			t.Errorf("a sequence given twice: %v, %v, %v", err, twice[0].Err, twice[1].Err)
 		}
 		ctx, cancel := context.WithCancel(t.Context())

@@ -99,7 +99,7 @@ func (g *generation) run(ctx context.Context, e *Engine, s *Seq, smp *sample.Sam
 			g.DecodedTokens++
 			return g.take(id)
 		})
-		if err = errors.Join(err, c[0].Err); err != nil {
+		if err := errors.Join(err, c[0].Err); err != nil {
 			return err
 		}
 		left -= steps

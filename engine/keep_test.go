@@ -30,9 +30,8 @@ func TestReopen(t *testing.T) {
 			drawn := 0
 			burst := func(n int) { decode(t, e, c, n, func(int, int) bool { drawn++; return true }) }
 			burst(13)
-			parent, child := c[0].Seq, new(Seq)
-			var err error
-			if child, err = e.Fork(parent); err != nil {
+			child, err := e.Fork(c[0].Seq)
+			if err != nil {
 				t.Fatal(err)
 			}
 			step(t, e, input{child, []int{4, 4, 2, 1, 9, 8, 7, 6, 5, 4, 3}, 0})

@@ -45,7 +45,7 @@ func (v *Vocabulary) freeBits() []uint32 {
 // free reports whether id's count stays.
 func (v *Vocabulary) free(id int) bool {
 	bits := v.freeBits()
-	return bits != nil && bits[id/32]>>(id%32)&1 == 1
+	return len(bits) > id/32 && bits[id/32]>>(id%32)&1 == 1
 }
 
 // freeText is the text of FreeText.

@@ -1,0 +1,154 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+)
+
+// admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked.
+func (s *Scheduler) admit() error {
+	for s.queue.n > 0 {
+		if len(s.resident) >= s.slots {
+			if parked, err := s.park(); !parked || err != nil {
+				return err
+			}
+		}
+		j := s.queue.pop()
+		err := s.start(j)
+		switch {
+		case errors.Is(err, engine.ErrNoSlot) && len(s.resident) > 0:
+			s.queue.unpop(j) // somebody else has slots of the engine: wait for an end of our own
+			return nil
+		case lost(err):
+			s.queue.unpop(j)
+			return err
+		case err != nil:
+			s.finish(j, err)
+		}
+	}
+	return nil
+}
+
+// start gives a job a slot with its state.
+func (s *Scheduler) start(j *Job) error {
+	state := j.State
+	if j.state != nil {
+		state = j.state
+	}
+	seq, err := s.run.NewSeq(state)
+	if err != nil {
+		return err
+	}
+	j.seq, j.turn = seq, 0
+	if j.state != nil {
+		s.unpark(j)
+	}
+	if !j.begun {
+		j.begun = true
+		s.mu.Lock()
+		s.waiting--
+		s.mu.Unlock()
+		j.c = engine.Continuation{Sampler: j.Sampler, Ends: j.Ends, Logprobs: j.Logprobs, Top: j.Top}
+	}
+	j.c.Seq = seq
+	s.resident = append(s.resident, j)
+	return nil
+}
+
+// park frees the slot of the sequence that has had the most since it got it, if that is enough and there is memory on the
+// host.
+func (s *Scheduler) park() (bool, error) {
+	if s.parked >= s.options.Parked && s.queue.first().state == nil {
+		return false, nil
+	}
+	at := -1
+	for i, j := range s.resident {
+		if j.turn >= s.options.Quantum && (at < 0 || j.turn > s.resident[at].turn) {
+			at = i
+		}
+	}
+	if at < 0 {
+		return false, nil
+	}
+	j := s.resident[at]
+	state := s.memory()
+	if err := s.save(j, state); err != nil {
+		return false, err
+	}
+	s.run.release(j.seq)
+	j.seq, j.state = nil, state
+	s.parked++
+	s.resident = append(s.resident[:at], s.resident[at+1:]...)
+	s.queue.push(j)
+	s.mu.Lock()
+	s.stats.Parkings++
+	s.mu.Unlock()
+	return true, nil
+}
+
+// memory returns room for a state.
+func (s *Scheduler) memory() []float32 {
+	if n := len(s.idle); n > 0 {
+		state := s.idle[n-1]
+		s.idle = s.idle[:n-1]
+		return state
+	}
+	return make([]float32, s.run.stateLen())
+}
+
+// unpark gives back the memory of a job's parked state.
+func (s *Scheduler) unpark(j *Job) {
+	s.idle = append(s.idle, j.state)
+	j.state = nil
+	s.parked--
+}
+
+// lost reports whether an error says that the device is to be opened anew.
+func lost(err error) bool {
+	return errors.Is(err, engine.ErrDeviceLost) || errors.Is(err, engine.ErrTimeout)
+}
+
+// trouble follows an error that is not of one job. A device that was lost is opened anew, and all go on; if that fails, all
+// end. By other errors, such as of memory, the jobs in slots end, for which there is not enough of it.
+func (s *Scheduler) trouble(err error) {
+	if lost(err) {
+		if err = s.reopen(err); err == nil {
+			return
+		}
+		s.mu.Lock()
+		s.broken, s.closing = err, true
+		s.mu.Unlock()
+		s.arrive()
+		s.queue.remove(func(j *Job) bool {
+			s.finish(j, err)
+			return true
+		})
+	}
+	s.retain(func(*Job) (bool, error) { return false, err })
+}
+
+// reopen follows the loss of a device. It returns by what both failed.
+func (s *Scheduler) reopen(loss error) error {
+	if err := s.run.Reopen(context.Background()); err != nil {
+		return errors.Join(loss, err)
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Reopened++
+	return nil
+}
+
+// note tells Stats how things stand.
+func (s *Scheduler) note() {
+	drawn := 0
+	for _, j := range s.resident {
+		drawn += j.drawn - j.counted
+		j.counted = j.drawn
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.stats.Resident, s.stats.Parked = len(s.resident), s.parked
+	s.stats.Drawn += drawn
+}

@@ -1,0 +1,300 @@
+package schedule
+
+import (
+	"context"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+)
+
+// mostSteps of a burst beside which nobody waits.
+const mostSteps = 32
+
+// loop is the scheduler's goroutine.
+func (s *Scheduler) loop() {
+	defer close(s.stopped)
+	for s.cycle() {
+	}
+}
+
+// cycle does one round of everything and reports whether there is another.
+func (s *Scheduler) cycle() (more bool) {
+	closing := s.arrive()
+	s.leave()
+	if err := s.admit(); err != nil {
+		s.trouble(err)
+	}
+	s.note()
+	if len(s.resident) == 0 {
+		if s.queue.n > 0 && s.slots > 0 {
+			return true // a failed admission: its job has ended, or the device is there again
+		}
+		if closing {
+			return false
+		}
+		<-s.wake
+		return true
+	}
+	s.draw()
+	if err := s.read(); err != nil {
+		s.trouble(err)
+	}
+	return true
+}
+
+// arrive takes in new requests, and reports whether no more will come.
+func (s *Scheduler) arrive() (closing bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	for i, j := range s.incoming {
+		s.queue.push(j)
+		s.incoming[i] = nil
+	}
+	s.incoming = s.incoming[:0]
+	return s.closing
+}
+
+// leave ends the jobs that are over before their time.
+func (s *Scheduler) leave() {
+	s.mu.Lock()
+	aborting := s.aborting
+	s.mu.Unlock()
+	why := func(j *Job) error {
+		if aborting {
+			return ErrClosed
+		}
+		return j.over()
+	}
+	s.queue.remove(func(j *Job) bool {
+		err := why(j)
+		if err != nil {
+			s.finish(j, err)
+		}
+		return err != nil
+	})
+	s.retain(func(j *Job) (bool, error) {
+		err := why(j)
+		return err == nil, err
+	})
+}
+
+// retain keeps the residents that keep says stay, and ends the others by its error.
+func (s *Scheduler) retain(keep func(*Job) (bool, error)) {
+	kept := s.resident[:0]
+	for _, j := range s.resident {
+		if stays, err := keep(j); !stays {
+			s.finish(j, err)
+			continue
+		}
+		kept = append(kept, j)
+	}
+	clear(s.resident[len(kept):])
+	s.resident = kept
+}
+
+// finish ends a job, wherever it is.
+func (s *Scheduler) finish(j *Job, err error) {
+	if j.seq != nil {
+		if err == nil && j.Final != nil {
+			err = s.save(j, j.Final)
+		}
+		s.run.release(j.seq)
+		j.seq = nil
+	}
+	if j.state != nil {
+		s.unpark(j)
+	}
+	s.mu.Lock()
+	if !j.begun {
+		s.waiting--
+	}
+	s.stats.Done++
+	s.stats.Drawn += j.drawn - j.counted
+	s.mu.Unlock()
+	j.unwatch()
+	j.err = err
+	close(j.done)
+}
+
+// save copies a job's state to the host. Where the device is lost meanwhile, it is opened anew for another try.
+func (s *Scheduler) save(j *Job, dst []float32) error {
+	try := func() error {
+		t, err := s.run.save(j.seq, dst)
+		if err == nil {
+			err = t.Wait()
+		}
+		return err
+	}
+	err := try()
+	for range mostLosses {
+		if !lost(err) {
+			break
+		}
+		if err = s.reopen(err); err == nil {
+			err = try()
+		}
+	}
+	return err
+}
+
+// mostLosses of the device in a row are taken for a chance.
+const mostLosses = 4
+
+// draw has the sequences that decode draw their next tokens, as many of them as fit a pass.
+func (s *Scheduler) draw() {
+	s.list, s.drawing = s.list[:0], s.drawing[:0]
+	reading := false
+	for _, j := range s.resident {
+		switch {
+		case j.reading():
+			reading = true
+		case len(s.list) < s.seqs:
+			s.list, s.drawing = append(s.list, j.c), append(s.drawing, j)
+		}
+	}
+	if len(s.list) == 0 {
+		return
+	}
+	s.behind(s.drawing)
+	most := mostSteps
+	if reading || s.queue.n > 0 {
+		most = s.pace.steps(s.share())
+	}
+	start := s.now()
+	steps, err := s.run.Burst(context.Background(), s.list, most, s.onDrawn)
+	took := s.now().Sub(start)
+	if s.burst = took; steps > 0 {
+		s.pace.burst(len(s.list), steps, took)
+	}
+	for i, j := range s.drawing {
+		j.c = s.list[i]
+	}
+	s.mu.Lock()
+	s.stats.LongestBurst = max(s.stats.LongestBurst, took)
+	s.mu.Unlock()
+	if err != nil { // what was drawn before counts
+		s.trouble(err)
+	}
+	s.retain(func(j *Job) (bool, error) { return !j.c.Over, j.outcome() })
+}
+
+// share returns how long a round may take, of a burst and a piece of prompts, so that all who decode have their turn in time.
+func (s *Scheduler) share() time.Duration {
+	drawing := 0
+	for _, j := range s.resident {
+		if !j.reading() {
+			drawing++
+		}
+	}
+	return s.options.Latency / time.Duration(max((drawing+s.seqs-1)/s.seqs, 1))
+}
+
+// outcome returns what a sequence that is over ended by.
+func (j *Job) outcome() error {
+	if j.c.Err != nil {
+		return j.c.Err
+	}
+	return j.over()
+}
+
+// drawn tells a job of its token.
+func (s *Scheduler) drawn(i, id int) (more bool) {
+	c := &s.list[i]
+	return s.drawing[i].tell(Token{id, c.Logprob, c.Alternatives})
+}
+
+// read feeds a piece of the prompts that are there, in a time that the tokens of others may wait.
+func (s *Scheduler) read() error {
+	s.rows, s.feeding = s.rows[:0], s.feeding[:0]
+	readers := 0
+	for _, j := range s.resident {
+		if j.reading() {
+			readers++
+		}
+	}
+	if readers == 0 {
+		return nil
+	}
+	beside := readers < len(s.resident)
+	tokens := s.chunk
+	if beside {
+		round := s.share()
+		tokens = s.pace.tokens(min(round/3, round-s.burst-round/6), s.chunk)
+	}
+	left, share := tokens, max((tokens+readers-1)/readers, 1)
+	for _, j := range s.resident {
+		if !j.reading() || left == 0 || len(s.rows) == s.seqs {
+			continue
+		}
+		n := j.piece(min(share, left))
+		r := engine.Row{Seq: j.seq, Tokens: j.Prompt[j.fed : j.fed+n], Sampler: j.Sampler, Prompt: j.Penal,
+			Logprobs: j.Logprobs, Top: j.Top, Alternatives: j.c.Alternatives}
+		if j.fed+n == len(j.Prompt) && j.Max > 0 {
+			r.Want = engine.WantDraw
+		}
+		s.rows, s.feeding = append(s.rows, r), append(s.feeding, j)
+		left -= n
+	}
+	start := s.now()
+	if err := s.run.Pass(context.Background(), s.rows); err != nil {
+		return err
+	}
+	took, fed := s.now().Sub(start), 0
+	for i := range s.rows {
+		fed += s.rows[i].Taken
+		s.fedRow(s.feeding[i], &s.rows[i])
+	}
+	if fed == tokens {
+		s.pace.learn(fed, took)
+	}
+	s.mu.Lock()
+	if s.stats.Fed += fed; beside {
+		s.stats.LongestPiece = max(s.stats.LongestPiece, took)
+	}
+	s.mu.Unlock()
+	s.behind(s.feeding)
+	s.retain(func(j *Job) (bool, error) { return !j.c.Over, j.outcome() })
+	return nil
+}
+
+// fedRow notes what became of a piece of a job's prompt.
+func (s *Scheduler) fedRow(j *Job, r *engine.Row) {
+	j.fed += r.Taken
+	j.turn += r.Taken
+	if j.c.Err = r.Err; r.Err != nil {
+		j.c.Over = true
+		return
+	}
+	if j.marked < len(j.Marks) && j.Marks[j.marked].At == j.fed {
+		if j.c.Err = s.save(j, j.Marks[j.marked].State); j.c.Err != nil {
+			j.c.Over = true
+			return
+		}
+		j.marked++
+	}
+	if j.reading() {
+		return
+	}
+	if r.ID < 0 { // a prompt alone
+		j.c.Over = true
+		return
+	}
+	j.c.Token, j.c.Alternatives = r.ID, r.Alternatives
+	j.c.Over = !j.tell(Token{r.ID, r.Logprob, r.Alternatives})
+}
+
+// behind puts some residents, in their order, behind the others, who then have the next turn.
+func (s *Scheduler) behind(list []*Job) {
+	s.cycles++
+	for _, j := range list {
+		j.served = s.cycles
+	}
+	rest := s.resident[:0]
+	for _, j := range s.resident {
+		if j.served != s.cycles {
+			rest = append(rest, j)
+		}
+	}
+	rest = append(rest, list...)
+	s.resident = rest
+}

@@ -1,0 +1,196 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+)
+
+// manual is a scheduler of a fake engine whose rounds the test does.
+func manual(slots, seqs, chunk int, o Options) (*fake, *Scheduler) {
+	f := newFake(slots, seqs, chunk, 7)
+	s := prepare(f, slots, seqs, chunk, o)
+	s.now = func() time.Time { return f.clock }
+	return f, s
+}
+
+func submit(t *testing.T, s *Scheduler, r Request) *Job {
+	t.Helper()
+	r.Sampler = anySampler
+	if r.Token == nil {
+		r.Token = func(Token) bool { return true }
+	}
+	j, err := s.Submit(t.Context(), r)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+func (j *Job) ended() bool {
+	select {
+	case <-j.done:
+		return true
+	default:
+		return false
+	}
+}
+
+// A long prompt delays nobody's token by more than the latency, on devices of any speed that a single token allows, and takes
+// not much longer than the tokens drawn meanwhile make it.
+func TestLatency(t *testing.T) {
+	for _, each := range []time.Duration{50 * time.Microsecond, time.Millisecond, 4 * time.Millisecond, 15 * time.Millisecond} {
+		for _, decoders := range []int{1, 8, 20} {
+			f, s := manual(24, 8, 256, Options{Quantum: 1 << 20})
+			f.took = func(tokens int) time.Duration { return 2*time.Millisecond + time.Duration(tokens)*each }
+			if each > 5*time.Millisecond && decoders > 8 {
+				continue // three turns of bursts take that long alone
+			}
+			last := make([]time.Time, decoders)
+			var longest time.Duration
+			watch := false
+			for i := range decoders {
+				submit(t, s, Request{Prompt: []int{i}, Max: 1 << 20, Token: func(Token) bool {
+					if now := f.clock; watch {
+						longest = max(longest, now.Sub(last[i]))
+						last[i] = now
+					} else {
+						last[i] = now
+					}
+					return true
+				}})
+			}
+			for range 20 {
+				s.cycle()
+			}
+			watch = true
+			first := submit(t, s, Request{Prompt: make([]int, 4096), Max: 1})
+			begin := f.clock
+			rounds := 0
+			for ; !first.ended(); rounds++ {
+				s.cycle()
+			}
+			if longest > DefaultLatency {
+				t.Errorf("%s a token, %d others: a token waited for %s", each, decoders, longest)
+			}
+			alone := 4096 * each
+			if took := f.clock.Sub(begin); took > 20*alone && each >= time.Millisecond {
+				t.Errorf("%s a token, %d others: the prompt took %s, alone it takes %s", each, decoders, took, alone)
+			}
+		}
+	}
+}
+
+// Users take turns, however many requests each of them has; those of one user keep their order.
+func TestUsersTakeTurns(t *testing.T) {
+	_, s := manual(1, 1, 8, Options{Quantum: 1 << 20, Queue: 99})
+	var order []string
+	ask := func(user string, n int) {
+		for range n {
+			submit(t, s, Request{User: user, Prompt: []int{1}, Max: 1, Token: func(Token) bool {
+				order = append(order, user)
+				return true
+			}})
+		}
+	}
+	ask("a", 5)
+	ask("b", 2)
+	ask("c", 1)
+	for range 40 {
+		if len(order) < 8 {
+			s.cycle()
+		}
+	}
+	if got := strings.Join(order, ""); got != "abcabaaa" {
+		t.Errorf("served in the order %s", got)
+	}
+}
+
+// With more requests than slots all go on by turns, by way of the host's memory.
+func TestParking(t *testing.T) {
+	_, s := manual(2, 2, 8, Options{Quantum: 6, Parked: 3})
+	var jobs []*Job
+	most := 0
+	counts := make([]int, 5)
+	for i := range counts {
+		jobs = append(jobs, submit(t, s, Request{User: "u", Prompt: []int{i, 2, 3}, Max: 40, Token: func(Token) bool {
+			counts[i]++
+			least := 1 << 30
+			for _, n := range counts {
+				least = min(least, n)
+			}
+			most = max(most, counts[i]-least)
+			return true
+		}}))
+	}
+	for i := 0; s.Stats().Done < len(jobs); i++ {
+		if s.cycle(); i > 500 {
+			t.Fatalf("no end: %v", counts)
+		}
+	}
+	for i, j := range jobs {
+		if err := j.Err(); err != nil || counts[i] != 40 {
+			t.Errorf("request %d: %d tokens, %v", i, counts[i], err)
+		}
+	}
+	if st := s.Stats(); st.Parkings < 10 || len(s.idle) > 4 {
+		t.Errorf("%+v, %d buffers", st, len(s.idle))
+	}
+	if most > 36 {
+		t.Errorf("one request was %d tokens ahead of another", most)
+	}
+}
+
+// A pacer's pieces come to fill the time, on either side of a change of speed.
+func TestPacer(t *testing.T) {
+	var p pacer
+	if n := p.tokens(time.Second, 256); n != firstPiece {
+		t.Errorf("first %d tokens", n)
+	}
+	for _, rate := range []float64{100, 4000, 10, 1e6, 0.1} {
+		for range 40 {
+			n := p.tokens(80*time.Millisecond, 256)
+			p.learn(n, time.Duration(float64(n)/rate*float64(time.Second)))
+		}
+		n := float64(p.tokens(80*time.Millisecond, 256))
+		want := min(max(rate*0.08, 1), 256)
+		if n > want*1.01 || n < want/2.2 {
+			t.Errorf("at %g tokens a second: %g tokens, want about %g", rate, n, want)
+		}
+	}
+}
+
+// Bad requests are refused, and so are requests after the end.
+func TestRefusals(t *testing.T) {
+	_, s := manual(1, 1, 8, Options{Queue: 1})
+	token := func(Token) bool { return true }
+	for want, r := range map[string]Request{
+		"want at least one token":         {},
+		"want 0 or more tokens, got -1":   {Prompt: []int{1}, Max: -1},
+		"want a function":                 {Prompt: []int{1}, Max: 1, Sampler: anySampler},
+		"want a sampler":                  {Prompt: []int{1}, Max: 1, Token: token},
+		"mark 0: want a place from 1 to":  {Prompt: []int{1}, Marks: []Mark{{At: 2}}},
+		"mark 1: want a place from 2 to ": {Prompt: []int{1, 2}, Marks: []Mark{{At: 1}, {At: 1}}},
+	} {
+		if _, err := s.Submit(t.Context(), r); err == nil || !strings.Contains(err.Error(), want) {
+			t.Errorf("want an error with %q, got %v", want, err)
+		}
+	}
+	first := submit(t, s, Request{Prompt: []int{1}, Max: 1000})
+	if _, err := s.Submit(t.Context(), Request{Prompt: []int{1}}); !errors.Is(err, ErrQueueFull) {
+		t.Errorf("a full queue: %v", err)
+	}
+	s.cycle()
+	ctx, cancel := context.WithCancel(t.Context())
+	cancel()
+	go s.loop()
+	s.Close(ctx)
+	if err := first.Err(); !errors.Is(err, ErrClosed) {
+		t.Errorf("a request that was under way: %v", err)
+	}
+	if _, err := s.Submit(t.Context(), Request{Prompt: []int{1}}); !errors.Is(err, ErrClosed) {
+		t.Errorf("after the end: %v", err)
+	}
+}

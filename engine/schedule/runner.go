@@ -1,0 +1,33 @@
+package schedule
+
+import (
+	"context"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+)
+
+// runner is what a scheduler asks of an engine.
+type runner interface {
+	Pass(ctx context.Context, rows []engine.Row) error
+	Burst(ctx context.Context, c []engine.Continuation, most int, each func(i, id int) bool) (int, error)
+	NewSeq(state []float32) (*engine.Seq, error)
+	Reopen(ctx context.Context) error
+
+	save(s *engine.Seq, dst []float32) (waiter, error)
+	release(s *engine.Seq)
+	stateLen() int
+}
+
+// waiter is a transfer under way.
+type waiter interface{ Wait() error }
+
+// device is an engine as a runner.
+type device struct{ *engine.Engine }
+
+func (d device) save(s *engine.Seq, dst []float32) (waiter, error) {
+	return d.Save([]*engine.Seq{s}, [][]float32{dst})
+}
+
+func (d device) release(s *engine.Seq) { s.Release() }
+
+func (d device) stateLen() int { return d.Model.Program.StateLen() }

@@ -1,0 +1,168 @@
+package schedule
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+)
+
+// Options sets what New makes. The zero value is good for a server.
+type Options struct {
+	Queue   int           // most requests that wait for their first turn; 0 is DefaultQueue
+	Parked  int           // most states in the host's memory; 0 is as many as there are slots, less than 0 none
+	Latency time.Duration // longest that a token should wait for others' prompts; 0 is DefaultLatency
+	Quantum int           // tokens, fed or drawn, after which a sequence may be parked for others; 0 is DefaultQuantum
+}
+
+// What Options means by 0.
+const (
+	DefaultQueue   = 64
+	DefaultLatency = 250 * time.Millisecond
+	DefaultQuantum = 256
+)
+
+// Errors to test for with errors.Is.
+var (
+	ErrQueueFull = errors.New("schedule: the queue is full")
+	ErrClosed    = errors.New("schedule: the scheduler is closed")
+	ErrCanceled  = errors.New("schedule: the request was canceled")
+)
+
+// Scheduler shares one engine among requests. Its methods may be called by any goroutine.
+type Scheduler struct {
+	options Options
+	run     runner
+	slots   int
+	seqs    int              // of one pass
+	chunk   int              // tokens of one pass
+	now     func() time.Time // time.Now but in tests
+
+	wake    chan struct{}
+	stopped chan struct{}
+
+	mu       sync.Mutex
+	incoming []*Job
+	waiting  int   // requests without a turn yet
+	closing  bool  // no new requests
+	aborting bool  // the ones there are end too
+	broken   error // after which nothing goes on
+	stats    Stats
+
+	// Of the scheduler's goroutine.
+	queue    queue
+	resident []*Job
+	parked   int
+	idle     [][]float32 // memory for parked states
+	pace     pacer
+	burst    time.Duration // that the last one took
+	cycles   int           // of behind
+	rows     []engine.Row
+	feeding  []*Job // of rows
+	list     []engine.Continuation
+	drawing  []*Job // of list
+	onDrawn  func(i, id int) bool
+}
+
+// Stats tells how things stand and what was done.
+type Stats struct {
+	Waiting  int // requests without a turn yet
+	Resident int // sequences in slots
+	Parked   int // states in the host's memory
+
+	Fed, Drawn   int // tokens of prompts, and drawn
+	Done         int // requests that ended, however
+	Parkings     int
+	LongestPiece time.Duration // of a prompt's, while others decoded
+	LongestBurst time.Duration
+	Reopened     int // times that the device was lost and opened anew
+}
+
+// New starts a scheduler on an engine, which must outlive it and should be used by nobody else.
+func New(e *engine.Engine, o Options) *Scheduler {
+	s := prepare(device{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), o)
+	go s.loop()
+	return s
+}
+
+// prepare returns a scheduler whose goroutine is not there yet.
+func prepare(r runner, slots, seqs, chunk int, o Options) *Scheduler {
+	if o.Queue <= 0 {
+		o.Queue = DefaultQueue
+	}
+	if o.Parked == 0 {
+		o.Parked = slots
+	}
+	if o.Latency <= 0 {
+		o.Latency = DefaultLatency
+	}
+	if o.Quantum <= 0 {
+		o.Quantum = DefaultQuantum
+	}
+	s := &Scheduler{options: o, run: r, slots: slots, seqs: seqs, chunk: chunk, now: time.Now, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
+	s.onDrawn = s.drawn
+	return s
+}
+
+// Submit enters a request into the queue. The error is ErrQueueFull, ErrClosed, or what is wrong with the request. When ctx is
+// done, so is the request.
+func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
+	if err := r.check(); err != nil {
+		return nil, err
+	}
+	j := &Job{Request: r, s: s, ctx: ctx, done: make(chan struct{})}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	switch {
+	case s.broken != nil:
+		return nil, s.broken
+	case s.closing:
+		return nil, ErrClosed
+	case s.waiting >= s.options.Queue:
+		return nil, fmt.Errorf("%w: %d requests wait", ErrQueueFull, s.waiting)
+	}
+	s.waiting++
+	s.incoming = append(s.incoming, j)
+	j.unwatch = context.AfterFunc(ctx, s.poke)
+	s.poke()
+	return j, nil
+}
+
+// poke has the goroutine look again.
+func (s *Scheduler) poke() {
+	select {
+	case s.wake <- struct{}{}:
+	default:
+	}
+}
+
+// Stats waits for nothing.
+func (s *Scheduler) Stats() Stats {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	st := s.stats
+	st.Waiting = s.waiting
+	return st
+}
+
+// Close takes no more requests, lets those there are end until ctx is done, then ends them with ErrClosed, and returns when the
+// engine is no longer used.
+func (s *Scheduler) Close(ctx context.Context) {
+	s.mu.Lock()
+	s.closing = true
+	s.mu.Unlock()
+	s.poke()
+	select {
+	case <-s.stopped:
+		return
+	case <-ctx.Done():
+	}
+	s.mu.Lock()
+	s.aborting = true
+	s.mu.Unlock()
+	s.poke()
+	<-s.stopped
+}
