@@ -21,14 +21,7 @@ type module struct {
 func (s *shader) load(from tree) error {
 	var all []error
 	read := func(v *variant, folder string) *spirv.Module {
-		code, err := os.ReadFile(filepath.Join(folder, v.File+".spv"))
-		if errors.Is(err, os.ErrNotExist) {
-			err = fmt.Errorf("%w; compile first: cmake -P CMakeLists-shaders.txt", err)
-		}
-		var m *spirv.Module
-		if err == nil {
-			m, err = spirv.Parse(code)
-		}
+		m, err := parseModule(filepath.Join(folder, v.File+".spv"))
 		if err != nil {
 			all = append(all, v.errorf("%w", err))
 		}
@@ -38,6 +31,18 @@ func (s *shader) load(from tree) error {
 		v.Full, v.Lean = read(v, from.reflect), read(v, from.spv)
 	}
 	return errors.Join(all...)
+}
+
+// parseModule reads a compiled module.
+func parseModule(path string) (*spirv.Module, error) {
+	code, err := os.ReadFile(path)
+	if errors.Is(err, os.ErrNotExist) {
+		err = fmt.Errorf("%w; compile first: cmake -P CMakeLists-shaders.txt", err)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return spirv.Parse(code)
 }
 
 func (v *variant) errorf(format string, args ...any) error {

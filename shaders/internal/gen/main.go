@@ -1,10 +1,11 @@
-// Command gen writes shaders/zbind.go: the Go face of every compiled shader, read from its SPIR-V.
+// Command gen writes shaders/zbind.go, the Go face of every compiled shader, read from its SPIR-V, and shaders/glsl/zglsl.go, what
+// the shaders' sources fix.
 //
 //	cmake -P CMakeLists-shaders.txt     compile what changed
 //	go run ./shaders/internal/gen       read it, check it, write zbind.go
 //
-// With -check it reads what cmake -DCHECK=1 compiled, writes nothing and fails where zbind.go would change. zbind.go
-// depends on the declarations in the shaders and not on the code that a compiler version makes of them, so this holds
+// With -check it reads what cmake -DCHECK=1 compiled, writes nothing and fails where a file would change. They
+// depend on the declarations in the shaders and not on the code that a compiler version makes of them, so this holds
 // for every version of glslc.
 package main
 
@@ -18,7 +19,7 @@ import (
 )
 
 func main() {
-	check := flag.Bool("check", false, "compare with zbind.go instead of writing it")
+	check := flag.Bool("check", false, "compare with the files instead of writing them")
 	flag.Parse()
 	if err := run(*check); err != nil {
 		fmt.Fprintln(os.Stderr, err)
@@ -33,6 +34,7 @@ func run(check bool) error {
 	}
 	from := tree{
 		variants: filepath.Join(root, "shaders", "variants.txt"),
+		glsl:     filepath.Join(root, "shaders", "glsl.txt"),
 		reflect:  filepath.Join(root, ".cache", "shaders", "reflect"),
 		spv:      filepath.Join(root, "shaders", "spv"),
 	}
@@ -40,11 +42,24 @@ func run(check bool) error {
 		from.reflect = filepath.Join(root, ".cache", "shaders-check", "reflect")
 		from.spv = filepath.Join(root, ".cache", "shaders-check", "spv")
 	}
-	code, err := generate(from)
-	if err != nil {
-		return err
+	for _, file := range []struct {
+		name string
+		make func(tree) ([]byte, error)
+	}{{"shaders/zbind.go", generate}, {"shaders/glsl/zglsl.go", generateShared}} {
+		code, err := file.make(from)
+		if err != nil {
+			return err
+		}
+		if err := put(root, file.name, code, check); err != nil {
+			return err
+		}
 	}
-	path := filepath.Join(root, "shaders", "zbind.go")
+	return nil
+}
+
+// put writes a generated file that is not as it should be, or with check says so.
+func put(root, name string, code []byte, check bool) error {
+	path := filepath.Join(root, filepath.FromSlash(name))
 	old, err := os.ReadFile(path)
 	switch {
 	case err == nil && bytes.Equal(old, code):
@@ -52,8 +67,8 @@ func run(check bool) error {
 	case err != nil && !errors.Is(err, os.ErrNotExist):
 		return err
 	case check:
-		return fmt.Errorf("shaders/zbind.go: not what the shaders declare; " +
-			"regenerate and commit: cmake -P CMakeLists-shaders.txt && go run ./shaders/internal/gen")
+		return fmt.Errorf("%s: not what the shaders declare; "+
+			"regenerate and commit: cmake -P CMakeLists-shaders.txt && go run ./shaders/internal/gen", name)
 	}
 	return os.WriteFile(path, code, 0o644)
 }
@@ -79,6 +94,7 @@ func moduleRoot() (string, error) {
 // tree says where the compiled shaders lie.
 type tree struct {
 	variants string // variants.txt
+	glsl     string // glsl.txt
 	reflect  string // folder of unoptimised modules, which have names
 	spv      string // folder of the modules that run
 }

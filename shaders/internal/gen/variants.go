@@ -18,6 +18,7 @@ type variant struct {
 	Name    string            // f16; "" where the shader has only one form
 	File    string            // matmul_vec.f16, without .spv
 	Formats map[string]string // of texel bindings, by GLSL name, where variants.txt gives one
+	Defines []string          // macros, as variants.txt has them
 	module
 }
 
@@ -58,6 +59,8 @@ func parseVariants(path, text string) ([]*shader, error) {
 		for _, w := range words[2:] {
 			if binding, format, ok := strings.Cut(w, ":"); ok {
 				v.Formats[binding] = format
+			} else {
+				v.Defines = append(v.Defines, w)
 			}
 		}
 		if v.Name == "-" {
