@@ -11,7 +11,9 @@
 //  3. Run cmake -P CMakeLists-shaders.txt, which wants glslc, spirv-opt and spirv-val, then
 //     go run ./shaders/internal/gen.
 //  4. Call NewGelu(dev, GeluF32, GeluSpec{Local: 64}) and Dispatch with GeluArgs and GeluPush.
-//  5. Commit gelu.comp, variants.txt, spv and zbind.go together.
+//  5. What Go must know besides, such as the size of a tile, is a constant of gelu.comp: a line of glsl.txt gives it a name
+//     in package shaders/glsl.
+//  6. Commit gelu.comp, variants.txt, glsl.txt, spv and the generated files together.
 //
 // Code that several shaders share lies in lib and is included as "lib/name.glsl". A buffer is named in Go by its GLSL
 // instance name or, without one, by its block name; of several views of one binding the shortest name counts. All

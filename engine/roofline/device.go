@@ -8,6 +8,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Device measures a Vulkan device: bytes read per second from some bytes of buffers, streamed by whichever of a few shapes of
@@ -116,7 +117,7 @@ func (m *meter) limitLocals() []uint32 {
 
 // fmaLimit runs multiply-adds in as many invocations as a large device holds at once.
 func (m *meter) fmaLimit() (best float64, err error) {
-	const invocations, steps, flops = 1 << 17, 32, 12 * 4 * 2
+	const invocations, steps, flops = 1 << 17, 32, glsl.FMAChains * 4 * 2
 	in, err := m.dev.NewBuffer("limit", 8, gpu.DeviceLocal)
 	if err != nil {
 		return 0, err

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Of several steps a sequence that is to take one takes the first, with the id that it would draw anyway, and the others go
@@ -49,7 +50,7 @@ func TestDrawOnce(t *testing.T) {
 			a, b := got[step*len(draws)+i], want[step*len(draws)+i]
 			switch once := draws[i].Once || draws[i].OnHost; {
 			case once && step > 0:
-				if a != notDrawn {
+				if a != glsl.DrawNone {
 					t.Errorf("sequence %d, step %d: drew %d, want nothing", i, step, a)
 				}
 			case !draws[i].OnHost && a != b:

@@ -4,6 +4,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // memory is what an executor holds on the device.
@@ -76,7 +77,7 @@ func (t *tables) make(m *memory, s op.Sizes) error {
 		words += (max(n, 1) + op.Align - 1) / op.Align * op.Align
 		return at
 	}
-	t.tokensAt, t.rowSeqAt, t.spansAt, t.outsAt = place(s.Rows), place(s.Rows), place(3*s.Seqs), place(s.Outs)
+	t.tokensAt, t.rowSeqAt, t.spansAt, t.outsAt = place(s.Rows), place(s.Rows), place(glsl.SpanWords*s.Seqs), place(s.Outs)
 	var err error
 	if t.host, err = m.buffer("tables (host)", 4*words, gpu.Upload); err != nil {
 		return err
@@ -87,7 +88,7 @@ func (t *tables) make(m *memory, s op.Sizes) error {
 	t.hostWords = gpu.Uint32s(t.host.Bytes())
 	part := func(at, n int) gpu.Range { return t.dev.Range(4*at, 4*max(n, 1)) }
 	t.tokens, t.rowSeq = part(t.tokensAt, s.Rows), part(t.rowSeqAt, s.Rows)
-	t.spans, t.outs = part(t.spansAt, 3*s.Seqs), part(t.outsAt, s.Outs)
+	t.spans, t.outs = part(t.spansAt, glsl.SpanWords*s.Seqs), part(t.outsAt, s.Outs)
 	return nil
 }
 
@@ -95,7 +96,8 @@ func (t *tables) write(b *op.Batch) {
 	copy(t.hostWords[t.tokensAt:], b.Tokens)
 	copy(t.hostWords[t.rowSeqAt:], b.RowSeq)
 	for i, q := range b.Seqs {
-		copy(t.hostWords[t.spansAt+3*i:], []uint32{q.Slot, q.Start, q.Len})
+		span := (&glsl.Span{Slot: q.Slot, Start: q.Start, Len: q.Len}).Words()
+		copy(t.hostWords[t.spansAt+glsl.SpanWords*i:], span[:])
 	}
 	copy(t.hostWords[t.outsAt:], b.Outs)
 }

@@ -11,41 +11,24 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
-)
-
-// What Decode returns in place of an id.
-const (
-	notDrawn = 0xFFFFFFFF // the sequence had ended
-	nothing  = 0xFFFFFFFE // no id can be drawn
-	notLogit = 0x80000000 // and an id, whose logit is NaN or +Inf
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // DrawError returns what is wrong with an id that Decode returned, or nil.
 func DrawError(id uint32) error {
 	switch {
-	case id < notLogit:
+	case id < glsl.DrawBad:
 		return nil
-	case id == notDrawn:
+	case id == glsl.DrawNone:
 		return fmt.Errorf("vulkan: draw: the sequence had ended")
-	case id == nothing:
+	case id == glsl.DrawEmpty:
 		return &sample.LogitsError{ID: -1, Value: float32(math.Inf(-1))}
 	}
-	return &sample.LogitsError{ID: int(id - notLogit), Value: float32(math.NaN())} // or +Inf
+	return &sample.LogitsError{ID: int(id - glsl.DrawBad), Value: float32(math.NaN())} // or +Inf
 }
 
 // MaxEnds is the number of ids that can end a sequence on the device.
-const MaxEnds = 8
-
-// drawWords is the size of a Draw of lib/draw.glsl.
-const drawWords = 12 + MaxEnds
-
-// Flags of a Draw.
-const (
-	drawGreedy = 1 << iota
-	drawPenalties
-	drawMask
-	drawOnce
-)
+const MaxEnds = len(glsl.Draw{}.End)
 
 // sampling is what the draws of a submission start from, written by the host and copied to the device, and what they
 // leave there. All is by sequence.
@@ -78,7 +61,7 @@ func (s *sampling) make(dev *gpu.Device, vocab, seqs, room int) error {
 		words += (seqs*each + op.Align - 1) / op.Align * op.Align
 		return p
 	}
-	s.draws, s.lengths = place(drawWords), place(1)
+	s.draws, s.lengths = place(glsl.DrawWords), place(1)
 	s.allowed, s.free, s.counts = place(s.masked), place(s.masked), place(2*room)
 	for _, b := range []struct {
 		to   **gpu.Buffer
@@ -118,16 +101,17 @@ func (p part) in(b *gpu.Buffer, seqs int) gpu.Range { return b.Range(4*p.at, 4*s
 
 // write puts down what the draws of one sequence start from.
 func (s *sampling) write(seq int, d *Draw, t *sample.Twin) {
-	words := s.of(s.draws, seq)
-	copy(words, []uint32{pipeline.Flag(t.Greedy, drawGreedy) | pipeline.Flag(t.Penalised, drawPenalties) | pipeline.Flag(t.Masked, drawMask) | pipeline.Flag(d.Once || d.OnHost, drawOnce), math.Float32bits(t.Factor), t.TopP, t.Limit, t.TopK,
-		uint32(t.Seed), uint32(t.Seed >> 32), uint32(t.Position), uint32(t.Position >> 32),
-		math.Float32bits(t.Presence), math.Float32bits(t.Frequency), math.Float32bits(t.Decay)})
-	for i := range MaxEnds {
-		words[drawWords-MaxEnds+i] = notDrawn
+	draw := glsl.Draw{Flags: pipeline.Flag(t.Greedy, glsl.DrawGreedy) | pipeline.Flag(t.Penalised, glsl.DrawPenalties) | pipeline.Flag(t.Masked, glsl.DrawMask) | pipeline.Flag(d.Once || d.OnHost, glsl.DrawOnce),
+		Factor: t.Factor, TopP: t.TopP, Limit: t.Limit, TopK: t.TopK, SeedLo: uint32(t.Seed), SeedHi: uint32(t.Seed >> 32),
+		PositionLo: uint32(t.Position), PositionHi: uint32(t.Position >> 32), Presence: t.Presence, Frequency: t.Frequency, Decay: t.Decay}
+	for i := range draw.End {
+		draw.End[i] = glsl.DrawNone
 		if i < len(d.Ends) {
-			words[drawWords-MaxEnds+i] = uint32(d.Ends[i])
+			draw.End[i] = uint32(d.Ends[i])
 		}
 	}
+	words := draw.Words()
+	copy(s.of(s.draws, seq), words[:])
 	if t.Masked {
 		d.Sampler.CopyAllowed(s.of(s.allowed, seq))
 	}

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Any of the first eight ends is one after which nothing is drawn.
@@ -30,7 +31,7 @@ func TestDrawEnds(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	want := append(slices.Repeat([]uint32{best}, MaxEnds+1), slices.Repeat([]uint32{notDrawn}, MaxEnds)...)
+	want := append(slices.Repeat([]uint32{best}, MaxEnds+1), slices.Repeat([]uint32{glsl.DrawNone}, MaxEnds)...)
 	if want = append(want, best); !slices.Equal(ids, want) {
 		t.Errorf("want %v, got %v", want, ids)
 	}

@@ -30,6 +30,8 @@ const (
 	WordsQ4_K         = 9          // SIZE of embed.comp
 	WordsQ5_K         = 11         // SIZE of embed.comp
 	WordsQ6_K         = 14         // SIZE of embed.comp
+	VecTokens         = 8          // MAX_TOKENS of matmul_vec.comp: the most of a subgroup
+	BcastTokens       = 16         // MAX_TOKENS of matmul_bcast.comp: the most of a lane
 	TileRows          = 64         // BM of matmul_tile.comp
 	TileTokens        = 32         // BT of matmul_tile.comp
 	SegmentRows       = 8          // MAX_LOCAL of matmul_segment.comp: of a workgroup
@@ -42,11 +44,13 @@ const (
 	NarrowManyTokens  = 8          // TOKENS of matmul_narrow.comp
 	HoldRows          = 1024       // ROWS of matmul_hold.comp: the most that pass a workgroup
 	HoldTokens        = 32         // 4*TOKENS of matmul_hold.comp: that it holds
+	MinNorm           = 1e-12      // MIN_NORM of wkv7_narrow.comp: that a key is divided by
 	NarrowHead        = 64         // N of wkv7_narrow.comp: elements of a head
 	NarrowLanes       = 4          // LANES of wkv7_narrow.comp: of a workgroup
 	Narrow7Values     = 8          // ROWS of wkv7_narrow.comp: of a head's state that a workgroup takes
 	Narrow7StepValues = 16         // ROWS of wkv7_narrow.comp
 	Narrow6Values     = 8          // VALUES of wkv6_narrow.comp
+	SharedVectors     = 64         // MAX_S of wkv7_shared.comp: the most of a head's state, of 4 elements, that a lane keeps
 	StepBuffers       = 11         // buffers of wkv7_step.comp
 	ChunkTokens       = 16         // CHUNK of wkv7_chunk.comp
 	ChunkRows         = 97         // CHUNK_ROWS of wkv7_chunk.comp: of a head, that are left of a chunk
@@ -57,6 +61,7 @@ const (
 	DrawGreedy        = 1          // DRAW_GREEDY of sample_draw.comp: flags
 	DrawPenalties     = 2          // DRAW_PENALTIES of sample_draw.comp
 	DrawMask          = 4          // DRAW_MASK of sample_draw.comp
+	DrawOnce          = 8          // DRAW_ONCE of sample_draw.comp
 	DrawNone          = 0xffffffff // DRAW_NONE of sample_draw.comp: in place of an id: the sequence had ended
 	DrawEmpty         = 0xfffffffe // DRAW_EMPTY of sample_draw.comp: no id can be drawn
 	DrawBad           = 0x80000000 // DRAW_BAD of sample_draw.comp: and an id, whose logit is NaN or +Inf

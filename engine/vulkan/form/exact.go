@@ -6,6 +6,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // In an exact executor a token's numbers are the same, bit for bit, whatever other tokens and sequences a pass has. An op's
@@ -13,15 +14,9 @@ import (
 // every product has kernels with one order for all numbers of tokens: on emulated lanes matmul_reg and matmul_bcast, or
 // matmul_narrow; on a GPU matmul_segment for few tokens and matmul_tile for many. A recurrence has one kernel, the serial one.
 
-// Segments are those of matmul_segment and matmul_tile (shaders/lib/matmul.glsl).
-const Segments = 8
-
-// segmentRows are the rows of a workgroup of matmul_segment, which lie side by side in memory.
-const segmentRows = 8
-
-// segmentForm returns the form of matmul_segment for n tokens.
+// segmentForm returns the form of matmul_segment for n tokens. The rows of its workgroup lie side by side in memory.
 func segmentForm(n uint32) tune.Form {
-	return tune.Form{Kernel: Segment, Rows: segmentRows, Tokens: TileFor(n, FewTokens)}
+	return tune.Form{Kernel: Segment, Rows: glsl.SegmentRows, Tokens: TileFor(n, FewTokens)}
 }
 
 // Exact returns the forms for a unit and n tokens that have the same sums for every n, the usual one first.
@@ -49,7 +44,7 @@ func (s Chooser) Exact(u *layout.Unit, n uint32) []tune.Form {
 // BandOf returns how many rows of a matrix lie side by side.
 func (s Chooser) BandOf(exact bool) int {
 	if exact && !s.CPU {
-		return segmentRows
+		return glsl.SegmentRows
 	}
 	return s.Band
 }

@@ -10,6 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/pipeline"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // The kernels of products that are chosen from, and of forms that tests force. Sparse is for one token whose vector has many
@@ -39,7 +40,7 @@ var Products = []string{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold, Share
 // workgroup at most (Hold).
 
 // FewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg, bcastTokens of matmul_bcast.
-const FewTokens, bcastTokens = 8, 16
+const FewTokens, bcastTokens = glsl.VecTokens, glsl.BcastTokens
 
 // TileFor returns the smallest power of two that holds n tokens, or most.
 func TileFor(n, most uint32) uint32 {
@@ -54,7 +55,7 @@ func TileFor(n, most uint32) uint32 {
 func (s Chooser) Tile(f tune.Form) uint32 {
 	switch f.Kernel {
 	case Tile, SegmentTile:
-		return tileTokens
+		return glsl.TileTokens
 	case Coop:
 		return 2 * s.CoopSide(f)
 	}
@@ -77,9 +78,6 @@ func (s Chooser) laneRows(f tune.Form, u *layout.Unit, n uint32) tune.Form {
 	}
 	return f
 }
-
-// The tile of matmul_tile.comp.
-const tileRows, tileTokens = 64, 32
 
 // Of returns the usual form of a kernel for n tokens.
 func (s Chooser) Of(kernel string, n uint32) tune.Form {
@@ -135,7 +133,7 @@ func (s Chooser) Groups(f tune.Form, rows int, n uint32) (x, y uint32) {
 	case Segment:
 		return pipeline.Groups(rows, f.Rows), pipeline.Groups(int(n), f.Tokens)
 	case Tile, SegmentTile:
-		return pipeline.Groups(rows, tileRows), pipeline.Groups(int(n), tileTokens)
+		return pipeline.Groups(rows, glsl.TileRows), pipeline.Groups(int(n), glsl.TileTokens)
 	case Coop:
 		return pipeline.Groups(rows, 2*s.CoopSide(f)), pipeline.Groups(int(n), 2*s.CoopSide(f))
 	}

@@ -10,6 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // of is a form of a product.
@@ -204,7 +205,7 @@ func TestShapes(t *testing.T) {
 		{"whose lanes cannot read one another", gpu.Discrete, gpu.Subgroup{Size: 32, Min: 32, Max: 32, Ops: []string{"arithmetic"}}, true, true, 32, 0, [3]uint32{}, [3]uint32{}},
 		{"processor", gpu.CPU, gpu.Subgroup{Size: 8, Min: 8, Max: 8}, false, false, 8, 8, [3]uint32{8, 8, 8}, [3]uint32{4, 2, 1}},
 	} {
-		info := gpu.Info{Type: c.typ, Subgroup: c.subgroup, Limits: gpu.Limits{MaxWorkgroupInvocations: 1024, MaxStorageBuffers: profile.StepBuffers}}
+		info := gpu.Info{Type: c.typ, Subgroup: c.subgroup, Limits: gpu.Limits{MaxWorkgroupInvocations: 1024, MaxStorageBuffers: glsl.StepBuffers}}
 		info.Features.SubgroupControl, info.Features.FullSubgroups = c.control, c.full
 		if info.Subgroup.Ops == nil {
 			info.Subgroup.Ops = []string{"arithmetic", "shuffle"}
@@ -304,8 +305,8 @@ func TestCoopSide(t *testing.T) {
 			if few {
 				want /= 2
 			}
-			if side := s.CoopSide(f); side != min(want, profile.CoopSide) {
-				t.Errorf("%s, few registers %t: want quarters of %d, got %d", f, few, min(want, profile.CoopSide), side)
+			if side := s.CoopSide(f); side != min(want, glsl.CoopSide) {
+				t.Errorf("%s, few registers %t: want quarters of %d, got %d", f, few, min(want, glsl.CoopSide), side)
 			}
 		}
 	}

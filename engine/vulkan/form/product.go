@@ -3,16 +3,16 @@ package form
 import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
-	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // coop returns the form with the device's first matrices. The one without any is as wide as any other.
 func (s Chooser) coop() tune.Form {
 	if len(s.Matrices) == 0 {
-		return tune.Form{Kernel: Coop, Rows: profile.CoopSide, Tokens: profile.CoopSide}
+		return tune.Form{Kernel: Coop, Rows: glsl.CoopSide, Tokens: glsl.CoopSide}
 	}
 	return tune.Form{Kernel: Coop, Rows: uint32(s.Matrices[0].M), Tokens: uint32(s.Matrices[0].N)}
 }
@@ -35,7 +35,7 @@ func (s Chooser) CoopSide(f tune.Form) uint32 {
 	if !s.FewRegisters {
 		side *= 2
 	}
-	return min(side, profile.CoopSide)
+	return min(side, glsl.CoopSide)
 }
 
 // Wide returns how many lanes read one row of a panel together, 8 elements each.
@@ -49,15 +49,12 @@ func (s Chooser) Sparse() []tune.Form {
 	}
 	var list []tune.Form
 	for _, r := range rows {
-		if s.Wide(r)*8*maxPanelUnits >= r {
+		if s.Wide(r)*8*glsl.SparseUnits >= r {
 			list = append(list, tune.Form{Kernel: Sparse, Rows: r, Tokens: 1})
 		}
 	}
 	return list
 }
-
-// maxPanelUnits is MAX_UNITS of shaders/matmul_sparse.comp.
-const maxPanelUnits = 8
 
 // Bounds returns how large units may be. Where matmul_narrow is the usual form, a unit is no larger than it can bind.
 func (s Chooser) Bounds(exact bool) layout.Bounds {

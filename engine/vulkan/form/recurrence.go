@@ -4,6 +4,7 @@ import (
 	"math/bits"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // headSplit returns how many invocations of wkv6 and wkv7 share a row of a head's state, so that each keeps so many elements
@@ -32,11 +33,11 @@ func (s Chooser) Split6(n int) uint32 {
 // lanes: of longer rows the code is so large that a processor's compiler takes minutes.
 func (s Chooser) Direct6(n int) bool { return s.Shared && n <= 128 }
 
-// SharedRows returns how many rows of a head of size n a subgroup of wkv7_shared keeps: a divisor of n, and as many as leave
-// 64 vec4 to a lane.
+// SharedRows returns how many rows of a head of size n a subgroup of wkv7_shared keeps: a divisor of n, and as many as a
+// lane has a place for.
 func (s Chooser) SharedRows(n uint32) uint32 {
 	rows := uint32(16)
-	for columns := (n/4 + s.Lanes - 1) / s.Lanes; n%rows != 0 || rows*columns > 64; {
+	for columns := (n/4 + s.Lanes - 1) / s.Lanes; n%rows != 0 || rows*columns > glsl.SharedVectors; {
 		rows /= 2
 	}
 	return rows

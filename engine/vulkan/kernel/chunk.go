@@ -9,6 +9,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // The forms of RWKV-7's recurrence: token after token, or by chunks of tokens whose part that needs no state is done for all of
@@ -18,33 +19,26 @@ const (
 	Chunked = "chunked"
 )
 
-// What wkv7_chunk.comp and wkv7_scan.comp fix: tokens of a chunk, what is left of one in rows of a head, rows of a head's
-// state in a workgroup, the largest head, and the most shared memory that either takes.
-const (
-	chunkTokens = 16
-	chunkRows   = 6*chunkTokens + 1
-	scanRows    = 16
-	chunkHead   = 64
-	chunkMemory = 23296
-)
+// chunkMemory is the most shared memory that wkv7_chunk or wkv7_scan takes.
+const chunkMemory = max(glsl.ChunkMemory, glsl.ScanMemory)
 
 // suitsChunks reports whether a device can run the op by chunks for so many rows and sequences.
 func suitsChunks(l gpu.Limits, o *op.WKV7, rows, seqs int) bool {
 	chunks := chunksOf(rows, seqs)
-	return o.N <= chunkHead && l.SharedMemory >= chunkMemory &&
+	return o.N <= glsl.ChunkHead && l.SharedMemory >= chunkMemory &&
 		chunks*chunkBytes(o) <= min(l.MaxStorageBufferRange, l.MaxAllocationSize) &&
-		o.Heads*int(pipeline.Groups(o.N, scanRows)) <= l.MaxWorkgroupCount[0] && max(chunks, seqs) <= l.MaxWorkgroupCount[1]
+		o.Heads*int(pipeline.Groups(o.N, glsl.ScanRows)) <= l.MaxWorkgroupCount[0] && max(chunks, seqs) <= l.MaxWorkgroupCount[1]
 }
 
 // chunksOf returns the most chunks that so many rows in so many sequences are.
-func chunksOf(rows, seqs int) int { return rows/chunkTokens + seqs }
+func chunksOf(rows, seqs int) int { return rows/glsl.ChunkTokens + seqs }
 
 // chunkBytes returns the size of what is left of a chunk.
-func chunkBytes(o *op.WKV7) int { return 4 * chunkRows * o.N * o.Heads }
+func chunkBytes(o *op.WKV7) int { return 4 * glsl.ChunkRows * o.N * o.Heads }
 
 // LeastChunked is from how many tokens of a sequence, on average, chunks are considered: at worst, half of a chunk in each
 // two is idle.
-const LeastChunked = 2 * chunkTokens
+const LeastChunked = 2 * glsl.ChunkTokens
 
 // choice returns the forms for a pass. Beside lanes that are emulated, where a barrier or shared memory costs more than the work
 // between, chunks are not even tried: on two such devices they took 1.6 and 17 times as long (bench/README.md).
@@ -131,7 +125,7 @@ func (w *Recurrent) chunked(rec *gpu.Recording, s Shape, texel bool, args shader
 	scan.Dispatch(rec, shaders.Wkv7ScanArgs{Spans: args.Spans, V: args.V, Keys: room, Values: room, State: args.State,
 		StateOut: args.StateOut, Y: args.Y},
 		shaders.Wkv7ScanPush{Stride: 4 * push.Stride, StateStride: push.StateStride, Heads: heads},
-		heads*pipeline.Groups(o.N, scanRows), seqs, 1)
+		heads*pipeline.Groups(o.N, glsl.ScanRows), seqs, 1)
 	return nil
 }
 

@@ -13,6 +13,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // compiled are kernels with what a driver's compiler said of them.
@@ -171,7 +172,7 @@ func (c *compiled) others(k *Set, texel bool) error {
 					return err
 				})
 		})
-		if err == nil && n <= chunkHead && k.Dev.Info().Limits.SharedMemory >= chunkMemory {
+		if err == nil && n <= glsl.ChunkHead && k.Dev.Info().Limits.SharedMemory >= chunkMemory {
 			err = c.make(fmt.Sprintf("N=%d", n), false, func() error {
 				return first(func() error { _, err := k.wkv7Chunk(n, texel); return err },
 					func() error { _, err := k.wkv7Scan(n, texel); return err })

@@ -10,6 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Product is what one dispatch does of a MatMul.
@@ -58,7 +59,7 @@ func (b *builder) MatMul(o *op.MatMul) error {
 	b.made = s
 	list, err := b.load.Units(o, b.env.Set.shape.Bounds(b.env.Exact))
 	for i := range list {
-		u := &Product{Unit: list[i], env: b.env, first: len(b.parts) / partWords, step: b.at}
+		u := &Product{Unit: list[i], env: b.env, first: len(b.parts) / glsl.PartWords, step: b.at}
 		u.sparse = b.sparse[o] && u.onePlain()
 		if err := b.place(u); err != nil {
 			return err
@@ -90,9 +91,11 @@ func (b *builder) place(u *Product) error {
 	return nil
 }
 
-const (
-	partWords = 16 // of struct Part in shaders/lib/matmul.glsl
-	noBias    = 0xffffffff
+// acts and combines are the kernels' numbers.
+var (
+	acts = [...]uint32{op.Identity: 0, op.Tanh: glsl.ActTanh, op.Sigmoid: glsl.ActSigmoid, op.ReLU2: glsl.ActReLU2, op.Decay: glsl.ActDecay,
+		op.SiLU: glsl.ActSiLU, op.ExpDecay: glsl.ActExpDecay}
+	combines = [...]uint32{op.Set: 0, op.Add: glsl.CombineAdd, op.Lerp: glsl.CombineLerp, op.Gate: glsl.CombineGate, op.Mul: glsl.CombineMul}
 )
 
 // describe appends a part's row to the table that the kernels read.
@@ -100,26 +103,24 @@ func (b *builder) describe(u *Product, part layout.Part) error {
 	at := func(h Hull, v op.View, off int) uint32 {
 		return uint32(b.env.Plan.Offset[v.Of.ID] + v.Off + off - h.From)
 	}
-	bias := uint32(noBias)
+	row := glsl.Part{Row: uint32(part.Row), Rows: uint32(part.Rows), Units: uint32(layout.Words(part.W)), Weight: uint32(part.Weight / layout.WordBytes),
+		X: at(u.x, part.X, 0) / 4, XStride: uint32(part.X.Of.Stride() / 4), Y: at(u.y, part.Y, part.M0), YStride: uint32(part.Y.Of.Stride()),
+		Bias: glsl.NoBias, Act: acts[part.Act], Combine: combines[part.Combine], Scale: part.Factor()}
 	if part.Bias != nil {
 		off, err := b.load.Vector(part.Bias)
 		if err != nil {
 			return err
 		}
-		bias = off + uint32(part.M0)
+		row.Bias = off + uint32(part.M0)
 	}
-	var from, fromStride, to, toStride uint32
 	if part.Combine.ReadsFrom() {
-		from, fromStride = at(u.from, part.From, part.M0), uint32(part.From.Of.Stride())
+		row.From, row.FromStride = at(u.from, part.From, part.M0), uint32(part.From.Of.Stride())
 	}
 	if part.Combine.ReadsTo() {
-		to, toStride = at(u.from, part.To, part.M0), uint32(part.To.Of.Stride())
+		row.To, row.ToStride = at(u.from, part.To, part.M0), uint32(part.To.Of.Stride())
 	}
-	b.parts = append(b.parts,
-		uint32(part.Row), uint32(part.Rows), uint32(layout.Words(part.W)), uint32(part.Weight/layout.WordBytes),
-		at(u.x, part.X, 0)/4, uint32(part.X.Of.Stride()/4), at(u.y, part.Y, part.M0), uint32(part.Y.Of.Stride()),
-		bias, uint32(part.Act), uint32(part.Combine), from,
-		fromStride, to, toStride, math.Float32bits(part.Factor()))
+	words := row.Words()
+	b.parts = append(b.parts, words[:]...)
 	return nil
 }
 

@@ -10,6 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Bound is what a product is bound to: the scratch of its parts' inputs, of what they are combined with, and of their
@@ -125,7 +126,7 @@ func (k *Set) matMulTile(w layout.Stored, texel bool, kind string) (*shaders.Mat
 	}
 	spec := shaders.MatmulTileSpec{Band: uint32(w.Band), Segments: 1}
 	if kind == form.SegmentTile {
-		spec.Segments = form.Segments
+		spec.Segments = glsl.Segments
 	}
 	return pipeline.Get(k.Set, specKey[shaders.MatmulTileVariant, shaders.MatmulTileSpec]{v, spec}, func() (*shaders.MatmulTile, error) {
 		return shaders.NewMatmulTile(k.Dev, v, spec)

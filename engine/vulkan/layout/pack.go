@@ -5,6 +5,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Kernels read block types (tensor.BlockTypes) as superblocks of 256 elements in whole 16-byte words, in the order in
@@ -17,7 +18,7 @@ const WordBytes = 16
 
 const (
 	superElements = 256
-	unitElements  = 32
+	unitElements  = glsl.UnitElements
 	superUnits    = superElements / unitElements
 )
 
@@ -29,9 +30,9 @@ type packing struct {
 }
 
 var packings = map[tensor.Type]packing{
-	tensor.Q4_0: {9, packQ4}, tensor.IQ4_NL: {9, packQ4}, tensor.Q4_1: {10, packQ4m},
-	tensor.Q5_0: {11, packQ5}, tensor.Q5_1: {12, packQ5m}, tensor.Q8_0: {17, packQ8},
-	tensor.Q3_K: {7, packQ3K}, tensor.Q4_K: {9, packQ4K}, tensor.Q5_K: {11, packQ5K}, tensor.Q6_K: {14, packQ6K},
+	tensor.Q4_0: {glsl.WordsQ4_0, packQ4}, tensor.IQ4_NL: {glsl.WordsIQ4_NL, packQ4}, tensor.Q4_1: {glsl.WordsQ4_1, packQ4m},
+	tensor.Q5_0: {glsl.WordsQ5_0, packQ5}, tensor.Q5_1: {glsl.WordsQ5_1, packQ5m}, tensor.Q8_0: {glsl.WordsQ8_0, packQ8},
+	tensor.Q3_K: {glsl.WordsQ3_K, packQ3K}, tensor.Q4_K: {glsl.WordsQ4_K, packQ4K}, tensor.Q5_K: {glsl.WordsQ5_K, packQ5K}, tensor.Q6_K: {glsl.WordsQ6_K, packQ6K},
 }
 
 // super is a superblock on its way to the device: words of 4 bytes.

@@ -4,6 +4,7 @@ import (
 	"runtime"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Profile is what a device's properties give.
@@ -39,9 +40,6 @@ type Narrow struct {
 	Many  uint32 // subgroups of matmul_narrow's workgroup
 }
 
-// StepBuffers is how many buffers wkv7_step binds. More than the base path asks for, so devices may lack one.
-const StepBuffers = 11
-
 // Of derives the profile of a device. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
 // costs more than the work between, so there workgroups are single subgroups.
 func Of(info gpu.Info) Profile {
@@ -56,7 +54,7 @@ func Of(info gpu.Info) Profile {
 		p.Shared, p.Band = true, int(p.Local.Reg)
 		p.Local.Norm, p.Local.Single = sub, 1
 	}
-	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (p.CPU || sized) && p.Shuffle && info.Limits.MaxStorageBuffers >= StepBuffers {
+	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (p.CPU || sized) && p.Shuffle && info.Limits.MaxStorageBuffers >= glsl.StepBuffers { // more than the base path asks for
 		p.Local.Step = max(p.Local.Norm/sub, 1) * sub
 	}
 	p.Local.Subgroups = max(p.Local.Plain/sub, 1)
@@ -109,11 +107,8 @@ func isNarrow(info gpu.Info) bool {
 	return info.Type == gpu.CPU && info.DriverID == gpu.SwiftShader && lanes >= NarrowLeast && lanes <= narrowMost
 }
 
-// QuadLanes is how many lanes a workgroup of matmul_hold, wkv6_narrow or wkv7_narrow has.
-const QuadLanes = 4
-
 // RunsQuads reports whether a device can run the kernels whose workgroup is one quad of lanes, be it narrow or not.
 func RunsQuads(info gpu.Info) bool {
 	s := info.Subgroup
-	return s.Min >= QuadLanes && s.HasOp("quad") && s.HasOp("ballot")
+	return s.Min >= glsl.NarrowLanes && s.HasOp("quad") && s.HasOp("ballot")
 }

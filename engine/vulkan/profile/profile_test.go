@@ -4,6 +4,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Workgroups hold no more subgroups than the device allows where their size is required, and as many as they like elsewhere.
@@ -22,7 +23,7 @@ func TestFewSubgroups(t *testing.T) {
 	} {
 		in := gpu.Info{Type: gpu.Discrete, Subgroup: gpu.Subgroup{Size: c.size, Min: c.size, Max: c.size, Ops: []string{"shuffle"}},
 			Features: gpu.Features{FullSubgroups: true, SubgroupControl: c.control},
-			Limits:   gpu.Limits{MaxWorkgroupInvocations: 1024, MaxWorkgroupSubgroups: c.groups, MaxStorageBuffers: StepBuffers}}
+			Limits:   gpu.Limits{MaxWorkgroupInvocations: 1024, MaxWorkgroupSubgroups: c.groups, MaxStorageBuffers: glsl.StepBuffers}}
 		if s := Of(in); s.Local.Norm != c.norm || s.Local.Plain != c.plain || s.Local.Step != c.step {
 			t.Errorf("%s: workgroups of %d, %d and %d, want %d, %d and %d", c.name, s.Local.Norm, s.Local.Plain, s.Local.Step, c.norm, c.plain, c.step)
 		}

@@ -17,6 +17,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // The kernels of products: for few tokens, and for many.
@@ -30,9 +31,6 @@ const narrowAlone = 2
 
 // HoldLeast is from how many tokens on matmul_hold is the faster.
 const HoldLeast = 12
-
-// matmul_hold's own: the tokens that a workgroup holds, and the rows that pass them at most.
-const holdTokens, holdRows = 32, 1024
 
 // Usual returns the form for a unit and n tokens, if the device is one of few lanes and the unit suits it. Nothing else comes
 // near there.
@@ -51,11 +49,11 @@ func Usual(is profile.Profile, u *layout.Unit, n uint32) (f tune.Form, ok bool) 
 func Form(kernel string, n uint32) tune.Form {
 	switch {
 	case kernel == Hold:
-		return tune.Form{Kernel: Hold, Rows: holdRows, Tokens: holdTokens}
+		return tune.Form{Kernel: Hold, Rows: glsl.HoldRows, Tokens: glsl.HoldTokens}
 	case n <= narrowAlone:
-		return tune.Form{Kernel: Narrow, Rows: 8, Tokens: 1}
+		return tune.Form{Kernel: Narrow, Rows: glsl.NarrowRows, Tokens: glsl.NarrowFewTokens}
 	}
-	return tune.Form{Kernel: Narrow, Rows: 8, Tokens: 8}
+	return tune.Form{Kernel: Narrow, Rows: glsl.NarrowRows, Tokens: glsl.NarrowManyTokens}
 }
 
 // Takes reports whether a kernel takes a unit, whose weights, with what lies behind them, have to be one texel buffer. With the
@@ -122,8 +120,8 @@ func hold(s *pipeline.Set, rec *gpu.Recording, u *layout.Unit, first int, n uint
 // holdGroups returns the rows of a workgroup of matmul_hold, and the workgroups. Many rows make up for the holding, but
 // every core of the processor should have some, and as many.
 func holdGroups(rows int, n uint32, cores int) (each, x, y uint32) {
-	y = pipeline.Groups(int(n), holdTokens)
-	each = pipeline.Groups(rows, max(pipeline.Groups(rows, holdRows), pipeline.Groups(2*cores, y)))
+	y = pipeline.Groups(int(n), glsl.HoldTokens)
+	each = pipeline.Groups(rows, max(pipeline.Groups(rows, glsl.HoldRows), pipeline.Groups(2*cores, y)))
 	return each, pipeline.Groups(rows, each), y
 }
 

@@ -6,16 +6,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Head is the size of a head that wkv6_narrow.comp and wkv7_narrow.comp take: all official models of these versions have it.
-const Head = 64
-
-// What they fix besides: the values of a head's state that a workgroup takes, and those for one token of RWKV-7.
-const (
-	narrowValues = 8
-	narrowStep   = 16
-)
+const Head = glsl.NarrowHead
 
 // TakesHead reports whether they are the recurrence for heads of a size, for any number of tokens.
 func TakesHead(is profile.Profile, head int) bool { return is.Narrow.Quads && head == Head }
@@ -39,16 +34,16 @@ func WKV6(s *pipeline.Set, rec *gpu.Recording, o *op.WKV6, rows, seqs int, args 
 	if err != nil {
 		return err
 	}
-	k.Dispatch(rec, shaders.Wkv6NarrowArgs(args), shaders.Wkv6NarrowPush(push), uint32(o.Heads*Head/narrowValues), uint32(seqs), 1)
+	k.Dispatch(rec, shaders.Wkv6NarrowArgs(args), shaders.Wkv6NarrowPush(push), uint32(o.Heads*Head/glsl.Narrow6Values), uint32(seqs), 1)
 	return nil
 }
 
 // WKV7 records RWKV-7's recurrence over so many rows of so many sequences, or in the form for one row of each.
 func WKV7(s *pipeline.Set, rec *gpu.Recording, o *op.WKV7, rows, seqs int, single bool, args shaders.Wkv7Args, push shaders.Wkv7Push) error {
 	texel := bindTokens(s, rows, o.Y.Stride(), &args.R, &args.W, &args.K, &args.V, &args.A) && args.State.Size <= s.Is.TexelBytes
-	v, values := pipeline.Form(texel, shaders.Wkv7NarrowBuf, shaders.Wkv7NarrowTx), narrowValues
+	v, values := pipeline.Form(texel, shaders.Wkv7NarrowBuf, shaders.Wkv7NarrowTx), glsl.Narrow7Values
 	if single {
-		v, values = pipeline.Form(texel, shaders.Wkv7NarrowStep, shaders.Wkv7NarrowStepTx), narrowStep
+		v, values = pipeline.Form(texel, shaders.Wkv7NarrowStep, shaders.Wkv7NarrowStepTx), glsl.Narrow7StepValues
 	}
 	k, err := pipeline.Get(s, v, func() (*shaders.Wkv7Narrow, error) {
 		return shaders.NewWkv7Narrow(s.Dev, v, shaders.Wkv7NarrowSpec{})
