@@ -44,7 +44,7 @@ type FileError struct {
 	Input  Input
 	Path   string // of the file, "" where Err names it
 	Err    error
-	Advice bool // another value of Input would do: the caller may say how that is given
+	Advice bool // reports whether another value of Input would do: the caller may say how that is given
 }
 
 func (e *FileError) Error() string {

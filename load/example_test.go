@@ -8,7 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
-// A program opens all that a user names: here the demo model, quantized while it loads. The engine takes m.Model and ids.
+// A program opens all that a user names: here the demo model, quantized while it loads. The engine takes m.Model and
+// ids.
 func Example() {
 	m, err := load.Open(load.Options{
 		Model:  os.Getenv("NO_SUCH_VARIABLE"), // any file; "" is the demo model

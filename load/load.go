@@ -15,16 +15,16 @@ import (
 // Opened is a model with what else it is run by. Close closes all of it.
 type Opened struct {
 	*model.Model
-	// Begin is the saved state that sequences begin with, nil unless Options.State names one. The program begins with its
-	// Data already; a Pending token is to be fed before all others.
+	// Begin is the saved state that sequences begin with, nil unless Options.State names one. The program begins with
+	// its Data already; a Pending token is to be fed before all others.
 	Begin *state.State
 
 	options Options
 	assumed string // of the state, if anything
 }
 
-// Open opens the model of the options. Its tensors are checked; their numbers are read later, by whoever runs it. An error
-// is an *OptionError or a *FileError.
+// Open opens the model of the options. Its tensors are checked; their numbers are read later, by whoever runs it. An
+// error is an *OptionError or a *FileError.
 func Open(o Options) (*Opened, error) {
 	s, err := o.parse()
 	if err != nil {

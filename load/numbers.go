@@ -25,8 +25,8 @@ func (n numbers) Bytes(id int) []byte {
 	return append(strconv.AppendInt(nil, int64(id), 10), ' ')
 }
 
-// TokenizerOrNumbers is Tokenizer, but for a model of which no vocabulary is given or found: then a token's text is its id
-// and a space, no text can be encoded, and a notice says so.
+// TokenizerOrNumbers is Tokenizer, but for a model of which no vocabulary is given or found: then a token's text is its
+// id and a space, no text can be encoded, and a notice says so.
 func (m *Opened) TokenizerOrNumbers() (tokenizer.Tokenizer, error) {
 	t, err := m.Tokenizer()
 	if err == nil || m.options.Vocab != "" || m.File.Vocab != nil {

@@ -15,12 +15,14 @@ import (
 
 // Options say what to open. The zero value is the embedded demo model with its vocabulary.
 type Options struct {
-	// Model is a file or directory of any format, or SyntheticPrefix and a size for a made-up model; "" for the demo model.
+	// Model is a file or directory of any format, or SyntheticPrefix and a size for a made-up model; "" for the demo
+	// model.
 	Model string
-	// Vocab is the vocabulary's file, "" to look for it: inside the model's file, beside it, in the user's data directory.
+	// Vocab is the vocabulary's file, "" to look for it: inside the model's file, beside it, in the user's data
+	// directory.
 	Vocab string
-	// LoRAs are files of changes to merge into the weights, in order, as FILE or FILE:SCALE. The scale is alpha/rank of the
-	// LoRA's training, 1 where it is missing.
+	// LoRAs are files of changes to merge into the weights, in order, as FILE or FILE:SCALE. The scale is alpha/rank of
+	// the LoRA's training, 1 where it is missing.
 	LoRAs []string
 	// Quant names the type to quantize the large matrices to, one of QuantNames; "" or AsStored keep them.
 	Quant string

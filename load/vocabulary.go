@@ -54,9 +54,9 @@ func (o *Options) vocabulary() (tokenizer.Tokenizer, string, error) {
 	return t, path, inFile(Vocab, path, err)
 }
 
-// Tokenizer opens the model's vocabulary: the file of Options.Vocab; else what came inside the model's file; else the first
-// file of a known name that fits, beside the model or in the user's data directory. The tokens of a model of 256 ids are
-// bytes if no vocabulary lies beside it.
+// Tokenizer opens the model's vocabulary: the file of Options.Vocab; else what came inside the model's file; else the
+// first file of a known name that fits, beside the model or in the user's data directory. The tokens of a model of 256
+// ids are bytes if no vocabulary lies beside it.
 func (m *Opened) Tokenizer() (tokenizer.Tokenizer, error) {
 	path := m.File.Path
 	switch {
@@ -136,8 +136,9 @@ func (e *noVocabularyError) Error() string {
 	return fmt.Sprintf("%s: no vocabulary for the model's %d ids: want %s in %s%s", e.model, e.size, e.wanted, strings.Join(e.dirs, " or "), found)
 }
 
-// findVocab opens the vocabulary file for a model file of size ids, from the first folder that has one. A file that does not
-// fit is passed over, also one that cannot be read: beside a model may lie the tokenizer.json of some other program.
+// findVocab opens the vocabulary file for a model file of size ids, from the first folder that has one. A file that
+// does not fit is passed over, also one that cannot be read: beside a model may lie the tokenizer.json of some other
+// program.
 func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, *noVocabularyError) {
 	none := &noVocabularyError{model: modelPath, size: size, wanted: published(size), dirs: dirs}
 	if none.wanted == "" {

@@ -122,7 +122,7 @@ func TestUnreadTypesGGUF(t *testing.T) {
 	}
 }
 
-// Of a state every tensor counts, whatever its type.
+// Every tensor of a state counts, whatever its type.
 func TestUnreadTypesOfStates(t *testing.T) {
 	list := bare("v7")
 	write := func(f []byte) string {

@@ -22,8 +22,8 @@ type Config struct {
 	GroupNormEps float32        // the norm over each head; 0 in RWKV-4
 }
 
-// Hash returns a number that two models share exactly when their states have the same form. Whether a state is one of this
-// model, Model.ID tells.
+// Hash returns a number that two models share exactly when their states have the same form. Whether a state is one of
+// this model, Model.ID tells.
 func (c *Config) Hash() uint32 {
 	return crc32.ChecksumIEEE(fmt.Appendf(nil, "%s %d %d %d %d", c.Version, c.Layers, c.Embed, c.Heads, c.HeadSize))
 }

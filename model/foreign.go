@@ -96,7 +96,7 @@ func (v *version) addsTo(f *weights.File, name string) string {
 	return ""
 }
 
-// uses tells whether v has a place for the named tensor.
+// uses reports whether v has a place for the named tensor.
 func (v *version) uses(name string) bool {
 	if slices.ContainsFunc(globals, func(s spec) bool { return s.name == name }) {
 		return true

@@ -15,13 +15,13 @@ import (
 // idBytes is how many bytes of a hash are part of an identity: enough that no two models share one by chance.
 const idBytes = 16
 
-// ID returns the model's identity: a hash of its weights and, after a plus sign, one of its LoRAs if it has any. Two models
-// have the same one exactly if their files hold the same numbers in the same types for the tensors in use, their epsilons
-// are the same, and so are their LoRAs. Options.Quant is no part of it: whoever keeps what has to come back bit for bit adds
-// that.
+// ID returns the model's identity: a hash of its weights and, after a plus sign, one of its LoRAs if it has any. Two
+// models have the same one exactly if their files hold the same numbers in the same types for the tensors in use, their
+// epsilons are the same, and so are their LoRAs. Options.Quant is no part of it: whoever keeps what has to come back
+// bit for bit adds that.
 //
-// The first call reads every weight once, on all cores, and hashes it by SHA-256, at 0.4 to 2 GB/s a core: for most files
-// no longer than loading them takes. Later calls return what the first one did.
+// The first call reads every weight once, on all cores, and hashes it by SHA-256, at 0.4 to 2 GB/s a core: for most
+// files no longer than loading them takes. Later calls return what the first one did.
 func (m *Model) ID() (string, error) { return m.id() }
 
 // identify computes ID.

@@ -51,8 +51,8 @@ const (
 	WebRWKVState  = "web-rwkv"
 )
 
-// BeginTuned has sequences begin with the matrices of a file of state tuning, in one of the two layouts, or in that which the
-// file looks like for "". What had to be assumed of it is said. Every error is a *weights.Error.
+// BeginTuned has sequences begin with the matrices of a file of state tuning, in one of the two layouts, or in that
+// which the file looks like for "". What had to be assumed of it is said. Every error is a *weights.Error.
 func (m *Model) BeginTuned(f *weights.File, layout string) (assumed string, err error) {
 	fail := func(name, field, want, got string) (string, error) {
 		return "", &weights.Error{File: f.Path, Tensor: name, Field: field, Want: want, Got: got}

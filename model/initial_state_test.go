@@ -74,9 +74,9 @@ func initial(t *testing.T, m *Model) []float32 {
 	return s
 }
 
-// Of a file of state tuning, row i of a head's matrix is of element i of the value, column j of element j of the key, in
-// RWKV-5 and 6 as in 7; a file of web-rwkv has it the other way round. The rest of the state is zero. The same matrices
-// inside the model's file do the same.
+// In a file of state tuning, row i of a head's matrix is of element i of the value, column j of element j of the key:
+// in RWKV-5 and 6 as in 7. A file of web-rwkv has it the other way round. The rest of the state is zero. The same
+// matrices inside the model's file do the same.
 func TestInitialStateFile(t *testing.T) {
 	for version := range allVersions {
 		list := bare(version)
@@ -159,8 +159,8 @@ func TestInitialStateErrors(t *testing.T) {
 	}
 }
 
-// The initial states of the reference models, in a file of their own as training and as web-rwkv's converter write them,
-// do what they do inside the model, whose results the original implementation confirms.
+// The initial states of the reference models, in a file of their own as training and as web-rwkv's converter write
+// them, do what they do inside the model, whose results the original implementation confirms.
 func TestSharedInitialState(t *testing.T) {
 	for _, file := range []string{"v6-C64-state.pth_bf16.pth", "v6-C64-state.st"} {
 		f, err := weights.Open(reference.Shared(t, "vectors", "models", "v6-C64-state", file))

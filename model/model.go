@@ -22,7 +22,8 @@ type Model struct {
 	Fields  []Field  // what a slot's state holds
 	Unused  []string // tensors of the file that the version does not use
 
-	// Quantized holds the types that tensors are loaded as by Options.Quant, where they differ from the file's, by name.
+	// Quantized holds the types that tensors are loaded as by Options.Quant, where they differ from the file's, by
+	// name.
 	Quantized map[string]tensor.Type
 	Unfit     []string // what Options.Quant would change, but for rows that are not whole blocks
 
@@ -55,8 +56,9 @@ func (f *Field) Len() int {
 
 // Options are what a file does not say about itself. The zero value is right for all but few.
 type Options struct {
-	// GroupNormEps is the epsilon of the norm over each head, 0 for what the file states, or the original implementation's.
-	// Only RWKV-5 models were made for another without a word of it: 1e-5, if rwkv.cpp was to run them.
+	// GroupNormEps is the epsilon of the norm over each head, 0 for what the file states, or the original
+	// implementation's. Only RWKV-5 models were made for another without a word of it: 1e-5, if rwkv.cpp was to run
+	// them.
 	GroupNormEps float32
 	// Quant is a block type to quantize to while loading, as QuantTypes says, 0 to keep types.
 	Quant tensor.Type
@@ -210,11 +212,12 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 	return found, d, nil
 }
 
-// Tensors returns the tensors that the model uses, as the file stores them, by name, without dimensions of 1. The map is
-// the caller's.
+// Tensors returns the tensors that the model uses, as the file stores them, by name, without dimensions of 1. The map
+// is the caller's.
 func (m *Model) Tensors() map[string]*tensor.Tensor { return maps.Clone(m.tensors) }
 
-// InOriginalShape returns t, a tensor of the model's file, in the shape that the original files of its version have it in.
+// InOriginalShape returns t, a tensor of the model's file, in the shape that the original files of its version have it
+// in.
 func (m *Model) InOriginalShape(t *tensor.Tensor) *tensor.Tensor {
 	_, part, ok := layerOf(t.Name)
 	i := slices.IndexFunc(m.version.tensors, func(s spec) bool { return s.is(part) })

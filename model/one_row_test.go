@@ -87,13 +87,13 @@ func TestOneRow(t *testing.T) {
 	}
 }
 
-// named are the files beside the rows themselves that may name versions, as CONTRIBUTING.md lists them: they make models up
-// for tests, or know the reference data.
+// named are the files beside the rows themselves that may name versions, as CONTRIBUTING.md lists them: they make
+// models up for tests, or know the reference data.
 var named = []string{"model/weights/weightstest/rwkv.go", "internal/golden/synthetic.go", "internal/golden/run.go",
 	"internal/golden/manifest.go", "internal/golden/field.go", "internal/golden/rwkvcpp_rule.go", "shaders/internal/mutants/cases.go"}
 
-// No code but the rows, and what makes models up for tests, names a version: what differs between versions stands in the
-// table. CONTRIBUTING.md lists the files that adding one takes.
+// No code but the rows, and what makes models up for tests, names a version: what differs between versions stands in
+// the table. CONTRIBUTING.md lists the files that adding one takes.
 func TestVersionsAreNamedOnce(t *testing.T) {
 	root := reference.Root(t)
 	names := strings.Split(model.Supported(), ", ")

@@ -39,7 +39,7 @@ func version5(name, has, decay string, is func(*weights.File) bool) *version {
 var headTensors = append(layer("C", "att.ln_x.weight", "att.ln_x.bias"),
 	timeState)
 
-// decayPerChannel tells whether the decay has more than one number for each head.
+// decayPerChannel reports whether the decay has more than one number for each head.
 func decayPerChannel(f *weights.File) bool {
 	t, ok := f.Tensors["blocks.0.att.time_decay"]
 	return ok && len(t.Shape) > 1 && t.Len() > t.Shape[0]

@@ -17,7 +17,7 @@ type version struct {
 	tensors     []spec
 	idle        []string // tensors that files carry though nothing uses them
 	stateLayout string   // one of the layouts below
-	// ownEps tells that files of this version were made for more than one epsilon of the group norm.
+	// ownEps reports whether files of this version were made for more than one epsilon of the group norm.
 	ownEps bool
 	// derive completes the configuration from the sizes found. Its error names the tensor; New adds the file.
 	derive func(c *Config, d dims) *weights.Error
@@ -27,8 +27,8 @@ type version struct {
 	llama *Llama
 }
 
-// Layouts of a slot's matrices. Of a head's matrix in RWKV-7, row i belongs to element i of the value, column j to element j
-// of the key; in RWKV-5 and 6 it is the other way round. RWKV-4 has none.
+// Layouts of a slot's matrices. Of a head's matrix in RWKV-7, row i belongs to element i of the value, column j to
+// element j of the key; in RWKV-5 and 6 it is the other way round. RWKV-4 has none.
 const (
 	valueMajor = "value-major"
 	keyMajor   = "key-major"
@@ -46,7 +46,7 @@ type spec struct {
 	quant    role // what it becomes when the model is quantized
 }
 
-// is tells whether a file may have the tensor by that name, in a layer without the prefix.
+// is reports whether a file may have the tensor by that name, in a layer without the prefix.
 func (s *spec) is(name string) bool { return s.name == name || s.or != "" && s.or == name }
 
 // vectorPrefix begins the shape of a vector that the original files hold as one of three dimensions.
@@ -59,7 +59,8 @@ func (s *spec) sizes() []string { return strings.Fields(strings.TrimPrefix(s.sha
 type Llama struct {
 	*weights.LlamaForm             // names, order and orientation of tensors
 	Ranks              []LlamaRank // the annotations of low-rank widths, in order
-	// Divided says that att.output and ffn.value may be stored divided by powers of two, which an annotation tells.
+	// Divided reports whether att.output and ffn.value may be stored divided by powers of two, which an annotation
+	// tells.
 	Divided bool
 }
 

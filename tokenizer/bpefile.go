@@ -305,7 +305,7 @@ func byteText(s string) ([]byte, bool) {
 	return text, true
 }
 
-// inUTF8 says whether c can be part of valid UTF-8.
+// inUTF8 reports whether c can be part of valid UTF-8.
 func inUTF8(c byte) bool {
 	return c < 0xc0 || c > 0xc1 && c < 0xf5
 }

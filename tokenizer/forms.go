@@ -13,12 +13,12 @@ import (
 
 // Two other forms of a World vocabulary, both by tools of others: see the package's comment.
 
-// isJSON tells whether data is a JSON object, as far as its start says.
+// isJSON reports whether data is a JSON object, as far as its start says.
 func isJSON(data []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{"))
 }
 
-// isWorldJSON tells whether data is a JSON object whose first key is a number.
+// isWorldJSON reports whether data is a JSON object whose first key is a number.
 func isWorldJSON(data []byte) bool {
 	rest, ok := bytes.CutPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{"))
 	if !ok {

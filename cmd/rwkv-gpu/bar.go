@@ -8,7 +8,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// barDrawn tells whether a bar stands on the terminal: who ends the process then takes it away.
+// barDrawn reports whether a bar stands on the terminal: who ends the process then takes it away.
 var barDrawn atomic.Bool
 
 // newBar returns a bar of what is done of all steps, drawn on w until clearBar.

@@ -83,7 +83,7 @@ func (a *app) report(command string, err error) int {
 	return status
 }
 
-// closedEarly tells whether err is nothing but that the reader of standard output has gone.
+// closedEarly reports whether err is nothing but that the reader of standard output has gone.
 func closedEarly(err error) bool {
 	switch e := err.(type) { //nolint:errorlint // it is the tree itself that is walked
 	case interface{ Unwrap() []error }:

@@ -137,7 +137,7 @@ func oneText(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// isTerminal tells whether a stream is one that a person looks at.
+// isTerminal reports whether a stream is one that a person looks at.
 func isTerminal(stream any) bool {
 	if r, ok := stream.(*results); ok {
 		stream = r.Writer

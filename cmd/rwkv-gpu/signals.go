@@ -79,7 +79,7 @@ func (d *departure) freeLine() {
 	}
 }
 
-// sameFile tells whether two streams end in the same file or terminal.
+// sameFile reports whether two streams end in the same file or terminal.
 func sameFile(a, b io.Writer) bool {
 	x, ok := a.(*os.File)
 	y, too := b.(*os.File)

@@ -43,8 +43,8 @@ func Types(m *model.Model, typ tensor.Type) map[string]tensor.Type {
 	return types
 }
 
-// QuantTypes returns the types of the tensors of a file that holds m quantized to typ: those of Model.QuantTypes for a type
-// of blocks, typ for all tensors else. A file that would hold no blocks though typ is one is a *weights.Error.
+// QuantTypes returns the types of the tensors of a file that holds m quantized to typ: those of Model.QuantTypes for a
+// type of blocks, typ for all tensors else. A file that would hold no blocks though typ is one is a *weights.Error.
 func QuantTypes(m *model.Model, typ tensor.Type) (map[string]tensor.Type, error) {
 	if !typ.IsBlock() {
 		return Types(m, typ), nil

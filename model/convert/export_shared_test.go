@@ -180,8 +180,8 @@ func TestSafetensorsUndoesRWKVCpp(t *testing.T) {
 	}
 }
 
-// sameParameter wants x, which comes from a safetensors file of m, to hold the numbers of m's tensor n: bit for bit where
-// they were plain.
+// sameParameter wants x, which comes from a safetensors file of m, to hold the numbers of m's tensor n: bit for bit
+// where they were plain.
 func sameParameter(t *testing.T, m *model.Model, n string, x *tensor.Tensor) {
 	t.Helper()
 	was := m.File.Tensors[n]

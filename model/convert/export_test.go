@@ -47,8 +47,8 @@ func export(t *testing.T, e *convert.Export, err error) *model.Model {
 	return parseModel(t, written(t, e))
 }
 
-// Every version of every plain type comes back from a safetensors file bit for bit, in the original shapes, and the file
-// of that file is the same one.
+// Every version of every plain type comes back from a safetensors file bit for bit, in the original shapes, and the
+// file of that file is the same one.
 func TestSafetensorsComesBack(t *testing.T) {
 	for _, version := range strings.Split(model.Supported(), ", ") {
 		for _, typ := range tensor.Types {

@@ -28,8 +28,8 @@ type GGUFOptions struct {
 	RescaleEvery int
 }
 
-// GGUF returns m as a GGUF file with llama.cpp's names, forms and annotations. A *weights.Error says what llama.cpp has no
-// place for: a version of which model.Llama is nil (CheckGGUF), an initial state, an embedding without its norm, a
+// GGUF returns m as a GGUF file with llama.cpp's names, forms and annotations. A *weights.Error says what llama.cpp has
+// no place for: a version of which model.Llama is nil (CheckGGUF), an initial state, an embedding without its norm, a
 // vocabulary that is too large.
 func GGUF(m *model.Model, o GGUFOptions) (*Export, error) {
 	fail := func(field, want, got string) error {

@@ -27,9 +27,9 @@ func times(t *tensor.Tensor, n int) (*tensor.Tensor, error) {
 	return y, nil
 }
 
-// undo returns the original numbers of t, which holds the function form of them, as F32. If there are numbers of 16 bits
-// that give all those of t but for what an exponential in float32 may be off, these are it. Otherwise, of the numbers
-// near each inverse, it is one whose function, computed as the model does, is nearest to what is there.
+// undo returns the original numbers of t, which holds the function form of them, as F32. If there are numbers of 16
+// bits that give all those of t but for what an exponential in float32 may be off, these are it. Otherwise, of the
+// numbers near each inverse, it is one whose function, computed as the model does, is nearest to what is there.
 func undo(t *tensor.Tensor, form weights.Form) *tensor.Tensor {
 	return tensor.Computed(op.Finite(t), t.Shape, func(y []float32) []float32 {
 		x := make([]float32, len(y))

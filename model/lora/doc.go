@@ -1,5 +1,6 @@
-// Package lora merges what fine-tuning wrote beside a model into the model's weights while they load: files of RWKV-PEFT and
-// RWKV-LM-LoRA. With W [out, in] the weight NAME.weight of the model and s the scale, a file's tensors say:
+// Package lora merges what fine-tuning wrote beside a model into the model's weights while they load: files of
+// RWKV-PEFT and RWKV-LM-LoRA. With W [out, in] the weight NAME.weight of the model and s the scale, a file's tensors
+// say:
 //
 //	NAME.lora_A [r, in], NAME.lora_B [out, r]            W += s B A
 //	NAME.init_lora_A, NAME.init_lora_B (PiSSA's start)   W -= s B A

@@ -55,7 +55,7 @@ func TestLoRAErrors(t *testing.T) {
 	}
 }
 
-// Of a LoRA every tensor counts, whatever its type.
+// Every tensor of a LoRA counts, whatever its type.
 func TestLoRAUnread(t *testing.T) {
 	list := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
 	pair := weightstest.LoRA(list, 2, tensor.F16, 1)[:2]

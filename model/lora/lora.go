@@ -58,10 +58,10 @@ type changes struct {
 	of      map[string][]change // by tensor
 }
 
-// Apply returns a weights.File that holds base's tensors as the files of the list change them, one after the other, and what
-// each of them changed. It reads no weights: a changed tensor is computed in float32 at each Load, and rounded once, to the
-// type in which base stores it, or to F16 if that is a type of blocks. Closing what it returns closes base too. Every error
-// is a *weights.Error that names the file at fault; base then stays open.
+// Apply returns a weights.File that holds base's tensors as the files of the list change them, one after the other, and
+// what each of them changed. It reads no weights: a changed tensor is computed in float32 at each Load, and rounded
+// once, to the type in which base stores it, or to F16 if that is a type of blocks. Closing what it returns closes base
+// too. Every error is a *weights.Error that names the file at fault; base then stays open.
 func Apply(base *weights.File, list []File) (*weights.File, []Merge, error) {
 	if len(list) == 0 {
 		return base, nil, nil
@@ -91,7 +91,8 @@ func Apply(base *weights.File, list []File) (*weights.File, []Merge, error) {
 	return base.With(tensors, forms, sources), merges, nil
 }
 
-// read puts the tensors that l brings whole in the place of the model's and adds its other changes to those of each tensor.
+// read puts the tensors that l brings whole in the place of the model's and adds its other changes to those of each
+// tensor.
 func (l *lora) read() (*Merge, error) {
 	m := &Merge{File: l.File}
 	if err := l.file.RefuseUnread(); err != nil {
@@ -171,7 +172,7 @@ func (l *lora) fail(name, field, want, got string) error {
 	return &weights.Error{File: l.Path, Tensor: name, Field: field, Want: want, Got: got}
 }
 
-// isChange tells whether a tensor of that name changes another one.
+// isChange reports whether a tensor of that name changes another one.
 func isChange(name string) bool {
 	last := lastPart(name)
 	return loraRoles[last] != nil || partnerOf[last] != ""
@@ -201,7 +202,8 @@ func (l *lora) checkEmbedding(name, target string) error {
 	return nil
 }
 
-// scaleFor returns the factor on a change of the named weight, which the model's file may hold divided by a power of two.
+// scaleFor returns the factor on a change of the named weight, which the model's file may hold divided by a power of
+// two.
 func (l *lora) scaleFor(name string) float32 { return l.Scale / float32(l.base.Divisor(name)) }
 
 // replace puts a tensor of l in the place of the model's.

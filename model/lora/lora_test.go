@@ -68,8 +68,8 @@ func loaded(t *testing.T, f *weights.File, name string) (tensor.Type, []float32)
 // precision is half the distance of neighbours of 1.
 var precision = map[tensor.Type]float64{tensor.F32: 0x1p-24, tensor.F16: 0x1p-11, tensor.BF16: 0x1p-8}
 
-// Every matrix of every version is W + s B A, in float64, rounded once to the type that it is stored in; everything else
-// keeps its bytes.
+// Every matrix of every version is W + s B A, in float64, rounded once to the type that it is stored in; everything
+// else keeps its bytes.
 func TestLoRA(t *testing.T) {
 	types := []tensor.Type{tensor.F32, tensor.F16, tensor.BF16}
 	i := 0

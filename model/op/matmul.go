@@ -57,10 +57,10 @@ func (c Combine) String() string {
 	return fmt.Sprintf("Combine(%d)", uint8(c))
 }
 
-// ReadsFrom tells whether c needs Part.From.
+// ReadsFrom reports whether c needs Part.From.
 func (c Combine) ReadsFrom() bool { return c != Set }
 
-// ReadsTo tells whether c needs Part.To.
+// ReadsTo reports whether c needs Part.To.
 func (c Combine) ReadsTo() bool { return c == Lerp || c == Gate }
 
 // Part is one product of a MatMul.

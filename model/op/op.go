@@ -58,7 +58,7 @@ func (o *Embed) Check() error {
 	return c.err
 }
 
-// Normed tells whether there is a norm.
+// Normed reports whether there is a norm.
 func (o *Embed) Normed() bool { return o.NormW != nil || o.NormB != nil }
 
 // Operands visits the op's views.

@@ -75,7 +75,7 @@ type View struct {
 	Len int // elements
 }
 
-// overlaps tells whether v and w share an element.
+// overlaps reports whether v and w share an element.
 func (v View) overlaps(w View) bool {
 	return v.Of == w.Of && v.Off < w.Off+w.Len && w.Off < v.Off+v.Len
 }

@@ -29,7 +29,7 @@ func (p *Program) SparseInputs() map[*MatMul]bool {
 	return found
 }
 
-// leavesZeros tells whether all of the part's result has many zeros, given which operands have.
+// leavesZeros reports whether all of the part's result has many zeros, given which operands have.
 func (p *Part) leavesZeros(sparse map[*Operand]bool) bool {
 	if p.Y != p.Y.Of.All() {
 		return false

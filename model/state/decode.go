@@ -13,7 +13,8 @@ import (
 )
 
 // Decode returns the state in the file that data is; path only names it in errors. Every error of the file is a
-// *weights.Error: a file that is no state or not whole, and the state of another model, or of this one with other LoRAs.
+// *weights.Error: a file that is no state or not whole, and the state of another model, or of this one with other
+// LoRAs.
 func Decode(m *model.Model, path string, data []byte) (*State, error) {
 	f, err := weights.Parse(path, data)
 	if err != nil {

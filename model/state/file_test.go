@@ -254,8 +254,8 @@ func TestEncodeRefuses(t *testing.T) {
 	}
 }
 
-// A file that was cut anywhere or in which any bit is another one is refused, or is the same state: never another. So is a
-// file of version 1.
+// A file that was cut anywhere or in which any bit is another one is refused, or is the same state: never another. So
+// is a file of version 1.
 func TestDamaged(t *testing.T) {
 	size := weightstest.Size{Vocab: 9, Embed: 4, Layers: 1, Head: 4, FFN: 8, W: 2, A: 2, V: 2, G: 2}
 	m, first := stateModel(t, size), stateModel(t, firstSize)

@@ -60,8 +60,8 @@ const (
 	keyLoRA     = "lora" // of version 1
 )
 
-// maxSampler bounds State.Sampler: the counts of 89,600 tokens, at 8 bytes each. As base64 that is less than 1 MiB, which is
-// the most that readers of safetensors take here.
+// maxSampler bounds State.Sampler: the counts of 89,600 tokens, at 8 bytes each. As base64 that is less than 1 MiB,
+// which is the most that readers of safetensors take here.
 const maxSampler = 700 << 10
 
 // stacked is a field over all layers.
@@ -114,8 +114,8 @@ func (s *State) check(m *model.Model) error {
 	return nil
 }
 
-// Encode returns the file of a sequence of m. Padding between fields is dropped; a value that is not finite is refused. It
-// computes the model's identity, which takes time when it is first asked for.
+// Encode returns the file of a sequence of m. Padding between fields is dropped; a value that is not finite is refused.
+// It computes the model's identity, which takes time when it is first asked for.
 func Encode(m *model.Model, s *State) ([]byte, error) {
 	if err := s.check(m); err != nil {
 		return nil, err

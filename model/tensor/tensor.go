@@ -140,7 +140,7 @@ func checkFinite(data []byte, size int, mask, low, sign uint64) int {
 	return -1
 }
 
-// IsFinite tells whether f is neither NaN nor infinite.
+// IsFinite reports whether f is neither NaN nor infinite.
 func IsFinite(f float32) bool { return math.Float32bits(f)&0x7f800000 != 0x7f800000 }
 
 // Transposed returns the tensor with its last two dimensions swapped. The bytes are rearranged at each Load. A block

@@ -83,10 +83,10 @@ func (t Type) Block() (elements, bytes int) {
 	return i.elements, i.bytes
 }
 
-// IsBlock tells whether t stores elements in blocks, so that single ones have no address.
+// IsBlock reports whether t stores elements in blocks, so that single ones have no address.
 func (t Type) IsBlock() bool { return t.info().elements > 1 }
 
-// CanEncode tells whether Encode and Round are defined for t: for the plain types. Quantizing to blocks is a search
+// CanEncode reports whether Encode and Round are defined for t: for the plain types. Quantizing to blocks is a search
 // for good scales, which has no one right answer and is not this package's business.
 func (t Type) CanEncode() bool { return t.info().elements == 1 }
 

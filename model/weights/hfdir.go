@@ -90,7 +90,7 @@ func modelFiles(dir string) ([]string, error) {
 	return names, nil
 }
 
-// isIndex tells whether data is the JSON index of a model in several files.
+// isIndex reports whether data is the JSON index of a model in several files.
 func isIndex(data []byte) bool {
 	return isJSON(data) && len(data) <= maxIndex && bytes.Contains(data, []byte(`"weight_map"`))
 }

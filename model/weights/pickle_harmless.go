@@ -23,10 +23,10 @@ const attributeDict = `(pytorch_lightning|lightning|lightning_fabric)(\.[a-z_]+)
 
 var dictClasses = regexp.MustCompile(`^(` + attributeDict + `|(builtins|__builtin__)\.dict)$`)
 
-// isHarmless tells whether g may be named though it makes no tensor.
+// isHarmless reports whether g may be named though it makes no tensor.
 func (g global) isHarmless() bool {
 	return dtypes.MatchString(string(g)) || harmlessNames.MatchString(string(g))
 }
 
-// isDict tells whether g is a class of dicts.
+// isDict reports whether g is a class of dicts.
 func (g global) isDict() bool { return dictClasses.MatchString(string(g)) }

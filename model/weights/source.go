@@ -14,15 +14,16 @@ type Source struct {
 	Use string // what is made of it, in words that differ where the results would
 }
 
-// With returns a File as f, but for other tensors and forms, which are made of f's own and of the sources. Closing it closes
-// f and the sources.
+// With returns a File as f, but for other tensors and forms, which are made of f's own and of the sources. Closing it
+// closes f and the sources.
 func (f *File) With(tensors map[string]*tensor.Tensor, forms map[string]Form, sources []Source) *File {
 	out := *f
 	out.Tensors, out.Forms, out.Base, out.Sources = tensors, forms, f, sources
 	return &out
 }
 
-// SourcesDigest returns a hash of all that f.Sources bring: their tensors, and what is made of them; "" without sources.
+// SourcesDigest returns a hash of all that f.Sources bring: their tensors, and what is made of them; "" without
+// sources.
 func (f *File) SourcesDigest() (string, error) {
 	if len(f.Sources) == 0 {
 		return "", nil

@@ -134,7 +134,7 @@ func (s *statement) tie() error {
 	return err
 }
 
-// sameBytes tells whether two tensors are the same number for number.
+// sameBytes reports whether two tensors are the same number for number.
 func sameBytes(a, b *tensor.Tensor) (bool, error) {
 	if a.Type != b.Type || !slices.Equal(a.Shape, b.Shape) {
 		return false, nil

@@ -1,6 +1,6 @@
 package weights
 
-// inOrder tells whether elements of that shape and stride lie one after the other.
+// inOrder reports whether elements of that shape and stride lie one after the other.
 func inOrder(shape, stride []int) bool {
 	want := 1
 	for i := len(shape) - 1; i >= 0; i-- {

@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// isWebRWKV recognises a file of web-rwkv's converter: by its renamed tensors in v5, v6 and LoRAs, by the orientation of
-// the low-rank matrices in v7 (see the package comment).
+// isWebRWKV recognises a file of web-rwkv's converter: by its renamed tensors in v5, v6 and LoRAs, by the orientation
+// of the low-rank matrices in v7 (see the package comment).
 func isWebRWKV(x index) (evidence string, ok bool, err error) {
 	if n := x.find(".att.time_mix_w1"); n != "" {
 		return "it has " + n, true, nil
@@ -25,8 +25,8 @@ func isWebRWKV(x index) (evidence string, ok bool, err error) {
 	return orientation(x)
 }
 
-// onlyStates decides for a file of initial states, whose matrices are square: web-rwkv's converters write safetensors in
-// F16, and annotations either none or as assumed wants them; training writes .pth.
+// onlyStates decides for a file of initial states, whose matrices are square: web-rwkv's converters write safetensors
+// in F16, and annotations either none or as assumed wants them; training writes .pth.
 func onlyStates(x index) (evidence string, webRWKV bool) {
 	if x.format != "safetensors" || len(x.names) == 0 || len(x.meta) > 1 || len(x.meta) == 1 && x.meta["format"] != "pt" {
 		return "", false
@@ -79,8 +79,8 @@ func orientation(x index) (evidence string, webRWKV bool, err error) {
 	return "", false, nil
 }
 
-// lowRank tells whether name is a low-rank matrix of v7, and whether it is the first of its pair, which turns C numbers
-// into R.
+// lowRank reports whether name is a low-rank matrix of v7, and whether it is the first of its pair, which turns C
+// numbers into R.
 func lowRank(name string) (isFirst, ok bool) {
 	block, part, ok := strings.Cut(name, ".att.")
 	if !ok || !strings.HasPrefix(block, "blocks.") || len(part) != 2 {

@@ -8,7 +8,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// changeable tells whether t is a matrix that training tools add to: a linear layer of a time or channel mix.
+// changeable reports whether t is a matrix that training tools add to: a linear layer of a time or channel mix.
 func changeable(t *tensor.Tensor) bool {
 	return strings.HasPrefix(t.Name, "blocks.") && strings.HasSuffix(t.Name, ".weight") && len(t.Shape) == 2
 }
