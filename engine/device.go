@@ -161,7 +161,11 @@ func (d *Device) Prober(m *model.Model, s op.Sizes, progress func(done, all int6
 
 // executor makes an executor, and returns the number of the opening that it belongs to.
 func (d *Device) executor(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Executor, int, error) {
-	return d.prober(m, s, exact, progress)
+	e, number, err := d.prober(m, s, exact, progress)
+	if p, ok := e.(*vulkan.Prober); ok {
+		return p.Exec, number, err
+	}
+	return e, number, err
 }
 
 func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, int, error) {
@@ -183,7 +187,7 @@ func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(do
 	if err != nil {
 		return nil, 0, d.fault(err)
 	}
-	return e, number, nil
+	return e.Prober(), number, nil
 }
 
 // fit lowers the rows of a batch to what the device can bind and start at once.

@@ -29,7 +29,11 @@ func (d device) prober(m *model.Model, s op.Sizes) (op.Prober, error) {
 	if d.isCPU() {
 		return cpu.New(m.Program, cpu.Options{Sizes: s})
 	}
-	return vulkan.New(d.kernels, m.Program, vulkan.Options{Sizes: s, Draws: d.draws})
+	e, err := vulkan.New(d.kernels, m.Program, vulkan.Options{Sizes: s, Draws: d.draws})
+	if err != nil {
+		return nil, err
+	}
+	return e.Prober(), nil
 }
 
 // eachDevice runs a test on the CPU and on the Vulkan device.

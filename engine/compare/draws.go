@@ -28,7 +28,7 @@ const drawOp = "draw"
 // drawPass names the submission in which tokens are drawn.
 const drawPass = "draws"
 
-// drawer is an executor that draws tokens itself: see vulkan.Exec.
+// drawer is an executor that draws tokens itself: see vulkan.Prober.
 type drawer interface {
 	Decode(draws []vulkan.Draw, n int) ([]uint32, error)
 	DrawsOnDevice(seqs int) (bool, error)

@@ -111,12 +111,12 @@ func TestFindsStrayWrites(t *testing.T) {
 
 // misdrawing draws another id once, the ones from made-up logits counted last.
 type misdrawing struct {
-	*vulkan.Exec
+	*vulkan.Prober
 	at, made int
 }
 
 func (m *misdrawing) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
-	ids, err := m.Exec.Decode(draws, n)
+	ids, err := m.Prober.Decode(draws, n)
 	if err == nil && m.at >= 0 && m.at < len(ids) {
 		ids = slices.Clone(ids)
 		ids[m.at] ^= 1
@@ -126,7 +126,7 @@ func (m *misdrawing) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
 }
 
 func (m *misdrawing) DrawFrom(draws []vulkan.Draw, logits []float32) ([]uint32, error) {
-	ids, err := m.Exec.DrawFrom(draws, logits)
+	ids, err := m.Prober.DrawFrom(draws, logits)
 	if i := m.at - m.made; err == nil && i >= 0 && i < len(ids) {
 		ids[i] ^= 1
 	}
@@ -145,7 +145,7 @@ func TestDraws(t *testing.T) {
 		for _, draws := range []vulkan.Draws{vulkan.HostDraws, vulkan.DeviceDraws} {
 			dev := prober(t, m, device{d.kernels, draws})
 			for _, at := range []int{-1, 0, 13, drawSteps*len(drawn) - 1, drawSteps * len(drawn), (drawSteps+madeRounds)*len(drawn) - 1} {
-				r, err := Run(t.Context(), m, ref, &misdrawing{Exec: dev.(*vulkan.Exec), at: at}, compared)
+				r, err := Run(t.Context(), m, ref, &misdrawing{Prober: dev.(*vulkan.Prober), at: at}, compared)
 				if err != nil {
 					t.Fatal(err)
 				}
@@ -166,13 +166,13 @@ func TestDraws(t *testing.T) {
 
 // restless changes a slot's state once tokens are drawn.
 type restless struct {
-	*vulkan.Exec
+	*vulkan.Prober
 	view op.View
 	slot int
 }
 
 func (r *restless) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
-	ids, err := r.Exec.Decode(draws, n)
+	ids, err := r.Prober.Decode(draws, n)
 	if err != nil {
 		return nil, err
 	}
@@ -205,7 +205,7 @@ func TestFindsStatesAfterDraws(t *testing.T) {
 				continue
 			}
 			tried++
-			r, err := Run(t.Context(), m, ref, &restless{dev.(*vulkan.Exec), view, 1 + i%len(drawn)}, compared)
+			r, err := Run(t.Context(), m, ref, &restless{dev.(*vulkan.Prober), view, 1 + i%len(drawn)}, compared)
 			if err != nil {
 				t.Fatal(err)
 			}

@@ -99,7 +99,7 @@ func (w *watch) needless(p *watchedPass) bool {
 
 // misses records a pass and returns how many barriers it needs, and who misses one. Where one unit's work needs to be done
 // before no more than the second command of another, that is for the layer to see.
-func (w *watch) misses(t *testing.T, e *Exec, p *watchedPass) (barriers int, who string) {
+func (w *watch) misses(t *testing.T, e *Prober, p *watchedPass) (barriers int, who string) {
 	t.Helper()
 	heard := gputest.Provoke(t, func() {
 		w.rec, w.at, w.first = e.dev.NewRecording(), nil, nil
@@ -107,7 +107,7 @@ func (w *watch) misses(t *testing.T, e *Exec, p *watchedPass) (barriers int, who
 		if err != nil {
 			t.Fatal(err)
 		}
-		r := &recorder{Recorder: e.env.Recorder(w.rec, p.shape, &e.memory.at), e: e, forms: f.chosen}
+		r := &recorder{Recorder: e.env.Recorder(w.rec, p.shape, &e.memory.at), e: e.runner, forms: f.chosen}
 		p.begin(w.rec)
 		for i := range p.units {
 			w.first = append(w.first, w.commands())
@@ -159,7 +159,7 @@ type watchedUnit struct {
 
 // watchedPasses returns a pass over one token of two sequences, one over more, and a decode with draws, after each of them
 // has run once.
-func watchedPasses(t *testing.T, e *Exec) map[string]*watchedPass {
+func watchedPasses(t *testing.T, e *Prober) map[string]*watchedPass {
 	t.Helper()
 	var steps []watchedUnit
 	for i := range e.prog.Steps {
@@ -195,10 +195,10 @@ func watchedPasses(t *testing.T, e *Exec) map[string]*watchedPass {
 	decode := &watchedPass{shape: kernel.Shape{Rows: 2, Seqs: 2, Outs: 2}, begin: func(rec *gpu.Recording) {
 		e.beginForward(rec)
 		e.decode.sampling.upload(rec, k)
-	}, parts: func(n int) (*pass, error) { return e.recordDecode(k, n) }}
+	}, parts: func(n int) (*pass, error) { return e.decode.record(k, n) }}
 	for step := range k.steps {
 		decode.units = append(append(decode.units, steps...), watchedUnit{false,
-			func(r *recorder) error { return r.draw(k, step) },
+			func(r *recorder) error { return e.decode.draw(r, k, step) },
 			func(visit func(op.View, op.Access)) { visit(e.prog.Logits.All(), op.Update) }})
 	}
 	list["decode"] = decode
@@ -209,7 +209,7 @@ func watchedPasses(t *testing.T, e *Exec) map[string]*watchedPass {
 }
 
 // findPairs goes through the elements that the units touch, one by one.
-func (p *watchedPass) findPairs(e *Exec) {
+func (p *watchedPass) findPairs(e *Prober) {
 	p.pairs = map[[2]int]bool{}
 	last := func(n int) []int { return slices.Repeat([]int{-1}, n) }
 	var read, written [2][]int // the last unit that did, by element of scratch and state
@@ -261,7 +261,7 @@ func (p *watchedPass) findPairs(e *Exec) {
 }
 
 // runParts runs the pass in parts, of which two are under way at a time.
-func (p *watchedPass) runParts(t *testing.T, e *Exec) {
+func (p *watchedPass) runParts(t *testing.T, e *Prober) {
 	t.Helper()
 	parts, err := p.parts(4)
 	if err != nil {

@@ -48,7 +48,7 @@ func TestChunkedTuned(t *testing.T) {
 		t.Skip("what is measured and kept is no matter of the device")
 	}
 	k, m := discrete(t), golden.Tiny(t)
-	run := func(tuner *tune.Tuner) (*Exec, []float32) {
+	run := func(tuner *tune.Tuner) (*Prober, []float32) {
 		t.Helper()
 		e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 70, Seqs: 1, Outs: 1}, MatMul: form.Vec, Tuner: tuner})
 		for _, n := range []int{kernel.LeastChunked - 1, 70} {

@@ -55,7 +55,7 @@ func coopProduct(t *testing.T, k *Kernels, w *tensor.Tensor, x []float32, tokens
 	b.Emit(-1, "product", &op.MatMul{Parts: []op.Part{{W: b.Weight(w, w.Shape...), X: in.All(), Y: out.All()}}})
 	prog := b.Unchecked()
 	prog.Vocab = 1
-	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: tokens, Seqs: 1}, MatMul: form.Coop})
+	e, err := newProber(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: tokens, Seqs: 1}, MatMul: form.Coop})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -36,16 +36,15 @@ const largeVocabulary = 1024
 // drawForms are the places to draw at, as forms.
 var drawForms = map[Draws]tune.Form{DeviceDraws: {Kernel: DeviceDraws.String()}, HostDraws: {Kernel: HostDraws.String()}}
 
-// DrawsOnDevice reports whether the tokens of so many sequences should be drawn by Decode.
-func (e *Exec) DrawsOnDevice(seqs int) (bool, error) {
-	d := &e.decode
+// onDevice reports whether the tokens of so many sequences should be drawn by Decode.
+func (d *decoding) onDevice(seqs int) (bool, error) {
 	if d.place != FasterDraws {
 		return d.place == DeviceDraws, nil
 	}
 	class := bits.Len(uint(max(seqs, 1) - 1)) // numbers up to a power of two are alike
 	if d.draws[class] == FasterDraws {
-		s := e.plan.Sizes
-		place, certain, err := e.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs), likelyLogits())
+		s := d.plan.Sizes
+		place, certain, err := d.chooseDraws(min(1<<class, s.Rows, s.Seqs, s.Outs), likelyLogits())
 		if !certain {
 			return place == DeviceDraws, err
 		}
@@ -55,19 +54,19 @@ func (e *Exec) DrawsOnDevice(seqs int) (bool, error) {
 }
 
 // drawChoice returns the places to draw the tokens of so many sequences at.
-func (e *Exec) drawChoice(seqs int) *tune.Choice {
+func (e *runner) drawChoice(seqs int) *tune.Choice {
 	usual, other := DeviceDraws, HostDraws
-	if e.kernels.set.Is.CPU && e.prog.Vocab >= largeVocabulary {
+	if e.set.Is.CPU && e.prog.Vocab >= largeVocabulary {
 		usual, other = other, usual
 	}
-	return &tune.Choice{Device: e.Device(), On: e.env.On, Key: e.env.On + fmt.Sprintf("draws of %d ids, %d sequences", e.prog.Vocab, seqs),
+	return &tune.Choice{Device: e.dev.Info().Name, On: e.env.On, Key: e.env.On + fmt.Sprintf("draws of %d ids, %d sequences", e.prog.Vocab, seqs),
 		Kind: tune.Few, Forms: []tune.Form{drawForms[usual], drawForms[other]}}
 }
 
 // chooseDraws returns the place that was found, that is now measured to be faster, or that is usual, which is not certain
 // where measuring has to wait. A device on which a trial's logits, which logit makes, cannot be drawn from leaves draws to the
 // host, which then says what is wrong with those of a pass.
-func (e *Exec) chooseDraws(seqs int, logit func() float32) (d Draws, certain bool, err error) {
+func (e *runner) chooseDraws(seqs int, logit func() float32) (d Draws, certain bool, err error) {
 	c := e.drawChoice(seqs)
 	f, certain := e.tuner.Chosen(c)
 	if !certain {
@@ -98,7 +97,7 @@ func likelyLogits() func() float32 {
 // drawTrial draws a token of each sequence, on the device, or on the host with a submission of its own and the way of the logits
 // there.
 type drawTrial struct {
-	e      *Exec
+	e      *runner
 	seqs   int
 	logit  func() float32
 	draws  []Draw
@@ -106,7 +105,7 @@ type drawTrial struct {
 	inputs sampling
 }
 
-func newDrawTrial(e *Exec, seqs int, logit func() float32) *drawTrial {
+func newDrawTrial(e *runner, seqs int, logit func() float32) *drawTrial {
 	return &drawTrial{e: e, seqs: seqs, logit: logit}
 }
 

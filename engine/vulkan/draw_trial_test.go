@@ -76,9 +76,9 @@ func TestTimeDraws(t *testing.T) {
 	k := kernels(t)
 	small, _ := drawExec(t, k, profile.Buffers, 1, 64)
 	large, _ := drawExec(t, k, profile.Buffers, 1, 1<<16)
-	time := func(e *Exec, d Draws) time.Duration {
+	time := func(e *Prober, d Draws) time.Duration {
 		t.Helper()
-		trial := newDrawTrial(e, 1, likelyLogits())
+		trial := newDrawTrial(e.runner, 1, likelyLogits())
 		defer trial.Release()
 		if err := trial.Prepare(); err != nil {
 			t.Fatal(err)
@@ -98,7 +98,7 @@ func TestTimeDraws(t *testing.T) {
 // Both places draw the same ids, which the trial finds alike, and others than the same ids it does not.
 func TestDrawTrialAlike(t *testing.T) {
 	e, _ := drawExec(t, kernels(t), profile.Buffers, 4, 5000)
-	trial := newDrawTrial(e, 4, likelyLogits())
+	trial := newDrawTrial(e.runner, 4, likelyLogits())
 	defer trial.Release()
 	if err := trial.Prepare(); err != nil {
 		t.Fatal(err)

@@ -13,7 +13,7 @@ func TestExact(t *testing.T) {
 	k := kernels(t)
 	golden.ExactProperties(t, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
 		tb.Helper()
-		e, err := New(k, m.Program, Options{Sizes: s, Exact: true})
+		e, err := newProber(k, m.Program, Options{Sizes: s, Exact: true})
 		if err != nil {
 			tb.Fatal(err)
 		}

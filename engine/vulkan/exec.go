@@ -30,48 +30,52 @@ type Options struct {
 	Exact    bool                        // a token's numbers do not depend on the other tokens of its batch
 }
 
-// Exec runs a program on a device. It implements op.Prober.
-type Exec struct {
-	dev     *gpu.Device
-	kernels *Kernels
-	tuner   *tune.Tuner
-	prog    *op.Program
-	plan    *op.Plan
-	env     *kernel.Env
-	steps   []kernel.Step
-	memory  memory
-	states  *state.States
-	pace    pacing
-	shapes  passCache[kernel.Shape]
-	decode  decoding
-	probe   probing
+// runner is a program on a device: what its passes are recorded from, and how they run.
+type runner struct {
+	dev    *gpu.Device
+	set    *kernel.Set
+	tuner  *tune.Tuner
+	prog   *op.Program
+	plan   *op.Plan
+	env    *kernel.Env
+	steps  []kernel.Step
+	memory memory
+	states *state.States
+	pace   pacing
 }
 
-var _ op.Prober = (*Exec)(nil)
+// Exec runs a program on a device. It implements op.Executor.
+type Exec struct {
+	*runner
+	shapes passCache[kernel.Shape]
+	decode decoding
+}
+
+var _ op.Executor = (*Exec)(nil)
 
 // New uploads the program's weights to the kernels' device and returns an executor for it. The kernels must outlive it.
 func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
-	e := &Exec{dev: k.set.Dev, kernels: k, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard)}
-	e.pace = pacing{work: rowWorkOf(prog), now: time.Now}
-	e.shapes = passCache[kernel.Shape]{most: maxShapes, record: e.recordForward}
-	e.decode.place = o.Draws
-	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.recordDecode}
-	if err := e.make(o); err != nil {
+	r := &runner{dev: k.set.Dev, set: k.set, tuner: o.Tuner, prog: prog, plan: op.NewPlan(prog, o.Sizes, o.Guard)}
+	r.pace = pacing{work: rowWorkOf(prog), now: time.Now}
+	e := &Exec{runner: r, shapes: passCache[kernel.Shape]{most: maxShapes, record: r.recordForward}}
+	e.decode = decoding{runner: r, place: o.Draws}
+	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.decode.record}
+	if err := r.make(k, o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}
 	return e, nil
 }
 
-func (e *Exec) make(o Options) (err error) {
+func (e *runner) make(k *Kernels, o Options) (err error) {
 	loads := o.Loads
 	if loads == profile.Measured {
-		if loads, err = e.kernels.faster(e.tuner); err != nil {
+		if loads, err = k.faster(e.tuner); err != nil {
 			return err
 		}
 	}
 	info := e.dev.Info()
-	e.env = &kernel.Env{Set: e.kernels.set, Prog: e.prog, Plan: e.plan, Loads: loads, MatMul: o.MatMul, Recur: o.Recur,
-		On: fmt.Sprintf("%s | %s | %s | ", info.Name, info.Driver, loads), Tuned: e.tuner != nil, Exact: o.Exact, HasRoom: e.kernels.HasRoom}
+	e.env = &kernel.Env{Set: e.set, Prog: e.prog, Plan: e.plan, Loads: loads, MatMul: o.MatMul, Recur: o.Recur,
+		On: fmt.Sprintf("%s | %s | %s | ", info.Name, info.Driver, loads), Tuned: e.tuner != nil, Exact: o.Exact, HasRoom: k.HasRoom}
 	load := layout.NewLoader(e.dev, e.prog, o.Progress)
 	e.steps, err = kernel.Steps(e.env, load)
 	e.memory.weights = load.Buffers
@@ -100,9 +104,6 @@ func (e *Exec) Close() error {
 // Device returns the device's name.
 func (e *Exec) Device() string { return e.dev.Info().Name }
 
-// Plan returns where scratch and state lie in their buffers.
-func (e *Exec) Plan() *op.Plan { return e.plan }
-
 // Forward runs the whole program over b and waits.
 func (e *Exec) Forward(b *op.Batch) error { return e.ForwardContext(context.Background(), b) }
 
@@ -111,7 +112,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err
 	}
-	p, err := settled(ctx, e, &e.shapes, shapeOf(b))
+	p, err := settled(ctx, e.runner, &e.shapes, shapeOf(b))
 	if err != nil {
 		return err
 	}
@@ -124,7 +125,7 @@ func (e *Exec) Prepare(ctx context.Context, b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err
 	}
-	_, err := settled(ctx, e, &e.shapes, shapeOf(b))
+	_, err := settled(ctx, e.runner, &e.shapes, shapeOf(b))
 	return err
 }
 
@@ -136,7 +137,7 @@ func (e *Exec) Settled() bool {
 // errClosed is what every call after Close returns.
 var errClosed = fmt.Errorf("vulkan: %w", op.ErrClosed)
 
-func (e *Exec) checkOpen() error {
+func (e *runner) checkOpen() error {
 	if e.memory.scratch == nil {
 		return errClosed
 	}
@@ -144,7 +145,7 @@ func (e *Exec) checkOpen() error {
 }
 
 // stage checks b and writes its tables where the next submission reads them.
-func (e *Exec) stage(b *op.Batch) error {
+func (e *runner) stage(b *op.Batch) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}

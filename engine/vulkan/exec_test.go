@@ -25,7 +25,7 @@ func TestClosed(t *testing.T) { golden.Closed(t, modelOpener(kernels(t), "")) }
 func TestNotFinite(t *testing.T) {
 	k := kernels(t)
 	golden.NotFinite(t, func(prog *op.Program, s op.Sizes) error {
-		e, err := New(k, prog, Options{Sizes: s})
+		e, err := newProber(k, prog, Options{Sizes: s})
 		if err == nil {
 			_ = e.Close()
 		}
@@ -37,7 +37,7 @@ func TestNotFinite(t *testing.T) {
 func TestProgress(t *testing.T) {
 	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxStorageBufferRange = 32 << 10 }})
 	golden.Progress(t, func(prog *op.Program, s op.Sizes, progress func(done, all int64) error) error {
-		e, err := New(k, prog, Options{Sizes: s, Progress: progress})
+		e, err := newProber(k, prog, Options{Sizes: s, Progress: progress})
 		if err != nil {
 			return err
 		}
@@ -48,7 +48,7 @@ func TestProgress(t *testing.T) {
 // A device that binds too little for one row of a matrix is told which.
 func TestRowBeyondBinding(t *testing.T) {
 	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxStorageBufferRange = 64 }})
-	e, err := New(k, golden.Tiny(t).Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}})
+	e, err := newProber(k, golden.Tiny(t).Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}})
 	if err == nil {
 		_ = e.Close()
 		t.Fatal("no error")
@@ -100,7 +100,7 @@ func TestManyShapes(t *testing.T) {
 func TestForwardAllocatesNothing(t *testing.T) {
 	k := kernels(t)
 	s := op.Sizes{Slots: 3, Rows: 8, Seqs: 3, Outs: 3}
-	e := opener(k, "")(t, golden.Tiny(t).Program, s, 0).(*Exec)
+	e := opener(k, "")(t, golden.Tiny(t).Program, s, 0).(*Prober)
 	ticking(e, time.Microsecond) // no hiccup of the machine divides a pass anew
 	for _, seqs := range []int{1, 3} {
 		var b op.Batch

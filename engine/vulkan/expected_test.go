@@ -13,7 +13,7 @@ import (
 // What a pass should take grows with its rows and its weights, and with the time that the largest pass so far took.
 func TestExpected(t *testing.T) {
 	m := golden.Tiny(t)
-	e := opener(kernels(t), "")(t, m.Program, op.Sizes{Slots: 2, Rows: 64, Seqs: 2, Outs: 2}, 0).(*Exec)
+	e := opener(kernels(t), "")(t, m.Program, op.Sizes{Slots: 2, Rows: 64, Seqs: 2, Outs: 2}, 0).(*Prober)
 	all := func(s kernel.Shape) (n float64) {
 		for i := range m.Program.Steps {
 			n += kernel.Effort(m.Program.Steps[i].Op, s)
@@ -55,7 +55,7 @@ func TestDescribePass(t *testing.T) {
 			t.Errorf("%+v: %q, want %q", s, got, want)
 		}
 	}
-	e := &Exec{prog: golden.Tiny(t).Program}
+	e := &runner{prog: golden.Tiny(t).Program}
 	n := len(e.prog.Steps)
 	for _, c := range []struct {
 		from, to int

@@ -38,7 +38,7 @@ func TestFit(t *testing.T) {
 func TestRefusedKernel(t *testing.T) {
 	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxStorageBuffers = 5 }})
 	prog := golden.Tiny(t).Program
-	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, Loads: profile.Buffers})
+	e, err := newProber(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, Loads: profile.Buffers})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -61,7 +61,7 @@ func TestRowBesidePadding(t *testing.T) {
 		b.Emit(-1, "product", &op.MatMul{Parts: []op.Part{{W: b.Weight(w, w.Shape...), X: x.All(), Y: y.All()}}})
 		prog := b.Unchecked()
 		prog.Vocab = 1
-		e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: profile.Buffers})
+		e, err := newProber(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: profile.Buffers})
 		if err == nil {
 			t.Errorf("%d bytes: no error", limit)
 			_ = e.Close()

@@ -25,7 +25,7 @@ func TestFewGroups(t *testing.T) {
 		split := false
 		open := func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 			e := opener(k, product)(tb, prog, s, guard)
-			all := e.(*Exec)
+			all := e.(*Prober)
 			products, matMuls := all.products(), 0
 			for i := range prog.Steps {
 				if _, ok := prog.Steps[i].Op.(*op.MatMul); ok {
@@ -50,7 +50,7 @@ func TestFewGroups(t *testing.T) {
 // layer's differ in more.
 func TestAlikeUnits(t *testing.T) {
 	m := golden.Demo(t, 0)
-	e := opener(kernels(t), "")(t, m.Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Exec)
+	e := opener(kernels(t), "")(t, m.Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Prober)
 	others := 0
 	for i, step := range e.prog.Steps {
 		if _, ok := step.Op.(*op.MatMul); !ok {
@@ -79,14 +79,14 @@ func TestAlikeUnits(t *testing.T) {
 }
 
 // preparing measures before each step.
-type preparing struct{ *Exec }
+type preparing struct{ *Prober }
 
 func (p preparing) RunStep(i int) error {
-	staged := p.probe.batch
+	staged := p.batch
 	if err := p.Prepare(context.Background(), &staged); err != nil {
 		return err
 	}
-	return p.Exec.RunStep(i)
+	return p.Prober.RunStep(i)
 }
 
 // To measure leaves what a step is about to read as it is.
@@ -96,7 +96,7 @@ func TestTunerLeavesInputs(t *testing.T) {
 	open := func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 		tuner := tune.New("", true, func(string) { measured++ })
 		tuner.Budget = time.Hour
-		e, err := New(k, prog, Options{Sizes: s, Guard: guard, Tuner: tuner})
+		e, err := newProber(k, prog, Options{Sizes: s, Guard: guard, Tuner: tuner})
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -29,7 +29,7 @@ type openChoice struct {
 const fewRows = 8
 
 // choose returns the forms for passes of a shape, as far as they are known, and provides what they read.
-func (e *Exec) choose(s kernel.Shape) (forms, error) {
+func (e *runner) choose(s kernel.Shape) (forms, error) {
 	f := forms{chosen: make([][]tune.Form, len(e.steps))}
 	rest := s.Seqs == 1 && s.Rows > 1 && s.Rows <= fewRows
 	for i, step := range e.steps {
@@ -53,7 +53,7 @@ func (e *Exec) choose(s kernel.Shape) (forms, error) {
 }
 
 // settled returns the pass of a shape with the best forms that there is time to find.
-func settled[S comparable](ctx context.Context, e *Exec, c *passCache[S], s S) (*pass, error) {
+func settled[S comparable](ctx context.Context, e *runner, c *passCache[S], s S) (*pass, error) {
 	p, err := c.get(s)
 	if err != nil || len(p.open) == 0 {
 		return p, err
@@ -67,7 +67,7 @@ func settled[S comparable](ctx context.Context, e *Exec, c *passCache[S], s S) (
 
 // measureOpen measures what a pass leaves open and reports whether that, or what was found for another pass, is a reason to
 // record it anew.
-func (e *Exec) measureOpen(ctx context.Context, p *pass) (changed bool, err error) {
+func (e *runner) measureOpen(ctx context.Context, p *pass) (changed bool, err error) {
 	bench := e.bench()
 	open := p.open[:0]
 	for _, c := range p.open {
@@ -92,7 +92,7 @@ func (e *Exec) measureOpen(ctx context.Context, p *pass) (changed bool, err erro
 }
 
 // bench returns where the forms of choices are compared.
-func (e *Exec) bench() *trial.Bench {
+func (e *runner) bench() *trial.Bench {
 	return &trial.Bench{Dev: e.dev, Expected: e.pace.expected, Activations: e.activations, Chosen: func(c *kernel.Choice) tune.Form {
 		f, _ := e.tuner.Chosen(&c.Choice)
 		return f
@@ -101,7 +101,7 @@ func (e *Exec) bench() *trial.Bench {
 
 // activations returns what an input holds, for the staged batch's first row, after so many steps: run in scratch of their own
 // and with a copy of the slot's state.
-func (e *Exec) activations(steps int, in op.View) (x []float32, err error) {
+func (e *runner) activations(steps int, in op.View) (x []float32, err error) {
 	const table = op.Align // elements of each of four tables
 	one := op.NewPlan(e.prog, op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, 0)
 	scratch, err := e.dev.NewBuffer("scratch (trial)", 4*max(e.plan.Scratch, op.Align), gpu.DeviceLocal)

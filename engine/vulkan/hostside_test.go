@@ -99,10 +99,10 @@ func (h *hostSide) model(m *model.Model) {
 	h.executor(m, Options{}, h.forwards)
 }
 
-func (h *hostSide) executor(m *model.Model, o Options, use func(e *Exec)) {
+func (h *hostSide) executor(m *model.Model, o Options, use func(e *Prober)) {
 	h.t.Helper()
 	o.Sizes = op.Sizes{Slots: 5, Rows: 96, Seqs: 4, Outs: 4}
-	e, err := New(h.k, m.Program, o)
+	e, err := newProber(h.k, m.Program, o)
 	h.must(err)
 	h.executors++
 	defer func() { h.must(e.Close()) }()
@@ -110,7 +110,7 @@ func (h *hostSide) executor(m *model.Model, o Options, use func(e *Exec)) {
 }
 
 // batch stands for so many tokens of each sequence, in slots that are not in order.
-func (h *hostSide) batch(e *Exec, tokens []int) *op.Batch {
+func (h *hostSide) batch(e *Prober, tokens []int) *op.Batch {
 	var b op.Batch
 	for i, n := range tokens {
 		ids := make([]int, n)
@@ -122,7 +122,7 @@ func (h *hostSide) batch(e *Exec, tokens []int) *op.Batch {
 	return &b
 }
 
-func (h *hostSide) forwards(e *Exec) {
+func (h *hostSide) forwards(e *Prober) {
 	h.t.Helper()
 	for _, tokens := range hostBatches {
 		h.must(e.Forward(h.batch(e, tokens)))
@@ -131,7 +131,7 @@ func (h *hostSide) forwards(e *Exec) {
 }
 
 // everything is what an executor does.
-func (h *hostSide) everything(e *Exec) {
+func (h *hostSide) everything(e *Prober) {
 	for range 2 { // in the end, as recorded before
 		h.forwards(e)
 	}
@@ -145,7 +145,7 @@ func (h *hostSide) everything(e *Exec) {
 
 // tries runs what the tuner does for every choice, but that it does not repeat anything until some time is over: what takes no
 // time would be recorded thousands of times over. Nor does the host draw, from logits that nobody wrote.
-func (h *hostSide) tries(e *Exec) {
+func (h *hostSide) tries(e *Prober) {
 	e.env.Tuned = true
 	defer func() { e.env.Tuned = false }()
 	h.must(e.stage(h.batch(e, []int{1})))
@@ -159,7 +159,7 @@ func (h *hostSide) tries(e *Exec) {
 		}
 	}
 	for _, seqs := range []int{1, 4} {
-		t := newDrawTrial(e, seqs, likelyLogits())
+		t := newDrawTrial(e.runner, seqs, likelyLogits())
 		h.must(t.Prepare())
 		c, err := t.commands(trialDraws)
 		h.must(err)
@@ -171,7 +171,7 @@ func (h *hostSide) tries(e *Exec) {
 }
 
 // draws are of so many sequences, some of which end.
-func (h *hostSide) draws(e *Exec, seqs int, p sample.Params) (list []Draw) {
+func (h *hostSide) draws(e *Prober, seqs int, p sample.Params) (list []Draw) {
 	for i := range seqs {
 		s, err := sample.New(p, sample.NewVocabulary(e.prog.Vocab, nil))
 		h.must(err)
@@ -193,7 +193,7 @@ func (h *hostSide) tryForms(t tune.Trial, list []tune.Form) {
 }
 
 // parts runs passes in parts, as on a slow device.
-func (h *hostSide) parts(e *Exec) {
+func (h *hostSide) parts(e *Prober) {
 	for _, tokens := range hostBatches {
 		b := h.batch(e, tokens)
 		h.must(e.stage(b))
@@ -208,7 +208,7 @@ func (h *hostSide) parts(e *Exec) {
 }
 
 // decodes draws on the device with every kind of settings.
-func (h *hostSide) decodes(e *Exec) {
+func (h *hostSide) decodes(e *Prober) {
 	plain := sample.Params{}
 	random, penalised, banned := sample.Default(), sample.Default(), sample.Default()
 	penalised.Presence, penalised.Frequency = 0.4, 0.3
@@ -230,7 +230,7 @@ func (h *hostSide) decodes(e *Exec) {
 }
 
 // states moves states to and from the host, and between slots.
-func (h *hostSide) states(e *Exec) {
+func (h *hostSide) states(e *Prober) {
 	state := make([]float32, e.prog.StateLen())
 	for slot := range e.plan.Sizes.Slots {
 		h.must(e.ReadState(slot, state))
@@ -243,7 +243,7 @@ func (h *hostSide) states(e *Exec) {
 }
 
 // steps does what compare and bench do beyond passes.
-func (h *hostSide) steps(e *Exec) {
+func (h *hostSide) steps(e *Prober) {
 	for _, tokens := range [][]int{{1}, {1, 40}} {
 		b := h.batch(e, tokens)
 		if e.dev.Info().Features.Timestamps {

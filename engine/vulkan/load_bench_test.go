@@ -70,7 +70,7 @@ func BenchmarkLoad(b *testing.B) {
 		if err != nil {
 			return err
 		}
-		e, err := New(k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}})
+		e, err := newProber(k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}})
 		if err != nil {
 			return err
 		}

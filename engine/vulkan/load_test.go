@@ -116,8 +116,8 @@ func measureLoad(t *testing.T, path string) (l loaded) {
 		t.Fatal(err)
 	}
 	k := NewKernels(dev)
-	load := func(m *model.Model) *Exec {
-		e, err := New(k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 8, Seqs: 1, Outs: 1}})
+	load := func(m *model.Model) *Prober {
+		e, err := newProber(k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 8, Seqs: 1, Outs: 1}})
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -63,8 +63,8 @@ func endedKeepsState(t *testing.T, k *Kernels) {
 			if err := e.Write(state, want); err != nil {
 				t.Fatal(err)
 			}
-			if e.probe.batch.Seqs[0].Len = 1; ended {
-				e.probe.batch.Seqs[0].Len = 0
+			if e.batch.Seqs[0].Len = 1; ended {
+				e.batch.Seqs[0].Len = 0
 			}
 			if err := run(i); err != nil {
 				t.Fatal(err)

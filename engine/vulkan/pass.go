@@ -32,7 +32,7 @@ func (p *pass) release() {
 
 // run submits the parts of a pass, or of several, over so many rows and waits for them, two at most being under way at a time. When ctx
 // is done it submits no more; then what the pass should have written is undefined.
-func (e *Exec) run(ctx context.Context, p *pass, rows int) error {
+func (e *runner) run(ctx context.Context, p *pass, rows int) error {
 	p.total, p.longest = 0, 0
 	var before time.Time // when the device was done with the part before
 	var total, longest time.Duration

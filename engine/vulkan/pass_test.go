@@ -90,7 +90,7 @@ func TestPartsSettle(t *testing.T) {
 }
 
 // ticking gives an executor a clock by which every part of a pass takes so long, or twice as long.
-func ticking(e *Exec, part time.Duration) {
+func ticking(e *Prober, part time.Duration) {
 	var at time.Time
 	e.pace.now = func() time.Time {
 		at = at.Add(part)
@@ -103,7 +103,7 @@ func ticking(e *Exec, part time.Duration) {
 func TestPartsAlike(t *testing.T) {
 	m := golden.Tiny(t)
 	s := op.Sizes{Slots: 2, Rows: 8, Seqs: 2, Outs: 2}
-	e := opener(kernels(t), "")(t, m.Program, s, 0).(*Exec)
+	e := opener(kernels(t), "")(t, m.Program, s, 0).(*Prober)
 	steps := len(m.Program.Steps)
 	var b op.Batch
 	b.Add(0, []int{3, 1, 4}, 1)
@@ -179,7 +179,7 @@ func (c *countdown) Err() error {
 // A context that ends within a pass ends it before the next part; the executor goes on with whatever comes next.
 func TestForwardContext(t *testing.T) {
 	m := golden.Tiny(t)
-	e := opener(kernels(t), "")(t, m.Program, op.Sizes{Slots: 1, Rows: 8, Seqs: 1, Outs: 1}, 0).(*Exec)
+	e := opener(kernels(t), "")(t, m.Program, op.Sizes{Slots: 1, Rows: 8, Seqs: 1, Outs: 1}, 0).(*Prober)
 	var b op.Batch
 	b.Add(0, []int{3, 1, 4, 1, 5}, 1)
 	if err := e.Forward(&b); err != nil {

@@ -9,18 +9,27 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// probing is what steps run alone are about.
-type probing struct {
-	batch op.Batch
+// Prober is an executor that can be stopped between steps and looked into. It implements op.Prober.
+type Prober struct {
+	*Exec
+	batch op.Batch // of steps that run alone
 	ran   []string // see Kernels
 }
 
+var _ op.Prober = (*Prober)(nil)
+
+// Prober returns the executor with what it takes to look into it.
+func (e *Exec) Prober() *Prober { return &Prober{Exec: e} }
+
+// Plan returns where scratch and state lie in their buffers.
+func (e *Prober) Plan() *op.Plan { return e.plan }
+
 // Stage makes b the batch of the steps that follow.
-func (e *Exec) Stage(b *op.Batch) error {
+func (e *Prober) Stage(b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err
 	}
-	own := &e.probe.batch
+	own := &e.batch
 	own.Tokens = append(own.Tokens[:0], b.Tokens...)
 	own.RowSeq = append(own.RowSeq[:0], b.RowSeq...)
 	own.Seqs = append(own.Seqs[:0], b.Seqs...)
@@ -29,27 +38,27 @@ func (e *Exec) Stage(b *op.Batch) error {
 }
 
 // RunStep runs one step alone.
-func (e *Exec) RunStep(i int) error { return e.runSteps(i, i+1, false) }
+func (e *Prober) RunStep(i int) error { return e.runSteps(i, i+1, false) }
 
 // RunSteps runs the steps [from, to) as Forward does, in one submission.
-func (e *Exec) RunSteps(from, to int) error { return e.runSteps(from, to, true) }
+func (e *Prober) RunSteps(from, to int) error { return e.runSteps(from, to, true) }
 
-func (e *Exec) runSteps(from, to int, inPlace bool) error {
+func (e *Prober) runSteps(from, to int, inPlace bool) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}
-	e.memory.tables.write(&e.probe.batch)
-	c, err := e.recordSteps(shapeOf(&e.probe.batch), from, to, inPlace, false)
+	e.memory.tables.write(&e.batch)
+	c, err := e.recordSteps(shapeOf(&e.batch), from, to, inPlace, false)
 	if err != nil {
 		return err
 	}
 	defer c.Release()
-	e.probe.ran, e.decode.last = c.Kernels(), nil
+	e.ran, e.decode.last = c.Kernels(), nil
 	return c.Run()
 }
 
 // Kernels returns the names of the kernels that the last RunStep, RunSteps or Decode ran, as shaders/variants.txt has them.
-func (e *Exec) Kernels() []string {
+func (e *Prober) Kernels() []string {
 	if p := e.decode.last; p != nil {
 		var names []string
 		for _, c := range p.parts {
@@ -58,19 +67,19 @@ func (e *Exec) Kernels() []string {
 		slices.Sort(names)
 		return slices.Compact(names)
 	}
-	return e.probe.ran
+	return e.ran
 }
 
 // place returns the range of an operand's vectors and how many there are.
-func (e *Exec) place(o *op.Operand) (gpu.Range, int) {
+func (e *Prober) place(o *op.Operand) (gpu.Range, int) {
 	if o.Kind == op.State {
 		return e.memory.at.Of(o), e.plan.Sizes.Slots
 	}
-	return e.memory.at.Of(o), e.probe.batch.Count(o.Kind)
+	return e.memory.at.Of(o), e.batch.Count(o.Kind)
 }
 
 // Read returns an operand's vectors.
-func (e *Exec) Read(o *op.Operand) ([]float32, error) {
+func (e *Prober) Read(o *op.Operand) ([]float32, error) {
 	if err := e.checkOpen(); err != nil {
 		return nil, err
 	}
@@ -90,7 +99,7 @@ func (e *Exec) Read(o *op.Operand) ([]float32, error) {
 }
 
 // Write sets an operand's vectors.
-func (e *Exec) Write(o *op.Operand, data []float32) error {
+func (e *Prober) Write(o *op.Operand, data []float32) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}
@@ -112,7 +121,7 @@ func (e *Exec) Write(o *op.Operand, data []float32) error {
 }
 
 // Arenas returns copies of the scratch and state memory.
-func (e *Exec) Arenas() (scratch, state []float32, err error) {
+func (e *Prober) Arenas() (scratch, state []float32, err error) {
 	if err := e.checkOpen(); err != nil {
 		return nil, nil, err
 	}
@@ -129,7 +138,7 @@ func (e *Exec) Arenas() (scratch, state []float32, err error) {
 }
 
 // SetArenas replaces the scratch and state memory.
-func (e *Exec) SetArenas(scratch, state []float32) error {
+func (e *Prober) SetArenas(scratch, state []float32) error {
 	if err := e.checkOpen(); err != nil {
 		return err
 	}
@@ -150,7 +159,7 @@ func (e *Exec) SetArenas(scratch, state []float32) error {
 }
 
 // WeightSum returns a checksum of all weights as they lie on the device.
-func (e *Exec) WeightSum() (uint64, error) {
+func (e *Prober) WeightSum() (uint64, error) {
 	if err := e.checkOpen(); err != nil {
 		return 0, err
 	}

@@ -12,7 +12,7 @@ import (
 // recorder records steps of the program in the forms chosen.
 type recorder struct {
 	*kernel.Recorder
-	e     *Exec
+	e     *runner
 	forms [][]tune.Form
 	work  float64 // of all that is recorded
 }
@@ -31,17 +31,17 @@ type units struct {
 }
 
 // forwardUnits are those of a pass over a batch of a shape.
-func (e *Exec) forwardUnits(s kernel.Shape) units {
+func (e *runner) forwardUnits(s kernel.Shape) units {
 	return units{what: describePass(s), count: max(len(e.prog.Steps), 1), begin: e.beginForward, each: (*recorder).unit,
 		end: func(rec *gpu.Recording) { e.copyLogits(rec, s.Outs) }}
 }
 
-func (e *Exec) beginForward(rec *gpu.Recording) {
+func (e *runner) beginForward(rec *gpu.Recording) {
 	rec.Copy(e.memory.tables.dev.All(), e.memory.tables.host.All())
 }
 
 // copyLogits records the copy of some outs' logits to the host.
-func (e *Exec) copyLogits(rec *gpu.Recording, outs int) {
+func (e *runner) copyLogits(rec *gpu.Recording, outs int) {
 	if l := e.prog.Logits; l != nil && outs > 0 {
 		size := 4 * outs * l.Stride()
 		rec.Copy(e.memory.logits.Range(0, size), e.logitsOf(outs))
@@ -49,7 +49,7 @@ func (e *Exec) copyLogits(rec *gpu.Recording, outs int) {
 }
 
 // logitsOf returns where some outs' logits lie in the scratch.
-func (e *Exec) logitsOf(outs int) gpu.Range {
+func (e *runner) logitsOf(outs int) gpu.Range {
 	l := e.prog.Logits
 	return e.memory.scratch.Range(4*e.plan.Offset[l.ID], 4*outs*l.Stride())
 }
@@ -74,7 +74,7 @@ func (r *recorder) unit(i int) error {
 }
 
 // recordings records a pass in so many parts: a pure function of the program, the shape, the forms and the parts.
-func (e *Exec) recordings(u units, s kernel.Shape, chosen [][]tune.Form, parts int) (recs []*gpu.Recording, work float64, err error) {
+func (e *runner) recordings(u units, s kernel.Shape, chosen [][]tune.Form, parts int) (recs []*gpu.Recording, work float64, err error) {
 	for i := range parts {
 		rec := e.dev.NewRecording()
 		r := &recorder{Recorder: e.env.Recorder(rec, s, &e.memory.at), e: e, forms: chosen}
@@ -99,7 +99,7 @@ func (e *Exec) recordings(u units, s kernel.Shape, chosen [][]tune.Form, parts i
 
 // record makes a pass in so many parts, or with none in as many as seem good. Kernels that are not there yet are made side by
 // side while all parts are recorded.
-func (e *Exec) record(u units, s kernel.Shape, parts int) (*pass, error) {
+func (e *runner) record(u units, s kernel.Shape, parts int) (*pass, error) {
 	if parts == 0 {
 		parts = e.pace.parts(s.Rows, u.count)
 	}
@@ -123,13 +123,13 @@ func (e *Exec) record(u units, s kernel.Shape, parts int) (*pass, error) {
 	return p, nil
 }
 
-func (e *Exec) recordForward(s kernel.Shape, parts int) (*pass, error) {
+func (e *runner) recordForward(s kernel.Shape, parts int) (*pass, error) {
 	return e.record(e.forwardUnits(s), s, parts)
 }
 
 // recordSteps records the steps [from, to) alone, if asked for with a timestamp before the first and after each. inPlace reports
 // whether the others run before and after them.
-func (e *Exec) recordSteps(s kernel.Shape, from, to int, inPlace, stamped bool) (*gpu.Commands, error) {
+func (e *runner) recordSteps(s kernel.Shape, from, to int, inPlace, stamped bool) (*gpu.Commands, error) {
 	f, err := e.choose(s)
 	if err != nil {
 		return nil, err
@@ -170,7 +170,7 @@ func describePass(s kernel.Shape) string {
 }
 
 // describeSteps names the units [from, to) of passes.
-func (e *Exec) describeSteps(from, to int) string {
+func (e *runner) describeSteps(from, to int) string {
 	name := func(i int) string {
 		if i %= len(e.prog.Steps) + 1; i < len(e.prog.Steps) {
 			return e.prog.Steps[i].Name

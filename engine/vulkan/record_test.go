@@ -25,7 +25,7 @@ func TestRecordingsPure(t *testing.T) {
 	golden.EachVersion(t, func(t *testing.T, m *model.Model) {
 		e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 4, Rows: 80, Seqs: 4, Outs: 4}})
 		e.env.Tuned = true
-		if err := e.growSampling(1); err != nil {
+		if err := e.decode.growSampling(1); err != nil {
 			t.Fatal(err)
 		}
 		passes := map[kernel.Shape]units{}
@@ -33,7 +33,7 @@ func TestRecordingsPure(t *testing.T) {
 			passes[s] = e.forwardUnits(s)
 		}
 		drawn := decodeShape{seqs: 3, steps: 2, masked: true, penalised: true, logits: true}
-		passes[drawn.shape()] = e.decodeUnits(drawn)
+		passes[drawn.shape()] = e.decode.units(drawn)
 		for s, u := range passes {
 			f, err := e.choose(s)
 			if err != nil {

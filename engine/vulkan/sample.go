@@ -151,13 +151,13 @@ func (s *sampling) drawnIDs(k decodeShape) []uint32 {
 const drawWork = 256
 
 // draw records the draw of every sequence's token from the logits of the step.
-func (r *recorder) draw(k decodeShape, step int) error {
-	r.expect(drawWork * float64(r.e.prog.Vocab*k.seqs))
-	return r.e.recordDraw(r.Rec, &r.e.decode.sampling, r.At, r.e.logitsOf(k.seqs), k, step)
+func (d *decoding) draw(r *recorder, k decodeShape, step int) error {
+	r.expect(drawWork * float64(d.prog.Vocab*k.seqs))
+	return d.recordDraw(r.Rec, &d.sampling, r.At, d.logitsOf(k.seqs), k, step)
 }
 
 // recordDraw records draws from logits, which may be changed.
-func (e *Exec) recordDraw(rec *gpu.Recording, s *sampling, tables *kernel.Places, logits gpu.Range, k decodeShape, step int) error {
+func (e *runner) recordDraw(rec *gpu.Recording, s *sampling, tables *kernel.Places, logits gpu.Range, k decodeShape, step int) error {
 	draws, seqs, vocab, stride := s.draws.in(s.dev, k.seqs), uint32(k.seqs), uint32(e.prog.Vocab), e.prog.Logits.Stride()
 	if k.masked || k.penalised {
 		adjust, err := e.env.Set.SampleAdjust()

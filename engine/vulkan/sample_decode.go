@@ -26,6 +26,7 @@ type Draw struct {
 
 // decoding is what Decode keeps between calls.
 type decoding struct {
+	*runner
 	sampling sampling
 	shapes   passCache[decodeShape]
 	batch    op.Batch
@@ -52,29 +53,28 @@ func (d *decoding) release() {
 	d.sampling.release()
 }
 
-// Decode runs the program n times in one submission, for one token of each sequence, and draws from each run's logits
+// run runs the program n times in one submission, for one token of each sequence, and draws from each run's logits
 // the token that the next is about, as the samplers would. It returns the ids in the order of [n][len(draws)], valid
 // until the next call; DrawError tells which are none. A sequence that drew one of its Ends, or none, keeps the state
 // that it has then. The samplers are left as they are: the caller has them accept what it takes of the ids. After more than
 // one step RestoreState brings back the states before the call. Logits has those of the first step if a draw is OnHost.
-func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
-	d := &e.decode
-	k, err := e.startDraws(draws, n)
+func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
+	k, err := d.startDraws(draws, n)
 	if err != nil {
 		return nil, err
 	}
-	p, err := settled(context.Background(), e, &d.shapes, k)
+	p, err := settled(context.Background(), d.runner, &d.shapes, k)
 	if err != nil {
 		return nil, err
 	}
 	d.last = p
 	var saved *gpu.Commands
 	if n > 1 {
-		if saved, err = e.states.Save(d.slots); err != nil {
+		if saved, err = d.states.Save(d.slots); err != nil {
 			return nil, err
 		}
 	}
-	err = e.run(context.Background(), p, n*len(draws))
+	err = d.runner.run(context.Background(), p, n*len(draws))
 	if saved != nil { // it is done before the run is, but counts as under way, in the limits of all waits, until it is waited for
 		if failed := saved.Wait(); err == nil {
 			err = failed
@@ -87,9 +87,8 @@ func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) {
 }
 
 // startDraws writes what n steps of the draws begin with.
-func (e *Exec) startDraws(draws []Draw, n int) (k decodeShape, err error) {
-	d := &e.decode
-	if err := e.stageDraws(draws, n); err != nil {
+func (d *decoding) startDraws(draws []Draw, n int) (k decodeShape, err error) {
+	if err := d.stageDraws(draws, n); err != nil {
 		return k, err
 	}
 	k.seqs, k.steps = len(draws), n
@@ -100,7 +99,7 @@ func (e *Exec) startDraws(draws []Draw, n int) (k decodeShape, err error) {
 		k.logits = k.logits || draws[i].OnHost
 		accepted = max(accepted, d.twins[i].Accepted)
 	}
-	if err := e.growSampling(accepted + n); err != nil {
+	if err := d.growSampling(accepted + n); err != nil {
 		return k, err
 	}
 	for i := range draws {
@@ -110,9 +109,8 @@ func (e *Exec) startDraws(draws []Draw, n int) (k decodeShape, err error) {
 }
 
 // stageDraws checks the draws and writes the batch's tables.
-func (e *Exec) stageDraws(draws []Draw, n int) error {
-	d := &e.decode
-	if e.prog.Logits == nil {
+func (d *decoding) stageDraws(draws []Draw, n int) error {
+	if d.prog.Logits == nil {
 		return errors.New("vulkan: decode: want a program with logits")
 	}
 	if n < 1 || n > MaxDecodeSteps {
@@ -121,15 +119,15 @@ func (e *Exec) stageDraws(draws []Draw, n int) error {
 	d.batch.Reset()
 	d.twins, d.slots = d.twins[:0], d.slots[:0]
 	for i := range draws {
-		if got := draws[i].Sampler.Vocabulary(); got != e.prog.Vocab {
-			return fmt.Errorf("vulkan: decode: sampler %d: want one of %d ids, got %d", i, e.prog.Vocab, got)
+		if got := draws[i].Sampler.Vocabulary(); got != d.prog.Vocab {
+			return fmt.Errorf("vulkan: decode: sampler %d: want one of %d ids, got %d", i, d.prog.Vocab, got)
 		}
 		d.twins = append(d.twins, twinOf(&draws[i]))
 		d.slots = append(d.slots, draws[i].Slot)
 		d.token[0] = draws[i].Token
 		d.batch.Add(draws[i].Slot, d.token[:], 1)
 	}
-	return e.stage(&d.batch)
+	return d.stage(&d.batch)
 }
 
 // twinOf returns what the device draws by; where the host draws, as little as there is to do.
@@ -141,8 +139,8 @@ func twinOf(d *Draw) sample.Twin {
 }
 
 // growSampling makes space for so many accepted ids of each sequence.
-func (e *Exec) growSampling(accepted int) error {
-	s := &e.decode.sampling
+func (d *decoding) growSampling(accepted int) error {
+	s := &d.sampling
 	if s.host != nil && accepted <= s.room {
 		return nil
 	}
@@ -150,22 +148,22 @@ func (e *Exec) growSampling(accepted int) error {
 	for room < accepted {
 		room *= 2
 	}
-	e.decode.shapes.release()
+	d.shapes.release()
 	s.release()
-	sizes := e.plan.Sizes
-	if err := s.make(e.dev, e.prog.Vocab, min(sizes.Rows, sizes.Seqs, sizes.Outs), room); err != nil {
+	sizes := d.plan.Sizes
+	if err := s.make(d.dev, d.prog.Vocab, min(sizes.Rows, sizes.Seqs, sizes.Outs), room); err != nil {
 		s.release()
 		return err
 	}
 	return nil
 }
 
-// decodeUnits are the steps, each time followed by their draws.
-func (e *Exec) decodeUnits(k decodeShape) units {
-	s, each := &e.decode.sampling, len(e.prog.Steps)+1
+// units are the steps, each time followed by their draws.
+func (d *decoding) units(k decodeShape) units {
+	s, each := &d.sampling, len(d.prog.Steps)+1
 	return units{what: fmt.Sprintf("decode of %d tokens of %d sequences", k.steps, k.seqs), count: k.steps * each,
 		begin: func(rec *gpu.Recording) {
-			e.beginForward(rec)
+			d.beginForward(rec)
 			s.upload(rec, k)
 		},
 		each: func(r *recorder, i int) error {
@@ -173,9 +171,9 @@ func (e *Exec) decodeUnits(k decodeShape) units {
 				return r.unit(i % each)
 			}
 			if k.logits && i < each {
-				e.copyLogits(r.Rec, k.seqs) // before what changes them
+				d.copyLogits(r.Rec, k.seqs) // before what changes them
 			}
-			return r.draw(k, i/each)
+			return d.draw(r, k, i/each)
 		},
 		end: func(rec *gpu.Recording) { s.download(rec, k) }}
 }
@@ -185,10 +183,10 @@ func (k decodeShape) shape() kernel.Shape {
 	return kernel.Shape{Rows: k.seqs, Seqs: k.seqs, Outs: k.seqs}
 }
 
-// recordDecode records a Decode. Several steps are not divided unless they prove to take long.
-func (e *Exec) recordDecode(k decodeShape, parts int) (*pass, error) {
+// record records a Decode. Several steps are not divided unless they prove to take long.
+func (d *decoding) record(k decodeShape, parts int) (*pass, error) {
 	if k.steps > 1 {
 		parts = max(parts, 1)
 	}
-	return e.record(e.decodeUnits(k), k.shape(), parts)
+	return d.runner.record(d.units(k), k.shape(), parts)
 }

@@ -4,7 +4,7 @@ import "github.com/rwkv-gpu/rwkv-gpu/gpu"
 
 // DrawFrom draws as one step of Decode does, from the given logits, float32[len(draws)][vocabulary], instead of those of the
 // program, which it does not run: for tests, and to compare devices.
-func (e *Exec) DrawFrom(draws []Draw, logits []float32) ([]uint32, error) {
+func (e *Prober) DrawFrom(draws []Draw, logits []float32) ([]uint32, error) {
 	c, k, err := e.drawAlone(draws)
 	if err != nil {
 		return nil, err
@@ -23,17 +23,17 @@ func (e *Exec) DrawFrom(draws []Draw, logits []float32) ([]uint32, error) {
 }
 
 // drawAlone records a step of the draws without the program's before it.
-func (e *Exec) drawAlone(draws []Draw) (*gpu.Commands, decodeShape, error) {
-	k, err := e.startDraws(draws, 1)
+func (e *Prober) drawAlone(draws []Draw) (*gpu.Commands, decodeShape, error) {
+	k, err := e.decode.startDraws(draws, 1)
 	if err != nil {
 		return nil, k, err
 	}
 	rec := e.dev.NewRecording()
 	rec.SetName("draw from given logits")
-	r := &recorder{Recorder: e.env.Recorder(rec, k.shape(), &e.memory.at), e: e}
+	r := &recorder{Recorder: e.env.Recorder(rec, k.shape(), &e.memory.at), e: e.runner}
 	e.beginForward(rec)
 	e.decode.sampling.upload(rec, k)
-	if err := r.draw(k, 0); err != nil {
+	if err := e.decode.draw(r, k, 0); err != nil {
 		return nil, k, err
 	}
 	e.decode.sampling.download(rec, k)

@@ -66,12 +66,12 @@ func drawLogits(r *rand.Rand, n int) []float32 {
 }
 
 // drawExec returns an executor of a program that does nothing, whose logits the test writes.
-func drawExec(tb testing.TB, k *Kernels, l profile.Loads, seqs, vocab int) (*Exec, *op.Operand) {
+func drawExec(tb testing.TB, k *Kernels, l profile.Loads, seqs, vocab int) (*Prober, *op.Operand) {
 	var b op.Builder
 	logits := b.Scratch("logits", op.Out, vocab)
 	prog := b.Unchecked()
 	prog.Logits, prog.Vocab = logits, vocab
-	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: seqs, Rows: seqs, Seqs: seqs, Outs: seqs}, Loads: l})
+	e, err := newProber(k, prog, Options{Sizes: op.Sizes{Slots: seqs, Rows: seqs, Seqs: seqs, Outs: seqs}, Loads: l})
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -80,7 +80,7 @@ func drawExec(tb testing.TB, k *Kernels, l profile.Loads, seqs, vocab int) (*Exe
 }
 
 // stageLogits makes each draw's logits those of its sequence.
-func stageLogits(tb testing.TB, e *Exec, o *op.Operand, draws []Draw, logits []float32) {
+func stageLogits(tb testing.TB, e *Prober, o *op.Operand, draws []Draw, logits []float32) {
 	tb.Helper()
 	var b op.Batch
 	for _, d := range draws {

@@ -31,7 +31,7 @@ func BenchmarkSparse(b *testing.B) {
 	}
 	prog := build.Unchecked()
 	prog.Vocab = 1
-	e, err := New(kern, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}})
+	e, err := newProber(kern, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}})
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -79,7 +79,7 @@ func BenchmarkSparse(b *testing.B) {
 }
 
 // writeVector sets the only vector of a scratch operand.
-func (e *Exec) writeVector(o *op.Operand, x []float32) error {
+func (e *Prober) writeVector(o *op.Operand, x []float32) error {
 	data := make([]byte, tensor.F32.Bytes(len(x)))
 	tensor.F32.Encode(data, x)
 	return e.dev.Upload(e.memory.scratch.Range(4*e.plan.Offset[o.ID], len(data)), data)

@@ -34,7 +34,7 @@ func TestSparseShared(t *testing.T) {
 }
 
 // zerosOf returns the products whose input has many zeros.
-func zerosOf(e *Exec) (list []*kernel.Zeros) {
+func zerosOf(e *Prober) (list []*kernel.Zeros) {
 	tuned := e.env.Tuned
 	e.env.Tuned = true
 	defer func() { e.env.Tuned = tuned }()
@@ -51,7 +51,7 @@ func zerosOf(e *Exec) (list []*kernel.Zeros) {
 func TestSparseTuned(t *testing.T) {
 	k, m := kernels(t), golden.Tiny(t)
 	sizes := op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}
-	run := func(tuner *tune.Tuner) (*Exec, []float32) {
+	run := func(tuner *tune.Tuner) (*Prober, []float32) {
 		t.Helper()
 		e := execWith(t, k, m.Program, Options{Sizes: sizes, Tuner: tuner})
 		for _, tokens := range [][]int{{4}, {5}} {
@@ -105,7 +105,7 @@ func near(t *testing.T, got, want []float32) {
 // A second copy of weights is only made where the device has memory to spare, for all of them twice.
 func TestSparseRoom(t *testing.T) {
 	for _, room := range []bool{true, false} {
-		e := opener(kernels(t), "")(t, golden.Tiny(t).Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Exec)
+		e := opener(kernels(t), "")(t, golden.Tiny(t).Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Prober)
 		asked := 0
 		e.env.HasRoom = func(bytes int) bool {
 			asked = bytes

@@ -12,7 +12,7 @@ import (
 )
 
 // counting returns a program whose every step adds 1 to the row that the first makes: y = 1*one, y += 1*one, …
-func counting(t *testing.T, k *Kernels, steps int) (*Exec, *op.Operand) {
+func counting(t *testing.T, k *Kernels, steps int) (*Prober, *op.Operand) {
 	t.Helper()
 	var b op.Builder
 	x, y := b.Scratch("x", op.Row, 8), b.Scratch("y", op.Row, 8)
@@ -30,7 +30,7 @@ func counting(t *testing.T, k *Kernels, steps int) (*Exec, *op.Operand) {
 	}
 	prog := b.Unchecked()
 	prog.Vocab = 1
-	e, err := New(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: profile.Buffers})
+	e, err := newProber(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Loads: profile.Buffers})
 	if err != nil {
 		t.Fatal(err)
 	}

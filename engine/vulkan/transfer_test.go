@@ -13,10 +13,10 @@ import (
 )
 
 // stateExec returns an executor of the tiny model, with a state of its own in each of its slots.
-func stateExec(t *testing.T, slots int) (e *Exec, states [][]float32) {
+func stateExec(t *testing.T, slots int) (e *Prober, states [][]float32) {
 	t.Helper()
 	m := golden.Tiny(t)
-	e, err := New(kernels(t), m.Program, Options{Sizes: op.Sizes{Slots: slots, Rows: 8, Seqs: 4, Outs: 4}})
+	e, err := newProber(kernels(t), m.Program, Options{Sizes: op.Sizes{Slots: slots, Rows: 8, Seqs: 4, Outs: 4}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -39,7 +39,7 @@ func stateExec(t *testing.T, slots int) (e *Exec, states [][]float32) {
 	return e, states
 }
 
-func empty(e *Exec, n int) [][]float32 {
+func empty(e *Prober, n int) [][]float32 {
 	list := make([][]float32, n)
 	for i := range list {
 		list[i] = make([]float32, e.prog.StateLen())

@@ -23,7 +23,7 @@ func TestActivationsFaults(t *testing.T) {
 		return
 	}
 	m := golden.Tiny(t)
-	e := opener(kernels(t), "")(t, m.Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Exec)
+	e := opener(kernels(t), "")(t, m.Program, op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}, 0).(*Prober)
 	steps, in := zerosOf(e)[0].Input()
 	var b op.Batch
 	b.Add(0, []int{3}, 1)
@@ -86,7 +86,7 @@ func TestCandidatesAlike(t *testing.T) {
 }
 
 // alike wants some forms of a choice to have the same results, which are others than what lay there.
-func alike(t *testing.T, e *Exec, c *kernel.Choice, forms []tune.Form) {
+func alike(t *testing.T, e *Prober, c *kernel.Choice, forms []tune.Form) {
 	t.Helper()
 	trial := e.bench().Of(c.Work)
 	defer trial.Release()

@@ -57,7 +57,7 @@ func choosing(t *testing.T) *Kernels {
 }
 
 // productChoice returns the choice of the program's i-th product.
-func productChoice(e *Exec, i, rows int) *tune.Choice {
+func productChoice(e *Prober, i, rows int) *tune.Choice {
 	return &e.steps[i].Choices(kernel.Shape{Rows: rows, Seqs: 1})[0].Choice
 }
 
@@ -66,7 +66,7 @@ func TestTunerKeeps(t *testing.T) {
 	k, path := choosing(t), filepath.Join(t.TempDir(), "cache", "tuning.json")
 	var told []string
 	notice := func(s string) { told = append(told, s) }
-	tuned := func(tuner *tune.Tuner, rows int) *Exec {
+	tuned := func(tuner *tune.Tuner, rows int) *Prober {
 		t.Helper()
 		e := execWith(t, k, tuningProgram(tensor.F16), Options{Sizes: op.Sizes{Slots: 1, Rows: rows, Seqs: 1}, Tuner: tuner})
 		var b op.Batch

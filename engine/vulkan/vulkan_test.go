@@ -38,10 +38,19 @@ func kernels(tb testing.TB, opts ...gpu.DeviceOptions) *Kernels {
 	return k
 }
 
-// execWith returns an executor that the test's end closes.
-func execWith(tb testing.TB, k *Kernels, prog *op.Program, o Options) *Exec {
-	tb.Helper()
+// newProber is New for tests, which look into executors.
+func newProber(k *Kernels, prog *op.Program, o Options) (*Prober, error) {
 	e, err := New(k, prog, o)
+	if err != nil {
+		return nil, err
+	}
+	return e.Prober(), nil
+}
+
+// execWith returns an executor that the test's end closes.
+func execWith(tb testing.TB, k *Kernels, prog *op.Program, o Options) *Prober {
+	tb.Helper()
+	e, err := newProber(k, prog, o)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -97,7 +106,7 @@ func runForced(t *testing.T, k *Kernels, product string, l profile.Loads, want f
 	var plain, block int
 	optest.RunIf(t, func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 		ran++
-		e := openerOf(k, product, l)(tb, prog, s, guard).(*Exec)
+		e := openerOf(k, product, l)(tb, prog, s, guard).(*Prober)
 		tb.Cleanup(func() { // while e is open, and has its batch
 			for p, f := range e.running(tb) {
 				switch {
@@ -123,7 +132,7 @@ func runForced(t *testing.T, k *Kernels, product string, l profile.Loads, want f
 }
 
 // choicesOf returns the choices of all steps for a shape.
-func choicesOf(e *Exec, s kernel.Shape) (list []kernel.Choice) {
+func choicesOf(e *Prober, s kernel.Shape) (list []kernel.Choice) {
 	for _, step := range e.steps {
 		list = append(list, step.Choices(s)...)
 	}
@@ -131,8 +140,8 @@ func choicesOf(e *Exec, s kernel.Shape) (list []kernel.Choice) {
 }
 
 // running returns the forms that run the products of the executor's batch.
-func (e *Exec) running(tb testing.TB) map[*kernel.Product]tune.Form {
-	s := shapeOf(&e.probe.batch)
+func (e *Prober) running(tb testing.TB) map[*kernel.Product]tune.Form {
+	s := shapeOf(&e.batch)
 	f, err := e.choose(s)
 	if err != nil {
 		tb.Error(err)
@@ -155,7 +164,7 @@ func (e *Exec) running(tb testing.TB) map[*kernel.Product]tune.Form {
 }
 
 // products returns all units of products, in the program's order.
-func (e *Exec) products() (list []*kernel.Product) {
+func (e *Prober) products() (list []*kernel.Product) {
 	for _, c := range choicesOf(e, kernel.Shape{Rows: 1, Seqs: 1, Outs: 1}) {
 		if d, ok := c.Work.(*kernel.Dense); ok && !slices.Contains(list, d.Product) {
 			list = append(list, d.Product)
