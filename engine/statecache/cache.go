@@ -10,20 +10,20 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
 )
 
-// Options say what a cache may hold.
+// Options size a cache.
 type Options struct {
 	Size   int   // elements of a state, float32 each
 	Device int64 // bytes of states on the device; 0 for none
-	Host   int64 // bytes of checkpoints in host memory
-	Disk   int64 // bytes of files in Dir; 0 for none
+	Host   int64 // bytes of checkpoints in host memory; 0 for none
+	Disk   int64 // bytes of files in Dir; 0 for none. Their ids are in memory besides, 4 bytes each.
 	Dir    string
-	// Identity is everything that the numbers of a state depend on besides the ids: the model with its LoRAs, and where
-	// results shall be exact also how they are computed. A cache finds no file of another identity.
+	// Identity names everything besides the ids that the numbers of a state depend on: the model with its LoRAs and, if
+	// results shall be exact, the way they are computed. A cache uses no file of another identity.
 	Identity string
 }
 
-// Cache holds checkpoints. Its methods, and those of what it hands out, are safe for concurrent use. Functions that it is
-// given are called in the caller's goroutine, with no lock held.
+// Cache holds checkpoints. The methods of Cache, Space, Draft and Hit are safe for concurrent use. They call functions
+// of the caller, such as Resident.Save, in the goroutine of the caller and without a lock.
 type Cache struct {
 	format format
 	writer writer
@@ -32,28 +32,29 @@ type Cache struct {
 	index index
 }
 
-// Stats counts what a cache did. Bytes are those in use.
+// Stats counts the contents of a cache and its work since Open.
 type Stats struct {
-	Device, Host, Disk int64 // bytes
-	Checkpoints        int
-	Hits, Misses       int   // of Find
-	Tokens             int64 // that hits saved
-	Thinned            int   // checkpoints that a longer text made dispensable
-	Evicted            int   // checkpoints that went for lack of room
-	Broken             int   // files that were not what they should be, and were removed
+	Device, Host, Disk int64 // bytes in use
+	Checkpoints        int   // held, with at least one copy each
+	Hits, Misses       int   // calls of Find
+	Tokens             int64 // sum of Hit.Tokens
+	Thinned            int   // checkpoints given up by the rule of Plan
+	Evicted            int   // checkpoints given up for lack of room
+	Broken             int   // broken files, which were removed
 }
 
-// spaceKey is a namespace; the root of a tree, and in files, it stands for the name.
+// spaceKey stands for the name of a namespace, also in files.
 type spaceKey [sha256.Size]byte
 
-// Space is one namespace of a cache, say that of one user's key.
+// Space is one namespace of a cache, such as that of one user.
 type Space struct {
 	c   *Cache
 	key spaceKey
 }
 
-// Open returns a cache with what files of the same identity hold. Files that are broken are removed, files of other
-// identities and names are left alone. An error says that the folder cannot be used or an option is impossible.
+// Open returns a cache that begins with the files of its identity in Dir. It removes broken files of that identity, and
+// leaves files of other identities and other names alone. It fails if an option is impossible or the folder cannot be
+// used.
 func Open(o Options) (*Cache, error) {
 	switch {
 	case o.Size <= 0:
@@ -61,7 +62,8 @@ func Open(o Options) (*Cache, error) {
 	case o.Size > maxState:
 		return nil, fmt.Errorf("statecache: Size: want at most %d elements, got %d", maxState, o.Size)
 	case o.Host < 0 || o.Device < 0 || o.Disk < 0:
-		return nil, fmt.Errorf("statecache: want budgets of at least 0 bytes, got device %d, host %d, disk %d", o.Device, o.Host, o.Disk)
+		return nil, fmt.Errorf("statecache: want budgets of at least 0 bytes, got device %d, host %d, disk %d",
+			o.Device, o.Host, o.Disk)
 	case o.Disk > 0 && o.Dir == "":
 		return nil, errors.New("statecache: Dir: want a folder for the files, got none")
 	}
@@ -84,8 +86,8 @@ func Open(o Options) (*Cache, error) {
 	return c, nil
 }
 
-// Close ends the cache: what is in host memory is written first, unless ctx ends before; copies on the device are released.
-// It fails with the first error of a file that could not be written since the cache was opened.
+// Close ends the cache. It first waits, like Sync, until the files are written or ctx ends, and then releases the
+// copies on the device. Its error is that of Sync.
 func (c *Cache) Close(ctx context.Context) error {
 	err := c.Sync(ctx)
 	c.mu.Lock()
@@ -118,8 +120,8 @@ func (c *Cache) Close(ctx context.Context) error {
 	return err
 }
 
-// Sync waits until everything that shall be on disk is there, or ctx ends. It fails with the first error of a file that could
-// not be written since the cache was opened.
+// Sync waits until all files are written and removed as they should be, or ctx ends. It returns the first error of
+// writing since Open, and that of ctx.
 func (c *Cache) Sync(ctx context.Context) error {
 	stop := context.AfterFunc(ctx, func() {
 		c.mu.Lock()

@@ -13,20 +13,20 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
-// writer is the goroutine that writes and removes files: nobody else in the process does. The cache's lock is its own.
+// writer writes and removes the files of a cache, in one goroutine. It has the lock of the cache.
 type writer struct {
 	c       *Cache
 	index   *index
 	format  *format
-	queue   []*entry          // to be written
-	garbage []string          // names to be removed
-	known   map[string]*entry // by name, with what is being written
-	busy    bool
-	err     error         // the first of a file that could not be written
-	wake    *sync.Cond    // there is something to do, or the cache is closed
-	rest    *sync.Cond    // there is nothing to do
-	ended   chan struct{} // closed when the goroutine has
-	buf     []byte        // a file
+	queue   []*entry          // entries to write
+	garbage []string          // names of files to remove
+	known   map[string]*entry // by the name of the file, also while it is written
+	busy    bool              // reports whether the goroutine is at work
+	err     error             // the first error of writing
+	wake    *sync.Cond        // there is something to do, or the cache is closed
+	rest    *sync.Cond        // there is nothing to do
+	ended   chan struct{}     // closed at the end of the goroutine
+	buf     []byte            // the file that is written
 }
 
 func (w *writer) init(c *Cache) {
@@ -37,7 +37,7 @@ func (w *writer) init(c *Cache) {
 	w.index.discard = w.discard
 }
 
-// enqueue has an entry written that lies in host memory.
+// enqueue orders the writing of an entry in host memory.
 func (w *writer) enqueue(e *entry) {
 	if w.index.tiers[onDisk].limit > 0 && !e.queued && e.file == "" {
 		e.queued = true
@@ -46,7 +46,7 @@ func (w *writer) enqueue(e *entry) {
 	}
 }
 
-// discard has a file removed.
+// discard orders the removal of a file.
 func (w *writer) discard(name string) {
 	delete(w.known, name)
 	w.garbage = append(w.garbage, name)
@@ -90,16 +90,17 @@ func (w *writer) removeGarbage() {
 	garbage := w.garbage
 	w.c.unlocked(func() {
 		for _, name := range garbage {
-			_ = os.Remove(filepath.Join(w.format.dir, name)) // it may be gone, and what stays is found by the next scan
+			_ = os.Remove(filepath.Join(w.format.dir, name)) // a file that stays is found by the next scan
 		}
 	})
 	w.garbage = w.garbage[len(garbage):]
 }
 
-// writeEntry writes an entry's file, for which others may go first. What other processes have written or removed counts.
+// writeEntry writes the file of an entry. It looks at the folder first, since other processes may use it, and makes
+// room.
 func (w *writer) writeEntry(e *entry) {
 	w.index.pin(e)
-	w.c.unlocked(func() { _ = w.scan() }) // a folder that cannot be read cannot be written to either, which is reported
+	w.c.unlocked(func() { _ = w.scan() }) // an error of the folder shows when the file is written
 	bytes := w.format.fileBytes(e.node.Depth(), len(e.Sampler))
 	if w.index.closed || e.file != "" || !w.index.room(onDisk, bytes) {
 		w.index.unpin(e)
@@ -133,7 +134,7 @@ func (w *writer) writeEntry(e *entry) {
 	w.index.unpin(e)
 }
 
-// date gives files the order of their last uses as times, for the next who opens the folder.
+// date sets the times of files in the order of their last uses. The next cache that opens the folder goes by them.
 func (w *writer) date() {
 	used := slices.DeleteFunc(slices.Collect(maps.Values(w.known)), func(e *entry) bool { return e.file == "" })
 	slices.SortFunc(used, func(a, b *entry) int { return cmp.Compare(a.copies[onDisk].turn, b.copies[onDisk].turn) })
@@ -144,7 +145,7 @@ func (w *writer) date() {
 	}
 }
 
-// open makes the folder and takes over what lies in it.
+// open makes the folder and adopts the files in it.
 func (w *writer) open() error {
 	if err := os.MkdirAll(w.format.dir, 0o700); err != nil {
 		return err
@@ -161,7 +162,7 @@ type lying struct {
 	time time.Time
 }
 
-// scan compares what is known of the folder with what lies there, as other processes may use it too.
+// scan notes which files of the folder came and went. Other processes may use it too.
 func (w *writer) scan() error {
 	list, err := os.ReadDir(w.format.dir)
 	if err != nil {
@@ -211,7 +212,7 @@ func (w *writer) look(name string) (f lying, ok bool) {
 		return f, true
 	}
 	if !errors.Is(err, os.ErrNotExist) {
-		_ = os.Remove(path) // what cannot be removed is not used either
+		_ = os.Remove(path) // if it stays, nobody uses it
 		w.c.mu.Lock()
 		w.index.stats.Broken++
 		w.c.mu.Unlock()
@@ -219,7 +220,7 @@ func (w *writer) look(name string) (f lying, ok bool) {
 	return f, false
 }
 
-// adopt makes a file that was found a copy, as one used at this moment.
+// adopt makes a copy of a file that was found.
 func (w *writer) adopt(f lying) {
 	e := w.index.at(f.space, f.ids)
 	if w.index.closed || e != nil && e.copies[onDisk].there || slices.Contains(w.garbage, f.name) {

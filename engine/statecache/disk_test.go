@@ -76,8 +76,8 @@ func TestFiles(t *testing.T) {
 	}
 }
 
-// Whatever single byte of a file is another, and wherever it ends, it is not used, and goes; files of other names, of other
-// models and of formats to come stay.
+// Whatever single byte of a file is another, and wherever it ends, it is not used, and goes; files of other names, of
+// other models and of formats to come stay.
 func TestBrokenFiles(t *testing.T) {
 	o, ids := onDiskOptions(t), []int{5, 1, 4}
 	name := keptIn(t, o, ids)[0]
@@ -199,7 +199,8 @@ func TestFilesByUse(t *testing.T) {
 	}
 }
 
-// Two caches on one folder, as two processes have, find what the other wrote, never fail, and leave no more than the budget.
+// Two caches on one folder, as two processes have, find what the other wrote, never fail, and leave no more than the
+// budget.
 func TestTwoOnOneFolder(t *testing.T) {
 	o := onDiskOptions(t)
 	o.Host = 2000
@@ -255,7 +256,8 @@ func TestTwoOnOneFolder(t *testing.T) {
 	}
 }
 
-// What another process wrote to the folder, or took from it, is noticed by the next write: it is found, or no more counted.
+// What another process wrote to the folder, or took from it, is noticed by the next write: it is found, or no more
+// counted.
 func TestFilesOfOthers(t *testing.T) {
 	o := onDiskOptions(t)
 	o.Host = 150 // one checkpoint

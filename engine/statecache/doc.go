@@ -1,16 +1,17 @@
-// Package statecache keeps states of sequences by the token ids that led to them, so that a text which begins as an earlier
-// one did is not read again.
+// Package statecache keeps states of sequences by the token ids that led to them. A text that begins like an earlier
+// one goes on from a kept state, and its beginning is not read again.
 //
-// A state of an RWKV is small and stands for its whole past, but for one length only: it cannot be cut back. So the cache
-// keeps states at several lengths of a text, checkpoints, and a text goes on from the longest that it begins with.
+// The state of an RWKV is small and stands for the whole past of a sequence. It cannot be cut back to a shorter past.
+// So the cache keeps states at several lengths of a text, the checkpoints, and a text goes on from the longest
+// checkpoint that it begins with.
 //
 // # Use
 //
-// For each request, in the user's space:
+// For each request, in the space of its user:
 //
 //	p, err := space.Prompt(tok, segments)
-//	hit := space.Find(p.IDs, len(p.IDs)-1) // one token at least is read, for its logits
-//	// begin a sequence with hit.Resident, hit.State or, if hit.Tokens is 0, nothing
+//	hit := space.Find(p.IDs, len(p.IDs)-1) // at least one token is read, for its logits
+//	// begin a sequence with hit.Resident, with hit.State or, if hit.Tokens is 0, with the initial state
 //	hit.Release()
 //	for _, m := range statecache.Plan(hit.Tokens, len(p.IDs), 512, hit, p.Ends) {
 //		// read p.IDs up to m.Tokens
@@ -21,38 +22,44 @@
 //	}
 //	// read the rest and draw the answer
 //
-// and at the end the same for the ids of the prompt and those of the answer that text.Writer's Covered counts: none of a stop
-// string. On the device, PutDevice takes the place of Reserve.
+// At the end of the answer the caller keeps one state more: after the ids of the prompt and those ids of the answer
+// that text.Writer.Covered counts, none of which belongs to a stop string. PutDevice takes the place of Reserve for a
+// state on the device.
 //
-// # Where checkpoints are worth while
+// # Places of checkpoints
 //
-// Texts part where people change them: at the ends of a system prompt, of a turn, of an answer. [Space.Prompt] knows these
-// ends, [Plan] adds places in between where a segment is long, and [Space.Find] tells how far a text runs along another
-// that is kept, which is where the two part: a checkpoint there serves the third of their kind. Of the checkpoints along
-// one text the cache keeps O(log n) (see [Plan] for the rule and its bounds), beside those that are anchors or where kept
-// texts part.
+// Texts part where people change them: at the end of a system prompt, of a turn, of an answer. [Space.Prompt] returns
+// these places, and [Plan] adds places within long segments. [Space.Find] returns a third kind: the place where a text
+// parts from all kept texts. A time stamp in a system prompt is such a place; from the third request on, the text
+// before the stamp is not read again.
+//
+// Each text keeps O(log n) checkpoints, beside Anchors and the places where kept texts part. Plan states the rule and
+// its bounds.
 //
 // # Ids of texts that come back
 //
-// A client sends the text of a conversation back, not its ids, and encoding that text anew gives other ids than those that
-// were fed: a token may span the end of an answer and what follows it, and a model need not write the longest tokens. So
-// [Space.Prompt] encodes each segment for itself, which makes the ids of a beginning a beginning of the ids, and takes an
-// answer's ids from the tree of kept sequences where one spells its text: the tree is the memory of answers. It holds
-// exactly those ids that could save something, for as long as they can, in files too, and has no budget of its own.
+// A client sends back the text of a conversation and not its ids. Encoding that text gives other ids than those that
+// were fed, since a token may span the end of an answer and the separator behind it, and since a model need not draw
+// the longest tokens. [Space.Prompt] therefore encodes each segment by itself, and takes the ids of an answer from the
+// tree of kept sequences if one of them spells it. The tree is the memory of answers. It holds the ids that lead to
+// states, as long as they do, in files too.
 //
 // # Tiers
 //
-// A checkpoint has copies on the device, in host memory and on disk, each of which has a budget in bytes. When one is full,
-// the copies worth least there go: worth is the number of tokens that nobody could skip without the checkpoint, by byte,
-// and copies that were not used for long lose against new ones (GreedyDual; N. Young, The k-server dual and loose
-// competitiveness for paging, 1994). What leaves the device moves to host memory if it has no other copy; a goroutine of
-// the cache writes what lies in host memory to files.
+// A checkpoint has copies on the device, in host memory and on disk. Each tier has a budget in bytes. A full tier gives
+// up the copies that save the fewest tokens a byte, where a copy that was not used for long counts less than a new one
+// (GreedyDual; N. Young, The k-server dual and loose competitiveness for paging, 1994). The tokens that a checkpoint
+// saves are those behind the next shorter checkpoint. The only copy of a state moves from the device to host memory
+// when it has to leave. A goroutine of the cache writes the states in host memory to files.
 //
-// # Whose states
+// # Namespaces
 //
-// All of it is by [Space]: nothing is found across spaces, and a look-up does not touch the others' trees, so neither
-// results nor times tell what they hold. Budgets are common to all.
+// Each [Space] has a tree of its own, and a look-up touches no other. Neither its result nor its time tells anything of
+// other spaces. The budgets are common to all spaces.
 //
-// What numbers depend on besides ids belongs into [Options.Identity]. A restored state equals that of a run from the start
-// as far as the engine promises that states do not depend on how a text is divided into passes.
+// # Exactness
+//
+// A kept state equals, bit for bit, the state of a run from the start if the engine's numbers do not depend on the
+// division of a text into passes. Otherwise it equals it within rounding. States of different ways to compute have
+// different identities ([Options].Identity).
 package statecache

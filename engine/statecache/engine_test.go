@@ -89,8 +89,8 @@ func (w *teller) feed(s *engine.Seq, tokens []int, last int) (logits [][]float32
 	return logits
 }
 
-// tell reads the segments and continues them by so many of the likeliest tokens. It returns how many tokens of the prompt
-// were read, all ids, and the logits after the prompt and each token more.
+// tell reads the segments and continues them by so many of the likeliest tokens. It returns how many tokens of the
+// prompt were read, all ids, and the logits after the prompt and each token more.
 func (w *teller) tell(segments []statecache.Segment, most int) (read int, ids []int, logits [][]float32) {
 	w.t.Helper()
 	p, err := w.space.Prompt(w.tok, segments)
@@ -145,8 +145,8 @@ func (w *teller) keep(s *engine.Seq, ids []int, kind statecache.Kind) {
 	}
 }
 
-// A story that goes on from a checkpoint, on the device, in host memory or from a file, has bit for bit the logits of one
-// that is read from its start, and reads only what is new.
+// A story that goes on from a checkpoint, on the device, in host memory or from a file, has bit for bit the logits of
+// one that is read from its start, and reads only what is new.
 func TestEngineGoesOn(t *testing.T) {
 	reference.Numbers(t)
 	begun := []statecache.Segment{

@@ -2,27 +2,27 @@ package statecache
 
 import "github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
 
-// Kind is what a place in a text is, and how long a checkpoint there is kept.
+// Kind says how important a place in a text is.
 type Kind uint8
 
 // Kinds, the least important first.
 const (
 	None    Kind = iota // no place for a checkpoint
-	Passing             // somewhere within a segment: thinned first
-	Turn                // the end of a segment
-	Anchor              // where many texts part, as the end of a system prompt: never thinned
+	Passing             // a place within a segment: thinned first
+	Turn                // the end of a segment: thinned later
+	Anchor              // a place that many texts share, such as the end of a system prompt: never thinned
 )
 
-// Meta is what a checkpoint is besides its state. It lies beside the state unread.
+// Meta lies beside the state of a checkpoint. The cache reads Kind only.
 type Meta struct {
 	Kind    Kind
-	Pending int    // the id that was drawn and not fed, or -1
-	Sampler []byte // of a sampler that goes on from here; not written to from then on
+	Pending int    // an id that was drawn and not fed, or -1
+	Sampler []byte // the sampler in its own form; the caller does not write to it any more
 }
 
-// Resident is a state on the device, which belongs to the cache from the moment it gets it.
+// Resident is a state on the device. It belongs to the cache, which calls Release once.
 type Resident interface {
-	Save(state []float32) error // copies it to host memory
+	Save(state []float32) error // copies the state to host memory
 	Release()
 }
 
@@ -34,24 +34,24 @@ const (
 	tiers
 )
 
-// entry is a checkpoint. Its node has it as value for as long as it has a copy.
+// entry is a checkpoint. It is the value of its node while it has a copy.
 type entry struct {
 	Meta
 	space    spaceKey
 	node     *radix.Node[entry]
-	saved    int // tokens that would be read again without it: those since the checkpoint above
-	pins     int // who uses a copy: it then stays
+	saved    int // tokens between the checkpoint above and this one, to be read again without it
+	pins     int // users of the copies; copies in use stay
 	copies   [tiers]holding
 	resident Resident  // on the device
 	state    []float32 // in host memory
 	file     string    // on disk: the name
-	queued   bool      // waits for the writer
+	queued   bool      // reports whether the entry waits for the writer
 }
 
 // gone reports whether the entry has been forgotten.
 func (e *entry) gone() bool { return e.node == nil }
 
-// lone reports whether t has the entry's only copy.
+// lone reports whether the entry has one copy only, in tier t.
 func (e *entry) lone(t int) bool {
 	for u := range e.copies {
 		if u != t && e.copies[u].there {

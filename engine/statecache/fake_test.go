@@ -15,8 +15,8 @@ import (
 // fakeSize is the elements of a state of the fake engine.
 const fakeSize = 6
 
-// seq is a sequence of a fake engine, whose state is a chain of hashes of the ids fed: two states are alike when their ids
-// are, in whatever passes they were fed, and not otherwise.
+// seq is a sequence of a fake engine, whose state is a chain of hashes of the ids fed: two states are alike when their
+// ids are, in whatever passes they were fed, and not otherwise.
 type seq struct {
 	state [fakeSize]float32
 	fed   int // ids, since the sequence was made or restored
@@ -46,7 +46,7 @@ func after(ids []int) []float32 {
 
 // server answers prompts as a server on this cache does, with answers that are given.
 type server struct {
-	t     *testing.T
+	t     testing.TB
 	tok   tokenizer.Tokenizer
 	cache *Cache
 	every int
@@ -149,14 +149,14 @@ func (s *server) count(texts ...string) (n int) {
 	return n
 }
 
-// smallWords are the tokens of a small vocabulary beside all single bytes: among them those that span a text's end and a
-// line's, as the published vocabulary has.
+// smallWords are the tokens of a small vocabulary beside all single bytes: among them those that span a text's end and
+// a line's, as the published vocabulary has.
 var smallWords = []string{
 	"\n\n", ".\n", "。\n", "，\n", "User", "Ass", "istant", "System", " the", " a", "Hello", " Hello", "Hel", " there", " <", "think", "</",
 	"></", ">\n", " is", " time", "今日", "は", "です", "。", "你好", "！", "我", "很", "好", "，", " you", " are", " and", "ing", " 1", " 2", "00",
 }
 
-func smallVocabulary(t *testing.T) tokenizer.Tokenizer {
+func smallVocabulary(t testing.TB) tokenizer.Tokenizer {
 	t.Helper()
 	tokens := [][]byte{nil}
 	seen := map[string]bool{}
@@ -181,13 +181,13 @@ func smallVocabulary(t *testing.T) tokenizer.Tokenizer {
 
 // eachVocabulary runs a test with a small vocabulary, and with the published one where that is at hand.
 func eachVocabulary(t *testing.T, test func(t *testing.T, s *server)) {
-	run := func(open func(t *testing.T) tokenizer.Tokenizer) func(t *testing.T) {
+	run := func(open func(t testing.TB) tokenizer.Tokenizer) func(t *testing.T) {
 		return func(t *testing.T) {
 			test(t, &server{t: t, tok: open(t), cache: newCache(t, Options{Size: fakeSize, Host: 1 << 20, Identity: "fake"}), every: 512})
 		}
 	}
 	t.Run("small", run(smallVocabulary))
-	t.Run("world", run(func(t *testing.T) tokenizer.Tokenizer {
+	t.Run("world", run(func(t testing.TB) tokenizer.Tokenizer {
 		tok, err := tokenizer.Open(reference.Shared(t, "vocab", "rwkv_vocab_v20230424.txt"))
 		if err != nil {
 			t.Fatal(err)

@@ -26,7 +26,8 @@ import (
 //	state      4 bytes each, float32
 //	checksum   4 bytes, CRC-32C of all before
 //
-// The name holds the beginnings of two digests, of the identity and of space with ids, so that each checkpoint has one.
+// The name of the file has the first bytes of two digests: of the identity, and of space and ids. So each checkpoint
+// has one name.
 const (
 	magic      = "rwkvckp1"
 	fixedBytes = len(magic) + 2*sha256.Size + 5*4
@@ -47,12 +48,12 @@ type format struct {
 	size     int // elements of a state
 }
 
-// fileBytes returns the size of a file, which is also what a checkpoint takes of the budget for host memory.
+// fileBytes returns the size of a file. A checkpoint takes as much of the budget of host memory.
 func (f *format) fileBytes(tokens, sampler int) int64 {
 	return int64(fixedBytes) + 4*int64(tokens) + int64(sampler) + 2*sumBytes + 4*int64(f.size)
 }
 
-// identityOf digests what has to be alike for a file to be of use.
+// identityOf digests the format, the size of a state and the identity that the caller gave.
 func identityOf(o Options) [sha256.Size]byte {
 	return sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s", magic, o.Size, o.Identity))
 }
@@ -69,17 +70,17 @@ func (f *format) fileName(space spaceKey, ids []int) string {
 	return fmt.Sprintf("%s%x%s", f.prefix(), h.Sum(nil)[:16], ending)
 }
 
-// prefix is what the names of all files of this identity begin with.
+// prefix returns the beginning of the names of all files of this identity.
 func (f *format) prefix() string { return fmt.Sprintf("%x-", f.identity[:8]) }
 
-// ours reports whether a name is that of a file of this identity, whatever it holds.
+// ours reports whether name is a name of a file of this identity.
 func (f *format) ours(name string) bool {
 	digest, ok := strings.CutPrefix(name, f.prefix())
 	digest, ended := strings.CutSuffix(digest, ending)
 	return ok && ended && len(digest) == 32 && strings.Trim(digest, "0123456789abcdef") == ""
 }
 
-// header is what a file says before its state.
+// header is the part of a file before the state.
 type header struct {
 	space spaceKey
 	ids   []int
@@ -113,10 +114,11 @@ func appendState(b []byte, state []float32) []byte {
 	return appendSum(b)
 }
 
-// errBroken is what is wrong with a file that is not what its name says.
+// errBroken says that a file does not hold the checkpoint of its name.
 var errBroken = errors.New("not a checkpoint of this cache")
 
-// parseHeader reads a header from the start of data, which may go on with the state, and returns it with its length.
+// parseHeader reads the header at the start of data and returns its length too. With an error, a length that is not 0
+// is that of a header whose checksum is wrong or beyond data.
 func (f *format) parseHeader(data []byte) (header, int, error) {
 	var h header
 	if len(data) < fixedBytes || string(data[:len(magic)]) != magic {
@@ -133,7 +135,8 @@ func (f *format) parseHeader(data []byte) (header, int, error) {
 		return n
 	}
 	tokens, pending, kind, sampler, size := next(), int32(next()), next(), next(), next()
-	if tokens == 0 || tokens > maxTokens || pending < -1 || kind > uint32(Anchor) || sampler > maxSampler || int(size) != f.size {
+	if tokens == 0 || tokens > maxTokens || pending < -1 || kind > uint32(Anchor) || sampler > maxSampler ||
+		int(size) != f.size {
 		return h, 0, errBroken
 	}
 	n := fixedBytes + 4*int(tokens) + int(sampler)
@@ -148,14 +151,14 @@ func (f *format) parseHeader(data []byte) (header, int, error) {
 	return h, n + sumBytes, nil
 }
 
-// readHeader reads the header of a file and compares name and size with it.
+// readHeader reads the header of a file and compares it with the name and the size of the file.
 func (f *format) readHeader(name string) (h header, size int64, err error) {
 	path := filepath.Join(f.dir, name)
 	data, size, err := files.ReadStart(path, int64(fixedBytes))
 	if err != nil {
 		return h, 0, err
 	}
-	if _, n, err := f.parseHeader(data); n > 0 && err != nil { // so far it is right, but longer
+	if _, n, err := f.parseHeader(data); n > 0 && err != nil { // the ids are missing yet
 		if data, size, err = files.ReadStart(path, int64(n)); err != nil {
 			return h, 0, err
 		}

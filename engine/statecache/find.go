@@ -7,25 +7,25 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
 )
 
-// Hit is a checkpoint that was found. Its copies stay where they are until Release.
+// Hit is the result of Find. The copies of the checkpoint stay until Release.
 type Hit struct {
 	Meta
-	Tokens   int       // ids that the state stands for; 0 where nothing was found
-	Shared   int       // ids that some kept text begins with, at least Tokens: there the text parts from all others
-	Resident Resident  // the copy on the device, or nil; not to be released
-	State    []float32 // the copy in host memory, or nil, not to be written to; one of the two is there
+	Tokens   int       // ids before the checkpoint; 0 if there is none
+	Shared   int       // ids up to the place where the text parts from all kept texts; at least Tokens
+	Resident Resident  // the copy on the device, or nil; the caller does not release it
+	State    []float32 // the copy in host memory, or nil if there is a Resident; read only
 	release  func()
 }
 
-// Release tells the cache that the copies are used no more. It may be called again, and on a Hit that found nothing.
+// Release ends the use of the copies. Any Hit may be released, and again.
 func (h *Hit) Release() {
 	if h.release != nil {
 		h.release()
 	}
 }
 
-// Find returns the longest checkpoint of at most most ids that ids begin with. What lies on disk only
-// is read, into host memory if there is room, else for this hit alone.
+// Find returns the longest checkpoint, of most ids at the most, that ids begin with. A checkpoint that lies on disk
+// only is read: into host memory if there is room, else for this hit alone.
 func (s *Space) Find(ids []int, most int) *Hit {
 	c := s.c
 	c.mu.Lock()
@@ -53,10 +53,10 @@ func (s *Space) Find(ids []int, most int) *Hit {
 	return hit
 }
 
-// usable reports whether there is a copy, but for one that is leaving the device.
+// usable reports whether the entry has a copy that is not leaving the device.
 func (e *entry) usable() bool { return e.resident != nil || e.state != nil || e.file != "" }
 
-// use makes an entry's copy the hit. It fails where the only copy is a file that is not what it should be.
+// use makes the hit of an entry. It fails if the only copy is a broken file.
 func (c *Cache) use(e *entry, hit *Hit) bool {
 	c.index.pin(e)
 	c.index.touch(e)
@@ -75,8 +75,8 @@ func (c *Cache) use(e *entry, hit *Hit) bool {
 	return true
 }
 
-// load reads the file of a pinned entry, and keeps what it reads in host memory where there is room. It returns nil, and
-// has unpinned the entry, where the file is broken or gone.
+// load reads the file of a pinned entry, and keeps the state in host memory if there is room. If the file is broken or
+// gone, it unpins the entry and returns nil.
 func (c *Cache) load(e *entry) []float32 {
 	name, ids, state := e.file, e.node.IDs(), c.index.take()
 	var err error

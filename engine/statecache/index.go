@@ -6,28 +6,28 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
 )
 
-// holding is a copy's part of a budget.
+// holding is the share of one copy in the budget of its tier.
 type holding struct {
 	e     *entry
-	there bool
+	there bool // reports whether the copy exists
 	bytes int64
-	base  uint64 // the tier's clock when it was added or used last
-	turn  uint64 // orders these moments
-	at    int    // place in the tier's order, or -1
+	base  uint64 // the clock of the tier when the copy was added or last used
+	turn  uint64 // the number of that moment
+	at    int    // place in the order of the tier, or -1
 }
 
-// worth is what a tier's victim has the least of: tokens a byte, on top of the clock.
+// worth returns the tokens saved a byte, on top of the clock. The copy with the least worth goes first.
 func (h *holding) worth() uint64 { return h.base + uint64(h.e.saved)<<32/uint64(h.bytes) }
 
-// tier is a budget and who shares it. A victim's worth becomes the clock, so that what is added or used later is worth
-// more than what was as good before.
+// tier is a budget with the copies that share it. The clock takes the worth of each victim, so a copy that is added or
+// used later is worth more than an older copy that saves as much.
 type tier struct {
 	limit, used int64
 	clock       uint64
 	order       order
 }
 
-// order is a heap of the copies that nobody uses, the one worth least first.
+// order is a heap of the copies that nobody uses. The copy with the least worth is its first.
 type order []*holding
 
 func (o order) Len() int { return len(o) }
@@ -57,19 +57,19 @@ func (o *order) Pop() any {
 	return h
 }
 
-// index is what there is: the trees of all spaces, and the budgets. Its owner holds the cache's lock.
+// index holds the trees of all spaces and the budgets. The caller of its methods holds the lock of the cache.
 type index struct {
 	size    int // elements of a state
 	trees   map[spaceKey]*radix.Tree[entry]
 	tiers   [tiers]tier
 	turns   uint64            // counts additions and uses
-	free    [][]float32       // states that nobody has, for the next draft
-	discard func(name string) // has a file removed
+	free    [][]float32       // memory for the next drafts
+	discard func(name string) // orders the removal of a file
 	stats   Stats
 	closed  bool
 }
 
-// insert makes an entry for a sequence that has none.
+// insert makes an entry for a sequence without one.
 func (x *index) insert(space spaceKey, ids []int, m Meta) *entry {
 	t := x.trees[space]
 	if t == nil {
@@ -104,7 +104,7 @@ func (x *index) forget(e *entry) {
 	x.stats.Checkpoints--
 }
 
-// weigh sets what an entry saves.
+// weigh counts the tokens that an entry saves.
 func (x *index) weigh(e *entry) {
 	e.saved = e.node.Depth()
 	if above := e.node.Above(); above != nil {
@@ -117,7 +117,7 @@ func (x *index) weigh(e *entry) {
 	}
 }
 
-// hold notes a copy whose bytes are in use already.
+// hold notes a new copy. Its bytes were taken from the budget before.
 func (x *index) hold(e *entry, t int, bytes int64) {
 	h := &e.copies[t]
 	h.there, h.bytes = true, bytes
@@ -132,7 +132,7 @@ func (x *index) stamp(h *holding, t int) {
 	h.base, h.turn = x.tiers[t].clock, x.turns
 }
 
-// touch makes all copies of an entry ones that were just used.
+// touch notes a use of all copies of an entry.
 func (x *index) touch(e *entry) {
 	for t := range e.copies {
 		h := &e.copies[t]
@@ -168,7 +168,7 @@ func (x *index) unpin(e *entry) {
 	}
 }
 
-// victim takes the copy worth least out of a tier's order, or returns nil where all are in use.
+// victim takes the copy with the least worth out of the order of a tier. It returns nil if all copies are in use.
 func (x *index) victim(t int) *entry {
 	o := &x.tiers[t]
 	if len(o.order) == 0 {
@@ -178,8 +178,8 @@ func (x *index) victim(t int) *entry {
 	return heap.Pop(&o.order).(*holding).e
 }
 
-// room makes room for so many bytes in host memory or on disk, and takes them into use. It fails where there is none to be
-// made; what went until then is gone.
+// room takes bytes from the budget of host memory or disk, and evicts copies until they fit. It fails if too many
+// copies are in use; copies evicted before that stay evicted.
 func (x *index) room(t int, bytes int64) bool {
 	o := &x.tiers[t]
 	if bytes > o.limit {
@@ -199,7 +199,7 @@ func (x *index) room(t int, bytes int64) bool {
 	return true
 }
 
-// drop gives a copy up, and the entry with its last. A copy on the device is the caller's to release.
+// drop gives a copy up, and forgets the entry with its last copy. The caller releases a copy on the device.
 func (x *index) drop(e *entry, t int) {
 	h := &e.copies[t]
 	if h.at >= 0 {
@@ -233,7 +233,7 @@ func (x *index) take() []float32 {
 	return make([]float32, x.size)
 }
 
-// give takes memory back for the next state, as long as it is within the budget.
+// give takes memory back for the next state, within the budget.
 func (x *index) give(state []float32) {
 	if !x.closed && x.tiers[host].used+int64(len(x.free)+1)*x.stateBytes() <= x.tiers[host].limit {
 		x.free = append(x.free, state)
@@ -257,5 +257,5 @@ func (x *index) chain(space spaceKey, ids []int) (chain []*entry) {
 	return chain
 }
 
-// stateBytes returns the bytes of a state.
+// stateBytes returns the size of a state in bytes.
 func (x *index) stateBytes() int64 { return 4 * int64(x.size) }

@@ -1,6 +1,7 @@
 package statecache
 
 import (
+	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -9,11 +10,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
-// Segment is a part of a prompt that is encoded for itself: the name of a role, a message, what separates two.
+// Segment is a part of a prompt that is encoded by itself: the name of a role, a message, a separator.
 type Segment struct {
 	Text   string
-	Answer bool // a model wrote it, and a client may have trimmed white space at its ends
-	End    Kind // what its end is; None for no place for a checkpoint
+	Answer bool // reports whether the model wrote the text; a client may have trimmed it
+	End    Kind // of the place behind the segment
 }
 
 // Prompt is a text as ids.
@@ -22,16 +23,16 @@ type Prompt struct {
 	Ends []Mark // the ends of segments that are places for checkpoints
 }
 
-// Prompt encodes the segments so that as few ids as possible are behind the longest checkpoint that the space keeps. All but
-// answers have the ids that each segment's text encodes to. An answer has one of
+// Prompt chooses ids for the segments such that the fewest ids lie behind the longest checkpoint of the space. Each
+// segment that is no answer has the ids that its own text encodes to. An answer has one of
 //
-//   - the ids of a kept sequence that goes on from the ids before it with the answer's text. White space at its ends may
-//     differ, but not at the end of the prompt: the answer is then as the model wrote it, and what the next segment begins
-//     with is not repeated.
-//   - the ids up to a checkpoint within the answer's text, and what the rest encodes to
-//   - what it encodes to
+//   - the ids of a kept sequence that has the same ids before the answer and then spells the answer. The white space at
+//     the ends of the answer may differ: the ids are those the model drew. If they end in white space that the next
+//     segment begins with, that segment is encoded without it. At the end of the prompt white space may not differ.
+//   - the ids of a kept sequence up to a checkpoint within the answer, and those that the rest of the answer encodes to
+//   - the ids that the answer encodes to
 //
-// An error says what the tokenizer cannot spell.
+// The error is a *tokenizer.TextError.
 func (s *Space) Prompt(tok tokenizer.Tokenizer, segments []Segment) (*Prompt, error) {
 	m := &matcher{tok: tok, segments: segments, encoded: make([][]int, len(segments))}
 	for i, seg := range segments {
@@ -47,32 +48,44 @@ func (s *Space) Prompt(tok tokenizer.Tokenizer, segments []Segment) (*Prompt, er
 		w.at, w.on = t.Root(), true
 	}
 	w = m.rest(0, w)
-	return &Prompt{w.ids, w.ends}, m.err
+	if m.err != nil {
+		return nil, m.err
+	}
+	p := m.prompt(&w)
+	return &p, nil
 }
 
-// way is a choice of ids for the first segments.
+// way is a choice of ids for segments.
 type way struct {
-	ids  []int
-	ends []Mark
-	at   radix.Cursor[entry] // where the ids lead to in the tree
-	on   bool                // whether they lead anywhere
-	kept int                 // ids of the longest checkpoint on the way
+	last  *piece
+	open  int                 // the segments from here on have the ids of their own text
+	count int                 // ids, with those
+	at    radix.Cursor[entry] // the place in the tree that the ids lead to
+	on    bool                // reports whether there is such a place
+	kept  int                 // ids of the longest checkpoint on the way
 }
 
-// left is how many ids are to be read.
-func (w *way) left() int { return len(w.ids) - w.kept }
+// piece is a part of the ids of a way, which ways share.
+type piece struct {
+	before *piece
+	ids    []int
+	end    Kind // of the place behind it
+}
+
+// left returns the number of ids to read.
+func (w *way) left() int { return w.count - w.kept }
 
 // matcher looks for the best way.
 type matcher struct {
 	tok      tokenizer.Tokenizer
 	segments []Segment
-	encoded  [][]int // of each segment's text
-	tried    int     // ways to spell an answer
+	encoded  [][]int // of the text of each segment
+	tried    int     // spellings of answers
 	err      error
 }
 
-// mostTried bounds the ways to spell answers that are followed to the end: texts have one, unless somebody sends ids to
-// have the same text in many.
+// mostTried bounds the spellings of answers that are followed to the end of a prompt. Answers have one spelling, unless
+// somebody drives the same text into the cache in many.
 const mostTried = 64
 
 func (m *matcher) encode(text string) []int {
@@ -85,18 +98,43 @@ func (m *matcher) encode(text string) []int {
 
 // rest returns the best way for the segments from i on after w.
 func (m *matcher) rest(i int, w way) way {
-	for ; i < len(m.segments); i++ {
-		if m.segments[i].Answer && w.on {
+	for ; i < len(m.segments) && w.on; i++ {
+		if m.segments[i].Answer {
 			return m.answer(i, w)
 		}
-		w = m.end(i, w.follow(m.encoded[i]))
+		w = w.follow(m.encoded[i], m.segments[i].End)
+	}
+	w.open = i
+	for _, ids := range m.encoded[i:] {
+		w.count += len(ids)
 	}
 	return w
 }
 
+// prompt returns the ids of a way to the end.
+func (m *matcher) prompt(w *way) Prompt {
+	var pieces []piece
+	for p := w.last; p != nil; p = p.before {
+		pieces = append(pieces, *p)
+	}
+	slices.Reverse(pieces)
+	for i := w.open; i < len(m.segments); i++ {
+		pieces = append(pieces, piece{ids: m.encoded[i], end: m.segments[i].End})
+	}
+	p := Prompt{IDs: make([]int, 0, w.count)}
+	for _, piece := range pieces {
+		p.IDs = append(p.IDs, piece.ids...)
+		if piece.end != None {
+			p.Ends = append(p.Ends, Mark{len(p.IDs), piece.end})
+		}
+	}
+	return p
+}
+
 // follow returns the way that goes on with ids.
-func (w way) follow(ids []int) way {
-	w.ids = append(w.ids[:len(w.ids):len(w.ids)], ids...)
+func (w way) follow(ids []int, end Kind) way {
+	w.last = &piece{w.last, ids, end}
+	w.count += len(ids)
 	for k := 0; k < len(ids) && w.on; k++ {
 		if w.at, w.on = w.at.Follow(ids[k]); w.on && w.at.Node() != nil {
 			w.kept = w.at.Node().Depth()
@@ -105,15 +143,8 @@ func (w way) follow(ids []int) way {
 	return w
 }
 
-// end notes the end of a segment.
-func (m *matcher) end(i int, w way) way {
-	if m.segments[i].End != None {
-		w.ends = append(w.ends[:len(w.ends):len(w.ends)], Mark{len(w.ids), m.segments[i].End})
-	}
-	return w
-}
-
-// answer returns the best way for the segments from i on, which is an answer, after w, which leads somewhere.
+// answer returns the best way for the segments from i on after w. Segment i is an answer, and w leads to a place in the
+// tree.
 func (m *matcher) answer(i int, w way) way {
 	text := strings.TrimLeft(m.segments[i].Text, white)
 	a := speller{m: m, text: text, content: text, last: i+1 == len(m.segments)}
@@ -127,7 +158,7 @@ func (m *matcher) answer(i int, w way) way {
 	var best *way
 	take := func(v way) {
 		if best != nil {
-			v = better(*best, v)
+			v = m.better(*best, v)
 		}
 		best = &v
 	}
@@ -136,34 +167,45 @@ func (m *matcher) answer(i int, w way) way {
 			take(m.rest(next, v))
 		}
 	}
-	for _, s := range append(a.begun, spelling{tail: m.segments[i].Text}) {
-		v := m.end(i, w.follow(s.ids).follow(m.encode(s.tail)))
-		if !v.on || len(ways) == 0 { // or it is one of those above
+	if v := w.follow(m.encoded[i], m.segments[i].End); !v.on || len(ways) == 0 { // else v is one of ways
+		take(m.rest(i+1, v))
+	}
+	for _, s := range a.begun {
+		v := w.follow(s.ids, None).follow(m.encode(s.tail), m.segments[i].End)
+		if !v.on {
 			take(m.rest(i+1, v))
 		}
 	}
 	return *best
 }
 
-// whole returns the ways to go on with an answer as it was spelled and the segment behind it, where that is to be encoded,
-// and the segment behind those.
+// whole returns the ways for an answer as the tree spells it. A segment behind it that is no answer is part of each
+// way. next is the segment behind the ways.
 func (m *matcher) whole(i int, w way, spellings []spelling) (ways []way, next int) {
 	next = i + 1
 	for _, s := range spellings {
-		v := m.end(i, w.follow(s.ids))
+		v := w.follow(s.ids, m.segments[i].End)
 		if i+1 < len(m.segments) && !m.segments[i+1].Answer {
 			text := m.segments[i+1].Text
-			v, next = m.end(i+1, v.follow(m.encode(text[repeated(s.white, text):]))), i+2
+			v, next = v.follow(m.encode(text[repeated(s.white, text):]), m.segments[i+1].End), i+2
 		}
-		// White space in the tree is found as the answer's and as the next segment's.
-		if !slices.ContainsFunc(ways, func(u way) bool { return slices.Equal(u.ids, v.ids) }) {
+		// Two spellings are one way if white space in the tree may belong to the answer or to the next segment.
+		if !slices.ContainsFunc(ways, func(u way) bool { return slices.Equal(u.behind(w.last), v.behind(w.last)) }) {
 			ways = append(ways, v)
 		}
 	}
 	return ways, next
 }
 
-// repeated returns how much of the start of text ended ends in.
+// behind returns the ids of a way that is not at its end behind those of a piece.
+func (w *way) behind(last *piece) (ids []int) {
+	for p := w.last; p != last; p = p.before {
+		ids = append(slices.Clone(p.ids), ids...)
+	}
+	return ids
+}
+
+// repeated returns the length of the longest beginning of text that ended ends with.
 func repeated(ended, text string) int {
 	n := min(len(ended), len(text))
 	for !strings.HasSuffix(ended, text[:n]) {
@@ -172,51 +214,57 @@ func repeated(ended, text string) int {
 	return n
 }
 
-// better returns the way with fewer ids to read. Of equal ones the choice only has to be always the same.
-func better(a, b way) way {
-	if cmp.Or(cmp.Compare(b.left(), a.left()), slices.Compare(b.ids, a.ids)) < 0 {
-		return b
+// better returns the way with fewer ids to read. Among equals the order of ids decides, so that calls agree.
+func (m *matcher) better(a, b way) way {
+	switch cmp.Compare(b.left(), a.left()) {
+	case 1:
+		return a
+	case 0:
+		if slices.Compare(m.prompt(&b).IDs, m.prompt(&a).IDs) >= 0 {
+			return a
+		}
 	}
-	return a
+	return b
 }
 
-// white is what counts as white space at the ends of an answer.
+// white is the white space that clients trim.
 const white = " \t\r\n"
 
 // speller finds sequences in the tree that spell an answer.
 type speller struct {
 	m       *matcher
-	text    string // of the answer, without white space at its beginning
-	content string // the same without any at its end; not empty
-	last    bool   // no segment follows: it is to be gone on with, and white space at its end is part of the content
-	whole   []spelling
-	begun   []spelling // those of checkpoints within the content
+	text    string     // the answer without white space at its beginning
+	content string     // text without white space at its end; not empty
+	last    bool       // reports whether no segment follows: then white space at the end is part of the content
+	whole   []spelling // of the whole content
+	begun   []spelling // up to checkpoints within the content
 }
 
-// spelling is how a sequence in the tree goes on with an answer.
+// spelling is the part of a sequence in the tree that spells an answer.
 type spelling struct {
 	ids   []int
-	white string // that they end in behind the content
-	tail  string // of the answer, which they do not spell
+	white string // the white space that ids spell behind the content
+	tail  string // the end of the answer that ids do not spell
 }
 
-// spell follows all sequences from a place that ids lead to, which spell i bytes of the content. It may write behind ids.
+// spell follows all sequences from the place at. The ids before it spell i bytes of the content. It may write behind
+// ids.
 func (a *speller) spell(at radix.Cursor[entry], ids []int, i int) {
 	at.Next(func(id int, to radix.Cursor[entry]) {
-		text := string(a.m.tok.Bytes(id))
-		if text == "" {
-			return // what has no bytes is no text
+		text := a.m.tok.Bytes(id)
+		if len(text) == 0 {
+			return // an id without bytes spells nothing
 		}
 		if i == 0 {
-			text = strings.TrimLeft(text, white)
+			text = bytes.TrimLeft(text, white)
 		}
 		n := min(len(text), len(a.content)-i)
-		if text[:n] != a.content[i:i+n] {
+		if string(text[:n]) != a.content[i:i+n] {
 			return
 		}
 		ids := append(ids, id)
 		if i+n == len(a.content) {
-			a.found(to, ids, text[n:])
+			a.found(to, ids, string(text[n:]))
 			return
 		}
 		if to.Node() != nil {
@@ -226,8 +274,8 @@ func (a *speller) spell(at radix.Cursor[entry], ids []int, i int) {
 	})
 }
 
-// found notes a sequence that spells all of the content and ended behind it, if that is white space, and those that go on
-// with more of it.
+// found notes ids that spell the content and ended behind it, if ended is white space. It then follows the sequences
+// that go on with more white space.
 func (a *speller) found(at radix.Cursor[entry], ids []int, ended string) {
 	if strings.Trim(ended, white) != "" || a.last && ended != "" {
 		return

@@ -22,9 +22,9 @@ func letters(t testing.TB) tokenizer.Tokenizer {
 	return tok
 }
 
-// aligned reports how ids spell segments by the rules of Prompt: answers by any ids, with any white space around them, and
-// every other segment by what encode gives it, or what remains of it where an answer's white space was its beginning. It
-// tries all ways. free tells that an answer ended right before, in the white space given.
+// aligned reports how ids spell segments by the rules of Prompt: answers by any ids, with any white space around them,
+// and every other segment by what encode gives it, or what remains of it where an answer's white space was its
+// beginning. It tries all ways. free tells that an answer ended right before, in the white space given.
 func aligned(tok tokenizer.Tokenizer, ids []int, segments []Segment, ended string, free bool) bool {
 	if len(segments) == 0 {
 		return len(ids) == 0
@@ -132,8 +132,8 @@ func plain(tok tokenizer.Tokenizer, segments []Segment) (n int) {
 	return n
 }
 
-// checkPrompts keeps random sequences and wants every prompt to be spelled by the rules, and to leave as little to read as
-// any kept sequence allows.
+// checkPrompts keeps random sequences and wants every prompt to be spelled by the rules, and to leave as little to read
+// as any kept sequence allows.
 func checkPrompts(t *testing.T, r *rand.Rand) (saved int) {
 	t.Helper()
 	tok := letters(t)
@@ -181,8 +181,8 @@ func checkPrompts(t *testing.T, r *rand.Rand) (saved int) {
 	return hit.Tokens
 }
 
-// spelled returns ids of a beginning of the segments as a server may have kept them: answers in any spelling, with other
-// white space around them, and cut off anywhere.
+// spelled returns ids of a beginning of the segments as a server may have kept them: answers in any spelling, with
+// other white space around them, and cut off anywhere.
 func spelled(tok tokenizer.Tokenizer, r *rand.Rand, segments []Segment) (ids []int) {
 	ended := ""
 	for _, seg := range segments {

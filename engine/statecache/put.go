@@ -2,17 +2,17 @@ package statecache
 
 import "slices"
 
-// Draft is a checkpoint in host memory whose state is being written.
+// Draft is memory for a checkpoint, which the caller fills.
 type Draft struct {
 	s     *Space
 	ids   []int
 	meta  Meta
-	state []float32 // nil when it is done with
+	state []float32 // nil after Commit and Abort
 	bytes int64
 }
 
-// Reserve makes room in host memory for the state after ids. It returns nil where the cache has that state already, or can
-// make no room. The caller fills the draft's State and calls Commit or Abort.
+// Reserve makes room in host memory for the state after ids. It returns nil if the cache has that state already or can
+// make no room. The caller fills the State of the draft and calls Commit or Abort.
 func (s *Space) Reserve(ids []int, m Meta) *Draft {
 	c := s.c
 	c.mu.Lock()
@@ -32,13 +32,13 @@ func (s *Space) Reserve(ids []int, m Meta) *Draft {
 	return &Draft{s, slices.Clone(ids), m, c.index.take(), bytes}
 }
 
-// State is where the state belongs. What it holds before is nothing in particular.
+// State returns the memory for the state, float32[Options.Size] of any content.
 func (d *Draft) State() []float32 { return d.state }
 
-// Commit makes the checkpoint one that is found.
+// Commit adds the checkpoint to the cache. After Commit or Abort it does nothing.
 func (d *Draft) Commit() { d.end(true) }
 
-// Abort gives the draft up. After Commit it does nothing.
+// Abort gives the draft up. After Commit or Abort it does nothing.
 func (d *Draft) Abort() { d.end(false) }
 
 func (d *Draft) end(keep bool) {
@@ -60,16 +60,16 @@ func (d *Draft) end(keep bool) {
 	c.thin(e)
 }
 
-// keep gives an entry its copy in host memory, whose bytes are in use already.
+// keep gives an entry its copy in host memory. The bytes were taken from the budget before.
 func (c *Cache) keep(e *entry, state []float32, bytes int64) {
 	e.state = state
 	c.index.hold(e, host, bytes)
 	c.writer.enqueue(e)
 }
 
-// PutDevice keeps the state after ids on the device: fork makes the copy, once there is room for it. It reports whether the
-// cache took one: not where it has that copy already or can make no room. What goes for it moves to host memory, if the
-// cache has it nowhere else. An error is fork's.
+// PutDevice keeps the state after ids on the device. It makes room and then calls fork for the copy. It reports whether
+// the cache took a copy; it takes none if it has one already or can make no room. A copy that leaves the device for the
+// new one moves to host memory, unless the cache has another copy of that state. The error is that of fork.
 func (s *Space) PutDevice(ids []int, m Meta, fork func() (Resident, error)) (bool, error) {
 	c := s.c
 	c.mu.Lock()
@@ -119,7 +119,7 @@ func (s *Space) PutDevice(ids []int, m Meta, fork func() (Resident, error)) (boo
 	return true, nil
 }
 
-// refuse releases what fork made in vain.
+// refuse releases a copy that fork made in vain.
 func (c *Cache) refuse(r Resident, err error) error {
 	if err == nil {
 		c.unlocked(r.Release)
@@ -127,14 +127,14 @@ func (c *Cache) refuse(r Resident, err error) error {
 	return err
 }
 
-// unlocked calls a function that may take its time.
+// unlocked calls a slow function without the lock.
 func (c *Cache) unlocked(f func()) {
 	c.mu.Unlock()
 	defer c.mu.Lock()
 	f()
 }
 
-// moveDown takes a copy off the device, to host memory if it is the only one and there is room.
+// moveDown takes a copy off the device. The only copy of a state moves to host memory, if there is room.
 func (c *Cache) moveDown(e *entry) {
 	c.index.pin(e)
 	r := e.resident

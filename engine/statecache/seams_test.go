@@ -14,8 +14,8 @@ import (
 // userStop ends an answer where the next turn would begin.
 const userStop = "\n\nUser:"
 
-// chat renders a conversation of a system prompt, and by turns what the user and the assistant said, up to where the next
-// answer begins.
+// chat renders a conversation of a system prompt, and by turns what the user and the assistant said, up to where the
+// next answer begins.
 func chat(system string, said ...string) []Segment {
 	var p []Segment
 	if system != "" {

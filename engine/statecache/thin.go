@@ -11,33 +11,37 @@ type Mark struct {
 	Kind   Kind
 }
 
-// near is how few tokens are read sooner than a checkpoint is made.
+// near is a distance in tokens that is cheaper to read again than to keep a checkpoint for.
 const near = 16
 
-// recent is how many checkpoints at the end of a text are kept whatever their distance: most changes are made there.
+// recent is the number of checkpoints at the end of a text that are always kept. People change texts there most often.
 const recent = 8
 
-// Plan returns where to make checkpoints while the ids from from to the end of a text of n are read, in order: the ends of
-// segments, where the text parts from others (hit.Shared), and where more than every tokens lie between two places, places
-// every tokens. It leaves out what lies less than 16 tokens before another end or behind another place, and what a text of
-// this length does not keep. An end at n itself yields to one before it: who reads the text again needs a token to read.
-// every 0 adds none.
+// Plan returns the places for checkpoints, in order, in a text of n ids, of which the ids behind from are to be read.
+// These are the ends of segments, the place where the text parts from all kept texts (hit.Shared; hit may be nil), and
+// places in between, every so many tokens (none if every is 0).
 //
-// # What is kept
+// Plan leaves out the end of a segment that lies less than 16 tokens before the next one, and any other place less than
+// 16 tokens behind the one before it. An end at n yields to another less than 16 tokens before it, since a sequence
+// that reads the same text again needs a token to read. Plan also leaves out the places that a text of this length
+// would not keep.
 //
-// Let the texts be of m tokens without the 8 checkpoints at its end. Of the others b is given up when its neighbours a and
-// c, or the text's beginning in place of a, lie so close that
+// # The rule of keeping
+//
+// The last 8 checkpoints of a text are kept. Let m be the tokens before the 9th last. Let a, b, c be neighbours up to
+// there, or a = 0 and b the first. Then b is given up if
 //
 //	c - a <= m - c
 //
-// first Passing ones, then those at Turns, never Anchors or places where kept texts part. Hence, for checkpoints and n as
-// the text grows:
+// Passing checkpoints are given up first, then those at Turns. Anchors stay, and so do places where kept texts part.
+// Two bounds follow, at every length n of a growing text.
 //
-//   - Cut back to p tokens, the text goes on from the longest checkpoint that there ever was at or before p, or from one
-//     that lies less than n - p tokens before p: at most so many tokens are read again as were cut off. Each gap that giving
-//     up b opened is at most m - c, which is less than n - p for every p in it, and m only grows.
-//   - No more than 2 log2(n) + 11 are kept, Anchors and partings aside: by the rule m - a > 2 (m - c) for those that are
-//     left, so the distance from m halves with every second one.
+// Let the text be cut back to p tokens, and q be the longest checkpoint ever made at or before p. Then q is kept, or
+// another one less than n - p tokens before p: no more tokens are read again than were cut off. For a gap from a to c
+// that the rule opened has at most m - c tokens, fewer than n - p for each p in the gap; and m never shrinks.
+//
+// At most 2 log2(n) + 11 checkpoints are kept beside Anchors and partings. For each b that stays, m - a > 2 (m - c), so
+// the distance to m halves with every second checkpoint.
 func Plan(from, n, every int, hit *Hit, ends []Mark) []Mark {
 	marks := slices.Clone(ends)
 	if hit != nil {
@@ -55,7 +59,7 @@ func Plan(from, n, every int, hit *Hit, ends []Mark) []Mark {
 	return thinned(marks)
 }
 
-// apart leaves out marks that lie near others.
+// apart leaves out marks near others.
 func apart(from, n int, marks []Mark) []Mark {
 	out := marks[:0]
 	for i, m := range marks {
@@ -75,7 +79,7 @@ func apart(from, n int, marks []Mark) []Mark {
 	return out
 }
 
-// between adds marks every so many tokens where two are further apart.
+// between adds marks, every so many tokens, where two marks are further apart.
 func between(from, every int, marks []Mark) []Mark {
 	var out []Mark
 	at := from
@@ -88,7 +92,7 @@ func between(from, every int, marks []Mark) []Mark {
 	return out
 }
 
-// thinned returns the marks that a text keeps which has these and no other.
+// thinned returns the marks that a text keeps of these, by the rule of Plan.
 func thinned(marks []Mark) []Mark {
 	if len(marks) <= recent {
 		return marks
@@ -111,7 +115,7 @@ func thinned(marks []Mark) []Mark {
 	return append(old, marks[len(marks)-recent:]...)
 }
 
-// thin gives up what the checkpoints before a new one no longer need.
+// thin applies the rule of Plan to the checkpoints before a new one.
 func (c *Cache) thin(e *entry) {
 	chain := c.index.chain(e.space, e.node.IDs())
 	marks := make([]Mark, len(chain))

@@ -28,8 +28,8 @@ func marks(s *Space, ids []int) (out []Mark) {
 	return out
 }
 
-// However a text grows, it keeps O(log n) checkpoints, and cut back to any length it goes on from the best that there ever
-// was or reads no more again than was cut off.
+// However a text grows, it keeps O(log n) checkpoints, and cut back to any length it goes on from the best that there
+// ever was or reads no more again than was cut off.
 func TestThinning(t *testing.T) {
 	reference.Numbers(t)
 	r := rand.New(rand.NewPCG(1, 2))

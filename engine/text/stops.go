@@ -5,8 +5,8 @@ import (
 	"unicode/utf8"
 )
 
-// stops watches a text for stop strings. Of all occurrences the one that ends first wins, and of those that end together
-// the longest.
+// stops watches a text for stop strings. Of all occurrences the one that ends first wins, and of those that end
+// together the longest.
 type stops struct {
 	all     []string
 	fails   [][]int // fails[s][n]: length of the longest proper border of the first n+1 bytes of stop s
@@ -43,8 +43,8 @@ func borders(text string) []int {
 	return fails
 }
 
-// find takes the next piece of the text. It returns the stop string that ends first in it and how much of the piece that
-// takes, or -1 and all of it.
+// find takes the next piece of the text. It returns the index of the stop string that ends first in it, and the bytes
+// of the piece up to that end; or -1 and the length of the piece.
 func (s *stops) find(piece []byte) (stop, n int) {
 	if len(s.all) == 0 {
 		return -1, len(piece)

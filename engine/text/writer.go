@@ -2,7 +2,7 @@ package text
 
 import "github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 
-// EndOfText is the id that ends a text. The World vocabularies have no bytes for it.
+// EndOfText is the id that ends a text. World vocabularies have no bytes for it.
 const EndOfText = 0
 
 // Finish is why a text ended.
@@ -27,9 +27,9 @@ type Writer struct {
 	stream  *tokenizer.Stream
 	stops   *stops
 	max     int
-	buf     []byte // text that Push returned last, and what is held back
-	given   int    // bytes at the start of buf that were returned
-	total   int    // bytes of text returned, in all
+	buf     []byte // the text that was returned last, and the text held back
+	given   int    // bytes of buf that were returned
+	total   int    // bytes of text that were returned, in all
 	ids     int    // pushed, the end-of-text id aside
 	borders []border
 	covered border
@@ -37,7 +37,7 @@ type Writer struct {
 	stop    int // index of the stop string found, or -1
 }
 
-// border is a number of ids after which no character is unfinished, and the bytes of text that they spell.
+// border is a number of ids that end in no unfinished character, and the bytes of text that they spell.
 type border struct{ ids, bytes int }
 
 // NewWriter returns a Writer for the ids of tok. An error names the stop string that is to blame.
@@ -49,8 +49,8 @@ func NewWriter(tok tokenizer.Tokenizer, o Options) (*Writer, error) {
 	return &Writer{stream: tokenizer.NewStream(tok), stops: s, max: o.Max, stop: -1}, nil
 }
 
-// Push takes the next id. It returns the text that is now certain, which is valid until the next call and may be empty, and
-// reports whether the text has ended: then this is the rest of it, and later ids are ignored.
+// Push takes the next id. It returns the text that is now certain, which is valid until the next call and may be empty,
+// and reports whether the text has ended: then this is the rest of it, and later ids are ignored.
 func (w *Writer) Push(id int) (text []byte, done bool) {
 	w.drop()
 	if w.finish != Unfinished {
@@ -69,8 +69,9 @@ func (w *Writer) Push(id int) (text []byte, done bool) {
 	return text, w.finish != Unfinished
 }
 
-// Flush ends the text from outside and returns what was held back, valid until the next call. It gives no reason, unless a
-// stop string is complete with U+FFFD in place of an unfinished character.
+// Flush ends the text from outside and returns the text held back, which is valid until the next call. An unfinished
+// character becomes U+FFFD. If that completes a stop string, the text ends at the stop string; otherwise it stays
+// Unfinished.
 func (w *Writer) Flush() []byte {
 	w.drop()
 	if w.finish != Unfinished {
@@ -79,11 +80,11 @@ func (w *Writer) Flush() []byte {
 	return w.end(Unfinished)
 }
 
-// end appends what the stream holds back and returns all that has not been dropped.
+// end appends the end of the stream and returns all text that was not dropped.
 func (w *Writer) end(why Finish) []byte {
 	from := len(w.buf)
 	w.buf = w.stream.AppendEnd(w.buf)
-	w.total -= w.given // what this Push has taken already is returned with the rest
+	w.total -= w.given // this call returns its text with the rest
 	w.given = 0
 	if w.take(from); w.finish != Unfinished {
 		return w.buf[:w.given]
@@ -94,7 +95,7 @@ func (w *Writer) end(why Finish) []byte {
 	return w.buf
 }
 
-// take looks for stop strings in buf[from:] and returns the text that is certain.
+// take looks for stop strings in buf[from:] and returns the certain text.
 func (w *Writer) take(from int) []byte {
 	stop, n := w.stops.find(w.buf[from:])
 	if stop >= 0 {
@@ -150,9 +151,10 @@ func (w *Writer) Stop() string {
 	return w.stops.all[w.stop]
 }
 
-// IDs returns how many ids were pushed until the text ended, with those of the stop string and without the end-of-text id.
+// IDs returns how many ids were pushed until the text ended, with those of the stop string and without the end-of-text
+// id.
 func (w *Writer) IDs() int { return w.ids }
 
-// Covered returns the most ids that spell nothing but text which was returned, and how many bytes of it they spell: to the
-// end of the text, or up to a token that is text in part and stop string in part.
+// Covered returns how many ids, from the first on, spell only text that was returned, and how many bytes they spell.
+// These are fewer bytes than the whole text if its last token is text in part and stop string in part.
 func (w *Writer) Covered() (ids, bytes int) { return w.covered.ids, w.covered.bytes }

@@ -231,8 +231,8 @@ func TestWriterByHand(t *testing.T) {
 	}
 }
 
-// The end-of-text id ends a text, gives what was held back, and is counted nowhere. A stop string has precedence over the
-// length.
+// The end-of-text id ends a text, gives what was held back, and is counted nowhere. A stop string has precedence over
+// the length.
 func TestWriterEnds(t *testing.T) {
 	p := pieces{[]byte("a"), []byte("\n"), []byte("\xe4")}
 	for _, c := range []struct {

@@ -89,7 +89,8 @@ func (t *Tree[E]) Insert(ids []int) *Node[E] {
 	return n
 }
 
-// Remove takes a node whose value is gone out of the tree, unless sequences part there, and the places that are none then.
+// Remove takes a node whose value is gone out of the tree, unless sequences part there, and the places that are none
+// then.
 func (t *Tree[E]) Remove(n *Node[E]) {
 	for n.up != nil && n.Value == nil && len(n.down) < 2 {
 		up := n.up
@@ -102,8 +103,8 @@ func (t *Tree[E]) Remove(n *Node[E]) {
 	}
 }
 
-// Walk follows ids from the root and visits the nodes with values that it comes by, shortest first. It returns how many ids
-// some sequence of the tree begins with.
+// Walk follows ids from the root and visits the nodes with values that it comes by, shortest first. It returns how many
+// ids some sequence of the tree begins with.
 func (t *Tree[E]) Walk(ids []int, visit func(*Node[E])) int {
 	n := &t.root
 	for {
