@@ -1,6 +1,8 @@
 package vulkan
 
 import (
+	"sync"
+
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/trial"
@@ -8,9 +10,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// Kernels makes a device's kernels when they are first needed. Executors of one device share them.
+// Kernels makes a device's kernels when they are first needed. Executors of one device share them, also in several goroutines.
 type Kernels struct {
-	set   *kernel.Set
+	set *kernel.Set
+
+	mu    sync.Mutex
 	loads profile.Loads // Measured before they are
 }
 
@@ -22,6 +26,8 @@ func (k *Kernels) Release() { k.set.Release() }
 
 // faster returns the faster way to load on this device.
 func (k *Kernels) faster(t *tune.Tuner) (profile.Loads, error) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
 	if k.loads != profile.Measured {
 		return k.loads, nil
 	}

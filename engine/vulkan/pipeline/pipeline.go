@@ -4,6 +4,7 @@ package pipeline
 import (
 	"fmt"
 	"strings"
+	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -11,10 +12,12 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// Set holds the kernels of a device. Executors of one device share it.
+// Set holds the kernels of a device. Executors of one device share it, also in several goroutines.
 type Set struct {
-	Dev  *gpu.Device
-	Is   profile.Profile // of the device
+	Dev *gpu.Device
+	Is  profile.Profile // of the device
+
+	mu   sync.Mutex
 	made map[any]made
 }
 
@@ -30,6 +33,8 @@ type made interface {
 // Get returns the kernel under a key, made by start if it is the first time, or failed before. The driver may not have
 // compiled it yet: commands wait for that.
 func Get[K made](s *Set, key any, start func() (K, error)) (K, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if have, ok := s.made[key]; ok {
 		if !have.Failed() {
 			return have.(K), nil
@@ -50,6 +55,8 @@ func Get[K made](s *Set, key any, start func() (K, error)) (K, error) {
 
 // Failed returns the keys of the kernels that the driver could not compile.
 func (s *Set) Failed() (keys []any) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for key, k := range s.made {
 		if k.Failed() {
 			keys = append(keys, key)
@@ -60,6 +67,8 @@ func (s *Set) Failed() (keys []any) {
 
 // Release frees the kernels, after all commands that use them.
 func (s *Set) Release() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	for _, k := range s.made {
 		k.Release()
 	}

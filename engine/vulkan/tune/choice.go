@@ -81,7 +81,7 @@ type standing struct{ best, next int }
 // standing returns it as it was kept. What was the best of other forms may not be that of these. If what was kept is none of
 // these, the file was changed, and is not believed.
 func (t *Tuner) standing(c *Choice) standing {
-	if have, ok := t.kept.found[c.Key]; ok && have.Among == sum(c.Forms) {
+	if have, ok := t.kept.known(c.Key); ok && have.Among == sum(c.Forms) {
 		for i, f := range c.Forms {
 			if f != have.Form {
 				continue
@@ -107,12 +107,16 @@ func (t *Tuner) Chosen(c *Choice) (f Form, settled bool) {
 
 // Keep keeps a form as the best of all.
 func (t *Tuner) Keep(c *Choice, f Form, took time.Duration) {
+	t.turn.Lock()
+	defer t.turn.Unlock()
 	t.take(c.Key, found{Form: f, Micros: int(took.Microseconds()), Among: sum(c.Forms)})
 }
 
 // Measure goes on measuring a choice, if there is time for its kind. Once ctx is done it tries no more. An error that is Refused
 // means no more than that the choice is not measured now.
 func (t *Tuner) Measure(ctx context.Context, c *Choice, trial func() (Trial, error)) error {
+	t.turn.Lock()
+	defer t.turn.Unlock()
 	_, err := t.measured(c.Device, c.Kind, func(until time.Time) error {
 		run, err := trial()
 		if err != nil {

@@ -67,11 +67,13 @@ func suspects(path string, trying map[string]string) map[string]string {
 	return trying
 }
 
-// keeping is what the tuner knows, and the file that it is kept in.
+// keeping is what the tuner knows, and the file that it is kept in. All but what is found belongs to whoever has the tuner's turn.
 type keeping struct {
+	mu    sync.Mutex       // guards found and ours
+	found map[string]found // by device, driver and work
+	ours  map[string]bool  // of those, what this tuner found itself
+
 	path    string            // "": none
-	found   map[string]found  // by device, driver and work
-	ours    map[string]bool   // of those, what this tuner found itself
 	lethal  map[string]string // forms in whose trials an earlier process ended, as Trying of the file
 	trying  string            // the form under trial, by the key of lethal
 	tried   map[string]bool   // forms that a trial of this process has done no harm, by the same key
@@ -81,7 +83,7 @@ type keeping struct {
 }
 
 func (t *keeping) open(path string, fresh bool) error {
-	*t = keeping{path: path, found: map[string]found{}, ours: map[string]bool{}, tried: map[string]bool{}, fresh: fresh}
+	t.path, t.fresh, t.found, t.ours, t.tried = path, fresh, map[string]found{}, map[string]bool{}, map[string]bool{}
 	if fresh || path == "" {
 		return nil
 	}
@@ -96,7 +98,19 @@ func (t *keeping) open(path string, fresh bool) error {
 	return err
 }
 
-func (t *keeping) take(key string, f found) { t.found[key], t.ours[key], t.trying = f, true, "" }
+// known returns what was found under a key.
+func (t *keeping) known(key string) (f found, ok bool) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	f, ok = t.found[key]
+	return f, ok
+}
+
+func (t *keeping) take(key string, f found) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.found[key], t.ours[key], t.trying = f, true, ""
+}
 
 // tries says that a form is tried now, and reports whether that has to be written.
 func (t *keeping) tries(form string) bool {
@@ -135,6 +149,8 @@ func (t *keeping) save() error {
 
 // merge puts together what the file holds and what this tuner knows, and writes it.
 func (t *keeping) merge() error {
+	t.mu.Lock()
+	defer t.mu.Unlock()
 	all := file{Kernels: kernelSum(), Found: t.found, Trying: map[string]string{}}
 	if old, err := read(t.path); err == nil && !t.fresh {
 		t.learn(old.Found)

@@ -2,6 +2,8 @@ package tune
 
 import (
 	"fmt"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -10,20 +12,26 @@ import (
 // What is not known is measured before it is needed, for as long as Budget allows for the first work of its kind, and then in
 // slices in between. So nobody waits long, and a process that lives for some seconds ends up with the forms that a later one
 // begins with.
+//
+// Several goroutines may use it; what they measure takes turns.
 type Tuner struct {
 	Budget time.Duration    // that work of a kind waits in all before slices begin; 0: nothing is measured
 	Now    func() time.Time // time.Now but in tests
 
 	kept    keeping
 	notices notices
-	began   bool
-	spent   [kinds]time.Duration
-	rest    time.Time // until when no slice is due
+	spent   [kinds]atomic.Int64 // nanoseconds
+
+	turn  sync.Mutex // of what measures; guards what follows
+	began bool
+	rest  time.Time // until when no slice is due
 }
 
 // notices are what is to be told.
 type notices struct {
-	tell    func(string) // may be nil
+	tell func(string) // may be nil
+
+	mu      sync.Mutex
 	holding bool
 	held    []string
 }
@@ -48,7 +56,10 @@ func New(path string, fresh bool, notice func(string)) *Tuner {
 }
 
 func (t *Tuner) tell(s string) {
-	switch n := &t.notices; {
+	n := &t.notices
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	switch {
 	case n.tell == nil:
 	case n.holding:
 		n.held = append(n.held, s)
@@ -62,19 +73,26 @@ func (t *Tuner) Hold() (release func()) {
 	if t == nil {
 		return func() {}
 	}
-	t.notices.holding = true
+	n := &t.notices
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.holding = true
 	return func() {
-		t.notices.holding = false
-		for _, s := range t.notices.held {
-			t.tell(s)
+		n.mu.Lock()
+		defer n.mu.Unlock()
+		n.holding = false
+		for _, s := range n.held {
+			n.tell(s)
 		}
-		t.notices.held = nil
+		n.held = nil
 	}
 }
 
 // Known returns the best forms found so far, by the keys of what they do.
 func (t *Tuner) Known() map[string]Form {
 	known := map[string]Form{}
+	t.kept.mu.Lock()
+	defer t.kept.mu.Unlock()
 	for key, f := range t.kept.found {
 		known[key] = f.Form
 	}
@@ -82,11 +100,13 @@ func (t *Tuner) Known() map[string]Form {
 }
 
 // Spent returns how long has been measured.
-func (t *Tuner) Spent() time.Duration { return t.spent[Few] + t.spent[Many] }
+func (t *Tuner) Spent() time.Duration {
+	return time.Duration(t.spent[Few].Load() + t.spent[Many].Load())
+}
 
 // grant returns how long may now be measured for work of a kind.
 func (t *Tuner) grant(k Kind) time.Duration {
-	switch left := t.Budget - t.spent[k]; {
+	switch left := t.Budget - time.Duration(t.spent[k].Load()); {
 	case t.Budget <= 0:
 		return 0
 	case left > 0:
@@ -110,7 +130,7 @@ func (t *Tuner) measured(device string, k Kind, measure func(until time.Time) er
 	start := t.Now()
 	err := measure(start.Add(time))
 	end := t.Now()
-	t.spent[k] += end.Sub(start)
+	t.spent[k].Add(int64(end.Sub(start)))
 	t.rest = end.Add(resting * end.Sub(start))
 	return true, err
 }
