@@ -7,6 +7,8 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/state"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
 // What a saved state has pending is fed first, whatever the state is given by; the state after it counts all tokens and
@@ -47,5 +49,31 @@ func TestPendingToken(t *testing.T) {
 	cliJSON(t, &next, "generate", "--device", "cpu", "--model", path, "--state", pending, "--tokens", "4", "-n", "3", "--temperature", "0")
 	if !slices.Equal(text.Tokens, next.Tokens) || next.PromptTokens != 2 {
 		t.Errorf("want %v, got %v after %d tokens", text.Tokens, next.Tokens, next.PromptTokens)
+	}
+}
+
+// A state goes on with the same weights in whatever file, and however they are held; other weights or LoRAs refuse it in a
+// line that says so.
+func TestStateOfOtherModels(t *testing.T) {
+	list := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
+	same := writeFile(t, "same.pth", weightstest.Torch{}.File(list))
+	made := writeFile(t, "made.st", weightstest.Safetensors(list, nil))
+	other := writeFile(t, "other.st", weightstest.Safetensors(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 2), nil))
+	lora := writeFile(t, "l.pth", weightstest.Torch{}.File(weightstest.LoRA(list, 2, tensor.F16, 1)))
+	kept := filepath.Join(t.TempDir(), "kept")
+	logits := func(args ...string) answer {
+		return cli(append([]string{"logits", "--quiet", "--device", "cpu", "--tokens", "1", "--model"}, args...)...)
+	}
+	if r := logits(made, "--state-out", kept); r.status != statusDone {
+		t.Fatal(r)
+	}
+	for _, args := range [][]string{{same, "--state-in", kept}, {same, "--state", kept}, {made, "--quant", "q8_0", "--state-in", kept}} {
+		if r := logits(args...); r.status != statusDone {
+			t.Errorf("%q: %s", args, r)
+		}
+	}
+	for _, flag := range []string{"--state-in", "--state"} {
+		wantError(t, logits(other, flag, kept), statusInput, kept+": model_id: want \"", "\", which is "+other+", got \"", "(the state of a model of other weights)")
+		wantError(t, logits(made, "--lora", lora, flag, kept), statusInput, kept+": lora: want \"", "got none (the state of this model without a LoRA)")
 	}
 }
