@@ -9,6 +9,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
 // Continuation is one sequence's share of a Burst.
@@ -43,9 +44,16 @@ type drawer interface {
 
 var _ drawer = (*vulkan.Exec)(nil)
 
-// decoding is what Burst keeps between calls, so that it allocates nothing for a token.
-type decoding struct {
+// bursts makes bursts of continuations. Whoever has the turn may use it. What it keeps between calls is there so that a token
+// costs no allocation.
+type bursts struct {
+	h *host
+	t *table
+	k *keeper
+
+	batch op.Batch
 	live  []int // continuations that go on
+	seqs  []*Seq
 	draws []vulkan.Draw
 	fed   []int
 	pace  map[int]pace // by number of sequences
@@ -83,171 +91,176 @@ func (e *Engine) Burst(ctx context.Context, c []Continuation, most int, each fun
 	if most < 1 {
 		return 0, nil
 	}
-	if err := e.begin(ctx); err != nil {
+	if err := e.table.begin(ctx); err != nil {
 		return 0, err
 	}
-	defer e.end()
-	d := &e.decode
-	if err := e.gather(c); err != nil || len(d.live) == 0 {
+	defer e.table.end()
+	return e.bursts.run(ctx, c, most, each)
+}
+
+// run is Burst of whoever has the turn.
+func (b *bursts) run(ctx context.Context, c []Continuation, most int, each func(i, id int) bool) (steps int, err error) {
+	if err := b.gather(c); err != nil || len(b.live) == 0 {
 		return 0, err
 	}
-	if err := e.reviveLive(ctx, c); err != nil {
+	b.seqs = b.seqs[:0]
+	for _, i := range b.live {
+		b.seqs = append(b.seqs, c[i].Seq)
+	}
+	if err := b.k.revive(ctx, b.seqs); err != nil {
 		return 0, err
 	}
-	dev, canDraw := e.exec.(drawer)
+	dev, canDraw := b.h.exec.(drawer)
 	if canDraw {
-		if canDraw, err = dev.DrawsOnDevice(len(d.live)); err != nil {
-			return 0, e.dev.fault(err)
+		if canDraw, err = dev.DrawsOnDevice(len(b.live)); err != nil {
+			return 0, b.h.dev.fault(err)
 		}
 	}
 	if canDraw {
-		steps, err = e.drawOnDevice(dev, c, most, each)
+		steps, err = b.onDevice(dev, c, most, each)
 	} else {
-		steps, err = 1, e.drawOnHost(c, each)
+		steps, err = 1, b.onHost(c, each)
 	}
 	if err == nil {
-		e.keep()
+		b.k.keep()
 	}
 	return steps, err
 }
 
 // gather notes the continuations that go on.
-func (e *Engine) gather(c []Continuation) error {
-	d := &e.decode
-	d.live = d.live[:0]
-	e.mark++
+func (b *bursts) gather(c []Continuation) error {
+	b.live = b.live[:0]
+	b.t.mark++
 	for i := range c {
 		if c[i].Over {
 			continue
 		}
-		if c[i].Err = e.checkContinuation(&c[i]); c[i].Err != nil {
+		if c[i].Err = b.check(&c[i]); c[i].Err != nil {
 			c[i].Over = true
 			continue
 		}
-		d.live = append(d.live, i)
+		b.live = append(b.live, i)
 	}
-	if most := min(e.sizes.Seqs, e.sizes.Outs, e.sizes.Rows); len(d.live) > most {
-		return fmt.Errorf("engine: burst: want at most %d sequences, got %d", most, len(d.live))
+	if most := min(b.h.sizes.Seqs, b.h.sizes.Outs, b.h.sizes.Rows); len(b.live) > most {
+		return fmt.Errorf("engine: burst: want at most %d sequences, got %d", most, len(b.live))
 	}
 	return nil
 }
 
-func (e *Engine) checkContinuation(c *Continuation) error {
-	if err := e.checkSeq(c.Seq); err != nil {
+func (b *bursts) check(c *Continuation) error {
+	if err := b.t.check(c.Seq); err != nil {
 		return err
 	}
-	if c.Seq.mark == e.mark {
+	if c.Seq.mark == b.t.mark {
 		return errTwice
 	}
-	c.Seq.mark = e.mark
+	c.Seq.mark = b.t.mark
 	switch {
-	case c.Token < 0 || c.Token >= e.Model.Vocab:
-		return fmt.Errorf("engine: continuation: want an id below %d, got %d", e.Model.Vocab, c.Token)
+	case c.Token < 0 || c.Token >= b.h.model.Vocab:
+		return fmt.Errorf("engine: continuation: want an id below %d, got %d", b.h.model.Vocab, c.Token)
 	case c.Top < 0:
 		return fmt.Errorf("engine: continuation: want 0 or more alternatives, got %d", c.Top)
 	}
-	if err := e.checkSampler(c.Sampler); err != nil {
+	if err := b.h.checkSampler(c.Sampler); err != nil {
 		return err
 	}
-	return e.checkState(c.Seq)
+	return b.k.checkState(c.Seq)
 }
 
 // take goes on with a sequence by a token that its sampler has accepted: the one before it was fed.
-func (c *Continuation) take(e *Engine, i, id int, each func(i, id int) bool) {
-	e.note(c.Seq, c.Token)
+func (c *Continuation) take(k *keeper, i, id int, each func(i, id int) bool) {
+	k.note(c.Seq, c.Token)
 	c.Token = id
 	c.Over = !each(i, id) || slices.Contains(c.Ends, id)
 }
 
 // fail ends a sequence of whose logits nothing can be drawn. The token before was fed.
-func (c *Continuation) fail(e *Engine, err error) {
-	e.note(c.Seq, c.Token)
+func (c *Continuation) fail(k *keeper, err error) {
+	k.note(c.Seq, c.Token)
 	c.Err, c.Over = err, true
 }
 
 // drawLogits draws a sequence's token on the host.
-func (e *Engine) drawLogits(c *Continuation, i int, logits []float32, each func(i, id int) bool) {
-	id, logprob, alternatives, err := e.draw(c.Sampler, logits, c.Logprobs, c.Top, c.Alternatives)
+func (b *bursts) drawLogits(c *Continuation, i int, logits []float32, each func(i, id int) bool) {
+	id, logprob, alternatives, err := b.t.draw(c.Sampler, logits, c.Logprobs, c.Top, c.Alternatives)
 	if err != nil {
-		c.fail(e, err)
+		c.fail(b.k, err)
 		return
 	}
 	c.Logprob, c.Alternatives = logprob, alternatives
-	c.take(e, i, id, each)
+	c.take(b.k, i, id, each)
 }
 
-// drawOnHost takes one step of the live sequences, whose tokens the samplers draw.
-func (e *Engine) drawOnHost(c []Continuation, each func(i, id int) bool) error {
-	d := &e.decode
-	e.batch.Reset()
-	for _, i := range d.live {
-		d.fed = append(d.fed[:0], c[i].Token)
-		e.batch.Add(c[i].Seq.slot, d.fed, 1)
+// onHost takes one step of the live sequences, whose tokens the samplers draw.
+func (b *bursts) onHost(c []Continuation, each func(i, id int) bool) error {
+	b.batch.Reset()
+	for _, i := range b.live {
+		b.fed = append(b.fed[:0], c[i].Token)
+		b.batch.Add(c[i].Seq.slot, b.fed, 1)
 	}
-	if err := e.exec.Forward(&e.batch); err != nil {
-		e.lose(c)
-		return e.dev.fault(err)
+	if err := b.h.exec.Forward(&b.batch); err != nil {
+		b.lose(c)
+		return b.h.dev.fault(err)
 	}
-	e.count(func(s *Stats) { s.Work.count(&e.batch) })
-	for j, i := range d.live {
-		e.drawLogits(&c[i], i, e.exec.Logits(j), each)
+	b.t.count(b.h.exec, func(s *Stats) { s.Work.count(&b.batch) })
+	for j, i := range b.live {
+		b.drawLogits(&c[i], i, b.h.exec.Logits(j), each)
 	}
 	return nil
 }
 
 // lose notes that the states of the live sequences are not what was fed.
-func (e *Engine) lose(c []Continuation) {
-	for _, i := range e.decode.live {
+func (b *bursts) lose(c []Continuation) {
+	for _, i := range b.live {
 		c[i].Seq.stale = true
 	}
 }
 
-// drawOnDevice takes some steps of the live sequences in one submission and returns how many.
-func (e *Engine) drawOnDevice(dev drawer, c []Continuation, most int, each func(i, id int) bool) (steps int, err error) {
-	d := &e.decode
-	d.draws = d.draws[:0]
+// onDevice takes some steps of the live sequences in one submission and returns how many.
+func (b *bursts) onDevice(dev drawer, c []Continuation, most int, each func(i, id int) bool) (steps int, err error) {
+	b.draws = b.draws[:0]
 	alone := true
-	for _, i := range d.live {
+	for _, i := range b.live {
 		x := &c[i]
-		d.draws = append(d.draws, vulkan.Draw{Slot: x.Seq.slot, Token: x.Token, Sampler: x.Sampler, Ends: x.Ends, Once: x.alone(), OnHost: x.onHost()})
+		b.draws = append(b.draws, vulkan.Draw{Slot: x.Seq.slot, Token: x.Token, Sampler: x.Sampler, Ends: x.Ends, Once: x.alone(), OnHost: x.onHost()})
 		alone = alone && x.alone()
 	}
 	if alone {
 		most = 1
 	}
-	steps = d.pace[len(d.draws)].next(most)
+	steps = b.pace[len(b.draws)].next(most)
 	start := time.Now()
-	ids, err := dev.Decode(d.draws, steps)
+	ids, err := dev.Decode(b.draws, steps)
 	if err != nil {
-		e.lose(c)
-		return 0, e.dev.fault(err)
+		b.lose(c)
+		return 0, b.h.dev.fault(err)
 	}
-	if d.pace == nil {
-		d.pace = map[int]pace{}
+	if b.pace == nil {
+		b.pace = map[int]pace{}
 	}
-	d.pace[len(d.draws)] = pace{steps, time.Since(start) / time.Duration(steps)}
-	e.count(func(s *Stats) { s.Work.countDecode(d.draws, steps) })
+	b.pace[len(b.draws)] = pace{steps, time.Since(start) / time.Duration(steps)}
+	b.t.count(b.h.exec, func(s *Stats) { s.Work.countDecode(b.draws, steps) })
 	for step := range steps {
-		for j, i := range d.live {
+		for j, i := range b.live {
 			x := &c[i]
-			if x.Over || step > 0 && d.draws[j].Once {
+			if x.Over || step > 0 && b.draws[j].Once {
 				continue
 			}
-			if d.draws[j].OnHost {
-				e.drawLogits(x, i, e.exec.Logits(j), each)
+			if b.draws[j].OnHost {
+				b.drawLogits(x, i, b.h.exec.Logits(j), each)
 				continue // the device went no further
 			}
-			id := ids[step*len(d.live)+j]
+			id := ids[step*len(b.live)+j]
 			bad := vulkan.DrawError(id)
 			if bad == nil {
 				bad = x.Sampler.Accept(int(id))
 			}
 			if bad != nil {
-				x.fail(e, bad)
+				x.fail(b.k, bad)
 				continue
 			}
-			if x.take(e, i, int(id), each); x.Over {
-				err = errors.Join(err, e.rewind(dev, x, j, step, steps, ids))
+			if x.take(b.k, i, int(id), each); x.Over {
+				err = errors.Join(err, b.rewind(dev, x, j, step, steps, ids))
 			}
 		}
 	}
@@ -255,28 +268,27 @@ func (e *Engine) drawOnDevice(dev drawer, c []Continuation, most int, each func(
 }
 
 // rewind gives the j-th live sequence, which took the ids up to that of a step, the state from before that id was fed.
-func (e *Engine) rewind(dev drawer, c *Continuation, j, step, steps int, ids []uint32) error {
-	d := &e.decode
-	draw := &d.draws[j]
-	id := int(ids[step*len(d.draws)+j])
+func (b *bursts) rewind(dev drawer, c *Continuation, j, step, steps int, ids []uint32) error {
+	draw := &b.draws[j]
+	id := int(ids[step*len(b.draws)+j])
 	if step == steps-1 || draw.Once || slices.Contains(draw.Ends[:min(len(draw.Ends), vulkan.MaxEnds)], id) {
 		return nil // the device went no further
 	}
 	if err := dev.RestoreState(j, draw.Slot); err != nil {
 		c.Seq.stale = true
-		return e.dev.fault(err)
+		return b.h.dev.fault(err)
 	}
 	// One by one, which is what they were fed by: the state shall be the same to the last bit.
-	d.fed = append(d.fed[:0], draw.Token)
+	b.fed = append(b.fed[:0], draw.Token)
 	for s := range step {
-		d.fed = append(d.fed, int(ids[s*len(d.draws)+j]))
+		b.fed = append(b.fed, int(ids[s*len(b.draws)+j]))
 	}
-	for i := range d.fed {
-		e.batch.Reset()
-		e.batch.Add(draw.Slot, d.fed[i:i+1], 0)
-		if err := e.exec.Forward(&e.batch); err != nil {
+	for i := range b.fed {
+		b.batch.Reset()
+		b.batch.Add(draw.Slot, b.fed[i:i+1], 0)
+		if err := b.h.exec.Forward(&b.batch); err != nil {
 			c.Seq.stale = true
-			return e.dev.fault(err)
+			return b.h.dev.fault(err)
 		}
 	}
 	return nil

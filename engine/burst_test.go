@@ -344,8 +344,8 @@ func TestBurstAllocates(t *testing.T) {
 		for _, list := range [][]Continuation{c[:1], c[2:3], c} {
 			each := func(int, int) bool { return true }
 			run := func() {
-				if e.decode.pace != nil {
-					e.decode.pace[len(list)] = pace{steps: 4} // however slow the device is now
+				if e.bursts.pace != nil {
+					e.bursts.pace[len(list)] = pace{steps: 4} // however slow the device is now
 				}
 				if _, err := e.Burst(ctx, list, 4, each); err != nil {
 					t.Fatal(err)

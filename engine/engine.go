@@ -4,8 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
-	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -43,38 +41,12 @@ const maxOuts = 16
 type Engine struct {
 	Model *model.Model
 
-	dev     *Device
-	options Options
-	sizes   op.Sizes
-	initial []float32 // state of a new sequence
-
-	// turn is held by the one call that uses the device, and with it what follows.
-	turn   chan struct{}
-	exec   executor
-	opened int // see Device.reopen
-	batch  op.Batch
-	ends   []outEnd
-	order  []int  // rows of a pass in the order of its batch
-	mark   uint64 // see Seq.mark
-	decode decoding
-	slots  []int // of a transfer
-	due    keeping
-
-	mu      sync.Mutex // guards what follows, and the sequences' handles
-	seqs    []*Seq     // by slot; nil where it is free
-	held    bool       // a turn is
-	broken  error      // what a Reopen failed by; nil where there is an executor
-	leaving []int      // slots released in this turn, free at its end
-	closed  bool
-	stats   Stats
-	waited  time.Duration // of stats, for executors before this one
+	table  table
+	host   host
+	keeper keeper
+	passes passes
+	bursts bursts
 }
-
-// executor is what an engine asks of a device.
-type executor = op.Executor
-
-// outEnd says whose logits an out of a pass is.
-type outEnd struct{ row, pos int }
 
 // New loads the model's weights to the device. Both must outlive the engine.
 func New(m *model.Model, d *Device, o Options) (*Engine, error) {
@@ -88,102 +60,72 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 	o.Seqs = min(o.Seqs, o.Slots)
 	rows := max(o.Chunk, o.Seqs)
 	s := op.Sizes{Slots: o.Slots, Rows: rows, Seqs: o.Seqs, Outs: max(o.Seqs, min(rows, maxOuts))}
-	e := &Engine{Model: m, dev: d, options: o, sizes: d.fit(m.Program, s), turn: make(chan struct{}, 1), seqs: make([]*Seq, o.Slots)}
+	e := &Engine{Model: m, table: newTable(o.Slots), host: host{model: m, dev: d, options: o, sizes: d.fit(m.Program, s)}}
+	h, t, k := &e.host, &e.table, &e.keeper
+	e.keeper = keeper{h: h, t: t}
+	e.passes, e.bursts = passes{h: h, t: t, k: k}, bursts{h: h, t: t, k: k}
 	var err error
-	if e.initial, err = m.Program.InitialState(); err != nil {
+	if h.initial, err = m.Program.InitialState(); err != nil {
 		return nil, err
 	}
-	e.stats.Slots = o.Slots
-	if err := e.load(); err != nil {
+	if err := h.load(); err != nil {
 		return nil, err
 	}
 	return e, nil
 }
 
+// host is an engine's executor and what it is made from. Whoever has the turn may use it.
+type host struct {
+	model   *model.Model
+	dev     *Device
+	options Options
+	sizes   op.Sizes
+	initial []float32 // state of a new sequence
+	exec    op.Executor
+	opened  int // see Device.reopen
+}
+
 // load makes the executor.
-func (e *Engine) load() error {
-	exec, opened, err := e.dev.executor(e.Model, e.sizes, e.options.Exact, e.options.Progress)
+func (h *host) load() error {
+	exec, opened, err := h.dev.executor(h.model, h.sizes, h.options.Exact, h.options.Progress)
 	var file *weights.Error
 	switch {
 	case errors.As(err, &file) && file.File != "":
 		return file
 	case err != nil:
-		return fmt.Errorf("%s: %w", e.Model.File.Path, err)
+		return fmt.Errorf("%s: %w", h.model.File.Path, err)
 	}
-	e.exec, e.opened = exec, opened
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	e.broken, e.waited = nil, e.stats.Waited
+	h.exec, h.opened = exec, opened
 	return nil
 }
 
-// begin takes the turn on the device, which end gives back, unless ctx is done first.
-func (e *Engine) begin(ctx context.Context) error {
-	err := e.beginAnyhow(ctx)
-	if err == nil && e.broken != nil { // only whoever has the turn changes it
-		err = e.broken
-		e.end()
+// passRows returns the most rows of the next pass: fewer than fit, on a device that would be busy with all for too long.
+func (h *host) passRows() int {
+	if d, ok := h.exec.(interface{ MostRows() int }); ok {
+		return min(h.sizes.Rows, d.MostRows())
 	}
-	return err
-}
-
-// beginAnyhow takes the turn also where there is no executor.
-func (e *Engine) beginAnyhow(ctx context.Context) error {
-	if err := ctx.Err(); err != nil {
-		return err
-	}
-	select {
-	case e.turn <- struct{}{}:
-	case <-ctx.Done():
-		return ctx.Err()
-	}
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	if e.closed {
-		<-e.turn
-		return fmt.Errorf("engine: %w", ErrClosed)
-	}
-	e.held = true
-	return nil
-}
-
-// end gives the turn back. Slots released meanwhile are free from now on.
-func (e *Engine) end() {
-	e.mu.Lock()
-	e.held = false
-	for _, slot := range e.leaving {
-		e.seqs[slot] = nil
-	}
-	e.leaving = e.leaving[:0]
-	e.mu.Unlock()
-	<-e.turn
+	return h.sizes.Rows
 }
 
 // Device names what the engine runs on.
 func (e *Engine) Device() string {
-	if err := e.begin(context.Background()); err != nil {
+	if err := e.table.begin(context.Background()); err != nil {
 		return ""
 	}
-	defer e.end()
-	return e.exec.Device()
+	defer e.table.end()
+	return e.host.exec.Device()
 }
 
 // Chunk returns the most tokens of one pass.
-func (e *Engine) Chunk() int { return e.sizes.Rows }
+func (e *Engine) Chunk() int { return e.host.sizes.Rows }
 
 // Seqs returns the most sequences of one pass.
-func (e *Engine) Seqs() int { return e.sizes.Seqs }
+func (e *Engine) Seqs() int { return e.host.sizes.Seqs }
 
 // Close waits for its turn and releases what the engine holds on the device. Transfers that were started end first.
 func (e *Engine) Close() error {
-	e.turn <- struct{}{}
-	defer func() { <-e.turn }()
-	e.mu.Lock()
-	closed := e.closed
-	e.closed = true
-	e.mu.Unlock()
-	if closed || e.broken != nil {
+	if !e.table.close() {
 		return nil
 	}
-	return e.dev.fault(e.exec.Close())
+	return e.host.dev.fault(e.host.exec.Close())
 }

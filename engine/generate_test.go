@@ -105,9 +105,10 @@ func TestGenerateErrors(t *testing.T) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
-	gone := newSeq(t, newEngine(t, e.Model, &Device{}, Options{}))
+	other := newEngine(t, e.Model, &Device{}, Options{})
+	gone := newSeq(t, other)
 	gone.Release()
-	if _, err := gone.e.Generate(context.Background(), gone, tok, Request{Prompt: []int{1}}); !errors.Is(err, ErrNotInUse) {
+	if _, err := other.Generate(context.Background(), gone, tok, Request{Prompt: []int{1}}); !errors.Is(err, ErrNotInUse) {
 		t.Errorf("a sequence that was released: %v", err)
 	}
 	boom := errors.New("boom")

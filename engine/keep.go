@@ -23,19 +23,24 @@ type kept struct {
 	moving bool      // it is on its way
 }
 
-// keeping is the reading of some sequences' states that is under way.
-type keeping struct {
-	transfer op.Transfer
-	seqs     []*Seq
+// keeper keeps what sequences are made from again. Whoever has the turn may use it.
+type keeper struct {
+	h *host
+	t *table
+
+	batch    op.Batch    // of tokens that are fed again
+	transfer op.Transfer // the reading of states that is under way, if one is
+	seqs     []*Seq      // of it
 	dst      [][]float32
+	slots    []int
 }
 
 // keeps reports whether sequences are made again.
-func (e *Engine) keeps() bool { return e.options.Keep > 0 }
+func (k *keeper) keeps() bool { return k.h.options.Keep > 0 }
 
 // note adds tokens to those fed.
-func (e *Engine) note(s *Seq, tokens ...int) {
-	if !e.keeps() {
+func (k *keeper) note(s *Seq, tokens ...int) {
+	if !k.keeps() {
 		return
 	}
 	for _, t := range tokens {
@@ -59,137 +64,105 @@ func (k *kept) fork() kept {
 
 // keep has the states read of sequences that were fed many tokens since, unless such a reading is under way. One that is over
 // counts from now on. If it cannot be started, what is kept only gets older.
-func (e *Engine) keep() {
-	if !e.keeps() {
+func (k *keeper) keep() {
+	if !k.keeps() {
 		return
 	}
-	e.settleKept()
-	d := &e.due
-	d.seqs, d.dst, e.slots = d.seqs[:0], d.dst[:0], e.slots[:0]
-	e.mu.Lock()
-	for _, s := range e.seqs {
-		if s != nil && !s.released && !s.stale && len(s.kept.tokens) >= e.options.Keep {
-			d.seqs, e.slots = append(d.seqs, s), append(e.slots, s.slot)
+	k.settle()
+	k.seqs, k.dst, k.slots = k.seqs[:0], k.dst[:0], k.slots[:0]
+	k.t.mu.Lock()
+	for _, s := range k.t.seqs {
+		if s != nil && !s.released && !s.stale && len(s.kept.tokens) >= k.h.options.Keep {
+			k.seqs, k.slots = append(k.seqs, s), append(k.slots, s.slot)
 		}
 	}
-	e.mu.Unlock()
-	if len(d.seqs) == 0 {
+	k.t.mu.Unlock()
+	if len(k.seqs) == 0 {
 		return
 	}
-	for _, s := range d.seqs {
-		k := &s.kept
-		if k.spare == nil {
-			k.spare = make([]float32, len(e.initial))
+	for _, s := range k.seqs {
+		x := &s.kept
+		if x.spare == nil {
+			x.spare = make([]float32, len(k.h.initial))
 		}
-		k.upTo, k.moving = len(k.tokens), true
-		d.dst = append(d.dst, k.spare)
+		x.upTo, x.moving = len(x.tokens), true
+		k.dst = append(k.dst, x.spare)
 	}
 	var err error
-	if d.transfer, err = e.exec.StartRead(e.slots, d.dst); err != nil {
-		e.dropKept()
+	if k.transfer, err = k.h.exec.StartRead(k.slots, k.dst); err != nil {
+		k.drop()
 	}
 }
 
-// settleKept takes over the states that were read. It follows a pass, behind which the reading is over too.
-func (e *Engine) settleKept() {
-	d := &e.due
-	if d.transfer == nil {
+// settle takes over the states that were read. It follows a pass, behind which the reading is over too.
+func (k *keeper) settle() {
+	if k.transfer == nil {
 		return
 	}
-	if d.transfer.Wait() != nil { // what was kept before stays, and the device says more at the next pass
-		e.dropKept()
+	if k.transfer.Wait() != nil { // what was kept before stays, and the device says more at the next pass
+		k.drop()
 		return
 	}
-	for _, s := range d.seqs {
-		k := &s.kept
-		if !k.moving { // the sequence began anew
+	for _, s := range k.seqs {
+		x := &s.kept
+		if !x.moving { // the sequence began anew
 			continue
 		}
-		k.state, k.spare = k.spare, k.state
-		if k.shared {
-			k.spare, k.shared = nil, false
+		x.state, x.spare = x.spare, x.state
+		if x.shared {
+			x.spare, x.shared = nil, false
 		}
-		k.tokens = append(k.tokens[:0], k.tokens[k.upTo:]...)
-		k.moving = false
+		x.tokens = append(x.tokens[:0], x.tokens[x.upTo:]...)
+		x.moving = false
 	}
-	e.due.transfer = nil
+	k.transfer = nil
 }
 
-// dropKept gives up the reading under way.
-func (e *Engine) dropKept() {
-	for _, s := range e.due.seqs {
+// drop gives up the reading under way.
+func (k *keeper) drop() {
+	for _, s := range k.seqs {
 		s.kept.moving, s.kept.spare = false, nil // the copy may still go on into it
 	}
-	e.due.transfer = nil
+	k.transfer = nil
 }
 
 // checkState wants a sequence whose state is right, or can be made again.
-func (e *Engine) checkState(s *Seq) error {
-	if s.stale && !e.keeps() {
+func (k *keeper) checkState(s *Seq) error {
+	if s.stale && !k.keeps() {
 		return fmt.Errorf("engine: %w", ErrStateLost)
 	}
 	return nil
 }
 
-func (e *Engine) reviveRows(ctx context.Context, rows []Row) error {
-	for _, i := range e.order {
-		if rows[i].Seq.stale {
-			list := make([]*Seq, 0, len(e.order))
-			for _, i := range e.order {
-				list = append(list, rows[i].Seq)
-			}
-			if err := e.revive(ctx, list); err != nil {
-				return err
-			}
-			e.fill(rows, e.passRows()) // the batch was used
-			return nil
-		}
-	}
-	return nil
-}
-
-func (e *Engine) reviveLive(ctx context.Context, c []Continuation) error {
-	for _, i := range e.decode.live {
-		if c[i].Seq.stale {
-			list := make([]*Seq, 0, len(e.decode.live))
-			for _, i := range e.decode.live {
-				list = append(list, c[i].Seq)
-			}
-			return e.revive(ctx, list)
-		}
-	}
-	return nil
-}
-
 // revive makes the states of those of some sequences that are stale again: from what is kept, and the tokens since.
-func (e *Engine) revive(ctx context.Context, seqs []*Seq) error {
+func (k *keeper) revive(ctx context.Context, seqs []*Seq) error {
 	var stale []*Seq
 	var states [][]float32
 	for _, s := range seqs {
 		if !s.stale {
 			continue
 		}
-		if err := e.checkState(s); err != nil {
+		if err := k.checkState(s); err != nil {
 			return err
 		}
 		state := s.kept.state
 		if state == nil {
-			state = e.initial
+			state = k.h.initial
 		}
 		stale, states = append(stale, s), append(states, state)
 	}
 	if len(stale) == 0 {
 		return nil
 	}
-	t, err := e.exec.StartWrite(e.slotsOf(stale), states)
+	t, err := k.h.exec.StartWrite(k.slotsOf(stale), states)
 	if err == nil {
 		err = t.Wait()
 	}
 	if err == nil {
-		err = e.replay(ctx, stale)
+		err = k.replay(ctx, stale)
 	}
 	if err != nil {
-		return e.dev.fault(err)
+		return k.h.dev.fault(err)
 	}
 	for _, s := range stale {
 		s.stale = false
@@ -198,40 +171,40 @@ func (e *Engine) revive(ctx context.Context, seqs []*Seq) error {
 }
 
 // replay feeds the tokens that sequences were fed since their state was kept, in as few passes as they fit.
-func (e *Engine) replay(ctx context.Context, seqs []*Seq) error {
+func (k *keeper) replay(ctx context.Context, seqs []*Seq) error {
 	fed := make([]int, len(seqs))
 	var tokens []int
 	for {
-		e.batch.Reset()
-		left := e.passRows()
+		k.batch.Reset()
+		left := k.h.passRows()
 		for i, s := range seqs {
 			rest := s.kept.tokens[fed[i]:]
 			n := min(len(rest), left)
-			if n == 0 || len(e.batch.Seqs) == e.sizes.Seqs {
+			if n == 0 || len(k.batch.Seqs) == k.h.sizes.Seqs {
 				continue
 			}
 			tokens = tokens[:0]
 			for _, t := range rest[:n] {
 				tokens = append(tokens, int(t))
 			}
-			e.batch.Add(s.slot, tokens, 0)
+			k.batch.Add(s.slot, tokens, 0)
 			fed[i], left = fed[i]+n, left-n
 		}
-		if len(e.batch.Tokens) == 0 {
+		if len(k.batch.Tokens) == 0 {
 			return nil
 		}
-		if err := e.exec.ForwardContext(ctx, &e.batch); err != nil {
+		if err := k.h.exec.ForwardContext(ctx, &k.batch); err != nil {
 			return err
 		}
-		e.count(func(s *Stats) { s.Work.count(&e.batch) })
+		k.t.count(k.h.exec, func(s *Stats) { s.Work.count(&k.batch) })
 	}
 }
 
 // slotsOf returns the slots of some sequences, valid until the next call.
-func (e *Engine) slotsOf(seqs []*Seq) []int {
-	e.slots = e.slots[:0]
+func (k *keeper) slotsOf(seqs []*Seq) []int {
+	k.slots = k.slots[:0]
 	for _, s := range seqs {
-		e.slots = append(e.slots, s.slot)
+		k.slots = append(k.slots, s.slot)
 	}
-	return e.slots
+	return k.slots
 }

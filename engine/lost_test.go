@@ -171,7 +171,7 @@ func TestLostDevice(t *testing.T) {
 		if err := ctl.Begin(f); err != nil {
 			t.Fatal(err)
 		}
-		e.decode.pace = nil // the device's speed of before is another's
+		e.bursts.pace = nil // the device's speed of before is another's
 		got, err := (&crowd{e: e}).run()
 		if err != nil {
 			t.Fatalf("%+v: %v", f, err)

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
 // Want says what a row asks for after its last token.
@@ -45,6 +46,21 @@ type Row struct {
 	done bool // nothing more is to do
 }
 
+// passes makes passes of rows. Whoever has the turn may use it.
+type passes struct {
+	h *host
+	t *table
+	k *keeper
+
+	batch op.Batch
+	ends  []outEnd
+	order []int // rows in the order of the batch
+	seqs  []*Seq
+}
+
+// outEnd says whose logits an out of a pass is.
+type outEnd struct{ row, pos int }
+
 // Pass runs the model once over the tokens of rows, as many as fit: rows are taken in their order, each sequence at most
 // once, until the tokens, sequences or logits of a pass are used up. What is wrong with a row is its Err, and concerns no
 // other: a sequence not in use or given twice, a token out of range, logits from which nothing can be drawn.
@@ -53,11 +69,11 @@ type Row struct {
 // when they are used next, if Options.Keep is set; else their rows fail with ErrStateLost.
 func (e *Engine) Pass(ctx context.Context, rows []Row) error {
 	beginRows(rows)
-	if err := e.begin(ctx); err != nil {
+	if err := e.table.begin(ctx); err != nil {
 		return err
 	}
-	defer e.end()
-	_, err := e.pass(ctx, rows)
+	defer e.table.end()
+	_, err := e.passes.run(ctx, rows)
 	return err
 }
 
@@ -66,12 +82,12 @@ func (e *Engine) Pass(ctx context.Context, rows []Row) error {
 func (e *Engine) Feed(ctx context.Context, rows []Row) error {
 	beginRows(rows)
 	for more := true; more; {
-		if err := e.begin(ctx); err != nil {
+		if err := e.table.begin(ctx); err != nil {
 			return err
 		}
 		var err error
-		more, err = e.pass(ctx, rows)
-		e.end()
+		more, err = e.passes.run(ctx, rows)
+		e.table.end()
 		if err != nil {
 			return err
 		}
@@ -87,26 +103,30 @@ func beginRows(rows []Row) {
 	}
 }
 
-// pass runs the model once over what rows have left. It reports whether they may have more.
-func (e *Engine) pass(ctx context.Context, rows []Row) (more bool, err error) {
-	e.fill(rows, e.passRows())
-	if len(e.order) == 0 {
+// run runs the model once over what rows have left. It reports whether they may have more.
+func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
+	p.fill(rows, p.h.passRows())
+	if len(p.order) == 0 {
 		return false, nil
 	}
-	if err := e.reviveRows(ctx, rows); err != nil {
+	p.seqs = p.seqs[:0]
+	for _, i := range p.order {
+		p.seqs = append(p.seqs, rows[i].Seq)
+	}
+	if err := p.k.revive(ctx, p.seqs); err != nil {
 		return false, err
 	}
-	if err := e.exec.ForwardContext(ctx, &e.batch); err != nil {
-		for _, i := range e.order {
+	if err := p.h.exec.ForwardContext(ctx, &p.batch); err != nil {
+		for _, i := range p.order {
 			rows[i].Seq.stale = true
 		}
-		return false, e.dev.fault(err)
+		return false, p.h.dev.fault(err)
 	}
-	e.count(func(s *Stats) { s.Work.count(&e.batch) })
-	for q, i := range e.order {
+	p.t.count(p.h.exec, func(s *Stats) { s.Work.count(&p.batch) })
+	for q, i := range p.order {
 		r := &rows[i]
-		n := int(e.batch.Seqs[q].Len)
-		e.note(r.Seq, r.Tokens[r.Taken:r.Taken+n]...)
+		n := int(p.batch.Seqs[q].Len)
+		p.k.note(r.Seq, r.Tokens[r.Taken:r.Taken+n]...)
 		if r.Prompt {
 			r.Err = r.Sampler.AcceptPrompt(r.Tokens[r.Taken : r.Taken+n])
 		}
@@ -114,33 +134,25 @@ func (e *Engine) pass(ctx context.Context, rows []Row) (more bool, err error) {
 		r.done = r.Err != nil || r.Taken == len(r.Tokens)
 		more = more || !r.done
 	}
-	for out, end := range e.ends {
-		e.take(&rows[end.row], end.pos, e.exec.Logits(out))
+	for out, end := range p.ends {
+		p.take(&rows[end.row], end.pos, p.h.exec.Logits(out))
 	}
-	e.keep()
-	return more || len(e.order) < len(rows), nil
-}
-
-// passRows returns the most rows of the next pass: fewer than fit, on a device that would be busy with all for too long.
-func (e *Engine) passRows() int {
-	if d, ok := e.exec.(interface{ MostRows() int }); ok {
-		return min(e.sizes.Rows, d.MostRows())
-	}
-	return e.sizes.Rows
+	p.k.keep()
+	return more || len(p.order) < len(rows), nil
 }
 
 // fill makes the next batch, of so many tokens at most. Rows that cannot be part of it get their Err.
-func (e *Engine) fill(rows []Row, tokens int) {
-	e.batch.Reset()
-	e.ends, e.order = e.ends[:0], e.order[:0]
-	e.mark++
-	outs, seqs := e.sizes.Outs, e.sizes.Seqs
+func (p *passes) fill(rows []Row, tokens int) {
+	p.batch.Reset()
+	p.ends, p.order = p.ends[:0], p.order[:0]
+	p.t.mark++
+	outs, seqs := p.h.sizes.Outs, p.h.sizes.Seqs
 	for i := range rows {
 		r := &rows[i]
 		if r.done {
 			continue
 		}
-		if r.Err = e.checkRow(r); r.Err != nil {
+		if r.Err = p.check(r); r.Err != nil {
 			r.done = true
 			continue
 		}
@@ -153,11 +165,11 @@ func (e *Engine) fill(rows []Row, tokens int) {
 			continue
 		}
 		wanted := max(from+n-firstWanted, 0)
-		e.batch.Add(r.Seq.slot, r.Tokens[from:from+n], wanted)
+		p.batch.Add(r.Seq.slot, r.Tokens[from:from+n], wanted)
 		for pos := from + n - wanted; pos < from+n; pos++ {
-			e.ends = append(e.ends, outEnd{i, pos})
+			p.ends = append(p.ends, outEnd{i, pos})
 		}
-		e.order = append(e.order, i)
+		p.order = append(p.order, i)
 		tokens, outs, seqs = tokens-n, outs-wanted, seqs-1
 	}
 }
@@ -174,14 +186,14 @@ func (r *Row) last() int {
 }
 
 // checkRow says what is wrong with a row, and marks its sequence as one of this pass.
-func (e *Engine) checkRow(r *Row) error {
-	if err := e.checkSeq(r.Seq); err != nil {
+func (p *passes) check(r *Row) error {
+	if err := p.t.check(r.Seq); err != nil {
 		return err
 	}
-	if r.Seq.mark == e.mark {
+	if r.Seq.mark == p.t.mark {
 		return errTwice
 	}
-	r.Seq.mark = e.mark
+	r.Seq.mark = p.t.mark
 	switch {
 	case len(r.Tokens) == 0:
 		return errors.New("engine: row: want at least one token, got none")
@@ -196,36 +208,36 @@ func (e *Engine) checkRow(r *Row) error {
 	}
 	if r.Taken == 0 { // else they were checked
 		for i, t := range r.Tokens {
-			if t < 0 || t >= e.Model.Vocab {
-				return fmt.Errorf("engine: row: token %d: want an id below %d, got %d", i, e.Model.Vocab, t)
+			if t < 0 || t >= p.h.model.Vocab {
+				return fmt.Errorf("engine: row: token %d: want an id below %d, got %d", i, p.h.model.Vocab, t)
 			}
 		}
 	}
 	if r.Want == WantDraw || r.Prompt {
-		if err := e.checkSampler(r.Sampler); err != nil {
+		if err := p.h.checkSampler(r.Sampler); err != nil {
 			return err
 		}
 	}
-	return e.checkState(r.Seq)
+	return p.k.checkState(r.Seq)
 }
 
 var errTwice = errors.New("engine: the sequence is given twice")
 
-func (e *Engine) checkSampler(s *sample.Sampler) error {
-	if s == nil || s.Vocabulary() != e.Model.Vocab {
-		return fmt.Errorf("engine: want a sampler of %d ids", e.Model.Vocab)
+func (h *host) checkSampler(s *sample.Sampler) error {
+	if s == nil || s.Vocabulary() != h.model.Vocab {
+		return fmt.Errorf("engine: want a sampler of %d ids", h.model.Vocab)
 	}
 	return nil
 }
 
 // take gives a row the logits after one of its tokens.
-func (e *Engine) take(r *Row, pos int, logits []float32) {
+func (p *passes) take(r *Row, pos int, logits []float32) {
 	switch {
 	case r.Err != nil:
 	case r.Want == WantLogits:
 		r.Err = r.Each(pos, logits)
 	default:
-		r.ID, r.Logprob, r.Alternatives, r.Err = e.draw(r.Sampler, logits, r.Logprobs, r.Top, r.Alternatives)
+		r.ID, r.Logprob, r.Alternatives, r.Err = p.t.draw(r.Sampler, logits, r.Logprobs, r.Top, r.Alternatives)
 	}
 	if r.Err != nil {
 		r.done = true
@@ -233,7 +245,7 @@ func (e *Engine) take(r *Row, pos int, logits []float32) {
 }
 
 // draw draws a token on the host and has the sampler accept it.
-func (e *Engine) draw(s *sample.Sampler, logits []float32, logprobs bool, top int, into []sample.Candidate) (id int, logprob float32,
+func (t *table) draw(s *sample.Sampler, logits []float32, logprobs bool, top int, into []sample.Candidate) (id int, logprob float32,
 	alternatives []sample.Candidate, err error) {
 	start := time.Now()
 	if id, err = s.Sample(logits); err == nil {
@@ -244,10 +256,10 @@ func (e *Engine) draw(s *sample.Sampler, logits []float32, logprobs bool, top in
 		logprob, alternatives, err = sample.Logprobs(logits, id, top, alternatives)
 	}
 	took := time.Since(start)
-	e.mu.Lock()
-	e.stats.Drawing += took
-	e.stats.HostDraws++
-	e.mu.Unlock()
+	t.mu.Lock()
+	t.stats.Drawing += took
+	t.stats.HostDraws++
+	t.mu.Unlock()
 	if err != nil {
 		return -1, 0, alternatives, err
 	}

@@ -21,17 +21,17 @@ var _ tunable = (*vulkan.Exec)(nil)
 // for at first is measured now, which takes some seconds, and not while the text appears. When ctx is done it stops, which
 // is no error. No sequence's state changes.
 func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
-	if err := e.begin(context.WithoutCancel(ctx)); err != nil {
+	if err := e.table.begin(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	defer e.end()
-	exec, ok := e.exec.(tunable)
-	if !ok || e.dev.tuner == nil {
+	defer e.table.end()
+	exec, ok := e.host.exec.(tunable)
+	if !ok || e.host.dev.tuner == nil {
 		return nil
 	}
 	type shape struct{ tokens, outs int }
 	var passes []shape
-	rows := e.passRows()
+	rows := e.host.passRows()
 	rest := prompt % rows
 	if prompt >= rows { // one whole pass stands for all
 		passes = append(passes, shape{rows, 1 - min(rest, 1)})
@@ -42,14 +42,14 @@ func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
 	if drawn {
 		passes = append(passes, shape{1, 1})
 		if _, err := exec.DrawsOnDevice(1); err != nil {
-			return e.dev.fault(err)
+			return e.host.dev.fault(err)
 		}
 	}
 	for _, p := range passes {
-		e.batch.Reset()
-		e.batch.Add(0, make([]int, p.tokens), p.outs)
-		if err := exec.Prepare(ctx, &e.batch); err != nil {
-			return e.dev.fault(err)
+		e.passes.batch.Reset()
+		e.passes.batch.Add(0, make([]int, p.tokens), p.outs)
+		if err := exec.Prepare(ctx, &e.passes.batch); err != nil {
+			return e.host.dev.fault(err)
 		}
 	}
 	return nil
@@ -58,10 +58,10 @@ func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
 // Stopwatch returns what tells the time since, less what was spent on measuring kernels.
 func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 	spent := func() time.Duration {
-		if e.dev.tuner == nil {
+		if e.host.dev.tuner == nil {
 			return 0
 		}
-		return e.dev.tuner.Spent()
+		return e.host.dev.tuner.Spent()
 	}
 	start, before := time.Now(), spent()
 	return func() time.Duration { return time.Since(start) - (spent() - before) }
@@ -69,10 +69,10 @@ func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 
 // Settled reports whether the passes run so far are as fast as measuring makes them.
 func (e *Engine) Settled() bool {
-	if e.begin(context.Background()) != nil {
+	if e.table.begin(context.Background()) != nil {
 		return true
 	}
-	defer e.end()
-	exec, ok := e.exec.(tunable)
+	defer e.table.end()
+	exec, ok := e.host.exec.(tunable)
 	return !ok || exec.Settled()
 }

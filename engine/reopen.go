@@ -10,31 +10,24 @@ import "context"
 //
 // Other engines on the same device have to be reopened too. On a device that works Reopen does the same.
 func (e *Engine) Reopen(ctx context.Context) error {
-	if err := e.beginAnyhow(ctx); err != nil {
+	if err := e.table.beginAnyhow(ctx); err != nil {
 		return err
 	}
-	defer e.end()
-	e.settleKept()
-	if e.broken == nil {
-		_ = e.exec.Close() // of a lost device nothing else is to be had
+	defer e.table.end()
+	e.keeper.settle()
+	if e.table.broken == nil {
+		_ = e.host.exec.Close() // of a lost device nothing else is to be had
 	}
-	seqs := e.live()
+	seqs := e.table.live()
 	for _, s := range seqs {
 		s.stale = true
 	}
-	err := e.dev.reopen(e.opened)
+	err := e.host.dev.reopen(e.host.opened)
 	if err == nil {
-		err = e.load()
+		err = e.host.load()
 	}
-	if err != nil {
-		e.mu.Lock()
-		defer e.mu.Unlock()
-		e.broken = err
+	if e.table.replaced(err); err != nil || !e.keeper.keeps() {
 		return err
 	}
-	e.count(func(s *Stats) { s.Reopened++ })
-	if !e.keeps() {
-		return nil
-	}
-	return e.revive(ctx, seqs)
+	return e.keeper.revive(ctx, seqs)
 }

@@ -89,7 +89,7 @@ func TestNeeds(t *testing.T) {
 			before, _ := d.Memory()
 			e := m.e()
 			after, _ := d.Memory()
-			weights, rest := d.current().kernels.Needs(e.Model.Program, e.sizes)
+			weights, rest := d.current().kernels.Needs(e.Model.Program, e.host.sizes)
 			if took, said := after-before, weights+rest; took < said || took > said+said/20+256<<10 {
 				t.Errorf("%s, %d slots: took %d bytes, said %d", m.name, slots, took, said)
 			}

@@ -38,10 +38,10 @@ func TestStepOnSlowDevice(t *testing.T) {
 			for _, x := range in {
 				setState(t, e, x.seq, nil)
 			}
-			slow := &limited{Executor: e.exec, rows: rows}
-			e.exec = slow
+			slow := &limited{Executor: e.host.exec, rows: rows}
+			e.host.exec = slow
 			got := step(t, e, in...)
-			e.exec = slow.Executor
+			e.host.exec = slow.Executor
 			if slow.most != rows {
 				t.Errorf("want passes of %d rows, got some of %d", rows, slow.most)
 			}

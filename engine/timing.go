@@ -43,27 +43,7 @@ type Stats struct {
 }
 
 // Stats waits for nothing.
-func (e *Engine) Stats() Stats {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	s := e.stats
-	for _, seq := range e.seqs {
-		if seq != nil {
-			s.InUse++
-		}
-	}
-	return s
-}
-
-// count adds what was done.
-func (e *Engine) count(add func(*Stats)) {
-	e.mu.Lock()
-	defer e.mu.Unlock()
-	add(&e.stats)
-	if d, ok := e.exec.(interface{ Waited() time.Duration }); ok {
-		e.stats.Waited = e.waited + d.Waited()
-	}
-}
+func (e *Engine) Stats() Stats { return e.table.snapshot() }
 
 // count adds a batch.
 func (w *Work) count(b *op.Batch) {
@@ -96,42 +76,43 @@ func (w *Work) countDecode(draws []vulkan.Draw, steps int) {
 // program: on a Vulkan device as its timestamps tell it, on the CPU by the clock. Nothing is drawn, and no logits are told.
 // Rows that take more than one pass are an error, and so is a device without timestamps.
 func (e *Engine) PassTimes(rows []Row) ([]time.Duration, error) {
-	if err := e.begin(context.Background()); err != nil {
+	if err := e.table.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	defer e.end()
+	defer e.table.end()
+	p := &e.passes
 	beginRows(rows)
-	e.fill(rows, e.sizes.Rows)
+	p.fill(rows, p.h.sizes.Rows)
 	for i := range rows {
 		if err := rows[i].Err; err != nil {
 			return nil, err
 		}
 	}
-	for q, i := range e.order {
-		if n := len(rows[i].Tokens); int(e.batch.Seqs[q].Len) != n || len(e.order) != len(rows) {
+	for q, i := range p.order {
+		if n := len(rows[i].Tokens); int(p.batch.Seqs[q].Len) != n || len(p.order) != len(rows) {
 			return nil, fmt.Errorf("engine: row %d: want tokens that fit one pass, got %d", i, n)
 		}
 	}
-	times, err := e.exec.(interface {
+	times, err := e.host.exec.(interface {
 		Timings(*op.Batch) ([]time.Duration, error)
-	}).Timings(&e.batch)
-	for q, i := range e.order {
+	}).Timings(&p.batch)
+	for q, i := range p.order {
 		r := &rows[i]
 		if r.Seq.stale = r.Seq.stale || err != nil; err == nil {
-			e.note(r.Seq, r.Tokens[:e.batch.Seqs[q].Len]...)
+			p.k.note(r.Seq, r.Tokens[:p.batch.Seqs[q].Len]...)
 		}
 	}
-	return times, e.dev.fault(err)
+	return times, e.host.dev.fault(err)
 }
 
 // LongestSubmission returns the longest time that the device took for one submission of a pass or burst since the last call;
 // 0 on the CPU.
 func (e *Engine) LongestSubmission() time.Duration {
-	if e.begin(context.Background()) != nil {
+	if e.table.begin(context.Background()) != nil {
 		return 0
 	}
-	defer e.end()
-	if d, ok := e.exec.(interface{ LongestSubmission() time.Duration }); ok {
+	defer e.table.end()
+	if d, ok := e.host.exec.(interface{ LongestSubmission() time.Duration }); ok {
 		return d.LongestSubmission()
 	}
 	return 0

@@ -10,41 +10,41 @@ import (
 
 // Transfer is a copy of states that was started. Any goroutine may wait for it.
 type Transfer struct {
-	e *Engine
-	t op.Transfer
+	dev *Device
+	t   op.Transfer
 }
 
 // Wait returns when the copy is done. It may be called any number of times.
-func (t *Transfer) Wait() error { return t.e.dev.fault(t.t.Wait()) }
+func (t *Transfer) Wait() error { return t.dev.fault(t.t.Wait()) }
 
 // Save begins to copy the states of sequences, as they are after all calls before this one, to dst, which has
 // float32[Program.StateLen()] for each, laid out as Model.Fields says. They are there when the transfer is done; passes go
 // on beside it.
 func (e *Engine) Save(seqs []*Seq, dst [][]float32) (*Transfer, error) {
-	if err := e.begin(context.Background()); err != nil {
+	if err := e.table.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	defer e.end()
+	defer e.table.end()
 	if err := e.checkStates(seqs, dst, false); err != nil {
 		return nil, err
 	}
-	if err := e.revive(context.Background(), seqs); err != nil {
+	if err := e.keeper.revive(context.Background(), seqs); err != nil {
 		return nil, err
 	}
-	t, err := e.exec.StartRead(e.slotsOf(seqs), dst)
+	t, err := e.host.exec.StartRead(e.keeper.slotsOf(seqs), dst)
 	if err != nil {
-		return nil, e.dev.fault(err)
+		return nil, e.host.dev.fault(err)
 	}
-	return &Transfer{e, t}, nil
+	return &Transfer{e.host.dev, t}, nil
 }
 
 // Restore begins to set the states of sequences to src, of which nil stands for the model's initial state, and which is
 // free for other use when Restore returns. Calls after it find the new states; nobody has to wait for the transfer.
 func (e *Engine) Restore(seqs []*Seq, src [][]float32) (*Transfer, error) {
-	if err := e.begin(context.Background()); err != nil {
+	if err := e.table.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	defer e.end()
+	defer e.table.end()
 	if err := e.checkStates(seqs, src, true); err != nil {
 		return nil, err
 	}
@@ -58,30 +58,30 @@ func (e *Engine) restore(seqs []*Seq, src [][]float32, t *Transfer) error {
 		src = slices.Clone(src)
 		for i := range src {
 			if src[i] == nil {
-				src[i] = e.initial
+				src[i] = e.host.initial
 			}
 		}
 	}
 	for i, state := range src {
-		if len(state) != len(e.initial) {
-			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(e.initial), len(state))
+		if len(state) != len(e.host.initial) {
+			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(e.host.initial), len(state))
 		}
 	}
-	started, err := e.exec.StartWrite(e.slotsOf(seqs), src)
+	started, err := e.host.exec.StartWrite(e.keeper.slotsOf(seqs), src)
 	if err != nil {
-		return e.dev.fault(err)
+		return e.host.dev.fault(err)
 	}
 	for i, s := range seqs {
 		s.stale = false
-		if e.keeps() {
+		if e.keeper.keeps() {
 			state := src[i]
-			if len(state) > 0 && &state[0] == &e.initial[0] {
+			if len(state) > 0 && &state[0] == &e.host.initial[0] {
 				state = nil
 			}
 			s.kept.begin(state)
 		}
 	}
-	t.e, t.t = e, started
+	t.dev, t.t = e.host.dev, started
 	return nil
 }
 
@@ -90,20 +90,20 @@ func (e *Engine) checkStates(seqs []*Seq, states [][]float32, mayBeNil bool) err
 	if len(seqs) != len(states) {
 		return fmt.Errorf("engine: want %d states for as many sequences, got %d", len(seqs), len(states))
 	}
-	e.mark++
+	e.table.mark++
 	for i, s := range seqs {
-		if err := e.checkSeq(s); err != nil {
+		if err := e.table.check(s); err != nil {
 			return err
 		}
-		if s.mark == e.mark {
+		if s.mark == e.table.mark {
 			return errTwice
 		}
-		s.mark = e.mark
+		s.mark = e.table.mark
 		if states[i] == nil && mayBeNil {
 			continue
 		}
-		if len(states[i]) != len(e.initial) {
-			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(e.initial), len(states[i]))
+		if len(states[i]) != len(e.host.initial) {
+			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(e.host.initial), len(states[i]))
 		}
 	}
 	return nil
