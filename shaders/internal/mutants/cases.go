@@ -89,7 +89,7 @@ func (m *madeModel) String() string { return cmp.Or(m.name, m.version) }
 
 // compareCases runs compare on every device without a mutant: on a model of each version, on quantized ones, and on the demo
 // model, as far as they are wanted. The quick cases come first.
-func (b *bench) compareCases(only string) (list []compareCase, err error) {
+func (b *bench) compareCases(only string, jobs int) (list []compareCase, err error) {
 	want, err := regexp.Compile(only)
 	if err != nil {
 		return nil, err
@@ -117,20 +117,24 @@ func (b *bench) compareCases(only string) (list []compareCase, err error) {
 		}
 	}
 	list = slices.DeleteFunc(list, func(c compareCase) bool { return !want.MatchString(c.String()) })
+	if err := sideBySide(jobs, len(list), func(i int) error { return b.without(&list[i]) }); err != nil {
+		return nil, err
+	}
 	plain := map[string]map[string]bool{} // kernels, by device
 	for i := range list {
 		c := &list[i]
-		if err := b.without(c); err != nil {
-			return nil, err
-		}
 		if c.quant {
-			maps.DeleteFunc(c.kernels, func(k string, _ bool) bool { return plain[c.device][k] })
 			continue
 		}
 		if plain[c.device] == nil {
 			plain[c.device] = map[string]bool{}
 		}
 		maps.Copy(plain[c.device], c.kernels)
+	}
+	for i := range list {
+		if c := &list[i]; c.quant {
+			maps.DeleteFunc(c.kernels, func(k string, _ bool) bool { return plain[c.device][k] })
+		}
 	}
 	return list, nil
 }

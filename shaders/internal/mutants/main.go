@@ -21,6 +21,8 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"time"
 )
 
@@ -35,6 +37,7 @@ func main() {
 	flag.StringVar(&o.cases, "cases", "", "compare only in cases that match `REGEXP`, such as '^(v7|q4_k), gpu$'")
 	flag.BoolVar(&o.resume, "resume", false, "take what an earlier run found of the same mutants, but for those that survived")
 	flag.BoolVar(&o.compare, "compare", false, "run rwkv-gpu compare")
+	flag.IntVar(&o.jobs, "jobs", 1, "try `N` mutants at a time")
 	flag.Parse()
 	if err := run(o); err != nil {
 		fmt.Fprintln(os.Stderr, "mutants:", err)
@@ -46,6 +49,7 @@ type options struct {
 	run, out, cases       string
 	check, tests, compare bool
 	quick, resume, table  bool
+	jobs                  int
 }
 
 // result is what became of a mutant.
@@ -111,35 +115,54 @@ func examine(src *sources, list []mutant, want *regexp.Regexp, cache string, o o
 		}
 	}
 	if o.compare {
-		if cases, err = b.compareCases(o.cases); err != nil {
+		if cases, err = b.compareCases(o.cases, o.jobs); err != nil {
 			return nil, err
 		}
 	}
-	kept := findings{filepath.Join(cache, "findings")}
 	for i, name := range names(list) {
-		if !want.MatchString(name) {
-			continue
+		if want.MatchString(name) {
+			results = append(results, result{name: name, mutant: list[i]})
 		}
-		r := result{name: name, mutant: list[i]}
-		if r.made, err = src.compile(&r.mutant, cache); err != nil {
-			return nil, err
-		}
-		if o.resume {
-			if r.finding, err = kept.of(&r); err != nil {
-				return nil, err
-			}
-		}
-		if b != nil {
-			if err := b.examine(&r, cases, kept, o); err != nil {
-				return nil, err
-			}
-		}
-		results = append(results, r)
 	}
 	if len(results) == 0 {
 		return nil, errors.New("no mutant matches")
 	}
-	return results, nil
+	kept := findings{filepath.Join(cache, "findings")}
+	return results, sideBySide(o.jobs, len(results), func(i int) (err error) {
+		r := &results[i]
+		if r.made, err = src.compile(&r.mutant, cache); err != nil {
+			return err
+		}
+		if o.resume {
+			if r.finding, err = kept.of(r); err != nil {
+				return err
+			}
+		}
+		if b == nil {
+			return nil
+		}
+		return b.examine(r, cases, kept, o)
+	})
+}
+
+// sideBySide calls each for 0 to n-1, some at a time, until one fails.
+func sideBySide(jobs, n int, each func(int) error) error {
+	var next atomic.Int64
+	errs := make([]error, max(jobs, 1))
+	var wait sync.WaitGroup
+	for job := range errs {
+		wait.Add(1)
+		go func() {
+			defer wait.Done()
+			for i := next.Add(1) - 1; i < int64(n) && errs[job] == nil; i = next.Add(1) - 1 {
+				if errs[job] = each(int(i)); errs[job] != nil {
+					next.Store(int64(n))
+				}
+			}
+		}()
+	}
+	wait.Wait()
+	return errors.Join(errs...)
 }
 
 // examine tries one mutant and keeps what it finds.
@@ -172,7 +195,7 @@ func (b *bench) test(r *result, quick bool) error {
 			r.Verdict = notRun
 			return nil
 		}
-		if o := b.try(s, r.made.dir); o.failed != "" {
+		if o := b.try(s, r.made.dir, time.Minute+5*before.took); o.failed != "" {
 			r.Verdict, r.By = caught, o.failed
 			if device, _, _ := strings.Cut(string(s), " "); device != "lavapipe" {
 				r.By += " (" + device + ")"

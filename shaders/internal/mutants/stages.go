@@ -12,6 +12,7 @@ import (
 	"regexp"
 	"slices"
 	"strings"
+	"sync"
 	"time"
 )
 
@@ -97,6 +98,7 @@ type bench struct {
 	src       *sources
 	dir       string            // of the binaries
 	manifests map[string]string // by driver
+	mu        sync.Mutex
 	before    map[stage]outcome // without a mutant
 }
 
@@ -156,14 +158,10 @@ func (b *bench) environment(name, modules string) []string {
 	return append(env, d.env...)
 }
 
-// try runs a stage with the modules in a folder, or with "" as they are.
-func (b *bench) try(s stage, modules string) outcome {
+// try runs a stage with the modules in a folder, or with "" as they are, for as long as a limit allows.
+func (b *bench) try(s stage, modules string, limit time.Duration) outcome {
 	driver, run, _ := strings.Cut(string(s), " ")
 	run, long := strings.CutPrefix(run, "long ")
-	limit := 15 * time.Minute
-	if before, ok := b.before[s]; ok { // a mutant may never end
-		limit = time.Minute + 5*before.took
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, "vulkan.test"), "-test.v", "-test.failfast", "-test.run", run, fmt.Sprintf("-test.short=%t", !long))
@@ -215,10 +213,12 @@ func ran(out []byte) bool {
 
 // baseline runs a stage without a mutant, once.
 func (b *bench) baseline(s stage) (outcome, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
 	if o, ok := b.before[s]; ok {
 		return o, nil
 	}
-	o := b.try(s, "")
+	o := b.try(s, "", 15*time.Minute)
 	if o.failed != "" {
 		return o, fmt.Errorf("without a mutant, %s fails: %s\n%s", s, o.failed, tail(o.output))
 	}
