@@ -30,6 +30,9 @@ type DeviceOptions struct {
 	NoDirectAccess   bool             // copy by staging even where the host sees the device's memory
 	WaitLimit        time.Duration    // the least time after which a wait means that the device hangs, from 0.1 s on; 0 is RWKV_WAIT_LIMIT, or 30 s
 
+	// Rewrite, if set, changes modules of workgroups of a size before the driver sees them.
+	Rewrite func(code []byte, local [3]int) []byte
+
 	// Statistics, if set, is told what the driver's compiler says of each kernel, as it is made. It may be called on
 	// several goroutines at once. Opening fails with ErrNoStatistics where the driver says nothing.
 	Statistics func(Statistics)

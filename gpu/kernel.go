@@ -135,6 +135,9 @@ func (d *Device) StartKernel(desc KernelDesc) (*Kernel, error) {
 		for _, b := range m.Bindings {
 			k.aliased[b.Number] = b.Aliased
 		}
+		if d.opts.Rewrite != nil {
+			desc.SPIRV = d.opts.Rewrite(desc.SPIRV, k.local)
+		}
 		if err = d.admit(&desc, m, k.local); err != nil {
 			err = unsupported{err}
 		}

@@ -174,7 +174,9 @@ func testDraws(t *testing.T, k *Kernels, l profile.Loads, vocab, tokens int) {
 // Between the steps of a submission the device accepts what it drew as the sampler does, bit for bit: decayed counts, new
 // ids, those that do not count; and it lowers the logits by them, until a sequence has ended. (No step writes the logits here:
 // they sink.)
-func TestDrawsAccepted(t *testing.T) {
+func TestDrawsAccepted(t *testing.T) { testDrawsAccepted(t, kernels(t)) }
+
+func testDrawsAccepted(t *testing.T, k *Kernels) {
 	const vocab, steps = 1500, 12
 	var draws []Draw
 	r := rand.New(rand.NewPCG(1, 2))
@@ -204,7 +206,7 @@ func TestDrawsAccepted(t *testing.T) {
 		}
 		draws = append(draws, Draw{Slot: i, Token: i, Sampler: s})
 	}
-	e, o := drawExec(t, kernels(t), profile.Buffers, len(draws), vocab)
+	e, o := drawExec(t, k, profile.Buffers, len(draws), vocab)
 	logits := make([]float32, len(draws)*vocab)
 	for i := range logits {
 		logits[i] = float32(3 * r.NormFloat64())

@@ -30,6 +30,8 @@ const (
 	opSpecConstantOp        = 52
 	opFunction              = 54
 	opVariable              = 59
+	opLoad                  = 61
+	opAccessChain           = 65
 	opDecorate              = 71
 	opMemberDecorate        = 72
 	opGroupDecorate         = 76
@@ -59,7 +61,7 @@ var leastArgs = map[uint32]int{
 	opTypeBool: 1, opTypeInt: 3, opTypeFloat: 2, opTypeVector: 3, opTypeMatrixOf: 3, opTypeImage: 8,
 	opTypeSampledImage: 2, opTypeArray: 3, opTypeRuntimeArray: 2, opTypeStruct: 1, opTypePointer: 3,
 	opConstantTrue: 2, opConstantFalse: 2, opConstant: 3, opConstantComposite: 2, opSpecConstantTrue: 2, opSpecConstantFalse: 2,
-	opSpecConstant: 3, opSpecConstantComposite: 2, opSpecConstantOp: 3, opVariable: 3, opDecorate: 2, opMemberDecorate: 3,
+	opSpecConstant: 3, opSpecConstantComposite: 2, opSpecConstantOp: 3, opVariable: 3, opLoad: 3, opAccessChain: 3, opDecorate: 2, opMemberDecorate: 3,
 	opTypeMatrixNV: 5, opMatrixLoadNV: 5, opMatrixStoreNV: 4, opMatrixMulAddNV: 5,
 }
 

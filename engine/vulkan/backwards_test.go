@@ -1,0 +1,62 @@
+package vulkan
+
+import (
+	"strings"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
+)
+
+// Which invocations of a workgroup come first is a device's own affair. The drivers here begin with the first, so that a
+// missing barrier may not show behind what that one does: it has to where they are numbered backwards.
+func TestBackwards(t *testing.T) {
+	changed := 0
+	k := kernels(t, gpu.DeviceOptions{Rewrite: func(code []byte, local [3]int) []byte {
+		c, err := spirv.Decode(code)
+		if err != nil {
+			t.Error(err)
+		}
+		if !c.Backwards(local) {
+			return code
+		}
+		changed++
+		return c.Encode()
+	}})
+	run := func(name string, kernels int, f func(t *testing.T)) {
+		t.Run(name, func(t *testing.T) {
+			changed = 0
+			if f(t); changed < kernels && !t.Failed() {
+				t.Errorf("%d kernels have their invocations numbered backwards, want at least %d", changed, kernels)
+			}
+		})
+	}
+	forms := func(o Options, cases ...string) func(t *testing.T) {
+		return func(t *testing.T) {
+			optest.RunIf(t, func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
+				o.Sizes, o.Guard, o.Loads = s, guard, profile.Buffers
+				return execWith(tb, k, prog, o)
+			}, func(name string) bool {
+				for _, c := range cases {
+					if strings.HasPrefix(name, c) {
+						return true
+					}
+				}
+				return false
+			})
+		}
+	}
+	run("draws", 2, func(t *testing.T) {
+		testDraws(t, k, profile.Buffers, 256, 10)
+		testDrawsAccepted(t, k)
+	})
+	run("products", 1, forms(Options{MatMul: Tile}, "MatMul/F16/"))
+	recurrences := 2
+	if k.shape.Shared { // where they hand nothing round in shared memory
+		recurrences = 0
+	}
+	run("recurrences", recurrences, forms(Options{Recur: Serial}, "WKV6/", "WKV7/"))
+}
