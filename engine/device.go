@@ -153,9 +153,9 @@ func (d *Device) Tune(fresh bool, notice func(string)) {
 func (d *Device) IsCPU() bool { return d.current().device == nil }
 
 // Prober makes an executor for a model's program that can be stopped between steps and looked into, as for comparing devices.
-// The device must outlive it.
-func (d *Device) Prober(m *model.Model, s op.Sizes, progress func(done, all int64) error) (op.Prober, error) {
-	e, _, err := d.prober(m, s, false, progress)
+// The device must outlive it; exact is Options.Exact.
+func (d *Device) Prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, error) {
+	e, _, err := d.prober(m, s, exact, progress)
 	return e, err
 }
 

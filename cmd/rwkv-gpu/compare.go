@@ -42,6 +42,7 @@ func (a *app) compareCommand() *cobra.Command {
 		Example: `  rwkv-gpu compare --device 0`,
 	}
 	a.stateFlag(c.Flags())
+	a.exactFlag(c.Flags())
 	c.Flags().StringVar(&list, "tokens", "", "token `IDS` to run, such as 1,2,3")
 	return a.command(c, func(ctx context.Context, _ []string) (err error) {
 		if a.common.device == "cpu" {
@@ -97,7 +98,7 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compar
 	}
 	open := func(d *engine.Device) (op.Prober, error) {
 		progress, clearBar := a.progress(ctx)
-		e, err := d.Prober(m, sizes, progress)
+		e, err := d.Prober(m, sizes, a.common.exact, progress)
 		clearBar()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.File.Path, err)

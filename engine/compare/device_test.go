@@ -19,6 +19,7 @@ func TestMain(m *testing.M) { gputest.Main(m, func() { shared.Release() }) }
 type device struct {
 	kernels *vulkan.Kernels // nil for the CPU
 	draws   vulkan.Draws
+	exact   bool
 }
 
 var cpuDevice device
@@ -29,7 +30,7 @@ func (d device) prober(m *model.Model, s op.Sizes) (op.Prober, error) {
 	if d.isCPU() {
 		return cpu.New(m.Program, cpu.Options{Sizes: s})
 	}
-	e, err := vulkan.New(d.kernels, m.Program, vulkan.Options{Sizes: s, Draws: d.draws})
+	e, err := vulkan.New(d.kernels, m.Program, vulkan.Options{Sizes: s, Draws: d.draws, Exact: d.exact})
 	if err != nil {
 		return nil, err
 	}

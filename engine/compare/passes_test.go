@@ -143,7 +143,7 @@ func TestDraws(t *testing.T) {
 		}
 		ref := prober(t, m, cpuDevice)
 		for _, draws := range []vulkan.Draws{vulkan.HostDraws, vulkan.DeviceDraws} {
-			dev := prober(t, m, device{d.kernels, draws})
+			dev := prober(t, m, device{kernels: d.kernels, draws: draws})
 			for _, at := range []int{-1, 0, 13, drawSteps*len(drawn) - 1, drawSteps * len(drawn), (drawSteps+madeRounds)*len(drawn) - 1} {
 				r, err := Run(t.Context(), m, ref, &misdrawing{Prober: dev.(*vulkan.Prober), at: at}, compared)
 				if err != nil {
@@ -192,7 +192,7 @@ func TestFindsStatesAfterDraws(t *testing.T) {
 			t.Skip("the CPU is what draws are compared with")
 		}
 		ref := prober(t, m, cpuDevice)
-		dev := prober(t, m, device{d.kernels, vulkan.DeviceDraws})
+		dev := prober(t, m, device{kernels: d.kernels, draws: vulkan.DeviceDraws})
 		tried := 0
 		for i := 0; i < len(m.Program.Steps); i++ {
 			var view op.View

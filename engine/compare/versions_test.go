@@ -1,6 +1,7 @@
 package compare
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -27,6 +28,27 @@ func comparesWell(t *testing.T, m *model.Model) {
 		r, err := Run(t.Context(), m, prober(t, m, cpuDevice), prober(t, m, d), tokens)
 		if err != nil || r.Verdict != "pass" {
 			t.Errorf("%s: %v", r, err)
+		}
+	})
+}
+
+// Kernels of exact numbers are compared where the device runs those.
+func TestExact(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d device) {
+		kernels := func() (list []string) {
+			r, err := Run(t.Context(), m, prober(t, m, cpuDevice), prober(t, m, d), compared)
+			if err != nil || r.Verdict != "pass" {
+				t.Errorf("exact %t: %s: %v", d.exact, r, err)
+			}
+			for _, o := range r.Ops {
+				list = append(list, o.Kernels...)
+			}
+			return list
+		}
+		usual := kernels()
+		if d.exact = true; !d.isCPU() && slices.Equal(kernels(), usual) {
+			t.Errorf("exact products run in the kernels of others: %q", usual)
 		}
 	})
 }

@@ -4,6 +4,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/form"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
@@ -26,11 +28,11 @@ func TestBackwards(t *testing.T) {
 		changed++
 		return c.Encode()
 	}})
-	run := func(name string, kernels int, f func(t *testing.T)) {
+	run := func(name string, least int, f func(t *testing.T)) {
 		t.Run(name, func(t *testing.T) {
 			changed = 0
-			if f(t); changed < kernels && !t.Failed() {
-				t.Errorf("%d kernels have their invocations numbered backwards, want at least %d", changed, kernels)
+			if f(t); changed < least && !t.Failed() {
+				t.Errorf("%d kernels have their invocations numbered backwards, want at least %d", changed, least)
 			}
 		})
 	}
@@ -53,10 +55,10 @@ func TestBackwards(t *testing.T) {
 		testDraws(t, k, profile.Buffers, 256, 10)
 		testDrawsAccepted(t, k)
 	})
-	run("products", 1, forms(Options{MatMul: Tile}, "MatMul/F16/"))
+	run("products", 1, forms(Options{MatMul: form.Tile}, "MatMul/F16/"))
 	recurrences := 2
-	if k.shape.Shared { // where they hand nothing round in shared memory
+	if k.set.Is.Shared { // where they hand nothing round in shared memory
 		recurrences = 0
 	}
-	run("recurrences", recurrences, forms(Options{Recur: Serial}, "WKV6/", "WKV7/"))
+	run("recurrences", recurrences, forms(Options{Recur: kernel.Serial}, "WKV6/", "WKV7/"))
 }

@@ -30,7 +30,7 @@ type madeModel struct {
 	name, version string
 	size          weightstest.Size
 	typ           tensor.Type
-	env           []string // for engine.go.txt
+	args, env     []string // beside the model; for engine.go.txt
 	devices       []string // all of compared, if there are none
 }
 
@@ -56,6 +56,9 @@ var made = []madeModel{
 	// Subgroups with less lanes than they have sums.
 	{name: "v7, few lanes", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		devices: []string{"gpu4"}},
+	// Products of one order.
+	{name: "v7, exact", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 1030, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
+		args: []string{"--exact"}},
 	// Forms that only a measurement would choose.
 	{name: "v7, sparse", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 1030, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		env: []string{"RWKV_MUTANT_PRODUCTS=sparse"}},
@@ -105,7 +108,7 @@ func (b *bench) compareCases(only string, jobs int) (list []compareCase, err err
 			return nil, err
 		}
 		for _, device := range m.on() {
-			list = append(list, compareCase{device: device, name: m.String(), args: []string{"--model", path}, env: m.env})
+			list = append(list, compareCase{device: device, name: m.String(), args: append([]string{"--model", path}, m.args...), env: m.env})
 		}
 	}
 	for _, device := range compared {
