@@ -30,7 +30,7 @@ const (
 	SegmentTile = "segment tile" // many tokens
 )
 
-// Chooser chooses the constants and forms of kernels by what the device is.
+// Chooser chooses the forms of products, and their kernels' constants, by what the device is.
 type Chooser struct{ *profile.Profile }
 
 // Products lists them.

@@ -210,7 +210,7 @@ func TestShapes(t *testing.T) {
 		if info.Subgroup.Ops == nil {
 			info.Subgroup.Ops = []string{"arithmetic", "shuffle"}
 		}
-		s := chooserFor(info)
+		s := Heads{chooserFor(info).Profile}
 		if s.Lanes != c.lanes || s.Local.Step != c.step {
 			t.Errorf("%s: want subgroups of %d, wkv7_step with %d, got %d, %d", c.name, c.lanes, c.step, s.Lanes, s.Local.Step)
 		}
@@ -226,7 +226,7 @@ func TestShapes(t *testing.T) {
 
 // Invocations that share a row of a head's state are so many that they divide it, and that each has place for its part.
 func TestHeadSplit(t *testing.T) {
-	gpus, lanes8 := Chooser{&profile.Profile{}}, Chooser{&profile.Profile{Shared: true}}
+	gpus, lanes8 := Heads{&profile.Profile{}}, Heads{&profile.Profile{Shared: true}}
 	for n := 4; n <= 256; n += 4 {
 		for _, c := range []struct {
 			name            string

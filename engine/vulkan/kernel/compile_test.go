@@ -165,7 +165,7 @@ func (c *compiled) others(k *Set, texel bool) error {
 			return first(func() error { _, err := k.wkv6(n, texel); return err },
 				func() error { _, err := k.wkv7(n, texel); return err },
 				func() error {
-					if !k.shape.TakesStep(n) {
+					if !k.heads.TakesStep(n) {
 						return nil
 					}
 					_, err := k.wkv7Step(n, texel)

@@ -146,6 +146,7 @@ func (e *Env) Release() {
 type Set struct {
 	*pipeline.Set
 	shape form.Chooser
+	heads form.Heads
 }
 
 // Forms returns what chooses their forms.
@@ -154,5 +155,5 @@ func (k *Set) Forms() form.Chooser { return k.shape }
 // NewSet returns the kernels of a device.
 func NewSet(dev *gpu.Device) *Set {
 	s := pipeline.New(dev)
-	return &Set{Set: s, shape: form.Chooser{Profile: &s.Is}}
+	return &Set{Set: s, shape: form.Chooser{Profile: &s.Is}, heads: form.Heads{Profile: &s.Is}}
 }

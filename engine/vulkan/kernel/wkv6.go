@@ -83,7 +83,7 @@ func (s *wkv6) recur(r *Recorder, texel bool, args shaders.Wkv6Args, push shader
 	if err != nil {
 		return err
 	}
-	k.Dispatch(r.Rec, args, push, uint32(s.o.Heads)*set.shape.Split6(s.o.N), uint32(r.Shape.Seqs), 1)
+	k.Dispatch(r.Rec, args, push, uint32(s.o.Heads)*set.heads.Split6(s.o.N), uint32(r.Shape.Seqs), 1)
 	return nil
 }
 
@@ -94,8 +94,8 @@ type specKey[V, S any] struct {
 }
 
 func (k *Set) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
-	v := pipeline.Form(k.shape.RecursTexels(texel), shaders.Wkv6Buf, shaders.Wkv6Tx)
-	spec := shaders.Wkv6Spec{N: uint32(n), Split: k.shape.Split6(n), Direct: pipeline.Flag(k.shape.Direct6(n), 1)}
+	v := pipeline.Form(k.heads.RecursTexels(texel), shaders.Wkv6Buf, shaders.Wkv6Tx)
+	spec := shaders.Wkv6Spec{N: uint32(n), Split: k.heads.Split6(n), Direct: pipeline.Flag(k.heads.Direct6(n), 1)}
 	return pipeline.Get(k.Set, specKey[shaders.Wkv6Variant, shaders.Wkv6Spec]{v, spec}, func() (*shaders.Wkv6, error) {
 		return shaders.NewWkv6(k.Dev, v, spec)
 	})

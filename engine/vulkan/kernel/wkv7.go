@@ -28,7 +28,7 @@ func (b *builder) WKV7(o *op.WKV7) error {
 
 // stepwise reports whether one dispatch does all of the op, as for one token of each sequence.
 func (s *wkv7) stepwise(shape Shape) bool {
-	return s.env.Set.shape.TakesStep(s.Op.N) && shape.Single() && !s.env.Exact
+	return s.env.Set.heads.TakesStep(s.Op.N) && shape.Single() && !s.env.Exact
 }
 
 // Choices has the forms of the recurrence.
@@ -108,7 +108,7 @@ func (w *Recurrent) Record(rec *gpu.Recording, f tune.Form, s Shape, args shader
 		if err != nil {
 			return err
 		}
-		parts := uint32(o.N) / set.shape.SharedRows(uint32(o.N))
+		parts := uint32(o.N) / set.heads.SharedRows(uint32(o.N))
 		k.Dispatch(rec, shaders.Wkv7SharedArgs(args), shaders.Wkv7SharedPush(push), heads*parts, seqs, 1)
 		return nil
 	}
@@ -128,14 +128,14 @@ type headKey[V any] struct {
 }
 
 func (k *Set) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
-	v := pipeline.Form(k.shape.RecursTexels(texel), shaders.Wkv7Buf, shaders.Wkv7Tx)
+	v := pipeline.Form(k.heads.RecursTexels(texel), shaders.Wkv7Buf, shaders.Wkv7Tx)
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7Variant]{v: v, n: n}, func() (*shaders.Wkv7, error) {
 		return shaders.NewWkv7(k.Dev, v, shaders.Wkv7Spec{N: uint32(n), Split: form.Split7(n)})
 	})
 }
 
 func (k *Set) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
-	v, s := pipeline.Form(texel, shaders.Wkv7SharedBuf, shaders.Wkv7SharedTx), k.shape
+	v, s := pipeline.Form(texel, shaders.Wkv7SharedBuf, shaders.Wkv7SharedTx), k.heads
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7SharedVariant]{v: v, n: n}, func() (*shaders.Wkv7Shared, error) {
 		return shaders.NewWkv7Shared(k.Dev, v,
 			shaders.Wkv7SharedSpec{Local: s.Lanes, N: uint32(n), Rows: s.SharedRows(uint32(n))}, k.Full()...)
@@ -143,7 +143,7 @@ func (k *Set) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
 }
 
 func (k *Set) wkv7Step(n int, texel bool) (*shaders.Wkv7Step, error) {
-	v, s := pipeline.Form(k.shape.RecursTexels(texel), shaders.Wkv7StepBuf, shaders.Wkv7StepTx), k.shape
+	v, s := pipeline.Form(k.heads.RecursTexels(texel), shaders.Wkv7StepBuf, shaders.Wkv7StepTx), k.heads
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7StepVariant]{v, n, s.Local.Step}, func() (*shaders.Wkv7Step, error) {
 		return shaders.NewWkv7Step(k.Dev, v, shaders.Wkv7StepSpec{Local: s.Local.Step, Single: pipeline.Flag(s.Local.Step == s.Lanes, 1),
 			N: uint32(n), Lanes: s.Lanes, Across: s.StepAcross(uint32(n)), Rows: s.StepRows(uint32(n))}, k.Full()...)
