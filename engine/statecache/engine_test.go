@@ -6,7 +6,10 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -176,4 +179,81 @@ func TestEngineGoesOn(t *testing.T) {
 			}
 		})
 	}
+}
+
+// likeliest draws the likeliest token.
+func (w *teller) likeliest() *sample.Sampler {
+	s, err := sample.New(sample.Params{}, sample.NewVocabulary(w.e.Model.Vocab, w.tok))
+	w.must(err)
+	return s
+}
+
+// Stories that a scheduler tells begin and end with states of the cache, which it reads and fills where they lie: each
+// goes on from the last token that the one before was fed, also into a stop string.
+func TestSchedulerGoesOn(t *testing.T) {
+	reference.Numbers(t)
+	w := newTeller(t, 4, statecache.Options{Host: 1 << 26})
+	s := schedule.New(w.e, schedule.Options{})
+	defer s.Close(context.Background())
+	segments := []statecache.Segment{{Text: "Once upon a time, there was a little girl named Lily.", End: statecache.Anchor}, {Text: " She"}}
+	fed := 0 // ids of the text that the cache has a state of
+	for turn := range 4 {
+		p, err := w.space.Prompt(w.tok, segments)
+		w.must(err)
+		hit := w.space.Find(p.IDs, len(p.IDs)-1)
+		if hit.Tokens != fed {
+			t.Errorf("turn %d goes on from %d ids, want %d", turn, hit.Tokens, fed)
+		}
+		out, err := text.NewWriter(w.tok, text.Options{Stop: []string{". "}, Max: 30})
+		w.must(err)
+		var answer string
+		ids := slices.Clone(p.IDs)
+		r := schedule.Request{State: hit.State, Prompt: p.IDs[hit.Tokens:], Sampler: w.likeliest(), Max: 30}
+		r.Token = func(token schedule.Token) bool {
+			ids = append(ids, token.ID)
+			piece, done := out.Push(token.ID)
+			answer += string(piece)
+			return !done
+		}
+		var drafts []*statecache.Draft
+		for _, m := range statecache.Plan(hit.Tokens, len(p.IDs), 0, hit, p.Ends) {
+			if d := w.space.Reserve(p.IDs[:m.Tokens], statecache.Meta{Kind: m.Kind, Pending: -1}); d != nil {
+				drafts = append(drafts, d)
+				r.Marks = append(r.Marks, schedule.Mark{At: m.Tokens - hit.Tokens, State: d.State()})
+			}
+		}
+		last := w.space.Reserve(nil, statecache.Meta{Kind: statecache.Turn, Pending: -1})
+		r.Final = last.State()
+		job, err := s.Submit(context.Background(), r)
+		w.must(err)
+		<-job.Done()
+		w.must(job.Err())
+		hit.Release()
+		for _, d := range drafts {
+			d.Commit()
+		}
+		fed = len(ids) - 1 // the last is drawn and not fed
+		last.CommitAs(ids[:fed])
+		if found := w.space.Find(ids[:fed], fed); !slices.Equal(found.State, w.fresh(ids[:fed])) {
+			t.Errorf("turn %d: the state is another than that of a run from the start", turn)
+		} else {
+			found.Release()
+		}
+		if out.Finish() == text.FinishedStop {
+			segments = append(segments, statecache.Segment{Text: answer, Answer: true}, statecache.Segment{Text: ". Then"})
+		} else {
+			segments = append(segments, statecache.Segment{Text: answer, Answer: true}, statecache.Segment{Text: " Then"})
+		}
+	}
+}
+
+// fresh returns the state after ids of a run from the start.
+func (w *teller) fresh(ids []int) []float32 {
+	s, err := w.e.NewSeq(nil)
+	w.must(err)
+	defer s.Release()
+	w.feed(s, ids, 0)
+	state := make([]float32, w.e.Model.Program.StateLen())
+	w.must(resident{s, w.e}.Save(state))
+	return state
 }

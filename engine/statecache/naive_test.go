@@ -9,6 +9,7 @@ type naive struct {
 	clock   [tiers]uint64
 	turns   uint64
 	entries []*naiveEntry
+	draft   int64         // bytes of host memory in a draft
 	queue   []*naiveEntry // to be written to disk
 }
 
@@ -26,6 +27,9 @@ type naiveCopy struct {
 }
 
 func (n *naive) used(t int) (sum int64) {
+	if t == host {
+		sum = n.draft
+	}
 	for _, e := range n.entries {
 		if e.copies[t] != nil {
 			sum += e.copies[t].bytes

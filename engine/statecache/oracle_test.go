@@ -102,8 +102,10 @@ func (p *pair) text() (space string, ids []int) {
 func (p *pair) step() {
 	space, ids := p.text()
 	switch op := p.r.IntN(10); {
-	case op < 4:
+	case op < 3:
 		p.putHost(space, ids)
+	case op < 4:
+		p.putAs(space, ids)
 	case op < 6 && p.n.limit[device] > 0:
 		p.putDevice(space, ids)
 	case op < 7 && len(p.held) > 0:
@@ -149,6 +151,29 @@ func (p *pair) putHost(space string, ids []int) {
 		d.Abort()
 	}
 	d.Commit()
+}
+
+// putAs puts a state whose ids are told when it is there.
+func (p *pair) putAs(space string, ids []int) {
+	n := p.n
+	meta := Meta{Kind: Turn, Pending: len(ids)}
+	d := p.c.Space(space).Reserve(nil, meta)
+	if want := n.room(host, n.bytes(nil), nil); (d != nil) != want {
+		p.t.Fatalf("draft %v, want %v", d != nil, want)
+	}
+	if d == nil {
+		return
+	}
+	n.draft = n.bytes(nil)
+	copy(d.State(), after(ids))
+	d.CommitAs(ids)
+	room := n.room(host, 4*int64(len(ids)), nil)
+	n.draft = 0
+	if room && n.at(space, ids) == nil {
+		e := &naiveEntry{space: space, ids: ids, kind: Turn}
+		n.add(e, host, n.bytes(ids))
+		n.thin(e)
+	}
 }
 
 func (p *pair) putDevice(space string, ids []int) {

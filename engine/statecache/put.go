@@ -12,12 +12,13 @@ type Draft struct {
 }
 
 // Reserve makes room in host memory for the state after ids. It returns nil if the cache has that state already or can
-// make no room. The caller fills the State of the draft and calls Commit or Abort.
+// make no room. The caller fills the State of the draft and calls Commit or Abort. Without ids the draft is for a text
+// that is not known yet, such as that of an answer, and CommitAs tells it.
 func (s *Space) Reserve(ids []int, m Meta) *Draft {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.index.closed || len(ids) == 0 {
+	if c.index.closed {
 		return nil
 	}
 	if e := c.index.at(s.key, ids); e != nil {
@@ -38,6 +39,20 @@ func (d *Draft) State() []float32 { return d.state }
 // Commit adds the checkpoint to the cache. After Commit or Abort it does nothing.
 func (d *Draft) Commit() { d.end(true) }
 
+// CommitAs is Commit for the state after ids, whatever ids Reserve got. It gives the draft up if there is no room for
+// ids.
+func (d *Draft) CommitAs(ids []int) {
+	c := d.s.c
+	c.mu.Lock()
+	more := 4 * int64(len(ids)-len(d.ids))
+	keep := d.state != nil && !c.index.closed && c.index.room(host, more)
+	if keep {
+		d.ids, d.bytes = slices.Clone(ids), d.bytes+more
+	}
+	c.mu.Unlock()
+	d.end(keep)
+}
+
 // Abort gives the draft up. After Commit or Abort it does nothing.
 func (d *Draft) Abort() { d.end(false) }
 
@@ -50,7 +65,7 @@ func (d *Draft) end(keep bool) {
 	}
 	state := d.state
 	d.state = nil
-	if !keep || c.index.at(d.s.key, d.ids) != nil {
+	if !keep || len(d.ids) == 0 || c.index.at(d.s.key, d.ids) != nil {
 		c.index.tiers[host].used -= d.bytes
 		c.index.give(state)
 		return
