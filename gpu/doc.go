@@ -3,7 +3,7 @@
 //	in, err := gpu.Open(gpu.Options{})                   // loader, driver, list of devices
 //	dev, err := in.Device(gpu.Pick(in.Devices()), gpu.DeviceOptions{})
 //	buf, err := dev.NewBuffer("x", 4096, gpu.DeviceLocal)
-//	k, err := dev.NewKernel(gpu.KernelDesc{...})          // SPIR-V checked against the device
+//	k, err := dev.StartKernel(gpu.KernelDesc{...})        // SPIR-V checked against the device
 //	rec := dev.NewRecording()
 //	rec.Dispatch(k, []gpu.Range{buf.All()}, push, 4, 1, 1) // barriers derived from Binding.Access
 //	cmds, err := rec.End()                                // all mistakes of the recording

@@ -42,7 +42,7 @@ type Error struct {
 	Result int32  // the VkResult
 }
 
-func (e *Error) Error() string { return e.Call + ": " + ResultName(e.Result) }
+func (e *Error) Error() string { return e.Call + ": " + resultName(e.Result) }
 
 // Is reports whether the result stands for target.
 func (e *Error) Is(target error) bool {
@@ -114,8 +114,8 @@ var resultNames = map[int32]string{
 	1000297000: "pipeline compile required", -1000257000: "invalid opaque capture address", -1000174001: "not permitted",
 }
 
-// ResultName returns a VkResult in words, with its number where it is not a known one.
-func ResultName(result int32) string {
+// resultName returns a VkResult in words, with its number where it is not a known one.
+func resultName(result int32) string {
 	if name, ok := resultNames[result]; ok {
 		return name
 	}

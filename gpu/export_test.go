@@ -1,5 +1,18 @@
 package gpu
 
+// NewKernel is StartKernel, and waits for the driver.
+func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
+	k, err := d.StartKernel(desc)
+	if err == nil {
+		err = k.wait()
+	}
+	if err != nil {
+		k.Release()
+		return nil, err
+	}
+	return k, nil
+}
+
 // HoldCompilers keeps kernels of d that are started from now on from being compiled until release is called.
 func HoldCompilers(d *Device) (release func()) {
 	for range cap(d.compilers) {

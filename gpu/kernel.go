@@ -41,27 +41,17 @@ type Format uint8
 const (
 	NoFormat Format = iota
 	R32F
-	RG32F
 	RGBA32F
 	R32UI
 	RG32UI
 	RGBA32UI
-	R32I
-	RGBA32I
-	R16F
-	RG16F
-	RGBA16F
-	RGBA16UI
-	RGBA8UI
-	RGBA8I
 )
 
 var formats = [...]struct {
 	name  string
 	vk    uint32 // VkFormat
 	bytes int
-}{{"none", 0, 1}, {"r32f", 100, 4}, {"rg32f", 103, 8}, {"rgba32f", 109, 16}, {"r32ui", 98, 4}, {"rg32ui", 101, 8}, {"rgba32ui", 107, 16},
-	{"r32i", 99, 4}, {"rgba32i", 108, 16}, {"r16f", 76, 2}, {"rg16f", 83, 4}, {"rgba16f", 97, 8}, {"rgba16ui", 95, 8}, {"rgba8ui", 41, 4}, {"rgba8i", 42, 4}}
+}{{"none", 0, 1}, {"r32f", 100, 4}, {"rgba32f", 109, 16}, {"r32ui", 98, 4}, {"rg32ui", 101, 8}, {"rgba32ui", 107, 16}}
 
 func (f Format) String() string { return formats[f].name }
 
@@ -110,23 +100,9 @@ type Kernel struct {
 	used     bool // by a recording, once
 }
 
-// NewKernel compiles a kernel. The error names the kernel and what it needs that the device
-// lacks: a feature, a limit, a subgroup size.
-func (d *Device) NewKernel(desc KernelDesc) (*Kernel, error) {
-	k, err := d.StartKernel(desc)
-	if err == nil {
-		err = k.wait()
-	}
-	if err != nil {
-		k.Release()
-		return nil, err
-	}
-	return k, nil
-}
-
-// StartKernel is NewKernel but does not wait for the driver, which compiles as many kernels side by
-// side as there are cores. A recording waits for its kernels at its end; what the driver says against one is an
-// error there.
+// StartKernel makes a kernel. The error names the kernel and what it needs that the device lacks: a feature, a limit, a
+// subgroup size. It does not wait for the driver, which compiles as many kernels side by side as there are cores. A recording
+// waits for its kernels at its end; what the driver says against one is an error there.
 func (d *Device) StartKernel(desc KernelDesc) (*Kernel, error) {
 	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes, spec: append([]uint32(nil), desc.Spec...), made: make(chan struct{})}
 	m, err := spirv.Parse(desc.SPIRV)
@@ -309,7 +285,7 @@ func (k *Kernel) wait() error {
 	}
 }
 
-// Name returns the name given to NewKernel.
+// Name returns the name given to StartKernel.
 func (k *Kernel) Name() string { return k.name }
 
 // Failed tells whether the driver could not compile the kernel, as far as is known by now.

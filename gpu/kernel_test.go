@@ -39,9 +39,7 @@ func TestTexel(t *testing.T) {
 		want   func(i int) float32
 	}{
 		{gpu.R32F, func(i int) []byte { return floats(float32(i)) }, func(i int) float32 { return float32(i) }},
-		{gpu.RG32F, func(i int) []byte { return floats(float32(i), 3) }, func(i int) float32 { return float32(i) + 6 }},
 		{gpu.RGBA32F, func(i int) []byte { return floats(float32(i), 3, float32(-i), 99) }, func(i int) float32 { return float32(i) + 6 - 4*float32(i) }},
-		{gpu.RGBA16F, func(i int) []byte { return words(0x4000_3c00, 0xffff_3800) }, func(i int) float32 { return 1 + 2*2 + 4*0.5 }},
 	} {
 		k := kernel(t, d, gpu.KernelDesc{Name: "texel", PushBytes: 4, Bindings: []gpu.Binding{
 			{Name: "tex", Kind: gpu.UniformTexel, Access: gpu.Read, Format: c.format}, {Name: "o", Access: gpu.Write}}})

@@ -7,7 +7,7 @@
 //     gaps; push constants are uint, int or float. Declare buffers readonly or writeonly: barriers follow from it.
 //     Those that may share memory, one of them written, are ALIASED (lib/load.glsl).
 //  2. Add a line "gelu f32" to variants.txt for each form, with the macros it defines: "gelu f16 IN_F16=1". A texel
-//     binding x has four 32-bit components unless the line says otherwise: "gelu f16_tx X_TEXEL=1 x:rgba16f".
+//     binding x has four 32-bit components unless the line says otherwise: "gelu f32_tx X_TEXEL=1 x:r32f".
 //  3. Run cmake -P CMakeLists-shaders.txt, which wants glslc, spirv-opt and spirv-val, then
 //     go run ./shaders/internal/gen.
 //  4. Call NewGelu(dev, GeluF32, GeluSpec{Local: 64}) and Dispatch with GeluArgs and GeluPush.

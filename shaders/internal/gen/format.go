@@ -10,9 +10,8 @@ import (
 // formats holds the texel formats of package gpu by the GLSL type that reads them. SPIR-V does not say which of them a
 // shader expects: the first is taken where variants.txt names none.
 var formats = map[string][]string{
-	"textureBuffer":  {"rgba32f", "rg32f", "r32f", "rgba16f", "rg16f", "r16f"},
-	"utextureBuffer": {"rgba32ui", "rg32ui", "r32ui", "rgba16ui", "rgba8ui"},
-	"itextureBuffer": {"rgba32i", "r32i", "rgba8i"},
+	"textureBuffer":  {"rgba32f", "r32f"},
+	"utextureBuffer": {"rgba32ui", "rg32ui", "r32ui"},
 }
 
 // format returns the format of a texel binding, and "" for a storage buffer.
