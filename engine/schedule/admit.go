@@ -10,7 +10,7 @@ import (
 // admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked.
 func (s *Scheduler) admit() error {
 	for s.queue.n > 0 {
-		if len(s.resident) >= s.slots {
+		if len(s.resident) >= s.size.slots {
 			if parked, err := s.park(); !parked || err != nil {
 				return err
 			}
@@ -41,15 +41,15 @@ func (s *Scheduler) start(j *Job) error {
 	if err != nil {
 		return err
 	}
-	j.seq, j.turn = seq, 0
+	j.seq, j.at.turn = seq, 0
 	if j.state != nil {
 		s.unpark(j)
 	}
 	if !j.begun {
 		j.begun = true
-		s.mu.Lock()
-		s.waiting--
-		s.mu.Unlock()
+		s.door.mu.Lock()
+		s.door.waiting--
+		s.door.mu.Unlock()
 		j.c = engine.Continuation{Sampler: j.Sampler, Ends: j.Ends, Logprobs: j.Logprobs, Top: j.Top}
 	}
 	j.c.Seq = seq
@@ -60,12 +60,12 @@ func (s *Scheduler) start(j *Job) error {
 // park frees the slot of the sequence that has had the most since it got it, if that is enough and there is memory on the
 // host.
 func (s *Scheduler) park() (bool, error) {
-	if s.parked >= s.options.Parked && s.queue.first().state == nil {
+	if s.lot.parked >= s.options.Parked && s.queue.first().state == nil {
 		return false, nil
 	}
 	at := -1
 	for i, j := range s.resident {
-		if j.turn >= s.options.Quantum && (at < 0 || j.turn > s.resident[at].turn) {
+		if j.at.turn >= s.options.Quantum && (at < 0 || j.at.turn > s.resident[at].at.turn) {
 			at = i
 		}
 	}
@@ -79,20 +79,20 @@ func (s *Scheduler) park() (bool, error) {
 	}
 	s.run.release(j.seq)
 	j.seq, j.state = nil, state
-	s.parked++
+	s.lot.parked++
 	s.resident = append(s.resident[:at], s.resident[at+1:]...)
 	s.queue.push(j)
-	s.mu.Lock()
-	s.stats.Parkings++
-	s.mu.Unlock()
+	s.door.mu.Lock()
+	s.door.stats.Parkings++
+	s.door.mu.Unlock()
 	return true, nil
 }
 
 // memory returns room for a state.
 func (s *Scheduler) memory() []float32 {
-	if n := len(s.idle); n > 0 {
-		state := s.idle[n-1]
-		s.idle = s.idle[:n-1]
+	if n := len(s.lot.idle); n > 0 {
+		state := s.lot.idle[n-1]
+		s.lot.idle = s.lot.idle[:n-1]
 		return state
 	}
 	return make([]float32, s.run.stateLen())
@@ -100,9 +100,9 @@ func (s *Scheduler) memory() []float32 {
 
 // unpark gives back the memory of a job's parked state.
 func (s *Scheduler) unpark(j *Job) {
-	s.idle = append(s.idle, j.state)
+	s.lot.idle = append(s.lot.idle, j.state)
 	j.state = nil
-	s.parked--
+	s.lot.parked--
 }
 
 // lost reports whether an error says that the device is to be opened anew.
@@ -117,9 +117,9 @@ func (s *Scheduler) trouble(err error) {
 		if err = s.reopen(err); err == nil {
 			return
 		}
-		s.mu.Lock()
-		s.broken, s.closing = err, true
-		s.mu.Unlock()
+		s.door.mu.Lock()
+		s.door.broken, s.door.closing = err, true
+		s.door.mu.Unlock()
 		s.arrive()
 		s.queue.remove(func(j *Job) bool {
 			s.finish(j, err)
@@ -134,9 +134,9 @@ func (s *Scheduler) reopen(loss error) error {
 	if err := s.run.Reopen(context.Background()); err != nil {
 		return errors.Join(loss, err)
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Reopened++
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	s.door.stats.Reopened++
 	return nil
 }
 
@@ -144,11 +144,11 @@ func (s *Scheduler) reopen(loss error) error {
 func (s *Scheduler) note() {
 	drawn := 0
 	for _, j := range s.resident {
-		drawn += j.drawn - j.counted
-		j.counted = j.drawn
+		drawn += j.at.drawn - j.at.counted
+		j.at.counted = j.at.drawn
 	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.stats.Resident, s.stats.Parked = len(s.resident), s.parked
-	s.stats.Drawn += drawn
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	s.door.stats.Resident, s.door.stats.Parked = len(s.resident), s.lot.parked
+	s.door.stats.Drawn += drawn
 }

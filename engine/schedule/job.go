@@ -77,16 +77,21 @@ type Job struct {
 	err      error // once done
 
 	// Of the scheduler's goroutine.
-	seq     *engine.Seq // nil without a slot
-	state   []float32   // that is parked
-	begun   bool        // had a slot
-	fed     int         // tokens of the prompt
-	counted int         // drawn tokens that Stats knows
+	seq   *engine.Seq // nil without a slot
+	state []float32   // that is parked
+	begun bool        // had a slot
+	c     engine.Continuation
+	at    progress
+}
+
+// progress is how far a job has come.
+type progress struct {
+	fed     int // tokens of the prompt
 	drawn   int
+	counted int // drawn tokens that Stats knows
 	turn    int // tokens, fed or drawn, since it got its slot
 	marked  int // of Marks
-	served  int // see Scheduler.behind
-	c       engine.Continuation
+	served  int // round in which it had its turn last
 }
 
 // Cancel ends the request soon, with ErrCanceled.
@@ -108,7 +113,7 @@ func (j *Job) Err() error {
 // Marked returns how many of the Marks' states are there, once the request is done.
 func (j *Job) Marked() int {
 	<-j.done
-	return j.marked
+	return j.at.marked
 }
 
 // over returns why the request is to end, if it is.
@@ -120,21 +125,21 @@ func (j *Job) over() error {
 }
 
 // reading reports whether there is more of the prompt.
-func (j *Job) reading() bool { return j.fed < len(j.Prompt) }
+func (j *Job) reading() bool { return j.at.fed < len(j.Prompt) }
 
 // piece returns how many tokens of the prompt may be fed at once, most at most: a mark ends a piece.
 func (j *Job) piece(most int) int {
-	n := min(len(j.Prompt)-j.fed, most)
-	if j.marked < len(j.Marks) {
-		n = min(n, j.Marks[j.marked].At-j.fed)
+	n := min(len(j.Prompt)-j.at.fed, most)
+	if j.at.marked < len(j.Marks) {
+		n = min(n, j.Marks[j.at.marked].At-j.at.fed)
 	}
 	return n
 }
 
 // tell tells of a drawn token and reports whether there shall be another.
 func (j *Job) tell(t Token) (more bool) {
-	j.drawn++
-	j.turn++
+	j.at.drawn++
+	j.at.turn++
 	more = j.Token(t)
-	return more && j.drawn < j.Max && !slices.Contains(j.Ends, t.ID) && j.over() == nil
+	return more && j.at.drawn < j.Max && !slices.Contains(j.Ends, t.ID) && j.over() == nil
 }

@@ -12,7 +12,7 @@ const mostSteps = 32
 
 // loop is the scheduler's goroutine.
 func (s *Scheduler) loop() {
-	defer close(s.stopped)
+	defer close(s.door.stopped)
 	for s.cycle() {
 	}
 }
@@ -26,13 +26,13 @@ func (s *Scheduler) cycle() (more bool) {
 	}
 	s.note()
 	if len(s.resident) == 0 {
-		if s.queue.n > 0 && s.slots > 0 {
+		if s.queue.n > 0 && s.size.slots > 0 {
 			return true // a failed admission: its job has ended, or the device is there again
 		}
 		if closing {
 			return false
 		}
-		<-s.wake
+		<-s.door.wake
 		return true
 	}
 	s.draw()
@@ -44,21 +44,21 @@ func (s *Scheduler) cycle() (more bool) {
 
 // arrive takes in new requests, and reports whether no more will come.
 func (s *Scheduler) arrive() (closing bool) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	for i, j := range s.incoming {
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	for i, j := range s.door.incoming {
 		s.queue.push(j)
-		s.incoming[i] = nil
+		s.door.incoming[i] = nil
 	}
-	s.incoming = s.incoming[:0]
-	return s.closing
+	s.door.incoming = s.door.incoming[:0]
+	return s.door.closing
 }
 
 // leave ends the jobs that are over before their time.
 func (s *Scheduler) leave() {
-	s.mu.Lock()
-	aborting := s.aborting
-	s.mu.Unlock()
+	s.door.mu.Lock()
+	aborting := s.door.aborting
+	s.door.mu.Unlock()
 	why := func(j *Job) error {
 		if aborting {
 			return ErrClosed
@@ -104,13 +104,13 @@ func (s *Scheduler) finish(j *Job, err error) {
 	if j.state != nil {
 		s.unpark(j)
 	}
-	s.mu.Lock()
+	s.door.mu.Lock()
 	if !j.begun {
-		s.waiting--
+		s.door.waiting--
 	}
-	s.stats.Done++
-	s.stats.Drawn += j.drawn - j.counted
-	s.mu.Unlock()
+	s.door.stats.Done++
+	s.door.stats.Drawn += j.at.drawn - j.at.counted
+	s.door.mu.Unlock()
 	j.unwatch()
 	j.err = err
 	close(j.done)
@@ -142,36 +142,36 @@ const mostLosses = 4
 
 // draw has the sequences that decode draw their next tokens, as many of them as fit a pass.
 func (s *Scheduler) draw() {
-	s.list, s.drawing = s.list[:0], s.drawing[:0]
+	s.round.list, s.round.drawing = s.round.list[:0], s.round.drawing[:0]
 	reading := false
 	for _, j := range s.resident {
 		switch {
 		case j.reading():
 			reading = true
-		case len(s.list) < s.seqs:
-			s.list, s.drawing = append(s.list, j.c), append(s.drawing, j)
+		case len(s.round.list) < s.size.seqs:
+			s.round.list, s.round.drawing = append(s.round.list, j.c), append(s.round.drawing, j)
 		}
 	}
-	if len(s.list) == 0 {
+	if len(s.round.list) == 0 {
 		return
 	}
-	s.behind(s.drawing)
+	s.behind(s.round.drawing)
 	most := mostSteps
 	if reading || s.queue.n > 0 {
-		most = s.pace.steps(s.share())
+		most = s.round.pace.steps(s.share())
 	}
 	start := s.now()
-	steps, err := s.run.Burst(context.Background(), s.list, most, s.onDrawn)
+	steps, err := s.run.Burst(context.Background(), s.round.list, most, s.round.onDrawn)
 	took := s.now().Sub(start)
-	if s.burst = took; steps > 0 {
-		s.pace.burst(len(s.list), steps, took)
+	if s.round.burst = took; steps > 0 {
+		s.round.pace.burst(len(s.round.list), steps, took)
 	}
-	for i, j := range s.drawing {
-		j.c = s.list[i]
+	for i, j := range s.round.drawing {
+		j.c = s.round.list[i]
 	}
-	s.mu.Lock()
-	s.stats.LongestBurst = max(s.stats.LongestBurst, took)
-	s.mu.Unlock()
+	s.door.mu.Lock()
+	s.door.stats.LongestBurst = max(s.door.stats.LongestBurst, took)
+	s.door.mu.Unlock()
 	if err != nil { // what was drawn before counts
 		s.trouble(err)
 	}
@@ -186,7 +186,7 @@ func (s *Scheduler) share() time.Duration {
 			drawing++
 		}
 	}
-	return s.options.Latency / time.Duration(max((drawing+s.seqs-1)/s.seqs, 1))
+	return s.options.Latency / time.Duration(max((drawing+s.size.seqs-1)/s.size.seqs, 1))
 }
 
 // outcome returns what a sequence that is over ended by.
@@ -199,13 +199,13 @@ func (j *Job) outcome() error {
 
 // drawn tells a job of its token.
 func (s *Scheduler) drawn(i, id int) (more bool) {
-	c := &s.list[i]
-	return s.drawing[i].tell(Token{id, c.Logprob, c.Alternatives})
+	c := &s.round.list[i]
+	return s.round.drawing[i].tell(Token{id, c.Logprob, c.Alternatives})
 }
 
 // read feeds a piece of the prompts that are there, in a time that the tokens of others may wait.
 func (s *Scheduler) read() error {
-	s.rows, s.feeding = s.rows[:0], s.feeding[:0]
+	s.round.rows, s.round.feeding = s.round.rows[:0], s.round.feeding[:0]
 	readers := 0
 	for _, j := range s.resident {
 		if j.reading() {
@@ -216,61 +216,61 @@ func (s *Scheduler) read() error {
 		return nil
 	}
 	beside := readers < len(s.resident)
-	tokens := s.chunk
+	tokens := s.size.chunk
 	if beside {
 		round := s.share()
-		tokens = s.pace.tokens(min(round/3, round-s.burst-round/6), s.chunk)
+		tokens = s.round.pace.tokens(min(round/3, round-s.round.burst-round/6), s.size.chunk)
 	}
 	left, share := tokens, max((tokens+readers-1)/readers, 1)
 	for _, j := range s.resident {
-		if !j.reading() || left == 0 || len(s.rows) == s.seqs {
+		if !j.reading() || left == 0 || len(s.round.rows) == s.size.seqs {
 			continue
 		}
 		n := j.piece(min(share, left))
-		r := engine.Row{Seq: j.seq, Tokens: j.Prompt[j.fed : j.fed+n], Sampler: j.Sampler, Prompt: j.Penal,
+		r := engine.Row{Seq: j.seq, Tokens: j.Prompt[j.at.fed : j.at.fed+n], Sampler: j.Sampler, Prompt: j.Penal,
 			Logprobs: j.Logprobs, Top: j.Top, Alternatives: j.c.Alternatives}
-		if j.fed+n == len(j.Prompt) && j.Max > 0 {
+		if j.at.fed+n == len(j.Prompt) && j.Max > 0 {
 			r.Want = engine.WantDraw
 		}
-		s.rows, s.feeding = append(s.rows, r), append(s.feeding, j)
+		s.round.rows, s.round.feeding = append(s.round.rows, r), append(s.round.feeding, j)
 		left -= n
 	}
 	start := s.now()
-	if err := s.run.Pass(context.Background(), s.rows); err != nil {
+	if err := s.run.Pass(context.Background(), s.round.rows); err != nil {
 		return err
 	}
 	took, fed := s.now().Sub(start), 0
-	for i := range s.rows {
-		fed += s.rows[i].Taken
-		s.fedRow(s.feeding[i], &s.rows[i])
+	for i := range s.round.rows {
+		fed += s.round.rows[i].Taken
+		s.fedRow(s.round.feeding[i], &s.round.rows[i])
 	}
 	if fed == tokens {
-		s.pace.learn(fed, took)
+		s.round.pace.learn(fed, took)
 	}
-	s.mu.Lock()
-	if s.stats.Fed += fed; beside {
-		s.stats.LongestPiece = max(s.stats.LongestPiece, took)
+	s.door.mu.Lock()
+	if s.door.stats.Fed += fed; beside {
+		s.door.stats.LongestPiece = max(s.door.stats.LongestPiece, took)
 	}
-	s.mu.Unlock()
-	s.behind(s.feeding)
+	s.door.mu.Unlock()
+	s.behind(s.round.feeding)
 	s.retain(func(j *Job) (bool, error) { return !j.c.Over, j.outcome() })
 	return nil
 }
 
 // fedRow notes what became of a piece of a job's prompt.
 func (s *Scheduler) fedRow(j *Job, r *engine.Row) {
-	j.fed += r.Taken
-	j.turn += r.Taken
+	j.at.fed += r.Taken
+	j.at.turn += r.Taken
 	if j.c.Err = r.Err; r.Err != nil {
 		j.c.Over = true
 		return
 	}
-	if j.marked < len(j.Marks) && j.Marks[j.marked].At == j.fed {
-		if j.c.Err = s.save(j, j.Marks[j.marked].State); j.c.Err != nil {
+	if j.at.marked < len(j.Marks) && j.Marks[j.at.marked].At == j.at.fed {
+		if j.c.Err = s.save(j, j.Marks[j.at.marked].State); j.c.Err != nil {
 			j.c.Over = true
 			return
 		}
-		j.marked++
+		j.at.marked++
 	}
 	if j.reading() {
 		return
@@ -285,13 +285,13 @@ func (s *Scheduler) fedRow(j *Job, r *engine.Row) {
 
 // behind puts some residents, in their order, behind the others, who then have the next turn.
 func (s *Scheduler) behind(list []*Job) {
-	s.cycles++
+	s.round.number++
 	for _, j := range list {
-		j.served = s.cycles
+		j.at.served = s.round.number
 	}
 	rest := s.resident[:0]
 	for _, j := range s.resident {
-		if j.served != s.cycles {
+		if j.at.served != s.round.number {
 			rest = append(rest, j)
 		}
 	}

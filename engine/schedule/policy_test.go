@@ -135,8 +135,8 @@ func TestParking(t *testing.T) {
 			t.Errorf("request %d: %d tokens, %v", i, counts[i], err)
 		}
 	}
-	if st := s.Stats(); st.Parkings < 10 || len(s.idle) > 4 {
-		t.Errorf("%+v, %d buffers", st, len(s.idle))
+	if st := s.Stats(); st.Parkings < 10 || len(s.lot.idle) > 4 {
+		t.Errorf("%+v, %d buffers", st, len(s.lot.idle))
 	}
 	if most > 36 {
 		t.Errorf("one request was %d tokens ahead of another", most)

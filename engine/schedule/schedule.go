@@ -36,13 +36,28 @@ var (
 type Scheduler struct {
 	options Options
 	run     runner
-	slots   int
-	seqs    int              // of one pass
-	chunk   int              // tokens of one pass
+	size    size
 	now     func() time.Time // time.Now but in tests
+	door    door
 
-	wake    chan struct{}
-	stopped chan struct{}
+	// Of the scheduler's goroutine.
+	queue    queue
+	resident []*Job
+	lot      lot
+	round    round
+}
+
+// size is how much an engine holds.
+type size struct {
+	slots int
+	seqs  int // of one pass
+	chunk int // tokens of one pass
+}
+
+// door is where requests come in and what is told of them.
+type door struct {
+	wake    chan struct{} // full when there is something to look at
+	stopped chan struct{} // closed when the goroutine has ended
 
 	mu       sync.Mutex
 	incoming []*Job
@@ -51,20 +66,24 @@ type Scheduler struct {
 	aborting bool  // the ones there are end too
 	broken   error // after which nothing goes on
 	stats    Stats
+}
 
-	// Of the scheduler's goroutine.
-	queue    queue
-	resident []*Job
-	parked   int
-	idle     [][]float32 // memory for parked states
-	pace     pacer
-	burst    time.Duration // that the last one took
-	cycles   int           // of behind
-	rows     []engine.Row
-	feeding  []*Job // of rows
-	list     []engine.Continuation
-	drawing  []*Job // of list
-	onDrawn  func(i, id int) bool
+// lot is where states are parked.
+type lot struct {
+	parked int
+	idle   [][]float32 // memory for more
+}
+
+// round is what the rounds of draws and prompts use again and again.
+type round struct {
+	number  int // see behind
+	pace    pacer
+	burst   time.Duration // that the last one took
+	rows    []engine.Row
+	feeding []*Job // of rows
+	list    []engine.Continuation
+	drawing []*Job // of list
+	onDrawn func(i, id int) bool
 }
 
 // Stats tells how things stand and what was done.
@@ -102,8 +121,9 @@ func prepare(r runner, slots, seqs, chunk int, o Options) *Scheduler {
 	if o.Quantum <= 0 {
 		o.Quantum = DefaultQuantum
 	}
-	s := &Scheduler{options: o, run: r, slots: slots, seqs: seqs, chunk: chunk, now: time.Now, wake: make(chan struct{}, 1), stopped: make(chan struct{})}
-	s.onDrawn = s.drawn
+	s := &Scheduler{options: o, run: r, size: size{slots, seqs, chunk}, now: time.Now,
+		door: door{wake: make(chan struct{}, 1), stopped: make(chan struct{})}}
+	s.round.onDrawn = s.drawn
 	return s
 }
 
@@ -114,18 +134,18 @@ func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
 		return nil, err
 	}
 	j := &Job{Request: r, s: s, ctx: ctx, done: make(chan struct{})}
-	s.mu.Lock()
-	defer s.mu.Unlock()
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
 	switch {
-	case s.broken != nil:
-		return nil, s.broken
-	case s.closing:
+	case s.door.broken != nil:
+		return nil, s.door.broken
+	case s.door.closing:
 		return nil, ErrClosed
-	case s.waiting >= s.options.Queue:
-		return nil, fmt.Errorf("%w: %d requests wait", ErrQueueFull, s.waiting)
+	case s.door.waiting >= s.options.Queue:
+		return nil, fmt.Errorf("%w: %d requests wait", ErrQueueFull, s.door.waiting)
 	}
-	s.waiting++
-	s.incoming = append(s.incoming, j)
+	s.door.waiting++
+	s.door.incoming = append(s.door.incoming, j)
 	j.unwatch = context.AfterFunc(ctx, s.poke)
 	s.poke()
 	return j, nil
@@ -134,35 +154,35 @@ func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
 // poke has the goroutine look again.
 func (s *Scheduler) poke() {
 	select {
-	case s.wake <- struct{}{}:
+	case s.door.wake <- struct{}{}:
 	default:
 	}
 }
 
 // Stats waits for nothing.
 func (s *Scheduler) Stats() Stats {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	st := s.stats
-	st.Waiting = s.waiting
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	st := s.door.stats
+	st.Waiting = s.door.waiting
 	return st
 }
 
 // Close takes no more requests, lets those there are end until ctx is done, then ends them with ErrClosed, and returns when the
 // engine is no longer used.
 func (s *Scheduler) Close(ctx context.Context) {
-	s.mu.Lock()
-	s.closing = true
-	s.mu.Unlock()
+	s.door.mu.Lock()
+	s.door.closing = true
+	s.door.mu.Unlock()
 	s.poke()
 	select {
-	case <-s.stopped:
+	case <-s.door.stopped:
 		return
 	case <-ctx.Done():
 	}
-	s.mu.Lock()
-	s.aborting = true
-	s.mu.Unlock()
+	s.door.mu.Lock()
+	s.door.aborting = true
+	s.door.mu.Unlock()
 	s.poke()
-	<-s.stopped
+	<-s.door.stopped
 }
