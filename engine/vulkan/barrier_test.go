@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/draw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -191,12 +192,12 @@ func watchedPasses(t *testing.T, e *Prober) map[string]*watchedPass {
 	if _, err := e.Decode(draws, 2); err != nil {
 		t.Fatal(err)
 	}
-	k := decodeShape{seqs: 2, steps: 2, masked: true, penalised: true}
+	k := draw.Shape{Seqs: 2, Steps: 2, Masked: true, Penalised: true}
 	decode := &watchedPass{shape: kernel.Shape{Rows: 2, Seqs: 2, Outs: 2}, begin: func(rec *gpu.Recording) {
 		e.beginForward(rec)
-		e.decode.sampling.upload(rec, k)
+		e.decode.inputs.Upload(rec, k)
 	}, parts: func(n int) (*pass, error) { return e.decode.record(k, n) }}
-	for step := range k.steps {
+	for step := range k.Steps {
 		decode.units = append(append(decode.units, steps...), watchedUnit{false,
 			func(r *recorder) error { return e.decode.draw(r, k, step) },
 			func(visit func(op.View, op.Access)) { visit(e.prog.Logits.All(), op.Update) }})

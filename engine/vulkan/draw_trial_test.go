@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/draw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 )
@@ -33,8 +34,8 @@ func TestDrawsOnDevice(t *testing.T) {
 		vocab int
 		want  bool
 	}{
-		{FasterDraws, largeVocabulary - 1, true}, {FasterDraws, largeVocabulary, !k.set.Is.CPU},
-		{DeviceDraws, largeVocabulary, true}, {HostDraws, 10, false},
+		{FasterDraws, draw.LargeVocabulary - 1, true}, {FasterDraws, draw.LargeVocabulary, !k.set.Is.CPU},
+		{DeviceDraws, draw.LargeVocabulary, true}, {HostDraws, 10, false},
 	} {
 		if got := on(nil, c.d, c.vocab, 3); got != c.want {
 			t.Errorf("%s draws of %d ids: on the device %v, want %v", c.d, c.vocab, got, c.want)
@@ -43,7 +44,7 @@ func TestDrawsOnDevice(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	tuner := tune.New(path, false, nil)
 	none := tune.New("", false, nil)
-	if none.Budget = 0; on(none, FasterDraws, largeVocabulary, 1) != !k.set.Is.CPU || len(none.Known()) != 0 {
+	if none.Budget = 0; on(none, FasterDraws, draw.LargeVocabulary, 1) != !k.set.Is.CPU || len(none.Known()) != 0 {
 		t.Errorf("without time to measure: %v", none.Known())
 	}
 	tuner.Budget = time.Hour
@@ -57,11 +58,11 @@ func TestDrawsOnDevice(t *testing.T) {
 	// What the file says counts.
 	e, _ := drawExec(t, k, profile.Buffers, 4, 5000)
 	for seqs, was := range first {
-		place := DeviceDraws
+		place := draw.OnDevice
 		if was {
-			place = HostDraws
+			place = draw.OnHost
 		}
-		tuner.Keep(e.drawChoice(min(1<<bits.Len(uint(seqs-1)), 4)), drawForms[place], time.Millisecond)
+		tuner.Keep(draw.Choice(e.env, min(1<<bits.Len(uint(seqs-1)), 4)), place, time.Millisecond)
 	}
 	second := tune.New(path, false, nil)
 	for seqs, was := range first {
@@ -76,20 +77,20 @@ func TestTimeDraws(t *testing.T) {
 	k := kernels(t)
 	small, _ := drawExec(t, k, profile.Buffers, 1, 64)
 	large, _ := drawExec(t, k, profile.Buffers, 1, 1<<16)
-	time := func(e *Prober, d Draws) time.Duration {
+	time := func(e *Prober, place tune.Form) time.Duration {
 		t.Helper()
-		trial := newDrawTrial(e.runner, 1, likelyLogits())
+		trial := draw.NewTrial(e.env, e.pace.expected, 1, draw.LikelyLogits())
 		defer trial.Release()
 		if err := trial.Prepare(); err != nil {
 			t.Fatal(err)
 		}
-		took, err := trial.Time(drawForms[d], 0)
+		took, err := trial.Time(place, 0)
 		if err != nil {
 			t.Fatal(err)
 		}
 		return took
 	}
-	d1, h1, d2, h2 := time(small, DeviceDraws), time(small, HostDraws), time(large, DeviceDraws), time(large, HostDraws)
+	d1, h1, d2, h2 := time(small, draw.OnDevice), time(small, draw.OnHost), time(large, draw.OnDevice), time(large, draw.OnHost)
 	if d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= 0 {
 		t.Errorf("64 ids: %s and %s, 65536 ids: %s and %s", d1, h1, d2, h2)
 	}
@@ -98,13 +99,13 @@ func TestTimeDraws(t *testing.T) {
 // Both places draw the same ids, which the trial finds alike, and others than the same ids it does not.
 func TestDrawTrialAlike(t *testing.T) {
 	e, _ := drawExec(t, kernels(t), profile.Buffers, 4, 5000)
-	trial := newDrawTrial(e.runner, 4, likelyLogits())
+	trial := draw.NewTrial(e.env, e.pace.expected, 4, draw.LikelyLogits())
 	defer trial.Release()
 	if err := trial.Prepare(); err != nil {
 		t.Fatal(err)
 	}
-	device, err1 := trial.Results(drawForms[DeviceDraws])
-	host, err2 := trial.Results(drawForms[HostDraws])
+	device, err1 := trial.Results(draw.OnDevice)
+	host, err2 := trial.Results(draw.OnHost)
 	if err1 != nil || err2 != nil || len(device) != 8 || !tune.Alike(device, host, trial.Before()) {
 		t.Errorf("want the same ids, got %v (%v) and %v (%v)", device, err1, host, err2)
 	}

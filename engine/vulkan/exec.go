@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/draw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
@@ -59,7 +60,7 @@ func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
 	r.pace = pacing{work: rowWorkOf(prog), now: time.Now}
 	e := &Exec{runner: r, shapes: passCache[kernel.Shape]{most: maxShapes, record: r.recordForward}}
 	e.decode = decoding{runner: r, place: o.Draws}
-	e.decode.shapes = passCache[decodeShape]{most: maxDecodeShapes, record: e.decode.record}
+	e.decode.shapes = passCache[draw.Shape]{most: maxDecodeShapes, record: e.decode.record}
 	if err := r.make(k, o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}

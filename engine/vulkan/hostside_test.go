@@ -7,6 +7,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/draw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/form"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
@@ -159,12 +160,10 @@ func (h *hostSide) tries(e *Prober) {
 		}
 	}
 	for _, seqs := range []int{1, 4} {
-		t := newDrawTrial(e.runner, seqs, likelyLogits())
+		t := draw.NewTrial(e.env, e.pace.expected, seqs, draw.LikelyLogits())
 		h.must(t.Prepare())
-		c, err := t.commands(trialDraws)
+		_, err := t.Time(draw.OnDevice, 0)
 		h.must(err)
-		h.must(c.Run())
-		c.Release()
 		t.Release()
 		h.trials++
 	}

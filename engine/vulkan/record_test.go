@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/draw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
@@ -32,8 +33,8 @@ func TestRecordingsPure(t *testing.T) {
 		for _, s := range []kernel.Shape{{Rows: 1, Seqs: 1, Outs: 1}, {Rows: 4, Seqs: 4, Outs: 4}, {Rows: 7, Seqs: 2}, {Rows: 80, Seqs: 2, Outs: 1}} {
 			passes[s] = e.forwardUnits(s)
 		}
-		drawn := decodeShape{seqs: 3, steps: 2, masked: true, penalised: true, logits: true}
-		passes[drawn.shape()] = e.decode.units(drawn)
+		drawn := draw.Shape{Seqs: 3, Steps: 2, Masked: true, Penalised: true, Logits: true}
+		passes[shapeOfDraws(drawn)] = e.decode.units(drawn)
 		for s, u := range passes {
 			f, err := e.choose(s)
 			if err != nil {

@@ -41,7 +41,8 @@ func New(dev *gpu.Device, prog *op.Program, plan *op.Plan, buf *gpu.Buffer, open
 	if s.initial, err = prog.InitialState(); err != nil {
 		return nil, err
 	}
-	return s, s.resetAll()
+	err = s.resetAll()
+	return s, err
 }
 
 // Release waits for what is under way and frees the memory.

@@ -11,6 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
@@ -79,7 +80,7 @@ func together(hulls ...kernel.Hull) (places []kernel.Hull, size int) {
 			continue
 		}
 		if h.From >= to {
-			size += to - from
+			size = (size + to - from + op.Align - 1) / op.Align * op.Align // where a binding may begin
 			from, to = h.From, h.From
 		}
 		places[i] = kernel.Hull{From: size + h.From - from, To: size + h.To - from}

@@ -61,7 +61,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// Hulls that meet keep their places to each other, what lies between others is left out, and no two come to meet.
+// Hulls that meet keep their places to each other, what lies between others is left out, and no two come to meet; each begins
+// where a binding may.
 func TestTogether(t *testing.T) {
 	h := func(from, to int) kernel.Hull { return kernel.Hull{From: from, To: to} }
 	for _, c := range []struct {
@@ -70,6 +71,7 @@ func TestTogether(t *testing.T) {
 	}{
 		{[]kernel.Hull{h(640, 1280), {}, h(6400, 7040)}, []kernel.Hull{h(0, 640), {}, h(640, 1280)}, 1280},
 		{[]kernel.Hull{h(6400, 7040), h(640, 704), h(1280, 1344)}, []kernel.Hull{h(128, 768), h(0, 64), h(64, 128)}, 768},
+		{[]kernel.Hull{h(640, 670), h(1280, 1281), h(1920, 1930)}, []kernel.Hull{h(0, 30), h(64, 65), h(128, 138)}, 138},
 		{[]kernel.Hull{h(64, 256), h(128, 192), h(192, 320)}, []kernel.Hull{h(0, 192), h(64, 128), h(128, 256)}, 256},
 		{[]kernel.Hull{h(0, 64), h(0, 64), h(0, 64)}, []kernel.Hull{h(0, 64), h(0, 64), h(0, 64)}, 64},
 	} {

@@ -6,43 +6,40 @@ import (
 	"fmt"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/draw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// MaxDecodeSteps is the most tokens of one sequence that one submission draws.
-const MaxDecodeSteps = 32
-
 // Draw is one sequence's share of a Decode.
-type Draw struct {
-	Slot    int
-	Token   int // to continue the slot's state with
-	Sampler *sample.Sampler
-	Ends    []int // ids after which nothing is drawn any more; of more than MaxEnds, the first that many
-	Once    bool  // the sequence takes part in the first step only
-	OnHost  bool  // it does, and the token is the caller's to draw from Logits, where the id stands for nothing
-}
+type Draw = draw.Draw
+
+const (
+	// MaxDecodeSteps is the most tokens of one sequence that one submission draws.
+	MaxDecodeSteps = draw.MaxSteps
+	// MaxEnds is the number of ids that can end a sequence on the device.
+	MaxEnds = draw.MaxEnds
+)
+
+// DrawError returns what is wrong with an id that Decode returned, or nil.
+func DrawError(id uint32) error { return draw.Error(id) }
+
+// minRoom is the space for accepted ids to begin with.
+const minRoom = 1024
 
 // decoding is what Decode keeps between calls.
 type decoding struct {
 	*runner
-	sampling sampling
-	shapes   passCache[decodeShape]
-	batch    op.Batch
-	token    [1]int
-	slots    []int // of the draws
-	twins    []sample.Twin
-	place    Draws     // FasterDraws but in tests
-	draws    [64]Draws // by the class of DrawsOnDevice
-	last     *pass     // if nothing was run by steps since; see Kernels
-}
-
-// decodeShape decides the commands of a Decode.
-type decodeShape struct {
-	seqs, steps       int
-	masked, penalised bool
-	logits            bool // those of the first step go to the host
+	inputs draw.Inputs
+	shapes passCache[draw.Shape]
+	batch  op.Batch
+	token  [1]int
+	slots  []int // of the draws
+	twins  []sample.Twin
+	place  Draws     // FasterDraws but in tests
+	draws  [64]Draws // by the class of DrawsOnDevice
+	last   *pass     // if nothing was run by steps since; see Kernels
 }
 
 // maxDecodeShapes bounds the commands kept: they hold as many steps as they decode.
@@ -50,7 +47,7 @@ const maxDecodeShapes = 16
 
 func (d *decoding) release() {
 	d.shapes.release()
-	d.sampling.release()
+	d.inputs.Release()
 }
 
 // run runs the program n times in one submission, for one token of each sequence, and draws from each run's logits
@@ -83,27 +80,27 @@ func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
-	return d.sampling.drawnIDs(k), nil
+	return d.inputs.IDs(k), nil
 }
 
 // startDraws writes what n steps of the draws begin with.
-func (d *decoding) startDraws(draws []Draw, n int) (k decodeShape, err error) {
+func (d *decoding) startDraws(draws []Draw, n int) (k draw.Shape, err error) {
 	if err := d.stageDraws(draws, n); err != nil {
 		return k, err
 	}
-	k.seqs, k.steps = len(draws), n
+	k.Seqs, k.Steps = len(draws), n
 	accepted := 0
 	for i := range d.twins {
-		k.masked = k.masked || d.twins[i].Masked
-		k.penalised = k.penalised || d.twins[i].Penalised
-		k.logits = k.logits || draws[i].OnHost
+		k.Masked = k.Masked || d.twins[i].Masked
+		k.Penalised = k.Penalised || d.twins[i].Penalised
+		k.Logits = k.Logits || draws[i].OnHost
 		accepted = max(accepted, d.twins[i].Accepted)
 	}
 	if err := d.growSampling(accepted + n); err != nil {
 		return k, err
 	}
 	for i := range draws {
-		d.sampling.write(i, &draws[i], &d.twins[i])
+		d.inputs.Write(i, &draws[i], &d.twins[i])
 	}
 	return k, nil
 }
@@ -140,53 +137,59 @@ func twinOf(d *Draw) sample.Twin {
 
 // growSampling makes space for so many accepted ids of each sequence.
 func (d *decoding) growSampling(accepted int) error {
-	s := &d.sampling
-	if s.host != nil && accepted <= s.room {
+	s := &d.inputs
+	if accepted <= s.Room() {
 		return nil
 	}
-	room := max(s.room, minRoom)
+	room := max(s.Room(), minRoom)
 	for room < accepted {
 		room *= 2
 	}
 	d.shapes.release()
-	s.release()
+	s.Release()
 	sizes := d.plan.Sizes
-	if err := s.make(d.dev, d.prog.Vocab, min(sizes.Rows, sizes.Seqs, sizes.Outs), room); err != nil {
-		s.release()
+	if err := s.Make(d.dev, d.prog.Vocab, min(sizes.Rows, sizes.Seqs, sizes.Outs), room); err != nil {
+		s.Release()
 		return err
 	}
 	return nil
 }
 
 // units are the steps, each time followed by their draws.
-func (d *decoding) units(k decodeShape) units {
-	s, each := &d.sampling, len(d.prog.Steps)+1
-	return units{what: fmt.Sprintf("decode of %d tokens of %d sequences", k.steps, k.seqs), count: k.steps * each,
+func (d *decoding) units(k draw.Shape) units {
+	s, each := &d.inputs, len(d.prog.Steps)+1
+	return units{what: fmt.Sprintf("decode of %d tokens of %d sequences", k.Steps, k.Seqs), count: k.Steps * each,
 		begin: func(rec *gpu.Recording) {
 			d.beginForward(rec)
-			s.upload(rec, k)
+			s.Upload(rec, k)
 		},
 		each: func(r *recorder, i int) error {
 			if i%each != each-1 {
 				return r.unit(i % each)
 			}
-			if k.logits && i < each {
-				d.copyLogits(r.Rec, k.seqs) // before what changes them
+			if k.Logits && i < each {
+				d.copyLogits(r.Rec, k.Seqs) // before what changes them
 			}
 			return d.draw(r, k, i/each)
 		},
-		end: func(rec *gpu.Recording) { s.download(rec, k) }}
+		end: func(rec *gpu.Recording) { s.Download(rec, k) }}
 }
 
-// shape returns the shape of each step's batch.
-func (k decodeShape) shape() kernel.Shape {
-	return kernel.Shape{Rows: k.seqs, Seqs: k.seqs, Outs: k.seqs}
+// shapeOfDraws returns the shape of each step's batch.
+func shapeOfDraws(k draw.Shape) kernel.Shape {
+	return kernel.Shape{Rows: k.Seqs, Seqs: k.Seqs, Outs: k.Seqs}
 }
 
 // record records a Decode. Several steps are not divided unless they prove to take long.
-func (d *decoding) record(k decodeShape, parts int) (*pass, error) {
-	if k.steps > 1 {
+func (d *decoding) record(k draw.Shape, parts int) (*pass, error) {
+	if k.Steps > 1 {
 		parts = max(parts, 1)
 	}
-	return d.runner.record(d.units(k), k.shape(), parts)
+	return d.runner.record(d.units(k), shapeOfDraws(k), parts)
+}
+
+// draw records the draws of a step.
+func (d *decoding) draw(r *recorder, k draw.Shape, step int) error {
+	r.expect(draw.Work * float64(d.prog.Vocab*k.Seqs))
+	return draw.Record(r.Rec, d.env, &d.inputs, r.At, d.logitsOf(k.Seqs), k, step)
 }

@@ -1,6 +1,9 @@
 package vulkan
 
-import "github.com/rwkv-gpu/rwkv-gpu/gpu"
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/draw"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+)
 
 // DrawFrom draws as one step of Decode does, from the given logits, float32[len(draws)][vocabulary], instead of those of the
 // program, which it does not run: for tests, and to compare devices.
@@ -19,24 +22,24 @@ func (e *Prober) DrawFrom(draws []Draw, logits []float32) ([]uint32, error) {
 	if err := c.Run(); err != nil {
 		return nil, err
 	}
-	return e.decode.sampling.drawnIDs(k), nil
+	return e.decode.inputs.IDs(k), nil
 }
 
 // drawAlone records a step of the draws without the program's before it.
-func (e *Prober) drawAlone(draws []Draw) (*gpu.Commands, decodeShape, error) {
+func (e *Prober) drawAlone(draws []Draw) (*gpu.Commands, draw.Shape, error) {
 	k, err := e.decode.startDraws(draws, 1)
 	if err != nil {
 		return nil, k, err
 	}
 	rec := e.dev.NewRecording()
 	rec.SetName("draw from given logits")
-	r := &recorder{Recorder: e.env.Recorder(rec, k.shape(), &e.memory.at), e: e.runner}
+	r := &recorder{Recorder: e.env.Recorder(rec, shapeOfDraws(k), &e.memory.at), e: e.runner}
 	e.beginForward(rec)
-	e.decode.sampling.upload(rec, k)
+	e.decode.inputs.Upload(rec, k)
 	if err := e.decode.draw(r, k, 0); err != nil {
 		return nil, k, err
 	}
-	e.decode.sampling.download(rec, k)
+	e.decode.inputs.Download(rec, k)
 	c, err := rec.End()
 	return c, k, err
 }

@@ -1,0 +1,47 @@
+// Package draw has devices draw tokens: what the draws of a submission start from and leave, their kernels, and a trial that
+// compares them with the host's.
+package draw
+
+import (
+	"fmt"
+	"math"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
+)
+
+// MaxSteps is the most tokens of one sequence that one submission draws.
+const MaxSteps = 32
+
+// Draw is one sequence's share of a Decode.
+type Draw struct {
+	Slot    int
+	Token   int // to continue the slot's state with
+	Sampler *sample.Sampler
+	Ends    []int // ids after which nothing is drawn any more; of more than MaxEnds, the first that many
+	Once    bool  // the sequence takes part in the first step only
+	OnHost  bool  // it does, and the token is the caller's to draw from Logits, where the id stands for nothing
+}
+
+// Shape decides the commands of some steps' draws.
+type Shape struct {
+	Seqs, Steps       int
+	Masked, Penalised bool
+	Logits            bool // reports whether those of the first step go to the host
+}
+
+// Error returns what is wrong with an id that Decode returned, or nil.
+func Error(id uint32) error {
+	switch {
+	case id < glsl.DrawBad:
+		return nil
+	case id == glsl.DrawNone:
+		return fmt.Errorf("vulkan: draw: the sequence had ended")
+	case id == glsl.DrawEmpty:
+		return &sample.LogitsError{ID: -1, Value: float32(math.Inf(-1))}
+	}
+	return &sample.LogitsError{ID: int(id - glsl.DrawBad), Value: float32(math.NaN())} // or +Inf
+}
+
+// MaxEnds is the number of ids that can end a sequence on the device.
+const MaxEnds = len(glsl.Draw{}.End)

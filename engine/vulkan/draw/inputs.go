@@ -1,0 +1,137 @@
+package draw
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/pipeline"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
+)
+
+// Inputs is what the draws of a submission start from, written by the host and copied to the device, and what they
+// leave there. All is by sequence.
+type Inputs struct {
+	seqs, room int // what there is space for; room is that for accepted ids
+
+	host, dev *gpu.Buffer // the inputs below
+	words     []uint32    // of host
+	masked    int         // words of a mask
+
+	draws, lengths, allowed, free, counts part
+
+	weights *gpu.Buffer // sample.WeightTable
+	drawn   *gpu.Buffer // [step][sequence]
+	ids     *gpu.Buffer // drawn, for the host
+}
+
+// part is an array in the buffers of Inputs, in words.
+type part struct{ at, each int }
+
+// Make makes the buffers, for draws of so many sequences among ids of a vocabulary, with room for so many accepted ids of each.
+func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
+	s.seqs, s.room, s.masked = seqs, room, (vocab+31)/32
+	words := 0
+	place := func(each int) part {
+		p := part{words, each}
+		words += (seqs*each + op.Align - 1) / op.Align * op.Align
+		return p
+	}
+	s.draws, s.lengths = place(glsl.DrawWords), place(1)
+	s.allowed, s.free, s.counts = place(s.masked), place(s.masked), place(2*room)
+	for _, b := range []struct {
+		to   **gpu.Buffer
+		name string
+		size int
+		kind gpu.Memory
+	}{
+		{&s.host, "draws (host)", 4 * words, gpu.Upload},
+		{&s.dev, "draws", 4 * words, gpu.DeviceLocal},
+		{&s.weights, "weight table", 4 * len(sample.WeightTable), gpu.DeviceLocal},
+		{&s.drawn, "drawn ids", 4 * seqs * MaxSteps, gpu.DeviceLocal},
+		{&s.ids, "drawn ids (readback)", 4 * seqs * MaxSteps, gpu.Readback},
+	} {
+		var err error
+		if *b.to, err = dev.NewBuffer(b.name, b.size, b.kind); err != nil {
+			return err
+		}
+	}
+	s.words = gpu.Uint32s(s.host.Bytes())
+	table := make([]byte, 4*len(sample.WeightTable))
+	copy(gpu.Uint32s(table), sample.WeightTable[:])
+	return dev.Upload(s.weights.All(), table)
+}
+
+// Release frees them.
+func (s *Inputs) Release() {
+	for _, b := range []*gpu.Buffer{s.host, s.dev, s.weights, s.drawn, s.ids} {
+		b.Release()
+	}
+	*s = Inputs{}
+}
+
+// of returns a sequence's share of a part.
+func (s *Inputs) of(p part, seq int) []uint32 { return s.words[p.at+seq*p.each:][:p.each] }
+
+// in returns where the first seqs sequences' shares of a part lie in a buffer.
+func (p part) in(b *gpu.Buffer, seqs int) gpu.Range { return b.Range(4*p.at, 4*seqs*p.each) }
+
+// Write puts down what the draws of one sequence start from.
+func (s *Inputs) Write(seq int, d *Draw, t *sample.Twin) {
+	draw := glsl.Draw{Flags: pipeline.Flag(t.Greedy, glsl.DrawGreedy) | pipeline.Flag(t.Penalised, glsl.DrawPenalties) | pipeline.Flag(t.Masked, glsl.DrawMask) | pipeline.Flag(d.Once || d.OnHost, glsl.DrawOnce),
+		Factor: t.Factor, TopP: t.TopP, Limit: t.Limit, TopK: t.TopK, SeedLo: uint32(t.Seed), SeedHi: uint32(t.Seed >> 32),
+		PositionLo: uint32(t.Position), PositionHi: uint32(t.Position >> 32), Presence: t.Presence, Frequency: t.Frequency, Decay: t.Decay}
+	for i := range draw.End {
+		draw.End[i] = glsl.DrawNone
+		if i < len(d.Ends) {
+			draw.End[i] = uint32(d.Ends[i])
+		}
+	}
+	words := draw.Words()
+	copy(s.of(s.draws, seq), words[:])
+	if t.Masked {
+		d.Sampler.CopyAllowed(s.of(s.allowed, seq))
+	}
+	if t.Penalised {
+		s.of(s.lengths, seq)[0] = uint32(t.Accepted)
+		d.Sampler.CopyCounts(s.of(s.counts, seq)[:2*t.Accepted])
+		d.Sampler.CopyFree(s.of(s.free, seq))
+	}
+}
+
+// Upload records the copies to the device of what some sequences' draws read.
+func (s *Inputs) Upload(rec *gpu.Recording, k Shape) {
+	parts := []part{s.draws}
+	if k.Masked || k.Penalised {
+		parts = append(parts, s.allowed)
+	}
+	if k.Penalised {
+		parts = append(parts, s.lengths, s.free, s.counts)
+	}
+	for _, p := range parts {
+		rec.Copy(p.in(s.dev, k.Seqs), p.in(s.host, k.Seqs))
+	}
+}
+
+// Download records the copy of the drawn ids to the host.
+func (s *Inputs) Download(rec *gpu.Recording, k Shape) {
+	size := 4 * k.Steps * k.Seqs
+	rec.Copy(s.ids.Range(0, size), s.drawn.Range(0, size))
+}
+
+// IDs returns what came to the host.
+func (s *Inputs) IDs(k Shape) []uint32 {
+	return gpu.Uint32s(s.ids.Bytes())[:k.Steps*k.Seqs]
+}
+
+// Room returns for how many accepted ids of each sequence there is space; 0 before there are buffers.
+func (s *Inputs) Room() int { return s.room }
+
+// Counts returns the ids that a sequence has accepted on the device, each with its count: for tests.
+func (s *Inputs) Counts(dev *gpu.Device, seq int) ([]uint32, error) {
+	data := make([]byte, s.dev.Size())
+	if err := dev.Download(data, s.dev.All()); err != nil {
+		return nil, err
+	}
+	words := gpu.Uint32s(data)
+	return words[s.counts.at+seq*s.counts.each:][:2*words[s.lengths.at+seq]], nil
+}
