@@ -21,7 +21,8 @@ const idBytes = 16
 // bit for bit adds that.
 //
 // The first call reads every weight once, on all cores, and hashes it by SHA-256, at 0.4 to 2 GB/s a core: for most
-// files no longer than loading them takes. Later calls return what the first one did.
+// files no longer than loading them takes. Later calls return what the first one did. It is not kept on disk: size and
+// time of a file do not tell that its numbers are those of before.
 func (m *Model) ID() (string, error) { return m.id() }
 
 // identify computes ID.
