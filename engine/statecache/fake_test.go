@@ -153,7 +153,7 @@ func (s *server) count(texts ...string) (n int) {
 // a line's, as the published vocabulary has.
 var smallWords = []string{
 	"\n\n", ".\n", "。\n", "，\n", "User", "Ass", "istant", "System", " the", " a", "Hello", " Hello", "Hel", " there", " <", "think", "</",
-	"></", ">\n", " is", " time", "今日", "は", "です", "。", "你好", "！", "我", "很", "好", "，", " you", " are", " and", "ing", " 1", " 2", "00",
+	"></", ">\n", " is", " time", "\u3000", "今日", "は", "です", "。", "你好", "！", "我", "很", "好", "，", " you", " are", " and", "ing", " 1", " 2", "00",
 }
 
 func smallVocabulary(t testing.TB) tokenizer.Tokenizer {

@@ -228,7 +228,7 @@ func (m *matcher) better(a, b way) way {
 }
 
 // white is the white space that clients trim.
-const white = " \t\r\n"
+const white = " \t\r\n\v\f\u00a0\u3000"
 
 // speller finds sequences in the tree that spell an answer.
 type speller struct {

@@ -203,6 +203,7 @@ func TestTrimmedAnswers(t *testing.T) {
 			"a line's end, sent back": {append(slices.Clone(apart), s.encode("\n")...), "Hello there\n", s.count("\n")},
 			"two":                     {append(slices.Clone(apart), s.encode("\n\n")...), "Hello there", 0},
 			"a blank":                 {append(slices.Clone(apart), s.encode(" ")...), "Hello there", s.count("\n\n")},
+			"wide blanks":             {s.encode("\u3000\u3000Hello there\u3000"), "Hello there", s.count("\n\n")},
 			"lines before":            {append(s.encode("\n\n"), s.encode("Hello there")...), "Hello there", s.count("\n\n")},
 		} {
 			p := chat("", "Hello!")
