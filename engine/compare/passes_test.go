@@ -2,6 +2,7 @@ package compare
 
 import (
 	"context"
+	"math"
 	"slices"
 	"testing"
 
@@ -160,6 +161,43 @@ func TestDraws(t *testing.T) {
 					t.Errorf("id %d changed: %s: %+v", at, r, last)
 				}
 			}
+		}
+	})
+}
+
+// spoiling has no logits any more once it has drawn.
+type spoiling struct {
+	*vulkan.Prober
+	drew bool
+}
+
+func (s *spoiling) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
+	s.drew = true
+	return s.Prober.Decode(draws, n)
+}
+
+func (s *spoiling) Logits(i int) []float32 {
+	l := slices.Clone(s.Prober.Logits(i))
+	if s.drew {
+		l[0] = float32(math.NaN())
+	}
+	return l
+}
+
+// A draw that spoils what the device calculates from then on is to blame for that, and not the model.
+func TestFindsSpoilingDraws(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d device) {
+		if d.isCPU() {
+			t.Skip("the CPU is what draws are compared with")
+		}
+		d.draws = vulkan.DeviceDraws
+		r, err := Run(t.Context(), m, prober(t, m, cpuDevice), &spoiling{Prober: prober(t, m, d).(*vulkan.Prober)}, compared)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if last := r.Ops[len(r.Ops)-1]; r.Verdict != "fail" || *r.FirstBad != drawOp || last.OK || !last.Stray || len(last.Kernels) != 2 {
+			t.Errorf("%s: %+v", r, last)
 		}
 	})
 }

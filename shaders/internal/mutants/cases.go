@@ -53,6 +53,9 @@ var made = []madeModel{
 		devices: []string{"gpu"}},
 	{name: "v7, long heads", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 136, Layers: 2, Head: 68, FFN: 275, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		devices: []string{"gpu"}},
+	// Heads with fewer elements than a subgroup has lanes for.
+	{name: "v7, short heads", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 12, FFN: 275, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
+		devices: []string{"lavapipe", "gpu"}},
 	// Subgroups with less lanes than they have sums.
 	{name: "v7, few lanes", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		devices: []string{"gpu4"}},
@@ -61,13 +64,13 @@ var made = []madeModel{
 		args: []string{"--exact"}},
 	// Forms that only a measurement would choose.
 	{name: "v7, sparse", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 1030, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
-		env: []string{"RWKV_MUTANT_PRODUCTS=sparse"}},
+		env: []string{"RWKV_MUTANT_PRODUCTS=sparse"}, devices: []string{"lavapipe", "gpu", "gpu4", "swiftshader"}},
 	{name: "v7, chunked", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		env: []string{"RWKV_MUTANT_RECURRENCE=chunked"}, devices: []string{"gpu"}},
 	// Weights that a device cannot bind whole.
 	{name: "v7, in pieces", version: "v7", size: weightstest.Size{Vocab: 4001, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		env: []string{"RWKV_MUTANT_BINDS=400000"}},
-	{name: "v7a, in pieces", version: "v7a", size: weightstest.Size{Vocab: 601, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
+	{name: "v7a, in pieces", version: "v7a", size: weightstest.Size{Vocab: 1501, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		env: []string{"RWKV_MUTANT_BINDS=400000"}},
 }
 
@@ -115,7 +118,12 @@ func (b *bench) compareCases(only string, jobs int) (list []compareCase, err err
 		list = append(list, compareCase{device: device, name: "demo"})
 		for _, typ := range tensor.BlockTypes {
 			if name := lower(typ.String()); device != "swiftshader" || typ == tensor.Q5_0 {
-				list = append(list, compareCase{device: device, name: name, args: []string{"--model", big, "--quant", name}, quant: true})
+				c := compareCase{device: device, name: name, args: []string{"--model", big, "--quant", name}, quant: true}
+				list = append(list, c)
+				if c.name += ", shared"; device == "gpu" { // as where a row has fewer units than a subgroup has lanes
+					c.env = []string{"RWKV_MUTANT_PRODUCTS=shared"}
+					list = append(list, c)
+				}
 			}
 		}
 	}

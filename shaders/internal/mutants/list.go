@@ -14,6 +14,7 @@ type mutant struct {
 	Only  string // regular expression of the variants that are made with it; "" for all that it changes
 	Test  string // stage that should see it (see stages.go); "" for the file's
 	Equal string // why no run can tell it from the original; "" where a test must fail
+	Round bool   // it changes how sums round and nothing else, which compare allows
 }
 
 // all are the mutants, by file.

@@ -42,16 +42,16 @@ var matMulMutants = []mutant{
 	{File: "matmul_tile.comp", Old: `(t ^ 4 * v); }`, New: `(t ^ 3 * v); }`, Why: "neighbours that lie apart in the tile", Only: f16},
 	{File: "matmul_tile.comp", Old: `t0 + t_local + mine % 4`, New: `t0 + t_local + mine / 4`, Why: "token of a sum", Only: f16},
 
-	{File: "matmul_tile.comp", Old: `% per == 0)`, New: `% per == 1)`, Why: "ends of segments", Only: f16, Test: "gpu TestExact$"},
+	{File: "matmul_tile.comp", Old: `% per == 0)`, New: `% per == 1)`, Why: "ends of segments", Only: f16, Test: "gpu TestExact$", Round: true},
 	{File: "matmul_tile.comp", Old: `acc[i] += done[i];`, New: ``, Why: "segments before the last", Only: f16, Test: "lavapipe TestOps/.*/segment_tile/MatMul"},
 
 	{File: "matmul_segment.comp", Old: `uint end = segment_at(s + 1, units);`, New: `uint end = segment_at(s + 1, units) - 1;`, Why: "last unit of a segment", Only: f16},
 	{File: "matmul_segment.comp", Old: "= acc[t];\n    barrier();", New: "= acc[t];", Why: "barrier before the segments' sums are read", Only: f16},
 	{File: "matmul_segment.comp", Old: `m = m0 + i % Local, t = i / Local;`, New: `m = m0 + i / Tokens, t = i % Tokens;`, Why: "row and token of a sum", Only: f16},
-	{File: "matmul_segment.comp", Old: `k < SEGMENTS; k++) sum += partial[(t * SEGMENTS + k)`, New: `k < SEGMENTS; k++) sum += partial[(t * SEGMENTS + SEGMENTS - 1 - k)`, Why: "order of the segments", Only: f16, Test: "gpu TestExact$"},
+	{File: "matmul_segment.comp", Old: `k < SEGMENTS; k++) sum += partial[(t * SEGMENTS + k)`, New: `k < SEGMENTS; k++) sum += partial[(t * SEGMENTS + SEGMENTS - 1 - k)`, Why: "order of the segments", Only: f16, Test: "gpu TestExact$", Round: true},
 	{File: "matmul_segment.comp", Old: `if (m < rows && t0 + t < push.tokens)`, New: `if (m < rows)`, Why: "tokens past the end are stored", Only: f16},
-	{File: "lib/matmul.glsl", Old: `STEP = 4 / GROUPS;`, New: `STEP = 2 / GROUPS + 1 / GROUPS;`, Why: "segments that end within a tile's step", Only: "^matmul_(segment|tile)" + f16, Test: "gpu TestExact$"},
-	{File: "lib/matmul.glsl", Old: `fma(lo.y, x_lo.y, fma(lo.x, x_lo.x, sum))));`, New: `fma(lo.x, x_lo.x, fma(lo.y, x_lo.y, sum))));`, Why: "order along a row", Only: "^matmul_segment" + f16, Test: "gpu TestExact$"},
+	{File: "lib/matmul.glsl", Old: `STEP = 4 / GROUPS;`, New: `STEP = 2 / GROUPS + 1 / GROUPS;`, Why: "segments that end within a tile's step", Only: "^matmul_(segment|tile)" + f16, Test: "gpu TestExact$", Round: true},
+	{File: "lib/matmul.glsl", Old: `fma(lo.y, x_lo.y, fma(lo.x, x_lo.x, sum))));`, New: `fma(lo.x, x_lo.x, fma(lo.y, x_lo.y, sum))));`, Why: "order along a row", Only: "^matmul_segment" + f16, Test: "gpu TestExact$", Round: true},
 
 	{File: "matmul_bcast.comp", Old: `2 * s * Tokens + t % Tokens`, New: `2 * s * Tokens + t % Tokens / 2 * 2`, Why: "lane that has a token", Only: f16},
 	{File: "matmul_bcast.comp", Old: `min(t, push.tokens - 1) * p.x_stride`, New: `min(t0, push.tokens - 1) * p.x_stride`, Why: "token of a lane", Only: f16},

@@ -58,7 +58,7 @@ var opMutants = []mutant{
 		Why: "bound of the width"},
 
 	{File: "deep_embed.comp", Old: `tokens[row] - push.first;`, New: `tokens[row];`,
-		Why: "token of a table that is bound in pieces", Only: "f16"},
+		Why: "token of a table that is bound in pieces"},
 	{File: "deep_embed.comp", Old: `row * push.h_stride + i`, New: `row * push.inner + i`,
 		Why: "stride of the input"},
 	{File: "deep_embed.comp", Old: `at + i * push.columns4`, New: `at + i * push.width4`,

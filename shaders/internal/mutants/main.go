@@ -173,7 +173,7 @@ func (b *bench) examine(r *result, cases []compareCase, kept findings, o options
 			return err
 		}
 	}
-	if o.compare && r.Equal == "" && (r.Compare == nil || !r.Compare.Right) {
+	if o.compare && r.Equal == "" && !r.Round && (r.Compare == nil || !r.Compare.Right) {
 		r.Compare = b.compare(cases, r)
 	}
 	fmt.Fprintf(os.Stderr, "%s\t%s\t%s\t%s\t%.0f s\n", r.name, r.Verdict, r.By, r.Compare, time.Since(start).Seconds())

@@ -11,7 +11,10 @@ func lower(s string) string { return strings.ToLower(s) }
 const tableHead = `# Mutants of the shaders
 
 Written by ` + "`make mutants`" + ` (shaders/internal/mutants); not by hand. Each line is one mistake in one place of a shader, and the test
-that fails with it.
+that fails with it. In brackets stands a device other than lavapipe: gpu is lavapipe with a GPU's kernels, whose workgroups are of
+several subgroups, gpu4 the same with subgroups of 4. Most barriers that are left out show there alone. Where TestBackwards is
+named, they show only if invocations are numbered backwards, since drivers here run the first ones first; compare sees nothing
+there.
 `
 
 // table writes what became of the mutants as Markdown.
@@ -23,7 +26,7 @@ func table(w io.Writer, list []result) {
 		r := &list[i]
 		counts[r.Verdict]++
 		c := r.Compare
-		if c == nil || !c.Chosen || r.Verdict == equal {
+		if c == nil || !c.Chosen || r.Verdict == equal || r.Round {
 			continue
 		}
 		compared = true
@@ -44,7 +47,7 @@ func table(w io.Writer, list []result) {
 	}
 	fmt.Fprintf(w, "- Caught, of those that a run can tell from the original: %s.\n", share(counts[caught], ran))
 	if compared {
-		fmt.Fprintf(w, "- `rwkv-gpu compare` meets %d of these, in kernels that a driver chooses for the demo model or for a small one of another version: "+
+		fmt.Fprintf(w, "- `rwkv-gpu compare` meets %d of these, in kernels that a driver or its tuner chooses for the demo model or for a small one of any version: "+
 			"it fails on %s, and names an op that runs such a kernel on %s.\n", chosen, share(failed, chosen), share(right, chosen))
 	}
 	fmt.Fprint(w, "\n| mutant | was | is | breaks | verdict | by |")
@@ -65,10 +68,17 @@ func table(w io.Writer, list []result) {
 		was, is := difference(r.Old, r.New)
 		fmt.Fprintf(w, "| %s | %s | %s | %s | %s | %s |", r.name, code(was), code(is), r.Why, r.Verdict, cell(by))
 		if compared {
-			fmt.Fprintf(w, " %s |", cell(r.Compare.String()))
+			fmt.Fprintf(w, " %s |", cell(compareCell(r)))
 		}
 		fmt.Fprintln(w)
 	}
+}
+
+func compareCell(r *result) string {
+	if r.Round {
+		return "rounding alone"
+	}
+	return r.Compare.String()
 }
 
 func share(n, of int) string {
