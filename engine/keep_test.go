@@ -75,6 +75,39 @@ func TestReopen(t *testing.T) {
 	})
 }
 
+// Where numbers do not depend on how tokens were cut into passes, a sequence that is made again has its state to the last bit,
+// and draws on as if nothing had been.
+func TestReopenExactly(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDevice(t, func(t *testing.T, d *Device) {
+		e := newEngine(t, m, d, Options{Slots: 8, Chunk: 8, Keep: 9, Exact: true})
+		want, got := begin(t, e, decodeSettings()), begin(t, e, decodeSettings())
+		ids := make([][]int, len(want))
+		decode(t, e, want, 40, func(i, id int) bool {
+			ids[i] = append(ids[i], id)
+			return true
+		})
+		drawn := make([][]int, len(got))
+		for range 4 {
+			decode(t, e, got, 10, func(i, id int) bool {
+				drawn[i] = append(drawn[i], id)
+				return true
+			})
+			if err := e.Reopen(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+		}
+		decode(t, e, want, 1, func(int, int) bool { return true })
+		decode(t, e, got, 1, func(int, int) bool { return true })
+		for i := range want {
+			if !slices.Equal(drawn[i], ids[i]) {
+				t.Errorf("sequence %d: drew %v, want %v", i, drawn[i], ids[i])
+			}
+			sameContinuation(t, e, fmt.Sprintf("sequence %d", i), &got[i], &want[i])
+		}
+	})
+}
+
 // A pass that is interrupted between its parts leaves sequences as they were, if they are kept; else they say that they are
 // lost, until they are restored.
 func TestInterruptedPass(t *testing.T) {
