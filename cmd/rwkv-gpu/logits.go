@@ -21,8 +21,9 @@ import (
 const logitsHelp = `Feed tokens to the model and show the logits after the last, or with --all after each: in JSON all of them, as float32
 before any softmax; otherwise the likeliest tokens with their probabilities.
 
-A state written by --state-out continues with --state-in as if all had been one prompt, on any device. --state, which
-other commands have too, reads such a file as well, and those of state tuning.`
+A state written by --state-out continues with --state-in as if all had been one prompt, on any device, with the model of
+the same weights and LoRAs. A token that a state has pending is fed first. --state, which other commands have too, reads
+such a file as well, and those of state tuning.`
 
 type logitsFlags struct {
 	tokens, prompt    string
