@@ -180,7 +180,7 @@ func (all *shared) add(s *sources, from tree, w wanted) error {
 		return err
 	}
 	file := s.shaders[w.module].Name + ".comp"
-	value := ""
+	var value string
 	switch name, isStruct := strings.CutPrefix(w.expr, structPrefix); {
 	case isStruct:
 		st, err := src.structure(name)
