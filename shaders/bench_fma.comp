@@ -7,11 +7,11 @@
 
 layout(constant_id = 0) const uint Local = 64;
 layout(local_size_x_id = 0) in;
-layout(push_constant) uniform Push { uint steps; } push; // of 4 multiply-adds in each chain
+layout(push_constant) uniform Push { uint steps; } push; // of LENGTH multiply-adds in each chain
 FLOATS(0, X); // [2]: factor and term, unknown to the compiler
 layout(binding = 1) writeonly buffer Y { float y[]; };
 
-const uint CHAINS = 12;
+const uint CHAINS = 12, LENGTH = 4;
 
 #ifdef FUSED
 #define MULTIPLY_ADD(a, b, c) fma(a, b, c)
@@ -23,7 +23,7 @@ void main() {
     float b = F(X, 0), c = F(X, 1), a[CHAINS];
     [[unroll]] for (uint i = 0; i < CHAINS; i++) a[i] = float(gl_LocalInvocationID.x + i);
     for (uint s = 0; s < push.steps; s++)
-        [[unroll]] for (uint j = 0; j < 4; j++)
+        [[unroll]] for (uint j = 0; j < LENGTH; j++)
             [[unroll]] for (uint i = 0; i < CHAINS; i++) a[i] = MULTIPLY_ADD(a[i], b, c);
     float sum = 0.0;
     [[unroll]] for (uint i = 0; i < CHAINS; i++) sum += a[i];

@@ -29,9 +29,9 @@ type meter struct {
 }
 
 const (
-	limitUnit  = 8 * 16   // bytes that an invocation of bench_read reads in a step
-	limitSteps = 16       // of bench_read
-	limitPiece = 64 << 20 // most bytes of one buffer
+	limitUnit  = glsl.ReadLoads * 16 // bytes that an invocation of bench_read reads in a step
+	limitSteps = 16                  // of bench_read
+	limitPiece = 64 << 20            // most bytes of one buffer
 )
 
 // readLimit streams through enough buffers to hold the bytes; texels of them by as many at once as the device binds.
@@ -117,7 +117,7 @@ func (m *meter) limitLocals() []uint32 {
 
 // fmaLimit runs multiply-adds in as many invocations as a large device holds at once.
 func (m *meter) fmaLimit() (best float64, err error) {
-	const invocations, steps, flops = 1 << 17, 32, glsl.FMAChains * 4 * 2
+	const invocations, steps, flops = 1 << 17, 32, glsl.FMAChains * glsl.FMALength * 2
 	in, err := m.dev.NewBuffer("limit", 8, gpu.DeviceLocal)
 	if err != nil {
 		return 0, err

@@ -65,7 +65,9 @@ const (
 	DrawNone          = 0xffffffff // DRAW_NONE of sample_draw.comp: in place of an id: the sequence had ended
 	DrawEmpty         = 0xfffffffe // DRAW_EMPTY of sample_draw.comp: no id can be drawn
 	DrawBad           = 0x80000000 // DRAW_BAD of sample_draw.comp: and an id, whose logit is NaN or +Inf
+	ReadLoads         = 8          // LOADS of bench_read.comp: of 16 bytes, in a step of an invocation
 	FMAChains         = 12         // CHAINS of bench_fma.comp: of an invocation
+	FMALength         = 4          // LENGTH of bench_fma.comp: of a chain, in a step
 )
 
 // Span is a struct of shift_mix.comp: a sequence of a batch.

@@ -70,7 +70,7 @@ func TestTunerSharesFurther(t *testing.T) {
 }
 
 // A form whose trial its user ended is not to blame for that, and the process writes no other down while it ends; one that ends by
-// itself leaves its form behind, as does an end while nobody can write the file.
+// itself leaves its form behind.
 func TestAcquitForms(t *testing.T) {
 	defer func() { underTrial.over = false }()
 	path := filepath.Join(t.TempDir(), "tuning.json")

@@ -70,9 +70,9 @@ var opMutants = []mutant{
 
 	{File: "bench_read.comp", Old: `U4(W, at + i * Local)`, New: `U4(W, at)`,
 		Why: "an eighth of the bytes is read, and eight times the rate shown"},
-	{File: "bench_read.comp", Old: `i = 1; i < 8; i++) sum[0]`, New: `i = 1; i < 4; i++) sum[0]`,
+	{File: "bench_read.comp", Old: `i = 1; i < LOADS; i++) sum[0]`, New: `i = 1; i < 4; i++) sum[0]`,
 		Why: "what nobody asks for is not read"},
-	{File: "bench_fma.comp", Old: `uint j = 0; j < 4; j++)`, New: `uint j = 0; j < 3; j++)`,
+	{File: "bench_fma.comp", Old: `uint j = 0; j < LENGTH; j++)`, New: `uint j = 0; j < 3; j++)`,
 		Why: "fewer multiply-adds than are counted"},
 	{File: "bench_fma.comp", Old: `i < CHAINS; i++) sum += a[i]`, New: `i < 1; i++) sum += a[i]`,
 		Why: "chains that the compiler leaves out"},
