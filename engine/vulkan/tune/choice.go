@@ -112,10 +112,12 @@ func (t *Tuner) Keep(c *Choice, f Form, took time.Duration) {
 	t.take(c.Key, found{Form: f, Micros: int(took.Microseconds()), Among: sum(c.Forms)})
 }
 
-// Measure goes on measuring a choice, if there is time for its kind. Once ctx is done it tries no more. An error that is Refused
-// means no more than that the choice is not measured now.
+// Measure goes on measuring a choice, if there is time for its kind, and nobody else is measuring. Once ctx is done it tries no
+// more. An error that is Refused means no more than that the choice is not measured now.
 func (t *Tuner) Measure(ctx context.Context, c *Choice, trial func() (Trial, error)) error {
-	t.turn.Lock()
+	if !t.turn.TryLock() {
+		return nil
+	}
 	defer t.turn.Unlock()
 	_, err := t.measured(c.Device, c.Kind, func(until time.Time) error {
 		run, err := trial()
@@ -125,6 +127,8 @@ func (t *Tuner) Measure(ctx context.Context, c *Choice, trial func() (Trial, err
 		at := t.standing(c)
 		took, err := t.fastest(ctx, c, run, &at, until)
 		if err != nil {
+			t.kept.ends(errors.Is(err, gpu.ErrDeviceLost) || errors.Is(err, gpu.ErrTimeout))
+			t.keep()
 			return err
 		}
 		best := found{Form: c.Forms[at.best], Micros: int(took.Microseconds()), Among: sum(c.Forms)}

@@ -122,6 +122,20 @@ func (t *keeping) tries(form string) bool {
 	return changed
 }
 
+// ends says that a trial ended with an error. If the form cost the device, neither this tuner nor a later one tries it again.
+func (t *keeping) ends(lethal bool) {
+	if lethal && t.trying != "" {
+		if t.lethal == nil {
+			t.lethal = map[string]string{}
+		}
+		t.lethal[t.trying] = nobody
+	}
+	t.trying = ""
+}
+
+// nobody stands in the file for the process that tried a form which cost it the device, as for one that has ended.
+const nobody = "0"
+
 // survives says that the trial of a form is over, and that it did no harm.
 func (t *keeping) survives() { t.tried[t.trying] = true }
 
@@ -156,6 +170,11 @@ func (t *keeping) merge() error {
 		t.learn(old.Found)
 		maps.Copy(all.Trying, old.Trying)
 		maps.DeleteFunc(all.Trying, own)
+	}
+	for form, by := range t.lethal {
+		if by == nobody {
+			all.Trying[form] = by
+		}
 	}
 	if t.trying != "" && underTrial.note(t.path) {
 		all.Trying[t.trying] = owner()

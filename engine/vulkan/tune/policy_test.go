@@ -120,24 +120,95 @@ func TestTunerHolds(t *testing.T) {
 	if !slices.Equal(told, []string{"a"}) {
 		t.Errorf("told %q", told)
 	}
+	other := tuner.Hold()
 	release()
+	if !slices.Equal(told, []string{"a"}) {
+		t.Errorf("told %q while another text is written", told)
+	}
+	other()
 	tuner.tell("d")
 	if !slices.Equal(told, []string{"a", "b", "c", "d"}) {
 		t.Errorf("told %q", told)
 	}
 }
 
-// A form that loses the device stays written down.
+// A form that loses the device stays written down, and is tried again by no tuner: not by the same one, after the device was
+// opened anew and something else was measured, nor by a later one.
 func TestTunerLoses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
+	list := []Form{{Rows: 1}, {Rows: 2}, {Rows: 4}}
+	tuner := New(path, false, nil)
 	c := &faultyTrial{failResults: &gpu.Error{Call: "vkQueueSubmit", Result: -4}}
-	w := workOf(New(path, false, nil), "a product", []Form{{Rows: 1}, {Rows: 2}, {Rows: 4}}, c)
-	if err := w.measure(t.Context()); !errors.Is(err, gpu.ErrDeviceLost) {
+	if err := workOf(tuner, "a product", list, c).measure(t.Context()); !errors.Is(err, gpu.ErrDeviceLost) {
 		t.Errorf("want the device lost, got %v", err)
 	}
 	if next := New(path, false, nil); len(next.kept.lethal) != 1 || len(next.kept.found) != 0 {
 		t.Errorf("want one form that is not tried again, got %v, %v", next.kept.lethal, next.kept.found)
 	}
+	if err := workOf(tuner, "something else", []Form{{Rows: 1}, {Rows: 3}}, new(faultyTrial)).measure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	for _, next := range []*Tuner{tuner, New(path, false, nil)} {
+		c := new(faultyTrial)
+		w := workOf(next, "a product", list, c)
+		if w == nil {
+			continue // the other tuner has measured the rest
+		}
+		if err := w.measure(t.Context()); err != nil || slices.Contains(c.tried, 2) || !slices.Contains(c.tried, 4) {
+			t.Errorf("want the other form tried alone, got %v (%v)", c.tried, err)
+		}
+	}
+	if next := New(path, false, nil); len(next.kept.lethal) != 1 || next.kept.found["a product"].Rows != 4 {
+		t.Errorf("want one form that is not tried again, got %v, %v", next.kept.lethal, next.kept.found)
+	}
+}
+
+// An error that is not of the device says nothing of the form: it is tried again.
+func TestTunerFails(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "tuning.json")
+	list := []Form{{Rows: 1}, {Rows: 2}, {Rows: 4}}
+	tuner := New(path, false, nil)
+	if err := workOf(tuner, "a product", list, &faultyTrial{failResults: errors.New("a mistake")}).measure(t.Context()); err == nil {
+		t.Error("want the error")
+	}
+	if next := New(path, false, nil); len(next.kept.lethal) != 0 {
+		t.Errorf("want no form left out, got %v", next.kept.lethal)
+	}
+	c := new(faultyTrial)
+	if err := workOf(tuner, "a product", list, c).measure(t.Context()); err != nil || !slices.Contains(c.tried, 2) {
+		t.Errorf("want it tried again, got %v (%v)", c.tried, err)
+	}
+}
+
+// While one measures, another goes on with what is known, and asks again later.
+func TestTunerMeasuresOnce(t *testing.T) {
+	tuner := New("", true, nil)
+	inner := new(faultyTrial)
+	outer := &meanwhile{do: func() {
+		if err := workOf(tuner, "another product", []Form{{Rows: 1}, {Rows: 2}}, inner).measure(t.Context()); err != nil {
+			t.Error(err)
+		}
+	}}
+	if err := workOf(tuner, "a product", []Form{{Rows: 1}, {Rows: 2}}, outer).measure(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if len(inner.tried) != 0 || len(outer.tried) == 0 {
+		t.Errorf("want the first measured alone, got %v and %v", outer.tried, inner.tried)
+	}
+	if w := workOf(tuner, "another product", []Form{{Rows: 1}, {Rows: 2}}, inner); w == nil || w.measure(t.Context()) != nil || len(inner.tried) == 0 {
+		t.Errorf("want the other measured afterwards, got %v", inner.tried)
+	}
+}
+
+// meanwhile is a trial during which something else happens.
+type meanwhile struct {
+	faultyTrial
+	do func()
+}
+
+func (m *meanwhile) Prepare() error {
+	m.do()
+	return nil
 }
 
 // probedTrial tells by a part of the work how long the whole takes.

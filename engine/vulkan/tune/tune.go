@@ -32,7 +32,7 @@ type notices struct {
 	tell func(string) // may be nil
 
 	mu      sync.Mutex
-	holding bool
+	holding int // calls of Hold that are not released
 	held    []string
 }
 
@@ -61,14 +61,15 @@ func (t *Tuner) tell(s string) {
 	defer n.mu.Unlock()
 	switch {
 	case n.tell == nil:
-	case n.holding:
+	case n.holding > 0:
 		n.held = append(n.held, s)
 	default:
 		n.tell(s)
 	}
 }
 
-// Hold keeps notices back, as while a text is written, until release is called.
+// Hold keeps notices back, as while a text is written, until release is called, once. Of several that hold, the last one to
+// release counts.
 func (t *Tuner) Hold() (release func()) {
 	if t == nil {
 		return func() {}
@@ -76,11 +77,13 @@ func (t *Tuner) Hold() (release func()) {
 	n := &t.notices
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.holding = true
+	n.holding++
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		n.holding = false
+		if n.holding--; n.holding > 0 {
+			return
+		}
 		for _, s := range n.held {
 			n.tell(s)
 		}
