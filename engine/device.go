@@ -52,7 +52,7 @@ func Devices() ([]gpu.Info, error) {
 }
 
 // OpenDevice opens the device that spec names: "auto" (the best Vulkan device, else the CPU after one line to notice),
-// "gpu" (the best Vulkan device), "cpu", an index, or a part of a name.
+// "gpu" (the best Vulkan device), "cpu", an index, or a part of a name. notice may be nil.
 func OpenDevice(spec string, notice func(string)) (*Device, error) {
 	if spec == "cpu" {
 		return &Device{}, nil
@@ -60,7 +60,9 @@ func OpenDevice(spec string, notice func(string)) (*Device, error) {
 	d := new(Device)
 	err := d.open(spec)
 	if err != nil && (spec == "auto" || spec == "") {
-		notice(fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err))
+		if notice != nil {
+			notice(fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err))
+		}
 		return &Device{}, nil
 	}
 	if err != nil {

@@ -59,6 +59,20 @@ func TestOpenDevice(t *testing.T) {
 	}
 }
 
+// Where there is no Vulkan, "auto" is the CPU, whether anybody wants to be told or not.
+func TestOpenDeviceWithoutVulkan(t *testing.T) {
+	t.Setenv("RWKV_VULKAN_LOADER", "/nonexistent")
+	var told []string
+	for _, notice := range []func(string){nil, func(s string) { told = append(told, s) }} {
+		if d, err := OpenDevice("auto", notice); err != nil || !d.IsCPU() {
+			t.Errorf("%v", err)
+		}
+	}
+	if len(told) != 1 || !strings.Contains(told[0], "running on the CPU") {
+		t.Errorf("told %q", told)
+	}
+}
+
 // Errors of a device's executor are the device's; errors of the model and of the caller are not.
 func TestFault(t *testing.T) {
 	d := vulkanDevice(t)

@@ -65,7 +65,9 @@ func (e *Engine) Generate(ctx context.Context, s *Seq, tok tokenizer.Tokenizer, 
 	defer e.host.dev.tuner.Hold()()
 	g := &generation{q: &q, out: out}
 	err = g.run(ctx, e, s, smp)
-	err = errors.Join(err, g.emit(out.Flush()))
+	if g.err == nil { // else Emit wants no more
+		err = errors.Join(err, g.emit(out.Flush()))
+	}
 	g.Text, g.PromptTokens, g.Finish = g.text.String(), len(q.Prompt), out.Finish()
 	if q.Max <= 0 && err == nil {
 		g.Finish = text.FinishedLength

@@ -112,8 +112,11 @@ func TestGenerateErrors(t *testing.T) {
 		t.Errorf("a sequence that was released: %v", err)
 	}
 	boom := errors.New("boom")
-	calls := 0
-	r, err := e.Generate(context.Background(), s, tok, Request{Prompt: []int{1660, 2383}, Max: 9, Emit: func(string) error {
+	calls, first := 0, ""
+	r, err := e.Generate(context.Background(), s, tok, Request{Prompt: []int{1660, 2383}, Max: 9, Emit: func(text string) error {
+		if first == "" {
+			first = text
+		}
 		if calls++; calls == 3 {
 			return boom
 		}
@@ -121,6 +124,15 @@ func TestGenerateErrors(t *testing.T) {
 	}})
 	if !errors.Is(err, boom) || r == nil || len(r.Tokens) == 0 || len(r.Tokens) >= 9 {
 		t.Errorf("Emit's error: %v after %+v", err, r)
+	}
+	held := first[len(first)-1:] + "\x01" // a stop that the first piece's end may begin
+	setState(t, e, s, nil)
+	calls = 0
+	if _, err = e.Generate(context.Background(), s, tok, Request{Prompt: []int{1660, 2383}, Max: 9, Stop: []string{held}, Emit: func(string) error {
+		calls++
+		return boom
+	}}); !errors.Is(err, boom) || calls != 1 {
+		t.Errorf("want no call of Emit after its error, got %d in all (%v)", calls, err)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	calls = 0

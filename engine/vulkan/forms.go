@@ -69,7 +69,7 @@ func settled[S comparable](ctx context.Context, e *runner, c *passCache[S], s S)
 // record it anew.
 func (e *runner) measureOpen(ctx context.Context, p *pass) (changed bool, err error) {
 	bench := e.bench()
-	open := p.open[:0]
+	var open []openChoice // p keeps its own until all went well: a choice that became better is still to be recorded
 	for _, c := range p.open {
 		best, done := e.tuner.Chosen(&c.Choice.Choice)
 		if !done && ctx.Err() == nil {
