@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
@@ -40,6 +39,7 @@ type drawer interface {
 	Decode(draws []vulkan.Draw, n int) ([]uint32, error)
 	RestoreState(i, slot int) error
 	DrawsOnDevice(seqs int) (bool, error)
+	DecodeSteps(seqs, most int) int
 }
 
 var _ drawer = (*vulkan.Exec)(nil)
@@ -56,25 +56,7 @@ type bursts struct {
 	seqs  []*Seq
 	draws []vulkan.Draw
 	fed   []int
-	pace  map[int]pace // by number of sequences
-}
-
-// pace is how many steps a submission takes.
-type pace struct {
-	steps int
-	step  time.Duration // of the last
-}
-
-// longestBurst is the longest that a submission should take, so that text appears smoothly and other work has its turn.
-const longestBurst = 45 * time.Millisecond
-
-// next returns how many steps to take of n: as many as fit a burst, but at most double those of the time before.
-func (p pace) next(n int) int {
-	steps := 1
-	for 2*steps <= min(n, vulkan.MaxDecodeSteps) && steps <= p.steps && time.Duration(2*steps)*p.step <= longestBurst {
-		steps *= 2
-	}
-	return steps
+	steps func(seqs, most int) int // instead of the executor's, in tests
 }
 
 // Burst continues sequences by one submission: it feeds each its Token, draws the next by its Sampler, which accepts it,
@@ -228,17 +210,16 @@ func (b *bursts) onDevice(dev drawer, c []Continuation, most int, each func(i, i
 	if alone {
 		most = 1
 	}
-	steps = b.pace[len(b.draws)].next(most)
-	start := time.Now()
+	if b.steps != nil {
+		steps = b.steps(len(b.draws), most)
+	} else {
+		steps = dev.DecodeSteps(len(b.draws), most)
+	}
 	ids, err := dev.Decode(b.draws, steps)
 	if err != nil {
 		b.lose(c)
 		return 0, b.h.dev.fault(err)
 	}
-	if b.pace == nil {
-		b.pace = map[int]pace{}
-	}
-	b.pace[len(b.draws)] = pace{steps, time.Since(start) / time.Duration(steps)}
 	b.t.count(b.h.exec, func(s *Stats) { s.Work.countDecode(b.draws, steps) })
 	for step := range steps {
 		for j, i := range b.live {

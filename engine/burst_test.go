@@ -7,7 +7,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
@@ -317,22 +316,6 @@ func TestBurstErrors(t *testing.T) {
 	})
 }
 
-// The steps of a submission grow to what fits a burst, and shrink at once.
-func TestPace(t *testing.T) {
-	for _, c := range []struct {
-		p       pace
-		n, want int
-	}{
-		{pace{}, 100, 1}, {pace{1, time.Millisecond}, 100, 2}, {pace{2, time.Millisecond}, 100, 4},
-		{pace{16, time.Millisecond}, 100, 32}, {pace{32, time.Millisecond}, 100, 32}, {pace{32, time.Millisecond}, 31, 16},
-		{pace{32, 10 * time.Millisecond}, 100, 4}, {pace{1, time.Second}, 100, 1}, {pace{8, time.Millisecond}, 1, 1},
-	} {
-		if got := c.p.next(c.n); got != c.want {
-			t.Errorf("after %+v, of %d: %d steps, want %d", c.p, c.n, got, c.want)
-		}
-	}
-}
-
 // A token costs no allocation, whether one sequence or several go on, whatever their settings, and wherever tokens are
 // drawn: what there are belong to the first tokens.
 func TestBurstAllocates(t *testing.T) {
@@ -343,10 +326,8 @@ func TestBurstAllocates(t *testing.T) {
 		ctx := t.Context()
 		for _, list := range [][]Continuation{c[:1], c[2:3], c} {
 			each := func(int, int) bool { return true }
+			e.bursts.steps = func(_, most int) int { return most } // however slow the device is now
 			run := func() {
-				if e.bursts.pace != nil {
-					e.bursts.pace[len(list)] = pace{steps: 4} // however slow the device is now
-				}
 				if _, err := e.Burst(ctx, list, 4, each); err != nil {
 					t.Fatal(err)
 				}

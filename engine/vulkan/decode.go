@@ -65,6 +65,7 @@ func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 		return nil, err
 	}
 	d.last = p
+	start := d.pace.now()
 	var saved *gpu.Commands
 	if n > 1 {
 		if saved, err = d.states.Save(d.slots); err != nil {
@@ -80,6 +81,7 @@ func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 	if err != nil {
 		return nil, err
 	}
+	d.pace.drew(len(draws), n, d.pace.now().Sub(start))
 	return d.inputs.IDs(k), nil
 }
 

@@ -30,13 +30,40 @@ const (
 // busy core are faster.
 const unmeasuredPace = 10 * time.Nanosecond
 
-// pacing owns how long a submission may be: in how many parts a pass is submitted, how many rows it has at most, and how long a
-// wait for it may take. It goes by the passes that ran.
+// pacing owns how long a submission may be: in how many parts a pass is submitted, how many rows it has at most, how many
+// steps a Decode has, and how long a wait for it may take. It goes by the passes that ran.
 type pacing struct {
 	known           known
 	work            rowWork
 	now             func() time.Time // time.Now but in tests
 	waited, longest time.Duration    // see Waited and LongestSubmission
+	bursts          map[int]burst    // by number of sequences
+}
+
+// burst is how many steps the last Decode took.
+type burst struct {
+	steps int
+	step  time.Duration
+}
+
+// longestBurst is the longest that a Decode should take, so that text appears smoothly and other work has its turn.
+const longestBurst = 45 * time.Millisecond
+
+// next returns how many steps to take of n: as many as fit a burst, but at most double those of the time before.
+func (b burst) next(n int) int {
+	steps := 1
+	for 2*steps <= min(n, MaxDecodeSteps) && steps <= b.steps && time.Duration(2*steps)*b.step <= longestBurst {
+		steps *= 2
+	}
+	return steps
+}
+
+// drew notes what a Decode of some sequences took.
+func (p *pacing) drew(seqs, steps int, took time.Duration) {
+	if p.bursts == nil {
+		p.bursts = map[int]burst{}
+	}
+	p.bursts[seqs] = burst{steps, took / time.Duration(steps)}
 }
 
 // known is the time of a pass that was run: of the most rows so far, or of less time for a row.
@@ -148,6 +175,9 @@ func (p *pacing) mostRows(all int) int {
 
 // MostRows returns how many rows a pass should have at most, so that no step of it keeps the device busy for too long.
 func (e *Exec) MostRows() int { return e.pace.mostRows(e.plan.Sizes.Rows) }
+
+// DecodeSteps returns how many steps the next Decode of so many sequences should have, of most.
+func (e *Exec) DecodeSteps(seqs, most int) int { return e.pace.bursts[seqs].next(most) }
 
 // Waited returns how long all calls of Forward and Decode so far have waited for the device.
 func (e *Exec) Waited() time.Duration { return e.pace.waited }

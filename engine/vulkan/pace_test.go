@@ -109,3 +109,19 @@ func TestMostRowsShapes(t *testing.T) {
 		t.Errorf("want each number seen, got %v", seen)
 	}
 }
+
+// The steps of a submission grow to what fits a burst, and shrink at once.
+func TestBurst(t *testing.T) {
+	for _, c := range []struct {
+		p       burst
+		n, want int
+	}{
+		{burst{}, 100, 1}, {burst{1, time.Millisecond}, 100, 2}, {burst{2, time.Millisecond}, 100, 4},
+		{burst{16, time.Millisecond}, 100, 32}, {burst{32, time.Millisecond}, 100, 32}, {burst{32, time.Millisecond}, 31, 16},
+		{burst{32, 10 * time.Millisecond}, 100, 4}, {burst{1, time.Second}, 100, 1}, {burst{8, time.Millisecond}, 1, 1},
+	} {
+		if got := c.p.next(c.n); got != c.want {
+			t.Errorf("after %+v, of %d: %d steps, want %d", c.p, c.n, got, c.want)
+		}
+	}
+}
