@@ -41,22 +41,23 @@ func Variants[V variant]() []V {
 // code returns the module as a device gets it: with cooperative matrices of the extension that devices have, and where the device
 // can promise it, with subgroups that meet again where control flow does.
 func (m *module) code(uniformFlow bool) ([]byte, error) {
+	declared := spirv.Declared(m.spirv)
+	matrices := slices.Contains(declared, spirv.CooperativeMatrixNV)
+	uniformFlow = uniformFlow && slices.ContainsFunc(declared, spirv.Capability.IsSubgroup)
+	if !matrices && !uniformFlow {
+		return m.spirv, nil
+	}
 	c, err := spirv.Decode(m.spirv)
 	if err != nil {
 		return nil, fmt.Errorf("shader %s: %w", m.name, err)
 	}
-	matrices := c.Has(spirv.CooperativeMatrixNV)
 	if matrices {
 		if err := c.KHRMatrices(); err != nil {
 			return nil, fmt.Errorf("shader %s: %w", m.name, err)
 		}
 	}
-	uniformFlow = uniformFlow && c.UsesSubgroups()
 	if uniformFlow {
 		c.UniformFlow()
-	}
-	if !matrices && !uniformFlow {
-		return m.spirv, nil
 	}
 	return c.Encode(), nil
 }

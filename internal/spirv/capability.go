@@ -104,5 +104,5 @@ func (c Capability) Needs() []Feature {
 	return []Feature{Never}
 }
 
-// isSubgroup reports whether the capability is one of operations among the invocations of a subgroup.
-func (c Capability) isSubgroup() bool { return c >= 61 && c <= 68 }
+// IsSubgroup reports whether the capability is one of operations among the invocations of a subgroup.
+func (c Capability) IsSubgroup() bool { return c >= 61 && c <= 68 }

@@ -25,38 +25,56 @@ type Code struct {
 }
 
 // Decode splits a module into its instructions. Each of those whose operands are looked into here has as many as that takes.
-func Decode(module []byte) (Code, error) {
-	c, err := decode(module)
+func Decode(module []byte) (c Code, err error) {
+	c.Instructions = make([]Instruction, 0, len(module)/16) // most have some operands
+	c.Header, err = walk(module, func(in Instruction) error {
+		c.Instructions = append(c.Instructions, in)
+		return nil
+	})
 	if err != nil {
 		return Code{}, fmt.Errorf("spirv: %w", err)
 	}
 	return c, nil
 }
 
-func decode(module []byte) (c Code, err error) {
+// walk visits all instructions of a module, until visit returns an error.
+func walk(module []byte, visit func(in Instruction) error) (header [headerWords]uint32, err error) {
 	if len(module) < 4*headerWords || len(module)%4 != 0 {
-		return c, fmt.Errorf("length: want whole words and a header of %d of them, got %d bytes", headerWords, len(module))
+		return header, fmt.Errorf("length: want whole words and a header of %d of them, got %d bytes", headerWords, len(module))
 	}
 	words := make([]uint32, len(module)/4)
 	for i := range words {
 		words[i] = binary.LittleEndian.Uint32(module[4*i:])
 	}
 	if words[0] != magic {
-		return c, fmt.Errorf("magic number: want %#08x, got %#08x", magic, words[0])
+		return header, fmt.Errorf("magic number: want %#08x, got %#08x", magic, words[0])
 	}
-	copy(c.Header[:], words)
+	copy(header[:], words)
 	for at := headerWords; at < len(words); {
 		n, op := int(words[at]>>16), words[at]&0xffff
 		if n == 0 || n > len(words)-at {
-			return c, fmt.Errorf("instruction at word %d: length: want 1 to %d, got %d", at, len(words)-at, n)
+			return header, fmt.Errorf("instruction at word %d: length: want 1 to %d, got %d", at, len(words)-at, n)
 		}
-		if least := leastArgs[op]; n-1 < least {
-			return c, fmt.Errorf("instruction at word %d: operands of opcode %d: want %d or more, got %d", at, op, least, n-1)
+		if least := int(leastArgs[op]); n-1 < least {
+			return header, fmt.Errorf("instruction at word %d: operands of opcode %d: want %d or more, got %d", at, op, least, n-1)
 		}
-		c.Instructions = append(c.Instructions, Instruction{op, words[at+1 : at+n : at+n]})
+		if err := visit(Instruction{op, words[at+1 : at+n : at+n]}); err != nil {
+			return header, fmt.Errorf("instruction at word %d: %w", at, err)
+		}
 		at += n
 	}
-	return c, nil
+	return header, nil
+}
+
+// Declared returns the capabilities that a module declares, which stand before all else: it reads no more of it.
+func Declared(module []byte) (list []Capability) {
+	for at := 4 * headerWords; at+8 <= len(module); at += 8 {
+		if binary.LittleEndian.Uint32(module[at:]) != 2<<16|opCapability {
+			break
+		}
+		list = append(list, Capability(binary.LittleEndian.Uint32(module[at+4:])))
+	}
+	return list
 }
 
 // Encode returns the module of the instructions.
@@ -76,16 +94,6 @@ func (c *Code) Encode() []byte {
 		}
 	}
 	return out
-}
-
-// Has reports whether the module declares a capability.
-func (c *Code) Has(of Capability) bool {
-	for _, in := range c.Instructions {
-		if in.Op == opCapability && Capability(in.Args[0]) == of {
-			return true
-		}
-	}
-	return false
 }
 
 // maxText bounds names in bytes; the rest of a longer one is dropped.

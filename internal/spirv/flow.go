@@ -10,7 +10,7 @@ const (
 // UsesSubgroups reports whether the module has operations among the invocations of a subgroup.
 func (c *Code) UsesSubgroups() bool {
 	return slices.ContainsFunc(c.Instructions, func(in Instruction) bool {
-		return in.Op == opCapability && Capability(in.Args[0]).isSubgroup()
+		return in.Op == opCapability && Capability(in.Args[0]).IsSubgroup()
 	})
 }
 

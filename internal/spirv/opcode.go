@@ -56,7 +56,7 @@ const (
 )
 
 // leastArgs is the least number of operands of each instruction that is looked into.
-var leastArgs = map[uint32]int{
+var leastArgs = [1 << 16]uint8{
 	opName: 2, opMemberName: 3, opExtension: 1, opEntryPoint: 3, opExecutionMode: 2, opExecutionModeID: 2, opCapability: 1,
 	opTypeBool: 1, opTypeInt: 3, opTypeFloat: 2, opTypeVector: 3, opTypeMatrixOf: 3, opTypeImage: 8,
 	opTypeSampledImage: 2, opTypeArray: 3, opTypeRuntimeArray: 2, opTypeStruct: 1, opTypePointer: 3,

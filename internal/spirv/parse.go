@@ -32,6 +32,7 @@ type declarations struct {
 	entry        string
 	entryID      uint32
 	entries      int
+	functions    bool        // have begun
 	local        Instruction // the execution mode that sets the workgroup size
 }
 
@@ -39,41 +40,29 @@ type variable struct{ id, pointer, class uint32 }
 
 // Parse reads what a module declares. Its error names the instruction or the shader's own name that it stumbled over.
 func Parse(module []byte) (*Module, error) {
-	c, err := Decode(module)
-	if err != nil {
-		return nil, err
-	}
 	m := &declarations{
 		names:     map[uint32]string{},
 		members:   map[uint32]map[uint32]*member{},
 		decorated: map[uint32]*decorations{},
 		defs:      map[uint32]Instruction{},
 	}
-	if err := m.read(&c); err != nil {
+	header, err := walk(module, m.instruction)
+	if err != nil {
 		return nil, fmt.Errorf("spirv: %w", err)
 	}
 	r, err := m.reflect()
 	if err != nil {
 		return nil, fmt.Errorf("spirv: %w", err)
 	}
-	r.Version = Version(c.Header[versionWord])
+	r.Version = Version(header[versionWord])
 	return r, nil
 }
 
-// read collects the declarations, all of which stand before the first function.
-func (m *declarations) read(c *Code) error {
-	for i, in := range c.Instructions {
-		if in.Op == opFunction {
-			return nil
-		}
-		if err := m.instruction(in); err != nil {
-			return fmt.Errorf("instruction %d: %w", i, err)
-		}
-	}
-	return nil
-}
-
+// instruction collects what is declared, all of which stands before the first function.
 func (m *declarations) instruction(in Instruction) error {
+	if m.functions = m.functions || in.Op == opFunction; m.functions {
+		return nil
+	}
 	a := in.Args
 	switch in.Op {
 	case opName:

@@ -97,8 +97,8 @@ func TestUniformFlow(t *testing.T) {
 	}
 	entry, label := in(opEntryPoint, 5, 4, 0x6e69616d, 0), in(opLabel, 9)
 	c, err := Decode(module(in(opExtension, literal("SPV_X")...), entry, label))
-	if err != nil || !c.UsesSubgroups() || !c.Has(61) || c.Has(62) {
-		t.Fatalf("want a module with subgroups (%v)", err)
+	if err != nil {
+		t.Fatal(err)
 	}
 	c.UniformFlow()
 	want := module(in(opExtension, literal("SPV_KHR_subgroup_uniform_control_flow")...), in(opExtension, literal("SPV_X")...), entry, in(opExecutionMode, 4, 4421), label)
@@ -106,9 +106,29 @@ func TestUniformFlow(t *testing.T) {
 		t.Errorf("want\n%x, got\n%x", want, got)
 	}
 	for capability, want := range map[Capability]bool{1: false, 60: false, 61: true, 68: true, 69: false} {
-		c := Code{Instructions: []Instruction{{opCapability, []uint32{uint32(capability)}}}}
-		if c.UsesSubgroups() != want {
+		if capability.IsSubgroup() != want {
 			t.Errorf("%s: operations of subgroups: want %t", capability, want)
+		}
+	}
+}
+
+// What a module declares stands before all else; of a damaged one it is what there is.
+func TestDeclared(t *testing.T) {
+	code := assembled([]uint32{0x07230203, 0x10300, 0, 50, 0}, in(opCapability, 1), in(opCapability, 61), in(opExtension, literal("SPV_X")...), in(opCapability, 9))
+	if got := Declared(code); !slices.Equal(got, []Capability{1, 61}) {
+		t.Errorf("want 1 and 61, got %v", got)
+	}
+	for n := range code {
+		if got := Declared(code[:n]); len(got) > 2 {
+			t.Fatalf("%d bytes: %v", n, got)
+		}
+	}
+	for _, name := range []string{"kinds", "constants", "../../../gpu/testdata/subgroup"} {
+		code := read(t, name)
+		got := Declared(code)
+		slices.Sort(got)
+		if m, err := Parse(code); err != nil || !slices.Equal(got, m.Capabilities) {
+			t.Errorf("%s: want %v, got %v (%v)", name, m.Capabilities, got, err)
 		}
 	}
 }
