@@ -30,7 +30,7 @@ const (
 	WordsQ4_K         = 9          // SIZE of embed.comp
 	WordsQ5_K         = 11         // SIZE of embed.comp
 	WordsQ6_K         = 14         // SIZE of embed.comp
-	VecTokens         = 8          // MAX_TOKENS of matmul_vec.comp: the most of a subgroup
+	VecTokens         = 8          // MAX_TOKENS of matmul_vec.comp: the most of a subgroup, or of a workgroup in segments
 	BcastTokens       = 16         // MAX_TOKENS of matmul_bcast.comp: the most of a lane
 	TileRows          = 64         // BM of matmul_tile.comp
 	TileTokens        = 32         // BT of matmul_tile.comp
@@ -44,7 +44,7 @@ const (
 	NarrowManyTokens  = 8          // TOKENS of matmul_narrow.comp
 	HoldRows          = 1024       // ROWS of matmul_hold.comp: the most that pass a workgroup
 	HoldTokens        = 32         // 4*TOKENS of matmul_hold.comp: that it holds
-	MinNorm           = 1e-12      // MIN_NORM of wkv7_narrow.comp: that a key is divided by
+	MinNorm           = 1e-12      // MIN_NORM of wkv7.comp: that a key is divided by
 	NarrowHead        = 64         // N of wkv7_narrow.comp: elements of a head
 	NarrowLanes       = 4          // LANES of wkv7_narrow.comp: of a workgroup
 	Narrow7Values     = 8          // ROWS of wkv7_narrow.comp: of a head's state that a workgroup takes

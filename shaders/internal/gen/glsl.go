@@ -173,8 +173,37 @@ func generateShared(from tree) ([]byte, error) {
 	return code, nil
 }
 
-// add appends what a line wants.
+// agree wants other modules to have the same value of a line's expression.
+func (s *sources) agree(w wanted, others []string) error {
+	want := ""
+	for _, module := range append([]string{w.module}, others...) {
+		src, err := s.of(module)
+		if err != nil {
+			return err
+		}
+		got, err := src.value(w.expr)
+		if err != nil {
+			return fmt.Errorf("%s: %w", module, err)
+		}
+		if want == "" {
+			want = got
+		}
+		if got != want {
+			return fmt.Errorf("%s: want %s as in %s, got %s", module, want, w.module, got)
+		}
+	}
+	return nil
+}
+
+// add appends what a line wants. Several modules must agree on it.
 func (all *shared) add(s *sources, from tree, w wanted) error {
+	first, others, several := strings.Cut(w.module, ",")
+	w.module = first
+	if several {
+		if err := s.agree(w, strings.Split(others, ",")); err != nil {
+			return err
+		}
+	}
 	src, err := s.of(w.module)
 	if err != nil {
 		return err

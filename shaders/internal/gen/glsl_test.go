@@ -112,9 +112,10 @@ func TestSharedCurrent(t *testing.T) {
 		t.Errorf("shaders/glsl/zglsl.go is not what the shaders' sources say (%v)", err)
 	}
 	for line, want := range map[string]string{
-		"none.f32 N Name":               "glsl.txt:1: Name: no module \"none.f32\" in variants.txt",
-		"matmul_vec.f32 NOWHERE Name":   "glsl.txt:1: Name: NOWHERE: no constant that the source fixes",
-		"matmul_vec.f32 struct:No Name": "glsl.txt:1: Name: no struct No",
+		"none.f32 N Name": "glsl.txt:1: Name: no module \"none.f32\" in variants.txt",
+		"matmul_vec.f32,matmul_bcast.f32 MAX_TOKENS Name": "glsl.txt:1: Name: matmul_bcast.f32: want 8 as in matmul_vec.f32, got 16",
+		"matmul_vec.f32 NOWHERE Name":                     "glsl.txt:1: Name: NOWHERE: no constant that the source fixes",
+		"matmul_vec.f32 struct:No Name":                   "glsl.txt:1: Name: no struct No",
 	} {
 		bad := filepath.Join(t.TempDir(), "glsl.txt")
 		if err := os.WriteFile(bad, []byte(line), 0o600); err != nil {
