@@ -200,3 +200,29 @@ func TestTurnEndsWithContext(t *testing.T) {
 		t.Error(err)
 	}
 }
+
+// A sequence that is released in the midst of a pass keeps its slot to the pass's end, so that nobody else's state comes into
+// it meanwhile; then the slot is free.
+func TestReleaseWithinPass(t *testing.T) {
+	eachDevice(t, func(t *testing.T, d *Device) {
+		e := newEngine(t, golden.Tiny(t), d, Options{Slots: 2})
+		a, b := newSeq(t, e), newSeq(t, e)
+		rows := []Row{{Seq: a, Tokens: []int{1}, Want: WantLogits, Each: func(int, []float32) error {
+			b.Release()
+			if n := e.Stats().InUse; n != 2 {
+				return fmt.Errorf("%d slots in use", n)
+			}
+			return nil
+		}}, {Seq: b, Tokens: []int{2}, Want: WantDraw, Sampler: newSampler(t, sample.Params{}, e)}}
+		if err := errors.Join(e.Pass(t.Context(), rows), rows[0].Err, rows[1].Err); err != nil || rows[1].ID < 0 {
+			t.Errorf("drew %d, %v", rows[1].ID, err)
+		}
+		if n := e.Stats().InUse; n != 1 {
+			t.Errorf("%d slots in use after it", n)
+		}
+		if err := e.Pass(t.Context(), rows[1:]); err != nil || !errors.Is(rows[1].Err, ErrNotInUse) {
+			t.Errorf("the released sequence: %v, %v", err, rows[1].Err)
+		}
+		newSeq(t, e)
+	})
+}
