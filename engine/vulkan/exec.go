@@ -1,5 +1,3 @@
-// Package vulkan runs programs on a Vulkan device. Everything that an op needs is uploaded once; what a batch of some
-// shape does is recorded once and submitted again whenever that shape recurs.
 package vulkan
 
 import (
