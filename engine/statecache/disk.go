@@ -200,7 +200,8 @@ func (w *writer) scan() error {
 	return nil
 }
 
-// look reads the header of a file and removes the file if it is not what its name says.
+// look reads the header of a file and removes the file if it is not what its name says. A file that cannot be read now
+// is left for the next scan.
 func (w *writer) look(name string) (f lying, ok bool) {
 	path := filepath.Join(w.format.dir, name)
 	info, err := os.Lstat(path)
@@ -211,7 +212,7 @@ func (w *writer) look(name string) (f lying, ok bool) {
 	if f.header, f.size, err = w.format.readHeader(name); err == nil {
 		return f, true
 	}
-	if !errors.Is(err, os.ErrNotExist) {
+	if errors.Is(err, errBroken) {
 		_ = os.Remove(path) // if it stays, nobody uses it
 		w.c.mu.Lock()
 		w.index.stats.Broken++

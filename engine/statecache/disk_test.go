@@ -167,6 +167,35 @@ func TestFileBreaksLater(t *testing.T) {
 	}
 }
 
+// What another process removed is a miss and no broken file; what lies in the place of a file and is none is broken.
+func TestGoneAndIrregular(t *testing.T) {
+	o, gone, folder := onDiskOptions(t), []int{5, 1, 4}, []int{7, 7}
+	keptIn(t, o, gone, folder)
+	c := newCache(t, o)
+	s := c.Space("ann")
+	for _, ids := range [][]int{gone, folder} {
+		if err := os.Remove(filepath.Join(o.Dir, c.format.fileName(s.key, ids))); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := os.Mkdir(filepath.Join(o.Dir, c.format.fileName(s.key, folder)), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for i, ids := range [][]int{gone, folder} {
+		hit := s.Find(ids, 99)
+		hit.Release()
+		if st := c.Stats(); hit.Tokens != 0 || st.Broken != i || st.Checkpoints != 1-i {
+			t.Errorf("%v: found %+v, %+v", ids, hit, st)
+		}
+	}
+	if err := c.Sync(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if left := names(t, o.Dir); len(left) != 0 {
+		t.Errorf("files %v, want none", left)
+	}
+}
+
 // Files used last stay longest across a restart with a smaller budget; what was left unfinished goes.
 func TestFilesByUse(t *testing.T) {
 	o := onDiskOptions(t)

@@ -117,6 +117,15 @@ func appendState(b []byte, state []float32) []byte {
 // errBroken says that a file does not hold the checkpoint of its name.
 var errBroken = errors.New("not a checkpoint of this cache")
 
+// unread returns the error for a file that could not be read. A folder or a file of another size is no checkpoint. Any
+// other error may pass, as that too many files are open, and tells nothing of the file.
+func unread(err error) error {
+	if errors.Is(err, files.ErrNotRegular) || errors.Is(err, files.ErrTooLarge) {
+		return errBroken
+	}
+	return err
+}
+
 // parseHeader reads the header at the start of data and returns its length too. With an error, a length that is not 0
 // is that of a header whose checksum is wrong or beyond data.
 func (f *format) parseHeader(data []byte) (header, int, error) {
@@ -151,16 +160,17 @@ func (f *format) parseHeader(data []byte) (header, int, error) {
 	return h, n + sumBytes, nil
 }
 
-// readHeader reads the header of a file and compares it with the name and the size of the file.
+// readHeader reads the header of a file and compares it with the name and the size of the file. The error is errBroken
+// if the file is no checkpoint.
 func (f *format) readHeader(name string) (h header, size int64, err error) {
 	path := filepath.Join(f.dir, name)
 	data, size, err := files.ReadStart(path, int64(fixedBytes))
 	if err != nil {
-		return h, 0, err
+		return h, 0, unread(err)
 	}
 	if _, n, err := f.parseHeader(data); n > 0 && err != nil { // the ids are missing yet
 		if data, size, err = files.ReadStart(path, int64(n)); err != nil {
-			return h, 0, err
+			return h, 0, unread(err)
 		}
 	}
 	if h, _, err = f.parseHeader(data); err != nil {
@@ -172,12 +182,12 @@ func (f *format) readHeader(name string) (h header, size int64, err error) {
 	return h, size, nil
 }
 
-// readState reads the state of the checkpoint ids from its file.
+// readState reads the state of the checkpoint ids from its file. The error is errBroken if the file does not hold it.
 func (f *format) readState(name string, ids []int, sampler int, state []float32) error {
 	most := f.fileBytes(len(ids), sampler)
 	data, err := files.ReadRegular(filepath.Join(f.dir, name), most)
 	if err != nil {
-		return err
+		return unread(err)
 	}
 	h, n, err := f.parseHeader(data)
 	if err != nil {

@@ -1,6 +1,8 @@
 package statecache
 
 import (
+	"errors"
+	"os"
 	"slices"
 	"sync"
 
@@ -56,7 +58,7 @@ func (s *Space) Find(ids []int, most int) *Hit {
 // usable reports whether the entry has a copy that is not leaving the device.
 func (e *entry) usable() bool { return e.resident != nil || e.state != nil || e.file != "" }
 
-// use makes the hit of an entry. It fails if the only copy is a broken file.
+// use makes the hit of an entry. It fails if the only copy is a file that cannot be read.
 func (c *Cache) use(e *entry, hit *Hit) bool {
 	c.index.pin(e)
 	c.index.touch(e)
@@ -75,8 +77,9 @@ func (c *Cache) use(e *entry, hit *Hit) bool {
 	return true
 }
 
-// load reads the file of a pinned entry, and keeps the state in host memory if there is room. If the file is broken or
-// gone, it unpins the entry and returns nil.
+// load reads the file of a pinned entry, and keeps the state in host memory if there is room. If it cannot read the
+// file, it unpins the entry and returns nil. A file that is broken or gone is dropped. Any other error may pass, and the
+// file stays.
 func (c *Cache) load(e *entry) []float32 {
 	name, ids, state := e.file, e.node.IDs(), c.index.take()
 	var err error
@@ -85,9 +88,12 @@ func (c *Cache) load(e *entry) []float32 {
 		return nil
 	}
 	if err != nil {
-		c.index.stats.Broken++
+		broken := errors.Is(err, errBroken)
+		if broken {
+			c.index.stats.Broken++
+		}
 		c.index.unpin(e)
-		if e.pins == 0 && e.file == name {
+		if (broken || errors.Is(err, os.ErrNotExist)) && e.pins == 0 && e.file == name {
 			c.index.drop(e, onDisk)
 		}
 		c.index.give(state)

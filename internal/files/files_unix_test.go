@@ -51,11 +51,11 @@ func TestRead(t *testing.T) {
 	}{
 		{put(t, at("good"), []byte("good")), nil, nil, ""},
 		{link, nil, nil, ""},
-		{put(t, at("long"), []byte("too long")), errTooLarge, errTooLarge, "want at most 5 bytes, got 8"},
+		{put(t, at("long"), []byte("too long")), ErrTooLarge, ErrTooLarge, "want at most 5 bytes, got 8"},
 		{at("absent"), fs.ErrNotExist, fs.ErrNotExist, "no such file"},
-		{dir, errNotRegular, errNotRegular, "want a file, got a directory"},
-		{"/dev/zero", errTooLarge, errNotRegular, "want at most 5 bytes, got more"},
-		{pipe(t, at("silent")), errSilent, errNotRegular, "nothing for 100ms"},
+		{dir, ErrNotRegular, ErrNotRegular, "want a file, got a directory"},
+		{"/dev/zero", ErrTooLarge, ErrNotRegular, "want at most 5 bytes, got more"},
+		{pipe(t, at("silent")), errSilent, ErrNotRegular, "nothing for 100ms"},
 	} {
 		data, err := read(c.path, 5, soon)
 		_, regular := ReadRegular(c.path, 5)
@@ -83,7 +83,7 @@ func TestReadPipe(t *testing.T) {
 	}{
 		"whole":    {[]string{"good"}, nil},
 		"slow":     {[]string{"g", "", "", "", "", "", "", "", "o", "od"}, nil}, // slower than the patience with who writes nothing
-		"too long": {[]string{"too ", "long"}, errTooLarge},
+		"too long": {[]string{"too ", "long"}, ErrTooLarge},
 	} {
 		path := pipe(t, filepath.Join(t.TempDir(), "pipe"))
 		go func() {
@@ -115,7 +115,7 @@ func TestReadStart(t *testing.T) {
 		}
 	}
 	for path, want := range map[string]error{
-		filepath.Join(dir, "absent"): fs.ErrNotExist, dir: errNotRegular, "/dev/zero": errNotRegular, pipe(t, filepath.Join(dir, "silent")): errNotRegular,
+		filepath.Join(dir, "absent"): fs.ErrNotExist, dir: ErrNotRegular, "/dev/zero": ErrNotRegular, pipe(t, filepath.Join(dir, "silent")): ErrNotRegular,
 	} {
 		var p *fs.PathError
 		if _, _, err := ReadStart(path, 4); !errors.Is(err, want) || !errors.As(err, &p) || p.Path != path {

@@ -11,10 +11,10 @@ import (
 	"time"
 )
 
-// What errors of Read and ReadRegular wrap beside those of the system.
+// What errors of Read, ReadRegular and ReadStart wrap beside those of the system.
 var (
-	errTooLarge   = errors.New("the file is too large")
-	errNotRegular = errors.New("not a regular file")
+	ErrTooLarge   = errors.New("the file is too large")
+	ErrNotRegular = errors.New("not a regular file")
 	errSilent     = errors.New("nobody writes to it")
 )
 
@@ -95,9 +95,9 @@ func ReadStart(path string, most int64) (data []byte, size int64, err error) {
 // irregular is the error of what is not a regular file.
 func irregular(path string, info fs.FileInfo) error {
 	if info.IsDir() {
-		return at("read", path, fmt.Errorf("want a file, got a directory: %w", errNotRegular))
+		return at("read", path, fmt.Errorf("want a file, got a directory: %w", ErrNotRegular))
 	}
-	return at("read", path, fmt.Errorf("want a file, got a special file (%s): %w", info.Mode().Type(), errNotRegular))
+	return at("read", path, fmt.Errorf("want a file, got a special file (%s): %w", info.Mode().Type(), ErrNotRegular))
 }
 
 func readRegular(path string, most int64, info fs.FileInfo) ([]byte, error) {
@@ -128,7 +128,7 @@ func limited(path string, r io.Reader, most int64) ([]byte, error) {
 }
 
 func tooLarge(most int64, got string) error {
-	return fmt.Errorf("want at most %d bytes, got %s: %w", most, got, errTooLarge)
+	return fmt.Errorf("want at most %d bytes, got %s: %w", most, got, ErrTooLarge)
 }
 
 func at(op, path string, err error) error { return &fs.PathError{Op: op, Path: path, Err: err} }
