@@ -16,7 +16,8 @@ import (
 	"time"
 )
 
-// A stage is some tests of engine/vulkan on one driver, as "DRIVER REGEXP", without long cases but for "DRIVER long REGEXP".
+// A stage is some tests of engine/vulkan on one driver, as "DRIVER REGEXP", without long cases but for "DRIVER long REGEXP"; or of
+// engine/roofline, as "DRIVER roofline REGEXP".
 type stage string
 
 // device is what a stage's driver stands for, as scripts/test.sh has it.
@@ -42,7 +43,7 @@ var own = []struct {
 	{"shift_mix", []stage{"lavapipe TestOps/.*/auto/ShiftMix"}},
 	{"shift_commit", []stage{"lavapipe TestOps/.*/auto/ShiftCommit"}},
 	{"deep_embed", []stage{"lavapipe TestOps/.*/auto/DeepEmbed", "lavapipe long TestSplitWeights"}},
-	{"bench_", []stage{"lavapipe TestBenchKernels"}},
+	{"bench_", []stage{"lavapipe roofline TestBenchKernels"}},
 	{"lib/reduce", []stage{"gpu TestOps/.*/auto/(LayerNorm|ShiftMix|Embed/F16)", "gpu4 TestOps/.*/auto/(LayerNorm|ShiftMix|Embed/F16)"}},
 	{"lib/chunk", []stage{"lavapipe TestChunked$"}},
 	{"lib/heads", []stage{"gpu TestOps/.*/auto/WKV[67]"}},
@@ -137,6 +138,7 @@ func (b *bench) build() error {
 	}
 	for _, args := range [][]string{
 		{"test", "-c", "-overlay", overlay, "-o", filepath.Join(b.dir, "vulkan.test"), "./engine/vulkan"},
+		{"test", "-c", "-overlay", overlay, "-o", filepath.Join(b.dir, "roofline.test"), "./engine/roofline"},
 		{"build", "-overlay", overlay, "-buildvcs=false", "-o", filepath.Join(b.dir, "rwkv-gpu"), "./cmd/rwkv-gpu"},
 	} {
 		cmd := exec.Command("go", args...)
@@ -162,10 +164,14 @@ func (b *bench) environment(name, modules string) []string {
 func (b *bench) try(s stage, modules string, limit time.Duration) outcome {
 	driver, run, _ := strings.Cut(string(s), " ")
 	run, long := strings.CutPrefix(run, "long ")
+	tests := "vulkan"
+	if rest, ok := strings.CutPrefix(run, "roofline "); ok {
+		run, tests = rest, "roofline"
+	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
-	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, "vulkan.test"), "-test.v", "-test.failfast", "-test.run", run, fmt.Sprintf("-test.short=%t", !long))
-	cmd.Dir = filepath.Join(b.src.root, "engine", "vulkan")
+	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, tests+".test"), "-test.v", "-test.failfast", "-test.run", run, fmt.Sprintf("-test.short=%t", !long))
+	cmd.Dir = filepath.Join(b.src.root, "engine", tests)
 	cmd.Env = b.environment(driver, modules)
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
