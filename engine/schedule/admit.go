@@ -7,10 +7,24 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked.
+// admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked. A sequence that is parked
+// queues up at the end of it, so that no other is parked for it in the same round. All who decode wait for parkings, so no
+// further one begins once a sixth of the round's time is over.
 func (s *Scheduler) admit() error {
+	start := s.now()
+	defer func() {
+		for i, j := range s.lot.arriving {
+			s.queue.push(j)
+			s.lot.arriving[i] = nil
+		}
+		s.lot.arriving = s.lot.arriving[:0]
+		s.round.admission = s.now().Sub(start)
+	}()
 	for s.queue.n > 0 {
 		if len(s.resident) >= s.size.slots {
+			if len(s.lot.arriving) > 0 && s.now().Sub(start) >= s.share()/6 {
+				return nil
+			}
 			if parked, err := s.park(); !parked || err != nil {
 				return err
 			}
@@ -81,7 +95,7 @@ func (s *Scheduler) park() (bool, error) {
 	j.seq, j.state = nil, state
 	s.lot.parked++
 	s.resident = append(s.resident[:at], s.resident[at+1:]...)
-	s.queue.push(j)
+	s.lot.arriving = append(s.lot.arriving, j)
 	s.door.mu.Lock()
 	s.door.stats.Parkings++
 	s.door.mu.Unlock()

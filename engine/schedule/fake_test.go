@@ -34,6 +34,7 @@ type fake struct {
 	slots, seqs, chunk int
 	loss               float64                        // chance of each call to lose the device
 	took               func(tokens int) time.Duration // of a pass or a step of a burst, on clock
+	moved              time.Duration                  // that a state takes to or from the host, on clock
 	clock              time.Time
 
 	mu     sync.Mutex
@@ -160,6 +161,7 @@ func (f *fake) NewSeq(state []float32) (*engine.Seq, error) {
 	f.states[s] = 1
 	if state != nil {
 		f.states[s] = fakeNumber(state)
+		f.clock = f.clock.Add(f.moved)
 	}
 	return s, nil
 }
@@ -186,6 +188,7 @@ func (f *fake) save(s *engine.Seq, dst []float32) (waiter, error) {
 	}
 	f.check(s, map[*engine.Seq]bool{})
 	copy(dst, fakeState(f.states[s]))
+	f.clock = f.clock.Add(f.moved)
 	return fakeTransfer{}, nil
 }
 

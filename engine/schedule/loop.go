@@ -219,7 +219,7 @@ func (s *Scheduler) read() error {
 	tokens := s.size.chunk
 	if beside {
 		round := s.share()
-		tokens = s.round.pace.tokens(min(round/3, round-s.round.burst-round/6), s.size.chunk)
+		tokens = s.round.pace.tokens(min(round/3, round-s.round.admission-s.round.burst-round/6), s.size.chunk)
 	}
 	left, share := tokens, max((tokens+readers-1)/readers, 1)
 	for _, j := range s.resident {

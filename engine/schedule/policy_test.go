@@ -3,6 +3,8 @@ package schedule
 import (
 	"context"
 	"errors"
+	"fmt"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -140,6 +142,61 @@ func TestParking(t *testing.T) {
 	}
 	if most > 36 {
 		t.Errorf("one request was %d tokens ahead of another", most)
+	}
+}
+
+// crowd has some requests without end decode until each of them had a quantum, and returns how many tokens each has drawn.
+func crowd(t *testing.T, s *Scheduler, n int) []int {
+	t.Helper()
+	counts := make([]int, n)
+	for i := range counts {
+		submit(t, s, Request{User: fmt.Sprint(i % 3), Prompt: []int{i}, Max: 1 << 20, Token: func(Token) bool {
+			counts[i]++
+			return true
+		}})
+	}
+	for range 5 + s.options.Quantum {
+		s.cycle()
+	}
+	return counts
+}
+
+// A request that waits takes one slot: the sequence that it is taken from waits for another round.
+func TestOneArrivalParksOne(t *testing.T) {
+	_, s := manual(16, 16, 64, Options{Quantum: 8})
+	crowd(t, s, 16)
+	late := submit(t, s, Request{User: "late", Prompt: []int{1}, Max: 1 << 20})
+	if s.cycle(); s.Stats().Parkings != 1 || !late.begun {
+		t.Errorf("a round after one arrival: %+v; the request has a slot: %t", s.Stats(), late.begun)
+	}
+}
+
+// Where many wait for slots, a round with its parkings, a burst and a piece of a prompt keeps to the latency, however long a
+// state takes to the host, and all get on.
+func TestParkingsKeepTime(t *testing.T) {
+	for _, moved := range []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 75 * time.Millisecond} {
+		f, s := manual(16, 16, 256, Options{Quantum: 64, Parked: 64})
+		f.moved = moved
+		f.took = func(tokens int) time.Duration { return 5*time.Millisecond + time.Duration(tokens)*time.Millisecond }
+		counts := crowd(t, s, 32)
+		had := slices.Clone(counts)
+		var longest time.Duration
+		for range 600 {
+			if s.queue.n == 16 {
+				submit(t, s, Request{User: "reads", Prompt: make([]int, 1024)})
+			}
+			before := f.clock
+			s.cycle()
+			longest = max(longest, f.clock.Sub(before))
+		}
+		if longest > DefaultLatency {
+			t.Errorf("a state takes %s: a round took %s", moved, longest)
+		}
+		for i, n := range counts {
+			if n < had[i]+2*s.options.Quantum {
+				t.Errorf("a state takes %s: request %d drew %d tokens in 600 rounds", moved, i, n-had[i])
+			}
+		}
 	}
 }
 

@@ -70,20 +70,22 @@ type door struct {
 
 // lot is where states are parked.
 type lot struct {
-	parked int
-	idle   [][]float32 // memory for more
+	parked   int
+	idle     [][]float32 // memory for more
+	arriving []*Job      // parked in this round, and not in the queue yet
 }
 
 // round is what the rounds of draws and prompts use again and again.
 type round struct {
-	number  int // see behind
-	pace    pacer
-	burst   time.Duration // that the last one took
-	rows    []engine.Row
-	feeding []*Job // of rows
-	list    []engine.Continuation
-	drawing []*Job // of list
-	onDrawn func(i, id int) bool
+	number    int // see behind
+	pace      pacer
+	admission time.Duration // that the round's took
+	burst     time.Duration // that the last one took
+	rows      []engine.Row
+	feeding   []*Job // of rows
+	list      []engine.Continuation
+	drawing   []*Job // of list
+	onDrawn   func(i, id int) bool
 }
 
 // Stats tells how things stand and what was done.
