@@ -73,10 +73,10 @@ func (e *Engine) Burst(ctx context.Context, c []Continuation, most int, each fun
 	if most < 1 {
 		return 0, nil
 	}
-	if err := e.table.begin(ctx); err != nil {
+	if err := e.begin(ctx); err != nil {
 		return 0, err
 	}
-	defer e.table.end()
+	defer e.end()
 	return e.bursts.run(ctx, c, most, each)
 }
 

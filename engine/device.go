@@ -3,6 +3,7 @@ package engine
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -21,9 +22,11 @@ type Device struct {
 	draws vulkan.Draws                   // of executors that are made from now on; set by tests
 	free  func() (bytes int, known bool) // nil but in tests
 
+	use    sync.RWMutex // held for reading by who uses what is open, for writing while it is closed and opened anew
 	mu     sync.Mutex
 	now    opened // nothing for the CPU
 	number int    // of now, among all that were opened
+	users  []*Engine
 }
 
 // opened is a Vulkan device as it was opened.
@@ -100,6 +103,8 @@ func (d *Device) open(spec string) error {
 // reopen opens the device anew, unless that was done since the opening of a number. Whoever else uses what was open before has
 // to reopen too.
 func (d *Device) reopen(number int) error {
+	d.use.Lock()
+	defer d.use.Unlock()
 	d.mu.Lock()
 	before, done := d.now, d.number != number
 	d.mu.Unlock()
@@ -108,7 +113,13 @@ func (d *Device) reopen(number int) error {
 	}
 	info := before.device.Info()
 	if !before.closed {
-		_ = before.close() // it is lost, and names what other engines still hold
+		d.mu.Lock()
+		users := slices.Clone(d.users)
+		d.mu.Unlock()
+		for _, e := range users {
+			e.leave()
+		}
+		_ = before.close() // it is lost
 		d.mu.Lock()
 		d.now.closed = true
 		d.mu.Unlock()
@@ -118,6 +129,34 @@ func (d *Device) reopen(number int) error {
 		spec = info.Name // the system counts its devices in another way now
 	}
 	return d.open(spec)
+}
+
+// join notes that an engine works on the device, and part that it no longer does.
+func (d *Device) join(e *Engine) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.users = append(d.users, e)
+}
+
+func (d *Device) part(e *Engine) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.users = slices.DeleteFunc(d.users, func(user *Engine) bool { return user == e })
+}
+
+// opening returns the number of what is open now.
+func (d *Device) opening() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.number
+}
+
+// checkOpening wants an opening of the device to be the last one.
+func (d *Device) checkOpening(number int) error {
+	if d.opening() == number {
+		return nil
+	}
+	return &DeviceError{Device: d.current().device.Info().Name, Err: fmt.Errorf("%w: another engine reopened it", ErrDeviceLost)}
 }
 
 // choose returns the index of the device that spec names.
@@ -157,39 +196,31 @@ func (d *Device) IsCPU() bool { return d.current().device == nil }
 // Prober makes an executor for a model's program that can be stopped between steps and looked into, as for comparing devices.
 // The device must outlive it; exact is Options.Exact.
 func (d *Device) Prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, error) {
-	e, _, err := d.prober(m, s, exact, progress)
-	return e, err
-}
-
-// executor makes an executor, and returns the number of the opening that it belongs to.
-func (d *Device) executor(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Executor, int, error) {
-	e, number, err := d.prober(m, s, exact, progress)
-	if p, ok := e.(*vulkan.Prober); ok {
-		return p.Exec, number, err
-	}
-	return e, number, err
-}
-
-func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, int, error) {
 	if err := d.checkRoom(m, s); err != nil {
-		return nil, 0, err
+		return nil, err
 	}
 	prog := m.Program
 	if d.IsCPU() {
 		e, err := cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
 		if err != nil {
-			return nil, 0, err
+			return nil, err
 		}
-		return e, 0, nil
+		return e, nil
 	}
-	d.mu.Lock()
-	kernels, number := d.now.kernels, d.number
-	d.mu.Unlock()
-	e, err := vulkan.New(kernels, prog, vulkan.Options{Sizes: s, Exact: exact, Progress: progress, Draws: d.draws, Tuner: d.tuner})
+	e, err := vulkan.New(d.current().kernels, prog, vulkan.Options{Sizes: s, Exact: exact, Progress: progress, Draws: d.draws, Tuner: d.tuner})
 	if err != nil {
-		return nil, 0, d.fault(err)
+		return nil, d.fault(err)
 	}
-	return e.Prober(), number, nil
+	return e.Prober(), nil
+}
+
+// executor makes an executor.
+func (d *Device) executor(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Executor, error) {
+	e, err := d.Prober(m, s, exact, progress)
+	if p, ok := e.(*vulkan.Prober); ok {
+		return p.Exec, err
+	}
+	return e, err
 }
 
 // fit lowers the rows of a batch to what the device can bind and start at once.

@@ -71,7 +71,26 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 	if err := h.load(); err != nil {
 		return nil, err
 	}
+	d.join(e)
 	return e, nil
+}
+
+// begin takes the turn, which end gives back, unless ctx is done first. No engine reopens the device meanwhile.
+func (e *Engine) begin(ctx context.Context) error {
+	if err := e.table.begin(ctx); err != nil {
+		return err
+	}
+	e.host.dev.use.RLock()
+	if err := e.host.dev.checkOpening(e.host.opened); err != nil {
+		e.end()
+		return err
+	}
+	return nil
+}
+
+func (e *Engine) end() {
+	e.host.dev.use.RUnlock()
+	e.table.end()
 }
 
 // host is an engine's executor and what it is made from. Whoever has the turn may use it.
@@ -82,12 +101,16 @@ type host struct {
 	sizes   op.Sizes
 	initial []float32 // state of a new sequence
 	exec    op.Executor
-	opened  int // see Device.reopen
+	left    bool // reports whether exec was closed for another one
+	opened  int  // the opening of the device that exec belongs to, or should have: see Device.reopen
 }
 
-// load makes the executor.
+// load makes the executor on the device as it is open now.
 func (h *host) load() error {
-	exec, opened, err := h.dev.executor(h.model, h.sizes, h.options.Exact, h.options.Progress)
+	h.dev.use.RLock()
+	defer h.dev.use.RUnlock()
+	h.opened = h.dev.opening() // also if it fails: then Reopen has to open the device anew
+	exec, err := h.dev.executor(h.model, h.sizes, h.options.Exact, h.options.Progress)
 	var file *weights.Error
 	switch {
 	case errors.As(err, &file) && file.File != "":
@@ -95,7 +118,7 @@ func (h *host) load() error {
 	case err != nil:
 		return fmt.Errorf("%s: %w", h.model.File.Path, err)
 	}
-	h.exec, h.opened = exec, opened
+	h.exec, h.left = exec, false
 	return nil
 }
 
@@ -109,10 +132,10 @@ func (h *host) passRows() int {
 
 // Device names what the engine runs on.
 func (e *Engine) Device() string {
-	if err := e.table.begin(context.Background()); err != nil {
+	if err := e.begin(context.Background()); err != nil {
 		return ""
 	}
-	defer e.table.end()
+	defer e.end()
 	return e.host.exec.Device()
 }
 
@@ -125,6 +148,12 @@ func (e *Engine) Seqs() int { return e.host.sizes.Seqs }
 // Close waits for its turn and releases what the engine holds on the device. Transfers that were started end first.
 func (e *Engine) Close() error {
 	if !e.table.close() {
+		return nil
+	}
+	e.host.dev.part(e)
+	e.host.dev.use.RLock()
+	defer e.host.dev.use.RUnlock()
+	if e.host.left {
 		return nil
 	}
 	return e.host.dev.fault(e.host.exec.Close())

@@ -62,8 +62,8 @@ func (k *kept) fork() kept {
 	return kept{state: k.state, shared: true, tokens: slices.Clone(k.tokens)}
 }
 
-// keep has the states read of sequences that were fed many tokens since, unless such a reading is under way. One that is over
-// counts from now on. If it cannot be started, what is kept only gets older.
+// keep has the states read of sequences that were fed many tokens since. What was read before counts from now on. If a reading
+// cannot be started, what is kept only gets older.
 func (k *keeper) keep() {
 	if !k.keeps() {
 		return

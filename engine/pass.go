@@ -69,10 +69,10 @@ type outEnd struct{ row, pos int }
 // when they are used next, if Options.Keep is set; else their rows fail with ErrStateLost.
 func (e *Engine) Pass(ctx context.Context, rows []Row) error {
 	beginRows(rows)
-	if err := e.table.begin(ctx); err != nil {
+	if err := e.begin(ctx); err != nil {
 		return err
 	}
-	defer e.table.end()
+	defer e.end()
 	_, err := e.passes.run(ctx, rows)
 	return err
 }
@@ -82,12 +82,12 @@ func (e *Engine) Pass(ctx context.Context, rows []Row) error {
 func (e *Engine) Feed(ctx context.Context, rows []Row) error {
 	beginRows(rows)
 	for more := true; more; {
-		if err := e.table.begin(ctx); err != nil {
+		if err := e.begin(ctx); err != nil {
 			return err
 		}
 		var err error
 		more, err = e.passes.run(ctx, rows)
-		e.table.end()
+		e.end()
 		if err != nil {
 			return err
 		}

@@ -21,10 +21,10 @@ var _ tunable = (*vulkan.Exec)(nil)
 // for at first is measured now, which takes some seconds, and not while the text appears. When ctx is done it stops, which
 // is no error. No sequence's state changes.
 func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
-	if err := e.table.begin(context.WithoutCancel(ctx)); err != nil {
+	if err := e.begin(context.WithoutCancel(ctx)); err != nil {
 		return err
 	}
-	defer e.table.end()
+	defer e.end()
 	exec, ok := e.host.exec.(tunable)
 	if !ok || e.host.dev.tuner == nil {
 		return nil
@@ -69,10 +69,10 @@ func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 
 // Settled reports whether the passes run so far are as fast as measuring makes them.
 func (e *Engine) Settled() bool {
-	if e.table.begin(context.Background()) != nil {
+	if e.begin(context.Background()) != nil {
 		return true
 	}
-	defer e.table.end()
+	defer e.end()
 	exec, ok := e.host.exec.(tunable)
 	return !ok || exec.Settled()
 }

@@ -8,26 +8,41 @@ import "context"
 // restored. Where ctx is done before all are made again, the others are when they are used next. If Reopen fails, so does
 // every other call, by the same error, and it may be called again.
 //
-// Other engines on the same device have to be reopened too. On a device that works Reopen does the same.
+// Reopen waits for the turns of other engines on the same device. They have to be reopened too: until then their calls fail by
+// ErrDeviceLost. On a device that works Reopen does the same.
 func (e *Engine) Reopen(ctx context.Context) error {
 	if err := e.table.beginAnyhow(ctx); err != nil {
 		return err
 	}
 	defer e.table.end()
-	e.keeper.settle()
-	if e.table.broken == nil {
-		_ = e.host.exec.Close() // of a lost device nothing else is to be had
-	}
 	seqs := e.table.live()
 	for _, s := range seqs {
 		s.stale = true
 	}
 	err := e.host.dev.reopen(e.host.opened)
 	if err == nil {
+		e.host.dev.use.RLock()
+		e.leave() // if the device is as it was
+		e.host.dev.use.RUnlock()
 		err = e.host.load()
 	}
 	if e.table.replaced(err); err != nil || !e.keeper.keeps() {
 		return err
 	}
+	e.host.dev.use.RLock()
+	defer e.host.dev.use.RUnlock()
+	if err := e.host.dev.checkOpening(e.host.opened); err != nil {
+		return err
+	}
 	return e.keeper.revive(ctx, seqs)
+}
+
+// leave ends what is under way on the device and closes the executor, if there is one. Nobody uses either meanwhile.
+func (e *Engine) leave() {
+	if e.host.left {
+		return
+	}
+	e.host.left = true
+	e.keeper.settle()
+	_ = e.host.exec.Close() // of a lost device nothing else is to be had
 }

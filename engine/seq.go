@@ -45,10 +45,10 @@ func (e *Engine) Fork(s *Seq) (*Seq, error) {
 
 // newSeq takes a free slot, which begin gives its state.
 func (e *Engine) newSeq(begin func(*Seq) error) (*Seq, error) {
-	if err := e.table.begin(context.Background()); err != nil {
+	if err := e.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	defer e.table.end()
+	defer e.end()
 	s, err := e.table.take()
 	if err != nil {
 		return nil, err

@@ -76,10 +76,10 @@ func (w *Work) countDecode(draws []vulkan.Draw, steps int) {
 // program: on a Vulkan device as its timestamps tell it, on the CPU by the clock. Nothing is drawn, and no logits are told.
 // Rows that take more than one pass are an error, and so is a device without timestamps.
 func (e *Engine) PassTimes(rows []Row) ([]time.Duration, error) {
-	if err := e.table.begin(context.Background()); err != nil {
+	if err := e.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	defer e.table.end()
+	defer e.end()
 	p := &e.passes
 	beginRows(rows)
 	p.fill(rows, p.h.sizes.Rows)
@@ -108,10 +108,10 @@ func (e *Engine) PassTimes(rows []Row) ([]time.Duration, error) {
 // LongestSubmission returns the longest time that the device took for one submission of a pass or burst since the last call;
 // 0 on the CPU.
 func (e *Engine) LongestSubmission() time.Duration {
-	if e.table.begin(context.Background()) != nil {
+	if e.begin(context.Background()) != nil {
 		return 0
 	}
-	defer e.table.end()
+	defer e.end()
 	if d, ok := e.host.exec.(interface{ LongestSubmission() time.Duration }); ok {
 		return d.LongestSubmission()
 	}

@@ -21,10 +21,10 @@ func (t *Transfer) Wait() error { return t.dev.fault(t.t.Wait()) }
 // float32[Program.StateLen()] for each, laid out as Model.Fields says. They are there when the transfer is done; passes go
 // on beside it.
 func (e *Engine) Save(seqs []*Seq, dst [][]float32) (*Transfer, error) {
-	if err := e.table.begin(context.Background()); err != nil {
+	if err := e.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	defer e.table.end()
+	defer e.end()
 	if err := e.checkStates(seqs, dst, false); err != nil {
 		return nil, err
 	}
@@ -41,10 +41,10 @@ func (e *Engine) Save(seqs []*Seq, dst [][]float32) (*Transfer, error) {
 // Restore begins to set the states of sequences to src, of which nil stands for the model's initial state, and which is
 // free for other use when Restore returns. Calls after it find the new states; nobody has to wait for the transfer.
 func (e *Engine) Restore(seqs []*Seq, src [][]float32) (*Transfer, error) {
-	if err := e.table.begin(context.Background()); err != nil {
+	if err := e.begin(context.Background()); err != nil {
 		return nil, err
 	}
-	defer e.table.end()
+	defer e.end()
 	if err := e.checkStates(seqs, src, true); err != nil {
 		return nil, err
 	}
@@ -69,6 +69,9 @@ func (e *Engine) restore(seqs []*Seq, src [][]float32, t *Transfer) error {
 	}
 	started, err := e.host.exec.StartWrite(e.keeper.slotsOf(seqs), src)
 	if err != nil {
+		for _, s := range seqs { // some of them may have been written
+			s.stale = true
+		}
 		return e.host.dev.fault(err)
 	}
 	for i, s := range seqs {
