@@ -259,7 +259,7 @@ func (b *bursts) rewind(dev drawer, c *Continuation, j, step, steps int, ids []u
 		c.Seq.stale = true
 		return b.h.dev.fault(err)
 	}
-	// One by one, which is what they were fed by: the state shall be the same to the last bit.
+	// One by one, as they were fed, though not beside the others: with Options.Exact the state is the same to the last bit.
 	b.fed = append(b.fed[:0], draw.Token)
 	for s := range step {
 		b.fed = append(b.fed, int(ids[s*len(b.draws)+j]))

@@ -9,8 +9,9 @@
 // # Concurrency
 //
 // All methods of Engine and Seq may be called by any goroutine at any time. Those that use the device take turns, in no set
-// order: Pass, Feed (for each of its passes), Burst, NewSeq, Fork, Save, Restore, Prepare, PassTimes, Reopen and Close. None
-// of them holds the turn while it waits for a Transfer. Release and Stats wait for nothing. Functions that a call is given,
+// order: Pass, Feed (for each of its passes), Burst, NewSeq, Fork, Save, Restore, Prepare, PassTimes, Reopen and Close. Save
+// and Restore hold the turn until their copies are submitted, which waits for others where many are under way, and not until
+// they are done. Release and Stats wait for nothing. Functions that a call is given,
 // such as Row.Each, run while it has the turn, so they may call Release, Stats and Transfer.Wait, and nothing else of the
 // engine. Rows, continuations and samplers belong to the call that was given them until it returns.
 //
