@@ -29,11 +29,14 @@ type openChoice struct {
 const fewRows = 8
 
 // choose returns the forms for passes of a shape, as far as they are known, and provides what they read.
-func (e *runner) choose(s kernel.Shape) (forms, error) {
+func (e *runner) choose(s kernel.Shape) (forms, error) { return e.chooseSteps(s, 0, len(e.steps)) }
+
+// chooseSteps is choose for the steps [from, to) alone.
+func (e *runner) chooseSteps(s kernel.Shape, from, to int) (forms, error) {
 	f := forms{chosen: make([][]tune.Form, len(e.steps))}
 	rest := s.Seqs == 1 && s.Rows > 1 && s.Rows <= fewRows
-	for i, step := range e.steps {
-		for _, c := range step.Choices(s) {
+	for i := from; i < to; i++ {
+		for _, c := range e.steps[i].Choices(s) {
 			used, settled := e.tuner.Chosen(&c.Choice)
 			err := c.Work.Provide(used)
 			if tune.Refused(err) && used != c.Forms[0] { // no memory for it
@@ -125,7 +128,7 @@ func (e *runner) activations(steps int, in op.View) (x []float32, err error) {
 	at := &kernel.Places{Plan: e.plan, Scratch: scratch, State: kernel.StatesIn(rest, 4*4*table, e.prog, one),
 		Tokens: tables(0, 1), RowSeq: tables(1, 1), Spans: tables(2, 3), Outs: tables(3, 1)}
 	shape := kernel.Shape{Rows: 1, Seqs: 1}
-	f, err := e.choose(shape)
+	f, err := e.chooseSteps(shape, 0, steps)
 	if err != nil {
 		return nil, err
 	}

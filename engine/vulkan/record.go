@@ -130,7 +130,7 @@ func (e *runner) recordForward(s kernel.Shape, parts int) (*pass, error) {
 // recordSteps records the steps [from, to) alone, if asked for with a timestamp before the first and after each. inPlace reports
 // whether the others run before and after them.
 func (e *runner) recordSteps(s kernel.Shape, from, to int, inPlace, stamped bool) (*gpu.Commands, error) {
-	f, err := e.choose(s)
+	f, err := e.chooseSteps(s, from, to)
 	if err != nil {
 		return nil, err
 	}
