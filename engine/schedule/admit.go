@@ -8,10 +8,10 @@ import (
 )
 
 // admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked. A sequence that is parked
-// queues up at the end of it, so that no other is parked for it in the same round. All who decode wait for parkings, so no
-// further one begins once a sixth of the round's time is over.
+// queues up at the end of it, so that no other is parked for it in the same round. All who decode wait meanwhile, so no
+// further parking begins once a sixth of the round's time is over.
 func (s *Scheduler) admit() error {
-	start := s.now()
+	start, before := s.now(), len(s.resident)
 	defer func() {
 		for i, j := range s.lot.arriving {
 			s.queue.push(j)
@@ -22,7 +22,8 @@ func (s *Scheduler) admit() error {
 	}()
 	for s.queue.n > 0 {
 		if len(s.resident) >= s.size.slots {
-			if len(s.lot.arriving) > 0 && s.now().Sub(start) >= s.share()/6 {
+			some := len(s.resident) > before || len(s.lot.arriving) > 0
+			if some && s.now().Sub(start) >= s.share()/6 {
 				return nil
 			}
 			if parked, err := s.park(); !parked || err != nil {
