@@ -131,5 +131,6 @@ func madeSampler(rng *rand.Rand, kind logitKind, vocab int) (*sample.Sampler, er
 	for i := range mask {
 		mask[i] = rng.Uint64()
 	}
-	return s, s.SetMask(mask)
+	err = s.SetMask(mask)
+	return s, err
 }
