@@ -121,9 +121,14 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 		}
 	}
 	ids = before.First(ids)
-	rows, device, err := a.feed(ctx, m.Model, o, before, ids)
+	rows, after, device, err := a.feed(ctx, m.Model, o, before, ids)
 	if err != nil {
 		return blameModel(m.Model, err)
+	}
+	if after != nil { // the device has had its last word: where that is an error there is no result
+		if err := state.Write(m.Model, o.stateOut, after, o.force); err != nil {
+			return saveFault(err)
+		}
 	}
 	if a.common.json {
 		return a.writeJSON(logitsAnswer{device, m.Version, ids, rows})
@@ -131,17 +136,17 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 	return a.printLogits(tok, ids, rows)
 }
 
-// feed runs ids through the model, after what a sequence has behind it if before is not nil, and returns the wanted logits and
-// the device's name.
-func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, before *state.State, ids []int) (rows [][]float32, device string, err error) {
+// feed runs ids through the model, after what a sequence has behind it if before is not nil, and returns the wanted logits, the
+// state after them where that is wanted, and the device's name.
+func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, before *state.State, ids []int) (rows [][]float32, after *state.State, device string, err error) {
 	s, err := a.start(ctx, m, min(o.chunk, len(ids)))
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
 	if before != nil {
 		if _, err := s.Restore([]*engine.Seq{s.seq}, [][]float32{before.Data}); err != nil {
-			return nil, "", err
+			return nil, nil, "", err
 		}
 	}
 	in := []engine.Row{{Seq: s.seq, Tokens: ids, Want: engine.WantLogits, Each: func(pos int, logits []float32) error {
@@ -152,12 +157,12 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, before *
 		in[0].Last = len(ids)
 	}
 	if err := errors.Join(s.Feed(ctx, in), in[0].Err); err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
 	if o.stateOut == "" {
-		return rows, s.Device(), nil
+		return rows, nil, s.Device(), nil
 	}
-	after := &state.State{Tokens: len(ids), Pending: state.None}
+	after = &state.State{Tokens: len(ids), Pending: state.None}
 	if before != nil {
 		after.Tokens += before.Tokens
 		after.Sampler = before.Sampler
@@ -168,9 +173,9 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, before *
 		err = saved.Wait()
 	}
 	if err != nil {
-		return nil, "", err
+		return nil, nil, "", err
 	}
-	return rows, s.Device(), saveFault(state.Write(m, o.stateOut, after, o.force))
+	return rows, after, s.Device(), nil
 }
 
 // checkLogits wants finite values: others mean that the weights drive the model out of range.
