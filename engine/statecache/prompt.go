@@ -32,22 +32,17 @@ type Prompt struct {
 //   - the ids of a kept sequence up to a checkpoint within the answer, and those that the rest of the answer encodes to
 //   - the ids that the answer encodes to
 //
-// The error is a *tokenizer.TextError.
+// Prompt tries a bounded number of such choices. Nobody waits for it while it encodes. The error is a
+// *tokenizer.TextError.
 func (s *Space) Prompt(tok tokenizer.Tokenizer, segments []Segment) (*Prompt, error) {
-	m := &matcher{tok: tok, segments: segments, encoded: make([][]int, len(segments))}
+	m := &matcher{s: s, tok: tok, segments: segments, encoded: make([][]int, len(segments)), known: map[string][]int{}}
 	for i, seg := range segments {
-		m.encoded[i] = m.encode(seg.Text)
+		m.encoded[i] = m.learn(seg.Text)
 	}
 	if m.err != nil {
 		return nil, m.err
 	}
-	s.c.mu.Lock()
-	defer s.c.mu.Unlock()
-	var w way
-	if t := s.c.index.trees[s.key]; t != nil {
-		w.at, w.on = t.Root(), true
-	}
-	w = m.rest(0, w)
+	w := m.best()
 	if m.err != nil {
 		return nil, m.err
 	}
@@ -77,28 +72,74 @@ func (w *way) left() int { return w.count - w.kept }
 
 // matcher looks for the best way.
 type matcher struct {
+	s        *Space
 	tok      tokenizer.Tokenizer
 	segments []Segment
-	encoded  [][]int // of the text of each segment
-	tried    int     // spellings of answers
+	encoded  [][]int          // of the text of each segment
+	known    map[string][]int // what texts encode to
 	err      error
+
+	tree    *radix.Tree[entry]
+	changes int  // of the tree, at the beginning of the search
+	stale   bool // reports whether the tree has changed during the search
+	settled bool // reports whether the search does without texts that are not known
+	tried   int  // spellings of answers, beside the first of each
 }
 
-// mostTried bounds the spellings of answers that are followed to the end of a prompt. Answers have one spelling, unless
-// somebody drives the same text into the cache in many.
-const mostTried = 64
+const (
+	// mostTried bounds the spellings of answers that a search tries, beside the first of each answer. Answers have one
+	// spelling, unless somebody drives the same text into the cache in many.
+	mostTried = 64
+	// mostBegun bounds the spellings of a part of one answer that are tried. Those with the shortest rest leave the
+	// fewest ids to read, but for one or two.
+	mostBegun = 4
+	// mostStale bounds the searches that are given up since the tree changed.
+	mostStale = 8
+)
 
-func (m *matcher) encode(text string) []int {
+// best returns the best way for all segments. It holds the lock, except while it encodes. If the tree changes in that
+// time it searches anew and knows more texts.
+func (m *matcher) best() way {
+	c := m.s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	for n := 0; ; n++ {
+		var w way
+		m.stale, m.settled, m.tried = false, n == mostStale, 0
+		if m.tree = c.index.trees[m.s.key]; m.tree != nil {
+			w.at, w.on, m.changes = m.tree.Root(), true, m.tree.Changes()
+		}
+		if w = m.rest(0, w); !m.stale {
+			return w
+		}
+	}
+}
+
+// encode returns the ids of a text. It fails if the search is at its end since the tree has changed, and if a text is
+// not known and the search does without those. The lock is held, and released meanwhile.
+func (m *matcher) encode(text string) (ids []int, ok bool) {
+	if ids, ok = m.known[text]; ok || m.settled || m.stale {
+		return ids, ok
+	}
+	c := m.s.c
+	c.unlocked(func() { ids = m.learn(text) })
+	m.stale = c.index.trees[m.s.key] != m.tree || m.tree.Changes() != m.changes
+	return ids, !m.stale
+}
+
+// learn encodes a text.
+func (m *matcher) learn(text string) []int {
 	ids, err := tokenizer.Encode(m.tok, text)
 	if m.err == nil {
 		m.err = err
 	}
+	m.known[text] = ids
 	return ids
 }
 
 // rest returns the best way for the segments from i on after w.
 func (m *matcher) rest(i int, w way) way {
-	for ; i < len(m.segments) && w.on; i++ {
+	for ; i < len(m.segments) && w.on && !m.stale; i++ {
 		if m.segments[i].Answer {
 			return m.answer(i, w)
 		}
@@ -162,8 +203,8 @@ func (m *matcher) answer(i int, w way) way {
 		}
 		best = &v
 	}
-	for _, v := range ways {
-		if m.tried++; m.tried <= mostTried || best == nil {
+	for k, v := range ways {
+		if k == 0 || m.another() {
 			take(m.rest(next, v))
 		}
 	}
@@ -171,23 +212,49 @@ func (m *matcher) answer(i int, w way) way {
 		take(m.rest(i+1, v))
 	}
 	for _, s := range a.begun {
-		v := w.follow(s.ids, None).follow(m.encode(s.tail), m.segments[i].End)
-		if !v.on {
+		if !m.another() {
+			break
+		}
+		tail, ok := m.encode(s.tail)
+		if !ok {
+			continue
+		}
+		if v := w.follow(s.ids, None).follow(tail, m.segments[i].End); !v.on {
 			take(m.rest(i+1, v))
 		}
 	}
 	return *best
 }
 
-// whole returns the ways for an answer as the tree spells it. A segment behind it that is no answer is part of each
-// way. next is the segment behind the ways.
+// another reports whether the search tries one more spelling, and counts it.
+func (m *matcher) another() bool {
+	if m.stale || m.tried == mostTried {
+		return false
+	}
+	m.tried++
+	return true
+}
+
+// whole returns the ways for an answer as the tree spells it, no more than may be tried. A segment behind it that is no
+// answer is part of each way. next is the segment behind the ways.
 func (m *matcher) whole(i int, w way, spellings []spelling) (ways []way, next int) {
 	next = i + 1
+	joined := next < len(m.segments) && !m.segments[next].Answer
+	if joined {
+		next++
+	}
 	for _, s := range spellings {
+		if m.stale || len(ways) > mostTried-m.tried {
+			break
+		}
 		v := w.follow(s.ids, m.segments[i].End)
-		if i+1 < len(m.segments) && !m.segments[i+1].Answer {
+		if joined {
 			text := m.segments[i+1].Text
-			v, next = v.follow(m.encode(text[repeated(s.white, text):]), m.segments[i+1].End), i+2
+			ids, ok := m.encode(text[repeated(s.white, text):])
+			if !ok {
+				continue
+			}
+			v = v.follow(ids, m.segments[i+1].End)
 		}
 		// Two spellings are one way if white space in the tree may belong to the answer or to the next segment.
 		if !slices.ContainsFunc(ways, func(u way) bool { return slices.Equal(u.behind(w.last), v.behind(w.last)) }) {
@@ -236,8 +303,8 @@ type speller struct {
 	text    string     // the answer without white space at its beginning
 	content string     // text without white space at its end; not empty
 	last    bool       // reports whether no segment follows: then white space at the end is part of the content
-	whole   []spelling // of the whole content
-	begun   []spelling // up to checkpoints within the content
+	whole   []spelling // of the whole content, by their ids; no more than may be tried
+	begun   []spelling // up to checkpoints within the content, those with the shortest tails; one of each tail
 }
 
 // spelling is the part of a sequence in the tree that spells an answer.
@@ -268,7 +335,7 @@ func (a *speller) spell(at radix.Cursor[entry], ids []int, i int) {
 			return
 		}
 		if to.Node() != nil {
-			a.begun = append(a.begun, spelling{ids: slices.Clone(ids), tail: a.text[i+n:]})
+			a.begins(ids, a.text[i+n:])
 		}
 		a.spell(to, ids, i+n)
 	})
@@ -280,10 +347,33 @@ func (a *speller) found(at radix.Cursor[entry], ids []int, ended string) {
 	if strings.Trim(ended, white) != "" || a.last && ended != "" {
 		return
 	}
-	a.whole = append(a.whole, spelling{ids: slices.Clone(ids), white: ended})
+	k, _ := slices.BinarySearchFunc(a.whole, ids, func(s spelling, ids []int) int { return slices.Compare(s.ids, ids) })
+	a.whole = insert(a.whole, k, mostTried+1, spelling{ids: ids, white: ended})
 	at.Next(func(id int, to radix.Cursor[entry]) {
 		if text := string(a.m.tok.Bytes(id)); text != "" {
 			a.found(to, append(ids, id), ended+text)
 		}
 	})
+}
+
+// begins notes ids that lead to a checkpoint within the content, and the text behind. With the same text behind, all
+// leave the same to read, and the order of ids decides.
+func (a *speller) begins(ids []int, tail string) {
+	k, found := slices.BinarySearchFunc(a.begun, len(tail), func(s spelling, n int) int { return cmp.Compare(len(s.tail), n) })
+	switch {
+	case !found:
+		a.begun = insert(a.begun, k, mostBegun, spelling{ids: ids, tail: tail})
+	case slices.Compare(ids, a.begun[k].ids) < 0:
+		a.begun[k].ids = slices.Clone(ids)
+	}
+}
+
+// insert puts s at place k, with ids of its own, and keeps the first most.
+func insert(list []spelling, k, most int, s spelling) []spelling {
+	if k == most {
+		return list
+	}
+	s.ids = slices.Clone(s.ids)
+	list = slices.Insert(list, k, s)
+	return list[:min(len(list), most)]
 }

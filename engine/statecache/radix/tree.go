@@ -6,8 +6,12 @@ package radix
 
 // Tree maps sequences of ids, each at least 0 and below 2^32, to values. The zero Tree is empty.
 type Tree[E any] struct {
-	root Node[E]
+	root    Node[E]
+	changes int
 }
+
+// Changes returns a number that is another after each Insert and Remove. A Cursor of before is not good then.
+func (t *Tree[E]) Changes() int { return t.changes }
 
 // Node is one sequence: the ids from the root to it.
 type Node[E any] struct {
@@ -74,6 +78,7 @@ func (t *Tree[E]) Empty() bool { return len(t.root.down) == 0 && t.root.Value ==
 
 // Insert returns the node of ids, which it makes if there is none. The caller gives it a value.
 func (t *Tree[E]) Insert(ids []int) *Node[E] {
+	t.changes++
 	n := &t.root
 	for n.depth < len(ids) {
 		rest := ids[n.depth:]
@@ -92,6 +97,7 @@ func (t *Tree[E]) Insert(ids []int) *Node[E] {
 // Remove takes a node whose value is gone out of the tree, unless sequences part there, and the places that are none
 // then.
 func (t *Tree[E]) Remove(n *Node[E]) {
+	t.changes++
 	for n.up != nil && n.Value == nil && len(n.down) < 2 {
 		up := n.up
 		if len(n.down) == 1 {
@@ -171,7 +177,8 @@ func narrow(ids []int) []uint32 {
 	return out
 }
 
-// Cursor is a place in a tree: a node, or somewhere on the way to it. It is good until the tree changes.
+// Cursor is a place in a tree: a node, or somewhere on the way to it. It is good until the tree changes: then it may lead
+// to any place, or to one that the tree no longer has.
 type Cursor[E any] struct {
 	node *Node[E]
 	at   int // ids of the node's edge that lie behind
