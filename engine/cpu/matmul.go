@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 
+	"gonum.org/v1/gonum/blas"
 	"gonum.org/v1/gonum/blas/blas32"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -40,17 +41,13 @@ func (e *evaluator) part(p *op.Part, n int) error {
 // cache of a core meanwhile.
 const cached = 1 << 15
 
-// multiply sets z[t*stride+i] to the inner product of the t-th row of x and the i-th row of w. Each is a sum by itself, in
-// the same order for any number of rows: so a token's numbers do not depend on the other tokens of its batch. The order
-// depends on where the second factor lies in memory, which for a weight is always the same.
+// multiply sets z[t*stride+i] to the inner product of the t-th row of x and the i-th row of w. A token is multiplied by itself,
+// and each of its sums has one order, whatever rows come with it (TestRowsAlone): so a token's numbers do not depend on the
+// other tokens of its batch.
 func multiply(z []float32, x, w blas32.General, stride int) {
-	a, b := blas32.Vector{N: x.Cols, Inc: 1}, blas32.Vector{N: w.Cols, Inc: 1}
 	for t := range x.Rows {
-		a.Data = x.Data[t*x.Stride:]
-		for i := range w.Rows {
-			b.Data = w.Data[i*w.Stride:]
-			z[t*stride+i] = blas32.Dot(a, b)
-		}
+		blas32.Gemv(blas.NoTrans, 1, w, blas32.Vector{N: x.Cols, Inc: 1, Data: x.Data[t*x.Stride:]}, 0,
+			blas32.Vector{N: w.Rows, Inc: 1, Data: z[t*stride:]})
 	}
 }
 
