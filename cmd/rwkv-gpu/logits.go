@@ -117,7 +117,7 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 	before := m.Begin
 	if o.stateIn != "" {
 		if before, err = state.Read(m.Model, o.stateIn); err != nil {
-			return blame(o.stateIn, err)
+			return blame(o.stateIn, epsilonFlagged(err))
 		}
 	}
 	ids = before.First(ids)

@@ -2,12 +2,14 @@ package main
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/rwkv-gpu/rwkv-gpu/load"
+	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -48,13 +50,22 @@ func (a *app) loadNotice(n load.Notice) {
 func flagged(err error) error {
 	var option *load.OptionError
 	var file *load.FileError
+	err = epsilonFlagged(err)
 	switch {
 	case errors.As(err, &option):
 		return usagef(flagOf[option.Input], "%w", option.Err)
 	case errors.As(err, &file) && file.Advice:
 		return inputf("", "%w, or %s FILE", file, flagOf[file.Input])
 	case errors.As(err, &file):
-		return inputf("", "%w", file)
+		return inputf("", "%w", err)
+	}
+	return err
+}
+
+// epsilonFlagged names the flag for a state of another epsilon of the group norm.
+func epsilonFlagged(err error) error {
+	if errors.Is(err, state.ErrGroupNormEps) {
+		return fmt.Errorf("%w; for RWKV-5 --group-norm-eps sets it", err)
 	}
 	return err
 }

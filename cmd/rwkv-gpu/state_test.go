@@ -77,3 +77,22 @@ func TestStateOfOtherModels(t *testing.T) {
 		wantError(t, logits(made, "--lora", lora, flag, kept), statusInput, kept+": lora: want \"", "got none (the state of this model without a LoRA)")
 	}
 }
+
+// A state of a model that had another epsilon of the group norm is refused in a line that names the epsilons and the
+// flag, and fits with that flag.
+func TestStateOfOtherEpsilon(t *testing.T) {
+	path := writeFile(t, "v5.st", weightstest.Safetensors(weightstest.RWKV("v5.2", weightstest.Tiny, tensor.F16, 1), nil))
+	kept := filepath.Join(t.TempDir(), "kept")
+	logits := func(args ...string) answer {
+		return cli(append([]string{"logits", "--quiet", "--device", "cpu", "--tokens", "1", "--model", path}, args...)...)
+	}
+	if r := logits("--group-norm-eps", "1e-5", "--state-out", kept); r.status != statusDone {
+		t.Fatal(r)
+	}
+	for _, flag := range []string{"--state-in", "--state"} {
+		wantError(t, logits(flag, kept), statusInput, kept+": group_norm_eps: want \"0.00064\", which "+path+" has, got \"1e-05\": the state of a model with another epsilon of the group norm; for RWKV-5 --group-norm-eps sets it")
+		if r := logits("--group-norm-eps", "1e-5", flag, kept); r.status != statusDone {
+			t.Errorf("%s with the epsilon of the state: %s", flag, r)
+		}
+	}
+}

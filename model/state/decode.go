@@ -2,6 +2,7 @@ package state
 
 import (
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -104,6 +105,9 @@ func checkModel(m *model.Model, f *weights.File) error {
 		want, err = m.File.SourcesDigest()
 		got = f.Meta[keyLoRA]
 	} else {
+		if err := checkEpsilons(m, f); err != nil {
+			return err
+		}
 		var id string
 		if id, err = m.ID(); err != nil {
 			return err
@@ -114,7 +118,11 @@ func checkModel(m *model.Model, f *weights.File) error {
 		if own != others {
 			e := mismatch(f, keyID, own, others)
 			e.Want += ", which is " + m.File.Path
-			e.Got += " (the state of a model of other weights)"
+			e.Got += " (the state of a model of other weights"
+			if f.Meta[weights.NormEpsilon] == "" { // an early file
+				e.Got += " or epsilons"
+			}
+			e.Got += ")"
 			return e
 		}
 	}
@@ -131,6 +139,29 @@ func checkModel(m *model.Model, f *weights.File) error {
 		e.Got += " (the state of this model with other LoRAs)"
 	}
 	return e
+}
+
+// The causes of errors of a state that belongs to a model with another epsilon.
+var (
+	errNormEps      = errors.New("the state of a model with another epsilon of the norms")
+	ErrGroupNormEps = errors.New("the state of a model with another epsilon of the group norm")
+)
+
+// checkEpsilons wants f to be of m's epsilons. A file may say nothing of them beside the identity.
+func checkEpsilons(m *model.Model, f *weights.File) error {
+	want := epsilons(m)
+	for _, key := range []string{weights.NormEpsilon, weights.GroupNormEpsilon} {
+		if got, ok := f.Meta[key]; ok && got != want[key] {
+			e := mismatch(f, key, want[key], got)
+			e.Want += ", which " + m.File.Path + " has"
+			e.Err = errNormEps
+			if key == weights.GroupNormEpsilon {
+				e.Err = ErrGroupNormEps
+			}
+			return e
+		}
+	}
+	return nil
 }
 
 // annotated sets what annotations say of the sequence.

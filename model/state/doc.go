@@ -8,7 +8,10 @@
 //	version      "2"
 //	model        the version of RWKV
 //	config_hash  of the sizes: states of models of the same sizes have the same form
-//	model_id     model.Model.ID: of the weights and the LoRAs
+//	model_id     model.Model.ID: of the weights, the epsilons and the LoRAs
+//	norm_eps     the epsilon of the norms, which early files lack
+//	group_norm_eps
+//	             that of the group norm, if the model has one, which early files lack
 //	layout       of a head's matrix: value-major, whose row i belongs to element i of the value and column j to element j
 //	             of the key; key-major, the other way round; vectors, if there is no matrix
 //	tokens       how many tokens were fed

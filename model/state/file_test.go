@@ -140,7 +140,7 @@ func TestStateFile(t *testing.T) {
 		t.Fatal(err)
 	}
 	annotations := map[string]string{"format": "rwkv-gpu state", "version": "2", "model": "v7", "config_hash": fmt.Sprintf("%08x", m.Hash()),
-		"layout": "value-major", "model_id": id, "tokens": "1099511627776", "pending": "5", "sampler": "AGNvdW50c/8="}
+		"norm_eps": "1e-05", "group_norm_eps": "0.00064", "layout": "value-major", "model_id": id, "tokens": "1099511627776", "pending": "5", "sampler": "AGNvdW50c/8="}
 	h := sha256.New()
 	for _, key := range slices.Sorted(maps.Keys(annotations)) {
 		fmt.Fprintf(h, "\"%s\"=\"%s\"\n", key, annotations[key])
@@ -208,14 +208,16 @@ func TestRefused(t *testing.T) {
 	}
 }
 
-// resigned returns a state file with another annotation and the checksum of that.
+// resigned returns a state file with another annotation, or without it if value is "", and the checksum of that.
 func resigned(t *testing.T, data []byte, key, value string) []byte {
 	t.Helper()
 	f, err := weights.Parse("s", data)
 	if err != nil {
 		t.Fatal(err)
 	}
-	f.Meta[key] = value
+	if f.Meta[key] = value; value == "" {
+		delete(f.Meta, key)
+	}
 	delete(f.Meta, "sha256")
 	h := sha256.New()
 	for _, key := range slices.Sorted(maps.Keys(f.Meta)) {

@@ -1,6 +1,7 @@
 package state_test
 
 import (
+	"errors"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
@@ -67,13 +69,13 @@ func TestOtherModels(t *testing.T) {
 		return lora.File{Path: weightstest.Write(t, "l.pth", weightstest.LoRA(base, 2, tensor.F16, seed)), Scale: scale}
 	}
 	models := []*model.Model{modelOf(t, base), modelOf(t, other), modelOf(t, base, tuned(1, 1)), modelOf(t, base, tuned(1, 2)), modelOf(t, base, tuned(2, 1))}
-	const weights, without, with, others = "s: model_id: want \"", "(the state of this model without a LoRA)", "lora: want none: the state of this model, which has no LoRA, got \"", "(the state of this model with other LoRAs)"
+	const another, without, with, others = "s: model_id: want \"", "(the state of this model without a LoRA)", "lora: want none: the state of this model, which has no LoRA, got \"", "(the state of this model with other LoRAs)"
 	wants := [][]string{
-		{"", weights, without, without, without},
-		{weights, "", weights, weights, weights},
-		{with, weights, "", others, others},
-		{with, weights, others, "", others},
-		{with, weights, others, others, ""},
+		{"", another, without, without, without},
+		{another, "", another, another, another},
+		{with, another, "", others, others},
+		{with, another, others, "", others},
+		{with, another, others, others, ""},
 	}
 	for i, from := range models {
 		data, err := state.Encode(from, &state.State{Data: make([]float32, from.Program.StateLen()), Pending: state.None})
@@ -91,6 +93,46 @@ func TestOtherModels(t *testing.T) {
 	a, errA := models[3].ID()
 	if b, err := again.ID(); err != nil || errA != nil || a != b {
 		t.Errorf("want the identity %s, got %s (%v, %v)", a, b, errA, err)
+	}
+}
+
+// A state of a model of the same weights with another epsilon is refused for the epsilon. An early file
+// says nothing of epsilons; for its identity it is refused too.
+func TestOtherEpsilons(t *testing.T) {
+	list := weightstest.RWKV("v5.2", weightstest.Tiny, tensor.F16, 1)
+	parsed := func(o model.Options, norm float32) *model.Model {
+		f, err := weights.Parse("m", weightstest.Safetensors(list, nil))
+		if err != nil {
+			t.Fatal(err)
+		}
+		f.Epsilons.Norm = norm
+		m, err := model.NewWith(f, o)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return m
+	}
+	own := parsed(model.Options{}, 0)
+	for want, from := range map[string]*model.Model{
+		"s: group_norm_eps: want \"0.00064\", which m has, got \"1e-05\": the state of a model with another epsilon of the group norm": parsed(model.Options{GroupNormEps: 1e-5}, 0),
+		"s: norm_eps: want \"1e-05\", which m has, got \"0.001\": the state of a model with another epsilon of the norms":              parsed(model.Options{}, 1e-3),
+	} {
+		data, err := state.Encode(from, &state.State{Data: make([]float32, from.Program.StateLen()), Pending: state.None})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := state.Decode(own, "s", data); err == nil || err.Error() != want || errors.Is(err, state.ErrGroupNormEps) != strings.Contains(want, "group_norm") {
+			t.Errorf("want %q, got %v", want, err)
+		}
+		early := resigned(t, resigned(t, data, "norm_eps", ""), "group_norm_eps", "")
+		if _, err := state.Decode(own, "s", early); err == nil || !strings.HasPrefix(err.Error(), "s: model_id: want ") || !strings.HasSuffix(err.Error(), "(the state of a model of other weights or epsilons)") {
+			t.Errorf("an early file: %v", err)
+		}
+		for _, data := range [][]byte{data, early} {
+			if _, err := state.Decode(from, "s", data); err != nil {
+				t.Error(err)
+			}
+		}
 	}
 }
 

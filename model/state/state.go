@@ -13,6 +13,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
 // State is what a sequence has behind it.
@@ -99,6 +100,17 @@ func fitting(m *model.Model) map[string]string {
 	}
 }
 
+// epsilons returns what the annotations say of the model's epsilons. They are part of its identity too, which does not
+// tell whether the epsilons or the weights differ.
+func epsilons(m *model.Model) map[string]string {
+	text := func(eps float32) string { return strconv.FormatFloat(float64(eps), 'g', -1, 32) }
+	list := map[string]string{weights.NormEpsilon: text(m.NormEps)}
+	if m.Heads > 0 { // else there is no group norm
+		list[weights.GroupNormEpsilon] = text(m.GroupNormEps)
+	}
+	return list
+}
+
 // check returns an error if s is no state of a sequence of m.
 func (s *State) check(m *model.Model) error {
 	switch want := m.Program.StateLen(); {
@@ -142,6 +154,7 @@ func Encode(m *model.Model, s *State) ([]byte, error) {
 		header[t.name] = entry{tensor.F32.String(), t.shape, [2]int{begin, len(body)}}
 	}
 	meta := fitting(m)
+	maps.Copy(meta, epsilons(m))
 	meta[keyVersion] = fileVersion
 	var err error
 	if meta[keyID], err = m.ID(); err != nil {
