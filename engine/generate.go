@@ -16,7 +16,9 @@ type Request struct {
 	Prompt []int // at least one token
 	Max    int   // most tokens to generate
 	Sample sample.Params
-	Stop   []string
+	// Sampler is where the sampler goes on, as its MarshalBinary returned it; nil for a new one.
+	Sampler []byte
+	Stop    []string
 	// Emit receives text as soon as it is certain. An error from it ends the generation and is returned.
 	Emit func(text string) error
 }
@@ -54,6 +56,11 @@ func (e *Engine) Generate(ctx context.Context, s *Seq, tok tokenizer.Tokenizer, 
 	smp, err := sample.New(q.Sample, sample.NewVocabulary(e.Model.Vocab, tok))
 	if err != nil {
 		return nil, err
+	}
+	if q.Sampler != nil {
+		if err := smp.UnmarshalBinary(q.Sampler); err != nil {
+			return nil, err
+		}
 	}
 	out, err := text.NewWriter(tok, text.Options{Stop: q.Stop, Max: q.Max})
 	if err != nil {

@@ -24,6 +24,8 @@ With --tokens it is given as token ids; then a model without a vocabulary will d
 The text goes to standard output as it is made, and ends in a newline. On a terminal the prompt stands before it.
 Ctrl-C ends the text where it is; the exit status is then 130.
 
+With the state of a text in --state, penalties count the tokens that were drawn for that text too.
+
 Without --seed every run differs; the seed is part of the summary, so that any text can be made again.`
 
 // generateFlags are the flags of generate.
@@ -111,6 +113,9 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 		return err
 	}
 	q.Prompt = m.Begin.First(append(q.Prompt, ids...))
+	if m.Begin != nil {
+		q.Sampler = m.Begin.Sampler
+	}
 	s, err := a.start(ctx, m.Model, 0)
 	if err != nil {
 		return err
@@ -190,6 +195,9 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 		q.Emit = out.write
 	}
 	r, err := s.Generate(ctx, s.seq, tok, q)
+	if errors.Is(err, sample.ErrStored) {
+		return inputf(a.common.state, "%w", err)
+	}
 	if r == nil {
 		return blameModel(s.Model, err)
 	}

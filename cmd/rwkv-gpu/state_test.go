@@ -1,10 +1,12 @@
 package main
 
 import (
+	"bytes"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -12,7 +14,7 @@ import (
 )
 
 // What a saved state has pending is fed first, whatever the state is given by; the state after it counts all tokens and
-// keeps what the sampler had counted.
+// keeps what the sampler had counted, since tokens of a prompt are not counted. From there the sampler goes on.
 func TestPendingToken(t *testing.T) {
 	path, dir := tinyModel(t, nil), t.TempDir()
 	m, err := model.Open(path)
@@ -31,7 +33,19 @@ func TestPendingToken(t *testing.T) {
 	if err != nil || s.Tokens != 2 || s.Pending != state.None {
 		t.Fatalf("%+v (%v)", s, err)
 	}
-	s.Pending, s.Sampler = 3, []byte("counts")
+	drawn, err := sample.New(sample.Params{Frequency: 1}, sample.NewVocabulary(m.Vocab, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	favourite := likeliestID(want.Logits[3])
+	if err := drawn.Accept(favourite); err != nil {
+		t.Fatal(err)
+	}
+	counts, err := drawn.MarshalBinary()
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Pending, s.Sampler = 3, counts
 	if err := state.Write(m, pending, s, false); err != nil {
 		t.Fatal(err)
 	}
@@ -40,7 +54,7 @@ func TestPendingToken(t *testing.T) {
 		if !slices.Equal(got.Tokens, []int{3, 4, 5}) || !slices.EqualFunc(got.Logits, want.Logits[2:], slices.Equal[[]float32]) {
 			t.Errorf("%s: tokens %v, or other logits", flag, got.Tokens)
 		}
-		if s, err := state.Read(m, after); err != nil || s.Tokens != 5 || s.Pending != state.None || string(s.Sampler) != "counts" {
+		if s, err := state.Read(m, after); err != nil || s.Tokens != 5 || s.Pending != state.None || !bytes.Equal(s.Sampler, counts) {
 			t.Errorf("%s: %+v (%v)", flag, s, err)
 		}
 	}
@@ -50,6 +64,32 @@ func TestPendingToken(t *testing.T) {
 	if !slices.Equal(text.Tokens, next.Tokens) || next.PromptTokens != 2 {
 		t.Errorf("want %v, got %v after %d tokens", text.Tokens, next.Tokens, next.PromptTokens)
 	}
+	penalized := func(args ...string) []int {
+		var g generated
+		cliJSON(t, &g, append([]string{"generate", "--device", "cpu", "--model", path, "-n", "3", "--temperature", "0", "--frequency", "1000"}, args...)...)
+		return g.Tokens
+	}
+	plain, counted := penalized("--tokens", "1,2,3,4"), penalized("--state", pending, "--tokens", "4")
+	if plain[0] != favourite || slices.Contains(counted, favourite) {
+		t.Errorf("token %d was drawn before the state: got %v without it and %v with it", favourite, plain, counted)
+	}
+	for _, c := range [][]string{{"--tokens", "4,5,6", "--state", pending}, {"--tokens", "6", "--state", after}} {
+		if got, want := penalized(c...), penalized("--tokens", "4,5,6", "--state", pending); !slices.Equal(got, want) {
+			t.Errorf("%q: want %v, got %v", c, want, got)
+		}
+	}
+	s.Sampler = []byte("counts")
+	if err := state.Write(m, pending, s, false); err != nil {
+		t.Fatal(err)
+	}
+	wantError(t, cli("generate", "--quiet", "--device", "cpu", "--model", path, "--state", pending, "--tokens", "4"), statusInput,
+		pending+": sample: stored sampler: want 16 bytes and a multiple of 8, got 6")
+}
+
+// likeliestID returns the id of the largest logit.
+func likeliestID(logits []float32) int {
+	ids, _ := likeliest(logits, 1)
+	return ids[0]
 }
 
 // A state goes on with the same weights in whatever file, and however they are held; other weights or LoRAs refuse it in a

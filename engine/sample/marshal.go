@@ -2,6 +2,7 @@ package sample
 
 import (
 	"encoding/binary"
+	"errors"
 	"fmt"
 	"math"
 )
@@ -13,6 +14,9 @@ const (
 	marshalHead   = 4 + 4 + 8
 	marshalEntry  = 4 + 4
 )
+
+// ErrStored is what errors of UnmarshalBinary wrap.
+var ErrStored = errors.New("stored sampler")
 
 // MarshalBinary returns the sampler's counts and its position in the random stream, with which a sampler of the same
 // settings goes on with the same ids. Settings and mask are not part of it, nor are counts where no penalty is set.
@@ -32,25 +36,25 @@ func (s *Sampler) MarshalBinary() ([]byte, error) {
 // no penalty is set. On an error the sampler stays as it is.
 func (s *Sampler) UnmarshalBinary(data []byte) error {
 	if len(data) < marshalHead || (len(data)-marshalHead)%marshalEntry != 0 {
-		return fmt.Errorf("sample: stored sampler: want %d bytes and a multiple of %d, got %d", marshalHead, marshalEntry, len(data))
+		return fmt.Errorf("sample: %w: want %d bytes and a multiple of %d, got %d", ErrStored, marshalHead, marshalEntry, len(data))
 	}
 	word := func(at int) uint32 { return binary.LittleEndian.Uint32(data[at:]) }
 	if got := word(0); got != marshalFormat {
-		return fmt.Errorf("sample: stored sampler: want format %d, got %d", marshalFormat, got)
+		return fmt.Errorf("sample: %w: want format %d, got %d", ErrStored, marshalFormat, got)
 	}
 	if got := word(4); got != uint32(s.vocab) {
-		return fmt.Errorf("sample: stored sampler: want one of %d ids, got one of %d", s.vocab, got)
+		return fmt.Errorf("sample: %w: want one of %d ids, got one of %d", ErrStored, s.vocab, got)
 	}
 	seen := make(map[uint32]bool, (len(data)-marshalHead)/marshalEntry)
 	for at := marshalHead; at < len(data); at += marshalEntry {
 		id, count := word(at), math.Float32frombits(word(at+4))
 		switch {
 		case id >= uint32(s.vocab):
-			return fmt.Errorf("sample: stored sampler: want ids below %d, got %d", s.vocab, id)
+			return fmt.Errorf("sample: %w: want ids below %d, got %d", ErrStored, s.vocab, id)
 		case seen[id]:
-			return fmt.Errorf("sample: stored sampler: id %d: want it once, got it again", id)
+			return fmt.Errorf("sample: %w: id %d: want it once, got it again", ErrStored, id)
 		case !(count >= 0 && count <= math.MaxFloat32):
-			return fmt.Errorf("sample: stored sampler: id %d: want a finite count >= 0, got %v", id, count)
+			return fmt.Errorf("sample: %w: id %d: want a finite count >= 0, got %v", ErrStored, id, count)
 		}
 		seen[id] = true
 	}

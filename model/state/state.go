@@ -24,7 +24,8 @@ type State struct {
 	Tokens int
 	// Pending is the id of a token that was drawn and is to be fed next, None if there is none.
 	Pending int
-	// Sampler holds the counts of the tokens so far in the sampler's own form, nil for none.
+	// Sampler is the sampler's place in its own form, nil for none: the counts of the tokens it accepted and its position
+	// in the random numbers. Tokens that are fed without it, such as those of a prompt, leave it as it is.
 	Sampler []byte
 }
 
