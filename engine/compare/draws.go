@@ -14,10 +14,10 @@ import (
 
 // drawn are the settings of the sequences whose tokens a device draws in a comparison: every filter, penalties, banned ids.
 var drawn = []sample.Params{
-	{Presence: 0.7, Frequency: 0.3, PenaltyDecay: 0.9},
+	{Presence: 0.7, Frequency: 5, PenaltyDecay: 0.5},
 	{Temperature: 1, TopP: 0.85, Seed: 1},
 	{Temperature: 1, TopP: 1, TopK: 5, Ban: []int{1, 2}, Seed: 1 << 40},
-	{Temperature: 1.5, TopP: 0.9, MinP: 0.02, TopK: 30, Presence: 0.4, Frequency: 0.25, PenaltyDecay: 0.996, Seed: 3},
+	{Temperature: 1.5, TopP: 0.9, MinP: 0.02, TopK: 30, Presence: 0.4, Frequency: -0.5, PenaltyDecay: 0.996, Seed: 3},
 }
 
 // drawSteps is how many tokens each of them draws in one submission.
@@ -104,6 +104,9 @@ func (c *comparer) beginDraws() ([]vulkan.Draw, error) {
 	for i, p := range drawn {
 		s, err := sample.New(p, sample.NewVocabulary(c.prog.Vocab, nil))
 		if err != nil {
+			return nil, err
+		}
+		if err := s.AcceptPrompt(c.tokens); err != nil { // a list longer than a subgroup
 			return nil, err
 		}
 		draws[i] = vulkan.Draw{Slot: i + 1, Token: c.tokens[i%len(c.tokens)], Sampler: s}
