@@ -53,8 +53,15 @@ var made = []madeModel{
 		devices: []string{"gpu"}},
 	{name: "v7, long heads", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 136, Layers: 2, Head: 68, FFN: 275, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		devices: []string{"gpu"}},
+	// The same on a device that begins with the last invocations of a workgroup.
+	{name: "v6, backwards", version: "v6", size: weightstest.Size{Vocab: 141, Embed: 136, Layers: 2, Head: 68, FFN: 275, W: 11, A: 7}, typ: tensor.F16,
+		env: []string{"RWKV_MUTANT_BACKWARDS=1"}, devices: []string{"gpu"}},
+	{name: "v7, backwards", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 136, Layers: 2, Head: 68, FFN: 275, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
+		env: []string{"RWKV_MUTANT_BACKWARDS=1"}, devices: []string{"gpu"}},
 	// Heads with fewer elements than a subgroup has lanes for.
 	{name: "v7, short heads", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 12, FFN: 275, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
+		devices: []string{"lavapipe", "gpu"}},
+	{name: "v7, shorter heads", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 56, Layers: 2, Head: 8, FFN: 275, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,
 		devices: []string{"lavapipe", "gpu"}},
 	// Subgroups with less lanes than they have sums.
 	{name: "v7, few lanes", version: "v7", size: weightstest.Size{Vocab: 133, Embed: 60, Layers: 2, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, typ: tensor.F16,

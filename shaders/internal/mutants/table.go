@@ -13,8 +13,8 @@ const tableHead = `# Mutants of the shaders
 Written by ` + "`make mutants`" + ` (shaders/internal/mutants); not by hand. Each line is one mistake in one place of a shader, and the test
 that fails with it. In brackets stands a device other than lavapipe: gpu is lavapipe with a GPU's kernels, whose workgroups are of
 several subgroups, gpu4 the same with subgroups of 4. Most barriers that are left out show there alone. Where TestBackwards is
-named, they show only if invocations are numbered backwards, since drivers here run the first ones first; compare sees nothing
-there.
+named, or compare on a device that is backwards, they show only if invocations are numbered from the last on, since drivers here
+run the first ones first.
 `
 
 // table writes what became of the mutants as Markdown.
