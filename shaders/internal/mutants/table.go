@@ -20,12 +20,15 @@ run the first ones first.
 // table writes what became of the mutants as Markdown.
 func table(w io.Writer, list []result) {
 	counts := map[verdict]int{}
-	var chosen, failed, right int
+	var chosen, failed, right, rounded int
 	compared := false
 	for i := range list {
 		r := &list[i]
 		counts[r.Verdict]++
 		c := r.Compare
+		if r.Round {
+			rounded++
+		}
 		if c == nil || !c.Chosen || r.Verdict == equal || r.Round {
 			continue
 		}
@@ -48,7 +51,8 @@ func table(w io.Writer, list []result) {
 	fmt.Fprintf(w, "- Caught, of those that a run can tell from the original: %s.\n", share(counts[caught], ran))
 	if compared {
 		fmt.Fprintf(w, "- `rwkv-gpu compare` meets %d of these, in kernels that a driver or its tuner chooses for the demo model or for a small one of any version: "+
-			"it fails on %s, and names an op that runs such a kernel on %s.\n", chosen, share(failed, chosen), share(right, chosen))
+			"it fails on %s, and names an op that runs such a kernel on %s. It is not asked of %d that change how sums round and nothing else.\n",
+			chosen, share(failed, chosen), share(right, chosen), rounded)
 	}
 	fmt.Fprint(w, "\n| mutant | was | is | breaks | verdict | by |")
 	if compared {
