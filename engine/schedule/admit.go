@@ -9,7 +9,8 @@ import (
 
 // admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked. A sequence that is parked
 // queues up at the end of it, so that no other is parked for it in the same round. All who decode wait meanwhile, so no
-// further parking begins once a sixth of the round's time is over.
+// further parking begins once a sixth of the round's time is over. Where somebody else took the slot of a parked sequence,
+// the job waits.
 func (s *Scheduler) admit() error {
 	start, before := s.now(), len(s.resident)
 	defer func() {
@@ -20,26 +21,29 @@ func (s *Scheduler) admit() error {
 		s.lot.arriving = s.lot.arriving[:0]
 		s.round.admission = s.now().Sub(start)
 	}()
+	var parkedFor *Job
 	for s.queue.n > 0 {
-		if len(s.resident) >= s.size.slots {
+		j := s.queue.first()
+		err := error(engine.ErrNoSlot)
+		if len(s.resident) < s.size.slots {
+			err = s.start(j)
+		}
+		switch {
+		case errors.Is(err, engine.ErrNoSlot): // our own have them all, or somebody else has some
 			some := len(s.resident) > before || len(s.lot.arriving) > 0
-			if some && s.now().Sub(start) >= s.share()/6 {
+			if parkedFor == j || some && s.now().Sub(start) >= s.share()/6 {
 				return nil
 			}
 			if parked, err := s.park(); !parked || err != nil {
 				return err
 			}
-		}
-		j := s.queue.pop()
-		err := s.start(j)
-		switch {
-		case errors.Is(err, engine.ErrNoSlot) && len(s.resident) > 0:
-			s.queue.unpop(j) // somebody else has slots of the engine: wait for an end of our own
-			return nil
+			parkedFor = j
+			continue
 		case lost(err):
-			s.queue.unpop(j)
 			return err
-		case err != nil:
+		}
+		s.queue.pop()
+		if err != nil {
 			s.finish(j, err)
 		}
 	}

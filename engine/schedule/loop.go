@@ -10,6 +10,9 @@ import (
 // mostSteps of a burst beside which nobody waits.
 const mostSteps = 32
 
+// slotsLookedAt is how often, where nothing else is to be done.
+const slotsLookedAt = 10 * time.Millisecond
+
 // loop is the scheduler's goroutine.
 func (s *Scheduler) loop() {
 	defer close(s.door.stopped)
@@ -21,18 +24,24 @@ func (s *Scheduler) loop() {
 func (s *Scheduler) cycle() (more bool) {
 	closing := s.arrive()
 	s.leave()
-	if err := s.admit(); err != nil {
+	err := s.admit()
+	if err != nil {
 		s.trouble(err)
 	}
 	s.note()
 	if len(s.resident) == 0 {
-		if s.queue.n > 0 && s.size.slots > 0 {
-			return true // a failed admission: its job has ended, or the device is there again
-		}
-		if closing {
+		switch {
+		case s.queue.n > 0 && err == nil: // somebody else has all slots, and tells nobody when one is free
+			select {
+			case <-s.door.wake:
+			case <-time.After(slotsLookedAt):
+			}
+		case s.queue.n > 0: // the device is there again
+		case closing:
 			return false
+		default:
+			<-s.door.wake
 		}
-		<-s.door.wake
 		return true
 	}
 	s.draw()

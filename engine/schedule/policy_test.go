@@ -8,6 +8,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
 // manual is a scheduler of a fake engine whose rounds the test does.
@@ -197,6 +199,47 @@ func TestParkingsKeepTime(t *testing.T) {
 				t.Errorf("a state takes %s: request %d drew %d tokens in 600 rounds", moved, i, n-had[i])
 			}
 		}
+	}
+}
+
+// Where somebody else has some of an engine's slots, requests take turns in the rest; where he has all, they wait for one.
+func TestSlotsOfOthers(t *testing.T) {
+	f, s := manual(4, 4, 64, Options{Quantum: 8})
+	var others []*engine.Seq
+	other := func() {
+		seq, err := f.NewSeq(nil)
+		if err != nil {
+			t.Fatal(err)
+		}
+		others = append(others, seq)
+	}
+	other()
+	other()
+	for i, n := range crowd(t, s, 5) {
+		if n < 4 {
+			t.Errorf("request %d of 5 in 2 slots drew %d tokens", i, n)
+		}
+	}
+	for _, j := range s.resident {
+		j.Cancel()
+	}
+	s.queue.remove(func(j *Job) bool { j.Cancel(); return false })
+	s.leave()
+	other()
+	other()
+	late := submit(t, s, Request{Prompt: []int{1}, Max: 3})
+	for range 3 {
+		s.cycle()
+	}
+	if late.ended() || s.queue.n != 1 {
+		t.Errorf("a request without a slot to be had: ended %t, %d wait", late.ended(), s.queue.n)
+	}
+	f.release(others[0])
+	for i := 0; i < 5 && !late.ended(); i++ {
+		s.cycle()
+	}
+	if !late.ended() || late.Err() != nil {
+		t.Errorf("a request that got a slot later: ended %t", late.ended())
 	}
 }
 

@@ -40,19 +40,6 @@ func (q *queue) pop() *Job {
 	return j
 }
 
-// unpop puts back what pop took out.
-func (q *queue) unpop(j *Job) {
-	q.n++
-	for i, l := range q.users {
-		if l.user == j.User {
-			l.jobs = append([]*Job{j}, l.jobs...)
-			q.users = append([]*line{l}, append(q.users[:i:i], q.users[i+1:]...)...)
-			return
-		}
-	}
-	q.users = append([]*line{{j.User, []*Job{j}}}, q.users...)
-}
-
 // remove takes out the jobs that drop wants out.
 func (q *queue) remove(drop func(*Job) bool) {
 	users := q.users[:0]

@@ -102,7 +102,8 @@ type Stats struct {
 	Reopened     int // times that the device was lost and opened anew
 }
 
-// New starts a scheduler on an engine, which must outlive it and should be used by nobody else.
+// New starts a scheduler on an engine, which must outlive it. Where others use some of the engine's slots, requests share the
+// rest, and wait while there is none.
 func New(e *engine.Engine, o Options) *Scheduler {
 	s := prepare(device{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), o)
 	go s.loop()
