@@ -3,6 +3,7 @@ package schedule
 import (
 	"context"
 	"errors"
+	"fmt"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
@@ -148,8 +149,12 @@ func (s *Scheduler) trouble(err error) {
 	s.retain(func(*Job) (bool, error) { return false, err })
 }
 
-// reopen follows the loss of a device. It returns by what both failed.
+// reopen follows the loss of a device. It returns by what both failed. A device that is lost again and again, with nothing
+// done between, is given up.
 func (s *Scheduler) reopen(loss error) error {
+	if s.losses++; s.losses > mostLosses {
+		return fmt.Errorf("schedule: the device was lost %d times in a row: %w", s.losses, loss)
+	}
 	if err := s.run.Reopen(context.Background()); err != nil {
 		return errors.Join(loss, err)
 	}

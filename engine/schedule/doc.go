@@ -10,5 +10,5 @@
 // canceled at any time. A token costs no allocation.
 //
 // A device that is lost is opened anew; where the engine keeps sequences (engine.Options.Keep), all go on. A token that was
-// told is never told again.
+// told is never told again. A device that is lost time after time, with nothing done between, is given up: all requests end.
 package schedule

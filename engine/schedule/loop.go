@@ -139,9 +139,13 @@ func (s *Scheduler) save(j *Job, dst []float32) error {
 		if !lost(err) {
 			break
 		}
-		if err = s.reopen(err); err == nil {
-			err = try()
+		if err = s.reopen(err); err != nil {
+			return err
 		}
+		err = try()
+	}
+	if err == nil {
+		s.losses = 0
 	}
 	return err
 }
@@ -173,6 +177,7 @@ func (s *Scheduler) draw() {
 	steps, err := s.run.Burst(context.Background(), s.round.list, most, s.round.onDrawn)
 	took := s.now().Sub(start)
 	if s.round.burst = took; steps > 0 {
+		s.losses = 0
 		s.round.pace.burst(len(s.round.list), steps, took)
 	}
 	for i, j := range s.round.drawing {
@@ -248,6 +253,7 @@ func (s *Scheduler) read() error {
 	if err := s.run.Pass(context.Background(), s.round.rows); err != nil {
 		return err
 	}
+	s.losses = 0
 	took, fed := s.now().Sub(start), 0
 	for i := range s.round.rows {
 		fed += s.round.rows[i].Taken

@@ -243,6 +243,23 @@ func TestSlotsOfOthers(t *testing.T) {
 	}
 }
 
+// A device that every call loses is given up, and its requests end.
+func TestHopelessDevice(t *testing.T) {
+	f, s := manual(2, 2, 8, Options{})
+	j := submit(t, s, Request{Prompt: []int{1}, Max: 9})
+	s.cycle()
+	f.loss = 1
+	for i := 0; i < 50 && !j.ended(); i++ {
+		s.cycle()
+	}
+	if !j.ended() || !errors.Is(j.Err(), engine.ErrDeviceLost) || s.Stats().Reopened != mostLosses {
+		t.Errorf("ended %t, %+v", j.ended(), s.Stats())
+	}
+	if _, err := s.Submit(t.Context(), j.Request); !errors.Is(err, engine.ErrDeviceLost) {
+		t.Errorf("a request after that: %v", err)
+	}
+}
+
 // A pacer's pieces come to fill the time, on either side of a change of speed.
 func TestPacer(t *testing.T) {
 	var p pacer

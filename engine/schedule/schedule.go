@@ -45,6 +45,7 @@ type Scheduler struct {
 	resident []*Job
 	lot      lot
 	round    round
+	losses   int // of the device since a pass, a burst or a copy of a state succeeded
 }
 
 // size is how much an engine holds.
