@@ -43,6 +43,7 @@ type fake struct {
 	lost   bool
 	wrong  error // the first mistake of the caller
 	passes int
+	past   int // steps of bursts past the end of a sequence
 }
 
 func newFake(slots, seqs, chunk int, seed uint64) *fake {
@@ -130,6 +131,7 @@ func (f *fake) Burst(_ context.Context, c []engine.Continuation, most int, each 
 		for i := range c {
 			x := &c[i]
 			if x.Over {
+				f.past++
 				continue
 			}
 			f.mu.Lock()

@@ -173,6 +173,9 @@ func (s *Scheduler) draw() {
 	if reading || s.queue.n > 0 {
 		most = s.round.pace.steps(s.share())
 	}
+	for _, j := range s.round.drawing { // what is drawn past an end costs passes that take it back
+		most = min(most, j.Max-j.at.drawn)
+	}
 	start := s.now()
 	steps, err := s.run.Burst(context.Background(), s.round.list, most, s.round.onDrawn)
 	took := s.now().Sub(start)

@@ -243,6 +243,21 @@ func TestSlotsOfOthers(t *testing.T) {
 	}
 }
 
+// A burst ends where the first of its requests has all its tokens.
+func TestBurstsEndAtMax(t *testing.T) {
+	f, s := manual(8, 8, 64, Options{})
+	var jobs []*Job
+	for i := range 8 {
+		jobs = append(jobs, submit(t, s, Request{Prompt: []int{i}, Max: 20 + i*i}))
+	}
+	for i := 0; i < 500 && s.Stats().Done < len(jobs); i++ {
+		s.cycle()
+	}
+	if f.past > 0 || s.Stats().Done < len(jobs) {
+		t.Errorf("%d steps past ends; %+v", f.past, s.Stats())
+	}
+}
+
 // A device that every call loses is given up, and its requests end.
 func TestHopelessDevice(t *testing.T) {
 	f, s := manual(2, 2, 8, Options{})
