@@ -146,7 +146,12 @@ func (s *Scheduler) trouble(err error) {
 			return true
 		})
 	}
-	s.retain(func(*Job) (bool, error) { return false, err })
+	s.retain(func(j *Job) (bool, error) {
+		if j.c.Over { // it came to its end before
+			return false, j.outcome()
+		}
+		return false, err
+	})
 }
 
 // reopen follows the loss of a device. It returns by what both failed. A device that is lost again and again, with nothing

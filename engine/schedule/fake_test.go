@@ -42,6 +42,7 @@ type fake struct {
 	states map[*engine.Seq]uint32
 	lost   bool
 	wrong  error // the first mistake of the caller
+	fail   error // of the next bursts, after their tokens
 	passes int
 	past   int // steps of bursts past the end of a sequence
 }
@@ -147,7 +148,7 @@ func (f *fake) Burst(_ context.Context, c []engine.Continuation, most int, each 
 		f.lost = true
 		return steps, fmt.Errorf("fake: %w", engine.ErrDeviceLost)
 	}
-	return steps, nil
+	return steps, f.fail
 }
 
 func (f *fake) NewSeq(state []float32) (*engine.Seq, error) {

@@ -258,6 +258,20 @@ func TestBurstsEndAtMax(t *testing.T) {
 	}
 }
 
+// An error of a burst ends the requests that go on; one whose last token it drew has come to its end.
+func TestErrorAfterTheEnd(t *testing.T) {
+	f, s := manual(2, 2, 8, Options{})
+	short := submit(t, s, Request{Prompt: []int{1}, Max: 2})
+	long := submit(t, s, Request{Prompt: []int{1}, Max: 9})
+	f.fail = errors.New("no memory")
+	for i := 0; i < 5 && s.Stats().Done < 2; i++ {
+		s.cycle()
+	}
+	if s.Stats().Done < 2 || short.Err() != nil || !errors.Is(long.Err(), f.fail) {
+		t.Errorf("%+v", s.Stats())
+	}
+}
+
 // A device that every call loses is given up, and its requests end.
 func TestHopelessDevice(t *testing.T) {
 	f, s := manual(2, 2, 8, Options{})
