@@ -25,7 +25,7 @@ func (s *Scheduler) admit() error {
 	var parkedFor *Job
 	for s.queue.n > 0 {
 		j := s.queue.first()
-		err := error(engine.ErrNoSlot)
+		err := engine.ErrNoSlot
 		if len(s.resident) < s.size.slots {
 			err = s.start(j)
 		}

@@ -139,8 +139,8 @@ func (s *Scheduler) save(j *Job, dst []float32) error {
 		if !lost(err) {
 			break
 		}
-		if err = s.reopen(err); err != nil {
-			return err
+		if failed := s.reopen(err); failed != nil {
+			return failed
 		}
 		err = try()
 	}
