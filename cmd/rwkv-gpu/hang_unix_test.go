@@ -63,6 +63,10 @@ func hanging(t *testing.T, args ...string) (calls []faultvk.Call, start func(t *
 	return calls, start
 }
 
+// trialParts are shares of a run's waits that may be those of a tuning trial: how many waits there are depends on the time that
+// each takes.
+var trialParts = []float64{0.5, 0.3, 0.7, 0.1, 0.2, 0.4, 0.6, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.05, 0.8}
+
 // callsOf returns how many calls of a function there are.
 func callsOf(calls []faultvk.Call, function string) (n int) {
 	for _, c := range calls {
@@ -94,7 +98,7 @@ func TestHungDevice(t *testing.T) {
 		parts []float64 // of all waits, one of which is that
 	}{
 		{"clearing of scratch and state", hangArgs, []float64{0}}, {"prefill of 2 tokens, step ", hangArgs, []float64{0.5}}, {"decode of ", hangArgs, []float64{0.95, 0.98, 0.9, 0.96, 0.99, 0.93, 0.8, 0.7, 1}},
-		{"tuning trial of ", tuned, []float64{0.5, 0.3, 0.7, 0.1, 0.2}}, // Where a copy is there at once, nothing waits for a state that is read but for what was written to it before.
+		{"tuning trial of ", tuned, trialParts}, // Where a copy is there at once, nothing waits for a state that is read but for what was written to it before.
 		{" of the states of 1 slots, the first 0", logits, []float64{1}},
 	} {
 		t.Run(x.name, func(t *testing.T) {
@@ -177,7 +181,7 @@ func TestSignalInTrial(t *testing.T) {
 		kept   bool
 	}{{syscall.SIGTERM, false}, {syscall.SIGKILL, true}} {
 		tried := false
-		for _, part := range []float64{0.5, 0.3, 0.7, 0.1, 0.2} {
+		for _, part := range trialParts {
 			c, ctl := start(t, faultvk.Fault{Function: "vkWaitForFences", At: max(int(part*float64(waits)), 1)}, "1000")
 			for begin := time.Now(); time.Since(begin) < faultTime; time.Sleep(10 * time.Millisecond) {
 				if r, err := ctl.Report(); err != nil || r.Fired {
