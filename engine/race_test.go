@@ -107,7 +107,7 @@ func TestSideBySide(t *testing.T) {
 	m := golden.Tiny(t)
 	const workers, steps = 6, 60
 	eachDevice(t, func(t *testing.T, d *Device) {
-		e := newEngine(t, m, d, Options{Slots: 2*workers + 2, Chunk: 8, Keep: 7})
+		e := newEngine(t, m, d, Options{Slots: 2*workers + 2, Chunk: 8, Keep: 7, Exact: true})
 		var want [workers][]int
 		for i := range want {
 			w := worker{e: e}

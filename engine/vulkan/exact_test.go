@@ -12,16 +12,6 @@ import (
 func TestExact(t *testing.T) {
 	k := kernels(t)
 	golden.ExactProperties(t, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
-		tb.Helper()
-		e, err := newProber(k, m.Program, Options{Sizes: s, Exact: true})
-		if err != nil {
-			tb.Fatal(err)
-		}
-		tb.Cleanup(func() {
-			if err := e.Close(); err != nil {
-				tb.Error(err)
-			}
-		})
-		return e
+		return execWith(tb, k, m.Program, Options{Sizes: s, Exact: true})
 	})
 }

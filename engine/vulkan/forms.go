@@ -72,8 +72,8 @@ func settled[S comparable](ctx context.Context, e *runner, c *passCache[S], s S)
 // record it anew.
 func (e *runner) measureOpen(ctx context.Context, p *pass) (changed bool, err error) {
 	bench := e.bench()
-	var open []openChoice // p keeps its own until all went well: a choice that became better is still to be recorded
-	for _, c := range p.open {
+	open := p.open[:0]
+	for i, c := range p.open {
 		best, done := e.tuner.Chosen(&c.Choice.Choice)
 		if !done && ctx.Err() == nil {
 			err := e.tuner.Measure(ctx, &c.Choice.Choice, func() (tune.Trial, error) { return bench.Of(c.Work), nil })
@@ -81,12 +81,14 @@ func (e *runner) measureOpen(ctx context.Context, p *pass) (changed bool, err er
 				continue // the usual form it is, for this pass
 			}
 			if err != nil {
+				p.open = append(open, p.open[i:]...)
 				return false, err
 			}
 			best, done = e.tuner.Chosen(&c.Choice.Choice)
 		}
-		changed = changed || best != c.used
-		if !done {
+		better := best != c.used
+		changed = changed || better
+		if !done || better { // until the pass is recorded anew
 			open = append(open, c)
 		}
 	}

@@ -5,6 +5,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -177,6 +178,41 @@ func TestTunerRenews(t *testing.T) {
 	}
 	if again := forward(); again != second {
 		t.Error("want no pass recorded anew without a reason")
+	}
+}
+
+// A form that was found before the measuring of another ends with an error is recorded all the same, by a later run.
+func TestTunerRenewsAfterError(t *testing.T) {
+	k, tuner := choosing(t), pausing(t)
+	e := execWith(t, k, tuningProgram(tensor.F16), Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, Tuner: tuner})
+	var b op.Batch
+	b.Add(0, []int{0}, 0)
+	forward := func() (*pass, error) {
+		err := e.Forward(&b)
+		return e.shapes.entries[0].pass, err
+	}
+	ticking(e, time.Millisecond)
+	for range 2 { // the second as one submission
+		if _, err := forward(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	first := e.shapes.entries[0].pass
+	if len(first.open) < 2 {
+		t.Fatalf("want two wishes, got %v", first.open)
+	}
+	found, fails := &first.open[0].Choice.Choice, &first.open[1].Choice.Choice
+	tuner.Keep(found, found.Forms[len(found.Forms)-1], time.Millisecond)
+	forms := fails.Forms
+	fails.Forms = []tune.Form{forms[0], {Kernel: "no such kernel", Rows: 4, Tokens: 1}}
+	tuner.Budget = 1000 * time.Hour
+	if _, err := forward(); err == nil {
+		t.Fatal("want the error of a kernel that there is not")
+	}
+	first.open[slices.IndexFunc(first.open, func(c openChoice) bool { return len(c.Forms) == 2 && c.Forms[1].Kernel == "no such kernel" })].Forms = forms
+	tuner.Budget = 0 // nothing else is found
+	if second, err := forward(); err != nil || second == first {
+		t.Errorf("want the pass recorded anew (%v)", err)
 	}
 }
 
