@@ -134,6 +134,19 @@ func Messages() []string {
 	return append([]string(nil), shared.messages...)
 }
 
+// Absent skips a test unless it is to run on the drivers of GPUs that are not there (scripts/gpus.sh -validate): other tests are
+// for those that are. It fails without a validation layer.
+func Absent(t testing.TB) {
+	t.Helper()
+	if os.Getenv("RWKV_GPUS") != "validated" {
+		t.Skip("RWKV_GPUS=validated is not set: it is for GPUs that are not there, other tests for those that are")
+	}
+	Instance(t)
+	if !gpu.HasValidation() {
+		t.Fatal("want a validation layer")
+	}
+}
+
 // Provoke returns what the instance reports while f runs, which no test fails for.
 func Provoke(t testing.TB, f func()) []string {
 	t.Helper()
