@@ -29,7 +29,7 @@ type Continuation struct {
 
 // alone reports whether the sequence takes part in one step of a burst only: its mask may change with each token, or the
 // host has to draw.
-func (c *Continuation) alone() bool { return c.Sampler.HasMask() || c.onHost() }
+func (c *Continuation) alone() bool { return c.Sampler.Limited() || c.onHost() }
 
 // onHost reports whether only the host can draw.
 func (c *Continuation) onHost() bool { return c.Logprobs || c.Top > 0 || c.Sampler.Biased() }
@@ -146,7 +146,10 @@ func (b *bursts) check(c *Continuation) error {
 	if err := b.h.checkSampler(c.Sampler); err != nil {
 		return err
 	}
-	return b.k.checkState(c.Seq)
+	if err := b.k.checkState(c.Seq); err != nil {
+		return err
+	}
+	return c.Sampler.Prepare()
 }
 
 // take goes on with a sequence by a token that its sampler has accepted: the one before it was fed.

@@ -6,7 +6,8 @@
 // with 32-bit floats and integers, can reproduce bit for bit. Only steps 1 to 3 and one product per token are floating
 // point; everything that is summed is an integer, so no order of summation can change the result.
 //
-//  1. Bias: l = l + bias (float32) of the ids that have one. Then bans and masked ids: l = -Inf.
+//  1. Bias: l = l + bias (float32) of the ids that have one. Then l = -Inf for banned ids, masked ids and those that a
+//     constraint leaves out.
 //  2. Penalties, for every id accepted so far (presence counts even where the count is 0):
 //     l = l - (presence + count*frequency), each operation rounded to float32, no fused multiply-add.
 //  3. m = largest l, +0 for -0, and t = m - l (float32, t >= 0). Ids whose t is +Inf are out. Greedy, that is temperature 0 or

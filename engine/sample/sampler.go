@@ -3,7 +3,6 @@ package sample
 import (
 	"fmt"
 	"math"
-	"math/bits"
 	"slices"
 )
 
@@ -14,8 +13,8 @@ const minCount = 1.0 / (1 << 40)
 type Sampler struct {
 	params   Params
 	ids      *Vocabulary
-	vocab    int // its size
-	mask     []uint64
+	vocab    int   // its size
+	limit    limit // of the next draw
 	position uint64
 	counts   []float32 // (vocab) decayed count of each accepted id; nil while nothing needs it
 	seen     []uint64  // (vocab bits) ids in accepted
@@ -60,21 +59,16 @@ func (s *Sampler) Position() uint64 { return s.position }
 // same logits.
 func (s *Sampler) SetPosition(position uint64) { s.position = position }
 
-// SetMask limits the draws that follow to ids whose bit is set (id i is bit i%64 of word i/64); nil lifts the limit.
-// The words stay the caller's, who may change them between draws.
-func (s *Sampler) SetMask(words []uint64) error {
-	if want := (s.vocab + 63) / 64; words != nil && len(words) != want {
-		return fmt.Errorf("sample: mask: want %d words for %d ids, got %d", want, s.vocab, len(words))
-	}
-	s.mask = words
-	return nil
-}
-
-// Accept records that id is the sequence's next token: counts decay, then id's grows, and the random stream moves on.
+// Accept records that id is the sequence's next token: the constraint and the random stream move on, counts decay, then id's
+// grows. On an error, of an id that is none or that the constraint refuses, nothing has changed.
 func (s *Sampler) Accept(id int) error {
-	if err := s.count(id); err != nil {
+	if err := s.checkID(id); err != nil {
 		return err
 	}
+	if err := s.limit.accept(id); err != nil {
+		return err
+	}
+	s.count(id)
 	s.position++
 	return nil
 }
@@ -88,9 +82,7 @@ func (s *Sampler) AcceptPrompt(ids []int) error {
 		}
 	}
 	for _, id := range ids {
-		if err := s.count(id); err != nil {
-			return err
-		}
+		s.count(id)
 	}
 	return nil
 }
@@ -103,12 +95,9 @@ func (s *Sampler) checkID(id int) error {
 }
 
 // count lets all counts decay and id's grow.
-func (s *Sampler) count(id int) error {
-	if err := s.checkID(id); err != nil {
-		return err
-	}
+func (s *Sampler) count(id int) {
 	if s.counts == nil {
-		return nil
+		return
 	}
 	decay := s.params.PenaltyDecay
 	for _, other := range s.accepted {
@@ -120,7 +109,6 @@ func (s *Sampler) count(id int) error {
 	if !s.ids.free(id) {
 		s.counts[id]++
 	}
-	return nil
 }
 
 // note adds id to those accepted.
@@ -139,7 +127,7 @@ func (s *Sampler) Count(id int) (count float32, accepted bool) {
 	return s.counts[id], s.seen[id>>6]>>(id&63)&1 == 1
 }
 
-// Reset forgets the accepted tokens and starts the random stream again; the mask stays.
+// Reset forgets the accepted tokens and starts the random stream again; mask and constraint stay as they are.
 func (s *Sampler) Reset() {
 	s.position = 0
 	clear(s.counts)
@@ -147,13 +135,15 @@ func (s *Sampler) Reset() {
 	s.accepted = s.accepted[:0]
 }
 
-// Clone returns an independent sampler in the same state. The mask's words and the vocabulary stay shared.
+// Clone returns an independent sampler in the same state. The mask's words and the vocabulary stay shared;
+// a constraint is cloned.
 func (s *Sampler) Clone() *Sampler {
 	c := *s
 	c.params = s.params.clone()
 	c.counts = slices.Clone(s.counts)
 	c.seen = slices.Clone(s.seen)
 	c.accepted = slices.Clone(s.accepted)
+	c.limit = s.limit.clone()
 	c.work = workspace{}
 	return &c
 }
@@ -207,8 +197,11 @@ func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error
 	if len(logits) != s.vocab {
 		return 0, 0, fmt.Errorf("sample: logits: want %d values, got %d", s.vocab, len(logits))
 	}
+	if err := s.limit.prepare(s.vocab); err != nil {
+		return 0, 0, err
+	}
 	s.work.values = logits
-	if len(s.accepted) > 0 || len(s.params.Ban) > 0 || len(s.params.Bias) > 0 || s.mask != nil {
+	if len(s.accepted) > 0 || len(s.params.Ban) > 0 || len(s.params.Bias) > 0 || s.limit.limits() {
 		s.work.copied = append(s.work.copied[:0], logits...)
 		s.work.values = s.work.copied
 		s.penalise(s.work.copied)
@@ -236,13 +229,7 @@ func (s *Sampler) penalise(values []float32) {
 	for _, id := range s.params.Ban {
 		values[id] = exclude(values[id])
 	}
-	for i, word := range s.mask {
-		for out := ^word; out != 0; out &= out - 1 {
-			if id := i*64 + bits.TrailingZeros64(out); id < len(values) {
-				values[id] = exclude(values[id])
-			}
-		}
-	}
+	s.limit.exclude(values)
 }
 
 // argMax returns the lowest id of the largest value, or that of the first NaN or +Inf; -1 where all are -Inf.

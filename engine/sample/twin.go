@@ -19,11 +19,11 @@ type Twin struct {
 	Accepted                   int // ids accepted so far, each once; 0 unless Penalised
 }
 
-// Twin returns the sampler's settings and where it stands.
+// Twin returns the sampler's settings and where it stands, after Prepare.
 func (s *Sampler) Twin() Twin {
 	p := &s.params
 	t := Twin{Greedy: p.Greedy(), Limit: p.limit(), Seed: p.Seed, Position: s.position,
-		Penalised: s.counts != nil, Masked: s.mask != nil || len(p.Ban) > 0,
+		Penalised: s.counts != nil, Masked: s.limit.limits() || len(p.Ban) > 0,
 		Presence: p.Presence, Frequency: p.Frequency, Decay: p.PenaltyDecay, Accepted: len(s.accepted)}
 	if t.Greedy {
 		return t
@@ -44,8 +44,8 @@ func (s *Sampler) Vocabulary() int { return s.vocab }
 // Biased reports whether the settings add to logits, which no device does: the host has to draw.
 func (s *Sampler) Biased() bool { return len(s.params.Bias) > 0 }
 
-// HasMask reports whether SetMask limits the draws.
-func (s *Sampler) HasMask() bool { return s.mask != nil }
+// Limited reports whether a mask or a constraint limits the draws, by other ids after each token.
+func (s *Sampler) Limited() bool { return s.limit.mask != nil || s.limit.constraint != nil }
 
 // CopyCounts fills dst (2*Accepted words) with the accepted ids, each followed by the bit pattern of its count.
 func (s *Sampler) CopyCounts(dst []uint32) {
@@ -58,8 +58,8 @@ func (s *Sampler) CopyCounts(dst []uint32) {
 func (s *Sampler) CopyAllowed(dst []uint32) {
 	for i := range dst {
 		dst[i] = math.MaxUint32
-		if s.mask != nil {
-			dst[i] = uint32(s.mask[i/2] >> (i % 2 * 32))
+		if s.limit.limits() {
+			dst[i] = uint32(s.limit.word(i/2) >> (i % 2 * 32))
 		}
 	}
 	for _, id := range s.params.Ban {
