@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"sync"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/folder"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
 )
 
@@ -25,7 +26,7 @@ type Options struct {
 // Cache holds checkpoints. The methods of Cache, Space, Draft and Hit are safe for concurrent use. They call functions
 // of the caller, such as Resident.Save, in the goroutine of the caller and without a lock.
 type Cache struct {
-	format format
+	folder *folder.Folder
 	writer writer
 
 	mu    sync.Mutex
@@ -44,7 +45,7 @@ type Stats struct {
 }
 
 // spaceKey stands for the name of a namespace, also in files.
-type spaceKey [sha256.Size]byte
+type spaceKey = folder.Digest
 
 // Space is one namespace of a cache, such as that of one user.
 type Space struct {
@@ -59,8 +60,8 @@ func Open(o Options) (*Cache, error) {
 	switch {
 	case o.Size <= 0:
 		return nil, fmt.Errorf("statecache: Size: want at least 1 element, got %d", o.Size)
-	case o.Size > maxState:
-		return nil, fmt.Errorf("statecache: Size: want at most %d elements, got %d", maxState, o.Size)
+	case o.Size > folder.MaxState:
+		return nil, fmt.Errorf("statecache: Size: want at most %d elements, got %d", folder.MaxState, o.Size)
 	case o.Host < 0 || o.Device < 0 || o.Disk < 0:
 		return nil, fmt.Errorf("statecache: want budgets of at least 0 bytes, got device %d, host %d, disk %d",
 			o.Device, o.Host, o.Disk)
@@ -68,7 +69,7 @@ func Open(o Options) (*Cache, error) {
 		return nil, errors.New("statecache: Dir: want a folder for the files, got none")
 	}
 	c := &Cache{
-		format: format{o.Dir, identityOf(o), o.Size},
+		folder: folder.New(o.Dir, o.Identity, o.Size),
 		index:  index{size: o.Size, trees: map[spaceKey]*radix.Tree[entry]{}},
 	}
 	for t, limit := range [tiers]int64{device: o.Device, host: o.Host, onDisk: o.Disk} {

@@ -4,20 +4,17 @@ import (
 	"cmp"
 	"errors"
 	"maps"
-	"os"
-	"path/filepath"
 	"slices"
 	"sync"
-	"time"
 
-	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/folder"
 )
 
 // writer writes and removes the files of a cache, in one goroutine. It has the lock of the cache.
 type writer struct {
 	c       *Cache
 	index   *index
-	format  *format
+	folder  *folder.Folder
 	queue   []*entry          // entries to write
 	garbage []string          // names of files to remove
 	known   map[string]*entry // by the name of the file, also while it is written
@@ -31,7 +28,7 @@ type writer struct {
 
 func (w *writer) init(c *Cache) {
 	*w = writer{
-		c: c, index: &c.index, format: &c.format, known: map[string]*entry{},
+		c: c, index: &c.index, folder: c.folder, known: map[string]*entry{},
 		wake: sync.NewCond(&c.mu), rest: sync.NewCond(&c.mu), ended: make(chan struct{}),
 	}
 	w.index.discard = w.discard
@@ -90,7 +87,7 @@ func (w *writer) removeGarbage() {
 	garbage := w.garbage
 	w.c.unlocked(func() {
 		for _, name := range garbage {
-			_ = os.Remove(filepath.Join(w.format.dir, name)) // a file that stays is found by the next scan
+			w.folder.Remove(name)
 		}
 	})
 	w.garbage = w.garbage[len(garbage):]
@@ -101,7 +98,7 @@ func (w *writer) removeGarbage() {
 func (w *writer) writeEntry(e *entry) {
 	w.index.pin(e)
 	w.c.unlocked(func() { _ = w.scan() }) // an error of the folder shows when the file is written
-	bytes := w.format.fileBytes(e.node.Depth(), len(e.Sampler))
+	bytes := w.folder.Bytes(e.node.Depth(), len(e.Sampler))
 	if w.index.closed || e.file != "" || !w.index.room(onDisk, bytes) {
 		w.index.unpin(e)
 		return
@@ -110,14 +107,11 @@ func (w *writer) writeEntry(e *entry) {
 	if w.index.closed {
 		return
 	}
-	h := header{e.space, e.node.IDs(), e.Meta}
-	name := w.format.fileName(h.space, h.ids)
+	h := folder.Header{Space: e.space, IDs: e.node.IDs(), Kind: uint8(e.Kind), Pending: e.Pending, Sampler: e.Sampler}
+	name := w.folder.Name(h.Space, h.IDs)
 	w.known[name] = e
 	var err error
-	w.c.unlocked(func() {
-		w.buf = appendState(w.format.appendHeader(w.buf[:0], h), e.state)
-		err = files.Keep(filepath.Join(w.format.dir, name), w.buf, false)
-	})
+	w.c.unlocked(func() { w.buf, err = w.folder.Write(h, e.state, w.buf) })
 	switch {
 	case w.index.closed:
 		return
@@ -138,41 +132,26 @@ func (w *writer) writeEntry(e *entry) {
 func (w *writer) date() {
 	used := slices.DeleteFunc(slices.Collect(maps.Values(w.known)), func(e *entry) bool { return e.file == "" })
 	slices.SortFunc(used, func(a, b *entry) int { return cmp.Compare(a.copies[onDisk].turn, b.copies[onDisk].turn) })
-	now := time.Now()
+	names := make([]string, len(used))
 	for i, e := range used {
-		at := now.Add(time.Duration(i-len(used)) * time.Millisecond)
-		_ = os.Chtimes(filepath.Join(w.format.dir, e.file), at, at) // it may be gone
+		names[i] = e.file
 	}
+	w.folder.Date(names)
 }
 
 // open makes the folder and adopts the files in it.
 func (w *writer) open() error {
-	if err := os.MkdirAll(w.format.dir, 0o700); err != nil {
+	if err := w.folder.Make(); err != nil {
 		return err
 	}
-	files.Sweep(w.format.dir, w.format.ours)
 	return w.scan()
-}
-
-// lying is a file in the folder.
-type lying struct {
-	header
-	name string
-	size int64
-	time time.Time
 }
 
 // scan notes which files of the folder came and went. Other processes may use it too.
 func (w *writer) scan() error {
-	list, err := os.ReadDir(w.format.dir)
+	there, err := w.folder.Names()
 	if err != nil {
 		return err
-	}
-	there := map[string]bool{}
-	for _, f := range list {
-		if w.format.ours(f.Name()) {
-			there[f.Name()] = true
-		}
 	}
 	w.c.mu.Lock()
 	for name, e := range w.known {
@@ -185,13 +164,13 @@ func (w *writer) scan() error {
 		delete(there, name)
 	}
 	w.c.mu.Unlock()
-	var fresh []lying
+	var fresh []folder.File
 	for name := range there {
 		if f, ok := w.look(name); ok {
 			fresh = append(fresh, f)
 		}
 	}
-	slices.SortFunc(fresh, func(a, b lying) int { return cmp.Or(a.time.Compare(b.time), cmp.Compare(a.name, b.name)) })
+	slices.SortFunc(fresh, func(a, b folder.File) int { return cmp.Or(a.Time.Compare(b.Time), cmp.Compare(a.Name, b.Name)) })
 	w.c.mu.Lock()
 	defer w.c.mu.Unlock()
 	for _, f := range fresh {
@@ -200,45 +179,36 @@ func (w *writer) scan() error {
 	return nil
 }
 
-// look reads the header of a file and removes the file if it is not what its name says. A file that cannot be read now
-// is left for the next scan.
-func (w *writer) look(name string) (f lying, ok bool) {
-	path := filepath.Join(w.format.dir, name)
-	info, err := os.Lstat(path)
-	if err != nil {
-		return f, false // another process has removed it
-	}
-	f.name, f.time = name, info.ModTime()
-	if f.header, f.size, err = w.format.readHeader(name); err == nil {
-		return f, true
-	}
-	if errors.Is(err, errBroken) {
-		_ = os.Remove(path) // if it stays, nobody uses it
+// look reads the header of a file. One that is not what its name says is gone then. A file that cannot be read now is
+// left for the next scan.
+func (w *writer) look(name string) (f folder.File, ok bool) {
+	f, err := w.folder.Look(name)
+	if errors.Is(err, folder.ErrBroken) {
 		w.c.mu.Lock()
 		w.index.stats.Broken++
 		w.c.mu.Unlock()
 	}
-	return f, false
+	return f, err == nil
 }
 
 // adopt makes a copy of a file that was found.
-func (w *writer) adopt(f lying) {
-	e := w.index.at(f.space, f.ids)
-	if w.index.closed || e != nil && e.copies[onDisk].there || slices.Contains(w.garbage, f.name) {
+func (w *writer) adopt(f folder.File) {
+	e := w.index.at(f.Space, f.IDs)
+	if w.index.closed || e != nil && e.copies[onDisk].there || slices.Contains(w.garbage, f.Name) {
 		return
 	}
 	if e != nil {
 		w.index.pin(e)
 		defer w.index.unpin(e)
 	}
-	if !w.index.room(onDisk, f.size) {
-		w.discard(f.name)
+	if !w.index.room(onDisk, f.Size) {
+		w.discard(f.Name)
 		return
 	}
 	if e == nil {
-		e = w.index.insert(f.space, f.ids, f.meta)
+		e = w.index.insert(f.Space, f.IDs, Meta{min(Kind(f.Kind), Anchor), f.Pending, f.Sampler})
 	}
-	e.file = f.name
-	w.known[f.name] = e
-	w.index.hold(e, onDisk, f.size)
+	e.file = f.Name
+	w.known[f.Name] = e
+	w.index.hold(e, onDisk, f.Size)
 }

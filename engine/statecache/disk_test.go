@@ -11,6 +11,8 @@ import (
 	"strings"
 	"sync"
 	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/folder"
 )
 
 // keptIn writes checkpoints of the given texts into a folder and returns the files' names.
@@ -153,7 +155,7 @@ func TestFileBreaksLater(t *testing.T) {
 	o, ids := onDiskOptions(t), []int{5, 1, 4}
 	keptIn(t, o, ids, ids[:2])
 	c := newCache(t, o)
-	long := c.format.fileName(c.Space("ann").key, ids)
+	long := c.folder.Name(c.Space("ann").key, ids)
 	if err := os.Truncate(filepath.Join(o.Dir, long), 100); err != nil {
 		t.Fatal(err)
 	}
@@ -169,19 +171,19 @@ func TestFileBreaksLater(t *testing.T) {
 
 // What another process removed is a miss and no broken file; what lies in the place of a file and is none is broken.
 func TestGoneAndIrregular(t *testing.T) {
-	o, gone, folder := onDiskOptions(t), []int{5, 1, 4}, []int{7, 7}
-	keptIn(t, o, gone, folder)
+	o, gone, irregular := onDiskOptions(t), []int{5, 1, 4}, []int{7, 7}
+	keptIn(t, o, gone, irregular)
 	c := newCache(t, o)
 	s := c.Space("ann")
-	for _, ids := range [][]int{gone, folder} {
-		if err := os.Remove(filepath.Join(o.Dir, c.format.fileName(s.key, ids))); err != nil {
+	for _, ids := range [][]int{gone, irregular} {
+		if err := os.Remove(filepath.Join(o.Dir, c.folder.Name(s.key, ids))); err != nil {
 			t.Fatal(err)
 		}
 	}
-	if err := os.Mkdir(filepath.Join(o.Dir, c.format.fileName(s.key, folder)), 0o700); err != nil {
+	if err := os.Mkdir(filepath.Join(o.Dir, c.folder.Name(s.key, irregular)), 0o700); err != nil {
 		t.Fatal(err)
 	}
-	for i, ids := range [][]int{gone, folder} {
+	for i, ids := range [][]int{gone, irregular} {
 		hit := s.Find(ids, 99)
 		hit.Release()
 		if st := c.Stats(); hit.Tokens != 0 || st.Broken != i || st.Checkpoints != 1-i {
@@ -209,11 +211,11 @@ func TestFilesByUse(t *testing.T) {
 	if err := c.Close(context.Background()); err != nil {
 		t.Fatal(err)
 	}
-	unfinished := filepath.Join(o.Dir, fmt.Sprintf(".%s.1-1.part", c.format.fileName(spaceKey{}, []int{1})))
+	unfinished := filepath.Join(o.Dir, fmt.Sprintf(".%s.1-1.part", c.folder.Name(spaceKey{}, []int{1})))
 	if err := os.WriteFile(unfinished, []byte("half"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	o.Disk = 3*c.format.fileBytes(2, len("sampler")) + 1
+	o.Disk = 3*c.folder.Bytes(2, len("sampler")) + 1
 	c = newCache(t, o)
 	if err := c.Sync(context.Background()); err != nil {
 		t.Fatal(err)
@@ -359,7 +361,7 @@ func TestDiskFails(t *testing.T) {
 func TestOptions(t *testing.T) {
 	for want, o := range map[string]Options{
 		"Size: want at least 1":      {},
-		"Size: want at most":         {Size: maxState + 1},
+		"Size: want at most":         {Size: folder.MaxState + 1},
 		"budgets of at least 0":      {Size: 1, Host: -1},
 		"Dir: want a folder":         {Size: 1, Disk: 1},
 		"want budgets of at least 0": {Size: 1, Device: -1},
@@ -368,33 +370,4 @@ func TestOptions(t *testing.T) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
-}
-
-// Whatever lies in a file, its header is refused or is what would be written.
-func FuzzHeader(f *testing.F) {
-	c, err := Open(Options{Size: 3, Identity: "fuzz"})
-	if err != nil {
-		f.Fatal(err)
-	}
-	good := c.format.appendHeader(nil, header{spaceKey{1}, []int{3, 4}, Meta{Turn, 9, []byte("abc")}})
-	f.Add(good)
-	f.Add(append(bytes.Clone(good), 1, 2, 3))
-	f.Add(good[:50])
-	f.Add([]byte{})
-	f.Fuzz(func(t *testing.T, data []byte) {
-		h, n, err := c.format.parseHeader(data)
-		if err != nil {
-			// The checksum of a fuzzed header is put right, so that what is behind it is reached.
-			if n == 0 || n > len(data) {
-				return
-			}
-			data = appendSum(bytes.Clone(data[:n-sumBytes]))
-			if h, n, err = c.format.parseHeader(data); err != nil {
-				t.Fatalf("refused with the right checksum: %v", err)
-			}
-		}
-		if again := c.format.appendHeader(nil, h); !bytes.Equal(again, data[:n]) {
-			t.Fatalf("%x is written as %x", data[:n], again)
-		}
-	})
 }

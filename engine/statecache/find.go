@@ -6,6 +6,7 @@ import (
 	"slices"
 	"sync"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/folder"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
 )
 
@@ -83,12 +84,12 @@ func (c *Cache) use(e *entry, hit *Hit) bool {
 func (c *Cache) load(e *entry) []float32 {
 	name, ids, state := e.file, e.node.IDs(), c.index.take()
 	var err error
-	c.unlocked(func() { err = c.format.readState(name, ids, len(e.Sampler), state) })
+	c.unlocked(func() { err = c.folder.ReadState(name, ids, len(e.Sampler), state) })
 	if c.index.closed {
 		return nil
 	}
 	if err != nil {
-		broken := errors.Is(err, errBroken)
+		broken := errors.Is(err, folder.ErrBroken)
 		if broken {
 			c.index.stats.Broken++
 		}

@@ -56,7 +56,7 @@ func operations(t *testing.T, usual int) int {
 // A cache does what its definition does, whatever is done to it: the same checkpoints in the same tiers after every
 // operation, budgets kept to the byte, and states that are those of their ids.
 func TestAgainstNaive(t *testing.T) {
-	bytes := func(tokens int) int64 { return int64(fixedBytes) + 4*int64(tokens+fakeSize) + 2*sumBytes }
+	bytes := func(tokens int) int64 { return fileBytes + 4*int64(tokens+fakeSize) }
 	for name, c := range map[string]struct {
 		o      Options
 		ops    int

@@ -26,7 +26,7 @@ func (s *Space) Reserve(ids []int, m Meta) *Draft {
 		c.index.touch(e)
 		return nil
 	}
-	bytes := c.format.fileBytes(len(ids), len(m.Sampler))
+	bytes := c.folder.Bytes(len(ids), len(m.Sampler))
 	if !c.index.room(host, bytes) {
 		return nil
 	}
@@ -155,7 +155,7 @@ func (c *Cache) moveDown(e *entry) {
 	r := e.resident
 	e.resident = nil // from here on nobody gets it
 	var state []float32
-	bytes := c.format.fileBytes(e.node.Depth(), len(e.Sampler))
+	bytes := c.folder.Bytes(e.node.Depth(), len(e.Sampler))
 	if e.lone(device) && c.index.room(host, bytes) {
 		state = c.index.take()
 	}

@@ -32,7 +32,7 @@ func (r *sharedResident) Release() {
 // Many goroutines put, find, encode and look at one cache with all its tiers, while it is closed in the end: every
 // state is that of its ids for as long as it is used, and nothing stays on the device.
 func TestConcurrentUse(t *testing.T) {
-	const size = int64(fixedBytes) + 4*(10+fakeSize) + 2*sumBytes
+	const size = int64(fileBytes + 4*(10+fakeSize))
 	o := Options{Size: fakeSize, Device: 6 * 4 * fakeSize, Host: 12 * size, Disk: 20 * size, Dir: t.TempDir()}
 	c, err := Open(o)
 	if err != nil {

@@ -187,7 +187,7 @@ func TestDraftAs(t *testing.T) {
 		}
 		hit.Release()
 	}
-	if st := c.Stats(); st.Host != c.format.fileBytes(5, 0)+c.format.fileBytes(2, 0) || st.Checkpoints != 2 {
+	if st := c.Stats(); st.Host != c.folder.Bytes(5, 0)+c.folder.Bytes(2, 0) || st.Checkpoints != 2 {
 		t.Errorf("%+v", st)
 	}
 }

@@ -1,4 +1,4 @@
-package statecache
+package folder
 
 import (
 	"bytes"
@@ -34,32 +34,46 @@ const (
 	sumBytes   = 4
 	ending     = ".checkpoint"
 
-	maxState   = 1 << 30 // elements
+	// MaxState is the most elements of a state.
+	MaxState = 1 << 30
+
 	maxTokens  = 1 << 24
 	maxSampler = 1 << 24 // bytes
 )
 
 var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
-// format reads and writes the files of one identity in a folder.
-type format struct {
+// Digest stands for the name of a namespace.
+type Digest = [sha256.Size]byte
+
+// Header is what a file tells of its state.
+type Header struct {
+	Space   Digest
+	IDs     []int  // at least one, each at least 0 and below 2^32
+	Kind    uint8  // of the caller's
+	Pending int    // at least -1
+	Sampler []byte // of the caller's
+}
+
+// Folder is where the files of one identity lie. Its methods may be called by any goroutine.
+type Folder struct {
 	dir      string
-	identity [sha256.Size]byte
+	identity Digest
 	size     int // elements of a state
 }
 
-// fileBytes returns the size of a file. A checkpoint takes as much of the budget of host memory.
-func (f *format) fileBytes(tokens, sampler int) int64 {
+// New returns the folder dir as the place for states of so many elements and of one identity. It touches no file.
+func New(dir, identity string, size int) *Folder {
+	return &Folder{dir, sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s", magic, size, identity)), size}
+}
+
+// Bytes returns the size of a file whose state has seen so many tokens, with so many bytes of a sampler.
+func (f *Folder) Bytes(tokens, sampler int) int64 {
 	return int64(fixedBytes) + 4*int64(tokens) + int64(sampler) + 2*sumBytes + 4*int64(f.size)
 }
 
-// identityOf digests the format, the size of a state and the identity that the caller gave.
-func identityOf(o Options) [sha256.Size]byte {
-	return sha256.Sum256(fmt.Appendf(nil, "%s\n%d\n%s", magic, o.Size, o.Identity))
-}
-
-// fileName returns the name of a checkpoint's file.
-func (f *format) fileName(space spaceKey, ids []int) string {
+// Name returns the name of a checkpoint's file.
+func (f *Folder) Name(space Digest, ids []int) string {
 	h := sha256.New()
 	h.Write(space[:])
 	var b []byte
@@ -71,34 +85,27 @@ func (f *format) fileName(space spaceKey, ids []int) string {
 }
 
 // prefix returns the beginning of the names of all files of this identity.
-func (f *format) prefix() string { return fmt.Sprintf("%x-", f.identity[:8]) }
+func (f *Folder) prefix() string { return fmt.Sprintf("%x-", f.identity[:8]) }
 
 // ours reports whether name is a name of a file of this identity.
-func (f *format) ours(name string) bool {
+func (f *Folder) ours(name string) bool {
 	digest, ok := strings.CutPrefix(name, f.prefix())
 	digest, ended := strings.CutSuffix(digest, ending)
 	return ok && ended && len(digest) == 32 && strings.Trim(digest, "0123456789abcdef") == ""
 }
 
-// header is the part of a file before the state.
-type header struct {
-	space spaceKey
-	ids   []int
-	meta  Meta
-}
-
 // appendHeader appends a header and its checksum to b, which is empty.
-func (f *format) appendHeader(b []byte, h header) []byte {
+func (f *Folder) appendHeader(b []byte, h Header) []byte {
 	b = append(b, magic...)
 	b = append(b, f.identity[:]...)
-	b = append(b, h.space[:]...)
-	for _, n := range []int{len(h.ids), h.meta.Pending, int(h.meta.Kind), len(h.meta.Sampler), f.size} {
+	b = append(b, h.Space[:]...)
+	for _, n := range []int{len(h.IDs), h.Pending, int(h.Kind), len(h.Sampler), f.size} {
 		b = binary.LittleEndian.AppendUint32(b, uint32(n))
 	}
-	for _, id := range h.ids {
+	for _, id := range h.IDs {
 		b = binary.LittleEndian.AppendUint32(b, uint32(id))
 	}
-	b = append(b, h.meta.Sampler...)
+	b = append(b, h.Sampler...)
 	return appendSum(b)
 }
 
@@ -114,55 +121,55 @@ func appendState(b []byte, state []float32) []byte {
 	return appendSum(b)
 }
 
-// errBroken says that a file does not hold the checkpoint of its name.
-var errBroken = errors.New("not a checkpoint of this cache")
+// ErrBroken says that a file does not hold the checkpoint of its name. It is to be tested with errors.Is.
+var ErrBroken = errors.New("not a checkpoint of this cache")
 
 // unread returns the error for a file that could not be read. A folder or a file of another size is no checkpoint. Any
 // other error may pass, as that too many files are open, and tells nothing of the file.
 func unread(err error) error {
 	if errors.Is(err, files.ErrNotRegular) || errors.Is(err, files.ErrTooLarge) {
-		return errBroken
+		return ErrBroken
 	}
 	return err
 }
 
 // parseHeader reads the header at the start of data and returns its length too. With an error, a length that is not 0
 // is that of a header whose checksum is wrong or beyond data.
-func (f *format) parseHeader(data []byte) (header, int, error) {
-	var h header
+func (f *Folder) parseHeader(data []byte) (Header, int, error) {
+	var h Header
 	if len(data) < fixedBytes || string(data[:len(magic)]) != magic {
-		return h, 0, errBroken
+		return h, 0, ErrBroken
 	}
 	rest := data[len(magic):]
 	if !bytes.Equal(rest[:sha256.Size], f.identity[:]) {
-		return h, 0, errBroken
+		return h, 0, ErrBroken
 	}
-	copy(h.space[:], rest[sha256.Size:])
+	copy(h.Space[:], rest[sha256.Size:])
 	rest = rest[2*sha256.Size:]
 	next := func() (n uint32) {
 		n, rest = binary.LittleEndian.Uint32(rest), rest[4:]
 		return n
 	}
 	tokens, pending, kind, sampler, size := next(), int32(next()), next(), next(), next()
-	if tokens == 0 || tokens > maxTokens || pending < -1 || kind > uint32(Anchor) || sampler > maxSampler ||
+	if tokens == 0 || tokens > maxTokens || pending < -1 || kind > math.MaxUint8 || sampler > maxSampler ||
 		int(size) != f.size {
-		return h, 0, errBroken
+		return h, 0, ErrBroken
 	}
 	n := fixedBytes + 4*int(tokens) + int(sampler)
 	if len(data) < n+sumBytes || crc32.Checksum(data[:n], castagnoli) != binary.LittleEndian.Uint32(data[n:]) {
-		return h, n + sumBytes, errBroken
+		return h, n + sumBytes, ErrBroken
 	}
-	h.ids = make([]int, tokens)
-	for i := range h.ids {
-		h.ids[i] = int(next())
+	h.IDs = make([]int, tokens)
+	for i := range h.IDs {
+		h.IDs[i] = int(next())
 	}
-	h.meta = Meta{Kind(kind), int(pending), bytes.Clone(rest[:sampler])}
+	h.Kind, h.Pending, h.Sampler = uint8(kind), int(pending), bytes.Clone(rest[:sampler])
 	return h, n + sumBytes, nil
 }
 
-// readHeader reads the header of a file and compares it with the name and the size of the file. The error is errBroken
+// readHeader reads the header of a file and compares it with the name and the size of the file. The error is ErrBroken
 // if the file is no checkpoint.
-func (f *format) readHeader(name string) (h header, size int64, err error) {
+func (f *Folder) readHeader(name string) (h Header, size int64, err error) {
 	path := filepath.Join(f.dir, name)
 	data, size, err := files.ReadStart(path, int64(fixedBytes))
 	if err != nil {
@@ -176,15 +183,16 @@ func (f *format) readHeader(name string) (h header, size int64, err error) {
 	if h, _, err = f.parseHeader(data); err != nil {
 		return h, 0, err
 	}
-	if size != f.fileBytes(len(h.ids), len(h.meta.Sampler)) || name != f.fileName(h.space, h.ids) {
-		return h, 0, errBroken
+	if size != f.Bytes(len(h.IDs), len(h.Sampler)) || name != f.Name(h.Space, h.IDs) {
+		return h, 0, ErrBroken
 	}
 	return h, size, nil
 }
 
-// readState reads the state of the checkpoint ids from its file. The error is errBroken if the file does not hold it.
-func (f *format) readState(name string, ids []int, sampler int, state []float32) error {
-	most := f.fileBytes(len(ids), sampler)
+// ReadState reads the state of the checkpoint ids from its file. The error matches ErrBroken if the file does not hold
+// it, and os.ErrNotExist if there is none.
+func (f *Folder) ReadState(name string, ids []int, sampler int, state []float32) error {
+	most := f.Bytes(len(ids), sampler)
 	data, err := files.ReadRegular(filepath.Join(f.dir, name), most)
 	if err != nil {
 		return unread(err)
@@ -194,9 +202,9 @@ func (f *format) readState(name string, ids []int, sampler int, state []float32)
 		return err
 	}
 	end := len(data) - sumBytes
-	if int64(len(data)) != most || name != f.fileName(h.space, h.ids) ||
+	if int64(len(data)) != most || name != f.Name(h.Space, h.IDs) ||
 		crc32.Checksum(data[:end], castagnoli) != binary.LittleEndian.Uint32(data[end:]) {
-		return errBroken
+		return ErrBroken
 	}
 	for i := range state {
 		state[i] = math.Float32frombits(binary.LittleEndian.Uint32(data[n+4*i:]))
