@@ -25,8 +25,8 @@ const (
 // significant is the p below which a difference counts.
 const significant = 0.05
 
-// CompareWith sets r.Compare: every test that both runs hold, by the Mann-Whitney test on their samples. It returns what
-// else differs between the runs, and makes the ratios say less.
+// CompareWith sets r.Compare: every test that both runs hold, by the Mann-Whitney test on their samples. It returns
+// what else differs between the runs, and makes the ratios say less.
 func (r *Report) CompareWith(old *Report) (differences []string, err error) {
 	was := map[string]*Result{}
 	for i := range old.Results {

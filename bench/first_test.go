@@ -13,9 +13,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
 )
 
-// A process that found nothing kept is, some seconds after its start, as fast as one that begins with what it has found. The
-// two run by turns, so that other work on the machine, which slows both, does not decide; more turns are taken while it
-// might.
+// A process that found nothing kept is, some seconds after its start, as fast as one that begins with what it has
+// found. The two run by turns, so that other work on the machine, which slows both, does not decide; more turns are
+// taken while it might.
 func TestFirstProcess(t *testing.T) {
 	if testing.Short() || reference.Race {
 		t.Skip("measures the speed of a large model")

@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// hostTime measures the time of decoding outside waiting for the device and drawing. It does so for each submission, since
-// a few that the system interrupted would decide a mean.
+// hostTime measures the time of decoding outside waiting for the device and drawing. It does so for each submission,
+// since a few that the system interrupted would decide a mean.
 type hostTime struct {
 	tokens []time.Duration // of a token, by submission
 	now    func() engine.Work

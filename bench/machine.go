@@ -35,8 +35,8 @@ func readCPUTime() cpuTime {
 	return t
 }
 
-// busyTime returns the seconds that all cores were neither idle nor waiting, from the first line of /proc/stat: user, nice,
-// system, idle, iowait, irq, softirq, steal, and guests, whose time user and nice hold already.
+// busyTime returns the seconds that all cores were neither idle nor waiting, from the first line of /proc/stat: user,
+// nice, system, idle, iowait, irq, softirq, steal, and guests, whose time user and nice hold already.
 func busyTime(stat []byte) (float64, bool) {
 	line, _, _ := bytes.Cut(stat, []byte("\n"))
 	fields := strings.Fields(string(line))
@@ -98,8 +98,8 @@ func (o *otherCPU) cores() *float64 {
 	return &n
 }
 
-// busyShare is the share of the cores that others may use before it is worth a warning; lagShare that of the load average,
-// which counts what has just ended too.
+// busyShare is the share of the cores that others may use before it is worth a warning; lagShare that of the load
+// average, which counts what has just ended too.
 const (
 	busyShare = 0.05
 	lagShare  = 0.5

@@ -60,8 +60,8 @@ type Rates struct {
 	Samples []float64 `json:"samples"` // in the order of measuring
 }
 
-// Limits is what the device does at best, measured before the tests, after them and, where it has the memory, up to 4 times
-// between: the median, of an even number the better of the two in the middle.
+// Limits is what the device does at best, measured before the tests, after them and, where it has the memory, up to 4
+// times between: the median, of an even number the better of the two in the middle.
 type Limits struct {
 	ReadGBPerS float64 `json:"read_gb_per_s"`
 	ReadBytes  int     `json:"read_bytes"` // that were streamed

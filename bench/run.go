@@ -116,7 +116,8 @@ func measuresBetween(repeated, repeat int) bool {
 	return 0 < repeated && repeated < repeat && repeated*between/(repeat-1) > (repeated-1)*between/(repeat-1)
 }
 
-// limitsBetween measures the limits between repetitions, but not where that could drive the model out of the device's memory.
+// limitsBetween measures the limits between repetitions, but not where that could drive the model out of the device's
+// memory.
 func (r *runner) limitsBetween(repeated int) error {
 	if !measuresBetween(repeated, r.o.Repeat) || !r.dev.HasRoom(2*r.readBytes()) {
 		return nil

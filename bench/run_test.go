@@ -56,8 +56,8 @@ func eachDevice(t *testing.T, do func(t *testing.T, d *engine.Device)) {
 	}
 }
 
-// A decoded token of the 0.1B size reads every weight once, but of the embedding one row, and multiplies with every matrix
-// element once; the recurrence adds 9 operations for each element of the state.
+// A decoded token of the 0.1B size reads every weight once, but of the embedding one row, and multiplies with every
+// matrix element once; the recurrence adds 9 operations for each element of the state.
 func TestModelCost(t *testing.T) {
 	s, err := synthetic.Named("0.1b")
 	if err != nil {

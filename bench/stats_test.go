@@ -21,9 +21,9 @@ func TestMedian(t *testing.T) {
 	}
 }
 
-// The probabilities are those of the tables of Mann and Whitney (1947), whose p for U with samples of n and m are: for 3 and
-// 3, U = 0 one time in 20; for 4 and 4, U = 0 one in 70, U <= 1 two in 70; for 5 and 5, U <= 2 four in 252. With two sides they
-// count twice.
+// The probabilities are those of the tables of Mann and Whitney (1947), whose p for U with samples of n and m are: for
+// 3 and 3, U = 0 one time in 20; for 4 and 4, U = 0 one in 70, U <= 1 two in 70; for 5 and 5, U <= 2 four in 252. With
+// two sides they count twice.
 func TestRankSum(t *testing.T) {
 	for _, c := range []struct {
 		name     string

@@ -86,8 +86,8 @@ func (r *runner) tests() error {
 // settleTime is how long a first run on a device may take, from its start on, to find the device's fastest kernels.
 const settleTime = 10 * time.Second
 
-// settle warms up until the device's fastest kernels are found, between passes as everywhere, so that what is measured is
-// what every later run has.
+// settle warms up until the device's fastest kernels are found, between passes as everywhere, so that what is measured
+// is what every later run has.
 func (r *runner) settle(depths [][]*test) error {
 	for !r.e.Settled() && time.Since(r.begin) < settleTime {
 		for _, tests := range depths {
@@ -104,11 +104,12 @@ func (r *runner) settle(depths [][]*test) error {
 	return nil
 }
 
-// warmTokens is how many decode steps a warm-up needs: until a submission takes as many as it ever will, 1 + 2 + 4 + … + 32.
+// warmTokens is how many decode steps a warm-up needs: until a submission takes as many as it ever will, 1 + 2 + 4 + …
+// + 32.
 const warmTokens = 63
 
-// sample runs a test once. A warm-up is cut short where the rest would bring nothing new: neither another shape of a pass
-// nor a processor in another state.
+// sample runs a test once. A warm-up is cut short where the rest would bring nothing new: neither another shape of a
+// pass nor a processor in another state.
 func (r *runner) sample(t *test, warmup bool) error {
 	tokens := t.tokens
 	if chunk := r.e.Chunk(); warmup && t.kind != prefill {

@@ -9,8 +9,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
-// A device that has all has every feature that code may ask for, and one that lacks a field of Features or an operation of
-// subgroups lacks what is named so, and nothing else.
+// A device that has all has every feature that code may ask for, and one that lacks a field of Features or an operation
+// of subgroups lacks what is named so, and nothing else.
 func TestHas(t *testing.T) {
 	lacks := func(in Info) (list []spirv.Feature) {
 		for _, f := range spirv.Features {

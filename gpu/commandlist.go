@@ -50,8 +50,8 @@ func (l *commandList) argsOf(c *command) []Range { return l.args[c.args:][:c.arg
 
 func (l *commandList) pushOf(c *command) []byte { return l.push[c.push:][:c.pushBytes] }
 
-// String lists the commands, one a line, with all that they do: two recordings that have the same listing do the same, where
-// buffers of one name are the same. A kernel is named with its specialization constants, a range with its buffer.
+// String lists the commands, one a line, with all that they do: two recordings that have the same listing do the same,
+// where buffers of one name are the same. A kernel is named with its specialization constants, a range with its buffer.
 func (rec *Recording) String() string {
 	var b strings.Builder
 	for i := range rec.list.all {

@@ -44,7 +44,8 @@ var (
 	errReleased = fmt.Errorf("vulkan: commands used after Release or Device.Close: %w", ErrClosed)
 )
 
-// Submit starts the commands. What the host wrote to mapped memory before it is seen. After a Wait that failed it waits again.
+// Submit starts the commands. What the host wrote to mapped memory before it is seen. After a Wait that failed it waits
+// again.
 func (c *Commands) Submit() error {
 	d := c.r.dev
 	if c.unsure {
@@ -74,9 +75,9 @@ func (c *Commands) Submit() error {
 	return nil
 }
 
-// Wait returns when the submitted commands are done; at once if none are under way. If they take far longer than they did
-// before and than Recording.Expect said, the error is a HangError, and they count as under way for ever. If the driver has no
-// memory to wait with, they count as under way until a later Wait succeeds.
+// Wait returns when the submitted commands are done; at once if none are under way. If they take far longer than they
+// did before and than Recording.Expect said, the error is a HangError, and they count as under way for ever. If the
+// driver has no memory to wait with, they count as under way until a later Wait succeeds.
 func (c *Commands) Wait() error {
 	d := c.r.dev
 	if d.gone.Load() { // Close has waited
@@ -143,8 +144,8 @@ func (c *Commands) Timestamps() ([]time.Duration, error) {
 // Stats counts what was recorded.
 func (c *Commands) Stats() Stats { return c.r.stats }
 
-// Release waits for the commands if they are under way and gives everything back; if the driver cannot wait, at the end of the
-// device.
+// Release waits for the commands if they are under way and gives everything back; if the driver cannot wait, at the end
+// of the device.
 func (c *Commands) Release() {
 	if c == nil || c.released {
 		return

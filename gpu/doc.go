@@ -47,9 +47,9 @@
 //
 // # When the device fails
 //
-// A failed call is an *Error, which matches the errors of this package under errors.Is through all that wraps it. A lost
-// device stays lost, and is given back like any other. No wait is endless: one that takes far longer than the same did
-// before is a HangError, after which nothing is asked of the device, not even to take back what it gave.
+// A failed call is an *Error, which matches the errors of this package under errors.Is through all that wraps it. A
+// lost device stays lost, and is given back like any other. No wait is endless: one that takes far longer than the same
+// did before is a HangError, after which nothing is asked of the device, not even to take back what it gave.
 //
 // # Environment
 //

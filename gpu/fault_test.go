@@ -153,8 +153,8 @@ func TestFaults(t *testing.T) {
 	}
 }
 
-// A wait that takes too long becomes an error that names what was waited for, and whatever comes after it, to the end of the
-// device, returns at once. If the driver's call does not even return, who opened the instance is told the same.
+// A wait that takes too long becomes an error that names what was waited for, and whatever comes after it, to the end
+// of the device, returns at once. If the driver's call does not even return, who opened the instance is told the same.
 func TestHang(t *testing.T) {
 	ctl := gputest.Faulty(t, waitLimit("1"))
 	if ctl == nil {
@@ -214,8 +214,8 @@ func TestHang(t *testing.T) {
 	}
 }
 
-// What a driver without memory says to a wait for all work is the device's error at its end, and nothing is left or in use when it
-// is given back.
+// What a driver without memory says to a wait for all work is the device's error at its end, and nothing is left or in
+// use when it is given back.
 func TestCloseWithoutMemory(t *testing.T) {
 	ctl := gputest.Faulty(t, waitLimit("30"))
 	if ctl == nil {

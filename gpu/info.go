@@ -20,7 +20,8 @@ type Info struct {
 	Features    Features `json:"features"`
 	Limits      Limits   `json:"limits"`
 
-	// Matrices are the shapes of cooperative matrices of float16, shared by a subgroup, whose products are added to float32.
+	// Matrices are the shapes of cooperative matrices of float16, shared by a subgroup, whose products are added to
+	// float32.
 	Matrices []MatrixShape `json:"matrices,omitempty"`
 }
 
@@ -151,7 +152,8 @@ func (in Info) AllowsSubgroup(n int) bool {
 	return in.Features.SubgroupControl && n >= in.Subgroup.Min && n <= in.Subgroup.Max && n&(n-1) == 0
 }
 
-// FixesSubgroup reports whether a kernel can count on subgroups of n invocations: it may require them, or there are no others.
+// FixesSubgroup reports whether a kernel can count on subgroups of n invocations: it may require them, or there are no
+// others.
 func (in Info) FixesSubgroup(n int) bool {
 	return in.AllowsSubgroup(n) || in.Subgroup.Min == n && in.Subgroup.Max == n
 }

@@ -33,8 +33,8 @@ type Options struct {
 	// package, one call at a time; it must not call this package itself. nil: messages of
 	// severity Warning and above go to standard error.
 	OnMessage func(severity Severity, text string)
-	// OnHang is told of a driver's call that waits and does not return long after its time is over. The goroutine that made
-	// it is lost, and whatever waits for that; other calls of the device fail. nil: nobody is told.
+	// OnHang is told of a driver's call that waits and does not return long after its time is over. The goroutine that
+	// made it is lost, and whatever waits for that; other calls of the device fail. nil: nobody is told.
 	OnHang func(err error)
 }
 
@@ -138,7 +138,8 @@ func (in *Instance) destroy() {
 	}
 }
 
-// Close releases the instance, unless a device of it hangs. It is an error, and releases nothing, while devices are open.
+// Close releases the instance, unless a device of it hangs. It is an error, and releases nothing, while devices are
+// open.
 func (in *Instance) Close() error {
 	in.mu.Lock()
 	defer in.mu.Unlock()

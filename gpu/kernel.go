@@ -101,8 +101,8 @@ type Kernel struct {
 }
 
 // StartKernel makes a kernel. The error names the kernel and what it needs that the device lacks: a feature, a limit, a
-// subgroup size. It does not wait for the driver, which compiles as many kernels side by side as there are cores. A recording
-// waits for its kernels at its end; what the driver says against one is an error there.
+// subgroup size. It does not wait for the driver, which compiles as many kernels side by side as there are cores. A
+// recording waits for its kernels at its end; what the driver says against one is an error there.
 func (d *Device) StartKernel(desc KernelDesc) (*Kernel, error) {
 	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes, spec: append([]uint32(nil), desc.Spec...), made: make(chan struct{})}
 	m, err := spirv.Parse(desc.SPIRV)

@@ -103,8 +103,8 @@ func TestSubgroup(t *testing.T) {
 	}
 }
 
-// A recording may use kernels that the driver has not compiled, between other commands: it does what it does with others, and
-// waits for them at its end, where it fails if the driver could not compile one.
+// A recording may use kernels that the driver has not compiled, between other commands: it does what it does with
+// others, and waits for them at its end, where it fails if the driver could not compile one.
 func TestStartKernel(t *testing.T) {
 	d := gputest.Device(t)
 	const count, echoed, place = 5, 40, 256 // a multiple of every device's alignment

@@ -15,9 +15,9 @@ const (
 	stageHost     = 0x4000
 )
 
-// A Recording is data: commands to be run in order, any number of times. It makes nothing on the device and keeps nothing
-// there alive before End, so one that is not needed is simply dropped. Nothing fails before End, which reports all mistakes at
-// once. It is for one goroutine at a time.
+// A Recording is data: commands to be run in order, any number of times. It makes nothing on the device and keeps
+// nothing there alive before End, so one that is not needed is simply dropped. Nothing fails before End, which reports
+// all mistakes at once. It is for one goroutine at a time.
 //
 // Barriers are derived from Binding.Access: a memory barrier stands before a command that
 // touches what an earlier one wrote, or writes what an earlier one read. All writes are
@@ -47,8 +47,8 @@ func (d *Device) NewRecording() *Recording {
 // SetName names the recording in errors and leak reports: what it does, in words.
 func (rec *Recording) SetName(name string) { rec.name = name }
 
-// Expect says that what is recorded takes so much time more, as far as is known. It only makes longer how long a wait for
-// it may take (see Commands.Wait).
+// Expect says that what is recorded takes so much time more, as far as is known. It only makes longer how long a wait
+// for it may take (see Commands.Wait).
 func (rec *Recording) Expect(d time.Duration) { rec.expected += d }
 
 // Stats counts what is recorded so far. Sets are counted by End.
@@ -140,8 +140,8 @@ func (rec *Recording) checkDispatch(k *Kernel, args []Range, push []byte, groups
 	}
 }
 
-// checkShared wants arguments that share memory, one of which is written, to be declared so in the shader: without that a
-// compiler may take them for apart (SPIR-V specification, 2.18.2 "Aliasing").
+// checkShared wants arguments that share memory, one of which is written, to be declared so in the shader: without that
+// a compiler may take them for apart (SPIR-V specification, 2.18.2 "Aliasing").
 func (rec *Recording) checkShared(k *Kernel, args []Range) {
 	for i, a := range args {
 		for j, b := range args[:i] {
@@ -250,7 +250,8 @@ func (rec *Recording) Timestamp(slot int) {
 	}
 }
 
-// End makes the commands, once the kernels are made that they run. All mistakes made in the recording come as one error.
+// End makes the commands, once the kernels are made that they run. All mistakes made in the recording come as one
+// error.
 func (rec *Recording) End() (*Commands, error) {
 	rec.ready()
 	rec.ended = true

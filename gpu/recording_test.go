@@ -10,8 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 )
 
-// A recording is data: making one calls nothing of Vulkan, what is recorded twice is listed alike, and what differs in a word
-// is not. Only its end makes commands.
+// A recording is data: making one calls nothing of Vulkan, what is recorded twice is listed alike, and what differs in
+// a word is not. Only its end makes commands.
 func TestRecordingIsData(t *testing.T) {
 	ctl := gputest.Faulty(t, waitLimit("30"))
 	if ctl == nil {

@@ -61,7 +61,8 @@ func (d *Device) newStage(name string, mem Memory) (*stage, error) {
 	return s, nil
 }
 
-// start copies src to dst without waiting. copy says in errors what that is of, to or from, the buffer that is not ours.
+// start copies src to dst without waiting. copy says in errors what that is of, to or from, the buffer that is not
+// ours.
 func (s *stage) start(dst, src Range, copy string, of *Buffer) error {
 	d := s.dev
 	s.copy, s.of = copy, of
@@ -114,8 +115,8 @@ func (s *stage) hold() {
 	}
 }
 
-// release waits for the copy and gives the stage back. It tells whether it could: a lost device has nothing under way, and one
-// that hangs keeps what it has.
+// release waits for the copy and gives the stage back. It tells whether it could: a lost device has nothing under way,
+// and one that hangs keeps what it has.
 func (s *stage) release() bool {
 	if s.wait() != nil {
 		_ = s.wait()

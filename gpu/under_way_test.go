@@ -14,8 +14,9 @@ import (
 
 const waitForFences = "vkWaitForFences"
 
-// A driver without memory to wait with leaves open whether the device still works. Then commands and copies count as under way:
-// they are waited for before they start again, and what they use stays until a wait succeeds, at the latest to the device's end.
+// A driver without memory to wait with leaves open whether the device still works. Then commands and copies count as
+// under way: they are waited for before they start again, and what they use stays until a wait succeeds, at the latest
+// to the device's end.
 func TestWaitWithoutMemory(t *testing.T) {
 	ctl := gputest.Faulty(t, waitLimit("30"))
 	if ctl == nil {

@@ -13,8 +13,8 @@ import (
 	"time"
 )
 
-// How long a wait may take before it counts as one for a device that hangs. Drivers give up a dispatch that takes seconds
-// and report the device as lost; this is for those that do not, and must never take a slow device for one.
+// How long a wait may take before it counts as one for a device that hangs. Drivers give up a dispatch that takes
+// seconds and report the device as lost; this is for those that do not, and must never take a slow device for one.
 const (
 	leastWait    = 30 * time.Second       // DeviceOptions.WaitLimit
 	shortestWait = 100 * time.Millisecond // that it may be; a slice of it is long for the system's clock
@@ -28,8 +28,8 @@ const (
 // waitLimitEnv is DeviceOptions.WaitLimit in seconds.
 const waitLimitEnv = "RWKV_WAIT_LIMIT"
 
-// HangError is a wait that was given up. It matches ErrTimeout. The device is of no use any more: whatever is asked of it
-// fails with the same error, and nothing that it held is given back, for that might wait too.
+// HangError is a wait that was given up. It matches ErrTimeout. The device is of no use any more: whatever is asked of
+// it fails with the same error, and nothing that it held is given back, for that might wait too.
 type HangError struct {
 	What  string // that was waited for
 	After time.Duration
@@ -83,8 +83,8 @@ func leastWaitOf(o DeviceOptions) (time.Duration, error) {
 // described is what can be waited for.
 type described interface{ describe() string }
 
-// await waits for a fence as long as all that is under way may take. Of the time that the process was stopped for no more
-// than a slice counts.
+// await waits for a fence as long as all that is under way may take. Of the time that the process was stopped for no
+// more than a slice counts.
 func (d *Device) await(w *wait, fence C.uint64_t, what described) error {
 	if d.hung() {
 		return d.failure()
@@ -102,8 +102,8 @@ func (d *Device) await(w *wait, fence C.uint64_t, what described) error {
 	return d.noted("vkWaitForFences", r, what)
 }
 
-// awaitAll waits for all that is under way. A lost device cannot be waited for, which is no error. Where a driver has no memory
-// to wait with, a second time has to do.
+// awaitAll waits for all that is under way. A lost device cannot be waited for, which is no error. Where a driver has
+// no memory to wait with, a second time has to do.
 func (d *Device) awaitAll() error {
 	if d.hung() {
 		return nil
@@ -142,8 +142,9 @@ func (d *Device) leave(w *wait) {
 	h.waits = slices.Delete(h.waits, i, i+1)
 }
 
-// watch looks for waits that are overdue by far: their calls do not return, and with them their goroutines are lost. Whoever
-// opened the instance is told, and can do no more than to end the process. A stopped process's time does not count.
+// watch looks for waits that are overdue by far: their calls do not return, and with them their goroutines are lost.
+// Whoever opened the instance is told, and can do no more than to end the process. A stopped process's time does not
+// count.
 func (d *Device) watch(done <-chan struct{}) {
 	h := &d.health
 	tick := min(h.least/waitSlices+1, longestSlice)
@@ -221,8 +222,8 @@ func (d *Device) failure() error {
 	return nil
 }
 
-// ended tells whether nothing is under way any more of what a wait was for, by its error. A driver without memory to wait with
-// leaves that open.
+// ended tells whether nothing is under way any more of what a wait was for, by its error. A driver without memory to
+// wait with leaves that open.
 func (d *Device) ended(err error) bool { return !d.hung() && (err == nil || d.failure() != nil) }
 
 // hung tells whether the device hangs. Then nothing is given back to it.

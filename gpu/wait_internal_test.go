@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// A wait may take many times what the same took before, and longer where a kernel may have to be compiled; never less than
-// the least, and never for ever.
+// A wait may take many times what the same took before, and longer where a kernel may have to be compiled; never less
+// than the least, and never for ever.
 func TestWaitLimit(t *testing.T) {
 	d := &Device{health: health{least: leastWait}}
 	for _, expected := range []time.Duration{0, time.Microsecond, time.Second, time.Hour, 1 << 62} {

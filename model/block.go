@@ -112,8 +112,8 @@ func (b *block) state(field string, shape []int, initial float32) *op.Operand {
 
 func (b *block) emit(name string, o op.Op) { b.Emit(b.layer, b.full(name), o) }
 
-// shiftMix emits the norm and token shift that begin the time mix ("att") or channel mix ("ffn"), with interpolations by
-// coefficients of the previous token.
+// shiftMix emits the norm and token shift that begin the time mix ("att") or channel mix ("ffn"), with interpolations
+// by coefficients of the previous token.
 func (b *block) shiftMix(mix, norm string, coefficients []*op.Operand) *op.ShiftMix {
 	stride := op.Stride(b.cfg.Embed)
 	half := 0
@@ -127,8 +127,8 @@ func (b *block) shiftMix(mix, norm string, coefficients []*op.Operand) *op.Shift
 	return o
 }
 
-// residual returns the product that adds W * y to the residual stream. Files meant for fp16 hold W divided by a power of
-// two and want the stream halved as it grows; the product is multiplied instead, which float32 does exactly.
+// residual returns the product that adds W * y to the residual stream. Files meant for fp16 hold W divided by a power
+// of two and want the stream halved as it grows; the product is multiplied instead, which float32 does exactly.
 func (b *block) residual(name string, y *op.Operand) op.Part {
 	return op.Part{W: b.w(name), X: y.All(), Scale: float32(b.file.Divisor(b.full(name))), Combine: op.Add, From: b.x.All(), Y: b.x.All()}
 }

@@ -31,7 +31,8 @@ func TestIdentityStays(t *testing.T) {
 	}
 }
 
-// The identity is that of the weights in use, wherever they lie, however they will be loaded, and whatever lies beside them.
+// The identity is that of the weights in use, wherever they lie, however they will be loaded, and whatever lies beside
+// them.
 func TestIdentityOfWeights(t *testing.T) {
 	list := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
 	want := identity(t, modelOf(t, list))

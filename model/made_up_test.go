@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// madeUp is a version that nobody trains: RWKV-7 whose channel mix has a second token shift. It is all that a new version
-// needs, as a file beside v7.go and a line in versions would have it.
+// madeUp is a version that nobody trains: RWKV-7 whose channel mix has a second token shift. It is all that a new
+// version needs, as a file beside v7.go and a line in versions would have it.
 var madeUp = &version{
 	name: "made-up", stateLayout: valueMajor,
 	has:        []string{"blocks.0.ffn.x_v"},

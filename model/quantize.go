@@ -22,9 +22,9 @@ const (
 
 // QuantTypes returns the types that tensors take, by their names in the file, when the model is quantized to want, a
 // block type: the products of the time and channel mixes that type, the head Q6_K or better. Where rows are not whole
-// blocks of 256, the nearest type of blocks of 32 stands in, and where they are not whole blocks of 32 either, the tensor
-// keeps its type. Tensors that are not in the map stay as they are stored, and so does a head stored in no more bytes. For
-// a plain type the map is empty.
+// blocks of 256, the nearest type of blocks of 32 stands in, and where they are not whole blocks of 32 either, the
+// tensor keeps its type. Tensors that are not in the map stay as they are stored, and so does a head stored in no more
+// bytes. For a plain type the map is empty.
 func (m *Model) QuantTypes(want tensor.Type) map[string]tensor.Type {
 	types := make(map[string]tensor.Type)
 	if !want.IsBlock() {

@@ -50,8 +50,8 @@ func wantTypes(m *Model, typ, value, head tensor.Type) map[string]tensor.Type {
 // everySize is the version of which models of every size are quantized.
 const everySize = "v7"
 
-// In every version, the large products are quantized, the head better, and nothing else. What is loaded has those types,
-// and is near what is stored.
+// In every version, the large products are quantized, the head better, and nothing else. What is loaded has those
+// types, and is near what is stored.
 func TestQuantTypes(t *testing.T) {
 	for version := range allVersions {
 		for i, c := range []struct {

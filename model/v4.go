@@ -55,7 +55,8 @@ func timeMix4(b *block) {
 
 func channelMix4(b *block) { b.gatedMix(b.kept("ffn.time_mix_k", "ffn.time_mix_r")) }
 
-// gatedMix emits the channel mix of RWKV-4, 5 and 6, with the coefficients of the previous token for key and receptance.
+// gatedMix emits the channel mix of RWKV-4, 5 and 6, with the coefficients of the previous token for key and
+// receptance.
 func (b *block) gatedMix(coefficients []*op.Operand) {
 	mix := b.shiftMix("ffn", "ln2", coefficients)
 	k, r := b.row("ffn.k", b.cfg.FFN), b.row("ffn.r", b.cfg.Embed)

@@ -9,8 +9,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// RWKV-5 "Eagle" in its three forms, after BlinkDL's ChatRWKV, model.py: 5.0 has one decay and bonus for each head and no
-// gate, 5.1 has a gate, 5.2 a decay and bonus for each channel.
+// RWKV-5 "Eagle" in its three forms, after BlinkDL's ChatRWKV, model.py: 5.0 has one decay and bonus for each head and
+// no gate, 5.1 has a gate, 5.2 a decay and bonus for each channel.
 var (
 	version52 = version5("v5.2", "blocks.0.att.gate.weight", "H N", decayPerChannel)
 	version51 = version5("v5.1", "blocks.0.att.gate.weight", "H", nil)

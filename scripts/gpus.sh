@@ -1,14 +1,15 @@
 #!/bin/sh
-# usage: scripts/gpus.sh [-validate] [GPU...]: has the compilers of GPUs that are not there make every kernel that the engine could choose
-# on them, and prints what they say of each: registers, spills, shared memory, occupancy, code.
+# usage: scripts/gpus.sh [-validate] [GPU...]: has the compilers of GPUs that are not there make every kernel that the
+# engine could choose on them, and prints what they say of each: registers, spills, shared memory, occupancy, code.
 #
-# GPU: vega10 (gfx900), vega20 (gfx906), navi10 (gfx1010), navi21 (gfx1030), gfx1100, as Debian 12's mesa-vulkan-drivers has
-# them; without names all of these. With RWKV_GPUS_ROOT=DIR, the root of a system with Debian's mesa-vulkan-drivers and
-# mesa-drm-shim (CONTRIBUTING.md tells how to make one), also amd:NAME, nvk:CHIPSET, adreno:ID, apple and, where Intel's shim is
-# there, intel:NAME, and without names some of those too.
+# GPU: vega10 (gfx900), vega20 (gfx906), navi10 (gfx1010), navi21 (gfx1030), gfx1100, as Debian 12's mesa-vulkan-drivers
+# has them; without names all of these. With RWKV_GPUS_ROOT=DIR, the root of a system with Debian's mesa-vulkan-drivers
+# and mesa-drm-shim (CONTRIBUTING.md tells how to make one), also amd:NAME, nvk:CHIPSET, adreno:ID, apple and, where
+# Intel's shim is there, intel:NAME, and without names some of those too.
 #
-# -validate runs the host side on those of the root instead, under core and synchronization validation: executors and bench of
-# every version, whose submissions do nothing. The root has Debian's vulkan-validationlayers for that. Any message fails.
+# -validate runs the host side on those of the root instead, under core and synchronization validation: executors and
+# bench of every version, whose submissions do nothing. The root has Debian's vulkan-validationlayers for that. Any
+# message fails.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh

@@ -1,9 +1,10 @@
 #!/bin/sh
 # usage: scripts/setup.sh [-n] build|run|check|test|swiftshader
 #
-# Installs what that make target needs and this machine lacks, with the system's package manager, one line for each thing.
-# Where all is there it says nothing and touches no network. -n: only say what would be installed.
-# PACKAGE_MANAGER=apt|dnf|pacman|brew overrides the choice. Exit status 3: the package manager does not offer SwiftShader.
+# Installs what that make target needs and this machine lacks, with the system's package manager, one line for each
+# thing. Where all is there it says nothing and touches no network. -n: only say what would be installed.
+# PACKAGE_MANAGER=apt|dnf|pacman|brew overrides the choice. Exit status 3: the package manager does not offer
+# SwiftShader.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -210,8 +211,8 @@ offers() {
 	[ "$manager" != apt ] || apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [0-9]'
 }
 
-# second_offered tells whether there is a second driver to get: not every system has one. Of apt, lists that know nothing
-# are refreshed first.
+# second_offered tells whether there is a second driver to get: not every system has one. Of apt, lists that know
+# nothing are refreshed first.
 second_offered() {
 	have second || offers second && return 0
 	[ -z "$dry" ] && [ "$manager" = apt ] && ! offers lavapipe && { [ -z "$sudo" ] || $sudo true 2>/dev/null; } &&

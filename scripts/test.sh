@@ -1,6 +1,7 @@
 #!/bin/sh
-# usage: scripts/test.sh [STAGE...]: the stages of the tests, all of them or those named. Each says what it is and runs whole,
-# or the run fails: before it begins where something is missing. What a system does not offer is no stage there, which it says.
+# usage: scripts/test.sh [STAGE...]: the stages of the tests, all of them or those named. Each says what it is and runs
+# whole, or the run fails: before it begins where something is missing. What a system does not offer is no stage there,
+# which it says.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -49,7 +50,8 @@ run() {
 	esac
 }
 
-# prepare STAGE gets what the stage needs beyond scripts/setup.sh test. It fails with 3 where the system does not offer that.
+# prepare STAGE gets what the stage needs beyond scripts/setup.sh test. It fails with 3 where the system does not offer
+# that.
 prepare() {
 	case $1 in
 	swiftshader) scripts/setup.sh swiftshader || return ;;

@@ -1,7 +1,7 @@
 #version 450
-// The rate of multiply-adds: 12 chains in each invocation, none of which waits for another. No loads but two at the start.
-// Which of fma (FUSED) and a product with a sum is the faster depends on the driver: one may emulate the first, another
-// never join the second.
+// The rate of multiply-adds: 12 chains in each invocation, none of which waits for another. No loads but two at the
+// start. Which of fma (FUSED) and a product with a sum is the faster depends on the driver: one may emulate the first,
+// another never join the second.
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/load.glsl"
 

@@ -1,6 +1,6 @@
 #version 450
-// The rate of streaming reads: a workgroup sums a run of Steps * LOADS * Local units of 16 bytes, neighbouring lanes side by
-// side, with that many loads under way in each lane.
+// The rate of streaming reads: a workgroup sums a run of Steps * LOADS * Local units of 16 bytes, neighbouring lanes
+// side by side, with that many loads under way in each lane.
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/load.glsl"
 

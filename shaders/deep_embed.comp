@@ -1,7 +1,7 @@
 #version 450
-// op.DeepEmbed: Y[t] = H[t] * Table[token[t]], a matrix. One invocation per 4 columns of a row; lanes that are neighbours
-// read neighbouring columns. The table may be bound in pieces of rows [first, first + count): tokens of other pieces are
-// skipped.
+// op.DeepEmbed: Y[t] = H[t] * Table[token[t]], a matrix. One invocation per 4 columns of a row; lanes that are
+// neighbours read neighbouring columns. The table may be bound in pieces of rows [first, first + count): tokens of
+// other pieces are skipped.
 #include "lib/weights.glsl"
 
 layout(constant_id = 0) const uint Local = 64;

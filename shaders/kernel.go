@@ -38,8 +38,8 @@ func Variants[V variant]() []V {
 	return list
 }
 
-// code returns the module as a device gets it: with cooperative matrices of the extension that devices have, and where the device
-// can promise it, with subgroups that meet again where control flow does.
+// code returns the module as a device gets it: with cooperative matrices of the extension that devices have, and where
+// the device can promise it, with subgroups that meet again where control flow does.
 func (m *module) code(uniformFlow bool) ([]byte, error) {
 	declared := spirv.Declared(m.spirv)
 	matrices := slices.Contains(declared, spirv.CooperativeMatrixNV)

@@ -1,8 +1,8 @@
 #version 450
 // op.MatMul on devices that share no fast memory between lanes, where a load costs more than arithmetic. A subgroup of
-// Local lanes takes Local * TileRows rows for TileTokens tokens, all sums in registers; its rows lie Local apart, so that
-// neighbours work on neighbouring rows. Each lane loads a token's elements, and they are handed round by shuffles from
-// constant lanes: where lanes are emulated, an instruction or two, when a broadcast is a loop and a load a call.
+// Local lanes takes Local * TileRows rows for TileTokens tokens, all sums in registers; its rows lie Local apart, so
+// that neighbours work on neighbouring rows. Each lane loads a token's elements, and they are handed round by shuffles
+// from constant lanes: where lanes are emulated, an instruction or two, when a broadcast is a loop and a load a call.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_shuffle : require
 #extension GL_EXT_control_flow_attributes : require
@@ -19,8 +19,8 @@ layout(local_size_x_id = 1) in;
 // See lib/reduce.glsl; what the constants leave unused costs nothing.
 const uint MAX_ROWS = 8, MAX_TOKENS = 16;
 
-// Lane l loads 4 elements of token l % Tokens, with fewer tokens than lanes those that are l / Tokens * 4 further on. A span
-// is the groups of 8 elements that the lanes load together, or that two loads make up: one, or of blocks all.
+// Lane l loads 4 elements of token l % Tokens, with fewer tokens than lanes those that are l / Tokens * 4 further on. A
+// span is the groups of 8 elements that the lanes load together, or that two loads make up: one, or of blocks all.
 const uint Tokens = TileTokens < Local ? TileTokens : Local;
 const uint Loads = Tokens == Local ? 2 : 1;
 #ifdef PLAIN
@@ -96,7 +96,8 @@ void main() {
         }
     }
 #endif
-    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.
+    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in
+    // registers.
     [[dont_unroll]] for (uint mine_r = 0; mine_r < TileRows; mine_r++) {
         float of_r[MAX_TOKENS];
         [[unroll]] for (uint t = 0; t < TileTokens; t++) {

@@ -1,10 +1,11 @@
 #version 450
-// op.MatMul for many tokens by cooperative matrices: a workgroup of 2 x 2 subgroups stages a tile of BM rows of weights and
-// BT tokens, 32 elements deep, as float16, and each subgroup multiplies a quarter of it. Sums are float32, and so is what
-// goes in: a number that float16 would round is staged in two, itself rounded and what is then missing, and the products
-// of both are summed. Powers of two bring what is staged into float16's range.
+// op.MatMul for many tokens by cooperative matrices: a workgroup of 2 x 2 subgroups stages a tile of BM rows of weights
+// and BT tokens, 32 elements deep, as float16, and each subgroup multiplies a quarter of it. Sums are float32, and so
+// is what goes in: a number that float16 would round is staged in two, itself rounded and what is then missing, and the
+// products of both are summed. Powers of two bring what is staged into float16's range.
 //
-// The compiler knows this extension and not its successor, which the devices have; internal/spirv turns one into the other.
+// The compiler knows this extension and not its successor, which the devices have; internal/spirv turns one into the
+// other.
 #pragma use_vulkan_memory_model
 #extension GL_EXT_control_flow_attributes : require
 #extension GL_EXT_shader_explicit_arithmetic_types_float16 : require
@@ -65,9 +66,9 @@ uint top(uint a, vec4 x, vec4 y) {
     return bits < 0x7f800000u ? max(a, bits) : a;
 }
 
-// fitting returns the exponent of a scale that brings the largest number between 2^14 and 2^15, unless old does well: it
-// leaves no number beyond float16's range, and makes the largest 1 or more, beside which float16's finest step, 2^-24, does
-// not count.
+// fitting returns the exponent of a scale that brings the largest number between 2^14 and 2^15, unless old does well:
+// it leaves no number beyond float16's range, and makes the largest 1 or more, beside which float16's finest step,
+// 2^-24, does not count.
 uint fitting(uint bits, uint old) {
     uint e = (bits >> 23) + old;
     if (bits == 0 || e >= 2 * 127 && e <= 2 * 127 + 14) return old;

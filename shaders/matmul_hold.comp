@@ -1,9 +1,9 @@
 #version 450
-// op.MatMul for many tokens on the devices of matmul_narrow.comp, whose driver makes single instructions only of loads at
-// literal addresses of an array. So a quad of lanes holds the x of 32 tokens there, 8 to a lane, of 128 elements, and lets
-// the rows of the weights pass: each lane brings a quarter of a row's elements, and adds to sums that wait for the next 128.
-// A lane must meet what the others bring: weights are swapped within the quad, in three steps, and x lies in the order in
-// which that brings their elements.
+// op.MatMul for many tokens on the devices of matmul_narrow.comp, whose driver makes single instructions only of loads
+// at literal addresses of an array. So a quad of lanes holds the x of 32 tokens there, 8 to a lane, of 128 elements,
+// and lets the rows of the weights pass: each lane brings a quarter of a row's elements, and adds to sums that wait for
+// the next 128. A lane must meet what the others bring: weights are swapped within the quad, in three steps, and x lies
+// in the order in which that brings their elements.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_quad : require
 #extension GL_EXT_control_flow_attributes : require
@@ -22,8 +22,8 @@ const uint BROUGHT = 4 * ELEMENTS * T4; // where held has the weights of a row
 vec4 held[BROUGHT + E4], sums[ROWS * T4];
 uint lane;
 
-// hold keeps the x of the lane's tokens t0, t0 + 4, ... from a unit on: element 32 q + e of what the quad brings at 4 e + (q
-// ^ lane). Past the end of a row are zeros, which meet its last weights again.
+// hold keeps the x of the lane's tokens t0, t0 + 4, ... from a unit on: element 32 q + e of what the quad brings at 4 e
+// + (q ^ lane). Past the end of a row are zeros, which meet its last weights again.
 void hold(Part p, uint t0, uint u0) {
     [[dont_unroll]] for (uint t = 0; t < T4; t++)
         [[dont_unroll]] for (uint c = 0; c < 4; c++) {

@@ -1,8 +1,9 @@
 #version 450
-// op.MatMul where few lanes are emulated by a compiler that unrolls nothing, takes an indexed array for memory, runs every
-// branch and keeps little in registers. A subgroup takes ROWS rows for TOKENS tokens, both literals; its lanes share the
-// rows, 8 elements each, so that every load brings each of them something else. Rows come one after the other, so that
-// little is alive at once. Weights are texels: 16 bytes of one are a single load, of a storage buffer one for each word.
+// op.MatMul where few lanes are emulated by a compiler that unrolls nothing, takes an indexed array for memory, runs
+// every branch and keeps little in registers. A subgroup takes ROWS rows for TOKENS tokens, both literals; its lanes
+// share the rows, 8 elements each, so that every load brings each of them something else. Rows come one after the
+// other, so that little is alive at once. Weights are texels: 16 bytes of one are a single load, of a storage buffer
+// one for each word.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_EXT_control_flow_attributes : require

@@ -1,6 +1,6 @@
 #version 450
-// Copies a matrix of a plain type for matmul_sparse: rows of K elements become panels of 8 * wide rows, where the elements
-// of one k lie side by side. An invocation turns 8 x 8 elements. Rows past the end are zeros.
+// Copies a matrix of a plain type for matmul_sparse: rows of K elements become panels of 8 * wide rows, where the
+// elements of one k lie side by side. An invocation turns 8 x 8 elements. Rows past the end are zeros.
 #extension GL_EXT_control_flow_attributes : require
 
 layout(constant_id = 0) const uint Local = 64;

@@ -40,7 +40,8 @@ void main() {
             }
         }
     }
-    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.
+    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in
+    // registers.
     [[dont_unroll]] for (uint mine = 0; mine < TileRows * TileTokens; mine++) {
         uint m = m0 + mine / TileTokens * Local, t = t0 + mine % TileTokens;
         float sum = 0.0;

@@ -1,7 +1,8 @@
 #version 450
-// op.MatMul for few tokens on a GPU, where the sum of a row must not depend on how many tokens there are: it is made of the
-// segments of matmul_tile. A workgroup takes Local rows, a band, and all SEGMENTS of each: an invocation goes along one
-// segment of one row for Tokens tokens, so that neighbours read neighbouring words. Their sums meet in shared memory.
+// op.MatMul for few tokens on a GPU, where the sum of a row must not depend on how many tokens there are: it is made of
+// the segments of matmul_tile. A workgroup takes Local rows, a band, and all SEGMENTS of each: an invocation goes along
+// one segment of one row for Tokens tokens, so that neighbours read neighbouring words. Their sums meet in shared
+// memory.
 #extension GL_EXT_control_flow_attributes : require
 layout(constant_id = 0) const uint Band = 1;
 #include "lib/weights.glsl"

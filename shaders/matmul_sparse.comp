@@ -1,7 +1,8 @@
 #version 450
-// op.MatMul for one token whose input is mostly zeros, as behind ReLU^2: weights that meet a zero are not read. They lie in
-// panels (matmul_panels.comp): for each k the elements of 8 * Wide * Units rows, side by side. A workgroup takes a panel; its
-// subgroups take turns at 4 k to a lane, list those that are not zero, and read Wide lanes to an entry of the list.
+// op.MatMul for one token whose input is mostly zeros, as behind ReLU^2: weights that meet a zero are not read. They
+// lie in panels (matmul_panels.comp): for each k the elements of 8 * Wide * Units rows, side by side. A workgroup takes
+// a panel; its subgroups take turns at 4 k to a lane, list those that are not zero, and read Wide lanes to an entry of
+// the list.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_EXT_control_flow_attributes : require

@@ -15,8 +15,8 @@ const uint Local = BM / 4 * BT / 4;
 layout(local_size_x = 128) in;
 
 // Deepest index first, so that an invocation reads its 4 neighbours as one load. Neighbouring invocations fetch
-// neighbouring groups, which are to be stored 8 depths apart, in the same of the 32 banks; so the place within a depth is
-// turned by a number of the group, in a way that leaves 4 neighbours together.
+// neighbouring groups, which are to be stored 8 depths apart, in the same of the 32 banks; so the place within a depth
+// is turned by a number of the group, in a way that leaves 4 neighbours together.
 shared float w_tile[DEPTH * 8 * BM];
 shared float x_tile[DEPTH * 8 * BT];
 
@@ -80,7 +80,8 @@ void main() {
     }
     if (Segments > 1)
         [[unroll]] for (uint i = 0; i < 16; i++) acc[i] += done[i];
-    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in registers.
+    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in
+    // registers.
     [[dont_unroll]] for (uint mine = 0; mine < 16; mine++) {
         uint m = m0 + m_local + mine / 4, t = t0 + t_local + mine % 4;
         float sum = 0.0;

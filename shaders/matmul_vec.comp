@@ -20,8 +20,8 @@ const uint MAX_ROWS = 8, MAX_TOKENS = 8; // see lib/reduce.glsl; what the consta
 // What a lane has of a unit: so many parts that have a scale each, of so many groups of 8 elements.
 const uint Scales = Share == 1 ? SCALES : 1, Eights = Share == 1 ? GROUPS / SCALES : 1;
 
-// What there is less of is held while the other passes: the x of all tokens, or the elements of all rows. Then it is also
-// less work to add a type's minima to those than to sum up x for them.
+// What there is less of is held while the other passes: the x of all tokens, or the elements of all rows. Then it is
+// also less work to add a type's minima to those than to sum up x for them.
 const bool HOLD_W = Tokens > Rows;
 #ifdef MINIMA
 const bool SCALED = HOLD_W;
@@ -93,8 +93,8 @@ void main() {
         }
     }
 
-    // Lane i finishes sum base + i. One copy of finish, and sums picked by comparison instead of by index, keep the code
-    // small and the sums in registers.
+    // Lane i finishes sum base + i. One copy of finish, and sums picked by comparison instead of by index, keep the
+    // code small and the sums in registers.
     [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = subgroupAdd(acc[i]);
     [[dont_unroll]] for (uint base = 0; base < Rows * Tokens; base += gl_SubgroupSize) {
         uint mine = base + gl_SubgroupInvocationID;

@@ -11,7 +11,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/spirv"
 )
 
-// validate has the validator look at a module, and skips the test where there is none or it is older than what the module needs.
+// validate has the validator look at a module, and skips the test where there is none or it is older than what the
+// module needs.
 func validate(t *testing.T, name string, code []byte, target, tooOld string) {
 	t.Helper()
 	tool, err := exec.LookPath("spirv-val")
@@ -46,7 +47,8 @@ func TestKHRMatricesValid(t *testing.T) {
 	}
 }
 
-// What requires uniform control flow is valid, and otherwise what it was; what has no operations of subgroups stays as it is.
+// What requires uniform control flow is valid, and otherwise what it was; what has no operations of subgroups stays as
+// it is.
 func TestUniformFlowValid(t *testing.T) {
 	seen := 0
 	for _, table := range modules {

@@ -1,7 +1,7 @@
 #version 450
 // Steps 3 to 9 of engine/sample's definition, bit for bit: floating point are only t = largest - logit and t times a
-// factor, sums are 64-bit integers. One workgroup per sequence, which draws an id, leaves it where the next step looks its
-// token up, and ends the sequence where the id is one that ends it.
+// factor, sums are 64-bit integers. One workgroup per sequence, which draws an id, leaves it where the next step looks
+// its token up, and ends the sequence where the id is one that ends it.
 //
 // The key of an id is the bit pattern of its t, which orders like t. Which keys stay is found by histograms over digits
 // of the key, highest first; which id is drawn, and which of equal keys top-k keeps, by narrowing down a range of ids.
@@ -191,7 +191,8 @@ uint top_p_key(uint p) {
     return lower_digits(false, top, goal, below);
 }
 
-// Which ids stay: those with a key up to keep.x, but of keys of at least keep.y only keep.y itself, up to the id keep.z.
+// Which ids stay: those with a key up to keep.x, but of keys of at least keep.y only keep.y itself, up to the id
+// keep.z.
 struct Keep {
     uint key, tie, last;
 };

@@ -1,6 +1,6 @@
 #version 450
-// op.ShiftCommit: State[slot of seq] = Last[seq]. One column of workgroups per sequence. A sequence without rows, which is
-// one that has ended within a submission of several steps, left nothing there.
+// op.ShiftCommit: State[slot of seq] = Last[seq]. One column of workgroups per sequence. A sequence without rows, which
+// is one that has ended within a submission of several steps, left nothing there.
 #include "lib/batch.glsl"
 
 layout(constant_id = 0) const uint Local = 64;

@@ -1,8 +1,9 @@
 #version 450
-// op.WKV6, the recurrence: Split workgroups per head and sequence, of N invocations each. Split of them share a column of
-// the state, which they keep in registers from the sequence's first token to its last. As in wkv7.comp, one invocation of
-// each workgroup loads what a key's element needs for all, and hands it round in shared memory; with Direct = 1, where
-// invocations are emulated and a barrier costs more than loads, each loads all. wkv6_norm.comp does the rest.
+// op.WKV6, the recurrence: Split workgroups per head and sequence, of N invocations each. Split of them share a column
+// of the state, which they keep in registers from the sequence's first token to its last. As in wkv7.comp, one
+// invocation of each workgroup loads what a key's element needs for all, and hands it round in shared memory; with
+// Direct = 1, where invocations are emulated and a barrier costs more than loads, each loads all. wkv6_norm.comp does
+// the rest.
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/batch.glsl"
 #include "lib/load.glsl"

@@ -1,6 +1,6 @@
 #version 450
-// op.WKV6, the recurrence, for heads of 64 where wkv7_narrow.comp is RWKV-7's, and in the same way: lanes share the keys of
-// each value. wkv6_norm.comp does the rest.
+// op.WKV6, the recurrence, for heads of 64 where wkv7_narrow.comp is RWKV-7's, and in the same way: lanes share the
+// keys of each value. wkv6_norm.comp does the rest.
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/batch.glsl"

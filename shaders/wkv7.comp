@@ -1,8 +1,8 @@
 #version 450
-// op.WKV7, the recurrence, for GPUs: Split workgroups per head and sequence, of N invocations each. Split of them share a row
-// of the state, which they keep in registers from the sequence's first token to its last. What depends on the column alone
-// is made by one invocation of each workgroup for all, and handed round in shared memory, by turns, so that a token costs
-// one barrier, or two if rows are shared. wkv7_norm.comp does the rest.
+// op.WKV7, the recurrence, for GPUs: Split workgroups per head and sequence, of N invocations each. Split of them share
+// a row of the state, which they keep in registers from the sequence's first token to its last. What depends on the
+// column alone is made by one invocation of each workgroup for all, and handed round in shared memory, by turns, so
+// that a token costs one barrier, or two if rows are shared. wkv7_norm.comp does the rest.
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/batch.glsl"
 #include "lib/load.glsl"

@@ -1,6 +1,6 @@
 #version 450
-// op.WKV7 by chunks, what needs no state and so is done for all chunks of a pass at once: one workgroup per head and chunk.
-// A column of the chunk's keys, and one of its values, is an invocation's own; lib/chunk.glsl has the formulas.
+// op.WKV7 by chunks, what needs no state and so is done for all chunks of a pass at once: one workgroup per head and
+// chunk. A column of the chunk's keys, and one of its values, is an invocation's own; lib/chunk.glsl has the formulas.
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/batch.glsl"
 #include "lib/chunk.glsl"
@@ -76,8 +76,8 @@ void main() {
     }
     barrier();
 
-    // Each column of keys has two invocations, one for each half of the chunk. Tokens past the end change nothing: their
-    // decay is 1 and their vectors are zeros. What is loaded is asked for at once.
+    // Each column of keys has two invocations, one for each half of the chunk. Tokens past the end change nothing:
+    // their decay is 1 and their vectors are zeros. What is loaded is asked for at once.
     uint j = lane % MAX_N, half_of = lane / MAX_N, first = half_of * HALF;
     bool values = half_of == 1;
     vec4 v[4];

@@ -1,8 +1,9 @@
 #version 450
-// op.WKV7, the recurrence, for heads of 64 where four lanes are emulated by a compiler as simple as matmul_narrow.comp says:
-// wkv7_shared.comp with literals for all sizes, so that the state is values and no array to search, and with workgroups of
-// four lanes, for whose sums swaps within a quad do. Texels of 16 bytes are a single load there, but few can be bound at once.
-// STEP is the form for passes of one token of each sequence: it need not hold the state. wkv7_norm.comp does the rest.
+// op.WKV7, the recurrence, for heads of 64 where four lanes are emulated by a compiler as simple as matmul_narrow.comp
+// says: wkv7_shared.comp with literals for all sizes, so that the state is values and no array to search, and with
+// workgroups of four lanes, for whose sums swaps within a quad do. Texels of 16 bytes are a single load there, but few
+// can be bound at once. STEP is the form for passes of one token of each sequence: it need not hold the state.
+// wkv7_norm.comp does the rest.
 #extension GL_KHR_shader_subgroup_ballot : require
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/batch.glsl"
@@ -35,7 +36,8 @@ const uint N = 64, LANES = 4, C = N / 4 / LANES; // vec4 of a row that a lane ha
 #ifdef STEP
 const uint ROWS = 16;
 #else
-// Of more rows each load serves more arithmetic: 16 were up to a fifth faster, but took more than twice as long to compile.
+// Of more rows each load serves more arithmetic: 16 were up to a fifth faster, but took more than twice as long to
+// compile.
 const uint ROWS = 8;
 #endif
 const uint PARTS = N / ROWS; // workgroups of a head

@@ -1,5 +1,6 @@
 #version 450
-// op.WKV7, after the recurrence: group norm of each head, bonus and gate, in place: O and Y are the same memory. One subgroup per token and head.
+// op.WKV7, after the recurrence: group norm of each head, bonus and gate, in place: O and Y are the same memory. One
+// subgroup per token and head.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #include "lib/load.glsl"

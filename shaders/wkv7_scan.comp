@@ -1,7 +1,7 @@
 #version 450
-// op.WKV7 by chunks, what is left to do for one after the other: a workgroup takes ROWS rows of a head's state through the
-// chunks of a sequence, of which wkv7_chunk.comp left as much as needs no state. What a chunk needs is loaded while the one
-// before it is worked on. lib/chunk.glsl has the formulas; wkv7_norm.comp does the rest.
+// op.WKV7 by chunks, what is left to do for one after the other: a workgroup takes ROWS rows of a head's state through
+// the chunks of a sequence, of which wkv7_chunk.comp left as much as needs no state. What a chunk needs is loaded while
+// the one before it is worked on. lib/chunk.glsl has the formulas; wkv7_norm.comp does the rest.
 #extension GL_EXT_control_flow_attributes : require
 #include "lib/batch.glsl"
 #include "lib/chunk.glsl"
@@ -46,8 +46,8 @@ void main() {
     Span span = spans[gl_WorkGroupID.y];
     uint rows = min(N - i0, ROWS), column = head * N + i0;
 
-    // An invocation's own: columns 4*j to 4*j+3 of rows i and i + HALF of the state, and token t's outputs of rows m and
-    // m + HALF.
+    // An invocation's own: columns 4*j to 4*j+3 of rows i and i + HALF of the state, and token t's outputs of rows m
+    // and m + HALF.
     uint i = lane / N4, j = lane % N4, t = lane / HALF, m = lane % HALF;
     bool low = i < min(rows, HALF), high = i < HALF && i + HALF < rows;
     uint state_at = span.slot * push.state_stride + (head * N + i0 + i) * N4 + j;

@@ -1,7 +1,8 @@
 #version 450
-// op.WKV7, the recurrence, where lanes are emulated and a load costs more than arithmetic: a subgroup of Local lanes keeps
-// Rows rows of a head's state, and its lanes share each row, so that every vector is loaded once and not by every lane.
-// Two subgroup sums a row and token are what that costs. wkv7.comp is the form for GPUs; wkv7_norm.comp does the rest.
+// op.WKV7, the recurrence, where lanes are emulated and a load costs more than arithmetic: a subgroup of Local lanes
+// keeps Rows rows of a head's state, and its lanes share each row, so that every vector is loaded once and not by every
+// lane. Two subgroup sums a row and token are what that costs. wkv7.comp is the form for GPUs; wkv7_norm.comp does the
+// rest.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 #extension GL_EXT_control_flow_attributes : require

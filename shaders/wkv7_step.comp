@@ -1,8 +1,8 @@
 #version 450
 // op.WKV7 whole, for passes of one token of each sequence: one workgroup per head and sequence. Its subgroups share the
-// rows of the head's state, and the lanes of one share each row, as in wkv7_shared.comp, or stand side by side on several
-// short ones, so that none idles; then the workgroup norms the head.
-// For longer passes that would put the norms, which are parallel over tokens, into the chain of the recurrence.
+// rows of the head's state, and the lanes of one share each row, as in wkv7_shared.comp, or stand side by side on
+// several short ones, so that none idles; then the workgroup norms the head. For longer passes that would put the
+// norms, which are parallel over tokens, into the chain of the recurrence.
 #include "lib/reduce.glsl"
 #include "lib/batch.glsl"
 #include "lib/load.glsl"
@@ -46,8 +46,8 @@ const uint Q = (Part + Lanes - 1) / Lanes;                           // results 
 const bool AllColumns = N4 % Across == 0, AllRows = N % Groups + Part % (Rows * Side) == 0;
 const uint MAX_C = 16, MAX_S = 16, MAX_Q = 64; // see lib/reduce.glsl
 
-// row_sum adds what the lanes of a row have. Two at a time, then four and so on exchange their sums as if by a mirror, for
-// which many GPUs need no more than the addition.
+// row_sum adds what the lanes of a row have. Two at a time, then four and so on exchange their sums as if by a mirror,
+// for which many GPUs need no more than the addition.
 float row_sum(float v) {
     if (Across == Lanes) return subgroupAdd(v);
     [[unroll]] for (uint b = 0; b < 6; b++)

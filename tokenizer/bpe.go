@@ -9,9 +9,9 @@ import (
 // BPE is the byte-level byte-pair encoding of the RWKV-4 Pile and Raven models (GPT-NeoX 20B).
 //
 // Encoding follows Hugging Face's tokenizers: added tokens are taken out of the text first, longest first; what is left
-// is brought to NFC if the file says so, cut into words as GPT-2 cuts them, and the bytes of each word are merged, lowest
-// rank first, leftmost of equals. An added token in a text is that token: "<|endoftext|>" encodes to id 0, and id 0 has
-// these bytes. Because of NFC, decoding what was encoded may give another, canonically equivalent, text.
+// is brought to NFC if the file says so, cut into words as GPT-2 cuts them, and the bytes of each word are merged,
+// lowest rank first, leftmost of equals. An added token in a text is that token: "<|endoftext|>" encodes to id 0, and
+// id 0 has these bytes. Because of NFC, decoding what was encoded may give another, canonically equivalent, text.
 //
 // Bytes that are not part of valid UTF-8 divide the text and encode as their byte's token; the 13 bytes that no UTF-8
 // has, and for which the published file has no token, encode as U+FFFD does.

@@ -1,10 +1,10 @@
 // Package tokenizer turns text into token ids and back.
 //
-// A [Tokenizer] works on bytes: text need not be valid UTF-8, and for [World] and [Bytes] decoding what was encoded gives
-// the same bytes again. [Stream] turns ids that arrive one at a time into text that is valid UTF-8 at every step.
+// A [Tokenizer] works on bytes: text need not be valid UTF-8, and for [World] and [Bytes] decoding what was encoded
+// gives the same bytes again. [Stream] turns ids that arrive one at a time into text that is valid UTF-8 at every step.
 //
-// Id 0 is the end of a document (also the BOS and EOS of RWKV models). It is in no World vocabulary, stands for no bytes
-// there and is never produced by encoding; for [BPE] it is the added token "<|endoftext|>".
+// Id 0 is the end of a document (also the BOS and EOS of RWKV models). It is in no World vocabulary, stands for no
+// bytes there and is never produced by encoding; for [BPE] it is the added token "<|endoftext|>".
 //
 // # World vocabulary files
 //
@@ -19,7 +19,8 @@
 //
 // The same vocabulary in two other forms: a JSON object {"ID": TOKEN} with a string or a list of bytes for TOKEN, which
 // web-rwkv reads; and a literal a line without ID and LENGTH, the first of which has id 0 and is b'<s>', which the
-// tokenizers of Hugging Face's RWKV-5 models read. A byte order mark, and blank lines at the end, are no part of a file.
+// tokenizers of Hugging Face's RWKV-5 models read. A byte order mark, and blank lines at the end, are no part of a
+// file.
 //
 // Encoding takes, at each position, the longest token that matches: rwkv_tokenizer.py of BlinkDL's rwkv package is the
 // specification. There are no merges and no special tokens.

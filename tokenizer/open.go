@@ -8,9 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
-// Open reads the vocabulary file at path and decides by its content what it is: JSON is a [BPE], unless its first key is
-// an id, and all else a [World].
-// A fault in it is an [*Error].
+// Open reads the vocabulary file at path and decides by its content what it is: JSON is a [BPE], unless its first key
+// is an id, and all else a [World]. A fault in it is an [*Error].
 func Open(path string) (Tokenizer, error) {
 	data, err := readFile(path)
 	if err != nil {

@@ -3,8 +3,8 @@ package tokenizer
 import "unicode/utf8"
 
 // Stream turns token ids that arrive one at a time into text. A token may end inside a character: its bytes are held
-// back until the character is complete or known to be invalid. Whatever the tokens' borders, the texts that Append and a
-// final AppendEnd append, joined, are [Text] of all bytes. Not safe for concurrent use.
+// back until the character is complete or known to be invalid. Whatever the tokens' borders, the texts that Append and
+// a final AppendEnd append, joined, are [Text] of all bytes. Not safe for concurrent use.
 type Stream struct {
 	tok  Tokenizer
 	held []byte // between calls: at most three bytes, the start of a valid character
@@ -45,8 +45,8 @@ func Text(b []byte) string {
 	return string(out)
 }
 
-// appendText appends the text of b to dst and returns it with the number of bytes of b used: all but an unfinished valid
-// character at the end.
+// appendText appends the text of b to dst and returns it with the number of bytes of b used: all but an unfinished
+// valid character at the end.
 func appendText(dst, b []byte) ([]byte, int) {
 	for i := 0; i < len(b); {
 		r, n := utf8.DecodeRune(b[i:])

@@ -7,11 +7,11 @@ type Tokenizer interface {
 	// Size is the highest id of the vocabulary plus one. A model's vocabulary may be larger: its further ids are
 	// reserved, are never produced by encoding and have no bytes.
 	Size() int
-	// AppendEncode appends the ids of text to dst and returns the longer slice. A text that the vocabulary cannot spell is a
-	// *TextError, which only a World vocabulary without all bytes gives; dst is then returned as it was.
+	// AppendEncode appends the ids of text to dst and returns the longer slice. A text that the vocabulary cannot spell is
+	// a *TextError, which only a World vocabulary without all bytes gives; dst is then returned as it was.
 	AppendEncode(dst []int, text []byte) ([]int, error)
-	// Bytes returns what id stands for, or nil where it stands for nothing: id 0 of World, ids that the vocabulary leaves out
-	// and ids outside 0..Size()-1. The slice must not be written to.
+	// Bytes returns what id stands for, or nil where it stands for nothing: id 0 of World, ids that the vocabulary leaves
+	// out and ids outside 0..Size()-1. The slice must not be written to.
 	Bytes(id int) []byte
 }
 

@@ -7,8 +7,8 @@ import (
 )
 
 // NewWorld builds a World tokenizer from the bytes of its tokens by id, as a model file may bring them; empty tokens
-// are ids without text. Id 0, which ends a document, may have a name in angle brackets, which is not its text. name is the tokenizer's Name and stands for the file in errors, each of which is an [*Error].
-// tokens is not kept.
+// are ids without text. Id 0, which ends a document, may have a name in angle brackets, which is not its text. name is
+// the tokenizer's Name and stands for the file in errors, each of which is an [*Error]. tokens is not kept.
 func NewWorld(name string, tokens [][]byte) (*World, error) {
 	if len(tokens) > MaxID+1 {
 		return nil, &Error{File: name, Field: "tokens", Want: fmt.Sprintf("at most %d", MaxID+1), Got: strconv.Itoa(len(tokens))}

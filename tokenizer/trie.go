@@ -16,8 +16,8 @@ type cell struct {
 	tag  uint32 // id<<8 | label; id 0 = no token ends here
 }
 
-// longest returns the id and length of the longest token that text, which is not empty, starts with: 0 and 0 if there is
-// none.
+// longest returns the id and length of the longest token that text, which is not empty, starts with: 0 and 0 if there
+// is none.
 func (t *trie) longest(text []byte) (id uint32, n int) {
 	base := t.root
 	for i, c := range text {

@@ -48,7 +48,8 @@ func ParseWorld(name string, data []byte) (*World, error) {
 // byteOrderMark is what some editors put before UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// plainText returns data without a byte order mark, and without blank lines at its end, which editors and copying leave.
+// plainText returns data without a byte order mark, and without blank lines at its end, which editors and copying
+// leave.
 func plainText(name string, data []byte) ([]byte, error) {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return nil, &Error{File: name, Field: "encoding", Want: "UTF-8", Got: "the mark of UTF-16 at the start"}
@@ -152,8 +153,8 @@ func decimal(field []byte, low, high int) (int, bool) {
 	return n, n >= low
 }
 
-// starts returns where each id's bytes start when tokens are joined in order of id, ids without a token taking none, and
-// the end of the last. It is where an id that is there twice is found.
+// starts returns where each id's bytes start when tokens are joined in order of id, ids without a token taking none,
+// and the end of the last. It is where an id that is there twice is found.
 func (v *vocabulary) starts() ([]uint32, error) {
 	size := 1
 	for _, e := range v.entries {

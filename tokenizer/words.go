@@ -93,7 +93,8 @@ var contractions = []string{"'s", "'t", "'re", "'ve", "'m", "'ll", "'d"}
 //
 //	's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
 //
-// (GPT-2, encoder.py): white space before a word leaves its last character to the word, which takes it if it is a blank.
+// (GPT-2, encoder.py): white space before a word leaves its last character to the word, which takes it if it is a
+// blank.
 func wordLen(text []byte) int {
 	for _, c := range contractions {
 		if text[0] == c[0] && bytes.HasPrefix(text, []byte(c)) {

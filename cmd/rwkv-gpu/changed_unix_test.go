@@ -18,8 +18,8 @@ import (
 // changedSize is large enough for a load to take a while.
 var changedSize = weightstest.Size{Vocab: 4096, Embed: 384, Layers: 6, Head: 64, FFN: 1536, W: 32, A: 32, V: 16, G: 64}
 
-// changes are what others do to a model file, of which other is one of the same size. Each write is a system call, as the
-// system keeps the time of the last write for each.
+// changes are what others do to a model file, of which other is one of the same size. Each write is a system call, as
+// the system keeps the time of the last write for each.
 var changes = []struct {
 	name string
 	do   func(path string, other []byte) error
@@ -53,8 +53,8 @@ var changes = []struct {
 	}},
 }
 
-// A model file that is cut, overwritten or replaced at any time while a command runs gives the file's own result, that of
-// the file in its place, or one line that names it and status 3; never a crash, and never the numbers of two files.
+// A model file that is cut, overwritten or replaced at any time while a command runs gives the file's own result, that
+// of the file in its place, or one line that names it and status 3; never a crash, and never the numbers of two files.
 func TestChangedWhileRead(t *testing.T) {
 	files := make([][]byte, 2)
 	for seed := range files {

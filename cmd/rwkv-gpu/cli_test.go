@@ -16,8 +16,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
-// Tests neither see the user's vocabularies nor write to the user's cache. Only Mesa's drivers keep what they compile where
-// they always do: to compile it anew takes minutes.
+// Tests neither see the user's vocabularies nor write to the user's cache. Only Mesa's drivers keep what they compile
+// where they always do: to compile it anew takes minutes.
 func TestMain(m *testing.M) {
 	if os.Getenv(childEnv) != "" {
 		tuningDefault = "off"

@@ -29,7 +29,8 @@ the logits are out of tolerance, the exit status is 1 and the first op to blame 
 --device auto means gpu here, and cpu is refused: there would be nothing to compare. Without --tokens the prompt is an
 English sentence, or, where there is no vocabulary, ids spread over all of them.`
 
-// comparedTokens is the length of the prompt unless --tokens gives another one: no multiple of what a kernel takes at once.
+// comparedTokens is the length of the prompt unless --tokens gives another one: no multiple of what a kernel takes at
+// once.
 const comparedTokens = 37
 
 const comparedText = "The keeper of the lighthouse had counted 17 ships since the morning, and each of them, he wrote in " +

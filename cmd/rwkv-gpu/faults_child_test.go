@@ -174,7 +174,8 @@ func runFaults(t *testing.T) {
 	}
 }
 
-// runFault runs a case with a cache of its own, which holds the kernels that a run without a fault compiled, but no tuning.
+// runFault runs a case with a cache of its own, which holds the kernels that a run without a fault compiled, but no
+// tuning.
 func runFault(ctl *faultvk.Control, c faultCase, warm string) (r faultAnswer, err error) {
 	cache, err := os.MkdirTemp("", "faults")
 	if err != nil {

@@ -37,8 +37,8 @@ type faultScenario struct {
 
 const faultTokens = "11,7,23,5,90,41"
 
-// faultScenarios return the runs. state is a file to begin with, and a state is written to the file "state" of the current
-// folder.
+// faultScenarios return the runs. state is a file to begin with, and a state is written to the file "state" of the
+// current folder.
 func faultScenarios(state string) []faultScenario {
 	return []faultScenario{
 		{name: "generate", args: []string{"generate", "Once upon", "-n", "6", "--temperature", "0", "--device", "gpu"},
@@ -165,8 +165,8 @@ func (c *faultChild) try(t *testing.T, s *faultScenario, total int) (sum [phases
 	return sum
 }
 
-// phased tells apart what logits does not tell of: once the model is loaded, the first thing done is to restore a state, or
-// to give the slot its initial one, and the last to save one.
+// phased tells apart what logits does not tell of: once the model is loaded, the first thing done is to restore a
+// state, or to give the slot its initial one, and the last to save one.
 func phased(calls []faultvk.Call) {
 	find := func(from, step int, what string) int {
 		for ; from >= 0 && from < len(calls); from += step {

@@ -32,8 +32,8 @@ func TestFieldRefused(t *testing.T) {
 	}
 }
 
-// Files of the kinds that users report run, and give the ids that the original implementation finds likeliest; where there
-// is no such figure, as for names alone, those of a file that holds the same numbers.
+// Files of the kinds that users report run, and give the ids that the original implementation finds likeliest; where
+// there is no such figure, as for names alone, those of a file that holds the same numbers.
 func TestFieldRuns(t *testing.T) {
 	devices(t, func(t *testing.T, device string) {
 		for _, c := range []struct {

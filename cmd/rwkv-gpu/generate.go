@@ -220,8 +220,8 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 	return err
 }
 
-// textOutput writes a text as it is made. On a terminal the prompt stands right before it: what there is to say earlier, as
-// that kernels are measured, is said before the two.
+// textOutput writes a text as it is made. On a terminal the prompt stands right before it: what there is to say
+// earlier, as that kernels are measured, is said before the two.
 type textOutput struct {
 	*app
 	prompt string // not yet written

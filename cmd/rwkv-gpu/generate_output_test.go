@@ -5,8 +5,8 @@ import (
 	"testing"
 )
 
-// A prompt that is shown stands right before the text, whatever was said on the same terminal before the text began; the
-// whole ends in one newline.
+// A prompt that is shown stands right before the text, whatever was said on the same terminal before the text began;
+// the whole ends in one newline.
 func TestTextOutput(t *testing.T) {
 	for _, c := range []struct {
 		prompt string

@@ -17,8 +17,8 @@ import (
 
 var hangArgs = []string{"generate", "Once upon", "-n", "6", "--temperature", "0", "--device", "gpu", "--quiet", "--tuning", "on"}
 
-// hanging returns a control, the calls of a run with these arguments, and what starts one in a process of its own in which a
-// call never returns, with a limit in seconds after which a wait is given up.
+// hanging returns a control, the calls of a run with these arguments, and what starts one in a process of its own in
+// which a call never returns, with a limit in seconds after which a wait is given up.
 func hanging(t *testing.T, args ...string) (calls []faultvk.Call, start func(t *testing.T, f faultvk.Fault, limit string) (*exec.Cmd, *faultvk.Control)) {
 	t.Helper()
 	vulkanDevice(t)
@@ -63,8 +63,8 @@ func hanging(t *testing.T, args ...string) (calls []faultvk.Call, start func(t *
 	return calls, start
 }
 
-// trialParts are shares of a run's waits that may be those of a tuning trial: how many waits there are depends on the time that
-// each takes.
+// trialParts are shares of a run's waits that may be those of a tuning trial: how many waits there are depends on the
+// time that each takes.
 var trialParts = []float64{0.5, 0.3, 0.7, 0.1, 0.2, 0.4, 0.6, 0.15, 0.25, 0.35, 0.45, 0.55, 0.65, 0.05, 0.8}
 
 // callsOf returns how many calls of a function there are.
@@ -137,8 +137,8 @@ func TestHungDevice(t *testing.T) {
 // busy is by how much longer than on an idle machine an end may take here, where other tests run too.
 const busy = 3
 
-// A signal ends the program within a second, busy times that on a busy machine, even if it is stuck in a call that never
-// returns.
+// A signal ends the program within a second, busy times that on a busy machine, even if it is stuck in a call that
+// never returns.
 func TestSignalInDriver(t *testing.T) {
 	calls, start := hanging(t, hangArgs...)
 	for _, x := range []struct {
@@ -171,8 +171,8 @@ func TestSignalInDriver(t *testing.T) {
 	}
 }
 
-// A kernel that is being tried when a signal ends the program, which is stuck in the driver, is tried again by a later run. One in
-// whose trial the program is killed is not: what ended it is not known then.
+// A kernel that is being tried when a signal ends the program, which is stuck in the driver, is tried again by a later
+// run. One in whose trial the program is killed is not: what ended it is not known then.
 func TestSignalInTrial(t *testing.T) {
 	calls, start := hanging(t, append(slices.Clone(hangArgs), "--retune")...)
 	waits := callsOf(calls, "vkWaitForFences")

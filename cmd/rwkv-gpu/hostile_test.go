@@ -20,7 +20,8 @@ import (
 // hostileSize is the model that hostile files are made of: with a World vocabulary, and a last layer to be cut off.
 var hostileSize = weightstest.Size{Vocab: 270, Embed: 32, Layers: 2, Head: 16, FFN: 48, W: 8, A: 12, V: 4, G: 20}
 
-// containers write a model in every format; a directory is several files, of which the first is the one that is damaged.
+// containers write a model in every format; a directory is several files, of which the first is the one that is
+// damaged.
 var containers = []struct {
 	name  string
 	write func(list []*tensor.Tensor) [][]byte
@@ -209,8 +210,8 @@ func TestHostileFiles(t *testing.T) {
 	}
 }
 
-// hostile runs the cases in one other process and returns its peak of resident memory in KiB, 0 where the system does not
-// tell.
+// hostile runs the cases in one other process and returns its peak of resident memory in KiB, 0 where the system does
+// not tell.
 func hostile(t *testing.T, cases []hostileCase) (answers []hostileAnswer, peak int) {
 	t.Helper()
 	list, err := json.Marshal(cases)

@@ -136,8 +136,8 @@ func (a *app) logits(ctx context.Context, o *logitsFlags, byPrompt bool) (err er
 	return a.printLogits(tok, ids, rows)
 }
 
-// feed runs ids through the model, after what a sequence has behind it if before is not nil, and returns the wanted logits, the
-// state after them where that is wanted, and the device's name.
+// feed runs ids through the model, after what a sequence has behind it if before is not nil, and returns the wanted
+// logits, the state after them where that is wanted, and the device's name.
 func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, before *state.State, ids []int) (rows [][]float32, after *state.State, device string, err error) {
 	s, err := a.start(ctx, m, min(o.chunk, len(ids)))
 	if err != nil {

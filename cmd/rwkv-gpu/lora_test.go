@@ -92,8 +92,8 @@ func TestLoRANotices(t *testing.T) {
 	wantError(t, info(writeFile(t, "bad.pth", []byte("\x80\x02c__builtin__\neval\n."))), statusInput, "bad.pth: ")
 }
 
-// --state begins with the matrices of a file of state tuning, and with a state of --state-out as --state-in does, on every
-// device.
+// --state begins with the matrices of a file of state tuning, and with a state of --state-out as --state-in does, on
+// every device.
 func TestStateFlag(t *testing.T) {
 	model := tinyModel(t, nil)
 	s := weightstest.Tiny

@@ -75,8 +75,8 @@ func runTo(t *testing.T, stdout *os.File, args []string) answer {
 	return finish(t, c)
 }
 
-// --state-out writes over states and empty files, and over anything else, the model and the vocabulary included, only by
-// --force; it says so before any work, and nothing is lost.
+// --state-out writes over states and empty files, and over anything else, the model and the vocabulary included, only
+// by --force; it says so before any work, and nothing is lost.
 func TestStateOutOver(t *testing.T) {
 	model := tinyModel(t, nil)
 	dir := filepath.Dir(model)

@@ -49,7 +49,8 @@ func standIns() map[string][]byte {
 	}
 }
 
-// The README's commands for downloaded models run, with the vocabularies that it says beside small models of those names.
+// The README's commands for downloaded models run, with the vocabularies that it says beside small models of those
+// names.
 func TestReadmeModels(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(reference.Root(t), "README.md"))
 	if err != nil {

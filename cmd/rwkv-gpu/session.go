@@ -54,8 +54,8 @@ func (a *app) openDevice(spec string) (*engine.Device, error) {
 // Close releases the model's memory and the device.
 func (s *session) Close() error { return errors.Join(s.Engine.Close(), s.device.Close()) }
 
-// progress returns what draws a bar while weights load, where somebody would see it, and ends the load when ctx is done;
-// and what takes the bar away again.
+// progress returns what draws a bar while weights load, where somebody would see it, and ends the load when ctx is
+// done; and what takes the bar away again.
 func (a *app) progress(ctx context.Context) (draw func(done, all int64) error, clear func()) {
 	return a.progressOf(ctx, "loading")
 }

@@ -32,7 +32,8 @@ type departure struct {
 // end exits with a status, unless the process is ending already: then it waits for that.
 func (d *departure) end(status int) { d.once.Do(func() { d.exit(status) }) }
 
-// watch cancels the run at the first signal. If that does not end it in time, or at a second signal, it ends the process.
+// watch cancels the run at the first signal. If that does not end it in time, or at a second signal, it ends the
+// process.
 func (d *departure) watch(signals <-chan os.Signal, cancel func()) {
 	<-signals
 	cancel()
@@ -44,8 +45,8 @@ func (d *departure) watch(signals <-chan os.Signal, cancel func()) {
 	d.leave(context.Canceled)
 }
 
-// leave ends the process for a reason, whatever the run is stuck in. It does what the run cannot do any more, if a disk or a
-// pipe does not hold that up too.
+// leave ends the process for a reason, whatever the run is stuck in. It does what the run cannot do any more, if a disk
+// or a pipe does not hold that up too.
 func (d *departure) leave(why error) {
 	d.once.Do(func() {
 		left := make(chan struct{})
@@ -67,8 +68,8 @@ func (d *departure) leave(why error) {
 	})
 }
 
-// freeLine leaves the line that the terminal of standard error is at: a bar that stands there goes, a text that is being
-// written there stays.
+// freeLine leaves the line that the terminal of standard error is at: a bar that stands there goes, a text that is
+// being written there stays.
 func (d *departure) freeLine() {
 	switch {
 	case !d.isTerminal(d.stderr):

@@ -10,8 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// A process that leaves says so on a line of its own: a bar is taken away for it, and a text that is being written on the
-// same terminal stays.
+// A process that leaves says so on a line of its own: a bar is taken away for it, and a text that is being written on
+// the same terminal stays.
 func TestLeaveLine(t *testing.T) {
 	const said = "rwkv-gpu: generate: interrupted\n"
 	for name, c := range map[string]struct {

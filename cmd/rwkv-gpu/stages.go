@@ -6,7 +6,8 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// stages shows work that goes through several stages: as a bar for each where somebody would see it, else a line for each.
+// stages shows work that goes through several stages: as a bar for each where somebody would see it, else a line for
+// each.
 type stages struct {
 	*app
 	loading func(done, all int64) error

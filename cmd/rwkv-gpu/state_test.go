@@ -92,8 +92,8 @@ func likeliestID(logits []float32) int {
 	return ids[0]
 }
 
-// A state goes on with the same weights in whatever file, and however they are held; other weights or LoRAs refuse it in a
-// line that says so.
+// A state goes on with the same weights in whatever file, and however they are held; other weights or LoRAs refuse it
+// in a line that says so.
 func TestStateOfOtherModels(t *testing.T) {
 	list := weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1)
 	same := writeFile(t, "same.pth", weightstest.Torch{}.File(list))

@@ -79,8 +79,8 @@ func blameModel(m *model.Model, err error) error {
 	return err
 }
 
-// statusOf returns the exit status for an error. It is the one place where errors of all packages become one; errors come
-// here as they are, wrapped or joined.
+// statusOf returns the exit status for an error. It is the one place where errors of all packages become one; errors
+// come here as they are, wrapped or joined.
 func statusOf(err error) int {
 	var (
 		f         *failure

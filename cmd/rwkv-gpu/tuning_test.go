@@ -40,8 +40,8 @@ func TestTuning(t *testing.T) {
 	}
 }
 
-// With an empty cache, a first run ends up with what a second one begins with: the same kernels, and no weights held that the
-// second does not hold. That it is as fast, bench's own test of it says.
+// With an empty cache, a first run ends up with what a second one begins with: the same kernels, and no weights held
+// that the second does not hold. That it is as fast, bench's own test of it says.
 func TestFirstRun(t *testing.T) {
 	if testing.Short() || reference.Race {
 		t.Skip("runs of a large model")

@@ -10,9 +10,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
-// TestBenchValidated measures a model of every version under the eyes of the validation layer, which may have nothing to say.
-// It looks at no number, and asks for neither tuning nor times of ops, which not every such driver makes up: it is for drivers
-// of GPUs that are not there, whose submissions do nothing (scripts/gpus.sh -validate).
+// TestBenchValidated measures a model of every version under the eyes of the validation layer, which may have nothing
+// to say. It looks at no number, and asks for neither tuning nor times of ops, which not every such driver makes up: it
+// is for drivers of GPUs that are not there, whose submissions do nothing (scripts/gpus.sh -validate).
 func TestBenchValidated(t *testing.T) {
 	gputest.Absent(t)
 	t.Setenv("RWKV_VALIDATE", "1")

@@ -1,5 +1,5 @@
-// Package compare holds a device against the reference: op by op on the same inputs, in the batches that texts and servers
-// run, then whole runs, and the tokens that the device draws.
+// Package compare holds a device against the reference: op by op on the same inputs, in the batches that texts and
+// servers run, then whole runs, and the tokens that the device draws.
 package compare
 
 import (
@@ -36,8 +36,8 @@ type Report struct {
 	Ops       []Drift `json:"ops"`        // one for each step of the program, and the draw where the device does it
 }
 
-// logitTolerance bounds, as a normalised mean square error, what a whole model may differ by where both sides run on their
-// own: some orders more than an op may, and less than a wrong constant makes.
+// logitTolerance bounds, as a normalised mean square error, what a whole model may differ by where both sides run on
+// their own: some orders more than an op may, and less than a wrong constant makes.
 const logitTolerance = 1e-6
 
 // pass is a batch that ops are compared in: so many tokens of sequences in some slots, which go on from what the
@@ -86,9 +86,9 @@ type comparer struct {
 }
 
 // Run runs tokens through the reference and a device, until ctx is done. First op by op, the device always on the
-// reference's inputs, in the batches of passes, each of which the device also runs as a whole, so that it chooses
-// its kernels and nothing is left out between ops; then both freely, token by token, and what the device draws of its own logits where it does that. Executors must be of m's program and
-// hold Sizes; their slots are overwritten.
+// reference's inputs, in the batches of passes, each of which the device also runs as a whole, so that it chooses its
+// kernels and nothing is left out between ops; then both freely, token by token, and what the device draws of its own
+// logits where it does that. Executors must be of m's program and hold Sizes; their slots are overwritten.
 func Run(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
 	r := &Report{Verdict: "pass", Device: dev.Device()}
 	c := &comparer{report: r, prog: m.Program, ref: ref, dev: dev, tokens: tokens}

@@ -12,7 +12,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// drawn are the settings of the sequences whose tokens a device draws in a comparison: every filter, penalties, banned ids.
+// drawn are the settings of the sequences whose tokens a device draws in a comparison: every filter, penalties, banned
+// ids.
 var drawn = []sample.Params{
 	{Presence: 0.7, Frequency: 5, PenaltyDecay: 0.5},
 	{Temperature: 1, TopP: 0.85, Seed: 1},
@@ -36,9 +37,9 @@ type drawer interface {
 	DrawFrom(draws []vulkan.Draw, logits []float32) ([]uint32, error)
 }
 
-// draws compares the ids that the device draws, if it does so at all, with those that the CPU draws from the device's own
-// logits, bit for bit, over several steps of one submission, within which one sequence ends, and then from made-up logits; and
-// what the steps leave in the slots.
+// draws compares the ids that the device draws, if it does so at all, with those that the CPU draws from the device's
+// own logits, bit for bit, over several steps of one submission, within which one sequence ends, and then from made-up
+// logits; and what the steps leave in the slots.
 func (c *comparer) draws(ctx context.Context) error {
 	dev, ok := c.dev.(drawer)
 	if !ok || len(c.tokens) == 0 {
@@ -132,8 +133,8 @@ func (c *comparer) blameState(got, want [][]float32) {
 	}
 }
 
-// endFirst ends the first of so many sequences, whose ids stand in the order of steps, behind its first id end, and returns
-// the steps up to that: a device gives the largest number in place of the ids of a sequence that has ended.
+// endFirst ends the first of so many sequences, whose ids stand in the order of steps, behind its first id end, and
+// returns the steps up to that: a device gives the largest number in place of the ids of a sequence that has ended.
 func endFirst(ids []uint32, sequences int, end uint32) (steps int) {
 	ended := false
 	for at := 0; at < len(ids); at += sequences {
@@ -147,8 +148,8 @@ func endFirst(ids []uint32, sequences int, end uint32) (steps int) {
 	return steps
 }
 
-// drawOnHost runs the device token by token and draws on the CPU. It returns the ids in the order of steps, and the states
-// behind them.
+// drawOnHost runs the device token by token and draws on the CPU. It returns the ids in the order of steps, and the
+// states behind them.
 func (c *comparer) drawOnHost(steps int) (ids []uint32, states [][]float32, err error) {
 	draws, err := c.beginDraws()
 	if err != nil {

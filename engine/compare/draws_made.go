@@ -10,7 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 )
 
-// A comparison draws from made-up logits too: those of one model in a few steps meet few of the cases that a draw knows.
+// A comparison draws from made-up logits too: those of one model in a few steps meet few of the cases that a draw
+// knows.
 
 // madeRounds is how many times as many sequences as in drawn draw from made-up logits.
 const madeRounds = 32
@@ -45,8 +46,8 @@ func (c *comparer) drawMadeUp(ctx context.Context, dev drawer) (got, want []uint
 	return got, want, nil
 }
 
-// expectedDraw returns id or, where the CPU finds that none can be drawn, got if the device says the same of the logits, else
-// a number that it is not.
+// expectedDraw returns id or, where the CPU finds that none can be drawn, got if the device says the same of the
+// logits, else a number that it is not.
 func expectedDraw(got uint32, id int, err error) uint32 {
 	if err == nil {
 		return uint32(id)

@@ -7,10 +7,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// tolerance is how far an operand that an op wrote may lie from the reference's: any element, as a share of the largest of
-// its vector, and all of them together, as a normalised mean square error. Both sides round, in orders of their own: that
-// costs an op about 1e-13 of the latter, and a product of thousands of elements some times that. A wrong constant costs
-// more than any of these.
+// tolerance is how far an operand that an op wrote may lie from the reference's: any element, as a share of the largest
+// of its vector, and all of them together, as a normalised mean square error. Both sides round, in orders of their own:
+// that costs an op about 1e-13 of the latter, and a product of thousands of elements some times that. A wrong constant
+// costs more than any of these.
 type tolerance struct{ element, nmse float64 }
 
 // toleranceOf returns the tolerance of an operand that an op writes.
@@ -32,8 +32,8 @@ func toleranceOf(o op.Op, of *op.Operand) tolerance {
 // absolute is the difference that is none, whatever the rest of a vector is.
 const absolute = 1e-9
 
-// measure holds a device's results against the reference's. A value that is not finite, on either side, makes both figures
-// the largest number there is.
+// measure holds a device's results against the reference's. A value that is not finite, on either side, makes both
+// figures the largest number there is.
 type measure struct {
 	maxAbs      float64
 	sum, errSum float64

@@ -9,8 +9,8 @@ import (
 )
 
 // A comparison op by op gives the device nothing but what the op may read: all other scratch holds poison, so that an
-// element which is not written, or one which is read and should not be, shows. State is made alike before a pass and not
-// before a step, since a device may commit a shift at once.
+// element which is not written, or one which is read and should not be, shows. State is made alike before a pass and
+// not before a step, since a device may commit a shift at once.
 
 // poison is finite, as what lies in padding must be, and no result.
 func poison(i int) float32 { return float32(1e6 + i%1013) }
@@ -130,8 +130,8 @@ func (c *comparer) at(arena []float32, v op.View, i int) []float32 {
 	return arena[c.dev.Plan().Offset[v.Of.ID]+i*v.Of.Stride()+v.Off:][:v.Len]
 }
 
-// outputs measures what an op wrote, each view on its own, and notes which elements those are. It returns whether all are
-// within their tolerances, and the largest figures.
+// outputs measures what an op wrote, each view on its own, and notes which elements those are. It returns whether all
+// are within their tolerances, and the largest figures.
 func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32) (ok bool, maxAbs, nmse float64, err error) {
 	ok = true
 	c.mayWrite = slices.Grow(c.mayWrite[:0], len(scratch)+len(state))[:len(scratch)+len(state)]
@@ -171,8 +171,8 @@ func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32) (ok b
 	return ok, maxAbs, nmse, err
 }
 
-// used returns the parts of a view of a state that some op of a program reads, or else the view: between the vectors of a slot lies
-// padding, in which a device may leave what it likes.
+// used returns the parts of a view of a state that some op of a program reads, or else the view: between the vectors of
+// a slot lies padding, in which a device may leave what it likes.
 func used(prog *op.Program, v op.View) []op.View {
 	if v.Of.Kind != op.State {
 		return []op.View{v}
@@ -188,8 +188,8 @@ func used(prog *op.Program, v op.View) []op.View {
 	return list
 }
 
-// shifted returns what ShiftMix left of a sequence: in Last or, of a device that commits at once and leaves Last as it was, in
-// the slot. There the reference's values replace it, so that what is wrong counts once.
+// shifted returns what ShiftMix left of a sequence: in Last or, of a device that commits at once and leaves Last as it
+// was, in the slot. There the reference's values replace it, so that what is wrong counts once.
 func (c *comparer) shifted(o *op.ShiftMix, state, last, was, want []float32, slot int) []float32 {
 	v := o.State.Slice(o.StateOff, o.X.Width)
 	now, untouched := c.at(state, v, slot), slices.Equal(last, was)
@@ -216,8 +216,8 @@ func (c *comparer) release(v op.View, i int) {
 	}
 }
 
-// untouched tells whether everything that an op may not write in an arena has the bits it had. The arena's elements begin
-// at from in mayWrite.
+// untouched tells whether everything that an op may not write in an arena has the bits it had. The arena's elements
+// begin at from in mayWrite.
 func (c *comparer) untouched(after, before []float32, from int) bool {
 	for i, v := range before {
 		if math.Float32bits(after[i]) != math.Float32bits(v) && !c.mayWrite[from+i] {

@@ -90,8 +90,8 @@ func (s *stray) RunSteps(from, to int) error {
 	return s.SetArenas(scratch, state)
 }
 
-// A step that writes where it must not is named, in whichever pass it does, and whether it meets a slot of no sequence or
-// other scratch.
+// A step that writes where it must not is named, in whichever pass it does, and whether it meets a slot of no sequence
+// or other scratch.
 func TestFindsStrayWrites(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDevice(t, func(t *testing.T, d device) {
@@ -222,7 +222,8 @@ func (r *restless) Decode(draws []vulkan.Draw, n int) ([]uint32, error) {
 	return ids, r.Write(r.view.Of, data)
 }
 
-// What draws leave in the slots of sequences, whether they ended or not, is compared, and the op is named that works on it.
+// What draws leave in the slots of sequences, whether they ended or not, is compared, and the op is named that works on
+// it.
 func TestFindsStatesAfterDraws(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDevice(t, func(t *testing.T, d device) {

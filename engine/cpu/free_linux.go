@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Free returns how many bytes of memory this process may yet take: what the machine has available, swap included, within the
-// limits of the process and of the control groups it is in.
+// Free returns how many bytes of memory this process may yet take: what the machine has available, swap included,
+// within the limits of the process and of the control groups it is in.
 func Free() (bytes int, known bool) {
 	const limitData, limitAddresses = 2, 9 // RLIMIT_DATA, RLIMIT_AS
 	return system{"/", func(resource int) uint64 {
@@ -85,8 +85,8 @@ func (s system) free() (bytes int, known bool) {
 // groupFiles are what a version of control groups calls its files, and what stands before the names in its memory.stat.
 type groupFiles struct{ most, used, mostSwap, usedSwap, prefix string }
 
-// group returns the least of what is given and what a control group and those around it leave. Files that were read count
-// as free: the system takes their memory back.
+// group returns the least of what is given and what a control group and those around it leave. Files that were read
+// count as free: the system takes their memory back.
 func (s system) group(least uint64, mount, at string, swap uint64, f groupFiles) uint64 {
 	for at = path.Join("/", at); ; at = path.Dir(at) {
 		dir := path.Join(mount, at)

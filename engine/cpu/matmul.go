@@ -41,9 +41,9 @@ func (e *evaluator) part(p *op.Part, n int) error {
 // cache of a core meanwhile.
 const cached = 1 << 15
 
-// multiply sets z[t*stride+i] to the inner product of the t-th row of x and the i-th row of w. A token is multiplied by itself,
-// and each of its sums has one order, whatever rows come with it (TestRowsAlone): so a token's numbers do not depend on the
-// other tokens of its batch.
+// multiply sets z[t*stride+i] to the inner product of the t-th row of x and the i-th row of w. A token is multiplied by
+// itself, and each of its sums has one order, whatever rows come with it (TestRowsAlone): so a token's numbers do not
+// depend on the other tokens of its batch.
 func multiply(z []float32, x, w blas32.General, stride int) {
 	for t := range x.Rows {
 		blas32.Gemv(blas.NoTrans, 1, w, blas32.Vector{N: x.Cols, Inc: 1, Data: x.Data[t*x.Stride:]}, 0,

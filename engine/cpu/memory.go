@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Needs returns how many bytes of memory an executor of a program takes: for weights, which it holds as float32, and for
-// all else, with what loading them takes for a while and the runtime's own share.
+// Needs returns how many bytes of memory an executor of a program takes: for weights, which it holds as float32, and
+// for all else, with what loading them takes for a while and the runtime's own share.
 func Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	largest := 0 // which may be made at each load, from numbers stored otherwise
 	for _, w := range prog.Of(op.Weight) {

@@ -10,8 +10,8 @@ import (
 )
 
 // CPU measures what gonum's products do at best on all cores: bytes read per second by inner products whose vectors
-// together take some bytes, and float32 operations per second of inner or matrix products, whichever are faster, that stay
-// in a core's own cache.
+// together take some bytes, and float32 operations per second of inner or matrix products, whichever are faster, that
+// stay in a core's own cache.
 func CPU(bytes int) (read, flops float64) {
 	const small = 1 << 11 // elements: two vectors of 8 KiB
 	n := max(bytes/8/runtime.GOMAXPROCS(0), small)

@@ -11,8 +11,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Device measures a Vulkan device: bytes read per second from some bytes of buffers, streamed by whichever of a few shapes of
-// one shader is the fastest, and float32 operations per second of independent multiply-adds, each of which is two.
+// Device measures a Vulkan device: bytes read per second from some bytes of buffers, streamed by whichever of a few
+// shapes of one shader is the fastest, and float32 operations per second of independent multiply-adds, each of which is
+// two.
 func Device(dev *gpu.Device, bytes int) (read, flops float64, err error) {
 	m := meter{dev, profile.Of(dev.Info())}
 	if read, err = m.readLimit(bytes); err != nil {
@@ -151,8 +152,8 @@ func (m *meter) fmaLimit() (best float64, err error) {
 	return best, nil
 }
 
-// What is measured is repeated in a submission until that takes limitTime, so that its own cost does not count; the best
-// of limitRuns counts, or of fewer that take limitTotal.
+// What is measured is repeated in a submission until that takes limitTime, so that its own cost does not count; the
+// best of limitRuns counts, or of fewer that take limitTotal.
 const (
 	limitTime    = 20 * time.Millisecond
 	limitTotal   = 10 * limitTime

@@ -38,6 +38,7 @@
 //
 // # Accuracy
 //
-// A weight 2^-u is within 7e-8*(1+u) of its exact value, relative, plus 2^-40. A token less likely than 2^-40 times the most likely
-// one has weight 0 and is never drawn; together such tokens miss less than 6e-8 of the probability at 65536 ids.
+// A weight 2^-u is within 7e-8*(1+u) of its exact value, relative, plus 2^-40. A token less likely than 2^-40 times the
+// most likely one has weight 0 and is never drawn; together such tokens miss less than 6e-8 of the probability at 65536
+// ids.
 package sample

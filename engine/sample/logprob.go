@@ -9,8 +9,8 @@ type Candidate struct {
 }
 
 // Logprobs appends to dst the top likeliest ids, the likeliest first and of equal ones the lowest id, and returns the
-// log-probability of id beside them: of the softmax of logits, before bias, penalties, filters and temperature. The error
-// names a value that is no logit (NaN or +Inf), or says that all are -Inf.
+// log-probability of id beside them: of the softmax of logits, before bias, penalties, filters and temperature. The
+// error names a value that is no logit (NaN or +Inf), or says that all are -Inf.
 func Logprobs(logits []float32, id, top int, dst []Candidate) (logprob float32, candidates []Candidate, err error) {
 	best, largest := argMax(logits)
 	if best < 0 {

@@ -7,8 +7,8 @@ import (
 	"math"
 )
 
-// A sampler's place in its sequence as bytes, little-endian: the format's number, the number of ids, the position in the
-// random stream, and each accepted id with its count.
+// A sampler's place in its sequence as bytes, little-endian: the format's number, the number of ids, the position in
+// the random stream, and each accepted id with its count.
 const (
 	marshalFormat = 1
 	marshalHead   = 4 + 4 + 8
@@ -32,8 +32,8 @@ func (s *Sampler) MarshalBinary() ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalBinary sets counts and position to what MarshalBinary returned, of whatever settings; counts are dropped where
-// no penalty is set. On an error the sampler stays as it is.
+// UnmarshalBinary sets counts and position to what MarshalBinary returned, of whatever settings; counts are dropped
+// where no penalty is set. On an error the sampler stays as it is.
 func (s *Sampler) UnmarshalBinary(data []byte) error {
 	if len(data) < marshalHead || (len(data)-marshalHead)%marshalEntry != 0 {
 		return fmt.Errorf("sample: %w: want %d bytes and a multiple of %d, got %d", ErrStored, marshalHead, marshalEntry, len(data))

@@ -42,8 +42,8 @@ func paramErrorf(name, format string, args ...any) error {
 	return &ParamError{Name: name, Why: fmt.Sprintf(format, args...)}
 }
 
-// Validate reports the first field that is out of its range or not a number, as a *ParamError. Ids in Ban and Bias are checked for sign only;
-// New checks them against the vocabulary.
+// Validate reports the first field that is out of its range or not a number, as a *ParamError. Ids in Ban and Bias are
+// checked for sign only; New checks them against the vocabulary.
 func (p Params) Validate() error {
 	for _, f := range []struct {
 		name   string

@@ -73,8 +73,8 @@ func (s *Sampler) Accept(id int) error {
 	return nil
 }
 
-// AcceptPrompt records tokens that were not drawn, such as a prompt's, so that penalties apply to them too. Counts change as
-// by Accept; the random stream stays where it is. On an error nothing has changed.
+// AcceptPrompt records tokens that were not drawn, such as a prompt's, so that penalties apply to them too. Counts
+// change as by Accept; the random stream stays where it is. On an error nothing has changed.
 func (s *Sampler) AcceptPrompt(ids []int) error {
 	for _, id := range ids {
 		if err := s.checkID(id); err != nil {

@@ -105,8 +105,8 @@ func (w *workspace) topCount(k int, largest float32) (limit uint32) {
 // lastKey returns the largest key with these top bits.
 func lastKey(top uint32) uint32 { return top<<topShift | (1<<topShift - 1) }
 
-// gather fills kept with the ids whose key is at most limit, in id order. Blocks where few ids stay are run through with
-// a branch, which is then well predicted, others without; the block before tells which.
+// gather fills kept with the ids whose key is at most limit, in id order. Blocks where few ids stay are run through
+// with a branch, which is then well predicted, others without; the block before tells which.
 func (w *workspace) gather(largest float32, limit uint32) {
 	const block, few = 256, 12
 	limit = min(limit, outKey-1)

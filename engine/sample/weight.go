@@ -40,7 +40,8 @@ func weight(u float32) uint64 {
 }
 
 // inverse returns the factor that turns t = max - logit into the exponent u of a weight at a temperature > 0. The
-// bounds keep 0 * factor at 0 and factor a normal number; they make any temperature below 1.4e-30 or above 1e38 that one.
+// bounds keep 0 * factor at 0 and factor a normal number; they make any temperature below 1.4e-30 or above 1e38 that
+// one.
 func inverse(temperature float32) float32 {
 	return float32(min(max(math.Log2E/float64(temperature), 1.0/(1<<126)), 1e30))
 }

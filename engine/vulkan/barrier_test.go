@@ -17,8 +17,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Each barrier of every version's passes is missed where it is left out, by the validation layer or by what the ops say of
-// their operands, and none that is there: under these eyes the other tests run. Older layers see no write after a write.
+// Each barrier of every version's passes is missed where it is left out, by the validation layer or by what the ops say
+// of their operands, and none that is there: under these eyes the other tests run. Older layers see no write after a
+// write.
 func TestEveryBarrier(t *testing.T) {
 	gputest.Instance(t)
 	if !gpu.HasValidation() {
@@ -98,8 +99,8 @@ func (w *watch) needless(p *watchedPass) bool {
 	return false
 }
 
-// misses records a pass and returns how many barriers it needs, and who misses one. Where one unit's work needs to be done
-// before no more than the second command of another, that is for the layer to see.
+// misses records a pass and returns how many barriers it needs, and who misses one. Where one unit's work needs to be
+// done before no more than the second command of another, that is for the layer to see.
 func (w *watch) misses(t *testing.T, e *Prober, p *watchedPass) (barriers int, who string) {
 	t.Helper()
 	heard := gputest.Provoke(t, func() {
@@ -158,8 +159,8 @@ type watchedUnit struct {
 	touches func(visit func(v op.View, a op.Access))
 }
 
-// watchedPasses returns a pass over one token of two sequences, one over more, and a decode with draws, after each of them
-// has run once.
+// watchedPasses returns a pass over one token of two sequences, one over more, and a decode with draws, after each of
+// them has run once.
 func watchedPasses(t *testing.T, e *Prober) map[string]*watchedPass {
 	t.Helper()
 	var steps []watchedUnit

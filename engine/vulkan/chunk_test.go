@@ -18,8 +18,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
 )
 
-// By chunks, RWKV-7's recurrence takes every case that it suits, of any length; in a short run, most of them with one way to
-// load.
+// By chunks, RWKV-7's recurrence takes every case that it suits, of any length; in a short run, most of them with one
+// way to load.
 func TestChunked(t *testing.T) {
 	k := kernels(t)
 	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
@@ -41,8 +41,8 @@ func TestChunkedGolden(t *testing.T) {
 	})
 }
 
-// The tuner measures both forms where a pass is long enough, in memory of its own, and what it keeps decides what the next
-// executor runs.
+// The tuner measures both forms where a pass is long enough, in memory of its own, and what it keeps decides what the
+// next executor runs.
 func TestChunkedTuned(t *testing.T) {
 	if testing.Short() {
 		t.Skip("what is measured and kept is no matter of the device")

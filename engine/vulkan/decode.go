@@ -50,11 +50,11 @@ func (d *decoding) release() {
 	d.inputs.Release()
 }
 
-// run runs the program n times in one submission, for one token of each sequence, and draws from each run's logits
-// the token that the next is about, as the samplers would. It returns the ids in the order of [n][len(draws)], valid
-// until the next call; DrawError tells which are none. A sequence that drew one of its Ends, or none, keeps the state
-// that it has then. The samplers are left as they are: the caller has them accept what it takes of the ids. After more than
-// one step RestoreState brings back the states before the call. Logits has those of the first step if a draw is OnHost.
+// run runs the program n times in one submission, for one token of each sequence, and draws from each run's logits the
+// token that the next is about, as the samplers would. It returns the ids in the order of [n][len(draws)], valid until
+// the next call; DrawError tells which are none. A sequence that drew one of its Ends, or none, keeps the state that it
+// has then. The samplers are left as they are: the caller has them accept what it takes of the ids. After more than one
+// step RestoreState brings back the states before the call. Logits has those of the first step if a draw is OnHost.
 func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 	k, err := d.startDraws(draws, n)
 	if err != nil {

@@ -114,7 +114,8 @@ func TestDrawTrialAlike(t *testing.T) {
 	}
 }
 
-// A trial whose logits are none leaves draws to the host, keeps nothing, and is no end: a pass tells what is wrong with its own.
+// A trial whose logits are none leaves draws to the host, keeps nothing, and is no end: a pass tells what is wrong with
+// its own.
 func TestDrawsNotLogits(t *testing.T) {
 	for _, bad := range []float64{math.NaN(), math.Inf(1), math.Inf(-1)} {
 		e, _ := drawExec(t, kernels(t), profile.Buffers, 4, 100)

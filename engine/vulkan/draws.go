@@ -10,7 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 )
 
-// Draws says where tokens are drawn: on the device, by Decode, or on the host from Forward's logits. The ids are the same.
+// Draws says where tokens are drawn: on the device, by Decode, or on the host from Forward's logits. The ids are the
+// same.
 type Draws uint8
 
 // The places. FasterDraws is whichever the tuner finds to be faster, for each number of sequences.
@@ -40,9 +41,9 @@ func (d *decoding) onDevice(seqs int) (bool, error) {
 	return d.draws[class] == DeviceDraws, nil
 }
 
-// chooseDraws returns the place that was found, that is now measured to be faster, or that is usual, which is not certain
-// where measuring has to wait. A device on which a trial's logits, which logit makes, cannot be drawn from leaves draws to the
-// host, which then says what is wrong with those of a pass.
+// chooseDraws returns the place that was found, that is now measured to be faster, or that is usual, which is not
+// certain where measuring has to wait. A device on which a trial's logits, which logit makes, cannot be drawn from
+// leaves draws to the host, which then says what is wrong with those of a pass.
 func (e *runner) chooseDraws(seqs int, logit func() float32) (d Draws, certain bool, err error) {
 	c := draw.Choice(e.env, seqs)
 	f, certain := e.tuner.Chosen(c)

@@ -118,8 +118,8 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	return e.run(ctx, p, len(b.Tokens))
 }
 
-// Prepare does for a batch like b what ForwardContext does before it runs it: it records the pass and, as far as there is
-// time, measures which forms are its fastest.
+// Prepare does for a batch like b what ForwardContext does before it runs it: it records the pass and, as far as there
+// is time, measures which forms are its fastest.
 func (e *Exec) Prepare(ctx context.Context, b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err

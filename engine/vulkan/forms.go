@@ -24,8 +24,8 @@ type openChoice struct {
 	used tune.Form
 }
 
-// fewRows are so many rows of one sequence, the rest of a prompt, that to measure for them would take longer than it could ever
-// save.
+// fewRows are so many rows of one sequence, the rest of a prompt, that to measure for them would take longer than it
+// could ever save.
 const fewRows = 8
 
 // choose returns the forms for passes of a shape, as far as they are known, and provides what they read.
@@ -68,8 +68,8 @@ func settled[S comparable](ctx context.Context, e *runner, c *passCache[S], s S)
 	return c.renew(s)
 }
 
-// measureOpen measures what a pass leaves open and reports whether that, or what was found for another pass, is a reason to
-// record it anew.
+// measureOpen measures what a pass leaves open and reports whether that, or what was found for another pass, is a
+// reason to record it anew.
 func (e *runner) measureOpen(ctx context.Context, p *pass) (changed bool, err error) {
 	bench := e.bench()
 	open := p.open[:0]
@@ -104,8 +104,8 @@ func (e *runner) bench() *trial.Bench {
 	}}
 }
 
-// activations returns what an input holds, for the staged batch's first row, after so many steps: run in scratch of their own
-// and with a copy of the slot's state.
+// activations returns what an input holds, for the staged batch's first row, after so many steps: run in scratch of
+// their own and with a copy of the slot's state.
 func (e *runner) activations(steps int, in op.View) (x []float32, err error) {
 	const table = op.Align // elements of each of four tables
 	one := op.NewPlan(e.prog, op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, 0)

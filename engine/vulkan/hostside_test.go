@@ -20,10 +20,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
-// TestHostSide has every version do all that an executor does, with each way to load, each form of products and recurrences,
-// and what the tuner tries, under the eyes of the validation layer, which may have nothing to say. It looks at no number:
-// it is for drivers of GPUs that are not there, whose submissions do nothing (scripts/gpus.sh -validate). With what they see
-// TestEveryBarrier misses every barrier that is left out.
+// TestHostSide has every version do all that an executor does, with each way to load, each form of products and
+// recurrences, and what the tuner tries, under the eyes of the validation layer, which may have nothing to say. It
+// looks at no number: it is for drivers of GPUs that are not there, whose submissions do nothing (scripts/gpus.sh
+// -validate). With what they see TestEveryBarrier misses every barrier that is left out.
 func TestHostSide(t *testing.T) {
 	gputest.Absent(t)
 	for _, staged := range []bool{false, true} {
@@ -137,8 +137,8 @@ func (h *hostSide) everything(e *Prober) {
 	h.forwards(e)
 }
 
-// tries runs what the tuner does for every choice, but that it does not repeat anything until some time is over: what takes no
-// time would be recorded thousands of times over. Nor does the host draw, from logits that nobody wrote.
+// tries runs what the tuner does for every choice, but that it does not repeat anything until some time is over: what
+// takes no time would be recorded thousands of times over. Nor does the host draw, from logits that nobody wrote.
 func (h *hostSide) tries(e *Prober) {
 	e.env.Tuned = true
 	defer func() { e.env.Tuned = false }()

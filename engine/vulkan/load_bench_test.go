@@ -13,8 +13,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
-// BenchmarkLoad compares loading a model with what it cannot do without: reading the file once, and bringing as many bytes
-// to the device. Loading should take at most half as long again as both together.
+// BenchmarkLoad compares loading a model with what it cannot do without: reading the file once, and bringing as many
+// bytes to the device. Loading should take at most half as long again as both together.
 func BenchmarkLoad(b *testing.B) {
 	size := weightstest.Size{Vocab: 65536, Embed: 512, Layers: 12, Head: 64, FFN: 2048, W: 64, A: 64, V: 32, G: 128}
 	path := filepath.Join(b.TempDir(), "m.safetensors")

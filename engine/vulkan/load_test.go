@@ -30,8 +30,8 @@ type loaded struct {
 	All          int // tensors
 }
 
-// Loading a model takes, besides what the device keeps, its largest tensor and little more, however large the file: pages
-// of the file that have been read are given back, and conversions leave no garbage behind that grows.
+// Loading a model takes, besides what the device keeps, its largest tensor and little more, however large the file:
+// pages of the file that have been read are given back, and conversions leave no garbage behind that grows.
 func TestLoadMemory(t *testing.T) {
 	if path := os.Getenv(loadFile); path != "" {
 		fmt.Printf("%+v\n", measureLoad(t, path))

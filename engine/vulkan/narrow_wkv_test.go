@@ -13,8 +13,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
 )
 
-// Heads of 64 hold in the forms that the device would not choose: by wkv6_narrow and wkv7_narrow without texels, and with
-// them or by the other kernels, whichever TestOps does not have.
+// Heads of 64 hold in the forms that the device would not choose: by wkv6_narrow and wkv7_narrow without texels, and
+// with them or by the other kernels, whichever TestOps does not have.
 func TestOtherHeads(t *testing.T) {
 	k := kernels(t)
 	if !profile.RunsQuads(k.set.Dev.Info()) {

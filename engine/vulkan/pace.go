@@ -8,8 +8,9 @@ import (
 )
 
 // A pass over many rows may take seconds on a slow device. Systems reset a device that is busy with one submission for
-// about two, other work on it waits for the end of one, and nothing can be given up within one; so a pass that takes long
-// is submitted in parts. The batch stays whole, and with it the speed: dispatches are the same as in one submission.
+// about two, other work on it waits for the end of one, and nothing can be given up within one; so a pass that takes
+// long is submitted in parts. The batch stays whole, and with it the speed: dispatches are the same as in one
+// submission.
 const (
 	longestPart = 250 * time.Millisecond
 	goodPart    = longestPart / 2
@@ -18,8 +19,8 @@ const (
 	maxRest     = 63
 )
 
-// A step of a pass is a dispatch or two, and is only divided by its tokens. So a pass takes no more of them than keep its
-// longest step well below what systems allow a device.
+// A step of a pass is a dispatch or two, and is only divided by its tokens. So a pass takes no more of them than keep
+// its longest step well below what systems allow a device.
 const (
 	longestStep = 2 * longestPart
 	slowPace    = 10e9 // elements of matrices that one multiplies with in a second, if nothing is known of it: 20 GFLOPS
@@ -30,8 +31,8 @@ const (
 // busy core are faster.
 const unmeasuredPace = 10 * time.Nanosecond
 
-// pacing owns how long a submission may be: in how many parts a pass is submitted, how many rows it has at most, how many
-// steps a Decode has, and how long a wait for it may take. It goes by the passes that ran.
+// pacing owns how long a submission may be: in how many parts a pass is submitted, how many rows it has at most, how
+// many steps a Decode has, and how long a wait for it may take. It goes by the passes that ran.
 type pacing struct {
 	known           known
 	work            rowWork
@@ -73,8 +74,8 @@ type known struct {
 	work float64 // see expected
 }
 
-// learn takes the time of another pass for the better known one. A pass may have been held up, as by a computer that was put
-// to sleep, so one that shows rows to take less counts too, however few they are.
+// learn takes the time of another pass for the better known one. A pass may have been held up, as by a computer that
+// was put to sleep, so one that shows rows to take less counts too, however few they are.
 func (k *known) learn(p known) {
 	if p.rows >= k.rows || float64(p.took)*float64(k.rows) < float64(k.took)*float64(p.rows) {
 		*k = p
@@ -97,8 +98,8 @@ func (p *pacing) parts(rows, units int) int {
 }
 
 // better returns how many parts the pass should have, by its last run. Parts that took dangerously long are divided at
-// once, others if it was no moment's disturbance; they are joined again only when they are far too short. Each change makes
-// the next one wait longer.
+// once, others if it was no moment's disturbance; they are joined again only when they are far too short. Each change
+// makes the next one wait longer.
 func (p *pass) better() int {
 	n := len(p.parts)
 	switch {
@@ -130,7 +131,8 @@ func (p *pacing) expected(work float64) time.Duration {
 	return time.Duration(min(work*pace, float64(24*time.Hour)))
 }
 
-// rowWork is how many elements a row is multiplied with: in all steps, and in the one with the most. Logits are of few rows.
+// rowWork is how many elements a row is multiplied with: in all steps, and in the one with the most. Logits are of few
+// rows.
 type rowWork struct{ all, most float64 }
 
 func rowWorkOf(prog *op.Program) (w rowWork) {
@@ -148,9 +150,9 @@ func rowWorkOf(prog *op.Program) (w rowWork) {
 	return w
 }
 
-// mostRows returns how many rows of all a pass should have at most. It follows from the largest pass so far, whose time grows
-// with its rows in proportion at most; before there is one of some rows, from what a slow device may be expected to do. Fewer
-// than all are a power of two: times vary, and each other number would be a shape to record.
+// mostRows returns how many rows of all a pass should have at most. It follows from the largest pass so far, whose time
+// grows with its rows in proportion at most; before there is one of some rows, from what a slow device may be expected
+// to do. Fewer than all are a power of two: times vary, and each other number would be a shape to record.
 func (p *pacing) mostRows(all int) int {
 	w := p.work
 	if w.most == 0 {

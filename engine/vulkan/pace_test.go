@@ -23,8 +23,8 @@ func widthsProgram(k int, rows ...int) *op.Program {
 	return b.Unchecked()
 }
 
-// The time that a pass of so many rows takes a device for its longest step stays below what systems allow, whatever the model
-// and the speed; a device that is fast enough takes all at once, and one whose speed is known as many as it can.
+// The time that a pass of so many rows takes a device for its longest step stays below what systems allow, whatever the
+// model and the speed; a device that is fast enough takes all at once, and one whose speed is known as many as it can.
 func TestMostRows(t *testing.T) {
 	const rows = 256
 	small, large := widthsProgram(768, 768, 2592, 3072, 3072), widthsProgram(4096, 4096, 12288, 16384, 16384)

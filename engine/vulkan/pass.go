@@ -30,8 +30,8 @@ func (p *pass) release() {
 	p.parts = nil
 }
 
-// run submits the parts of a pass, or of several, over so many rows and waits for them, two at most being under way at a time. When ctx
-// is done it submits no more; then what the pass should have written is undefined.
+// run submits the parts of a pass, or of several, over so many rows and waits for them, two at most being under way at
+// a time. When ctx is done it submits no more; then what the pass should have written is undefined.
 func (e *runner) run(ctx context.Context, p *pass, rows int) error {
 	p.total, p.longest = 0, 0
 	var before time.Time // when the device was done with the part before

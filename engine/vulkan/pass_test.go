@@ -38,8 +38,8 @@ func (d *slowDevice) run(p *pass, parts int) {
 	}
 }
 
-// However long a pass takes and whatever is known before, after a few runs its parts are short enough and no shorter than
-// is useful, and stay as they are.
+// However long a pass takes and whatever is known before, after a few runs its parts are short enough and no shorter
+// than is useful, and stay as they are.
 func TestPartsSettle(t *testing.T) {
 	const units = 112
 	for _, total := range []time.Duration{time.Microsecond, 30 * time.Millisecond, 240 * time.Millisecond, 2300 * time.Millisecond, 20 * time.Second, 300 * time.Second} {
@@ -98,8 +98,8 @@ func ticking(e *Prober, part time.Duration) {
 	}
 }
 
-// A pass in parts does what it does in one: bit for bit, with logits and with tokens drawn; on a device that is fast again
-// it becomes one.
+// A pass in parts does what it does in one: bit for bit, with logits and with tokens drawn; on a device that is fast
+// again it becomes one.
 func TestPartsAlike(t *testing.T) {
 	m := golden.Tiny(t)
 	s := op.Sizes{Slots: 2, Rows: 8, Seqs: 2, Outs: 2}

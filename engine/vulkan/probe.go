@@ -57,7 +57,8 @@ func (e *Prober) runSteps(from, to int, inPlace bool) error {
 	return c.Run()
 }
 
-// Kernels returns the names of the kernels that the last RunStep, RunSteps or Decode ran, as shaders/variants.txt has them.
+// Kernels returns the names of the kernels that the last RunStep, RunSteps or Decode ran, as shaders/variants.txt has
+// them.
 func (e *Prober) Kernels() []string {
 	if p := e.decode.last; p != nil {
 		var names []string

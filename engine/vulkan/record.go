@@ -97,8 +97,8 @@ func (e *runner) recordings(u units, s kernel.Shape, chosen [][]tune.Form, parts
 	return recs, work, nil
 }
 
-// record makes a pass in so many parts, or with none in as many as seem good. Kernels that are not there yet are made side by
-// side while all parts are recorded.
+// record makes a pass in so many parts, or with none in as many as seem good. Kernels that are not there yet are made
+// side by side while all parts are recorded.
 func (e *runner) record(u units, s kernel.Shape, parts int) (*pass, error) {
 	if parts == 0 {
 		parts = e.pace.parts(s.Rows, u.count)
@@ -127,8 +127,8 @@ func (e *runner) recordForward(s kernel.Shape, parts int) (*pass, error) {
 	return e.record(e.forwardUnits(s), s, parts)
 }
 
-// recordSteps records the steps [from, to) alone, if asked for with a timestamp before the first and after each. inPlace reports
-// whether the others run before and after them.
+// recordSteps records the steps [from, to) alone, if asked for with a timestamp before the first and after each.
+// inPlace reports whether the others run before and after them.
 func (e *runner) recordSteps(s kernel.Shape, from, to int, inPlace, stamped bool) (*gpu.Commands, error) {
 	f, err := e.chooseSteps(s, from, to)
 	if err != nil {

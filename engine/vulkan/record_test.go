@@ -16,8 +16,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// A recording is a pure function of the program, the shape, the forms and the parts: made twice it is the same to the byte, and
-// making it calls nothing of Vulkan, so it submits nothing and allocates nothing there. Other forms are another recording.
+// A recording is a pure function of the program, the shape, the forms and the parts: made twice it is the same to the
+// byte, and making it calls nothing of Vulkan, so it submits nothing and allocates nothing there. Other forms are
+// another recording.
 func TestRecordingsPure(t *testing.T) {
 	ctl := gputest.Faulty(t)
 	if ctl == nil {

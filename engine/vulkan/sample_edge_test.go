@@ -37,8 +37,8 @@ func TestDrawEnds(t *testing.T) {
 	}
 }
 
-// Where the share of all that top-p wants is no whole number, the next larger one counts: with half of an odd sum, an id that
-// weighs all but a half of that is not enough.
+// Where the share of all that top-p wants is no whole number, the next larger one counts: with half of an odd sum, an
+// id that weighs all but a half of that is not enough.
 func TestDrawRoundsUp(t *testing.T) {
 	logits := []float32{0, 1.0 / (1 << 40), -27.7}
 	var draws []Draw

@@ -170,9 +170,9 @@ func testDraws(t *testing.T, k *Kernels, l profile.Loads, vocab, tokens int) {
 	}
 }
 
-// Between the steps of a submission the device accepts what it drew as the sampler does, bit for bit: decayed counts, new
-// ids, those that do not count; and it lowers the logits by them, until a sequence has ended. (No step writes the logits here:
-// they sink.)
+// Between the steps of a submission the device accepts what it drew as the sampler does, bit for bit: decayed counts,
+// new ids, those that do not count; and it lowers the logits by them, until a sequence has ended. (No step writes the
+// logits here: they sink.)
 func TestDrawsAccepted(t *testing.T) { testDrawsAccepted(t, kernels(t)) }
 
 func testDrawsAccepted(t *testing.T, k *Kernels) {

@@ -18,7 +18,8 @@ const (
 	mostFields  = 15
 )
 
-// No package of the executor, and no type of one, grows beyond what a reader can hold; each package says its one job, in doc.go.
+// No package of the executor, and no type of one, grows beyond what a reader can hold; each package says its one job,
+// in doc.go.
 func TestSizes(t *testing.T) {
 	packages := 0
 	err := filepath.WalkDir(".", func(dir string, d fs.DirEntry, err error) error {

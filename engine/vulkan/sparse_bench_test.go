@@ -11,8 +11,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// BenchmarkSparse measures the product behind ReLU^2 of RWKV-7 0.1B for one token, in every form that may run it and with
-// so many zeros in a hundred elements. One op is sixteen products, each of weights of its own, as the layers of a model have.
+// BenchmarkSparse measures the product behind ReLU^2 of RWKV-7 0.1B for one token, in every form that may run it and
+// with so many zeros in a hundred elements. One op is sixteen products, each of weights of its own, as the layers of a
+// model have.
 func BenchmarkSparse(b *testing.B) {
 	const m, k, layers = 768, 3072, 16
 	kern := kernels(b)

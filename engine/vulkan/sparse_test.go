@@ -46,8 +46,8 @@ func zerosOf(e *Prober) (list []*kernel.Zeros) {
 	return list
 }
 
-// The tuner measures sparse forms with the model's own activations, and the state stays as it was; what it keeps decides
-// what the next executor runs.
+// The tuner measures sparse forms with the model's own activations, and the state stays as it was; what it keeps
+// decides what the next executor runs.
 func TestSparseTuned(t *testing.T) {
 	k, m := kernels(t), golden.Tiny(t)
 	sizes := op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}

@@ -9,8 +9,8 @@ import (
 )
 
 // Timings runs the whole program over b, as Forward does, and returns each step's time on the device. Timestamps stand
-// between the steps: where a device runs neighbouring steps side by side, the time of both counts for the later one. The
-// error matches gpu.ErrNoTimestamps on a device that has none.
+// between the steps: where a device runs neighbouring steps side by side, the time of both counts for the later one.
+// The error matches gpu.ErrNoTimestamps on a device that has none.
 func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	if err := e.stage(b); err != nil {
 		return nil, err

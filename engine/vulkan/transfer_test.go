@@ -47,8 +47,8 @@ func empty(e *Prober, n int) [][]float32 {
 	return list
 }
 
-// A read has the states of when it was started, whatever follows it and however late it is waited for, and a write those of
-// the memory that it was given, which may change at once.
+// A read has the states of when it was started, whatever follows it and however late it is waited for, and a write
+// those of the memory that it was given, which may change at once.
 func TestTransfersKeepTheirPlace(t *testing.T) {
 	e, states := stateExec(t, 9)
 	slots := []int{4, 0, 8}

@@ -15,8 +15,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// Whichever call fails while the tuner runs a part of the model for its activations, the state is what it was before: they are
-// of memory of their own.
+// Whichever call fails while the tuner runs a part of the model for its activations, the state is what it was before:
+// they are of memory of their own.
 func TestActivationsFaults(t *testing.T) {
 	ctl := gputest.Faulty(t)
 	if ctl == nil {
@@ -147,7 +147,8 @@ func TestSparseAlike(t *testing.T) {
 	}
 }
 
-// What many tokens are best done by is tried with as many as stand for them, or as there are, however few the first prompt has.
+// What many tokens are best done by is tried with as many as stand for them, or as there are, however few the first
+// prompt has.
 func TestTunerTriesMany(t *testing.T) {
 	k := choosing(t)
 	for rows, want := range map[int]uint32{256: 64, 40: 40} {

@@ -216,8 +216,8 @@ func TestTunerRenewsAfterError(t *testing.T) {
 	}
 }
 
-// What a file keeps of a form that is none of the list is no reason to record passes anew; with time the list is measured, which
-// takes its place.
+// What a file keeps of a form that is none of the list is no reason to record passes anew; with time the list is
+// measured, which takes its place.
 func TestTunerUnlisted(t *testing.T) {
 	k := choosing(t)
 	tuner := tune.New("", true, nil)
@@ -258,8 +258,8 @@ func TestTunerUnlisted(t *testing.T) {
 	}
 }
 
-// What would take longer to measure than it could save is not: some tokens of one sequence. As many sequences' tokens, one
-// token, and a whole prompt are.
+// What would take longer to measure than it could save is not: some tokens of one sequence. As many sequences' tokens,
+// one token, and a whole prompt are.
 func TestTunerWishes(t *testing.T) {
 	k := choosing(t)
 	e := execWith(t, k, tuningProgram(tensor.F16), Options{Sizes: op.Sizes{Slots: 4, Rows: 40, Seqs: 4}, Tuner: tune.New("", true, nil)})

@@ -72,8 +72,8 @@ func openerOf(k *Kernels, product string, l profile.Loads) optest.Open {
 	}
 }
 
-// Every form of every kernel takes every case, whatever it would be chosen for. In a short run, the kernels that no choice
-// leads to load in one way only.
+// Every form of every kernel takes every case, whatever it would be chosen for. In a short run, the kernels that no
+// choice leads to load in one way only.
 func TestOps(t *testing.T) {
 	k := kernels(t)
 	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
@@ -89,8 +89,8 @@ func TestOps(t *testing.T) {
 	}
 }
 
-// offered skips the test of a kernel that the device has not what it takes for. matmul_hold is for SwiftShader alone: lavapipe
-// takes most of a minute to compile it for one type.
+// offered skips the test of a kernel that the device has not what it takes for. matmul_hold is for SwiftShader alone:
+// lavapipe takes most of a minute to compile it for one type.
 func offered(t *testing.T, k *Kernels, product string) {
 	t.Helper()
 	if !k.set.Forms().Offers(product) {
@@ -98,8 +98,8 @@ func offered(t *testing.T, k *Kernels, product string) {
 	}
 }
 
-// runForced tests the cases that want accepts with one kernel, which has to run for a plain type and for a block type, if it
-// takes one.
+// runForced tests the cases that want accepts with one kernel, which has to run for a plain type and for a block type,
+// if it takes one.
 func runForced(t *testing.T, k *Kernels, product string, l profile.Loads, want func(name string) bool) {
 	t.Helper()
 	wanted, ran := 0, 0
@@ -197,8 +197,8 @@ func someTypes(product string) func(name string) bool {
 	}
 }
 
-// Weights in the layout that the device would not choose, rows whole as GPUs have them or in bands, give every kernel the
-// same products; recurrences hold in the form that it would not choose, too.
+// Weights in the layout that the device would not choose, rows whole as GPUs have them or in bands, give every kernel
+// the same products; recurrences hold in the form that it would not choose, too.
 func TestOtherShapes(t *testing.T) {
 	k := kernels(t)
 	s, usual := &k.set.Is, k.set.Is
@@ -237,8 +237,8 @@ func TestOtherShapes(t *testing.T) {
 }
 
 // concerns picks the cases that a choice of kernel changes: without one, all. How many tokens a kernel takes at once is
-// another matter than how it unpacks a type, so the numbers between one and many are for some types only: each of them is
-// a compilation.
+// another matter than how it unpacks a type, so the numbers between one and many are for some types only: each of them
+// is a compilation.
 func concerns(product string) func(name string) bool {
 	return func(name string) bool {
 		parts := strings.Split(name, "/")

@@ -9,8 +9,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 )
 
-// Faulty runs the test again, in a process of its own that uses the loader of faultvk and has env besides. There it returns the
-// control, here nil, when that process is done.
+// Faulty runs the test again, in a process of its own that uses the loader of faultvk and has env besides. There it
+// returns the control, here nil, when that process is done.
 func Faulty(t *testing.T, env ...string) *faultvk.Control {
 	t.Helper()
 	if !IsFaulty() {

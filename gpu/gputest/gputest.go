@@ -29,8 +29,9 @@ var shared struct {
 	messages []string
 }
 
-// layerSettings make the validation layer also watch for missing barriers, which software drivers forgive, within a recording
-// and between submissions, and let it repeat itself. Its older versions read the first, its newer ones the others.
+// layerSettings make the validation layer also watch for missing barriers, which software drivers forgive, within a
+// recording and between submissions, and let it repeat itself. Its older versions read the first, its newer ones the
+// others.
 var layerSettings = map[string]string{
 	"VK_LAYER_ENABLES": "VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT" + string(os.PathListSeparator) +
 		"VALIDATION_CHECK_ENABLE_SYNCHRONIZATION_VALIDATION_QUEUE_SUBMIT",
@@ -134,8 +135,8 @@ func Messages() []string {
 	return append([]string(nil), shared.messages...)
 }
 
-// Absent skips a test unless it is to run on the drivers of GPUs that are not there (scripts/gpus.sh -validate): other tests are
-// for those that are. It fails without a validation layer.
+// Absent skips a test unless it is to run on the drivers of GPUs that are not there (scripts/gpus.sh -validate): other
+// tests are for those that are. It fails without a validation layer.
 func Absent(t testing.TB) {
 	t.Helper()
 	if os.Getenv("RWKV_GPUS") != "validated" {

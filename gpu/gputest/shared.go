@@ -11,8 +11,8 @@ import (
 // ours is the device that Shared opened, if any.
 var ours *gpu.Device
 
-// Shared returns one device for all tests of a package that asks for nothing special, so that what they compile on it is
-// compiled once. The test fails if the validation layer has anything to say before it ends. What is left unreleased
+// Shared returns one device for all tests of a package that asks for nothing special, so that what they compile on it
+// is compiled once. The test fails if the validation layer has anything to say before it ends. What is left unreleased
 // fails the package: its TestMain calls Main.
 func Shared(t testing.TB) *gpu.Device {
 	t.Helper()

@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 )
 
-// Claim tells other processes, until release or the end of this one, that who, a name of digits, is at work on the file path.
-// It does so by a locked file beside it: if the process is killed, the system takes the lock away, and the file is removed as
-// Replace does with what was begun.
+// Claim tells other processes, until release or the end of this one, that who, a name of digits, is at work on the file
+// path. It does so by a locked file beside it: if the process is killed, the system takes the lock away, and the file
+// is removed as Replace does with what was begun.
 func Claim(path, who string) (release func(), err error) {
 	name := claimName(path, who)
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)

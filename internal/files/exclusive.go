@@ -18,9 +18,10 @@ const (
 	heldLong  = 10 * time.Second // so long nobody holds a path who is alive
 )
 
-// Exclusively runs f while nobody else runs one for the same path, in this process or in another. It is for what reads a
-// file, changes it and writes it, in some milliseconds, as a program does with what it keeps for itself: so it makes the
-// folder too. If others keep it waiting for longer than patience, f does not run, and the error is an *fs.PathError.
+// Exclusively runs f while nobody else runs one for the same path, in this process or in another. It is for what reads
+// a file, changes it and writes it, in some milliseconds, as a program does with what it keeps for itself: so it makes
+// the folder too. If others keep it waiting for longer than patience, f does not run, and the error is an
+// *fs.PathError.
 func Exclusively(path string, patience time.Duration, f func() error) error {
 	dir, base := filepath.Split(path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
@@ -47,9 +48,9 @@ func waitFor(path string, patience time.Duration, take func() (release func(), e
 	}
 }
 
-// holdByName makes a file that is there as long as it is held, for systems that know no other lock. Nothing is returned if
-// somebody else holds it. A killed process leaves its file: where an open one cannot be removed the next takes it away at
-// once, elsewhere when it is old.
+// holdByName makes a file that is there as long as it is held, for systems that know no other lock. Nothing is returned
+// if somebody else holds it. A killed process leaves its file: where an open one cannot be removed the next takes it
+// away at once, elsewhere when it is old.
 func holdByName(name string) (release func(), err error) {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
 	if err == nil {

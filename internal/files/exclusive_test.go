@@ -39,7 +39,8 @@ func countIn(path string) error {
 	return nil
 }
 
-// Whatever many processes and goroutines change in one file, nothing of it is lost, and nothing else stays in the folder.
+// Whatever many processes and goroutines change in one file, nothing of it is lost, and nothing else stays in the
+// folder.
 func TestExclusively(t *testing.T) {
 	if path := os.Getenv(countEnv); path != "" {
 		if err := countIn(path); err != nil {

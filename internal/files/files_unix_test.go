@@ -126,8 +126,8 @@ func TestReadStart(t *testing.T) {
 
 const killedEnv = "RWKV_TEST_REPLACE"
 
-// What a killed process had begun goes with the next that writes the same file; what one that runs is writing stays, and
-// so do files of other names.
+// What a killed process had begun goes with the next that writes the same file; what one that runs is writing stays,
+// and so do files of other names.
 func TestReplaceCleans(t *testing.T) {
 	if target := os.Getenv(killedEnv); target != "" {
 		_ = Replace(target, func(w io.Writer) error {

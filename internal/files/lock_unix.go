@@ -8,8 +8,8 @@ import (
 	"syscall"
 )
 
-// lock tells other processes that a file is being written, until it is closed or the process ends. If one of them has just
-// opened the file to look whether it is stale, lock waits until it has looked: still tells what came of that.
+// lock tells other processes that a file is being written, until it is closed or the process ends. If one of them has
+// just opened the file to look whether it is stale, lock waits until it has looked: still tells what came of that.
 func lock(f *os.File) {
 	for syscall.Flock(int(f.Fd()), syscall.LOCK_EX) == syscall.EINTR {
 	} // a file system without locks cleans nothing up either
@@ -55,8 +55,8 @@ func removeUnlocked(path string) {
 	removeOpened(f)
 }
 
-// removeOpened is removeUnlocked for a file that was opened by its path. Whoever writes it may have renamed it since then,
-// and have begun another file of its old name.
+// removeOpened is removeUnlocked for a file that was opened by its path. Whoever writes it may have renamed it since
+// then, and have begun another file of its old name.
 func removeOpened(f *os.File) {
 	if info, err := f.Stat(); err != nil || !info.Mode().IsRegular() {
 		return

@@ -32,8 +32,8 @@ func create(t *testing.T, path string) *os.File {
 	return f
 }
 
-// A file that another process has locked, to look whether it is stale, before who created it could lock it, is not taken
-// for locked: its writer has the lock afterwards, or learns that the file is gone.
+// A file that another process has locked, to look whether it is stale, before who created it could lock it, is not
+// taken for locked: its writer has the lock afterwards, or learns that the file is gone.
 func TestLockedByAnother(t *testing.T) {
 	for _, removed := range []bool{false, true} {
 		path := filepath.Join(t.TempDir(), ".out.1-1.part")
@@ -68,8 +68,8 @@ func TestLockedByAnother(t *testing.T) {
 	}
 }
 
-// A file that was opened as a stale one, and became complete before it could be locked, does not take the next file of its
-// name with it; a stale one goes.
+// A file that was opened as a stale one, and became complete before it could be locked, does not take the next file of
+// its name with it; a stale one goes.
 func TestRenamedMeanwhile(t *testing.T) {
 	dir := t.TempDir()
 	path := filepath.Join(dir, ".out.1-1.part")

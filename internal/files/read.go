@@ -1,5 +1,5 @@
-// Package files reads and writes whole files so that nothing that lies at a path can hang a program, flood its memory or
-// be lost: reads are bounded, and a file appears under its name when it is complete.
+// Package files reads and writes whole files so that nothing that lies at a path can hang a program, flood its memory
+// or be lost: reads are bounded, and a file appears under its name when it is complete.
 package files
 
 import (
@@ -21,9 +21,9 @@ var (
 // patience is how long Read waits for somebody to open a pipe for writing.
 const patience = 10 * time.Second
 
-// Read returns what a person's path names, at most so many bytes: a file, or all that comes from a pipe or device, however
-// slow who writes it is. A pipe that nobody opens for writing within 10 seconds is an error, as is more than most bytes.
-// Each error is an *fs.PathError.
+// Read returns what a person's path names, at most so many bytes: a file, or all that comes from a pipe or device,
+// however slow who writes it is. A pipe that nobody opens for writing within 10 seconds is an error, as is more than
+// most bytes. Each error is an *fs.PathError.
 func Read(path string, most int64) ([]byte, error) { return read(path, most, patience) }
 
 func read(path string, most int64, patience time.Duration) ([]byte, error) {

@@ -13,16 +13,16 @@ import (
 	"sync/atomic"
 )
 
-// Replace makes what write writes the content of the file target, with the permissions of the file that was there, if one
-// was. It appears under its name only when it is complete and on the disk; if anything fails, nothing of it stays. last,
-// if not nil, is asked right before whether the file shall take its place. What a process that was killed had begun is
-// taken away by the next that writes the same file.
+// Replace makes what write writes the content of the file target, with the permissions of the file that was there, if
+// one was. It appears under its name only when it is complete and on the disk; if anything fails, nothing of it stays.
+// last, if not nil, is asked right before whether the file shall take its place. What a process that was killed had
+// begun is taken away by the next that writes the same file.
 func Replace(target string, write func(io.Writer) error, last func() error) error {
 	return replace(target, true, write, last)
 }
 
-// Keep is Replace for what a program keeps for itself: it makes the folder too, and unless the file is to be durable waits
-// for no disk.
+// Keep is Replace for what a program keeps for itself: it makes the folder too, and unless the file is to be durable
+// waits for no disk.
 func Keep(target string, data []byte, durable bool) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
@@ -96,8 +96,8 @@ var partName = regexp.MustCompile(`^\.(.+)\.[0-9]+(?:-[0-9]+)?` + regexp.QuoteMe
 
 var parts atomic.Uint64 // that this process began
 
-// createBeside creates a file of another name in the folder of path, with the permissions that path would get, and locks
-// it. Files of such names that nobody has locked are those of killed processes, and are removed.
+// createBeside creates a file of another name in the folder of path, with the permissions that path would get, and
+// locks it. Files of such names that nobody has locked are those of killed processes, and are removed.
 func createBeside(path string) (*os.File, error) {
 	dir, base := filepath.Split(path)
 	Sweep(dir, func(name string) bool { return name == base })

@@ -36,8 +36,8 @@ func finish(name, target string) error {
 	return os.Rename(name, target)
 }
 
-// Abandon removes the files that are being written at this moment, for a process that ends without waiting for who writes
-// them. From then on nothing is replaced.
+// Abandon removes the files that are being written at this moment, for a process that ends without waiting for who
+// writes them. From then on nothing is replaced.
 func Abandon() {
 	unfinished.Lock()
 	defer unfinished.Unlock()

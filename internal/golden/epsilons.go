@@ -14,17 +14,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
-// scaled are the tensors whose multiplication by s makes that of the input of a norm, by the power of s that each takes. A
-// norm of s x with an epsilon of s^2 e is that of x with e. Layer norms see the residual stream, to which a model's
-// embedding and last products go; the norm over each head sees what is linear in the values.
+// scaled are the tensors whose multiplication by s makes that of the input of a norm, by the power of s that each
+// takes. A norm of s x with an epsilon of s^2 e is that of x with e. Layer norms see the residual stream, to which a
+// model's embedding and last products go; the norm over each head sees what is linear in the values.
 var scaled = map[string]map[string]float32{
 	weights.NormEpsilon: {"emb.weight": 1, "ln0.weight": 1, "ln0.bias": 1, "att.output.weight": 1, "ffn.value.weight": 1,
 		"s_emb_x.weight": -1}, // of DeepEmbed, which begins with the normed embedding
 	weights.GroupNormEpsilon: {"att.value.weight": 1, "att.time_state": 1},
 }
 
-// RunEpsilons wants models whose norms see the numbers of others divided by 256, with epsilons that their files state as
-// the usual ones by 65536, to give the others' logits.
+// RunEpsilons wants models whose norms see the numbers of others divided by 256, with epsilons that their files state
+// as the usual ones by 65536, to give the others' logits.
 func RunEpsilons(t *testing.T, open Open) {
 	reference.Numbers(t)
 	usual := map[string]float32{weights.NormEpsilon: 1e-5, weights.GroupNormEpsilon: 64e-5}

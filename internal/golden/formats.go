@@ -18,8 +18,8 @@ import (
 )
 
 // Formats wants the same logits bit for bit from the same weights in whatever file they come, where matrices are stored
-// as the same types; vectors become float32 in any case. anyType says that the executor makes float32 of matrices too, so
-// that files whose types differ agree as well, as long as the types hold the same numbers.
+// as the same types; vectors become float32 in any case. anyType says that the executor makes float32 of matrices too,
+// so that files whose types differ agree as well, as long as the types hold the same numbers.
 func Formats(t *testing.T, anyType bool, open Open) {
 	if testing.Short() {
 		t.Skip("how weights are read is no matter of the device")

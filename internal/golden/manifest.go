@@ -25,8 +25,8 @@ type Model struct {
 	Runs    map[string]Case                  `json:"runs"`
 }
 
-// recognised holds, by kind of file, versions that are recognised as another one there. web-rwkv's converter repeats the decay
-// of 5.1 for each channel, which makes it a 5.2 with the same results.
+// recognised holds, by kind of file, versions that are recognised as another one there. web-rwkv's converter repeats
+// the decay of 5.1 for each channel, which makes it a 5.2 with the same results.
 var recognised = map[string]map[string]string{"st": {"v5.1": "v5.2"}}
 
 // VersionIn returns the version that a file of a kind, of a model of a version, is recognised as.

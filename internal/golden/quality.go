@@ -59,8 +59,8 @@ func Demo(tb testing.TB, typ tensor.Type) *model.Model {
 	return m
 }
 
-// QuantCosts returns what quantizing the demo model to each type costs, on texts, and logs it with the standard error of
-// the change of perplexity, if tokens were independent.
+// QuantCosts returns what quantizing the demo model to each type costs, on texts, and logs it with the standard error
+// of the change of perplexity, if tokens were independent.
 func QuantCosts(tb testing.TB, open Open, texts [][]int, types ...tensor.Type) map[tensor.Type]model.QuantCost {
 	tb.Helper()
 	stored := logProbabilities(tb, open, texts, 0)

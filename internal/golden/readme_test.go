@@ -22,8 +22,8 @@ var kindLabels = map[string][2]string{
 	"hf_bf16": {"Hugging Face", "bf16"}, "hf_bf16_sharded": {"Hugging Face", "sharded"},
 }
 
-// compared returns what the runners compare with other implementations, by version and column of the README's table, and
-// the table's rows.
+// compared returns what the runners compare with other implementations, by version and column of the README's table,
+// and the table's rows.
 func compared(t *testing.T) (cells map[string]map[string]bool, rows map[string]bool) {
 	cells, rows = map[string]map[string]bool{}, map[string]bool{}
 	add := func(version, column, label string) {
@@ -70,9 +70,9 @@ func compared(t *testing.T) (cells map[string]map[string]bool, rows map[string]b
 	return cells, rows
 }
 
-// The README's table of versions and files says what is compared, no more and no less. An equals sign stands where there is
-// no reference file, but syntheticFormats finds the same logits as from the version's other files; a dash where nobody
-// writes such files.
+// The README's table of versions and files says what is compared, no more and no less. An equals sign stands where
+// there is no reference file, but syntheticFormats finds the same logits as from the version's other files; a dash
+// where nobody writes such files.
 func TestReadmeTable(t *testing.T) {
 	data, err := os.ReadFile(filepath.Join(reference.Root(t), "README.md"))
 	must(t, err)

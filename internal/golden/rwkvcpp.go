@@ -74,7 +74,8 @@ func (m *cppManifest) tiny(q *cppTiny, typ string) string {
 	return ""
 }
 
-// tolerance returns how far logits may lie from those expected of the model's dequantised files, which is the same for all.
+// tolerance returns how far logits may lie from those expected of the model's dequantised files, which is the same for
+// all.
 func (q *cppTiny) tolerance(gpu bool) (most float64) {
 	for _, f := range q.Files {
 		if most = f.Tolerance.CPU; gpu {
@@ -95,11 +96,11 @@ type cppFile struct {
 	sum        float64 // most that the sum of logits may be off after that prompt; 0 for no rule
 }
 
-// RunRWKVCpp compares the files that rwkv.cpp's own tools wrote and quantized, those whose type want accepts (FP32, Q4_0,
-// …), with the original implementation on the same weights, and where rwkv.cpp has its own unquantized logits with those.
-// Where nobody else has logits, dequantised weights are to give the same as blocks. The logits of tiny models keep
-// rwkv.cpp's rule for unquantized files besides, about the sum of the differences. Its rule for quantized ones is about
-// products that are not exact: see RunRWKVCppRule.
+// RunRWKVCpp compares the files that rwkv.cpp's own tools wrote and quantized, those whose type want accepts (FP32,
+// Q4_0, …), with the original implementation on the same weights, and where rwkv.cpp has its own unquantized logits
+// with those. Where nobody else has logits, dequantised weights are to give the same as blocks. The logits of tiny
+// models keep rwkv.cpp's rule for unquantized files besides, about the sum of the differences. Its rule for quantized
+// ones is about products that are not exact: see RunRWKVCppRule.
 func RunRWKVCpp(t *testing.T, gpu bool, want func(typ string) bool, open Open) {
 	reference.Numbers(t)
 	var m cppManifest

@@ -16,10 +16,10 @@ import (
 
 // RunRWKVCppRule holds an executor that computes with blocks as ggml does to what rwkv.cpp's own test asks, on the tiny
 // files that rwkv.cpp quantized and, as that test does, on those that it quantizes from the unquantized ones: the
-// differences between their last logits and those of the unquantized model have a sum of at most 1.05 times the sum that
-// rwkv.cpp had. And on the files that the manifest has such distances for, its logits are to be as far from those of exact
-// products as rwkv.cpp's are. (With exact products the sums are others, for two files by 13 and 18 % more than rwkv.cpp's;
-// RunRWKVCpp holds them to the original implementation's.)
+// differences between their last logits and those of the unquantized model have a sum of at most 1.05 times the sum
+// that rwkv.cpp had. And on the files that the manifest has such distances for, its logits are to be as far from those
+// of exact products as rwkv.cpp's are. (With exact products the sums are others, for two files by 13 and 18 % more than
+// rwkv.cpp's; RunRWKVCpp holds them to the original implementation's.)
 func RunRWKVCppRule(t *testing.T, open Open) {
 	reference.Numbers(t)
 	var m cppManifest
@@ -79,12 +79,12 @@ func openTiny(t *testing.T, path string, q *cppTiny) *model.Model {
 	return m
 }
 
-// sumsMet is the version whose sums were measured with the ggml whose arithmetic open's is, those of the others partly with an
-// older one whose scales were float32.
+// sumsMet is the version whose sums were measured with the ggml whose arithmetic open's is, those of the others partly
+// with an older one whose scales were float32.
 const sumsMet = "v7"
 
-// rule compares the sums. Those of sumsMet are met, to what rwkv.cpp allows a file that is not quantized. Sums hang on how
-// single elements round: noise in the last bit leaves all as they are but 6v0-3m's, which it can move to -6.6.
+// rule compares the sums. Those of sumsMet are met, to what rwkv.cpp allows a file that is not quantized. Sums hang on
+// how single elements round: noise in the last bit leaves all as they are but 6v0-3m's, which it can move to -6.6.
 func (m *cppManifest) rule(t *testing.T, q *cppTiny, x *model.Model, sum float64, open Open) {
 	n := len(m.Tiny.Prompt)
 	e := open(t, x, op.Sizes{Slots: 1, Rows: n, Seqs: 1, Outs: n})
@@ -125,8 +125,8 @@ func quantizeAsGGML(t *testing.T, m *model.Model, typ tensor.Type) {
 	}
 }
 
-// ggmlBlock quantizes 32 elements as ggml does: the one farthest from zero (Q4_0, Q5_0, Q8_0) or both ends (Q4_1, Q5_1) are
-// met and the others rounded, by a scale that is itself rounded only afterwards.
+// ggmlBlock quantizes 32 elements as ggml does: the one farthest from zero (Q4_0, Q5_0, Q8_0) or both ends (Q4_1, Q5_1)
+// are met and the others rounded, by a scale that is itself rounded only afterwards.
 func ggmlBlock(t *testing.T, typ tensor.Type, x []float32) []byte {
 	_, size := typ.Block()
 	b := make([]byte, size)

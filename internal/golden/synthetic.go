@@ -40,7 +40,8 @@ func (s synthetic) tensors(seed uint64) []*tensor.Tensor {
 	return weightstest.RWKV(s.version, s.size, s.typ, seed)
 }
 
-// synthetics cover every version, every plain storage type, widths on and off every alignment, and a model of one layer.
+// synthetics cover every version, every plain storage type, widths on and off every alignment, and a model of one
+// layer.
 var synthetics = []synthetic{
 	{"v7", weightstest.Size{Vocab: 101, Embed: 60, Layers: 3, Head: 20, FFN: 130, W: 5, A: 9, V: 3, G: 17}, tensor.F32},
 	{"v7", weightstest.Tiny, tensor.F16},

@@ -27,8 +27,8 @@ func Shared(tb testing.TB, elem ...string) string {
 	return path
 }
 
-// Numbers skips, under the race detector, a test that only compares numbers: the race detector finds nothing there that it
-// does not find elsewhere, slows it down ten times, and the run without it has the numbers.
+// Numbers skips, under the race detector, a test that only compares numbers: the race detector finds nothing there that
+// it does not find elsewhere, slows it down ten times, and the run without it has the numbers.
 func Numbers(tb testing.TB) {
 	tb.Helper()
 	if Race {

@@ -6,8 +6,9 @@ const (
 	builtInLocalIndex = 29
 )
 
-// Backwards numbers the invocations of workgroups of a size from the last to the first, and reports whether it did: it leaves
-// alone what knows other numbers of an invocation, in its subgroup or among all, with which these would no longer agree.
+// Backwards numbers the invocations of workgroups of a size from the last to the first, and reports whether it did: it
+// leaves alone what knows other numbers of an invocation, in its subgroup or among all, with which these would no
+// longer agree.
 func (c *Code) Backwards(local [3]int) bool {
 	b := backwards{ids: c.Header[boundWord], constants: map[uint32]uint32{}, parts: map[uint32]uint32{}}
 	if c.UsesSubgroups() || !b.find(c.Instructions) {

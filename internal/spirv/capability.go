@@ -53,9 +53,9 @@ type capability struct {
 	needs []Feature
 }
 
-// capabilities holds those that compute shaders for Vulkan may declare, with what Vulkan asks of a device for each: Vulkan
-// specification, appendix "Vulkan Environment for SPIR-V", table "SPIR-V capabilities". A kernel uses the memory model with
-// cooperative matrices alone, so that one feature stands for both.
+// capabilities holds those that compute shaders for Vulkan may declare, with what Vulkan asks of a device for each:
+// Vulkan specification, appendix "Vulkan Environment for SPIR-V", table "SPIR-V capabilities". A kernel uses the memory
+// model with cooperative matrices alone, so that one feature stands for both.
 var capabilities = map[Capability]capability{
 	0: {"Matrix", []Feature{Core}}, Shader: {"Shader", []Feature{Core}}, 46: {"SampledBuffer", []Feature{Core}}, 50: {"ImageQuery", []Feature{Core}},
 

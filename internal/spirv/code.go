@@ -24,7 +24,8 @@ type Code struct {
 	Instructions []Instruction
 }
 
-// Decode splits a module into its instructions. Each of those whose operands are looked into here has as many as that takes.
+// Decode splits a module into its instructions. Each of those whose operands are looked into here has as many as that
+// takes.
 func Decode(module []byte) (c Code, err error) {
 	c.Instructions = make([]Instruction, 0, len(module)/16) // most have some operands
 	c.Header, err = walk(module, func(in Instruction) error {

@@ -14,9 +14,9 @@ func (c *Code) UsesSubgroups() bool {
 	})
 }
 
-// UniformFlow makes a module require what its subgroup operations count on: that the invocations of a subgroup which took
-// different ways, as through a loop of different length, are together again behind it. Without that, drivers do it, and SPIR-V
-// does not promise it.
+// UniformFlow makes a module require what its subgroup operations count on: that the invocations of a subgroup which
+// took different ways, as through a loop of different length, are together again behind it. Without that, drivers do
+// it, and SPIR-V does not promise it.
 func (c *Code) UniformFlow() {
 	out := make([]Instruction, 0, len(c.Instructions)+2)
 	stated := false

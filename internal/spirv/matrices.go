@@ -5,10 +5,11 @@ import (
 	"slices"
 )
 
-// Cooperative matrices: glslc of the version in spv/VERSION writes those of SPV_NV_cooperative_matrix, which spirv-val of
-// its time checks; devices take those of SPV_KHR_cooperative_matrix. The two differ in three things: a type of the latter
-// also says what its matrices are used for, a load or store names the layout before the stride and by a number instead of
-// a boolean, and the instructions have other numbers. A matrix's length is a constant in the former; Mesa takes it as a statement only.
+// Cooperative matrices: glslc of the version in spv/VERSION writes those of SPV_NV_cooperative_matrix, which spirv-val
+// of its time checks; devices take those of SPV_KHR_cooperative_matrix. The two differ in three things: a type of the
+// latter also says what its matrices are used for, a load or store names the layout before the stride and by a number
+// instead of a boolean, and the instructions have other numbers. A matrix's length is a constant in the former; Mesa
+// takes it as a statement only.
 
 const (
 	extensionMatrixNV, extensionMatrix = "SPV_NV_cooperative_matrix", "SPV_KHR_cooperative_matrix"

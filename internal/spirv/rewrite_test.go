@@ -43,7 +43,8 @@ func khr(module []byte) ([]byte, error) {
 	return c.Encode(), err
 }
 
-// The result is what SPV_KHR_cooperative_matrix says: A is 0, B 1 and an accumulator 2, row-major is 0 and column-major 1.
+// The result is what SPV_KHR_cooperative_matrix says: A is 0, B 1 and an accumulator 2, row-major is 0 and column-major
+// 1.
 func TestKHRMatrices(t *testing.T) {
 	got, err := khr(assembled(olderMatrices()...))
 	if err != nil {
@@ -88,8 +89,8 @@ func TestKHRMatricesRefused(t *testing.T) {
 	}
 }
 
-// What has operations of subgroups requires them to meet again: by an extension behind the capabilities, and an execution mode of
-// the entry point. All else stays.
+// What has operations of subgroups requires them to meet again: by an extension behind the capabilities, and an
+// execution mode of the entry point. All else stays.
 func TestUniformFlow(t *testing.T) {
 	module := func(more ...[]uint32) []byte {
 		header := []uint32{0x07230203, 0x10300, 0, 50, 0}

@@ -3,8 +3,8 @@ package spirv
 // mostShared bounds the size of what a hostile module declares.
 const mostShared = 1 << 40
 
-// SharedBytes returns the bytes of a workgroup's shared memory with spec as the specialization constants 0..n-1, near enough to
-// check a limit; 0 if that cannot be told.
+// SharedBytes returns the bytes of a workgroup's shared memory with spec as the specialization constants 0..n-1, near
+// enough to check a limit; 0 if that cannot be told.
 func (m *Module) SharedBytes(spec []uint32) int {
 	s := sizer{m.declared, spec, map[uint32]known{}, map[uint32]known{}}
 	sum := 0
@@ -25,8 +25,8 @@ func (m *Module) SharedBytes(spec []uint32) int {
 	return sum
 }
 
-// sizer tells the sizes of types under a specialization. What it was asked before it remembers; what is asked while it is being
-// answered, as by a type that holds itself, is not known.
+// sizer tells the sizes of types under a specialization. What it was asked before it remembers; what is asked while it
+// is being answered, as by a type that holds itself, is not known.
 type sizer struct {
 	*declarations
 	spec          []uint32

@@ -109,7 +109,8 @@ func parsed(t *testing.T, name string) *Module {
 	return m
 }
 
-// What gpu's own shaders declare, without names as the optimiser left them, and under specializations. What cannot be told is 0.
+// What gpu's own shaders declare, without names as the optimiser left them, and under specializations. What cannot be
+// told is 0.
 func TestUnderSpecialization(t *testing.T) {
 	buffer, texel := Binding{Kind: StorageBuffer}, Binding{Kind: UniformTexel}
 	for _, c := range []struct {
@@ -172,7 +173,8 @@ func TestParseImages(t *testing.T) {
 	}
 }
 
-// Every capability of the table has a name of its own and asks for something; what is not in it asks for what no device has.
+// Every capability of the table has a name of its own and asks for something; what is not in it asks for what no device
+// has.
 func TestCapabilities(t *testing.T) {
 	names, asked := map[string]bool{}, map[Feature]bool{}
 	for c, row := range capabilities {

@@ -7,7 +7,8 @@ import (
 
 // Executor runs one program on one device, for a fixed number of slots and a largest batch.
 //
-// It is not safe for concurrent use, but for the Wait of its transfers. Slices it returns stay valid until its next call.
+// It is not safe for concurrent use, but for the Wait of its transfers. Slices it returns stay valid until its next
+// call.
 type Executor interface {
 	// Device names what runs, as `rwkv-gpu devices` does.
 	Device() string
@@ -18,11 +19,11 @@ type Executor interface {
 	// Logits returns the float32[vocab] of the last Forward's i-th out.
 	Logits(i int) []float32
 
-	// StartRead begins to copy the states of slots to dst, each float32[Program.StateLen()], the State operands one after the
-	// other, as they are after all calls before this one. They are there when the transfer is done.
+	// StartRead begins to copy the states of slots to dst, each float32[Program.StateLen()], the State operands one after
+	// the other, as they are after all calls before this one. They are there when the transfer is done.
 	StartRead(slots []int, dst [][]float32) (Transfer, error)
-	// StartWrite begins to set the states of slots to src, whose memory is free for other use at once. Calls after this one
-	// find them.
+	// StartWrite begins to set the states of slots to src, whose memory is free for other use at once. Calls after this
+	// one find them.
 	StartWrite(slots []int, src [][]float32) (Transfer, error)
 	// ReadState and WriteState do so for one slot, and wait.
 	ReadState(slot int, dst []float32) error
@@ -37,7 +38,8 @@ type Executor interface {
 
 // Transfer is a copy of states between slots and the host that was started.
 type Transfer interface {
-	// Wait returns when it is done. Any goroutine may call it, beside other calls of the executor, and any number of times.
+	// Wait returns when it is done. Any goroutine may call it, beside other calls of the executor, and any number of
+	// times.
 	Wait() error
 }
 

@@ -1,7 +1,7 @@
 package op
 
-// SparseInputs returns the products of a single part whose input holds many zeros, which weights need not be read for: what
-// a ReLU2 left, as it is or multiplied. Nothing but the values tells how many zeros there are.
+// SparseInputs returns the products of a single part whose input holds many zeros, which weights need not be read for:
+// what a ReLU2 left, as it is or multiplied. Nothing but the values tells how many zeros there are.
 func (p *Program) SparseInputs() map[*MatMul]bool {
 	found := map[*MatMul]bool{}
 	sparse := map[*Operand]bool{}

@@ -1,8 +1,8 @@
 package op
 
 // WKV4 is RWKV-4's recurrence (BlinkDL, ChatRWKV, model.py) for each channel by itself. Numerator aa and denominator bb
-// of a weighted mean of values are kept as multiples of exp(pp), where pp is the largest exponent so far, so that no key
-// overflows. For each row in the order of its sequence:
+// of a weighted mean of values are kept as multiples of exp(pp), where pp is the largest exponent so far, so that no
+// key overflows. For each row in the order of its sequence:
 //
 //	q  = max(pp, U + k)
 //	Y  = r * (exp(pp-q)*aa + exp(U+k-q)*v) / (exp(pp-q)*bb + exp(U+k-q))

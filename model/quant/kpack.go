@@ -61,8 +61,8 @@ func (r *affineRuns) packNibbles(dst []byte) {
 	}
 }
 
-// packScales stores scales and minima of six bits each: the first four of each in the low bits of 8 bytes, the others as
-// nibbles of the last 4, with their two high bits on top of the first 8.
+// packScales stores scales and minima of six bits each: the first four of each in the low bits of 8 bytes, the others
+// as nibbles of the last 4, with their two high bits on top of the first 8.
 func (r *affineRuns) packScales(dst []byte) {
 	for j := range 4 {
 		s, m := byte(r.scale[j+4]), byte(r.minimum[j+4])

@@ -4,8 +4,8 @@ import "encoding/binary"
 
 // What these write is what the decoders in model/tensor/block.go read, where the layouts are described.
 
-// encodeQ8_0 rounds as ggml does, ties away from zero, by the scale before it is itself rounded. That is no loss but where
-// the scale is a subnormal binary16, of few bits: there the stored scale decides.
+// encodeQ8_0 rounds as ggml does, ties away from zero, by the scale before it is itself rounded. That is no loss but
+// where the scale is a subnormal binary16, of few bits: there the stored scale decides.
 func encodeQ8_0(dst []byte, x []float32) {
 	const leastNormal = 1.0 / (1 << 14)
 	scale := magnitude(x) / 127

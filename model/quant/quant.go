@@ -2,8 +2,8 @@
 //
 // A block type fixes how a block is read, not how its scales are found. Q8_0 goes by the largest value of a block, as
 // ggml does. For the others Encode searches: it tries scales around the obvious one, improves the best by alternating
-// between the nearest levels for a scale and the least-squares scale for those levels, and rounds last, to what the block
-// can hold. What it minimises is the squared error of the block.
+// between the nearest levels for a scale and the least-squares scale for those levels, and rounds last, to what the
+// block can hold. What it minimises is the squared error of the block.
 package quant
 
 import (

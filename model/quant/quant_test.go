@@ -43,8 +43,8 @@ var sources = map[string]func(r *rand.Rand, i int) float64{
 	"subnormal": func(r *rand.Rand, _ int) float64 { return r.NormFloat64() * 1e-42 },
 }
 
-// TestErrors tries every type on every kind of numbers of many magnitudes. The mean error of a block stays below that of
-// rounding to levels that reach its largest number: a search may sacrifice one element, but not at the others' cost.
+// TestErrors tries every type on every kind of numbers of many magnitudes. The mean error of a block stays below that
+// of rounding to levels that reach its largest number: a search may sacrifice one element, but not at the others' cost.
 func TestErrors(t *testing.T) {
 	const blocks = 4
 	for _, typ := range tensor.BlockTypes {
@@ -115,8 +115,8 @@ func distribution(kind int) []float32 {
 	return x
 }
 
-// TestGgml compares errors with ggml's: those of a search must be smaller, those of Q8_0 the same. And they stay as good
-// as they are.
+// TestGgml compares errors with ggml's: those of a search must be smaller, those of Q8_0 the same. And they stay as
+// good as they are.
 func TestGgml(t *testing.T) {
 	for typ, errs := range ggmlErrors {
 		for kind, theirs := range errs {

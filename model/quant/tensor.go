@@ -13,9 +13,9 @@ import (
 // chunk is about how many elements are float32 at a time on each core.
 const chunk = 1 << 15
 
-// Tensor returns t as typ, converted at each Load: on all cores, chunk by chunk, so that beside t's bytes and the result
-// only some hundred KiB are in use. Rows must be whole blocks of typ, else Load fails. A tensor of that type already
-// is returned as it is.
+// Tensor returns t as typ, converted at each Load: on all cores, chunk by chunk, so that beside t's bytes and the
+// result only some hundred KiB are in use. Rows must be whole blocks of typ, else Load fails. A tensor of that type
+// already is returned as it is.
 func Tensor(t *tensor.Tensor, typ tensor.Type) *tensor.Tensor {
 	if t.Type == typ {
 		return t

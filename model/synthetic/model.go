@@ -33,8 +33,8 @@ type maker struct {
 	list []*tensor.Tensor
 }
 
-// hiddenShift is how far below zero the channel mix's hidden values lie on average, where each weight alone would give them
-// a deviation of 1; the token shift, which averages, leaves 0.83 of that.
+// hiddenShift is how far below zero the channel mix's hidden values lie on average, where each weight alone would give
+// them a deviation of 1; the token shift, which averages, leaves 0.83 of that.
 const hiddenShift = 0.76
 
 // ffnBias is the mean of ln2's bias, which carries that shift.

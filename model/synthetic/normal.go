@@ -78,8 +78,8 @@ func (n normal) fill(typ tensor.Type, data []byte) {
 	wg.Wait()
 }
 
-// fillRange fills data, whose first element is that of index 4*at, with entries of the table: 12 bits of a random number
-// choose each.
+// fillRange fills data, whose first element is that of index 4*at, with entries of the table: 12 bits of a random
+// number choose each.
 func fillRange(size int, table []byte, key uint64, data []byte, at uint64) {
 	if size == 2 {
 		fill16((*[2 * steps]byte)(table), key, data, at)

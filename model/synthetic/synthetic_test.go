@@ -100,8 +100,8 @@ func TestDeterministic(t *testing.T) {
 	}
 }
 
-// A tensor has the mean and deviation that it was asked for, no element repeats in a short period, and neighbours do not
-// depend on each other.
+// A tensor has the mean and deviation that it was asked for, no element repeats in a short period, and neighbours do
+// not depend on each other.
 func TestNormal(t *testing.T) {
 	for _, typ := range tensor.Types {
 		n := normal{mean: 0.25, deviation: 0.5, key: 42}

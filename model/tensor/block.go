@@ -107,7 +107,8 @@ func decodeQ3_K(dst []float32, b []byte) {
 	}
 }
 
-// Scale3 returns the j-th of the 16 six-bit scales of Q3_K from their 12 bytes: four bits in the nibbles of the first 8 bytes, two in the last 4.
+// Scale3 returns the j-th of the 16 six-bit scales of Q3_K from their 12 bytes: four bits in the nibbles of the first 8
+// bytes, two in the last 4.
 func Scale3(s []byte, j int) byte {
 	low := s[j%8] >> (j / 8 * 4) & 15
 	return low | s[8+j%4]>>(j/4*2)&3<<4
@@ -138,8 +139,9 @@ func decodeQ5_K(dst []float32, b []byte) {
 	}
 }
 
-// ScaleMin returns the j-th of 8 scales and minima of Q4_K and Q5_K, six bits each, from their 12 bytes. The first four of each stand in the low
-// bits of 8 bytes; the others are split into nibbles of the last 4 and the two high bits of the first 8.
+// ScaleMin returns the j-th of 8 scales and minima of Q4_K and Q5_K, six bits each, from their 12 bytes. The first four
+// of each stand in the low bits of 8 bytes; the others are split into nibbles of the last 4 and the two high bits of
+// the first 8.
 func ScaleMin(s []byte, j int) (scale, minimum byte) {
 	if j < 4 {
 		return s[j] & 63, s[j+4] & 63
@@ -164,7 +166,8 @@ func decodeQ6_K(dst []float32, b []byte) {
 	}
 }
 
-// Halves returns the offsets of the binary16 numbers in a block of type t, its scale and minimum: none for a plain type.
+// Halves returns the offsets of the binary16 numbers in a block of type t, its scale and minimum: none for a plain
+// type.
 func (t Type) Halves() []int { return halves[t] }
 
 // halves are the offsets of the binary16 numbers in a block of each type.

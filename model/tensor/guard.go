@@ -6,9 +6,9 @@ import (
 	"sync"
 )
 
-// A tensor's bytes may lie in a mapped file, which others can cut or overwrite while it is read: the processor then stops
-// at an address without memory, or reads numbers of two files. Who reads such bytes does so within Use, or within Guard
-// where Use waits for it, in each goroutine; who maps a file says so to Watch.
+// A tensor's bytes may lie in a mapped file, which others can cut or overwrite while it is read: the processor then
+// stops at an address without memory, or reads numbers of two files. Who reads such bytes does so within Use, or within
+// Guard where Use waits for it, in each goroutine; who maps a file says so to Watch.
 
 // watched is memory that is a mapped file.
 type watched struct {
@@ -21,8 +21,8 @@ var watches struct {
 	list map[*watched]struct{}
 }
 
-// Watch tells that data, which is not empty, is a mapped file, until stop is called. check returns an error if the file is
-// no longer what was mapped; given a fault, which is that data could not be read, it returns one anyway.
+// Watch tells that data, which is not empty, is a mapped file, until stop is called. check returns an error if the file
+// is no longer what was mapped; given a fault, which is that data could not be read, it returns one anyway.
 func Watch(data []byte, check func(fault bool) error) (stop func()) {
 	w := &watched{from: address(data), check: check}
 	w.to = w.from + uintptr(len(data))
@@ -73,8 +73,8 @@ func Guard(use func() error) (err error) {
 	return use()
 }
 
-// Use is Guard for a use of data and what was made of it: once that is done, it also asks whether the file that data lies
-// in, if any, has changed. If so, that is the error, since what use did is worth nothing.
+// Use is Guard for a use of data and what was made of it: once that is done, it also asks whether the file that data
+// lies in, if any, has changed. If so, that is the error, since what use did is worth nothing.
 func Use(data []byte, use func() error) error {
 	err := Guard(use)
 	if len(data) == 0 {

@@ -41,8 +41,8 @@ func (t *Tensor) Len() int {
 	return n
 }
 
-// Load returns the tensor's bytes, which the caller must not change. Rows of a block type must be whole blocks. The bytes
-// may lie in a mapped file: see Use, which reads them safely.
+// Load returns the tensor's bytes, which the caller must not change. Rows of a block type must be whole blocks. The
+// bytes may lie in a mapped file: see Use, which reads them safely.
 func (t *Tensor) Load() ([]byte, error) {
 	if n, _ := t.Type.Block(); n > 1 && (len(t.Shape) == 0 || t.Shape[len(t.Shape)-1]%n != 0) {
 		return nil, fmt.Errorf("tensor %s: shape: want rows of whole %s blocks (%d elements), got %v", t.Name, t.Type, n, t.Shape)
@@ -62,7 +62,8 @@ func (t *Tensor) Load() ([]byte, error) {
 }
 
 // Use calls use with the tensor's bytes, which are good during the call, and returns its error; or, if they lie in a
-// mapped file that changed meanwhile, the file's. What else reads the bytes in goroutines of its own guards them by Guard.
+// mapped file that changed meanwhile, the file's. What else reads the bytes in goroutines of its own guards them by
+// Guard.
 func (t *Tensor) Use(use func(data []byte) error) error {
 	data, err := t.Load()
 	if err != nil {
@@ -71,8 +72,8 @@ func (t *Tensor) Use(use func(data []byte) error) error {
 	return Use(data, func() error { return use(data) })
 }
 
-// From returns a tensor of some type and shape whose bytes make makes of those of t, at each Load. They may not be part of
-// those of t.
+// From returns a tensor of some type and shape whose bytes make makes of those of t, at each Load. They may not be part
+// of those of t.
 func From(t *Tensor, typ Type, shape []int, make func(data []byte) ([]byte, error)) *Tensor {
 	return New(t.Name, typ, shape, func() (made []byte, err error) {
 		err = t.Use(func(data []byte) (err error) {
@@ -109,8 +110,8 @@ func (t Type) CheckFinite(data []byte) int {
 }
 
 // checkFinite tests all elements of 8 bytes at once: an element's exponent, under mask, is all ones exactly when adding
-// the lowest bit of the exponent carries out of it, into the place of the sign. It goes through the data by 64 bytes, and
-// looks closer where they hold such an element.
+// the lowest bit of the exponent carries out of it, into the place of the sign. It goes through the data by 64 bytes,
+// and looks closer where they hold such an element.
 func checkFinite(data []byte, size int, mask, low, sign uint64) int {
 	le := binary.LittleEndian
 	i := 0

@@ -29,9 +29,9 @@
 // matrix is [C, R] originally and [R, C] in web-rwkv, a second one the other way round. Square matrices (R = C) say
 // nothing and follow the rest of the file. If all are square, which no published model is, the file is taken for
 // web-rwkv if every tensor is F16 and __metadata__ is exactly {"format": "pt"}, which is what that converter writes;
-// File.Evidence then says that this was assumed. So is a safetensors file of nothing but initial states (time_state), all
-// F16, of which web-rwkv has the transpose. A LoRA of web-rwkv has lora.0, which is lora_A transposed, and lora.1, which
-// is lora_B.
+// File.Evidence then says that this was assumed. So is a safetensors file of nothing but initial states (time_state),
+// all F16, of which web-rwkv has the transpose. A LoRA of web-rwkv has lora.0, which is lora_A transposed, and lora.1,
+// which is lora_B.
 //
 // llama.cpp: what its converter writes for v6 and v7 (general.architecture is rwkv6 or rwkv7). Low-rank matrices are
 // transposed, the mixes of a layer lie in one tensor (w k v r g in v6, r w k v a g in v7), r_k is a vector whose heads
@@ -39,9 +39,9 @@
 // File.RescaleEvery for v6. Hybrids of RWKV and Qwen (arwkv7, rwkv6qwen2) are refused.
 //
 // rwkv.cpp: what its converter writes, one layout for its format. Mixes are unpacked and matrices turned back. What it
-// computed from the original numbers and cannot be undone exactly (-exp(w), exp(-exp(w)), exp(u)) stays as it is stored:
-// File.Forms names those tensors, and a model must apply the rest of its formula only. v5 files were made for a group
-// norm epsilon of 1e-5, which nothing in them says.
+// computed from the original numbers and cannot be undone exactly (-exp(w), exp(-exp(w)), exp(u)) stays as it is
+// stored: File.Forms names those tensors, and a model must apply the rest of its formula only. v5 files were made for a
+// group norm epsilon of 1e-5, which nothing in them says.
 //
 // Before any layout is looked for, names lose what wrapping a model in modules left there: _orig_mod, _forward_module,
 // module and the like, in any nesting (see unwrapped).
@@ -49,10 +49,10 @@
 // Hugging Face fla, known by attn.r_proj: v7 with every low-rank pair as lora.0 and lora.2, transposed; the mixes of a
 // layer may lie in one tensor x_x (r w k v a g), as they did in early 2025. Hugging Face rwkv-rs, known by
 // linear_attn.r_k: v7 in the original orientation, dimensions of 1 left out. Hugging Face rwkv7, known by the prefixes
-// rwkv7.blocks and model.blocks: the original names behind them, low-rank matrices perhaps as linear layers (w1.weight),
-// transposed. Each of these may hold an embedding that went through ln0 already, and then has no ln0: see
-// File.EmbeddingNormed. Hugging Face rwkv, known by rwkv.blocks and attention: v4, v5 and v6 in the original orientation
-// under longer names.
+// rwkv7.blocks and model.blocks: the original names behind them, low-rank matrices perhaps as linear layers
+// (w1.weight), transposed. Each of these may hold an embedding that went through ln0 already, and then has no ln0: see
+// File.EmbeddingNormed. Hugging Face rwkv, known by rwkv.blocks and attention: v4, v5 and v6 in the original
+// orientation under longer names.
 //
 // # PyTorch files
 //
@@ -60,22 +60,22 @@
 // strings, numbers and views of the file's storages, and nothing else: any other opcode, and any name but those of
 // torch's storages, its functions that rebuild a tensor, OrderedDict and a list of harmless classes (harmlessNames), is
 // refused by name. Of what a harmless class would make nothing is kept. The state dict may lie in another dict (under
-// state_dict, model, ...). Values in it that are no tensors, and single integers, are left out; tensors of types that are
-// not read are File.Unread, as in safetensors and GGUF files. Zip files must be stored without compression, as torch.save writes
-// them, so that tensors are the mapped bytes themselves; one whose elements do not lie in order is gathered at each Load.
-// Tensors may share storages, but together hold at most four times the size of the file.
+// state_dict, model, ...). Values in it that are no tensors, and single integers, are left out; tensors of types that
+// are not read are File.Unread, as in safetensors and GGUF files. Zip files must be stored without compression, as
+// torch.save writes them, so that tensors are the mapped bytes themselves; one whose elements do not lie in order is
+// gathered at each Load. Tensors may share storages, but together hold at most four times the size of the file.
 //
 // # Directories
 //
 // Open takes a Hugging Face directory (config.json beside model.safetensors, or beside shards and their index), or the
-// index.json or model file in one. The shards are one File; a tensor that lies elsewhere than the index says is an error.
-// Strings, numbers and truth values of config.json stand in File.Meta as config.KEY.
+// index.json or model file in one. The shards are one File; a tensor that lies elsewhere than the index says is an
+// error. Strings, numbers and truth values of config.json stand in File.Meta as config.KEY.
 //
 // # What files state
 //
-// Sizes that a GGUF file or a config.json states are File.Claims, for the model to compare with its tensors. Epsilons of
-// norms are File.Epsilons: llama.cpp's layer_norm_epsilon and transformers' are of the layer norms; fla's norm_eps is that,
-// and multiplied by the size of a head the epsilon of the norm over heads, which transformers names group_norm_epsilon, or
-// in the v5 and v6 directories gives as 1e-5 times the square of head_size_divisor. A head that is missing is the embedding
-// where config.json has tie_word_embeddings.
+// Sizes that a GGUF file or a config.json states are File.Claims, for the model to compare with its tensors. Epsilons
+// of norms are File.Epsilons: llama.cpp's layer_norm_epsilon and transformers' are of the layer norms; fla's norm_eps
+// is that, and multiplied by the size of a head the epsilon of the norm over heads, which transformers names
+// group_norm_epsilon, or in the v5 and v6 directories gives as 1e-5 times the square of head_size_divisor. A head that
+// is missing is the embedding where config.json has tie_word_embeddings.
 package weights

@@ -60,8 +60,8 @@ type hold struct {
 	loaded atomic.Int64 // bytes of tensors since pages were last given back
 }
 
-// mostResident is about how many bytes of tensors that were loaded stay in memory beside the one that is in use: a mapped
-// page that was read counts as the process's own until it is given back.
+// mostResident is about how many bytes of tensors that were loaded stay in memory beside the one that is in use: a
+// mapped page that was read counts as the process's own until it is given back.
 const mostResident = 16 << 20
 
 // Open maps the model file at path and checks its structure; tensor data is not read. A path may also name a Hugging
@@ -195,8 +195,8 @@ func (f *File) Close() error {
 	return nil
 }
 
-// open runs read while the bytes are sure to stay mapped. Pages that earlier calls brought in are given back first, once
-// they are many: who still reads them gets them again from the system's cache.
+// open runs read while the bytes are sure to stay mapped. Pages that earlier calls brought in are given back first,
+// once they are many: who still reads them gets them again from the system's cache.
 func (h *hold) open(tensor string, read func() ([]byte, error)) ([]byte, error) {
 	h.RLock()
 	defer h.RUnlock()

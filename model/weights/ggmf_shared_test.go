@@ -26,8 +26,8 @@ func applied(form weights.Form, x float32) float64 {
 	return w
 }
 
-// equalForms wants f to hold the tensors of plain, less those named v0, v1 and v2 of layer 0, each number to the bit or,
-// where a form says so, its image to within three units in the last place.
+// equalForms wants f to hold the tensors of plain, less those named v0, v1 and v2 of layer 0, each number to the bit
+// or, where a form says so, its image to within three units in the last place.
 func equalForms(t *testing.T, plain, f *weights.File) {
 	t.Helper()
 	names := slices.DeleteFunc(plain.Names(), func(n string) bool { return strings.HasPrefix(n, "blocks.0.att.v") && len(n) == len("blocks.0.att.v0") })

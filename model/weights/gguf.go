@@ -49,8 +49,8 @@ type gguf struct {
 	body      []byte // from the first tensor on
 }
 
-// ggufTensor is one tensor of the header; begin and end count from the start of the body. Where one of a type that is not read
-// ends is not known: it takes no bytes here.
+// ggufTensor is one tensor of the header; begin and end count from the start of the body. Where one of a type that is
+// not read ends is not known: it takes no bytes here.
 type ggufTensor struct {
 	name       string
 	typ        tensor.Type

@@ -62,7 +62,8 @@ func at(offset uint64) func(*weightstest.GGUFEntry) {
 	return func(e *weightstest.GGUFEntry) { e.Offset = offset }
 }
 
-// rawValue is a metadata value of any kind whose bytes are numbers of 8 bytes, after an array's 4 bytes of element kind.
+// rawValue is a metadata value of any kind whose bytes are numbers of 8 bytes, after an array's 4 bytes of element
+// kind.
 func rawValue(kind uint32, element int, words ...uint64) weightstest.Raw {
 	var data []byte
 	if element >= 0 {
@@ -167,8 +168,8 @@ func TestGGUFBroken(t *testing.T) {
 	}
 }
 
-// Tensors of types that are not read are known by name and type, in the layout's own names and fused ones too; whoever wants one
-// learns what can be read.
+// Tensors of types that are not read are known by name and type, in the layout's own names and fused ones too; whoever
+// wants one learns what can be read.
 func TestGGUFUnread(t *testing.T) {
 	for _, c := range []struct {
 		number    uint32

@@ -43,8 +43,8 @@ var llamaV6 = layout{
 	swapped: []string{"time_maa_w1", "time_maa_w2", "time_decay_w1", "time_decay_w2"},
 }
 
-// llamaV7 is what llama.cpp's converter writes for v7: low-rank matrices transposed, the six mixes in one tensor, r_k as
-// a vector, and copies of a0 a1 a2 where layer 0 has no v0 v1 v2.
+// llamaV7 is what llama.cpp's converter writes for v7: low-rank matrices transposed, the six mixes in one tensor, r_k
+// as a vector, and copies of a0 a1 a2 where layer 0 has no v0 v1 v2.
 var llamaV7 = layout{
 	name:    "llama.cpp",
 	match:   llama("rwkv7"),
@@ -85,8 +85,8 @@ func llama(architecture string) func(index) (string, bool, error) {
 	}
 }
 
-// fused says how a layer's mixes lie in one tensor [n, ..., C], a row for each. Its name ends in name, in the place of which each
-// vector has its letter between before and after.
+// fused says how a layer's mixes lie in one tensor [n, ..., C], a row for each. Its name ends in name, in the place of
+// which each vector has its letter between before and after.
 type fused struct{ name, before, after, letters string }
 
 func llamaMixes(letters string) fused {
@@ -116,7 +116,8 @@ func (f fused) cut(name string, t *tensor.Tensor) ([]*tensor.Tensor, error) {
 	return slicesOf(t, names), nil
 }
 
-// unfused returns x with fused mixes of a type that is not read as such vectors: whoever wants one of them learns its type.
+// unfused returns x with fused mixes of a type that is not read as such vectors: whoever wants one of them learns its
+// type.
 func (x index) unfused(f fused) index {
 	var list []unread
 	for _, u := range x.unread {

@@ -58,8 +58,8 @@ func (g *gguf) vocabulary(rows int) ([][]byte, error) {
 	return out, nil
 }
 
-// padding are the tokens that llama.cpp's converter adds where a model has more rows than its vocabulary tokens. Where a
-// file has no token types, only their names tell.
+// padding are the tokens that llama.cpp's converter adds where a model has more rows than its vocabulary tokens. Where
+// a file has no token types, only their names tell.
 var padding = regexp.MustCompile(`^\[PAD\d+\]$`)
 
 var errEscape = fmt.Errorf("bad escape")

@@ -111,8 +111,8 @@ func VocabularyAnnotations(tokens [][]byte) []Annotation {
 	}
 }
 
-// escape is the inverse of unescape: the inside of Python's repr(bytes), which puts a backslash before an apostrophe only
-// in a token that has quotation marks of both kinds.
+// escape is the inverse of unescape: the inside of Python's repr(bytes), which puts a backslash before an apostrophe
+// only in a token that has quotation marks of both kinds.
 func escape(token []byte) string {
 	var single, double bool
 	for _, c := range token {

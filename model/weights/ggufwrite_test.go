@@ -97,8 +97,8 @@ func wantVocabulary(t *testing.T, got, want [][]byte) {
 	}
 }
 
-// The World vocabulary comes back whole, and its texts are those that Python's repr makes of its 65536 tokens: the sum is
-// that of a Python program after llama.cpp's converter.
+// The World vocabulary comes back whole, and its texts are those that Python's repr makes of its 65536 tokens: the sum
+// is that of a Python program after llama.cpp's converter.
 func TestSharedWorldVocabularyGGUF(t *testing.T) {
 	w, err := tokenizer.Open(reference.Shared(t, "vocab", "rwkv_vocab_v20230424.txt"))
 	if err != nil {

@@ -53,8 +53,8 @@ var nativeLayout = layout{
 }
 
 // transformersV7 are the candidates for Rwkv7ForCausalLM in transformers: original names and orientation behind a
-// prefix, the embedding perhaps renamed and perhaps already normalised by ln0, low-rank matrices perhaps as linear layers
-// (att.w1.weight), which store them transposed.
+// prefix, the embedding perhaps renamed and perhaps already normalised by ln0, low-rank matrices perhaps as linear
+// layers (att.w1.weight), which store them transposed.
 var transformersV7 = layout{
 	name: "Hugging Face rwkv7",
 	match: func(x index) (string, bool, error) {
@@ -152,8 +152,8 @@ func headedRK(x index) (index, error) {
 // fusedNorm is the key of a configuration that says whether the embedding went through ln0.
 const fusedNorm = "config.embedding_layer_norm_fused"
 
-// NormedEmbedding is the annotation, "true", of a safetensors file under the original names whose embedding went through
-// ln0, as convert writes it.
+// NormedEmbedding is the annotation, "true", of a safetensors file under the original names whose embedding went
+// through ln0, as convert writes it.
 const NormedEmbedding = "embedding_normed"
 
 // checkFused sets f.EmbeddingNormed where the layout allows it, and refuses a configuration that contradicts the file.

@@ -138,8 +138,8 @@ func TestRenames(t *testing.T) {
 	}
 }
 
-// What wrapping a model in modules leaves in its names is dropped, in any nesting: of models in the original names and in
-// Hugging Face's, of LoRAs and of states.
+// What wrapping a model in modules leaves in its names is dropped, in any nesting: of models in the original names and
+// in Hugging Face's, of LoRAs and of states.
 func TestWrapped(t *testing.T) {
 	model := weightstest.RWKV7(weightstest.Tiny, tensor.BF16, 3)
 	lora := weightstest.LoRA(model, 2, tensor.BF16, 1)

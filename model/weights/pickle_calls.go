@@ -158,7 +158,8 @@ func (u *unpickler) newTyped(args tuple) (any, error) {
 	return t, nil
 }
 
-// newOfType returns the tensor of a subclass: what another function makes, with attributes that say nothing about numbers.
+// newOfType returns the tensor of a subclass: what another function makes, with attributes that say nothing about
+// numbers.
 func (u *unpickler) newOfType(args tuple) (any, error) {
 	fn, _ := args[0].(global)
 	inner, ok := args[2].(tuple)

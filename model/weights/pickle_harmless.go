@@ -2,8 +2,8 @@ package weights
 
 import "regexp"
 
-// Training keeps more than tensors in a file: sizes, devices, NumPy's numbers, settings. The classes and functions that make
-// these may be named in a pickle; what they would make becomes an object of which nothing is kept. None is called.
+// Training keeps more than tensors in a file: sizes, devices, NumPy's numbers, settings. The classes and functions that
+// make these may be named in a pickle; what they would make becomes an object of which nothing is kept. None is called.
 
 // dtypes are the names of torch's types of elements.
 var dtypes = regexp.MustCompile(`^torch\.(float|double|half|bfloat|complex|cfloat|cdouble|chalf|int|uint|short|long|bool|qint|quint|bits)[0-9a-z_]*$`)

@@ -55,8 +55,8 @@ var ggufSizes = map[string]Size{
 	"attention.value_residual_mix_lora_rank": Rank("v"), "attention.gate_lora_rank": Rank("g"),
 }
 
-// configSizes are the names of sizes in a config.json. Heads are only counted where nothing else tells them: fla does not
-// look at num_heads beside head_dim, and the v5 and v6 directories mean a head's size by num_attention_heads.
+// configSizes are the names of sizes in a config.json. Heads are only counted where nothing else tells them: fla does
+// not look at num_heads beside head_dim, and the v5 and v6 directories mean a head's size by num_attention_heads.
 var configSizes = map[string]Size{
 	"num_hidden_layers": Layers, "hidden_size": Width, "attention_hidden_size": Width, "intermediate_size": FFN, "vocab_size": Rows,
 	"head_dim": HeadSize, "head_size": HeadSize,

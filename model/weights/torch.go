@@ -79,7 +79,8 @@ const convertedBy = "_strategy"
 var containers = []string{"state_dict", "model_state_dict", "model", "module", "weights"}
 
 // findStateDict returns the dict of tensors in d: one under a key of containers, else d itself if it has some that are
-// read, else the only one among its other values; nil if there is none, or no single one. It looks at no dict twice, as one may contain itself.
+// read, else the only one among its other values; nil if there is none, or no single one. It looks at no dict twice, as
+// one may contain itself.
 func findStateDict(d *dict, depth int, seen map[*dict]bool) *dict {
 	const deepest = 8
 	if d == nil || depth > deepest || seen[d] {

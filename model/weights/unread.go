@@ -8,8 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// A tensor of a type that is not read, such as a mask of bools or a step as an integer, is no reason to refuse a file whose
-// model does without it. It is kept by name, so that whoever wants it learns what it is.
+// A tensor of a type that is not read, such as a mask of bools or a step as an integer, is no reason to refuse a file
+// whose model does without it. It is kept by name, so that whoever wants it learns what it is.
 
 // unread is such a tensor: its name and type as the file has them.
 type unread struct{ name, typ string }
@@ -44,7 +44,8 @@ func unreadError(file, format, name, typ string) *Error {
 	return &Error{File: file, Tensor: name, Field: "dtype", Want: "one of " + typeNames(format), Got: typ}
 }
 
-// RefuseUnread returns an error about the first tensor of a type that is not read, for files of which every tensor counts.
+// RefuseUnread returns an error about the first tensor of a type that is not read, for files of which every tensor
+// counts.
 func (f *File) RefuseUnread() error {
 	for _, name := range slices.Sorted(maps.Keys(f.Unread)) {
 		return unreadError(f.Path, f.Format, name, f.Unread[name])

@@ -38,8 +38,8 @@ const uint SCALES = 2;
 const uint SCALES = 1;
 #endif
 
-// SIZE counts the words of a superblock, CODES those before its units' codes, and HIGH those before the bits of these that lie
-// apart, a bit for each element.
+// SIZE counts the words of a superblock, CODES those before its units' codes, and HIGH those before the bits of these
+// that lie apart, a bit for each element.
 #if defined(W_Q8_0)
 const uint SIZE = 17, CODES = 1;
 #elif defined(W_Q4_0) || defined(W_IQ4_NL) || defined(W_Q4_K)
@@ -91,8 +91,8 @@ uvec2 six(uvec4 head, uint j) {
 
 #define AT(k) (at + Band * (k)) // word k of a superblock
 
-// The first words of a superblock belong to all its units. A kernel that defines HEADS loads them once, by head, for the
-// fetches of 8 units.
+// The first words of a superblock belong to all its units. A kernel that defines HEADS loads them once, by head, for
+// the fetches of 8 units.
 #ifdef HEADS
 struct Head { uvec4 first, second; };
 Head head(uint row, uint superblock) {
@@ -215,8 +215,8 @@ float minimum(Packed p, uint h) { return h == 0 ? p.m.x : p.m.y; }
 float minimum(Packed p, uint h) { return 0.0; }
 #endif
 
-// fetch8 reads group c of 8 elements of a unit alone, for a lane that has three others beside it: as group 0 of what it returns,
-// with its scale and minimum as those of the first half.
+// fetch8 reads group c of 8 elements of a unit alone, for a lane that has three others beside it: as group 0 of what it
+// returns, with its scale and minimum as those of the first half.
 #ifndef HEADS
 Packed fetch8(uint row, uint u, uint c) {
     uint j = u & 7, at = row + Band * SIZE * (u >> 3);

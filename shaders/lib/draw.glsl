@@ -16,8 +16,8 @@ struct Draw {
 };
 const uint DRAW_GREEDY = 1, DRAW_PENALTIES = 2, DRAW_MASK = 4, DRAW_ONCE = 8;
 
-// In place of an id: nothing was drawn since the sequence had ended; no id can be drawn; or, DRAW_BAD + id, the logit of
-// that id is none.
+// In place of an id: nothing was drawn since the sequence had ended; no id can be drawn; or, DRAW_BAD + id, the logit
+// of that id is none.
 const uint DRAW_NONE = 0xFFFFFFFF, DRAW_EMPTY = 0xFFFFFFFE, DRAW_BAD = 0x80000000;
 
 // is_bad tells whether bits are no logit: NaN or +Inf.

@@ -1,6 +1,6 @@
-// How the recurrences for GPUs divide a head of N elements, N x N of state: a workgroup of N invocations has ROWS rows, and
-// Split invocations, ROWS apart, share each row, C vec4 to one, so that they fit registers. Where rows do not fall into Split
-// equal parts, the last has less than C, and what is handed round in shared memory ends in zeros.
+// How the recurrences for GPUs divide a head of N elements, N x N of state: a workgroup of N invocations has ROWS rows,
+// and Split invocations, ROWS apart, share each row, C vec4 to one, so that they fit registers. Where rows do not fall
+// into Split equal parts, the last has less than C, and what is handed round in shared memory ends in zeros.
 layout(constant_id = 0) const uint N = 64;
 layout(constant_id = 1) const uint Split = 1; // 1, 2, 4 or 8; divides N
 layout(local_size_x_id = 0) in;

@@ -1,13 +1,14 @@
 // Inputs, bound as storage buffers or, with TEXEL defined, as uniform texel buffers: which of the two a device reads
-// faster differs by an order of magnitude between drivers, so both are compiled and the device is measured. Texel buffers are
-// textureBuffer and not samplerBuffer: SPIR-V knows no sampler of a buffer any more (OpTypeSampledImage), and drivers say so.
+// faster differs by an order of magnitude between drivers, so both are compiled and the device is measured. Texel
+// buffers are textureBuffer and not samplerBuffer: SPIR-V knows no sampler of a buffer any more (OpTypeSampledImage),
+// and drivers say so.
 //
-// FLOATS(n, Name) declares binding n as an array of float, read by F(Name, i); VEC4S by V4, UINT4S by U4, or its component
-// c by U1; WEIGHT4S and W4 are for 4 elements of a weight (lib/weights.glsl). WEIGHTS(n), W16 and W1 are UINT4S, U4 and U1 of
-// the weights W, which LITERALS has as texels where all else is in storage buffers.
+// FLOATS(n, Name) declares binding n as an array of float, read by F(Name, i); VEC4S by V4, UINT4S by U4, or its
+// component c by U1; WEIGHT4S and W4 are for 4 elements of a weight (lib/weights.glsl). WEIGHTS(n), W16 and W1 are
+// UINT4S, U4 and U1 of the weights W, which LITERALS has as texels where all else is in storage buffers.
 
-// What may share memory with a binding that is written is ALIASED, and so is that one: SPIR-V lets compilers take all others
-// for apart. It stands before the declaration.
+// What may share memory with a binding that is written is ALIASED, and so is that one: SPIR-V lets compilers take all
+// others for apart. It stands before the declaration.
 #extension GL_EXT_spirv_intrinsics : require
 #extension GL_EXT_samplerless_texture_functions : require
 #define ALIASED spirv_decorate(20)

@@ -72,15 +72,15 @@ Part part_of(uint row) {
 // bias_of returns what is added to the products of row m.
 float bias_of(Part p, uint m) { return p.bias == NONE ? 0.0 : F(Params, p.bias + m); }
 
-// along adds the products of 8 elements of a row and of x to a sum, one after the other, as the row has them. Kernels that
-// go along a row in this way get the same sum of it, bit for bit, whatever rows and tokens they take together.
+// along adds the products of 8 elements of a row and of x to a sum, one after the other, as the row has them. Kernels
+// that go along a row in this way get the same sum of it, bit for bit, whatever rows and tokens they take together.
 float along(vec4 lo, vec4 hi, vec4 x_lo, vec4 x_hi, float sum) {
     sum = fma(lo.w, x_lo.w, fma(lo.z, x_lo.z, fma(lo.y, x_lo.y, fma(lo.x, x_lo.x, sum))));
     return fma(hi.w, x_hi.w, fma(hi.z, x_hi.z, fma(hi.y, x_hi.y, fma(hi.x, x_hi.x, sum))));
 }
 
-// A row in segments is a sum for each, of which the sums are added in order. A segment is whole steps of 32 elements, which
-// block types have as units.
+// A row in segments is a sum for each, of which the sums are added in order. A segment is whole steps of 32 elements,
+// which block types have as units.
 const uint SEGMENTS = 8, STEP = 4 / GROUPS; // units of a step
 
 // segment_at returns the first unit of a segment.

@@ -1,4 +1,5 @@
-// Sums over a workgroup. Local is its size; with Single = 1 it is one subgroup, and nothing but subgroup operations runs.
+// Sums over a workgroup. Local is its size; with Single = 1 it is one subgroup, and nothing but subgroup operations
+// runs.
 #extension GL_KHR_shader_subgroup_basic : require
 #extension GL_KHR_shader_subgroup_arithmetic : require
 

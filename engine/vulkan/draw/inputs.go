@@ -27,7 +27,8 @@ type Inputs struct {
 // part is an array in the buffers of Inputs, in words.
 type part struct{ at, each int }
 
-// Make makes the buffers, for draws of so many sequences among ids of a vocabulary, with room for so many accepted ids of each.
+// Make makes the buffers, for draws of so many sequences among ids of a vocabulary, with room for so many accepted ids
+// of each.
 func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
 	s.seqs, s.room, s.masked = seqs, room, (vocab+31)/32
 	words := 0

@@ -19,8 +19,8 @@ var (
 	OnHost   = tune.Form{Kernel: "host"}
 )
 
-// LargeVocabulary is the number of ids from which a device that is a processor, and that nobody has measured, leaves the
-// draw to the host: its lanes' shared sums are emulated, and the logits are in the host's memory anyway.
+// LargeVocabulary is the number of ids from which a device that is a processor, and that nobody has measured, leaves
+// the draw to the host: its lanes' shared sums are emulated, and the logits are in the host's memory anyway.
 const LargeVocabulary = 1024
 
 // Choice returns the places to draw the tokens of so many sequences at.
@@ -33,8 +33,8 @@ func Choice(e *kernel.Env, seqs int) *tune.Choice {
 		Kind: tune.Few, Forms: forms}
 }
 
-// trialDraws are measured in one submission: a model that takes so much longer for a token than a submission itself does
-// that fewer fit would not notice the difference.
+// trialDraws are measured in one submission: a model that takes so much longer for a token than a submission itself
+// does that fewer fit would not notice the difference.
 const trialDraws = 8
 
 // LikelyLogits makes numbers such as a model's logits.
@@ -43,8 +43,8 @@ func LikelyLogits() func() float32 {
 	return func() float32 { return float32(3 * rng.NormFloat64()) }
 }
 
-// Trial draws a token of each sequence, on the device, or on the host with a submission of its own and the way of the logits
-// there.
+// Trial draws a token of each sequence, on the device, or on the host with a submission of its own and the way of the
+// logits there.
 type Trial struct {
 	e        *kernel.Env
 	expected func(work float64) time.Duration

@@ -9,10 +9,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// In an exact executor a token's numbers are the same, bit for bit, whatever other tokens and sequences a pass has. An op's
-// result for a row depends on the others only by the kernel that their number chooses, through the order of its sums. So
-// every product has kernels with one order for all numbers of tokens: on emulated lanes matmul_reg and matmul_bcast, or
-// matmul_narrow; on a GPU matmul_segment for few tokens and matmul_tile for many. A recurrence has one kernel, the serial one.
+// In an exact executor a token's numbers are the same, bit for bit, whatever other tokens and sequences a pass has. An
+// op's result for a row depends on the others only by the kernel that their number chooses, through the order of its
+// sums. So every product has kernels with one order for all numbers of tokens: on emulated lanes matmul_reg and
+// matmul_bcast, or matmul_narrow; on a GPU matmul_segment for few tokens and matmul_tile for many. A recurrence has one
+// kernel, the serial one.
 
 // segmentForm returns the form of matmul_segment for n tokens. The rows of its workgroup lie side by side in memory.
 func segmentForm(n uint32) tune.Form {

@@ -11,8 +11,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// The kernels of products that are chosen from, and of forms that tests force. Sparse is for one token whose vector has many
-// zeros. Products that a forced kernel does not suit run in their usual forms.
+// The kernels of products that are chosen from, and of forms that tests force. Sparse is for one token whose vector has
+// many zeros. Products that a forced kernel does not suit run in their usual forms.
 const (
 	Vec    = "vec"
 	Reg    = "reg"
@@ -34,8 +34,8 @@ type Chooser struct{ *profile.Profile }
 // Products lists them.
 var Products = []string{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold, Shared, Segment, SegmentTile}
 
-// A tune.Form of them has what a subgroup (Vec, Shared, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop) takes at once, or a
-// workgroup at most (Hold).
+// A tune.Form of them has what a subgroup (Vec, Shared, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop)
+// takes at once, or a workgroup at most (Hold).
 
 // FewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg, bcastTokens of matmul_bcast.
 const FewTokens, bcastTokens = glsl.VecTokens, glsl.BcastTokens
@@ -60,9 +60,9 @@ func (s Chooser) Tile(f tune.Form) uint32 {
 	return f.Tokens
 }
 
-// handsRound reports whether such lanes do better with matmul_bcast: with more than two tokens, or where the 32 elements that
-// one token has for a block, and the scales of eight blocks, are loaded at once. Two tokens are a tenth slower without, but
-// their sums have the order of one token's.
+// handsRound reports whether such lanes do better with matmul_bcast: with more than two tokens, or where the 32
+// elements that one token has for a block, and the scales of eight blocks, are loaded at once. Two tokens are a tenth
+// slower without, but their sums have the order of one token's.
 func (s Chooser) handsRound(u *layout.Unit, n uint32) bool {
 	return s.Vectors() && s.Shuffle && (n > 2 || n == 1 && u.Type.IsBlock())
 }
@@ -149,9 +149,9 @@ func (s Chooser) mostRows() int {
 	return max(s.MostGroups*int(fewest)/layout.RowAlign, 1) * layout.RowAlign
 }
 
-// Candidates returns the forms worth measuring for a unit and n tokens, the usual one first. Matmul_reg and matmul_bcast
-// are for emulated lanes alone: their workgroups leave most lanes of a GPU's subgroups idle, and compilers for GPUs spill
-// their sums.
+// Candidates returns the forms worth measuring for a unit and n tokens, the usual one first. Matmul_reg and
+// matmul_bcast are for emulated lanes alone: their workgroups leave most lanes of a GPU's subgroups idle, and compilers
+// for GPUs spill their sums.
 func (s Chooser) Candidates(u *layout.Unit, n uint32) []tune.Form {
 	list := []tune.Form{s.Usual(u, n)}
 	if _, ok := emulated.Usual(*s.Profile, u, n); ok {

@@ -32,8 +32,8 @@ var lanes8 = Chooser{&profile.Profile{CPU: true, Lanes: 8, Shuffle: true, MostGr
 // lanes16 are those of one that runs 16.
 var lanes16 = Chooser{&profile.Profile{CPU: true, Lanes: 16, Shuffle: true, MostGroups: 65535, Cores: 2, Local: profile.Workgroups{Subgroups: 16, Reg: 16}, Narrow: profile.Narrow{Many: 1}}}
 
-// Many rows of a block type go to subgroups four at a time; of a plain type, or of few, two. Emulated lanes take rows each,
-// eight where each core gets some workgroups of them.
+// Many rows of a block type go to subgroups four at a time; of a plain type, or of few, two. Emulated lanes take rows
+// each, eight where each core gets some workgroups of them.
 func TestUsual(t *testing.T) {
 	for _, c := range []struct {
 		shape Chooser
@@ -94,7 +94,8 @@ func TestUsual(t *testing.T) {
 	}
 }
 
-// Lanes share units of a block type where one each would leave more than a third of them idle, whatever the number of tokens.
+// Lanes share units of a block type where one each would leave more than a third of them idle, whatever the number of
+// tokens.
 func TestUsualShares(t *testing.T) {
 	for _, c := range []struct {
 		lanes    uint32
@@ -180,8 +181,8 @@ func TestFormsWithinLimits(t *testing.T) {
 	}
 }
 
-// Subgroups are as wide as a device's own, but 16 where it lets a kernel ask for that; where their size is known, one token is
-// one dispatch of wkv7_step, which loads no more rows at once than registers hold.
+// Subgroups are as wide as a device's own, but 16 where it lets a kernel ask for that; where their size is known, one
+// token is one dispatch of wkv7_step, which loads no more rows at once than registers hold.
 func TestShapes(t *testing.T) {
 	for _, c := range []struct {
 		name     string

@@ -28,8 +28,8 @@ func (s Chooser) matricesOf(u *layout.Unit) []gpu.MatrixShape {
 	return s.Matrices
 }
 
-// CoopSide returns the rows, and tokens, of a quarter: each matrix that is loaded serves two products or more. Where registers
-// are few, they do not hold the sums for that (bench/README.md).
+// CoopSide returns the rows, and tokens, of a quarter: each matrix that is loaded serves two products or more. Where
+// registers are few, they do not hold the sums for that (bench/README.md).
 func (s Chooser) CoopSide(f tune.Form) uint32 {
 	side := max(f.Rows, f.Tokens)
 	if !s.FewRegisters {

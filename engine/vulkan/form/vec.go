@@ -17,8 +17,8 @@ func Share(f tune.Form) uint32 {
 	return 1
 }
 
-// vecSums returns how many sums, of a row and a token each, compilers find registers for in a lane of matmul_vec with every
-// type of weights (bench/README.md).
+// vecSums returns how many sums, of a row and a token each, compilers find registers for in a lane of matmul_vec with
+// every type of weights (bench/README.md).
 func (s Chooser) vecSums() uint32 {
 	if s.FewRegisters {
 		return 4
@@ -37,9 +37,9 @@ const sharers = 4
 // TakesShared reports whether that form takes a product.
 func (s Chooser) TakesShared(u *layout.Unit) bool { return u.Type.IsBlock() && s.Lanes >= sharers }
 
-// vecFor returns the usual of the two kernels that are matmul_vec. Lanes with a unit each unpack its scales once and not four
-// times, but of a row that is short, or a little longer than its subgroup can take at a time, they leave many lanes idle. If
-// that is more than a third of all, lanes share units.
+// vecFor returns the usual of the two kernels that are matmul_vec. Lanes with a unit each unpack its scales once and
+// not four times, but of a row that is short, or a little longer than its subgroup can take at a time, they leave many
+// lanes idle. If that is more than a third of all, lanes share units.
 func (s Chooser) vecFor(u *layout.Unit) string {
 	busy, all := 0, 0
 	for _, p := range u.Parts {
@@ -53,8 +53,8 @@ func (s Chooser) vecFor(u *layout.Unit) string {
 	return Vec
 }
 
-// Within gives subgroups of matmul_vec so many rows that the device has the workgroups for all: up to mostRows, which goes
-// by one token, that is 2.
+// Within gives subgroups of matmul_vec so many rows that the device has the workgroups for all: up to mostRows, which
+// goes by one token, that is 2.
 func (s Chooser) Within(f tune.Form, u *layout.Unit, n uint32) tune.Form {
 	for isVec(f) && f.Rows < 2 {
 		if x, _ := s.Groups(f, u.Rows, n); int(x) <= s.MostGroups {
@@ -66,20 +66,20 @@ func (s Chooser) Within(f tune.Form, u *layout.Unit, n uint32) tune.Form {
 }
 
 // manyRows are so many that 4 of them to a subgroup leave a large GPU subgroups enough: 8 for each of 128 cores. A lane
-// takes 32 elements of a block type's row, so that its neighbour's x lies 128 bytes further and 32 lanes touch a line of
-// the first cache each, with every one of 8 loads: up to 256 turns of that cache. DRAM brings what they need of a row, 576
-// bytes of Q4_0, in 40 to 200 turns of a large GPU's cores; all rows of the subgroup share the loads of x.
+// takes 32 elements of a block type's row, so that its neighbour's x lies 128 bytes further and 32 lanes touch a line
+// of the first cache each, with every one of 8 loads: up to 256 turns of that cache. DRAM brings what they need of a
+// row, 576 bytes of Q4_0, in 40 to 200 turns of a large GPU's cores; all rows of the subgroup share the loads of x.
 const manyRows = 4096
 
-// HoldsTexels reports whether registers hold what a form of matmul_vec takes where its inputs are texels, which come with addresses
-// and components that nobody needs. If not, it reads buffers.
+// HoldsTexels reports whether registers hold what a form of matmul_vec takes where its inputs are texels, which come
+// with addresses and components that nobody needs. If not, it reads buffers.
 func (s Chooser) HoldsTexels(typ tensor.Type, f tune.Form) bool {
 	return !s.FewRegisters || !typ.IsBlock() || f.Tokens == 1 || f.Rows == 1 && f.Tokens <= 4
 }
 
-// vecForms adds the forms of matmul_vec for n tokens that registers hold: of a few rows, which are held while tokens pass, twice
-// the sums of others. Where registers are few, tokens come in two tiles too, and of whole units of a block type no more than
-// two rows.
+// vecForms adds the forms of matmul_vec for n tokens that registers hold: of a few rows, which are held while tokens
+// pass, twice the sums of others. Where registers are few, tokens come in two tiles too, and of whole units of a block
+// type no more than two rows.
 func (s Chooser) vecForms(u *layout.Unit, n uint32, add func(tune.Form)) {
 	rows := uint32(8)
 	if s.FewRegisters && u.Type.IsBlock() {

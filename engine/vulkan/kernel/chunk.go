@@ -12,8 +12,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// The forms of RWKV-7's recurrence: token after token, or by chunks of tokens whose part that needs no state is done for all of
-// them at once (shaders/lib/chunk.glsl).
+// The forms of RWKV-7's recurrence: token after token, or by chunks of tokens whose part that needs no state is done
+// for all of them at once (shaders/lib/chunk.glsl).
 const (
 	Serial  = "serial"
 	Chunked = "chunked"
@@ -36,12 +36,13 @@ func chunksOf(rows, seqs int) int { return rows/glsl.ChunkTokens + seqs }
 // chunkBytes returns the size of what is left of a chunk.
 func chunkBytes(o *op.WKV7) int { return 4 * glsl.ChunkRows * o.N * o.Heads }
 
-// LeastChunked is from how many tokens of a sequence, on average, chunks are considered: at worst, half of a chunk in each
-// two is idle.
+// LeastChunked is from how many tokens of a sequence, on average, chunks are considered: at worst, half of a chunk in
+// each two is idle.
 const LeastChunked = 2 * glsl.ChunkTokens
 
-// choice returns the forms for a pass. Beside lanes that are emulated, where a barrier or shared memory costs more than the work
-// between, chunks are not even tried: on two such devices they took 1.6 and 17 times as long (bench/README.md).
+// choice returns the forms for a pass. Beside lanes that are emulated, where a barrier or shared memory costs more than
+// the work between, chunks are not even tried: on two such devices they took 1.6 and 17 times as long
+// (bench/README.md).
 func (w *Recurrent) choice(s Shape) Choice {
 	forms := []tune.Form{{Kernel: Serial}}
 	switch {

@@ -37,16 +37,16 @@ func (c *compiled) add(s gpu.Statistics) {
 	c.order = append(c.order, &compiledKernel{name: name, shader: shader, usual: c.usual, Statistics: s})
 }
 
-// The sizes that kernels are made for: heads of the published models and of what others trained, weights of those that are
-// most used, units of few rows and of many.
+// The sizes that kernels are made for: heads of the published models and of what others trained, weights of those that
+// are most used, units of few rows and of many.
 var (
 	compiledHeads = []int{64, 128}
 	compiledTypes = []tensor.Type{tensor.F16, tensor.Q8_0, tensor.Q4_K, tensor.Q6_K}
 	compiledRows  = []int{768, 4096}
 )
 
-// all makes every kernel that the engine could choose on a device, with either way to load: where a form is usual for one
-// product and tried for another, it counts as usual.
+// all makes every kernel that the engine could choose on a device, with either way to load: where a form is usual for
+// one product and tried for another, it counts as usual.
 func (c *compiled) all(k *Set) error {
 	for _, texel := range []bool{false, true} {
 		for _, typ := range compiledTypes {
@@ -198,7 +198,8 @@ func (c *compiled) make(what string, usual bool, f func() error) error {
 	return f()
 }
 
-// figures are the names that drivers give a figure, the first that there is counts; what several stand for is their sum.
+// figures are the names that drivers give a figure, the first that there is counts; what several stand for is their
+// sum.
 var figures = []struct {
 	title string
 	names [][]string
@@ -229,8 +230,8 @@ func (k *compiledKernel) figure(title string) (sum float64, ok bool) {
 	return 0, false
 }
 
-// spilled returns how many registers the kernel spills; a driver that does not say is taken by its scratch memory, since no
-// kernel has an array that needs any.
+// spilled returns how many registers the kernel spills; a driver that does not say is taken by its scratch memory,
+// since no kernel has an array that needs any.
 func (k *compiledKernel) spilled() float64 {
 	if n, ok := k.figure("spills"); ok {
 		return n

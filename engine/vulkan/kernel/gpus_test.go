@@ -14,17 +14,18 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// families are the GPUs that TestGPUs compiles for: GCN 5 (gfx900, gfx906) and RDNA 1 to 3 (gfx1010, gfx1030, gfx1100), by the
-// names that Mesa gives them.
+// families are the GPUs that TestGPUs compiles for: GCN 5 (gfx900, gfx906) and RDNA 1 to 3 (gfx1010, gfx1030, gfx1100),
+// by the names that Mesa gives them.
 var families = []string{"vega10", "vega20", "navi10", "navi21", "gfx1100"}
 
-// TestGPUs has a driver's compiler make every kernel that the engine could choose on GPUs that are not there, in its own
-// specialization for them, and wants no register spilled.
+// TestGPUs has a driver's compiler make every kernel that the engine could choose on GPUs that are not there, in its
+// own specialization for them, and wants no register spilled.
 //
-// RWKV_RADV names the manifest of Mesa's driver for AMD, of a version that knows RADV_FORCE_FAMILY (scripts/driver.sh radv);
-// without one the test is skipped, or fails if RWKV_REQUIRE_RADV=1. Each GPU has a process of its own, since a driver may end
-// one. With RWKV_GPUS=held this is such a process, whose GPU is what the Vulkan loader finds, whatever stands behind it; with
-// RWKV_GPUS=table it prints a table of all kernels and names what spills, which is then no failure (scripts/gpus.sh).
+// RWKV_RADV names the manifest of Mesa's driver for AMD, of a version that knows RADV_FORCE_FAMILY (scripts/driver.sh
+// radv); without one the test is skipped, or fails if RWKV_REQUIRE_RADV=1. Each GPU has a process of its own, since a
+// driver may end one. With RWKV_GPUS=held this is such a process, whose GPU is what the Vulkan loader finds, whatever
+// stands behind it; with RWKV_GPUS=table it prints a table of all kernels and names what spills, which is then no
+// failure (scripts/gpus.sh).
 func TestGPUs(t *testing.T) {
 	switch mode := os.Getenv("RWKV_GPUS"); mode {
 	case "held", "table":

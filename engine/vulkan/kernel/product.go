@@ -43,8 +43,8 @@ func (h Hull) In(b *gpu.Buffer) gpu.Range {
 	return b.Range(4*h.From, 4*(h.To-h.From))
 }
 
-// Hulls returns the scratch of the parts' inputs, of what they are combined with, and of their outputs. What is empty is not
-// read.
+// Hulls returns the scratch of the parts' inputs, of what they are combined with, and of their outputs. What is empty
+// is not read.
 func (u *Product) Hulls() (x, from, y Hull) { return u.x, u.from, u.y }
 
 // matMul is a group of products.
@@ -198,8 +198,8 @@ func (u *Product) choice(n uint32) Choice {
 	return Choice{c, &Dense{u, n}}
 }
 
-// key names a product of n tokens on the device. Numbers of tokens are alike that are one tile of the same size, and beyond
-// form.FewTokens all are, but for where matmul_hold begins.
+// key names a product of n tokens on the device. Numbers of tokens are alike that are one tile of the same size, and
+// beyond form.FewTokens all are, but for where matmul_hold begins.
 func (u *Product) key(n uint32) string {
 	tokens := fmt.Sprint(form.TileFor(n, form.FewTokens))
 	if n > form.FewTokens {
@@ -219,8 +219,8 @@ func (u *Product) beforeHold(n uint32) bool {
 // manyTokens stand for any number of tokens that are many, in trials.
 const manyTokens = 64
 
-// Tried returns how many tokens are tried for n. Many stand for all of the same key, whatever pass comes first: a short one's
-// would not be enough to tell what a long one is best done by.
+// Tried returns how many tokens are tried for n. Many stand for all of the same key, whatever pass comes first: a short
+// one's would not be enough to tell what a long one is best done by.
 func (u *Product) Tried(n uint32) uint32 {
 	if n <= form.FewTokens || u.beforeHold(n) {
 		return n
@@ -237,8 +237,8 @@ func (u *Product) Groups(f tune.Form, n uint32) (x, y uint32) {
 // Tile returns how many tokens a workgroup of the form takes.
 func (u *Product) Tile(f tune.Form) uint32 { return u.env.Set.shape.Tile(f) }
 
-// Alike returns u and the products that do the same with other weights, as those of other layers, in the program's order, up to
-// so many bytes of weights.
+// Alike returns u and the products that do the same with other weights, as those of other layers, in the program's
+// order, up to so many bytes of weights.
 func (u *Product) Alike(most int) []*Product {
 	list, bytes := []*Product{u}, u.Bytes
 	for _, v := range u.env.products {

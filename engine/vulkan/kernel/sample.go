@@ -12,7 +12,8 @@ func (k *Set) SampleAdjust() (*shaders.SampleAdjust, error) {
 	})
 }
 
-// SampleDraw returns the kernel of draws. It has workgroups of one subgroup where barriers are dear, as for the norms; it assumes no subgroup size.
+// SampleDraw returns the kernel of draws. It has workgroups of one subgroup where barriers are dear, as for the norms;
+// it assumes no subgroup size.
 func (k *Set) SampleDraw(texel bool) (*shaders.SampleDraw, error) {
 	v := pipeline.Form(texel, shaders.SampleDrawBuf, shaders.SampleDrawTx)
 	return pipeline.Get(k.Set, v, func() (*shaders.SampleDraw, error) {

@@ -48,8 +48,8 @@ func (b *builder) ShiftCommit(o *op.ShiftCommit) error {
 	return nil
 }
 
-// commitsAlone reports whether all that o moves was left by ShiftMix of the same state before it, once each, and nothing else
-// touches either. Then with one row to a sequence each ShiftMix may write to the state itself.
+// commitsAlone reports whether all that o moves was left by ShiftMix of the same state before it, once each, and
+// nothing else touches either. Then with one row to a sequence each ShiftMix may write to the state itself.
 func commitsAlone(prog *op.Program, o *op.ShiftCommit) bool {
 	left := map[int]bool{} // offsets
 	width, alone, before := 0, true, true

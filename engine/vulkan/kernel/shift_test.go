@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// A model's token shifts may be committed in place; not those whose vectors another op meets, that are not all there, or
-// that come after the commit.
+// A model's token shifts may be committed in place; not those whose vectors another op meets, that are not all there,
+// or that come after the commit.
 func TestCommitsAlone(t *testing.T) {
 	prog := golden.Demo(t, 0).Program
 	at := -1

@@ -90,8 +90,8 @@ func (u *Product) fitsPanels(rows uint32) bool {
 	return n <= min(l.MaxStorageBufferRange, l.MaxAllocationSize) && n/layout.RowBytes(u.Parts[0].W)/8 <= l.MaxWorkgroupCount[1]
 }
 
-// roomForPanels reports whether the device has memory to spare for a copy of every unit whose input has many zeros: as much
-// again stays free. Kernels for more tokens read weights by rows, so both forms are kept or the first one alone.
+// roomForPanels reports whether the device has memory to spare for a copy of every unit whose input has many zeros: as
+// much again stays free. Kernels for more tokens read weights by rows, so both forms are kept or the first one alone.
 func (e *Env) roomForPanels() bool {
 	r := &e.panels
 	if r.asked {
@@ -170,7 +170,8 @@ func (z *Zeros) Provide(f tune.Form) error {
 // PanelRows returns the rows of a panel that is provided; 0: none.
 func (z *Zeros) PanelRows() uint32 { return z.panels.rows }
 
-// Input returns what the product multiplies with, of one of those alike in the middle of the program, and the steps before it.
+// Input returns what the product multiplies with, of one of those alike in the middle of the program, and the steps
+// before it.
 func (z *Zeros) Input() (steps int, in op.View) {
 	var like []*Product
 	for _, u := range z.env.products {

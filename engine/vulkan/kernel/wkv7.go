@@ -39,8 +39,8 @@ func (s *wkv7) Choices(shape Shape) []Choice {
 	return []Choice{s.choice(shape)}
 }
 
-// Record records the recurrence and, as a dispatch of its own that is parallel over rows too, what follows it; for one token
-// of each sequence, one dispatch of all.
+// Record records the recurrence and, as a dispatch of its own that is parallel over rows too, what follows it; for one
+// token of each sequence, one dispatch of all.
 func (s *wkv7) Record(r *Recorder, chosen []tune.Form) error {
 	o, of, params := s.Op, r.At.Of, r.env.params
 	if s.stepwise(r.Shape) {

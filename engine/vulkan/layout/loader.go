@@ -21,8 +21,8 @@ type Loader struct {
 	all      int64
 }
 
-// NewLoader returns a loader for a program. It tells progress, which may be nil, how many bytes of weights are loaded; an error
-// of progress ends the loading.
+// NewLoader returns a loader for a program. It tells progress, which may be nil, how many bytes of weights are loaded;
+// an error of progress ends the loading.
 func NewLoader(dev *gpu.Device, prog *op.Program, progress func(done, all int64) error) *Loader {
 	l := &Loader{dev: dev, progress: progress, readers: map[*tensor.Tensor]int{}, matrices: map[*tensor.Tensor]*matrix{},
 		vectors: map[*tensor.Tensor]uint32{}, counted: map[*op.Operand]int{}}
@@ -62,7 +62,8 @@ func (l *Loader) make(name string, size int) (*gpu.Buffer, error) {
 	return b, err
 }
 
-// Vector places a weight vector among the params, padded, and returns its offset in elements. Every element must be finite.
+// Vector places a weight vector among the params, padded, and returns its offset in elements. Every element must be
+// finite.
 func (l *Loader) Vector(w *op.Operand) (uint32, error) {
 	at := len(l.params)
 	l.params = append(l.params, make([]float32, w.Stride())...)
@@ -105,8 +106,8 @@ func (l *Loader) Params() (*gpu.Buffer, error) {
 	return l.Buffer("params", data)
 }
 
-// matrix returns a matrix, loaded if it is not. Its elements are checked on their way to the device. After its last use as an
-// operand, used tells so.
+// matrix returns a matrix, loaded if it is not. Its elements are checked on their way to the device. After its last use
+// as an operand, used tells so.
 func (l *Loader) matrix(w *op.Operand) (*matrix, error) {
 	m, ok := l.matrices[w.Source]
 	if ok && m.of == w {

@@ -29,8 +29,8 @@ func counted(loads map[string]int, name string, rows, cols int) *tensor.Tensor {
 	})
 }
 
-// Every weight is loaded once, and quantized once: of products and tables that fall into many pieces, of one that two products
-// and a table read, and of vectors.
+// Every weight is loaded once, and quantized once: of products and tables that fall into many pieces, of one that two
+// products and a table read, and of vectors.
 func TestLoadedOnce(t *testing.T) {
 	const cols, limit = 256, 20 << 10
 	for _, pieces := range []bool{false, true} {

@@ -39,8 +39,8 @@ func banded(rows []byte, rowBytes, band int) []byte {
 	return out
 }
 
-// A weight that is sent in any pieces, from any row on, arrives padded, and the first of its elements that is not finite
-// is found.
+// A weight that is sent in any pieces, from any row on, arrives padded, and the first of its elements that is not
+// finite is found.
 func TestMatrixFill(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 8))
 	for try := range 200 {

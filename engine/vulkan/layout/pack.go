@@ -98,7 +98,8 @@ func (s super) bits(at int, b []byte) {
 	s.put(at, spread[b[0]]|spread[b[1]]<<2|spread[b[2]]<<4|spread[b[3]]<<6)
 }
 
-// sixes packs 8 pairs of 6-bit numbers behind a word of two halves: low nibbles as a byte to a pair, high bits as a nibble.
+// sixes packs 8 pairs of 6-bit numbers behind a word of two halves: low nibbles as a byte to a pair, high bits as a
+// nibble.
 func (s super) sixes(halves uint32, numbers func(j int) (a, b byte)) {
 	var low [8]byte
 	var high uint32

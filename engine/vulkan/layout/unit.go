@@ -35,8 +35,8 @@ type Part struct {
 // straddle two parts.
 const RowAlign = 64
 
-// Pad is how many bytes of zeros lie behind a unit's weights: matmul_reg reads the last row to a multiple of 64 elements, or
-// of a superblock. Where rows lie in bands, it is as much for each row of a band.
+// Pad is how many bytes of zeros lie behind a unit's weights: matmul_reg reads the last row to a multiple of 64
+// elements, or of a superblock. Where rows lie in bands, it is as much for each row of a band.
 const Pad = 512
 
 // Bounds are how large a unit may be.

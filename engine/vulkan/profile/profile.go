@@ -40,8 +40,8 @@ type Narrow struct {
 	Many  uint32 // subgroups of matmul_narrow's workgroup
 }
 
-// Of derives the profile of a device. Where lanes are emulated by one processor core's vectors, a barrier or shared memory
-// costs more than the work between, so there workgroups are single subgroups.
+// Of derives the profile of a device. Where lanes are emulated by one processor core's vectors, a barrier or shared
+// memory costs more than the work between, so there workgroups are single subgroups.
 func Of(info gpu.Info) Profile {
 	sub := uint32(Subgroup(info))
 	fit := func(n uint32) uint32 { return min(n, uint32(mostLanes(info))) }
@@ -64,16 +64,18 @@ func Of(info gpu.Info) Profile {
 // Vectors reports whether lanes are emulated by a processor's vectors: they are never faster with a row in common.
 func (p *Profile) Vectors() bool { return p.CPU && p.Lanes >= NarrowLeast && !p.Narrow.Usual }
 
-// fewRegisters reports whether a lane has about 128 registers, where others have 256. Vulkan does not say it, but devices that
-// can run subgroups of 16 or fewer, as Intel's, are of this kind, and so are those of Apple: behind a layer over Metal, or
-// integrated with subgroups of 32 and no other size. Qualcomm's run subgroups of 128 with the registers that others have for 64.
+// fewRegisters reports whether a lane has about 128 registers, where others have 256. Vulkan does not say it, but
+// devices that can run subgroups of 16 or fewer, as Intel's, are of this kind, and so are those of Apple: behind a
+// layer over Metal, or integrated with subgroups of 32 and no other size. Qualcomm's run subgroups of 128 with the
+// registers that others have for 64.
 func fewRegisters(info gpu.Info) bool {
 	s := info.Subgroup
 	return info.Type != gpu.CPU && (s.Min > 0 && s.Min <= 16 || s.Size > 64 || info.Features.Portability || info.Type == gpu.Integrated && s.Min == 32 && s.Max == 32)
 }
 
 // Subgroup returns the subgroup size that kernels are made for, and are made to run with where the device lets them
-// choose. Of a range that holds 16, that is the way between: the device's own choice may be its widest, which spills registers.
+// choose. Of a range that holds 16, that is the way between: the device's own choice may be its widest, which spills
+// registers.
 func Subgroup(info gpu.Info) int {
 	if info.AllowsSubgroup(16) {
 		return 16
@@ -81,8 +83,8 @@ func Subgroup(info gpu.Info) int {
 	return max(info.Subgroup.Size, 1)
 }
 
-// mostLanes returns the size of the largest workgroup: where kernels require a size of their subgroups, there may be few of
-// them in one.
+// mostLanes returns the size of the largest workgroup: where kernels require a size of their subgroups, there may be
+// few of them in one.
 func mostLanes(info gpu.Info) int {
 	l, sub := info.Limits, Subgroup(info)
 	if l.MaxWorkgroupSubgroups > 0 && info.AllowsSubgroup(sub) {
@@ -91,10 +93,11 @@ func mostLanes(info gpu.Info) int {
 	return l.MaxWorkgroupInvocations
 }
 
-// SwiftShader's lanes are those of a processor's narrowest vectors, and its compiler is as simple. It reads a word of a storage
-// buffer for each lane by itself, unrolls nothing and keeps arrays in memory. matmul_narrow.comp, for few tokens, and
-// matmul_hold.comp, for many, are the only forms of a product that such a device is not lost in. Others of as few lanes are not
-// of the kind: lavapipe, which has them on processors without wider vectors, takes most of a minute to compile matmul_hold.
+// SwiftShader's lanes are those of a processor's narrowest vectors, and its compiler is as simple. It reads a word of a
+// storage buffer for each lane by itself, unrolls nothing and keeps arrays in memory. matmul_narrow.comp, for few
+// tokens, and matmul_hold.comp, for many, are the only forms of a product that such a device is not lost in. Others of
+// as few lanes are not of the kind: lavapipe, which has them on processors without wider vectors, takes most of a
+// minute to compile matmul_hold.
 const (
 	NarrowLeast = 4 // lanes that matmul_narrow's last step counts on
 	narrowMost  = 7

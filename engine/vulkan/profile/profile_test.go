@@ -7,7 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Workgroups hold no more subgroups than the device allows where their size is required, and as many as they like elsewhere.
+// Workgroups hold no more subgroups than the device allows where their size is required, and as many as they like
+// elsewhere.
 func TestFewSubgroups(t *testing.T) {
 	for _, c := range []struct {
 		name              string

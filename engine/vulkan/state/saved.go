@@ -31,7 +31,8 @@ func (s *saved) release() {
 	*s = saved{}
 }
 
-// Save starts the copy of some slots' states, from where Restore brings them back. Whoever saves waits for it, and then saves again.
+// Save starts the copy of some slots' states, from where Restore brings them back. Whoever saves waits for it, and then
+// saves again.
 func (s *States) Save(slots []int) (*gpu.Commands, error) {
 	c, err := s.saveCommands(slots)
 	if err == nil {

@@ -27,8 +27,8 @@ type part struct {
 	bytes int       // of one
 }
 
-// New makes the states of a program, which lie where a plan has them in a buffer, and gives all slots the initial one. open returns
-// an error once they are not to be used any more.
+// New makes the states of a program, which lie where a plan has them in a buffer, and gives all slots the initial one.
+// open returns an error once they are not to be used any more.
 func New(dev *gpu.Device, prog *op.Program, plan *op.Plan, buf *gpu.Buffer, open func() error) (*States, error) {
 	s := &States{dev: dev, width: prog.StateLen(), slots: plan.Sizes.Slots, open: open}
 	s.transfers.dev = dev

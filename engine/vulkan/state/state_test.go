@@ -70,7 +70,8 @@ func TestTransfersNobodyWaitsFor(t *testing.T) {
 	}
 }
 
-// What is saved of slots comes back to whichever slot, also after another choice of slots was saved, as it was at the last time.
+// What is saved of slots comes back to whichever slot, also after another choice of slots was saved, as it was at the
+// last time.
 func TestSaved(t *testing.T) {
 	s := made(t, 4)
 	write := func(slot, i int) {

@@ -10,16 +10,16 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// The states of some slots go to the host and back through buffers in its memory, as many slots in one submission as fit.
-// A transfer takes its place among the passes when it starts; whoever waits for it keeps none of them waiting.
+// The states of some slots go to the host and back through buffers in its memory, as many slots in one submission as
+// fit. A transfer takes its place among the passes when it starts; whoever waits for it keeps none of them waiting.
 const (
 	stageBytes   = 128 << 20 // most of one submission, if a state is not larger
 	mostUnderWay = 4         // submissions of transfers that nobody has waited for yet
 	mostIdle     = 2         // unused buffers of each kind that are kept
 )
 
-// Transfer is a copy of states between slots and the host that was started. Its methods may be called by any goroutine, beside
-// other calls of the states.
+// Transfer is a copy of states between slots and the host that was started. Its methods may be called by any goroutine,
+// beside other calls of the states.
 type Transfer struct {
 	s *States
 
@@ -146,7 +146,8 @@ func finish(t op.Transfer, err error) error {
 	return t.Wait()
 }
 
-// start records and submits one submission of the transfer. When that is done, a read's states go on to dst, and s back.
+// start records and submits one submission of the transfer. When that is done, a read's states go on to dst, and s
+// back.
 func (t *Transfer) start(s *stateStage, dst [][]float32, name string, record func(*gpu.Recording) error) error {
 	all := t.s
 	if old := all.transfers.oldest(); old != nil && old != t {
@@ -202,13 +203,14 @@ func (t *Transfer) waitFirst() {
 	t.s.transfers.put(p.s)
 }
 
-// StartRead begins to copy the states of slots to dst, as they are after all calls before this one. They are there when Wait
-// returns.
+// StartRead begins to copy the states of slots to dst, as they are after all calls before this one. They are there when
+// Wait returns.
 func (all *States) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
 	return all.startStates("reading", gpu.Readback, slots, dst)
 }
 
-// StartWrite begins to set the states of slots to src, which is free for other use at once. Calls after this one find them.
+// StartWrite begins to set the states of slots to src, which is free for other use at once. Calls after this one find
+// them.
 func (all *States) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
 	return all.startStates("writing", gpu.Upload, slots, src)
 }

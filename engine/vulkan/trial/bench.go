@@ -31,8 +31,8 @@ func (b *Bench) Of(w kernel.Work) tune.Trial {
 	return nil
 }
 
-// timed returns how long one takes of what commands records times over, for different data by turns, or about limit once it
-// is clear that it takes longer.
+// timed returns how long one takes of what commands records times over, for different data by turns, or about limit
+// once it is clear that it takes longer.
 func timed(commands func(times int) (*gpu.Commands, error), turns int, limit time.Duration) (time.Duration, error) {
 	return tune.TimedBy(func(times int) (time.Duration, error) {
 		c, err := commands(times)

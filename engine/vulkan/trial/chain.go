@@ -24,8 +24,8 @@ type chain struct {
 	args  shaders.Wkv7Args
 }
 
-// chain returns a trial: of as many tokens of each sequence as stand for all, or as suit the device, whatever number the pass
-// has.
+// chain returns a trial: of as many tokens of each sequence as stand for all, or as suit the device, whatever number
+// the pass has.
 func (b *Bench) chain(c *kernel.Chain) *chain { return &chain{Bench: b, of: c, shape: c.Tried()} }
 
 func (t *chain) String() string { return "heads of RWKV-7" }

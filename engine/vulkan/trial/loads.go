@@ -13,9 +13,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// FasterLoads returns the faster way to load on a device: the one that the tuner has kept, or the one that is found now by
-// running a product in each, whatever the budget. Kernels, and with them all that is tuned, hang on it, so it must not differ
-// from one start to the next.
+// FasterLoads returns the faster way to load on a device: the one that the tuner has kept, or the one that is found now
+// by running a product in each, whatever the budget. Kernels, and with them all that is tuned, hang on it, so it must
+// not differ from one start to the next.
 func FasterLoads(set *kernel.Set, t *tune.Tuner) (profile.Loads, error) {
 	info := set.Dev.Info()
 	ways := [2]profile.Loads{profile.Buffers, profile.Texels}
@@ -56,8 +56,8 @@ type loads struct {
 	c       *gpu.Commands
 }
 
-// The measured product is of the size of the smallest texel buffer that Vulkan allows (65536 texels), and repeated within
-// a submission, so that the submission's own cost does not count.
+// The measured product is of the size of the smallest texel buffer that Vulkan allows (65536 texels), and repeated
+// within a submission, so that the submission's own cost does not count.
 const (
 	loadsRows  = 512
 	loadsWidth = 1024

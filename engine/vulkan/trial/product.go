@@ -45,7 +45,8 @@ func (b *Bench) product(u *kernel.Product, n uint32) *product {
 	return &product{Bench: b, u: u, turns: u.Alike(turnsBytes), n: u.Tried(n), clock: since}
 }
 
-// Prepare makes a copy of the scratch that the product touches, as it lies there but for what lies between, of random numbers.
+// Prepare makes a copy of the scratch that the product touches, as it lies there but for what lies between, of random
+// numbers.
 func (t *product) Prepare() error {
 	x, from, y := t.u.Hulls()
 	places, size := together(x, from, y)
@@ -64,8 +65,8 @@ func (t *product) Prepare() error {
 	return nil
 }
 
-// together returns where some hulls lie when what is between them is left out, and the elements that they take. Those that meet
-// stay as they are to each other; what is empty stays empty.
+// together returns where some hulls lie when what is between them is left out, and the elements that they take. Those
+// that meet stay as they are to each other; what is empty stays empty.
 func together(hulls ...kernel.Hull) (places []kernel.Hull, size int) {
 	order := make([]int, len(hulls))
 	for i := range order {
@@ -95,8 +96,8 @@ func (t *product) Release() {
 	t.buf = nil
 }
 
-// commands records the product times over, with the weights of the layers in turn: a pass does not find those of the same
-// layer in a cache that the others' do not fit.
+// commands records the product times over, with the weights of the layers in turn: a pass does not find those of the
+// same layer in a cache that the others' do not fit.
 func (t *product) commands(f tune.Form, times int) (*gpu.Commands, error) {
 	return t.recorded(f, times, func(int) kernel.Bound { return t.at })
 }

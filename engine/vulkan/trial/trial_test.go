@@ -61,8 +61,8 @@ func TestProbe(t *testing.T) {
 	}
 }
 
-// Hulls that meet keep their places to each other, what lies between others is left out, and no two come to meet; each begins
-// where a binding may.
+// Hulls that meet keep their places to each other, what lies between others is left out, and no two come to meet; each
+// begins where a binding may.
 func TestTogether(t *testing.T) {
 	h := func(from, to int) kernel.Hull { return kernel.Hull{From: from, To: to} }
 	for _, c := range []struct {

@@ -45,8 +45,8 @@ func (t *zeros) drop() {
 	t.panels = nil
 }
 
-// commands records a form, for which it makes copies of the weights in panels that are the trial's own. The dense form may have
-// been measured since the list was made.
+// commands records a form, for which it makes copies of the weights in panels that are the trial's own. The dense form
+// may have been measured since the list was made.
 func (t *zeros) commands(f tune.Form, times int) (*gpu.Commands, error) {
 	if f.Kernel != form.Sparse {
 		dense := t.of.Dense()

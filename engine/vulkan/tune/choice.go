@@ -10,7 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// Form is one way to do a piece of work, as the file has it: a kernel, and what it takes at once where it has several sizes.
+// Form is one way to do a piece of work, as the file has it: a kernel, and what it takes at once where it has several
+// sizes.
 type Form struct {
 	Kernel string `json:"kernel"`
 	Rows   uint32 `json:"rows"`
@@ -78,8 +79,8 @@ func sum(list []Form) string {
 // standing is how far the measurement of a list of forms has come.
 type standing struct{ best, next int }
 
-// standing returns it as it was kept. What was the best of other forms may not be that of these. If what was kept is none of
-// these, the file was changed, and is not believed.
+// standing returns it as it was kept. What was the best of other forms may not be that of these. If what was kept is
+// none of these, the file was changed, and is not believed.
 func (t *Tuner) standing(c *Choice) standing {
 	if have, ok := t.kept.known(c.Key); ok && have.Among == sum(c.Forms) {
 		for i, f := range c.Forms {
@@ -95,8 +96,8 @@ func (t *Tuner) standing(c *Choice) standing {
 	return standing{0, 1}
 }
 
-// Chosen returns the form that was found the fastest so far, or the usual one; and whether all were tried. Without a tuner
-// that is the usual one.
+// Chosen returns the form that was found the fastest so far, or the usual one; and whether all were tried. Without a
+// tuner that is the usual one.
 func (t *Tuner) Chosen(c *Choice) (f Form, settled bool) {
 	if t == nil {
 		return c.Forms[0], true
@@ -112,8 +113,8 @@ func (t *Tuner) Keep(c *Choice, f Form, took time.Duration) {
 	t.take(c.Key, found{Form: f, Micros: int(took.Microseconds()), Among: sum(c.Forms)})
 }
 
-// Measure goes on measuring a choice, if there is time for its kind, and nobody else is measuring. Once ctx is done it tries no
-// more. An error that is Refused means no more than that the choice is not measured now.
+// Measure goes on measuring a choice, if there is time for its kind, and nobody else is measuring. Once ctx is done it
+// tries no more. An error that is Refused means no more than that the choice is not measured now.
 func (t *Tuner) Measure(ctx context.Context, c *Choice, trial func() (Trial, error)) error {
 	if !t.turn.TryLock() {
 		return nil
@@ -146,8 +147,8 @@ func (t *Tuner) Measure(ctx context.Context, c *Choice, trial func() (Trial, err
 	return err
 }
 
-// fastest goes on measuring a list of forms, one of them in any case and more until some time, and none once ctx is done. The
-// results of the first are what the others' are compared with. It returns the time of the best.
+// fastest goes on measuring a list of forms, one of them in any case and more until some time, and none once ctx is
+// done. The results of the first are what the others' are compared with. It returns the time of the best.
 func (t *Tuner) fastest(ctx context.Context, c *Choice, trial Trial, at *standing, until time.Time) (took time.Duration, err error) {
 	defer trial.Release()
 	if err := trial.Prepare(); err != nil {
@@ -217,8 +218,8 @@ const (
 	LongTrial = 100 * time.Millisecond
 )
 
-// Refused reports whether err means no more than that the device cannot run a form: it lacks memory, a limit or a feature. After
-// any other error, as a lost device, nothing that comes is to be believed.
+// Refused reports whether err means no more than that the device cannot run a form: it lacks memory, a limit or a
+// feature. After any other error, as a lost device, nothing that comes is to be believed.
 func Refused(err error) bool {
 	return errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrUnsupported)
 }

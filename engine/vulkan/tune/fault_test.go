@@ -43,8 +43,8 @@ func (c *faultyTrial) Time(f Form, _ time.Duration) (time.Duration, error) {
 	return time.Second / time.Duration(f.Rows), nil
 }
 
-// A form that the device cannot make is left out; a device that is lost or hangs ends the search with that error, and no
-// other form is tried on it.
+// A form that the device cannot make is left out; a device that is lost or hangs ends the search with that error, and
+// no other form is tried on it.
 func TestTunerStops(t *testing.T) {
 	tuner := New("", true, nil)
 	list := []Form{{Rows: 1}, {Rows: 2}, {Rows: 4}}

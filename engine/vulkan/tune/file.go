@@ -67,7 +67,8 @@ func suspects(path string, trying map[string]string) map[string]string {
 	return trying
 }
 
-// keeping is what the tuner knows, and the file that it is kept in. All but what is found belongs to whoever has the tuner's turn.
+// keeping is what the tuner knows, and the file that it is kept in. All but what is found belongs to whoever has the
+// tuner's turn.
 type keeping struct {
 	mu    sync.Mutex       // guards found and ours
 	found map[string]found // by device, driver and work
@@ -122,7 +123,8 @@ func (t *keeping) tries(form string) bool {
 	return changed
 }
 
-// ends says that a trial ended with an error. If the form cost the device, neither this tuner nor a later one tries it again.
+// ends says that a trial ended with an error. If the form cost the device, neither this tuner nor a later one tries it
+// again.
 func (t *keeping) ends(lethal bool) {
 	if lethal && t.trying != "" {
 		if t.lethal == nil {

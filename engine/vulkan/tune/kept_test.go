@@ -80,7 +80,8 @@ func TestTunerInterrupted(t *testing.T) {
 	}
 }
 
-// A form is written down when it is first tried, by one write that waits for the disk, and not for products that follow.
+// A form is written down when it is first tried, by one write that waits for the disk, and not for products that
+// follow.
 func TestTunerTriesOnce(t *testing.T) {
 	tuner := New(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
 	for i, list := range [][]Form{{{Rows: 1}, {Rows: 2}}, {{Rows: 1}, {Rows: 4}, {Rows: 2}}} {
@@ -96,8 +97,8 @@ func TestTunerTriesOnce(t *testing.T) {
 	}
 }
 
-// Choices made for other kernels are not taken, and of those in the file only forms that would be measured: a file that was
-// damaged or changed by hand costs a measurement.
+// Choices made for other kernels are not taken, and of those in the file only forms that would be measured: a file that
+// was damaged or changed by hand costs a measurement.
 func TestTunerFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	list := []Form{{Kernel: "a", Rows: 1}, {Kernel: "b", Rows: 2, Tokens: 1}, {Kernel: "b", Rows: 4, Tokens: 1}}
@@ -135,7 +136,8 @@ func TestTunerFile(t *testing.T) {
 	}
 }
 
-// However little time there is each time, every form is tried in the end, one by one; a process that ends before is gone on from.
+// However little time there is each time, every form is tried in the end, one by one; a process that ends before is
+// gone on from.
 func TestTunerResumes(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	list := []Form{{Rows: 1}, {Rows: 2}, {Rows: 4}, {Rows: 8}}

@@ -42,8 +42,9 @@ func (m *trialMarks) end() map[string]bool {
 // leavePatience is how long a process that ends waits for others that write its tuning file.
 const leavePatience = 100 * time.Millisecond
 
-// AcquitForms takes back what tuners of this process wrote down of a form under trial, for a process that its user ends in the
-// middle of that: it is not the form's fault. It waits for no device. From then on nothing of the kind is written.
+// AcquitForms takes back what tuners of this process wrote down of a form under trial, for a process that its user ends
+// in the middle of that: it is not the form's fault. It waits for no device. From then on nothing of the kind is
+// written.
 func AcquitForms() {
 	for path := range underTrial.end() {
 		_ = files.Exclusively(path, leavePatience, func() error { return acquitIn(path) }) // at worst the form is not tried again

@@ -63,8 +63,8 @@ func (c *killedTrial) Results(f Form) ([]float32, error) {
 	return c.faultyTrial.Results(f)
 }
 
-// A form in whose trial a process ended is not tried by the next one, on any product, and that says so; --retune tries it again.
-// One whose trial went well leaves nothing behind.
+// A form in whose trial a process ended is not tried by the next one, on any product, and that says so; --retune tries
+// it again. One whose trial went well leaves nothing behind.
 func TestTunerLethal(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	list := []Form{{Rows: 1}, {Rows: 2}, {Rows: 4}}
@@ -132,8 +132,8 @@ func TestTunerHolds(t *testing.T) {
 	}
 }
 
-// A form that loses the device stays written down, and is tried again by no tuner: not by the same one, after the device was
-// opened anew and something else was measured, nor by a later one.
+// A form that loses the device stays written down, and is tried again by no tuner: not by the same one, after the
+// device was opened anew and something else was measured, nor by a later one.
 func TestTunerLoses(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	list := []Form{{Rows: 1}, {Rows: 2}, {Rows: 4}}
@@ -236,7 +236,8 @@ func TestTunerProbes(t *testing.T) {
 	}
 }
 
-// The cost of a submission is in no form's time, and takes none for a slow one. What takes hardly any time comes to an end.
+// The cost of a submission is in no form's time, and takes none for a slow one. What takes hardly any time comes to an
+// end.
 func TestTimedBy(t *testing.T) {
 	for _, c := range []struct{ submission, each, limit, want time.Duration }{
 		{60 * time.Microsecond, 4 * time.Microsecond, 5 * time.Microsecond, 4 * time.Microsecond},

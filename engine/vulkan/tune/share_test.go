@@ -48,8 +48,8 @@ func TestTunerSharesAtOnce(t *testing.T) {
 	}
 }
 
-// Of what two processes measure of one list, that stays which has got further, and what one has not measured itself it does not
-// bring back to where it was when the process began.
+// Of what two processes measure of one list, that stays which has got further, and what one has not measured itself it
+// does not bring back to where it was when the process began.
 func TestTunerSharesFurther(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	at := func(rows uint32, next int) found { return found{Form: Form{Rows: rows}, Next: next, Among: "a list"} }
@@ -69,8 +69,8 @@ func TestTunerSharesFurther(t *testing.T) {
 	}
 }
 
-// A form whose trial its user ended is not to blame for that, and the process writes no other down while it ends; one that ends by
-// itself leaves its form behind.
+// A form whose trial its user ended is not to blame for that, and the process writes no other down while it ends; one
+// that ends by itself leaves its form behind.
 func TestAcquitForms(t *testing.T) {
 	defer func() { underTrial.over = false }()
 	path := filepath.Join(t.TempDir(), "tuning.json")
@@ -104,7 +104,8 @@ func TestAcquitForms(t *testing.T) {
 	}
 }
 
-// What was measured counts for the kernels of this build alone: those of products, of recurrences by chunks, and of draws.
+// What was measured counts for the kernels of this build alone: those of products, of recurrences by chunks, and of
+// draws.
 func TestKernelSum(t *testing.T) {
 	prefixes := []string{"matmul_", "wkv7", "sample_"}
 	for i, p := range prefixes {

@@ -37,8 +37,8 @@ const (
 	trialMost = int(trialTime * 5 / 4 / time.Microsecond) // times that are enough of what takes less than that
 )
 
-// TimedBy returns how long one takes of what run does times over, for different data by turns, or about limit once it is
-// clear that it takes longer.
+// TimedBy returns how long one takes of what run does times over, for different data by turns, or about limit once it
+// is clear that it takes longer.
 func TimedBy(run func(times int) (time.Duration, error), turns int, limit time.Duration) (time.Duration, error) {
 	for times := 1; ; {
 		best, err := run(times)
@@ -82,8 +82,8 @@ const (
 	turnsLeast  = 3
 )
 
-// ByTurns runs two forms by turns, on a device that may sleep at first, and returns the one whose shortest run is shorter. The
-// second has to win clearly: where the two are alike, noise must not choose.
+// ByTurns runs two forms by turns, on a device that may sleep at first, and returns the one whose shortest run is
+// shorter. The second has to win clearly: where the two are alike, noise must not choose.
 func ByTurns(forms [2]Form, run func(Form) (time.Duration, error)) (best Form, took time.Duration, err error) {
 	var shortest [2]time.Duration
 	var warm, counted time.Duration

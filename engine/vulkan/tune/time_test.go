@@ -7,8 +7,8 @@ import (
 	"time"
 )
 
-// Whichever way is the faster one on a device that is awake is found on one that sleeps at first, and whose driver makes each
-// kernel when it first runs; ten in eleven is not enough for texels.
+// Whichever way is the faster one on a device that is awake is found on one that sleeps at first, and whose driver
+// makes each kernel when it first runs; ten in eleven is not enough for texels.
 func TestByTurns(t *testing.T) {
 	buffers, texels := Form{Kernel: "buffers"}, Form{Kernel: "texels"}
 	for _, c := range []struct {

@@ -9,9 +9,9 @@ import (
 
 // Tuner chooses the forms of work by measuring them, once for a device, a driver and a shape.
 //
-// What is not known is measured before it is needed, for as long as Budget allows for the first work of its kind, and then in
-// slices in between. So nobody waits long, and a process that lives for some seconds ends up with the forms that a later one
-// begins with.
+// What is not known is measured before it is needed, for as long as Budget allows for the first work of its kind, and
+// then in slices in between. So nobody waits long, and a process that lives for some seconds ends up with the forms
+// that a later one begins with.
 //
 // Several goroutines may use it; what they measure takes turns.
 type Tuner struct {
@@ -44,9 +44,9 @@ const (
 	resting = 4 // times as long as the slice was
 )
 
-// New returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be read, or
-// that other kernels were measured for, costs only the time to measure again. notice, which may be nil, is told once when
-// measuring begins, and of a form that is wrong or needs memory.
+// New returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be
+// read, or that other kernels were measured for, costs only the time to measure again. notice, which may be nil, is
+// told once when measuring begins, and of a form that is wrong or needs memory.
 func New(path string, fresh bool, notice func(string)) *Tuner {
 	t := &Tuner{Budget: budget, notices: notices{tell: notice}, Now: time.Now}
 	if err := t.kept.open(path, fresh); err != nil {
@@ -68,8 +68,8 @@ func (t *Tuner) tell(s string) {
 	}
 }
 
-// Hold keeps notices back, as while a text is written, until release is called, once. Of several that hold, the last one to
-// release counts.
+// Hold keeps notices back, as while a text is written, until release is called, once. Of several that hold, the last
+// one to release counts.
 func (t *Tuner) Hold() (release func()) {
 	if t == nil {
 		return func() {}
@@ -144,9 +144,9 @@ func (t *Tuner) take(key string, f found) {
 	t.keep()
 }
 
-// tries writes down that a form is tried now. Where that loses the device, hangs, or ends the process, the next one reads it
-// and does not try again, which would end it in the same way. To wait for the disk takes long, so nothing is written of a form
-// that was tried before and did no harm.
+// tries writes down that a form is tried now. Where that loses the device, hangs, or ends the process, the next one
+// reads it and does not try again, which would end it in the same way. To wait for the disk takes long, so nothing is
+// written of a form that was tried before and did no harm.
 func (t *Tuner) tries(form string) {
 	if t.kept.tries(form) {
 		t.keep()

@@ -10,8 +10,8 @@ import (
 	"testing"
 )
 
-// What lies in the place of the tuning file and is none costs a notice: a pipe that nobody writes, a folder, a file without
-// end or of any size. What was found then takes the place of what can be replaced.
+// What lies in the place of the tuning file and is none costs a notice: a pipe that nobody writes, a folder, a file
+// without end or of any size. What was found then takes the place of what can be replaced.
 func TestTuningFileOfOtherKinds(t *testing.T) {
 	dir := t.TempDir()
 	pipe, folder, large, zero := filepath.Join(dir, "pipe"), filepath.Join(dir, "folder"), filepath.Join(dir, "large"), filepath.Join(dir, "zero")

@@ -1,6 +1,6 @@
-// Package faultvk makes Vulkan calls fail in tests. It builds a loader of its own with the system's C compiler, which passes
-// everything on to the system's one but for the call that shall fail, and tells what it saw. A process takes the loader
-// from its environment, so tests start themselves again with Control.Env.
+// Package faultvk makes Vulkan calls fail in tests. It builds a loader of its own with the system's C compiler, which
+// passes everything on to the system's one but for the call that shall fail, and tells what it saw. A process takes the
+// loader from its environment, so tests start themselves again with Control.Env.
 package faultvk
 
 import (
@@ -85,8 +85,8 @@ var built struct {
 	err  error
 }
 
-// New builds the loader and makes a control for one process. Where there is no C compiler the test is skipped, or fails if
-// RWKV_REQUIRE_GPU=1.
+// New builds the loader and makes a control for one process. Where there is no C compiler the test is skipped, or fails
+// if RWKV_REQUIRE_GPU=1.
 func New(t testing.TB) *Control {
 	t.Helper()
 	built.Do(func() { built.path, built.err = build() })

@@ -35,7 +35,8 @@ const guard = 77
 // Run tests every case on the executors that open makes.
 func Run(t *testing.T, open Open) { RunIf(t, open, func(string) bool { return true }) }
 
-// RunIf tests the cases whose name want accepts; in a short run without those of a useful size. To accept none is a failure.
+// RunIf tests the cases whose name want accepts; in a short run without those of a useful size. To accept none is a
+// failure.
 func RunIf(t *testing.T, open Open, want func(name string) bool) {
 	if missing := uncovered(); len(missing) > 0 {
 		t.Errorf("ops without a conformance case: %v", missing)
@@ -218,8 +219,8 @@ func (c *Case) run(t *testing.T, open Open) {
 	}
 }
 
-// fillArenas puts finite garbage into what the batch has of all operands, so that nothing depends on fresh memory being zero,
-// and NaN everywhere else, which no kernel may read.
+// fillArenas puts finite garbage into what the batch has of all operands, so that nothing depends on fresh memory being
+// zero, and NaN everywhere else, which no kernel may read.
 func (s *setup) fillArenas(t *testing.T, e op.Prober) {
 	scratch, state, err := e.Arenas()
 	if err != nil {

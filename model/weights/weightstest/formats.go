@@ -28,8 +28,8 @@ var sevens = []format{
 	}},
 }
 
-// Formats returns a model of one of Versions, of a size and in a type, in every kind of file with names of its own that this
-// package writes of that version.
+// Formats returns a model of one of Versions, of a size and in a type, in every kind of file with names of its own that
+// this package writes of that version.
 func Formats(version string, s Size, typ tensor.Type, tensors []*tensor.Tensor) map[string][]byte {
 	files := make(map[string][]byte)
 	for _, f := range of(version).formats {

@@ -8,8 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// KV is an entry of a GGUF file's metadata. Value is a string, bool, uint8, int8, uint16, int16, uint32, int32, float32,
-// uint64, int64, float64, []string, []int32, []float32, or Raw.
+// KV is an entry of a GGUF file's metadata. Value is a string, bool, uint8, int8, uint16, int16, uint32, int32,
+// float32, uint64, int64, float64, []string, []int32, []float32, or Raw.
 type KV struct {
 	Key   string
 	Value any

@@ -13,8 +13,8 @@ func changeable(t *tensor.Tensor) bool {
 	return strings.HasPrefix(t.Name, "blocks.") && strings.HasSuffix(t.Name, ".weight") && len(t.Shape) == 2
 }
 
-// LoRA returns a pair of random tensors lora_A [rank, in] and lora_B [out, rank] for each matrix [out, in] of a model, as
-// large together as the matrix.
+// LoRA returns a pair of random tensors lora_A [rank, in] and lora_B [out, rank] for each matrix [out, in] of a model,
+// as large together as the matrix.
 func LoRA(tensors []*tensor.Tensor, rank int, typ tensor.Type, seed uint64) []*tensor.Tensor {
 	return forEach(tensors, typ, seed, func(g *generator, name string, out, in int) {
 		g.add(name+"lora_A", 1/math.Sqrt(float64(in)), rank, in)

@@ -41,8 +41,8 @@ type Long []byte
 // Ref is Value, written once and looked up in the memo afterwards.
 type Ref struct{ Value *any }
 
-// Pickle returns v as a pickle of protocol 2 to 5, with the opcodes Python's pickler chooses: from 4 on in a frame, with
-// MEMOIZE and STACK_GLOBAL. It panics on a value of another type.
+// Pickle returns v as a pickle of protocol 2 to 5, with the opcodes Python's pickler chooses: from 4 on in a frame,
+// with MEMOIZE and STACK_GLOBAL. It panics on a value of another type.
 func Pickle(protocol int, v any) []byte {
 	p := pickler{protocol: protocol, memo: map[*any]int{}}
 	p.value(v)

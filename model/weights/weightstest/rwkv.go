@@ -51,8 +51,8 @@ func RWKV(version string, s Size, typ tensor.Type, seed uint64) []*tensor.Tensor
 	return of(version).tensors(s, typ, seed)
 }
 
-// older makes models of the versions before 7: their mixes are called by that name, and timeMix appends what else is in the
-// time mix named b.
+// older makes models of the versions before 7: their mixes are called by that name, and timeMix appends what else is in
+// the time mix named b.
 func older(mix string, timeMix func(g *generator, b string, s Size)) func(Size, tensor.Type, uint64) []*tensor.Tensor {
 	return func(s Size, typ tensor.Type, seed uint64) []*tensor.Tensor {
 		g := generator{typ: typ, rng: rand.New(rand.NewPCG(seed, 7))}
@@ -99,8 +99,8 @@ func pile(g *generator, b string, s Size) {
 	g.add(b+"time_first", 1, s.Embed)
 }
 
-// eagle returns what appends what v5 has in its time mix besides: a bonus of that name, decay and bonus of each channel or of
-// each head, and a gate from 5.1 on.
+// eagle returns what appends what v5 has in its time mix besides: a bonus of that name, decay and bonus of each channel
+// or of each head, and a gate from 5.1 on.
 func eagle(first string, perChannel, gated bool) func(g *generator, b string, s Size) {
 	return func(g *generator, b string, s Size) {
 		shape := []int{s.Embed / s.Head}

@@ -1,5 +1,5 @@
-// Command gen writes shaders/zbind.go, the Go face of every compiled shader, read from its SPIR-V, and shaders/glsl/zglsl.go, what
-// the shaders' sources fix.
+// Command gen writes shaders/zbind.go, the Go face of every compiled shader, read from its SPIR-V, and
+// shaders/glsl/zglsl.go, what the shaders' sources fix.
 //
 //	cmake -P CMakeLists-shaders.txt     compile what changed
 //	go run ./shaders/internal/gen       read it, check it, write zbind.go

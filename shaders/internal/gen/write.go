@@ -40,7 +40,8 @@ func write(shaders []*shader) ([]byte, error) {
 	return code, nil
 }
 
-// elements says what a binding holds: "uvec4", or where variants differ "uvec4 (f16), utextureBuffer of rgba32ui (f16_tx)".
+// elements says what a binding holds: "uvec4", or where variants differ "uvec4 (f16), utextureBuffer of rgba32ui
+// (f16_tx)".
 func elements(s *shader, number int) string {
 	var order []string
 	users := map[string][]string{}

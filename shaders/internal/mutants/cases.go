@@ -100,8 +100,8 @@ func (m *madeModel) on() []string {
 
 func (m *madeModel) String() string { return cmp.Or(m.name, m.version) }
 
-// compareCases runs compare on every device without a mutant: on a model of each version, on quantized ones, and on the demo
-// model, as far as they are wanted. The quick cases come first.
+// compareCases runs compare on every device without a mutant: on a model of each version, on quantized ones, and on the
+// demo model, as far as they are wanted. The quick cases come first.
 func (b *bench) compareCases(only string, jobs int) (list []compareCase, err error) {
 	want, err := regexp.Compile(only)
 	if err != nil {

@@ -42,8 +42,8 @@ func (c *comparison) String() string {
 	return "wrong op: " + c.Op + " (" + c.On + ")"
 }
 
-// report runs compare with the modules in a folder. Tuning is off: it leaves out forms that are wrong, and what is asked is
-// whether compare sees that they are.
+// report runs compare with the modules in a folder. Tuning is off: it leaves out forms that are wrong, and what is
+// asked is whether compare sees that they are.
 func (b *bench) report(c *compareCase, modules string) (*report, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), max(2*time.Minute, 10*c.took))
 	defer cancel()
@@ -87,7 +87,8 @@ func (b *bench) compare(cases []compareCase, m *result) *comparison {
 	return c
 }
 
-// in tells whether any of some kernels has the mutant. Panels are made before a pass runs: the kernel that reads them has it.
+// in tells whether any of some kernels has the mutant. Panels are made before a pass runs: the kernel that reads them
+// has it.
 func (r *result) in(kernels []string) bool {
 	return slices.ContainsFunc(r.made.variants, func(v string) bool {
 		if strings.HasPrefix(v, "matmul_panels.") {

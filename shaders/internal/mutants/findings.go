@@ -19,8 +19,8 @@ type finding struct {
 	Compare *comparison `json:"compare"`
 }
 
-// findings are those of earlier runs, each in a file that is named after the mutant and the modules that it makes: a finding
-// counts as long as both are the same. Of changed tests, or of a changed compare, it knows nothing.
+// findings are those of earlier runs, each in a file that is named after the mutant and the modules that it makes: a
+// finding counts as long as both are the same. Of changed tests, or of a changed compare, it knows nothing.
 type findings struct{ dir string }
 
 func (f findings) path(r *result) string {

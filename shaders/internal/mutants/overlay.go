@@ -8,7 +8,8 @@ import (
 	"strings"
 )
 
-// deviceFile is the file of the engine that opens devices, and hooks what it calls instead in the mutation test's command.
+// deviceFile is the file of the engine that opens devices, and hooks what it calls instead in the mutation test's
+// command.
 const deviceFile = "engine/device.go"
 
 var hooks = []struct{ old, new string }{

@@ -16,8 +16,8 @@ import (
 	"time"
 )
 
-// A stage is some tests of engine/vulkan on one driver, as "DRIVER REGEXP", without long cases but for "DRIVER long REGEXP"; or of
-// engine/roofline, as "DRIVER roofline REGEXP".
+// A stage is some tests of engine/vulkan on one driver, as "DRIVER REGEXP", without long cases but for "DRIVER long
+// REGEXP"; or of engine/roofline, as "DRIVER roofline REGEXP".
 type stage string
 
 // device is what a stage's driver stands for, as scripts/test.sh has it.

@@ -7,7 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// The workgroups of matmul_hold take every row once, no more rows than they have sums for, and are enough for all cores.
+// The workgroups of matmul_hold take every row once, no more rows than they have sums for, and are enough for all
+// cores.
 func TestHoldGroups(t *testing.T) {
 	for _, cores := range []int{1, 2, 16, 100} {
 		for _, rows := range []int{1, 40, 168, 768, 1100, 3072, 65536} {

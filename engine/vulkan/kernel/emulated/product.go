@@ -27,8 +27,8 @@ const narrowAlone = 2
 // HoldLeast is from how many tokens on matmul_hold is the faster.
 const HoldLeast = 12
 
-// Usual returns the form for a unit and n tokens, if the device is one of few lanes and the unit suits it. Nothing else comes
-// near there.
+// Usual returns the form for a unit and n tokens, if the device is one of few lanes and the unit suits it. Nothing else
+// comes near there.
 func Usual(is profile.Profile, u *layout.Unit, n uint32) (f tune.Form, ok bool) {
 	switch {
 	case n >= HoldLeast && Takes(is, Hold, u):
@@ -39,8 +39,8 @@ func Usual(is profile.Profile, u *layout.Unit, n uint32) (f tune.Form, ok bool) 
 	return tune.Form{}, false
 }
 
-// Form returns the form of a kernel for n tokens. Larger tiles of matmul_narrow were faster by up to a quarter, but took the
-// driver 5 seconds each to compile.
+// Form returns the form of a kernel for n tokens. Larger tiles of matmul_narrow were faster by up to a quarter, but
+// took the driver 5 seconds each to compile.
 func Form(kernel string, n uint32) tune.Form {
 	switch {
 	case kernel == Hold:
@@ -51,8 +51,8 @@ func Form(kernel string, n uint32) tune.Form {
 	return tune.Form{Kernel: Narrow, Rows: glsl.NarrowRows, Tokens: glsl.NarrowManyTokens}
 }
 
-// Takes reports whether a kernel takes a unit, whose weights, with what lies behind them, have to be one texel buffer. With the
-// scales of superblocks (Q3_K to Q6_K), SwiftShader compiles matmul_narrow for up to minutes.
+// Takes reports whether a kernel takes a unit, whose weights, with what lies behind them, have to be one texel buffer.
+// With the scales of superblocks (Q3_K to Q6_K), SwiftShader compiles matmul_narrow for up to minutes.
 func Takes(is profile.Profile, kernel string, u *layout.Unit) bool {
 	if u.Bytes+layout.Pad*u.Band > is.TexelBytes {
 		return false

@@ -9,14 +9,15 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Head is the size of a head that wkv6_narrow.comp and wkv7_narrow.comp take: all official models of these versions have it.
+// Head is the size of a head that wkv6_narrow.comp and wkv7_narrow.comp take: all official models of these versions
+// have it.
 const Head = glsl.NarrowHead
 
 // TakesHead reports whether they are the recurrence for heads of a size, for any number of tokens.
 func TakesHead(is profile.Profile, head int) bool { return is.Narrow.Quads && head == Head }
 
-// bindTokens makes what tokens bring no larger than those of the pass, and reports whether all of it can be texels. However
-// the device loads else, texels of 16 bytes are the faster way here.
+// bindTokens makes what tokens bring no larger than those of the pass, and reports whether all of it can be texels.
+// However the device loads else, texels of 16 bytes are the faster way here.
 func bindTokens(s *pipeline.Set, rows, stride int, list ...*gpu.Range) bool {
 	bytes := 4 * rows * stride
 	for _, in := range list {

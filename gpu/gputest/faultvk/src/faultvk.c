@@ -1,6 +1,7 @@
-// A Vulkan loader that makes calls fail, for tests: RWKV_VULKAN_LOADER names it. It passes everything on to the system's
-// loader, counts the calls that return a VkResult, makes one of them fail or never return, and counts live objects. What
-// it shall do and what it saw stands in the file that FAULTVK names, which is mapped by both sides; see faultvk.go.
+// A Vulkan loader that makes calls fail, for tests: RWKV_VULKAN_LOADER names it. It passes everything on to the
+// system's loader, counts the calls that return a VkResult, makes one of them fail or never return, and counts live
+// objects. What it shall do and what it saw stands in the file that FAULTVK names, which is mapped by both sides; see
+// faultvk.go.
 #define _GNU_SOURCE
 #include <dlfcn.h>
 #include <fcntl.h>
@@ -84,8 +85,8 @@ static int32_t fault(int f, const char *name) {
 	return ctl->stuck == 1 + f ? (int32_t)ctl->result : 0;
 }
 
-// PLAIN returns a VkResult, MAKE makes an object of a kind as well, LATE fails only when the driver is done: it works on, so
-// that what it uses may not be freed before. END destroys one.
+// PLAIN returns a VkResult, MAKE makes an object of a kind as well, LATE fails only when the driver is done: it works
+// on, so that what it uses may not be freed before. END destroys one.
 #define CALLS(PLAIN, MAKE, LATE) \
 	PLAIN(vkEnumerateInstanceVersion, (uint32_t *v), (v)) \
 	PLAIN(vkEnumerateInstanceLayerProperties, (uint32_t *n, void *p), (n, p)) \
