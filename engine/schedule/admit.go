@@ -95,7 +95,11 @@ func (s *Scheduler) park() (bool, error) {
 	j := s.resident[at]
 	state := s.memory()
 	if err := s.save(j, state); err != nil {
-		return false, err
+		s.lot.idle = append(s.lot.idle, state)
+		if lost(err) {
+			return false, err
+		}
+		return false, nil // no memory for the way, or nothing to save: it stays where it is
 	}
 	s.run.release(j.seq)
 	j.seq, j.state = nil, state
@@ -134,17 +138,11 @@ func lost(err error) bool {
 // end. By other errors, such as of memory, the jobs in slots end, for which there is not enough of it.
 func (s *Scheduler) trouble(err error) {
 	if lost(err) {
-		if err = s.reopen(err); err == nil {
-			return
+		if s.reopen(err) != nil {
+			s.arrive()
+			s.leave()
 		}
-		s.door.mu.Lock()
-		s.door.broken, s.door.closing = err, true
-		s.door.mu.Unlock()
-		s.arrive()
-		s.queue.remove(func(j *Job) bool {
-			s.finish(j, err)
-			return true
-		})
+		return
 	}
 	s.retain(func(j *Job) (bool, error) {
 		if j.c.Over { // it came to its end before
@@ -154,19 +152,34 @@ func (s *Scheduler) trouble(err error) {
 	})
 }
 
-// reopen follows the loss of a device. It returns by what both failed. A device that is lost again and again, with nothing
-// done between, is given up.
+// reopen follows the loss of a device. Where the device is lost again while it is opened anew, another try follows. A device that is
+// lost again and again, with nothing done between, or that cannot be opened, is given up: all jobs end, soon, and none are taken in.
+// The error is by what all ends then.
 func (s *Scheduler) reopen(loss error) error {
-	if s.losses++; s.losses > mostLosses {
-		return fmt.Errorf("schedule: the device was lost %d times in a row: %w", s.losses, loss)
-	}
-	if err := s.run.Reopen(context.Background()); err != nil {
-		return errors.Join(loss, err)
+	s.door.mu.Lock()
+	broken := s.door.broken
+	s.door.mu.Unlock()
+	for broken == nil {
+		if s.losses++; s.losses > mostLosses {
+			broken = fmt.Errorf("schedule: the device was lost %d times in a row: %w", s.losses, loss)
+			break
+		}
+		err := s.run.Reopen(context.Background())
+		if err == nil {
+			s.door.mu.Lock()
+			s.door.stats.Reopened++
+			s.door.mu.Unlock()
+			return nil
+		}
+		if !lost(err) {
+			broken = errors.Join(loss, err)
+		}
+		loss = err
 	}
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
-	s.door.stats.Reopened++
-	return nil
+	s.door.broken, s.door.closing = broken, true
+	return broken
 }
 
 // note tells Stats how things stand.

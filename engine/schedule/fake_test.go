@@ -41,8 +41,12 @@ type fake struct {
 	rng    *rand.Rand
 	states map[*engine.Seq]uint32
 	lost   bool
-	wrong  error // the first mistake of the caller
-	fail   error // of the next bursts, after their tokens
+	wrong  error        // the first mistake of the caller
+	fail   error        // of the next bursts, after their tokens
+	full   error        // of saving states
+	lose   func() bool  // reports whether the next call loses the device; nil for never
+	reopen func() error // what opening the device anew fails by; nil for nothing
+	broken error        // what it failed by last, and every call since
 	passes int
 	past   int // steps of bursts past the end of a sequence
 }
@@ -53,7 +57,10 @@ func newFake(slots, seqs, chunk int, seed uint64) *fake {
 
 // begin checks what every call needs, and whether the device is lost.
 func (f *fake) begin() error {
-	if f.lost || f.rng.Float64() < f.loss {
+	if f.broken != nil {
+		return f.broken
+	}
+	if f.lost || f.rng.Float64() < f.loss || f.lose != nil && f.lose() {
 		f.lost = true
 		return fmt.Errorf("fake: %w", engine.ErrDeviceLost)
 	}
@@ -175,8 +182,11 @@ func (f *fake) Reopen(context.Context) error {
 	if !f.lost {
 		f.blame("a device opened anew that works")
 	}
-	f.lost = false
-	return nil
+	if f.broken = nil; f.reopen != nil {
+		f.broken = f.reopen()
+	}
+	f.lost = f.broken != nil
+	return f.broken
 }
 
 type fakeTransfer struct{ err error }
@@ -190,6 +200,9 @@ func (f *fake) save(s *engine.Seq, dst []float32) (waiter, error) {
 		return fakeTransfer{err}, nil
 	}
 	f.check(s, map[*engine.Seq]bool{})
+	if f.full != nil {
+		return nil, f.full
+	}
 	copy(dst, fakeState(f.states[s]))
 	f.clock = f.clock.Add(f.moved)
 	return fakeTransfer{}, nil

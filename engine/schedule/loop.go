@@ -66,11 +66,14 @@ func (s *Scheduler) arrive() (closing bool) {
 // leave ends the jobs that are over before their time.
 func (s *Scheduler) leave() {
 	s.door.mu.Lock()
-	aborting := s.door.aborting
+	all := s.door.broken
+	if all == nil && s.door.aborting {
+		all = ErrClosed
+	}
 	s.door.mu.Unlock()
 	why := func(j *Job) error {
-		if aborting {
-			return ErrClosed
+		if all != nil {
+			return all
 		}
 		return j.over()
 	}
@@ -82,6 +85,9 @@ func (s *Scheduler) leave() {
 		return err != nil
 	})
 	s.retain(func(j *Job) (bool, error) {
+		if j.c.Over { // it came to its end before
+			return false, j.outcome()
+		}
 		err := why(j)
 		return err == nil, err
 	})

@@ -11,6 +11,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 )
 
@@ -115,6 +116,13 @@ func operations() int {
 func TestRandomOperations(t *testing.T) {
 	f := newFake(5, 3, 24, 1)
 	f.loss = 0.002
+	again := 0
+	f.reopen = func() error { // the device is lost again at times while it is opened anew, and once more
+		if again = (again + 1) % 7; again == 3 || again == 4 {
+			return fmt.Errorf("fake: loading: %w", engine.ErrDeviceLost)
+		}
+		return nil
+	}
 	s := prepare(f, f.slots, f.seqs, f.chunk, Options{Queue: 12, Parked: 4, Quantum: 9})
 	go s.loop()
 	const users = 4
