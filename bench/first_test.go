@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -73,7 +74,7 @@ type engineRun struct {
 
 func process(t *testing.T, m *model.Model, chunk int) *engineRun {
 	t.Helper()
-	d, err := engine.OpenDevice("gpu", nil)
+	d, err := device.Open("gpu", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 )
@@ -68,7 +69,7 @@ const (
 )
 
 // Run measures m on d until it is done, or ctx is.
-func Run(ctx context.Context, m *model.Model, d *engine.Device, o Options) (*Report, error) {
+func Run(ctx context.Context, m *model.Model, d *device.Device, o Options) (*Report, error) {
 	if err := o.check(); err != nil {
 		return nil, err
 	}
@@ -150,7 +151,7 @@ func (r *runner) model(m *model.Model) (err error) {
 type runner struct {
 	ctx    context.Context
 	o      Options
-	dev    *engine.Device
+	dev    *device.Device
 	e      *engine.Engine
 	cost   modelCost
 	report Report

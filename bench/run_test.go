@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -33,7 +34,7 @@ func open(t *testing.T, s synthetic.Size) *model.Model {
 	return m
 }
 
-func eachDevice(t *testing.T, do func(t *testing.T, d *engine.Device)) {
+func eachDevice(t *testing.T, do func(t *testing.T, d *device.Device)) {
 	for _, spec := range []string{"cpu", "gpu"} {
 		t.Run(spec, func(t *testing.T) {
 			if spec == "gpu" {
@@ -42,7 +43,7 @@ func eachDevice(t *testing.T, do func(t *testing.T, d *engine.Device)) {
 					spec = name
 				}
 			}
-			d, err := engine.OpenDevice(spec, nil)
+			d, err := device.Open(spec, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -111,7 +112,7 @@ func TestOpCost(t *testing.T) {
 
 func TestRun(t *testing.T) {
 	m := open(t, tiny)
-	eachDevice(t, func(t *testing.T, d *engine.Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		var said []string
 		o := Options{PP: []int{20, 9}, TG: []int{4}, Gen: []int{5}, Batches: []int{3, 1}, Depths: []int{40, 0}, Warmup: 1, Repeat: 3, Chunk: 16, Ops: true,
 			Progress: func(what string, done, all int64) {
@@ -166,7 +167,7 @@ func TestRun(t *testing.T) {
 	})
 }
 
-func checkResult(t *testing.T, d *engine.Device, r *Report, x *Result) {
+func checkResult(t *testing.T, d *device.Device, r *Report, x *Result) {
 	t.Helper()
 	decode := x.Test[0] != 'p'
 	if n := x.Rates; len(n.Samples) != 3 || !(n.Min > 0) || n.Min > n.Median || n.Median > n.Max || !(x.GBPerS > 0) || !(x.GFLOPS > 0) ||
@@ -218,7 +219,7 @@ func checkOps(t *testing.T, r *Report) {
 // Decoding does not allocate.
 func TestNoAllocations(t *testing.T) {
 	gputest.Instance(t)
-	d, err := engine.OpenDevice("gpu", nil)
+	d, err := device.Open("gpu", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -236,7 +237,7 @@ func TestNoAllocations(t *testing.T) {
 
 func TestRunErrors(t *testing.T) {
 	m := open(t, tiny)
-	d, err := engine.OpenDevice("cpu", nil)
+	d, err := device.Open("cpu", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

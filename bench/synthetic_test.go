@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -18,7 +19,7 @@ var small = synthetic.Size{Name: "small", Layers: 3, Embed: 128, Head: 32, FFN: 
 // A long run stays finite, and so stays near the scale of its first steps.
 func TestThousandSteps(t *testing.T) {
 	m := open(t, small)
-	d, err := engine.OpenDevice("cpu", nil)
+	d, err := device.Open("cpu", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -74,7 +75,7 @@ func TestThousandSteps(t *testing.T) {
 // About four in five hidden values of the channel mix are zero, in every layer.
 func TestSparse(t *testing.T) {
 	m := open(t, small)
-	d, err := engine.OpenDevice("cpu", nil)
+	d, err := device.Open("cpu", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

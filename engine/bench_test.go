@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -28,7 +29,7 @@ func BenchmarkDemo(b *testing.B) {
 }
 
 func benchSteps(b *testing.B, m *model.Model, spec string, batch, tokens int) {
-	d, err := OpenDevice(spec, func(s string) { b.Log(s) })
+	d, err := device.Open(spec, func(s string) { b.Log(s) })
 	if err != nil {
 		b.Fatal(err)
 	}

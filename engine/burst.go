@@ -95,7 +95,7 @@ func (b *bursts) run(ctx context.Context, c []Continuation, most int, each func(
 	dev, canDraw := b.h.exec.(drawer)
 	if canDraw {
 		if canDraw, err = dev.DrawsOnDevice(len(b.live)); err != nil {
-			return 0, b.h.dev.fault(err)
+			return 0, b.h.dev.Fault(err)
 		}
 	}
 	if canDraw {
@@ -185,7 +185,7 @@ func (b *bursts) onHost(c []Continuation, each func(i, id int) bool) error {
 	}
 	if err := b.h.exec.Forward(&b.batch); err != nil {
 		b.lose(c)
-		return b.h.dev.fault(err)
+		return b.h.dev.Fault(err)
 	}
 	b.t.count(b.h.exec, func(s *Stats) { s.Work.count(&b.batch) })
 	for j, i := range b.live {
@@ -221,7 +221,7 @@ func (b *bursts) onDevice(dev drawer, c []Continuation, most int, each func(i, i
 	ids, err := dev.Decode(b.draws, steps)
 	if err != nil {
 		b.lose(c)
-		return 0, b.h.dev.fault(err)
+		return 0, b.h.dev.Fault(err)
 	}
 	b.t.count(b.h.exec, func(s *Stats) { s.Work.countDecode(b.draws, steps) })
 	for step := range steps {
@@ -260,7 +260,7 @@ func (b *bursts) rewind(dev drawer, c *Continuation, j, step, steps int, ids []u
 	}
 	if err := dev.RestoreState(j, draw.Slot); err != nil {
 		c.Seq.stale = true
-		return b.h.dev.fault(err)
+		return b.h.dev.Fault(err)
 	}
 	// One by one, as they were fed, though not beside the others: with Options.Exact the state is the same to the last bit.
 	b.fed = append(b.fed[:0], draw.Token)
@@ -272,7 +272,7 @@ func (b *bursts) rewind(dev drawer, c *Continuation, j, step, steps int, ids []u
 		b.batch.Add(draw.Slot, b.fed[i:i+1], 0)
 		if err := b.h.exec.Forward(&b.batch); err != nil {
 			c.Seq.stale = true
-			return b.h.dev.fault(err)
+			return b.h.dev.Fault(err)
 		}
 	}
 	return nil

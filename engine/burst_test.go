@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -113,12 +114,12 @@ func sameContinuation(t *testing.T, e *Engine, what string, got, want *Continuat
 
 // eachDrawing runs a test on the CPU and on the Vulkan device, where tokens are drawn there and where they are drawn on the
 // host.
-func eachDrawing(t *testing.T, test func(t *testing.T, d *Device)) {
-	t.Run("cpu", func(t *testing.T) { test(t, &Device{}) })
+func eachDrawing(t *testing.T, test func(t *testing.T, d *device.Device)) {
+	t.Run("cpu", func(t *testing.T) { test(t, &device.Device{}) })
 	for _, draws := range []vulkan.Draws{vulkan.DeviceDraws, vulkan.HostDraws} {
 		t.Run("vulkan/"+draws.String(), func(t *testing.T) {
 			d := vulkanDevice(t)
-			d.draws = draws
+			d.Draws = draws
 			test(t, d)
 		})
 	}
@@ -127,7 +128,7 @@ func eachDrawing(t *testing.T, test func(t *testing.T, d *Device)) {
 // Tokens drawn many in a submission are those drawn one at a time, and so are the states and samplers they leave.
 func TestBurst(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDrawing(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *device.Device) {
 		const n = 75
 		e := newEngine(t, m, d, Options{Slots: 8, Chunk: 8})
 		for _, params := range [][]sample.Params{decodeSettings()[1:2], decodeSettings()[:1], decodeSettings()} {
@@ -145,7 +146,7 @@ func TestBurst(t *testing.T) {
 				sameContinuation(t, e, fmt.Sprintf("sequence %d of %d", i, len(params)), &got[i], &want[i])
 			}
 			if w := e.Stats().Sub(before.Work); w.Passes != n || w.OutPasses != n || w.Rows != n*len(got) || w.Outs != n*len(got) ||
-				w.DeviceDraws+w.HostDraws != n*len(got) || (w.DeviceDraws > 0) != (d.draws == vulkan.DeviceDraws) || (w.Drawing > 0) != (w.HostDraws > 0) {
+				w.DeviceDraws+w.HostDraws != n*len(got) || (w.DeviceDraws > 0) != (d.Draws == vulkan.DeviceDraws) || (w.Drawing > 0) != (w.HostDraws > 0) {
 				t.Errorf("counted %+v", w)
 			}
 			end(slices.Concat(want, got))
@@ -157,7 +158,7 @@ func TestBurst(t *testing.T) {
 // device had gone further, its state is the one before the last token was fed, and the other sequences go on.
 func TestBurstEnds(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDrawing(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *device.Device) {
 		const n = 21
 		e := newEngine(t, m, d, Options{Slots: 6, Chunk: 8})
 		params := decodeSettings()[2:]
@@ -197,7 +198,7 @@ func TestBurstEnds(t *testing.T) {
 // burst, with the id that it draws alone, while the others take theirs.
 func TestBurstBesideMasks(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDrawing(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *device.Device) {
 		const n = 24
 		e := newEngine(t, m, d, Options{Slots: 10, Chunk: 8})
 		params := decodeSettings()
@@ -248,7 +249,7 @@ func TestBurstBesideMasks(t *testing.T) {
 				t.Errorf("sequence %d: drew %v, want %d of %v (%v)", i, drawn[i], steps, ids[i], got[i].Err)
 			}
 		}
-		if several := d.draws == vulkan.DeviceDraws; (bursts < n) != several {
+		if several := d.Draws == vulkan.DeviceDraws; (bursts < n) != several {
 			t.Errorf("%d bursts for %d steps", bursts, n)
 		}
 	})
@@ -257,7 +258,7 @@ func TestBurstBesideMasks(t *testing.T) {
 // What is wrong with a continuation is its own, and the others go on.
 func TestBurstErrors(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDrawing(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 4, Seqs: 3})
 		gone := newSeq(t, e)
 		gone.Release()
@@ -320,7 +321,7 @@ func TestBurstErrors(t *testing.T) {
 // drawn: what there are belong to the first tokens.
 func TestBurstAllocates(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDrawing(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 4})
 		c := begin(t, e, decodeSettings())
 		ctx := t.Context()
@@ -345,13 +346,13 @@ func TestBurstAllocates(t *testing.T) {
 // BenchmarkBurst measures a demo model's decode from start to end: one token a pass, drawn by the CPU, against many in a
 // submission, drawn by the device.
 func BenchmarkBurst(b *testing.B) {
-	d, err := OpenDevice("auto", func(s string) { b.Log(s) })
+	d, err := device.Open("auto", func(s string) { b.Log(s) })
 	if err != nil {
 		b.Fatal(err)
 	}
 	defer func() { _ = d.Close() }()
 	for _, draws := range []vulkan.Draws{vulkan.HostDraws, vulkan.DeviceDraws} {
-		d.draws = draws
+		d.Draws = draws
 		e, err := New(demoModel(b), d, Options{Slots: 4})
 		if err != nil {
 			b.Fatal(err)

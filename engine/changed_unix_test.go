@@ -11,6 +11,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/convert"
 	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
@@ -34,8 +35,8 @@ func TestChangedFiles(t *testing.T) {
 		"GGUF":        weightstest.GGUF(weightstest.LlamaMeta(size), weightstest.Llama(list)),
 	}
 	// loadFrom has the file change once so many sixteenths of it are loaded.
-	loadFrom := func(part int64) func(m *model.Model, d *Device, change func() error) error {
-		return func(m *model.Model, d *Device, change func() error) error {
+	loadFrom := func(part int64) func(m *model.Model, d *device.Device, change func() error) error {
+		return func(m *model.Model, d *device.Device, change func() error) error {
 			e, err := New(m, d, Options{Progress: func(done, all int64) error {
 				if done > all*part/16 {
 					return change()
@@ -58,10 +59,10 @@ func TestChangedFiles(t *testing.T) {
 		name    string
 		options model.Options
 		loras   []lora.File
-		read    func(m *model.Model, d *Device, change func() error) error
+		read    func(m *model.Model, d *device.Device, change func() error) error
 	}
-	early := func(read func(m *model.Model, d *Device) error) func(*model.Model, *Device, func() error) error {
-		return func(m *model.Model, d *Device, change func() error) error {
+	early := func(read func(m *model.Model, d *device.Device) error) func(*model.Model, *device.Device, func() error) error {
+		return func(m *model.Model, d *device.Device, change func() error) error {
 			if err := change(); err != nil {
 				return err
 			}
@@ -69,19 +70,19 @@ func TestChangedFiles(t *testing.T) {
 		}
 	}
 	readers := []reader{
-		{"load from the start", model.Options{}, nil, early(func(m *model.Model, d *Device) error { return loadFrom(16)(m, d, nil) })},
+		{"load from the start", model.Options{}, nil, early(func(m *model.Model, d *device.Device) error { return loadFrom(16)(m, d, nil) })},
 		{"quantize while loading", model.Options{Quant: tensor.Q8_0}, nil, loadFrom(8)},
-		{"quantize", model.Options{}, nil, early(func(m *model.Model, _ *Device) error {
+		{"quantize", model.Options{}, nil, early(func(m *model.Model, _ *device.Device) error {
 			_, err := quant.Tensor(m.File.Tensors["emb.weight"], tensor.Q8_0).Load()
 			return err
 		})},
 		{"merge", model.Options{}, []lora.File{{Path: tuned, Scale: 1}}, loadFrom(6)},
-		{"convert", model.Options{}, nil, early(func(m *model.Model, _ *Device) error { return save(convert.Safetensors(m, 0)) })},
-		{"convert to another type", model.Options{}, nil, early(func(m *model.Model, _ *Device) error { return save(convert.Safetensors(m, tensor.F32)) })},
-		{"check numbers", model.Options{}, nil, early(func(m *model.Model, _ *Device) error {
+		{"convert", model.Options{}, nil, early(func(m *model.Model, _ *device.Device) error { return save(convert.Safetensors(m, 0)) })},
+		{"convert to another type", model.Options{}, nil, early(func(m *model.Model, _ *device.Device) error { return save(convert.Safetensors(m, tensor.F32)) })},
+		{"check numbers", model.Options{}, nil, early(func(m *model.Model, _ *device.Device) error {
 			return m.File.CheckFinite(m.File.Tensors["emb.weight"])
 		})},
-		{"numbers", model.Options{}, nil, early(func(m *model.Model, _ *Device) error {
+		{"numbers", model.Options{}, nil, early(func(m *model.Model, _ *device.Device) error {
 			_, err := m.File.Tensors["head.weight"].Floats()
 			return err
 		})},
@@ -93,7 +94,7 @@ func TestChangedFiles(t *testing.T) {
 		"cut":     func(path string) error { return os.Truncate(path, 4096) },
 		"touched": func(path string) error { return os.Chtimes(path, time.Time{}, time.Now()) },
 	}
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		path := filepath.Join(t.TempDir(), "m")
 		for format, data := range formats {
 			for _, r := range readers {

@@ -10,6 +10,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
@@ -26,17 +27,17 @@ var shared *vulkan.Kernels
 func TestMain(m *testing.M) { gputest.Main(m, func() { shared.Release() }) }
 
 // vulkanDevice returns the Vulkan device of the tests, which fail on any validation message and any leak.
-func vulkanDevice(tb testing.TB) *Device {
+func vulkanDevice(tb testing.TB) *device.Device {
 	d := gputest.Shared(tb)
 	if shared == nil {
 		shared = vulkan.NewKernels(d)
 	}
-	return &Device{now: opened{device: d, kernels: shared}}
+	return device.On(d, shared)
 }
 
 // eachDevice runs a test on the CPU and on the Vulkan device.
-func eachDevice(t *testing.T, test func(t *testing.T, d *Device)) {
-	t.Run("cpu", func(t *testing.T) { test(t, &Device{}) })
+func eachDevice(t *testing.T, test func(t *testing.T, d *device.Device)) {
+	t.Run("cpu", func(t *testing.T) { test(t, &device.Device{}) })
 	t.Run("vulkan", func(t *testing.T) { test(t, vulkanDevice(t)) })
 }
 
@@ -71,7 +72,7 @@ func encode(tok tokenizer.Tokenizer, text string) []int {
 	return ids
 }
 
-func newEngine(tb testing.TB, m *model.Model, d *Device, o Options) *Engine {
+func newEngine(tb testing.TB, m *model.Model, d *device.Device, o Options) *Engine {
 	tb.Helper()
 	e, err := New(m, d, o)
 	if err != nil {
@@ -208,7 +209,7 @@ func readReference(tb testing.TB) *demoReference {
 func TestDemoReference(t *testing.T) {
 	reference.Numbers(t)
 	m, tok, ref := demoModel(t), demoTokenizer(t), readReference(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		limit := 1e-3
 		if d.IsCPU() {
 			limit = 2e-4

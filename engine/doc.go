@@ -1,4 +1,4 @@
-// Package engine runs RWKV models: many sequences, each in a slot that holds its state, on one device.
+// Package engine runs RWKV models: many sequences, each in a slot that holds its state, on one device, which package device opens.
 //
 // # Passes and bursts
 //

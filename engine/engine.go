@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -49,7 +50,7 @@ type Engine struct {
 }
 
 // New loads the model's weights to the device. Both must outlive the engine.
-func New(m *model.Model, d *Device, o Options) (*Engine, error) {
+func New(m *model.Model, d *device.Device, o Options) (*Engine, error) {
 	o.Slots = max(o.Slots, 1)
 	if o.Chunk <= 0 {
 		o.Chunk = DefaultChunk
@@ -60,7 +61,7 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 	o.Seqs = min(o.Seqs, o.Slots)
 	rows := max(o.Chunk, o.Seqs)
 	s := op.Sizes{Slots: o.Slots, Rows: rows, Seqs: o.Seqs, Outs: max(o.Seqs, min(rows, maxOuts))}
-	e := &Engine{Model: m, table: newTable(o.Slots), host: host{model: m, dev: d, options: o, sizes: d.fit(m.Program, s)}}
+	e := &Engine{Model: m, table: newTable(o.Slots), host: host{model: m, dev: d, options: o, sizes: d.Fit(m.Program, s), left: true}}
 	h, t, k := &e.host, &e.table, &e.keeper
 	e.keeper = keeper{h: h, t: t}
 	e.passes, e.bursts = passes{h: h, t: t, k: k}, bursts{h: h, t: t, k: k}
@@ -68,10 +69,10 @@ func New(m *model.Model, d *Device, o Options) (*Engine, error) {
 	if h.initial, err = m.Program.InitialState(); err != nil {
 		return nil, err
 	}
+	h.use = d.Join(e.leave)
 	if err := h.load(); err != nil {
-		return nil, err
+		return nil, errors.Join(err, h.use.Part(func() error { return nil }))
 	}
-	d.join(e)
 	return e, nil
 }
 
@@ -80,37 +81,33 @@ func (e *Engine) begin(ctx context.Context) error {
 	if err := e.table.begin(ctx); err != nil {
 		return err
 	}
-	e.host.dev.use.RLock()
-	if err := e.host.dev.checkOpening(e.host.opened); err != nil {
-		e.end()
+	if err := e.host.use.Begin(); err != nil {
+		e.table.end()
 		return err
 	}
 	return nil
 }
 
 func (e *Engine) end() {
-	e.host.dev.use.RUnlock()
+	e.host.use.End()
 	e.table.end()
 }
 
 // host is an engine's executor and what it is made from. Whoever has the turn may use it.
 type host struct {
 	model   *model.Model
-	dev     *Device
+	dev     *device.Device
+	use     *device.User
 	options Options
 	sizes   op.Sizes
 	initial []float32 // state of a new sequence
 	exec    op.Executor
-	left    bool // reports whether exec was closed for another one
-	opened  int  // the opening of the device that exec belongs to, or should have: see Device.reopen
+	left    bool // reports whether there is no executor, or exec was closed for another one
 }
 
 // load makes the executor on the device as it is open now.
 func (h *host) load() error {
-	h.dev.use.RLock()
-	defer h.dev.use.RUnlock()
-	h.opened = h.dev.opening() // also if it fails: then Reopen has to open the device anew
-	exec, err := h.dev.executor(h.model, h.sizes, h.options.Exact, h.options.Progress)
+	exec, err := h.use.Executor(h.model, h.sizes, h.options.Exact, h.options.Progress)
 	var file *weights.Error
 	switch {
 	case errors.As(err, &file) && file.File != "":
@@ -150,11 +147,10 @@ func (e *Engine) Close() error {
 	if !e.table.close() {
 		return nil
 	}
-	e.host.dev.part(e)
-	e.host.dev.use.RLock()
-	defer e.host.dev.use.RUnlock()
-	if e.host.left {
-		return nil
-	}
-	return e.host.dev.fault(e.host.exec.Close())
+	return e.host.use.Part(func() error {
+		if e.host.left {
+			return nil
+		}
+		return e.host.dev.Fault(e.host.exec.Close())
+	})
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -74,7 +75,7 @@ func TestExact(t *testing.T) {
 			}
 			t.Run(fmt.Sprintf("%s %s", version, typ), func(t *testing.T) {
 				m := exactModel(t, version, typ)
-				eachDevice(t, func(t *testing.T, d *Device) {
+				eachDevice(t, func(t *testing.T, d *device.Device) {
 					c := &company{e: newEngine(t, m, d, Options{Slots: 12, Seqs: 7, Chunk: 19, Exact: true}), rng: rand.New(rand.NewPCG(8, 3))}
 					lives := c.run(t, sequences)
 					alone := newEngine(t, m, d, Options{Exact: true})

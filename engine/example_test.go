@@ -6,6 +6,7 @@ import (
 	"log"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -22,9 +23,9 @@ func Example() {
 	must(err)
 	tok, err := m.Tokenizer()
 	must(err)
-	device, err := engine.OpenDevice("cpu", nil)
+	d, err := device.Open("cpu", nil)
 	must(err)
-	e, err := engine.New(m.Model, device, engine.Options{Slots: 2})
+	e, err := engine.New(m.Model, d, engine.Options{Slots: 2})
 	must(err)
 	ctx, first := context.Background(), "Once upon a time, there was a"
 
@@ -55,7 +56,7 @@ func Example() {
 	}
 	fmt.Printf("%s\n%s\n", texts[0], texts[1])
 	must(e.Close())
-	must(device.Close())
+	must(d.Close())
 	must(m.Close())
 	// Output:
 	// Once upon a time, there was a little girl named Lily. She loved

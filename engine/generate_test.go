@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -27,7 +28,7 @@ func story(t *testing.T, e *Engine, tok tokenizer.Tokenizer, q Request) *Result 
 // What is emitted piece by piece is the text, which is that of the tokens up to a stop string; the counts fit.
 func TestGenerate(t *testing.T) {
 	tok := demoTokenizer(t)
-	e := newEngine(t, demoModel(t), &Device{}, Options{Chunk: 4})
+	e := newEngine(t, demoModel(t), &device.Device{}, Options{Chunk: 4})
 	prompt := encode(tok, "Once upon a time, there was a little girl named Lily.")
 	run := func(q Request) (*Result, string) {
 		var emitted strings.Builder
@@ -74,7 +75,7 @@ func TestGenerate(t *testing.T) {
 // A continued slot goes on where it was: two prompts in a row are one.
 func TestGenerateContinues(t *testing.T) {
 	tok := demoTokenizer(t)
-	e := newEngine(t, demoModel(t), &Device{}, Options{Slots: 2})
+	e := newEngine(t, demoModel(t), &device.Device{}, Options{Slots: 2})
 	prompt := encode(tok, "The king had three sons, and the youngest")
 	whole := story(t, e, tok, Request{Prompt: prompt, Max: 12})
 	s := newSeq(t, e)
@@ -92,7 +93,7 @@ func TestGenerateContinues(t *testing.T) {
 // Bad requests, errors of Emit and the end of the context come back; what was written until then is there.
 func TestGenerateErrors(t *testing.T) {
 	tok := demoTokenizer(t)
-	e := newEngine(t, demoModel(t), &Device{}, Options{Chunk: 2})
+	e := newEngine(t, demoModel(t), &device.Device{}, Options{Chunk: 2})
 	s := newSeq(t, e)
 	for want, q := range map[string]Request{
 		"prompt: want at least one token":  {Max: 3},
@@ -105,7 +106,7 @@ func TestGenerateErrors(t *testing.T) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
-	other := newEngine(t, e.Model, &Device{}, Options{})
+	other := newEngine(t, e.Model, &device.Device{}, Options{})
 	gone := newSeq(t, other)
 	gone.Release()
 	if _, err := other.Generate(context.Background(), gone, tok, Request{Prompt: []int{1}}); !errors.Is(err, ErrNotInUse) {
@@ -167,7 +168,7 @@ func (c *countdown) Err() error {
 // begin anew.
 func TestGenerateInterrupted(t *testing.T) {
 	tok := demoTokenizer(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, demoModel(t), d, Options{Chunk: 64})
 		s := newSeq(t, e)
 		q := Request{Prompt: encode(tok, strings.Repeat("The king had three sons. ", 10))[:64], Max: 3}

@@ -162,7 +162,7 @@ func (k *keeper) revive(ctx context.Context, seqs []*Seq) error {
 		err = k.replay(ctx, stale)
 	}
 	if err != nil {
-		return k.h.dev.fault(err)
+		return k.h.dev.Fault(err)
 	}
 	for _, s := range stale {
 		s.stale = false

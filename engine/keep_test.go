@@ -7,6 +7,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
@@ -23,7 +24,7 @@ func closeStates(t *testing.T, what string, got, want []float32) {
 // meanwhile, it is made again with all that it was fed.
 func TestReopen(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDrawing(t, func(t *testing.T, d *Device) {
+	eachDrawing(t, func(t *testing.T, d *device.Device) {
 		for _, keep := range []int{1, 5, 1000} {
 			e := newEngine(t, m, d, Options{Slots: 8, Chunk: 8, Keep: keep})
 			c := begin(t, e, decodeSettings())
@@ -79,7 +80,7 @@ func TestReopen(t *testing.T) {
 // and draws on as if nothing had been.
 func TestReopenExactly(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 8, Chunk: 8, Keep: 9, Exact: true})
 		want, got := begin(t, e, decodeSettings()), begin(t, e, decodeSettings())
 		ids := make([][]int, len(want))
@@ -112,7 +113,7 @@ func TestReopenExactly(t *testing.T) {
 // lost, until they are restored.
 func TestInterruptedPass(t *testing.T) {
 	m := golden.Demo(t, 0)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		for _, keep := range []int{0, 4} {
 			e := newEngine(t, m, d, Options{Slots: 3, Chunk: 8, Keep: keep})
 			a, b, other := newSeq(t, e), newSeq(t, e), newSeq(t, e)
@@ -154,7 +155,7 @@ func TestInterruptedPass(t *testing.T) {
 // Without Keep nothing is noted, and Reopen says of each sequence that it is lost.
 func TestReopenWithoutKeep(t *testing.T) {
 	m := golden.Tiny(t)
-	e := newEngine(t, m, &Device{}, Options{Slots: 2})
+	e := newEngine(t, m, &device.Device{}, Options{Slots: 2})
 	a := newSeq(t, e)
 	step(t, e, input{a, []int{1, 2}, 0})
 	if a.kept.tokens != nil || a.kept.state != nil {

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
@@ -158,7 +159,7 @@ func TestLostDevice(t *testing.T) {
 		return
 	}
 	m := golden.Tiny(t)
-	d, err := OpenDevice("gpu", nil)
+	d, err := device.Open("gpu", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

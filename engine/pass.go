@@ -120,7 +120,7 @@ func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 		for _, i := range p.order {
 			rows[i].Seq.stale = true
 		}
-		return false, p.h.dev.fault(err)
+		return false, p.h.dev.Fault(err)
 	}
 	p.t.count(p.h.exec, func(s *Stats) { s.Work.count(&p.batch) })
 	for q, i := range p.order {

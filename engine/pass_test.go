@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
@@ -27,7 +28,7 @@ func TestFeedInManyPasses(t *testing.T) {
 	const slots = 4
 	m := golden.Tiny(t)
 	rng := rand.New(rand.NewPCG(4, 2))
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		// A chunk of 5 rows: an input takes many passes, and with 24 wanted so do the outs.
 		many, single := newEngine(t, m, d, Options{Slots: slots, Chunk: 5}), newEngine(t, m, d, Options{Slots: slots, Chunk: 1})
 		var a, b [slots]*Seq
@@ -66,9 +67,9 @@ func TestFeedInManyPasses(t *testing.T) {
 // What is wrong with a row is its own: it is said in one line, its state stays, and the others go on as they would.
 func TestRowErrors(t *testing.T) {
 	m := golden.Tiny(t)
-	other := newSeq(t, newEngine(t, m, &Device{}, Options{}))
+	other := newSeq(t, newEngine(t, m, &device.Device{}, Options{}))
 	boom := errors.New("boom")
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 4, Chunk: 8})
 		good, bad, gone := newSeq(t, e), newSeq(t, e), newSeq(t, e)
 		gone.Release()
@@ -151,7 +152,7 @@ func TestRowErrors(t *testing.T) {
 // A pass takes rows in their order until it is full, each to its end but the last; what is left is the next one's.
 func TestPassFull(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 4, Seqs: 3, Chunk: 8})
 		single := newEngine(t, m, d, Options{Slots: 4, Chunk: 8})
 		tokens := [][]int{{1, 2}, {3, 4, 5, 6, 7, 8, 9, 10, 11}, {12}, {13}}
@@ -187,7 +188,7 @@ func TestPassFull(t *testing.T) {
 // Rows that feed prompts, draw, and show logits, with log-probabilities and alternatives, are what each is alone.
 func TestPassOutcomes(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 4, Chunk: 32})
 		prompt := []int{5, 9, 5}
 		p := decodeSettings()[0]
@@ -247,7 +248,7 @@ func TestPassOutcomes(t *testing.T) {
 // Sequences begin fresh, as many as there are slots; forks and restored states continue like the original.
 func TestSequences(t *testing.T) {
 	m := golden.Tiny(t)
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 3})
 		a := newSeq(t, e)
 		fresh := mustState(t, e, a)

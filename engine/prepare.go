@@ -26,7 +26,7 @@ func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
 	}
 	defer e.end()
 	exec, ok := e.host.exec.(tunable)
-	if !ok || e.host.dev.tuner == nil {
+	if !ok || e.host.dev.Tuner == nil {
 		return nil
 	}
 	type shape struct{ tokens, outs int }
@@ -42,14 +42,14 @@ func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
 	if drawn {
 		passes = append(passes, shape{1, 1})
 		if _, err := exec.DrawsOnDevice(1); err != nil {
-			return e.host.dev.fault(err)
+			return e.host.dev.Fault(err)
 		}
 	}
 	for _, p := range passes {
 		e.passes.batch.Reset()
 		e.passes.batch.Add(0, make([]int, p.tokens), p.outs)
 		if err := exec.Prepare(ctx, &e.passes.batch); err != nil {
-			return e.host.dev.fault(err)
+			return e.host.dev.Fault(err)
 		}
 	}
 	return nil
@@ -58,10 +58,10 @@ func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
 // Stopwatch returns what tells the time since, less what was spent on measuring kernels.
 func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 	spent := func() time.Duration {
-		if e.host.dev.tuner == nil {
+		if e.host.dev.Tuner == nil {
 			return 0
 		}
-		return e.host.dev.tuner.Spent()
+		return e.host.dev.Tuner.Spent()
 	}
 	start, before := time.Now(), spent()
 	return func() time.Duration { return time.Since(start) - (spent() - before) }

@@ -22,8 +22,8 @@ func TestGenerateMeasuresFirst(t *testing.T) {
 	var events []string
 	generate := func(tuner *tune.Tuner) *Result {
 		t.Helper()
-		d.tuner = tuner
-		defer func() { d.tuner = nil }()
+		d.Tuner = tuner
+		defer func() { d.Tuner = nil }()
 		e := newEngine(t, m, d, Options{})
 		p := sample.Default()
 		p.Temperature = 0
@@ -66,8 +66,8 @@ func TestTimesWithoutMeasuring(t *testing.T) {
 	m, tok := demoModel(t), demoTokenizer(t)
 	tuner := tune.New(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
 	tuner.Budget = 1 // spent at once: the rest is measured in slices, between passes
-	d.tuner = tuner
-	defer func() { d.tuner = nil }()
+	d.Tuner = tuner
+	defer func() { d.Tuner = nil }()
 	e := newEngine(t, m, d, Options{})
 	slot := newSeq(t, e)
 	const enough = 10 * time.Millisecond // to tell it from what else takes time

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
@@ -106,7 +107,7 @@ func (w *worker) once(ctx context.Context) error {
 func TestSideBySide(t *testing.T) {
 	m := golden.Tiny(t)
 	const workers, steps = 6, 60
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 2*workers + 2, Chunk: 8, Keep: 7, Exact: true})
 		var want [workers][]int
 		for i := range want {
@@ -184,7 +185,7 @@ func TestSideBySide(t *testing.T) {
 
 // A turn that is long is not waited for longer than a context lasts.
 func TestTurnEndsWithContext(t *testing.T) {
-	e := newEngine(t, golden.Tiny(t), &Device{}, Options{})
+	e := newEngine(t, golden.Tiny(t), &device.Device{}, Options{})
 	s := newSeq(t, e)
 	ctx, cancel := context.WithCancel(t.Context())
 	rows := []Row{{Seq: s, Tokens: []int{1}, Want: WantLogits, Each: func(int, []float32) error {
@@ -204,7 +205,7 @@ func TestTurnEndsWithContext(t *testing.T) {
 // A sequence that is released in the midst of a pass keeps its slot to the pass's end, so that nobody else's state comes into
 // it meanwhile; then the slot is free.
 func TestReleaseWithinPass(t *testing.T) {
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, golden.Tiny(t), d, Options{Slots: 2})
 		a, b := newSeq(t, e), newSeq(t, e)
 		rows := []Row{{Seq: a, Tokens: []int{1}, Want: WantLogits, Each: func(int, []float32) error {

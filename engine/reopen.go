@@ -19,21 +19,17 @@ func (e *Engine) Reopen(ctx context.Context) error {
 	for _, s := range seqs {
 		s.stale = true
 	}
-	err := e.host.dev.reopen(e.host.opened)
+	err := e.host.use.Reopen()
 	if err == nil {
-		e.host.dev.use.RLock()
-		e.leave() // if the device is as it was
-		e.host.dev.use.RUnlock()
 		err = e.host.load()
 	}
 	if e.table.replaced(err); err != nil || !e.keeper.keeps() {
 		return err
 	}
-	e.host.dev.use.RLock()
-	defer e.host.dev.use.RUnlock()
-	if err := e.host.dev.checkOpening(e.host.opened); err != nil {
+	if err := e.host.use.Begin(); err != nil {
 		return err
 	}
+	defer e.host.use.End()
 	return e.keeper.revive(ctx, seqs)
 }
 

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -17,7 +18,7 @@ func TestReopenAgain(t *testing.T) {
 		return
 	}
 	m := golden.Tiny(t)
-	d, err := OpenDevice("gpu", nil)
+	d, err := device.Open("gpu", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -43,7 +44,7 @@ func TestReopenAgain(t *testing.T) {
 	}
 	lost := func(what string, err error) {
 		t.Helper()
-		var of *DeviceError
+		var of *device.Error
 		if !errors.Is(err, ErrDeviceLost) || !errors.As(err, &of) {
 			t.Fatalf("%s: want the device lost, got %v", what, err)
 		}

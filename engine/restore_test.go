@@ -4,6 +4,7 @@ import (
 	"errors"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -25,7 +26,7 @@ func (h halfWriting) StartWrite(slots []int, src [][]float32) (op.Transfer, erro
 func TestRestoreFails(t *testing.T) {
 	m := golden.Tiny(t)
 	for _, keep := range []int{0, 5} {
-		e := newEngine(t, m, &Device{}, Options{Slots: 2, Keep: keep})
+		e := newEngine(t, m, &device.Device{}, Options{Slots: 2, Keep: keep})
 		seqs := []*Seq{newSeq(t, e), newSeq(t, e)}
 		step(t, e, input{seqs[0], []int{1, 2, 3}, 1}, input{seqs[1], []int{4, 5}, 1})
 		want := [][]float32{mustState(t, e, seqs[0]), mustState(t, e, seqs[1])}

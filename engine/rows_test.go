@@ -5,6 +5,7 @@ import (
 	"math/rand/v2"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -26,7 +27,7 @@ func (l *limited) ForwardContext(ctx context.Context, b *op.Batch) error {
 func TestStepOnSlowDevice(t *testing.T) {
 	m := golden.Tiny(t)
 	rng := rand.New(rand.NewPCG(6, 1))
-	eachDevice(t, func(t *testing.T, d *Device) {
+	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, m, d, Options{Slots: 4, Chunk: 40})
 		for _, rows := range []int{1, 3, 7} {
 			var in []input

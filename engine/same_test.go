@@ -5,6 +5,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
@@ -40,9 +41,9 @@ func settings() map[string]sample.Params {
 func TestSameTextOnBothDevices(t *testing.T) {
 	m, tok := demoModel(t), demoTokenizer(t)
 	prompt := encode(tok, "Once upon a time")
-	cpu := newEngine(t, m, &Device{}, Options{})
+	cpu := newEngine(t, m, &device.Device{}, Options{})
 	d := vulkanDevice(t)
-	d.draws = vulkan.DeviceDraws // alone; those in the batch are drawn by the test
+	d.Draws = vulkan.DeviceDraws // alone; those in the batch are drawn by the test
 	gpu := newEngine(t, m, d, Options{Slots: len(settings())})
 	generate := func(e *Engine, p sample.Params) *Result {
 		s := newSeq(t, e)

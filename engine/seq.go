@@ -36,7 +36,7 @@ func (e *Engine) Fork(s *Seq) (*Seq, error) {
 			return err
 		}
 		if err := e.host.exec.CopyState(child.slot, s.slot); err != nil {
-			return e.host.dev.fault(err)
+			return e.host.dev.Fault(err)
 		}
 		child.kept = s.kept.fork()
 		return nil

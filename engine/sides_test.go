@@ -7,6 +7,7 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
@@ -20,7 +21,8 @@ func TestEnginesSideBySide(t *testing.T) {
 	alone := newEngine(t, m, d, Options{})
 	want := step(t, alone, input{newSeq(t, alone), tokens, 1})[0][0]
 
-	tuned := &Device{now: d.current(), tuner: tune.New(filepath.Join(t.TempDir(), "tuning.json"), false, nil)}
+	tuned := vulkanDevice(t)
+	tuned.Tuner = tune.New(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
 	var wait sync.WaitGroup
 	errs := make([]error, 3)
 	for i := range errs {
@@ -39,7 +41,7 @@ func TestEnginesSideBySide(t *testing.T) {
 }
 
 // sideBySide feeds tokens in several ways to an engine of its own.
-func sideBySide(t *testing.T, d *Device, tokens []int, want []float32) (err error) {
+func sideBySide(t *testing.T, d *device.Device, tokens []int, want []float32) (err error) {
 	e, err := New(golden.Tiny(t), d, Options{Slots: 2})
 	if err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"time"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -102,7 +101,7 @@ func (e *Engine) PassTimes(rows []Row) ([]time.Duration, error) {
 			p.k.note(r.Seq, r.Tokens[:p.batch.Seqs[q].Len]...)
 		}
 	}
-	return times, e.host.dev.fault(err)
+	return times, e.host.dev.Fault(err)
 }
 
 // LongestSubmission returns the longest time that the device took for one submission of a pass or burst since the last call;
@@ -116,40 +115,4 @@ func (e *Engine) LongestSubmission() time.Duration {
 		return d.LongestSubmission()
 	}
 	return 0
-}
-
-// Limits is what a device does at best with nothing else to do.
-type Limits struct {
-	Read  float64 // bytes per second, streamed from memory
-	Flops float64 // float32 operations per second, a multiply-add being two
-}
-
-// Limits measures the device, which takes about a second. bytes is how much is streamed: a device may read what fits its
-// caches faster than what does not, so it should be what the model at hand reads.
-func (d *Device) Limits(bytes int) (Limits, error) {
-	if d.IsCPU() {
-		read, flops := roofline.CPU(bytes)
-		return Limits{read, flops}, nil
-	}
-	read, flops, err := roofline.Device(d.current().device, bytes)
-	return Limits{read, flops}, d.fault(err)
-}
-
-// HasRoom tells whether the device has so many bytes of memory to spare, as far as it tells; true on the CPU.
-func (d *Device) HasRoom(bytes int) bool { return d.IsCPU() || d.current().kernels.HasRoom(bytes) }
-
-// Memory returns the bytes of the device's live buffers, and the bytes taken from the driver to hold them; 0 on the CPU.
-func (d *Device) Memory() (buffers, blocks int) {
-	if d.IsCPU() {
-		return 0, 0
-	}
-	return d.current().device.MemoryInUse()
-}
-
-// Driver names the device's driver with its version; "" on the CPU.
-func (d *Device) Driver() string {
-	if d.IsCPU() {
-		return ""
-	}
-	return d.current().device.Info().Driver
 }

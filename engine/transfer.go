@@ -5,17 +5,18 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
 // Transfer is a copy of states that was started. Any goroutine may wait for it.
 type Transfer struct {
-	dev *Device
+	dev *device.Device
 	t   op.Transfer
 }
 
 // Wait returns when the copy is done. It may be called any number of times.
-func (t *Transfer) Wait() error { return t.dev.fault(t.t.Wait()) }
+func (t *Transfer) Wait() error { return t.dev.Fault(t.t.Wait()) }
 
 // Save begins to copy the states of sequences, as they are after all calls before this one, to dst, which has
 // float32[Program.StateLen()] for each, laid out as Model.Fields says. They are there when the transfer is done; passes go
@@ -33,7 +34,7 @@ func (e *Engine) Save(seqs []*Seq, dst [][]float32) (*Transfer, error) {
 	}
 	t, err := e.host.exec.StartRead(e.keeper.slotsOf(seqs), dst)
 	if err != nil {
-		return nil, e.host.dev.fault(err)
+		return nil, e.host.dev.Fault(err)
 	}
 	return &Transfer{e.host.dev, t}, nil
 }
@@ -72,7 +73,7 @@ func (e *Engine) restore(seqs []*Seq, src [][]float32, t *Transfer) error {
 		for _, s := range seqs { // some of them may have been written
 			s.stale = true
 		}
-		return e.host.dev.fault(err)
+		return e.host.dev.Fault(err)
 	}
 	for i, s := range seqs {
 		s.stale = false

@@ -11,8 +11,8 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/compare"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -94,10 +94,10 @@ func (a *app) comparedIDs(m *load.Opened, ids []int) ([]int, error) {
 // compare runs ids on the reference and on the device.
 func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compare.Report, err error) {
 	sizes := compare.Sizes(len(ids))
-	if err := engine.CheckReference(m, sizes); err != nil {
+	if err := device.CheckReference(m, sizes); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
 	}
-	open := func(d *engine.Device) (op.Prober, error) {
+	open := func(d *device.Device) (op.Prober, error) {
 		progress, clearBar := a.progress(ctx)
 		e, err := d.Prober(m, sizes, a.common.exact, progress)
 		clearBar()
@@ -110,11 +110,11 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compar
 	if spec == "auto" {
 		spec = "gpu"
 	}
-	device, err := a.openDevice(spec)
+	tested, err := a.openDevice(spec)
 	if err != nil {
 		return nil, err
 	}
-	defer func() { err = errors.Join(err, device.Close()) }()
+	defer func() { err = errors.Join(err, tested.Close()) }()
 	host, err := a.openDevice("cpu")
 	if err != nil {
 		return nil, err
@@ -125,7 +125,7 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compar
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ref.Close()) }()
-	dev, err := open(device)
+	dev, err := open(tested)
 	if err != nil {
 		return nil, err
 	}

@@ -8,7 +8,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
 )
@@ -20,7 +20,7 @@ Without any the exit status is 4. --device cpu needs no Vulkan.`
 func (a *app) devicesCommand() *cobra.Command {
 	c := &cobra.Command{Use: "devices", Short: "List the Vulkan devices", Long: devicesHelp, Args: noArgs}
 	return a.command(c, func(context.Context, []string) error {
-		infos, err := engine.Devices()
+		infos, err := device.List()
 		if err != nil {
 			return err
 		}

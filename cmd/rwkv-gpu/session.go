@@ -8,13 +8,14 @@ import (
 	"github.com/schollz/progressbar/v3"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 )
 
 // session is a model at work on a device, with one sequence.
 type session struct {
 	*engine.Engine
-	device *engine.Device
+	device *device.Device
 	seq    *engine.Seq
 }
 
@@ -42,9 +43,9 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 }
 
 // openDevice opens the device that spec names, tuned as the flags say.
-func (a *app) openDevice(spec string) (*engine.Device, error) {
+func (a *app) openDevice(spec string) (*device.Device, error) {
 	notice := func(line string) { a.notice("%s", line) }
-	d, err := engine.OpenDevice(spec, notice)
+	d, err := device.Open(spec, notice)
 	if err == nil && a.common.tuning != "off" {
 		d.Tune(a.common.retune, notice)
 	}

@@ -10,7 +10,7 @@ import (
 	"syscall"
 	"time"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
@@ -103,9 +103,9 @@ func untilSignal(run func(ctx context.Context) int) {
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
 		signal.Notify(signals, syscall.SIGHUP)
 	}
-	d := &departure{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, isTerminal: isTerminal, acquit: engine.AcquitForms,
+	d := &departure{args: os.Args[1:], stdout: os.Stdout, stderr: os.Stderr, isTerminal: isTerminal, acquit: device.AcquitForms,
 		abandon: files.Abandon, exit: os.Exit}
-	engine.OnHang = d.leave
+	device.OnHang = d.leave
 	go d.watch(signals, cancel)
 	d.end(run(ctx))
 }

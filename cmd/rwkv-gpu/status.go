@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -85,7 +86,7 @@ func statusOf(err error) int {
 	var (
 		f         *failure
 		save      *weights.SaveError
-		device    *engine.DeviceError
+		faulty    *device.Error
 		weight    *weights.Error
 		vocab     *tokenizer.Error
 		notFinite *op.NotFiniteError
@@ -98,7 +99,7 @@ func statusOf(err error) int {
 		return statusInterrupted
 	case errors.As(err, &f):
 		return f.status
-	case errors.As(err, &device), gpu.IsFault(err):
+	case errors.As(err, &faulty), gpu.IsFault(err):
 		return statusDevice
 	case errors.As(err, &save):
 		return statusFailed

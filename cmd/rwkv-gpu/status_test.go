@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -19,7 +20,7 @@ import (
 
 // A reader of standard output that has gone is no failure; whatever else went wrong beside it is.
 func TestClosedEarly(t *testing.T) {
-	lost := &engine.DeviceError{Device: "x", Err: errors.New("device lost")}
+	lost := &device.Error{Device: "x", Err: errors.New("device lost")}
 	for _, c := range []struct {
 		err  error
 		want bool
@@ -46,7 +47,7 @@ func TestStatusOf(t *testing.T) {
 		statusUsage:  {usagef("--x", "y")},
 		statusInput: {inputf("f", "y"), &weights.Error{File: "f"}, &tokenizer.Error{}, &op.NotFiniteError{Tensor: "t"}, &fs.PathError{Op: "open", Err: fs.ErrNotExist},
 			&sample.LogitsError{ID: 3}},
-		statusDevice: {lost, &engine.DeviceError{Device: "d", Err: errors.New("x")}, &gpu.HangError{What: "x"}, gpu.ErrOutOfMemory, gpu.ErrNoLoader,
+		statusDevice: {lost, &device.Error{Device: "d", Err: errors.New("x")}, &gpu.HangError{What: "x"}, gpu.ErrOutOfMemory, gpu.ErrNoLoader,
 			gpu.ErrNoDevice, gpu.Unsupportedf("x"), &gpu.Error{Call: "vkX", Result: -1}, &gpu.Error{Call: "vkX", Result: -77}},
 		statusInterrupted: {context.Canceled, errors.Join(lost, context.Canceled)},
 	} {
@@ -71,7 +72,7 @@ func TestStatusOf(t *testing.T) {
 func TestReportFirst(t *testing.T) {
 	var stderr strings.Builder
 	a := &app{stderr: &stderr, started: true}
-	err := errors.Join(&engine.DeviceError{Device: "d", Err: &gpu.HangError{What: "prefill"}}, errors.New("and more"))
+	err := errors.Join(&device.Error{Device: "d", Err: &gpu.HangError{What: "prefill"}}, errors.New("and more"))
 	if status := a.report("generate", err); status != statusDevice || stderr.String() != "rwkv-gpu: generate: device d: prefill: the device hangs: no answer for 0s\n" {
 		t.Errorf("status %d, %q", status, stderr.String())
 	}

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
@@ -29,7 +30,7 @@ func benchEngine(b *testing.B, slots int) *engine.Engine {
 	if err != nil {
 		b.Fatal(err)
 	}
-	d, err := engine.OpenDevice("gpu", nil)
+	d, err := device.Open("gpu", nil)
 	if err != nil {
 		b.Fatal(err)
 	}

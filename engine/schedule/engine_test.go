@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -25,7 +26,7 @@ func onEngine(t *testing.T, spec string, o engine.Options, test func(t *testing.
 	if spec == "gpu" {
 		gputest.Instance(t)
 	}
-	d, err := engine.OpenDevice(spec, nil)
+	d, err := device.Open(spec, nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -109,7 +110,7 @@ func TestOnEngine(t *testing.T) {
 			r.Final = make([]float32, len(state))
 			want[i], final[i] = alone(t, e, r, i)
 		}
-		s := prepare(device{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), Options{Quantum: 8, Parked: 6})
+		s := prepare(engineRunner{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), Options{Quantum: 8, Parked: 6})
 		jobs := make([]*Job, n)
 		var wg sync.WaitGroup
 		for i := range requests {
@@ -176,7 +177,7 @@ func TestBadRequest(t *testing.T) {
 func TestTokensAllocateNothing(t *testing.T) {
 	onEngine(t, "gpu", engine.Options{Slots: 5, Seqs: 3}, func(t *testing.T, e *engine.Engine) {
 		for _, n := range []int{1, 3, 5} {
-			s := prepare(device{e}, 5, 3, 16, Options{})
+			s := prepare(engineRunner{e}, 5, 3, 16, Options{})
 			var jobs []*Job
 			for i := range n {
 				j, err := s.Submit(t.Context(), Request{Prompt: []int{i}, Max: 1 << 20, Sampler: tinySampler(t, e, 1), Token: func(Token) bool { return true }})

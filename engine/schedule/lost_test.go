@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -19,7 +20,7 @@ func TestLostDevice(t *testing.T) {
 	if ctl == nil {
 		return
 	}
-	d, err := engine.OpenDevice("gpu", nil)
+	d, err := device.Open("gpu", nil)
 	if err != nil {
 		t.Fatal(err)
 	}

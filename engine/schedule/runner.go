@@ -21,13 +21,13 @@ type runner interface {
 // waiter is a transfer under way.
 type waiter interface{ Wait() error }
 
-// device is an engine as a runner.
-type device struct{ *engine.Engine }
+// engineRunner is an engine as a runner.
+type engineRunner struct{ *engine.Engine }
 
-func (d device) save(s *engine.Seq, dst []float32) (waiter, error) {
-	return d.Save([]*engine.Seq{s}, [][]float32{dst})
+func (r engineRunner) save(s *engine.Seq, dst []float32) (waiter, error) {
+	return r.Save([]*engine.Seq{s}, [][]float32{dst})
 }
 
-func (d device) release(s *engine.Seq) { s.Release() }
+func (r engineRunner) release(s *engine.Seq) { s.Release() }
 
-func (d device) stateLen() int { return d.Model.Program.StateLen() }
+func (r engineRunner) stateLen() int { return r.Model.Program.StateLen() }

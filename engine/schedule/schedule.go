@@ -106,7 +106,7 @@ type Stats struct {
 // New starts a scheduler on an engine, which must outlive it. Where others use some of the engine's slots, requests share the
 // rest, and wait while there is none.
 func New(e *engine.Engine, o Options) *Scheduler {
-	s := prepare(device{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), o)
+	s := prepare(engineRunner{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), o)
 	go s.loop()
 	return s
 }

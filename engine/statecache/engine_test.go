@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
@@ -29,7 +30,7 @@ func newTeller(t testing.TB, slots int, o statecache.Options) *teller {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(m.Model, &engine.Device{}, engine.Options{Slots: slots})
+	e, err := engine.New(m.Model, &device.Device{}, engine.Options{Slots: slots})
 	if err != nil {
 		t.Fatal(err)
 	}

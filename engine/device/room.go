@@ -1,4 +1,4 @@
-package engine
+package device
 
 import (
 	"fmt"
@@ -28,7 +28,7 @@ func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 	r.free, r.known = find()
 	return r.check("", func() string {
 		if d.IsCPU() {
-			devices, _ := Devices() // without them, the rest is said all the same
+			devices, _ := List() // without them, the rest is said all the same
 			return cpuAdvice(m, r.rest, r.free, devices)
 		}
 		return advice(m, r.weights+r.rest, r.free, d.current().device.Info().Index)
@@ -57,7 +57,7 @@ func (r room) check(why string, advice func() string) error {
 	if advice != nil {
 		what = "; " + advice()
 	}
-	return &DeviceError{Device: r.device, Err: fmt.Errorf("%w: %swant %s, of which weights %s, and %s are free%s", ErrOutOfMemory, why,
+	return &Error{Device: r.device, Err: fmt.Errorf("%w: %swant %s, of which weights %s, and %s are free%s", gpu.ErrOutOfMemory, why,
 		mebibytes(need), mebibytes(r.weights), mebibytes(r.free), what)}
 }
 
@@ -88,7 +88,7 @@ func cpuAdvice(m *model.Model, rest, free int, devices []gpu.Info) string {
 
 // advice says what would fit: the best of some types to quantize to, or another device.
 func advice(m *model.Model, need, free, device int) string {
-	others, _ := Devices() // without them, what else fits is said all the same
+	others, _ := List() // without them, what else fits is said all the same
 	return adviceOf(m, need, free, slices.DeleteFunc(others, func(i gpu.Info) bool { return i.Index == device }))
 }
 

@@ -1,4 +1,4 @@
-package engine
+package device
 
 import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"

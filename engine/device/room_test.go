@@ -1,4 +1,4 @@
-package engine
+package device
 
 import (
 	"errors"
@@ -8,17 +8,31 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
+
+func demoModel(tb testing.TB) *model.Model {
+	tb.Helper()
+	f, err := weights.Parse(demo.Name, demo.Weights())
+	if err != nil {
+		tb.Fatal(err)
+	}
+	m, err := model.New(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return m
+}
 
 // A model that the device has no memory for is refused before its weights are read, with what it needs, what is free and what
 // would fit.
 func TestRoom(t *testing.T) {
 	d, m := vulkanDevice(t), demoModel(t)
-	free := d.free
-	defer func() { d.free = free }()
-	s := op.Sizes{Slots: 1, Rows: DefaultChunk, Seqs: 1, Outs: maxOuts}
+	s := op.Sizes{Slots: 1, Rows: 256, Seqs: 1, Outs: 16}
 	weights, rest := d.current().kernels.Needs(m.Program, s)
 	need := weights + rest
 	for _, c := range []struct {
@@ -35,10 +49,10 @@ func TestRoom(t *testing.T) {
 	} {
 		d.free = func() (int, bool) { return c.free, c.known }
 		read := false
-		e, err := New(m, d, Options{Progress: func(int64, int64) error {
+		e, err := d.Prober(m, s, false, func(int64, int64) error {
 			read = true
 			return nil
-		}})
+		})
 		if c.want == "" {
 			if err != nil {
 				t.Errorf("%s: %v", c.name, err)
@@ -47,13 +61,13 @@ func TestRoom(t *testing.T) {
 			}
 			continue
 		}
-		var device *DeviceError
-		if !errors.As(err, &device) || !errors.Is(err, ErrOutOfMemory) || read {
+		var of *Error
+		if !errors.As(err, &of) || !errors.Is(err, gpu.ErrOutOfMemory) || read {
 			t.Errorf("%s: want a device without the memory, and no weight read (%t), got %v", c.name, read, err)
 			continue
 		}
 		text := err.Error()
-		for _, part := range []string{c.want, mebibytes(need), mebibytes(weights), mebibytes(c.free) + " are free", m.File.Path} {
+		for _, part := range []string{c.want, mebibytes(need), mebibytes(weights), mebibytes(c.free) + " are free"} {
 			if !strings.Contains(text, part) || strings.Contains(text, "\n") {
 				t.Errorf("%s: want %q in one line, got %q", c.name, part, text)
 			}
@@ -77,21 +91,21 @@ func TestAdvice(t *testing.T) {
 // What is said to be needed is what is taken, give or take a few tables.
 func TestNeeds(t *testing.T) {
 	d := vulkanDevice(t)
-	tiny, demo := golden.Tiny(t), demoModel(t)
-	for _, slots := range []int{1, 9} {
-		for _, m := range []*struct {
-			name string
-			e    func() *Engine
-		}{
-			{"tiny", func() *Engine { return newEngine(t, tiny, d, Options{Slots: slots}) }},
-			{"demo", func() *Engine { return newEngine(t, demo, d, Options{Slots: slots}) }},
-		} {
+	for name, m := range map[string]*model.Model{"tiny": golden.Tiny(t), "demo": demoModel(t)} {
+		for _, slots := range []int{1, 9} {
+			s := d.Fit(m.Program, op.Sizes{Slots: slots, Rows: 256, Seqs: slots, Outs: 16})
 			before, _ := d.Memory()
-			e := m.e()
+			e, err := d.Prober(m, s, false, nil)
+			if err != nil {
+				t.Fatal(err)
+			}
 			after, _ := d.Memory()
-			weights, rest := d.current().kernels.Needs(e.Model.Program, e.host.sizes)
+			weights, rest := d.current().kernels.Needs(m.Program, s)
 			if took, said := after-before, weights+rest; took < said || took > said+said/20+256<<10 {
-				t.Errorf("%s, %d slots: took %d bytes, said %d", m.name, slots, took, said)
+				t.Errorf("%s, %d slots: took %d bytes, said %d", name, slots, took, said)
+			}
+			if err := e.Close(); err != nil {
+				t.Error(err)
 			}
 		}
 	}
@@ -100,7 +114,7 @@ func TestNeeds(t *testing.T) {
 // The CPU's executor takes more, as its weights are float32: where there is no memory for it, a device may have some.
 func TestRoomOfCPU(t *testing.T) {
 	m := demoModel(t)
-	s := op.Sizes{Slots: 1, Rows: DefaultChunk, Seqs: 1, Outs: maxOuts}
+	s := op.Sizes{Slots: 1, Rows: 256, Seqs: 1, Outs: 16}
 	weights, rest := cpu.Needs(m.Program, s)
 	if weights < 4*m.Parameters() {
 		t.Errorf("%d bytes of weights for %d parameters", weights, m.Parameters())
@@ -108,10 +122,10 @@ func TestRoomOfCPU(t *testing.T) {
 	need := weights + rest
 	for free, fits := range map[int]bool{need: true, need - 1: false, 0: false} {
 		read := false
-		e, err := New(m, &Device{free: func() (int, bool) { return free, true }}, Options{Progress: func(int64, int64) error {
+		e, err := (&Device{free: func() (int, bool) { return free, true }}).Prober(m, s, false, func(int64, int64) error {
 			read = true
 			return nil
-		}})
+		})
 		if fits {
 			if err != nil {
 				t.Error(err)
@@ -120,12 +134,12 @@ func TestRoomOfCPU(t *testing.T) {
 			}
 			continue
 		}
-		var device *DeviceError
-		if !errors.As(err, &device) || !errors.Is(err, ErrOutOfMemory) || read {
+		var of *Error
+		if !errors.As(err, &of) || !errors.Is(err, gpu.ErrOutOfMemory) || read {
 			t.Errorf("%d free: want a device without the memory, and no weight read (%t), got %v", free, read, err)
 			continue
 		}
-		for _, part := range []string{"device CPU: ", mebibytes(need), mebibytes(weights), mebibytes(free) + " are free", m.File.Path} {
+		for _, part := range []string{"device CPU: ", mebibytes(need), mebibytes(weights), mebibytes(free) + " are free"} {
 			if !strings.Contains(err.Error(), part) || strings.Contains(err.Error(), "\n") {
 				t.Errorf("want %q in one line, got %q", part, err)
 			}

@@ -1,0 +1,105 @@
+package device
+
+import (
+	"fmt"
+	"slices"
+	"strconv"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// User is one of those who work on a device with an executor of their own. The device is opened anew only while none of them works
+// on it: between Begin and End, and while Executor and Part run. One goroutine at a time may use a User; several Users of a device
+// do not wait for each other, except for a Reopen.
+type User struct {
+	d      *Device
+	leave  func()
+	number int // the opening of the device that the user's executor belongs to, or should have
+}
+
+// Join returns a new user. leave closes its executor, if there is one, before the device is closed: also from another user's
+// Reopen, while nobody works on the device.
+func (d *Device) Join(leave func()) *User {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	u := &User{d: d, leave: leave, number: d.number}
+	d.users = append(d.users, u)
+	return u
+}
+
+// Part ends the use of the device by close, which closes the user's executor unless it has left.
+func (u *User) Part(close func() error) error {
+	d := u.d
+	d.use.RLock()
+	defer d.use.RUnlock()
+	d.mu.Lock()
+	d.users = slices.DeleteFunc(d.users, func(other *User) bool { return other == u })
+	d.mu.Unlock()
+	return close()
+}
+
+// Begin has the device stay as it is until End. After another user's Reopen it is an error that matches gpu.ErrDeviceLost, and
+// there is nothing to end.
+func (u *User) Begin() error {
+	d := u.d
+	d.use.RLock()
+	d.mu.Lock()
+	now, number := d.now, d.number
+	d.mu.Unlock()
+	if number == u.number {
+		return nil
+	}
+	d.use.RUnlock()
+	return &Error{Device: now.device.Info().Name, Err: fmt.Errorf("%w: another engine reopened it", gpu.ErrDeviceLost)}
+}
+
+// End is that of what Begin began.
+func (u *User) End() { u.d.use.RUnlock() }
+
+// Executor makes an executor on the device as it is open now. See Prober for the parameters.
+func (u *User) Executor(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Executor, error) {
+	d := u.d
+	d.use.RLock()
+	defer d.use.RUnlock()
+	d.mu.Lock()
+	u.number = d.number // also where no executor can be made: then Reopen has to open the device anew
+	d.mu.Unlock()
+	e, err := d.Prober(m, s, exact, progress)
+	if p, ok := e.(*vulkan.Prober); ok {
+		return p.Exec, err
+	}
+	return e, err
+}
+
+// Reopen opens the device anew, unless another user did so since this one's executor was made. In either case the user leaves
+// what was open. All others have to reopen too: until then their Begin fails.
+func (u *User) Reopen() error {
+	d := u.d
+	d.use.Lock()
+	defer d.use.Unlock()
+	u.leave()
+	d.mu.Lock()
+	before, done, users := d.now, d.number != u.number, slices.Clone(d.users)
+	d.mu.Unlock()
+	if done || before.instance == nil {
+		return nil
+	}
+	info := before.device.Info()
+	if !before.closed {
+		for _, other := range users {
+			other.leave()
+		}
+		_ = before.close() // it is lost
+		d.mu.Lock()
+		d.now.closed = true
+		d.mu.Unlock()
+	}
+	spec := strconv.Itoa(info.Index)
+	if list, err := List(); err == nil && (info.Index >= len(list) || list[info.Index].Name != info.Name) {
+		spec = info.Name // the system counts its devices in another way now
+	}
+	return d.open(spec)
+}
