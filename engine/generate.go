@@ -69,7 +69,7 @@ func (e *Engine) Generate(ctx context.Context, s *Seq, tok tokenizer.Tokenizer, 
 	if err := e.Prepare(ctx, len(q.Prompt), q.Max > 1); err != nil {
 		return nil, err
 	}
-	defer e.host.dev.Tuner.Hold()()
+	defer e.host.dev.Tuner.Quiet()()
 	g := &generation{q: &q, out: out}
 	err = g.run(ctx, e, s, smp)
 	if g.err == nil { // else Emit wants no more

@@ -27,7 +27,7 @@ type stage struct {
 	cmd   unsafe.Pointer
 	fence C.uint64_t
 	busy  bool
-	holds bool          // of, as its wait failed and the copy may be under way
+	kept  bool          // of, as its wait failed and the copy may be under way
 	copy  string        // what is under way
 	of    *Buffer       // which it is about
 	limit time.Duration // of the copy
@@ -98,17 +98,17 @@ func (s *stage) wait() error {
 	if s.busy = !d.ended(err); !s.busy {
 		d.health.underWay.Add(-int64(s.limit))
 	}
-	if s.holds != s.busy && !d.hung() {
-		s.hold()
+	if s.kept != s.busy && !d.hung() {
+		s.keep()
 	}
 	return err
 }
 
-// hold keeps the buffer that the copy is about while nobody knows whether it is under way, or lets it go.
-func (s *stage) hold() {
+// keep keeps the buffer that the copy is about while nobody knows whether it is under way, or lets it go.
+func (s *stage) keep() {
 	s.dev.mu.Lock()
 	defer s.dev.mu.Unlock()
-	if s.holds = s.busy; s.holds {
+	if s.kept = s.busy; s.kept {
 		s.of.retain()
 	} else {
 		s.of.unretain()

@@ -46,7 +46,7 @@ func TestEveryBarrier(t *testing.T) {
 					}
 				}
 				for _, w.omitted = range []int{-1, 0} {
-					heard := gputest.Provoke(t, func() { p.runParts(t, e) })
+					heard := gputest.Provoke(t, func() { p.runDivided(t, e) })
 					if slices.ContainsFunc(heard, isHazard) != (w.omitted == 0) {
 						t.Errorf("%s: barriers between submissions left out: %t, heard: %q", name, w.omitted == 0, heard)
 					}
@@ -63,7 +63,7 @@ type watch struct {
 	rec     *gpu.Recording
 	at      []int // the commands before each barrier
 	without int   // the commands before the one left out
-	first   []int // the commands before each unit
+	first   []int // the commands before each item
 }
 
 func (w *watch) omit(n int) bool {
@@ -79,8 +79,8 @@ func (w *watch) omit(n int) bool {
 
 func (w *watch) commands() int { return w.rec.Stats().Dispatches + w.rec.Stats().Copies }
 
-// between tells whether a barrier stands after the last command of a unit, and before the first of a later one, or only
-// within that.
+// between tells whether a barrier stands after the last command of an item, and before the first of a later one, or
+// only within that.
 func (w *watch) between(i, j int) (before, within bool) {
 	for _, at := range w.at {
 		before = before || w.first[i+1] <= at && at <= w.first[j]
@@ -91,15 +91,15 @@ func (w *watch) between(i, j int) (before, within bool) {
 
 // needless tells whether the barrier left out stood within a product, whose dispatches write apart in one range.
 func (w *watch) needless(p *watchedPass) bool {
-	for i, unit := range p.units {
-		if unit.product && w.first[i] < w.without && w.without < w.first[i+1] {
+	for i, item := range p.items {
+		if item.product && w.first[i] < w.without && w.without < w.first[i+1] {
 			return true
 		}
 	}
 	return false
 }
 
-// misses records a pass and returns how many barriers it needs, and who misses one. Where one unit's work needs to be
+// misses records a pass and returns how many barriers it needs, and who misses one. Where one item's work needs to be
 // done before no more than the second command of another, that is for the layer to see.
 func (w *watch) misses(t *testing.T, e *Prober, p *watchedPass) (barriers int, who string) {
 	t.Helper()
@@ -111,9 +111,9 @@ func (w *watch) misses(t *testing.T, e *Prober, p *watchedPass) (barriers int, w
 		}
 		r := &recorder{Recorder: e.env.Recorder(w.rec, p.shape, &e.memory.at), e: e.runner, forms: f.chosen}
 		p.begin(w.rec)
-		for i := range p.units {
+		for i := range p.items {
 			w.first = append(w.first, w.commands())
-			if err := p.units[i].record(r); err != nil {
+			if err := p.items[i].record(r); err != nil {
 				t.Fatal(err)
 			}
 		}
@@ -144,16 +144,16 @@ func isHazard(message string) bool {
 	return strings.Contains(message, "SYNC-HAZARD") || strings.Contains(message, "hazard detected")
 }
 
-// watchedPass is a pass with what must not run at once: pairs of units of which the first one's work the second meets.
+// watchedPass is a pass with what must not run at once: pairs of items of which the first one's work the second meets.
 type watchedPass struct {
-	shape kernel.Shape
-	begin func(*gpu.Recording)
-	units []watchedUnit
-	pairs map[[2]int]bool
-	parts func(n int) (*pass, error)
+	shape       kernel.Shape
+	begin       func(*gpu.Recording)
+	items       []watchedItem
+	pairs       map[[2]int]bool
+	submissions func(n int) (*pass, error)
 }
 
-type watchedUnit struct {
+type watchedItem struct {
 	product bool
 	record  func(r *recorder) error
 	touches func(visit func(v op.View, a op.Access))
@@ -163,10 +163,10 @@ type watchedUnit struct {
 // them has run once.
 func watchedPasses(t *testing.T, e *Prober) map[string]*watchedPass {
 	t.Helper()
-	var steps []watchedUnit
+	var steps []watchedItem
 	for i := range e.prog.Steps {
 		_, product := e.prog.Steps[i].Op.(*op.MatMul)
-		steps = append(steps, watchedUnit{product, func(r *recorder) error { return r.unit(i) }, func(visit func(op.View, op.Access)) {
+		steps = append(steps, watchedItem{product, func(r *recorder) error { return r.step(i) }, func(visit func(op.View, op.Access)) {
 			e.prog.Steps[i].Op.Operands(func(_ string, v op.View, a op.Access) { visit(v, a) })
 		}})
 	}
@@ -179,8 +179,8 @@ func watchedPasses(t *testing.T, e *Prober) map[string]*watchedPass {
 			t.Fatal(err)
 		}
 		s := kernel.Shape{Rows: rows, Seqs: 2, Outs: 2}
-		list[name] = &watchedPass{shape: s, begin: e.beginForward, units: steps,
-			parts: func(n int) (*pass, error) { return e.recordForward(s, n) }}
+		list[name] = &watchedPass{shape: s, begin: e.beginForward, items: steps,
+			submissions: func(n int) (*pass, error) { return e.recordForward(s, n) }}
 	}
 	draws := make([]Draw, 2)
 	for i := range draws {
@@ -197,9 +197,9 @@ func watchedPasses(t *testing.T, e *Prober) map[string]*watchedPass {
 	decode := &watchedPass{shape: kernel.Shape{Rows: 2, Seqs: 2, Outs: 2}, begin: func(rec *gpu.Recording) {
 		e.beginForward(rec)
 		e.decode.inputs.Upload(rec, k)
-	}, parts: func(n int) (*pass, error) { return e.decode.record(k, n) }}
+	}, submissions: func(n int) (*pass, error) { return e.decode.record(k, n) }}
 	for step := range k.Steps {
-		decode.units = append(append(decode.units, steps...), watchedUnit{false,
+		decode.items = append(append(decode.items, steps...), watchedItem{false,
 			func(r *recorder) error { return e.decode.draw(r, k, step) },
 			func(visit func(op.View, op.Access)) { visit(e.prog.Logits.All(), op.Update) }})
 	}
@@ -210,11 +210,11 @@ func watchedPasses(t *testing.T, e *Prober) map[string]*watchedPass {
 	return list
 }
 
-// findPairs goes through the elements that the units touch, one by one.
+// findPairs goes through the elements that the items touch, one by one.
 func (p *watchedPass) findPairs(e *Prober) {
 	p.pairs = map[[2]int]bool{}
 	last := func(n int) []int { return slices.Repeat([]int{-1}, n) }
-	var read, written [2][]int // the last unit that did, by element of scratch and state
+	var read, written [2][]int // the last item that did, by element of scratch and state
 	for arena, n := range []int{e.plan.Scratch, e.plan.State} {
 		read[arena], written[arena] = last(n), last(n)
 	}
@@ -229,13 +229,13 @@ func (p *watchedPass) findPairs(e *Prober) {
 			}
 		}
 	}
-	for j, unit := range p.units {
+	for j, item := range p.items {
 		meet := func(i int) {
 			if i >= 0 && i != j {
 				p.pairs[[2]int{i, j}] = true
 			}
 		}
-		unit.touches(func(v op.View, a op.Access) {
+		item.touches(func(v op.View, a op.Access) {
 			if v.Of == nil || v.Of.Kind == op.Weight {
 				return
 			}
@@ -246,7 +246,7 @@ func (p *watchedPass) findPairs(e *Prober) {
 				}
 			})
 		})
-		unit.touches(func(v op.View, a op.Access) {
+		item.touches(func(v op.View, a op.Access) {
 			if v.Of == nil || v.Of.Kind == op.Weight {
 				return
 			}
@@ -262,15 +262,15 @@ func (p *watchedPass) findPairs(e *Prober) {
 	}
 }
 
-// runParts runs the pass in parts, of which two are under way at a time.
-func (p *watchedPass) runParts(t *testing.T, e *Prober) {
+// runDivided runs the pass in four submissions, of which two are under way at a time.
+func (p *watchedPass) runDivided(t *testing.T, e *Prober) {
 	t.Helper()
-	parts, err := p.parts(4)
+	submissions, err := p.submissions(4)
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer parts.release()
-	if err := e.run(t.Context(), parts, 2); err != nil {
+	defer submissions.release()
+	if err := e.run(t.Context(), submissions, 2); err != nil {
 		t.Fatal(err)
 	}
 }

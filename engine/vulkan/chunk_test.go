@@ -94,7 +94,7 @@ func TestChunkedTuned(t *testing.T) {
 		e, got := run(tuner)
 		near(t, got, want)
 		p, err := e.shapes.get(kernel.Shape{Rows: 70, Seqs: 1, Outs: 1})
-		chunked := err == nil && slices.ContainsFunc(p.parts, func(c *gpu.Commands) bool {
+		chunked := err == nil && slices.ContainsFunc(p.submissions, func(c *gpu.Commands) bool {
 			return slices.ContainsFunc(c.Kernels(), func(name string) bool { return strings.HasPrefix(name, "wkv7_chunk") })
 		})
 		if chunked != (f.Kernel == kernel.Chunked) || tuner.Spent() != before {

@@ -25,7 +25,7 @@ const (
 // DrawError returns what is wrong with an id that Decode returned, or nil.
 func DrawError(id uint32) error { return draw.Error(id) }
 
-// minRoom is the space for accepted ids to begin with.
+// minRoom is the number of accepted ids that the buffers have space for at first.
 const minRoom = 1024
 
 // decoding is what Decode keeps between calls.
@@ -39,10 +39,10 @@ type decoding struct {
 	twins  []sample.Twin
 	place  Draws     // FasterDraws but in tests
 	draws  [64]Draws // by the class of DrawsOnDevice
-	last   *pass     // if nothing was run by steps since; see Kernels
+	last   *pass     // nil if single steps ran since; see Kernels
 }
 
-// maxDecodeShapes bounds the commands kept: they hold as many steps as they decode.
+// maxDecodeShapes is the number of passes of Decode that are kept at most. Each records as many steps as it decodes.
 const maxDecodeShapes = 16
 
 func (d *decoding) release() {
@@ -50,11 +50,12 @@ func (d *decoding) release() {
 	d.inputs.Release()
 }
 
-// run runs the program n times in one submission, for one token of each sequence, and draws from each run's logits the
-// token that the next is about, as the samplers would. It returns the ids in the order of [n][len(draws)], valid until
-// the next call; DrawError tells which are none. A sequence that drew one of its Ends, or none, keeps the state that it
-// has then. The samplers are left as they are: the caller has them accept what it takes of the ids. After more than one
-// step RestoreState brings back the states before the call. Logits has those of the first step if a draw is OnHost.
+// run runs the program n times in one submission, for one token of each sequence. After each run the device draws the
+// next token of each sequence from the run's logits, as the sequence's sampler would. run returns the ids in the order
+// of [n][len(draws)]; they are valid until the next call. DrawError tells which of them are no ids. A sequence that
+// drew one of its Ends, or could draw nothing, keeps the state that it has then. The samplers do not change: the caller
+// has them accept the ids that it takes. After more than one step RestoreState brings back the states from before the
+// call. If a draw is OnHost, Logits returns the logits of the first step.
 func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 	k, err := d.startDraws(draws, n)
 	if err != nil {
@@ -73,7 +74,7 @@ func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 		}
 	}
 	err = d.runner.run(context.Background(), p, n*len(draws))
-	if saved != nil { // it is done before the run is, but counts as under way, in the limits of all waits, until it is waited for
+	if saved != nil { // it is done by now, but counts as under way until somebody waits for it
 		if failed := saved.Wait(); err == nil {
 			err = failed
 		}
@@ -85,7 +86,7 @@ func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 	return d.inputs.IDs(k), nil
 }
 
-// startDraws writes what n steps of the draws begin with.
+// startDraws writes the inputs of n steps of the draws.
 func (d *decoding) startDraws(draws []Draw, n int) (k draw.Shape, err error) {
 	if err := d.stageDraws(draws, n); err != nil {
 		return k, err
@@ -129,7 +130,8 @@ func (d *decoding) stageDraws(draws []Draw, n int) error {
 	return d.stage(&d.batch)
 }
 
-// twinOf returns what the device draws by; where the host draws, as little as there is to do.
+// twinOf returns the settings by which the device draws. If the host draws, they are those that cost the device the
+// least.
 func twinOf(d *Draw) sample.Twin {
 	if d.OnHost {
 		return sample.Twin{Greedy: true}
@@ -157,17 +159,17 @@ func (d *decoding) growSampling(accepted int) error {
 	return nil
 }
 
-// units are the steps, each time followed by their draws.
-func (d *decoding) units(k draw.Shape) units {
+// items returns the program's steps once for each step of the Decode, each time followed by the draws.
+func (d *decoding) items(k draw.Shape) items {
 	s, each := &d.inputs, len(d.prog.Steps)+1
-	return units{what: fmt.Sprintf("decode of %d tokens of %d sequences", k.Steps, k.Seqs), count: k.Steps * each,
+	return items{what: fmt.Sprintf("decode of %d tokens of %d sequences", k.Steps, k.Seqs), count: k.Steps * each,
 		begin: func(rec *gpu.Recording) {
 			d.beginForward(rec)
 			s.Upload(rec, k)
 		},
 		each: func(r *recorder, i int) error {
 			if i%each != each-1 {
-				return r.unit(i % each)
+				return r.step(i % each)
 			}
 			if k.Logits && i < each {
 				d.copyLogits(r.Rec, k.Seqs) // before what changes them
@@ -182,12 +184,13 @@ func shapeOfDraws(k draw.Shape) kernel.Shape {
 	return kernel.Shape{Rows: k.Seqs, Seqs: k.Seqs, Outs: k.Seqs}
 }
 
-// record records a Decode. Several steps are not divided unless they prove to take long.
-func (d *decoding) record(k draw.Shape, parts int) (*pass, error) {
+// record records a Decode. A Decode of several steps is one submission at first, and is divided only if it proves to
+// take long.
+func (d *decoding) record(k draw.Shape, submissions int) (*pass, error) {
 	if k.Steps > 1 {
-		parts = max(parts, 1)
+		submissions = max(submissions, 1)
 	}
-	return d.runner.record(d.units(k), shapeOfDraws(k), parts)
+	return d.runner.record(d.items(k), shapeOfDraws(k), submissions)
 }
 
 // draw records the draws of a step.

@@ -1,6 +1,6 @@
-// Package vulkan runs programs on a Vulkan device. Everything that an op needs is uploaded once; what a batch of some
-// shape does is recorded once and submitted again whenever that shape recurs.
+// Package vulkan runs programs on a Vulkan device. It uploads everything that an op needs once. It records what a batch
+// of some shape does once, and submits the recording again whenever the shape recurs.
 //
-// Its own job is what is left to the packages below it: the memory that passes work in, which forms a pass runs in,
-// when it is recorded, and how long a submission may be.
+// The packages below it make kernels, steps, trials and draws. This one has the memory that passes work in. It decides
+// in which forms a pass runs, when the pass is recorded, and how long a submission may be.
 package vulkan

@@ -41,9 +41,9 @@ func (d *decoding) onDevice(seqs int) (bool, error) {
 	return d.draws[class] == DeviceDraws, nil
 }
 
-// chooseDraws returns the place that was found, that is now measured to be faster, or that is usual, which is not
-// certain where measuring has to wait. A device on which a trial's logits, which logit makes, cannot be drawn from
-// leaves draws to the host, which then says what is wrong with those of a pass.
+// chooseDraws returns the place for draws that the tuner knows to be the faster, or measures now. If it cannot measure
+// now, the place is the usual one and not certain. A trial draws from logits that logit makes. If the device cannot
+// draw from them, the host draws, and says what is wrong with a pass's logits.
 func (e *runner) chooseDraws(seqs int, logit func() float32) (d Draws, certain bool, err error) {
 	c := draw.Choice(e.env, seqs)
 	f, certain := e.tuner.Chosen(c)

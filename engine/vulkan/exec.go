@@ -29,7 +29,7 @@ type Options struct {
 	Exact    bool                        // a token's numbers do not depend on the other tokens of its batch
 }
 
-// runner is a program on a device: what its passes are recorded from, and how they run.
+// runner is a program on a device, with what recording and running its passes takes.
 type runner struct {
 	dev    *gpu.Device
 	set    *kernel.Set
@@ -106,7 +106,7 @@ func (e *Exec) Device() string { return e.dev.Info().Name }
 // Forward runs the whole program over b and waits.
 func (e *Exec) Forward(b *op.Batch) error { return e.ForwardContext(context.Background(), b) }
 
-// ForwardContext is Forward until ctx is done, which is noticed between submissions.
+// ForwardContext is Forward that ends when ctx is done. It looks at ctx between submissions.
 func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err
@@ -118,8 +118,8 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	return e.run(ctx, p, len(b.Tokens))
 }
 
-// Prepare does for a batch like b what ForwardContext does before it runs it: it records the pass and, as far as there
-// is time, measures which forms are its fastest.
+// Prepare makes a later ForwardContext of a batch like b fast: it records the pass and, as far as there is time,
+// measures which forms are the fastest.
 func (e *Exec) Prepare(ctx context.Context, b *op.Batch) error {
 	if err := e.stage(b); err != nil {
 		return err
@@ -128,7 +128,7 @@ func (e *Exec) Prepare(ctx context.Context, b *op.Batch) error {
 	return err
 }
 
-// Settled reports whether more measuring could change the form of a pass that was run.
+// Settled reports whether more measuring would leave every pass that ran as it is.
 func (e *Exec) Settled() bool {
 	return e.tuner == nil || e.tuner.Budget <= 0 || e.shapes.settled() && e.decode.shapes.settled()
 }

@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Fit lowers s.Rows, down to s.Seqs, until every dispatch of a batch stays within the device's limits: all scratch
-// within one binding, and a workgroup for each row and head within one dispatch.
+// Fit lowers s.Rows, to s.Seqs at the least, until every dispatch of a batch stays within the device's limits: all
+// scratch fits one binding, and a dispatch has a workgroup for each row and head.
 func Fit(l gpu.Limits, prog *op.Program, s op.Sizes) op.Sizes {
 	heads := 1
 	for _, step := range prog.Steps {

@@ -12,23 +12,23 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// forms are what the steps of a pass run in. With the program and the shape they decide what is recorded.
+// forms are the forms in which the steps of a pass run. With the program and the shape they decide what is recorded.
 type forms struct {
 	chosen [][]tune.Form // by step
-	open   []openChoice  // what of them may yet be faster
+	open   []openChoice  // choices for which the tuner may find a faster form
 }
 
-// openChoice is a choice of which not all forms were tried when it was made.
+// openChoice is a choice made before the tuner had tried all of its forms.
 type openChoice struct {
 	kernel.Choice
 	used tune.Form
 }
 
-// fewRows are so many rows of one sequence, the rest of a prompt, that to measure for them would take longer than it
-// could ever save.
+// fewRows is the number of rows up to which nothing is measured for the rest of a prompt, in one sequence: measuring
+// would take longer than a faster form could ever save.
 const fewRows = 8
 
-// choose returns the forms for passes of a shape, as far as they are known, and provides what they read.
+// choose returns the best known forms for passes of a shape, and provides what these forms read besides the weights.
 func (e *runner) choose(s kernel.Shape) (forms, error) { return e.chooseSteps(s, 0, len(e.steps)) }
 
 // chooseSteps is choose for the steps [from, to) alone.
@@ -55,7 +55,7 @@ func (e *runner) chooseSteps(s kernel.Shape, from, to int) (forms, error) {
 	return f, nil
 }
 
-// settled returns the pass of a shape with the best forms that there is time to find.
+// settled returns the pass of a shape, in the best forms that the tuner has time to find.
 func settled[S comparable](ctx context.Context, e *runner, c *passCache[S], s S) (*pass, error) {
 	p, err := c.get(s)
 	if err != nil || len(p.open) == 0 {
@@ -68,8 +68,8 @@ func settled[S comparable](ctx context.Context, e *runner, c *passCache[S], s S)
 	return c.renew(s)
 }
 
-// measureOpen measures what a pass leaves open and reports whether that, or what was found for another pass, is a
-// reason to record it anew.
+// measureOpen measures the choices that a pass leaves open. It reports whether a better form is known now, so that the
+// pass should be recorded anew.
 func (e *runner) measureOpen(ctx context.Context, p *pass) (changed bool, err error) {
 	bench := e.bench()
 	open := p.open[:0]
@@ -78,7 +78,7 @@ func (e *runner) measureOpen(ctx context.Context, p *pass) (changed bool, err er
 		if !done && ctx.Err() == nil {
 			err := e.tuner.Measure(ctx, &c.Choice.Choice, func() (tune.Trial, error) { return bench.Of(c.Work), nil })
 			if tune.Refused(err) {
-				continue // the usual form it is, for this pass
+				continue // this pass keeps the usual form
 			}
 			if err != nil {
 				p.open = append(open, p.open[i:]...)
@@ -96,7 +96,7 @@ func (e *runner) measureOpen(ctx context.Context, p *pass) (changed bool, err er
 	return changed, nil
 }
 
-// bench returns where the forms of choices are compared.
+// bench returns the bench on which forms are compared.
 func (e *runner) bench() *trial.Bench {
 	return &trial.Bench{Dev: e.dev, Expected: e.pace.expected, Activations: e.activations, Chosen: func(c *kernel.Choice) tune.Form {
 		f, _ := e.tuner.Chosen(&c.Choice)
@@ -104,8 +104,8 @@ func (e *runner) bench() *trial.Bench {
 	}}
 }
 
-// activations returns what an input holds, for the staged batch's first row, after so many steps: run in scratch of
-// their own and with a copy of the slot's state.
+// activations returns what an input holds after so many steps, for the first row of the staged batch. The steps run in
+// scratch of their own and with a copy of the slot's state.
 func (e *runner) activations(steps int, in op.View) (x []float32, err error) {
 	const table = op.Align // elements of each of four tables
 	one := op.NewPlan(e.prog, op.Sizes{Slots: 1, Rows: 1, Seqs: 1}, 0)
@@ -149,7 +149,7 @@ func (e *runner) activations(steps int, in op.View) (x []float32, err error) {
 	}
 	r := &recorder{Recorder: e.env.Recorder(rec, shape, at), e: e, forms: f.chosen}
 	for i := range steps {
-		if err := r.unit(i); err != nil {
+		if err := r.step(i); err != nil {
 			return nil, err
 		}
 	}

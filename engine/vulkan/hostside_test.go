@@ -130,7 +130,7 @@ func (h *hostSide) everything(e *Prober) {
 		h.forwards(e)
 	}
 	h.tries(e)
-	h.parts(e)
+	h.submissions(e)
 	h.decodes(e)
 	h.states(e)
 	h.steps(e)
@@ -184,8 +184,8 @@ func (h *hostSide) tryForms(t tune.Trial, list []tune.Form) {
 	}
 }
 
-// parts runs passes in parts, as on a slow device.
-func (h *hostSide) parts(e *Prober) {
+// submissions runs passes in several submissions, as on a slow device.
+func (h *hostSide) submissions(e *Prober) {
 	for _, tokens := range hostBatches {
 		b := h.batch(e, tokens)
 		h.must(e.stage(b))

@@ -10,8 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// Kernels makes a device's kernels when they are first needed. Executors of one device share them, also in several
-// goroutines.
+// Kernels has a device's kernels, and makes each when it is first needed. Executors of one device share them, also in
+// several goroutines.
 type Kernels struct {
 	set *kernel.Set
 

@@ -19,7 +19,7 @@ type memory struct {
 	at      kernel.Places
 }
 
-// make makes all but the weights. Arenas are zeroed: kernels may read padding, which has to be finite.
+// make makes all memory but the weights. Arenas are zeroed, since kernels may read padding, which has to be finite.
 func (m *memory) make(dev *gpu.Device, prog *op.Program, plan *op.Plan) (err error) {
 	m.dev = dev
 	if m.scratch, err = m.buffer("scratch", 4*max(plan.Scratch, op.Align), gpu.DeviceLocal); err != nil {
@@ -62,7 +62,7 @@ func (m *memory) release() {
 	m.weights, m.buffers, m.scratch = nil, nil, nil
 }
 
-// tables are the batch's tables, written by the host and copied to the device at the start of each submission.
+// tables are the batch's tables. The host writes them, and each submission begins with a copy of them to the device.
 type tables struct {
 	host, dev                           *gpu.Buffer
 	tokens, rowSeq, spans, outs         gpu.Range // in dev

@@ -6,8 +6,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Needs returns how many bytes of the device's memory an executor of a program takes: for weights, and for all else.
-// With Options.Exact, a matrix may take seven rows more.
+// Needs returns how many bytes of the device's memory an executor of a program takes, for weights and for the rest.
+// With Options.Exact a matrix may take seven rows more.
 func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	for _, w := range prog.Of(op.Weight) {
 		if len(w.Shape) != 2 {
@@ -24,9 +24,9 @@ func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	return weights, rest
 }
 
-// Free returns how many bytes of the device's memory this process may yet take, as the driver says it, or as far as it
-// goes by the size of the memory. Of a device that is a processor, whose memory is the machine's, only the driver can
-// say it.
+// Free returns how many more bytes of the device's memory this process may take. The driver says it, or it follows from
+// the size of the memory. A device that is a processor uses the machine's memory, so there only the driver can say it.
+// ok reports whether the number is known.
 func (k *Kernels) Free() (bytes int, ok bool) {
 	used, budget, ok := k.set.Dev.MemoryBudget()
 	if !ok {

@@ -8,31 +8,32 @@ import (
 )
 
 // A pass over many rows may take seconds on a slow device. Systems reset a device that is busy with one submission for
-// about two, other work on it waits for the end of one, and nothing can be given up within one; so a pass that takes
-// long is submitted in parts. The batch stays whole, and with it the speed: dispatches are the same as in one
+// about two seconds. Other work on the device waits for the end of a submission, and nobody can cancel one. So a long
+// pass is divided into submissions. The batch stays whole, and so does the speed: the dispatches are the same as in one
 // submission.
 const (
-	longestPart = 250 * time.Millisecond
-	goodPart    = longestPart / 2
-	shortPart   = longestPart / 8 // parts that take less on average are too many
-	dangerous   = 4 * longestPart
-	maxRest     = 63
+	longestSubmission = 250 * time.Millisecond
+	goodSubmission    = longestSubmission / 2
+	shortSubmission   = longestSubmission / 8 // submissions that take less on average are too many
+	dangerous         = 4 * longestSubmission
+	maxRest           = 63
 )
 
-// A step of a pass is a dispatch or two, and is only divided by its tokens. So a pass takes no more of them than keep
-// its longest step well below what systems allow a device.
+// A step of a pass is one or two dispatches, and only fewer tokens make it shorter. So a pass takes no more tokens than
+// keep its longest step well below the time after which systems reset a device.
 const (
-	longestStep = 2 * longestPart
-	slowPace    = 10e9 // elements of matrices that one multiplies with in a second, if nothing is known of it: 20 GFLOPS
-	guessedRows = 64   // that are taken for that alone, at most
+	longestStep = 2 * longestSubmission
+	slowPace    = 10e9 // matrix elements a second that a device multiplies with, if nobody has measured it: 20 GFLOPS
+	guessedRows = 64   // rows at most of a pass that goes by slowPace alone
 )
 
-// unmeasuredPace is the time for an element on a device of which nothing is known. Drivers that emulate one on a single
-// busy core are faster.
+// unmeasuredPace is the time for one element on a device that nobody has measured. Drivers that emulate a device on a
+// single busy core are faster.
 const unmeasuredPace = 10 * time.Nanosecond
 
-// pacing owns how long a submission may be: in how many parts a pass is submitted, how many rows it has at most, how
-// many steps a Decode has, and how long a wait for it may take. It goes by the passes that ran.
+// pacing owns how long a submission may be. It decides into how many submissions a pass is divided, how many rows a
+// pass has at most, how many steps a Decode has, and how long a wait for a pass may take. It learns from the passes
+// that ran.
 type pacing struct {
 	known           known
 	work            rowWork
@@ -41,16 +42,18 @@ type pacing struct {
 	bursts          map[int]burst    // by number of sequences
 }
 
-// burst is how many steps the last Decode took.
+// burst is the number of steps of the last Decode, and the time of one step.
 type burst struct {
 	steps int
 	step  time.Duration
 }
 
-// longestBurst is the longest that a Decode should take, so that text appears smoothly and other work has its turn.
+// longestBurst is the longest time that a Decode should take. Longer ones would make text appear in jerks, and other
+// work wait.
 const longestBurst = 45 * time.Millisecond
 
-// next returns how many steps to take of n: as many as fit a burst, but at most double those of the time before.
+// next returns how many of n steps the next Decode should take: as many as fit longestBurst, but at most twice as many
+// as the last Decode took.
 func (b burst) next(n int) int {
 	steps := 1
 	for 2*steps <= min(n, MaxDecodeSteps) && steps <= b.steps && time.Duration(2*steps)*b.step <= longestBurst {
@@ -67,62 +70,62 @@ func (p *pacing) drew(seqs, steps int, took time.Duration) {
 	p.bursts[seqs] = burst{steps, took / time.Duration(steps)}
 }
 
-// known is the time of a pass that was run: of the most rows so far, or of less time for a row.
+// known is the time of a pass that ran: the one with the most rows so far, or one that took less time for a row.
 type known struct {
 	rows int
 	took time.Duration
 	work float64 // see expected
 }
 
-// learn takes the time of another pass for the better known one. A pass may have been held up, as by a computer that
-// was put to sleep, so one that shows rows to take less counts too, however few they are.
+// learn replaces the known pass by p if p has as many rows, or took less time for a row. A pass may have been held up,
+// for example because the computer slept. So a pass with less time for a row counts too, however few rows it has.
 func (k *known) learn(p known) {
 	if p.rows >= k.rows || float64(p.took)*float64(k.rows) < float64(k.took)*float64(p.rows) {
 		*k = p
 	}
 }
 
-// partsFor returns the parts that divide what takes so long into good ones.
-func partsFor(took time.Duration, units int) int {
-	return min(max(int((took+goodPart-1)/goodPart), 1), units)
+// submissionsFor returns into how many submissions of a good length a pass should be divided that takes so long.
+func submissionsFor(took time.Duration, items int) int {
+	return min(max(int((took+goodSubmission-1)/goodSubmission), 1), items)
 }
 
-// parts returns the parts of a pass that was never run: the time of one grows with its rows, at most in proportion.
-// Before anything is known each step is a part.
-func (p *pacing) parts(rows, units int) int {
+// submissions returns into how many submissions a pass is divided that never ran. Its time grows with its rows, at most
+// in proportion. Before any pass ran, each item is a submission.
+func (p *pacing) submissions(rows, items int) int {
 	k := p.known
 	if k.rows == 0 {
-		return units
+		return items
 	}
-	return partsFor(k.took*time.Duration(max(rows, k.rows))/time.Duration(k.rows), units)
+	return submissionsFor(k.took*time.Duration(max(rows, k.rows))/time.Duration(k.rows), items)
 }
 
-// better returns how many parts the pass should have, by its last run. Parts that took dangerously long are divided at
-// once, others if it was no moment's disturbance; they are joined again only when they are far too short. Each change
-// makes the next one wait longer.
+// better returns how many submissions the pass should have, by its last run. Submissions that took dangerously long are
+// divided at once. Others are divided if two runs in a row took too long, and joined if they are far too short. Each
+// change makes the next one wait for more runs.
 func (p *pass) better() int {
-	n := len(p.parts)
+	n := len(p.submissions)
 	switch {
 	case p.longest <= dangerous && p.runs < p.rest:
 	case p.longest > dangerous, p.over > 1:
-		return min(max(n+1, partsFor(p.longest*time.Duration(n), p.units)), p.units)
-	case p.total > 0 && n > 1 && p.total < shortPart*time.Duration(n):
-		return min(partsFor(p.total, p.units), n)
+		return min(max(n+1, submissionsFor(p.longest*time.Duration(n), p.items)), p.items)
+	case p.total > 0 && n > 1 && p.total < shortSubmission*time.Duration(n):
+		return min(submissionsFor(p.total, p.items), n)
 	}
 	return n
 }
 
-// ran notes what a run of a pass over so many rows took, and the longest of its parts.
+// ran notes the time of a run of a pass over so many rows, and of its longest submission.
 func (p *pacing) ran(done *pass, rows int, total, longest time.Duration) {
 	done.total, done.longest, p.longest = total, longest, max(p.longest, longest)
 	done.runs++
-	if done.over++; longest <= longestPart {
+	if done.over++; longest <= longestSubmission {
 		done.over = 0
 	}
 	p.known.learn(known{rows, total, done.work})
 }
 
-// expected returns how long so much work (kernel.Effort) should take, by the largest pass so far.
+// expected returns how long so much work (kernel.Effort) should take, by the speed of the known pass.
 func (p *pacing) expected(work float64) time.Duration {
 	pace := float64(unmeasuredPace)
 	if p.known.work > 0 {
@@ -131,8 +134,8 @@ func (p *pacing) expected(work float64) time.Duration {
 	return time.Duration(min(work*pace, float64(24*time.Hour)))
 }
 
-// rowWork is how many elements a row is multiplied with: in all steps, and in the one with the most. Logits are of few
-// rows.
+// rowWork is the number of matrix elements that a row is multiplied with: in all steps, and in the step with the most.
+// The head is left out, since few rows have logits.
 type rowWork struct{ all, most float64 }
 
 func rowWorkOf(prog *op.Program) (w rowWork) {
@@ -150,9 +153,9 @@ func rowWorkOf(prog *op.Program) (w rowWork) {
 	return w
 }
 
-// mostRows returns how many rows of all a pass should have at most. It follows from the largest pass so far, whose time
-// grows with its rows in proportion at most; before there is one of some rows, from what a slow device may be expected
-// to do. Fewer than all are a power of two: times vary, and each other number would be a shape to record.
+// mostRows returns how many of all rows a pass should have at most. The number follows from the known pass, whose time
+// grows with its rows at most in proportion. Before a pass of some rows is known, it follows from the speed of a slow
+// device. A number below all is a power of two, since times vary and each number is a shape to record.
 func (p *pacing) mostRows(all int) int {
 	w := p.work
 	if w.most == 0 {
@@ -178,7 +181,7 @@ func (p *pacing) mostRows(all int) int {
 // MostRows returns how many rows a pass should have at most, so that no step of it keeps the device busy for too long.
 func (e *Exec) MostRows() int { return e.pace.mostRows(e.plan.Sizes.Rows) }
 
-// DecodeSteps returns how many steps the next Decode of so many sequences should have, of most.
+// DecodeSteps returns how many steps the next Decode of so many sequences should have. It is at most most.
 func (e *Exec) DecodeSteps(seqs, most int) int { return e.pace.bursts[seqs].next(most) }
 
 // Waited returns how long all calls of Forward and Decode so far have waited for the device.

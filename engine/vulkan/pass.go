@@ -8,40 +8,41 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// pass is the commands of a shape, in parts of about as many units: a unit is a step of the program, or a draw.
+// pass has the commands for batches of one shape, divided into submissions of about as many items each. An item is a
+// step of the program, or a draw.
 type pass struct {
-	units int
-	work  float64 // see expected
-	parts []*gpu.Commands
-	open  []openChoice // what of it may yet be faster
-	runs  int          // so far
-	rest  int          // runs before it is divided otherwise: to record it costs time, and a device's speed may go up and down
+	items       int
+	work        float64 // see expected
+	submissions []*gpu.Commands
+	open        []openChoice // choices for which the tuner may find a faster form
+	runs        int          // so far
+	rest        int          // runs until it may be divided otherwise: recording costs time, and a device's speed varies
 
-	// Of the last run; 0 before one.
+	// Of the last run; 0 before the first.
 	total   time.Duration
-	longest time.Duration // of the parts
-	over    int           // runs in a row with a part longer than longestPart
+	longest time.Duration // of the submissions
+	over    int           // runs in a row with a submission longer than longestSubmission
 }
 
 func (p *pass) release() {
-	for _, c := range p.parts {
+	for _, c := range p.submissions {
 		c.Release()
 	}
-	p.parts = nil
+	p.submissions = nil
 }
 
-// run submits the parts of a pass, or of several, over so many rows and waits for them, two at most being under way at
-// a time. When ctx is done it submits no more; then what the pass should have written is undefined.
+// run submits a pass and waits for it. The pass is over so many rows. At most two of its submissions are under way at a
+// time. When ctx is done run submits no more, and the memory that the pass should have written is undefined.
 func (e *runner) run(ctx context.Context, p *pass, rows int) error {
 	p.total, p.longest = 0, 0
-	var before time.Time // when the device was done with the part before
+	var before time.Time // when the device was done with the submission before
 	var total, longest time.Duration
 	var err error
 	submitted, done := 0, 0
-	for done < len(p.parts) {
-		for err == nil && submitted < min(done+2, len(p.parts)) {
+	for done < len(p.submissions) {
+		for err == nil && submitted < min(done+2, len(p.submissions)) {
 			if err = ctx.Err(); err == nil {
-				err = p.parts[submitted].Submit()
+				err = p.submissions[submitted].Submit()
 			}
 			if err == nil {
 				submitted++
@@ -51,7 +52,7 @@ func (e *runner) run(ctx context.Context, p *pass, rows int) error {
 			break
 		}
 		from := e.pace.now()
-		if failed := p.parts[done].Wait(); failed != nil && err == nil {
+		if failed := p.submissions[done].Wait(); failed != nil && err == nil {
 			err = failed
 		}
 		now := e.pace.now()
@@ -73,10 +74,10 @@ func (e *runner) run(ctx context.Context, p *pass, rows int) error {
 // maxShapes bounds the passes kept.
 const maxShapes = 64
 
-// passCache keeps the passes of the shapes used last.
+// passCache keeps the passes of the shapes that were used last.
 type passCache[S comparable] struct {
 	most    int
-	record  func(shape S, parts int) (*pass, error)
+	record  func(shape S, submissions int) (*pass, error)
 	entries []passEntry[S] // most recently used last
 }
 
@@ -85,16 +86,16 @@ type passEntry[S comparable] struct {
 	pass  *pass
 }
 
-// get returns the pass of a shape, recorded if it is not there or should be divided otherwise.
+// get returns the pass of a shape. It records the pass if there is none, or if the pass should be divided otherwise.
 func (c *passCache[S]) get(s S) (*pass, error) {
-	parts, rest, last := 0, 0, len(c.entries)-1
+	submissions, rest, last := 0, 0, len(c.entries)-1
 	for i := last; i >= 0; i-- {
 		if c.entries[i].shape != s {
 			continue
 		}
 		hit := c.entries[i]
 		copy(c.entries[i:], c.entries[i+1:])
-		if parts = hit.pass.better(); parts == len(hit.pass.parts) {
+		if submissions = hit.pass.better(); submissions == len(hit.pass.submissions) {
 			c.entries[last] = hit
 			return hit.pass, nil
 		}
@@ -103,12 +104,12 @@ func (c *passCache[S]) get(s S) (*pass, error) {
 		c.entries = c.entries[:last]
 		break
 	}
-	return c.add(s, parts, rest)
+	return c.add(s, submissions, rest)
 }
 
-// add records the pass of a shape that is not there.
-func (c *passCache[S]) add(s S, parts, rest int) (*pass, error) {
-	p, err := c.record(s, parts)
+// add records the pass of a shape that has none.
+func (c *passCache[S]) add(s S, submissions, rest int) (*pass, error) {
+	p, err := c.record(s, submissions)
 	if err != nil {
 		return nil, err
 	}
@@ -121,17 +122,17 @@ func (c *passCache[S]) add(s S, parts, rest int) (*pass, error) {
 	return p, nil
 }
 
-// renew returns the pass of a shape that was used last, recorded anew.
+// renew records the pass of the shape that was used last anew, and returns it.
 func (c *passCache[S]) renew(s S) (*pass, error) {
 	last := len(c.entries) - 1
 	old := c.entries[last].pass
-	parts, rest := len(old.parts), old.rest
+	submissions, rest := len(old.submissions), old.rest
 	old.release()
 	c.entries = c.entries[:last]
-	return c.add(s, parts, rest)
+	return c.add(s, submissions, rest)
 }
 
-// settled reports whether no pass may yet be faster.
+// settled reports whether the tuner can make no pass faster.
 func (c *passCache[S]) settled() bool {
 	return !slices.ContainsFunc(c.entries, func(e passEntry[S]) bool { return len(e.pass.open) > 0 })
 }

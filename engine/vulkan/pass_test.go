@@ -15,17 +15,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// slowDevice takes the time of its units for a pass, one time in ten somewhat longer.
+// slowDevice takes the time of its items for a pass, one time in ten somewhat longer.
 type slowDevice struct {
-	units []time.Duration
+	items []time.Duration
 	r     *rand.Rand
 }
 
-func (d *slowDevice) run(p *pass, parts int) {
+func (d *slowDevice) run(p *pass, submissions int) {
 	p.total, p.longest = 0, 0
-	for i := range parts {
+	for i := range submissions {
 		var took time.Duration
-		for _, u := range d.units[i*p.units/parts : (i+1)*p.units/parts] {
+		for _, u := range d.items[i*p.items/submissions : (i+1)*p.items/submissions] {
 			took += u
 		}
 		if d.r.IntN(10) == 0 {
@@ -33,31 +33,31 @@ func (d *slowDevice) run(p *pass, parts int) {
 		}
 		p.total, p.longest = p.total+took, max(p.longest, took)
 	}
-	if p.over++; p.longest <= longestPart {
+	if p.over++; p.longest <= longestSubmission {
 		p.over = 0
 	}
 }
 
-// However long a pass takes and whatever is known before, after a few runs its parts are short enough and no shorter
-// than is useful, and stay as they are.
-func TestPartsSettle(t *testing.T) {
-	const units = 112
+// However long a pass takes and whatever is known before, after a few runs its submissions are short enough and no
+// shorter than is useful, and stay as they are.
+func TestSubmissionsSettle(t *testing.T) {
+	const items = 112
 	for _, total := range []time.Duration{time.Microsecond, 30 * time.Millisecond, 240 * time.Millisecond, 2300 * time.Millisecond, 20 * time.Second, 300 * time.Second} {
 		for _, before := range []known{{}, {1, total / 100, 0}, {1, total, 0}, {32, total / 9, 0}, {512, 2 * total, 0}} {
 			t.Run(fmt.Sprintf("%s/%d,%s", total, before.rows, before.took), func(t *testing.T) {
 				d := slowDevice{r: rand.New(rand.NewPCG(1, 2))}
-				for i := range units { // of nine steps of a layer two take most of the time
-					each := total / (units / 9 * 15)
+				for i := range items { // of nine steps of a layer two take most of the time
+					each := total / (items / 9 * 15)
 					if i%9 >= 7 {
 						each *= 4
 					}
-					d.units = append(d.units, each)
+					d.items = append(d.items, each)
 				}
-				p := pass{units: units}
-				n := (&pacing{known: before}).parts(256, units)
+				p := pass{items: items}
+				n := (&pacing{known: before}).submissions(256, items)
 				resize := func() bool {
 
-					p.parts = make([]*gpu.Commands, n)
+					p.submissions = make([]*gpu.Commands, n)
 					m := p.better()
 					changed := m != n
 					if n = m; changed {
@@ -72,17 +72,17 @@ func TestPartsSettle(t *testing.T) {
 				for run := range 100 {
 					d.run(&p, n)
 					if was := n; resize() {
-						t.Fatalf("run %d: %d parts after %d, the longest of %s", run, n, was, p.longest)
+						t.Fatalf("run %d: %d submissions after %d, the longest of %s", run, n, was, p.longest)
 					}
 				}
-				if n < units && p.longest > longestPart+longestPart/3 {
-					t.Errorf("%d parts, the longest of %s", n, p.longest)
+				if n < items && p.longest > longestSubmission+longestSubmission/3 {
+					t.Errorf("%d submissions, the longest of %s", n, p.longest)
 				}
-				if n > 1 && p.total/time.Duration(n) < shortPart {
-					t.Errorf("%d parts of %s", n, p.total/time.Duration(n))
+				if n > 1 && p.total/time.Duration(n) < shortSubmission {
+					t.Errorf("%d submissions of %s", n, p.total/time.Duration(n))
 				}
-				if total > longestPart && n == 1 {
-					t.Errorf("%d parts of %s", n, total)
+				if total > longestSubmission && n == 1 {
+					t.Errorf("%d submissions of %s", n, total)
 				}
 			})
 		}
@@ -98,9 +98,9 @@ func ticking(e *Prober, part time.Duration) {
 	}
 }
 
-// A pass in parts does what it does in one: bit for bit, with logits and with tokens drawn; on a device that is fast
-// again it becomes one.
-func TestPartsAlike(t *testing.T) {
+// A pass in several submissions does what it does in one: bit for bit, with logits and with tokens drawn; on a device that is
+// fast again it becomes one.
+func TestDividedAlike(t *testing.T) {
 	m := golden.Tiny(t)
 	s := op.Sizes{Slots: 2, Rows: 8, Seqs: 2, Outs: 2}
 	e := opener(kernels(t), "")(t, m.Program, s, 0).(*Prober)
@@ -130,7 +130,7 @@ func TestPartsAlike(t *testing.T) {
 			}
 			result = append(result, state...)
 		}
-		return result, len(e.shapes.entries[0].pass.parts), len(e.decode.shapes.entries[0].pass.parts)
+		return result, len(e.shapes.entries[0].pass.submissions), len(e.decode.shapes.entries[0].pass.submissions)
 	}
 	ticking(e, time.Millisecond)
 	var want []float32
@@ -138,8 +138,8 @@ func TestPartsAlike(t *testing.T) {
 		part            time.Duration
 		forward, decode int
 	}{
-		{time.Millisecond, steps, 1}, {time.Millisecond, 1, 1}, {5 * longestPart, 1, 1}, {5 * longestPart, 10, 10},
-		{5 * longestPart, steps, steps + 1}, {time.Microsecond, steps, steps + 1}, {time.Microsecond, steps, steps + 1},
+		{time.Millisecond, steps, 1}, {time.Millisecond, 1, 1}, {5 * longestSubmission, 1, 1}, {5 * longestSubmission, 10, 10},
+		{5 * longestSubmission, steps, steps + 1}, {time.Microsecond, steps, steps + 1}, {time.Microsecond, steps, steps + 1},
 		{time.Microsecond, 1, 1},
 	} {
 		if ticking(e, c.part); i == 7 { // it was divided twice, and rests
@@ -149,16 +149,16 @@ func TestPartsAlike(t *testing.T) {
 		}
 		got, forward, decode := run()
 		if forward != c.forward || decode != c.decode {
-			t.Errorf("run %d: %d and %d parts, want %d and %d", i, forward, decode, c.forward, c.decode)
+			t.Errorf("run %d: %d and %d submissions, want %d and %d", i, forward, decode, c.forward, c.decode)
 		}
 		if want == nil {
 			want = got
 		}
 		if !slices.Equal(got, want) {
-			t.Errorf("run %d: not the same in %d and %d parts", i, forward, decode)
+			t.Errorf("run %d: not the same in %d and %d submissions", i, forward, decode)
 		}
 	}
-	if l := e.LongestSubmission(); l < 5*longestPart || e.LongestSubmission() != 0 {
+	if l := e.LongestSubmission(); l < 5*longestSubmission || e.LongestSubmission() != 0 {
 		t.Errorf("longest submission %s", l)
 	}
 }
@@ -186,14 +186,14 @@ func TestForwardContext(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := slices.Clone(e.Logits(0))
-	ticking(e, 5*longestPart)
+	ticking(e, 5*longestSubmission)
 	for _, left := range []int{0, 1, 2, 3, 5} {
 		if err := errors.Join(e.ResetState(0), e.Forward(&b)); err != nil {
 			t.Fatal(err)
 		}
 		asked := &countdown{t.Context(), left}
 		if err := e.ForwardContext(asked, &b); !errors.Is(err, context.Canceled) || asked.left != -1 {
-			t.Errorf("after %d parts: %v, asked %d times more", left, err, -asked.left)
+			t.Errorf("after %d submissions: %v, asked %d times more", left, err, -asked.left)
 		}
 	}
 	if err := errors.Join(e.ResetState(0), e.Forward(&b)); err != nil || !slices.Equal(e.Logits(0), want) {

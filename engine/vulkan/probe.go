@@ -9,7 +9,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Prober is an executor that can be stopped between steps and looked into. It implements op.Prober.
+// Prober is an executor that can stop between steps, so that a caller can read and write its memory. It implements
+// op.Prober.
 type Prober struct {
 	*Exec
 	batch op.Batch // of steps that run alone
@@ -18,7 +19,7 @@ type Prober struct {
 
 var _ op.Prober = (*Prober)(nil)
 
-// Prober returns the executor with what it takes to look into it.
+// Prober returns the executor as a Prober.
 func (e *Exec) Prober() *Prober { return &Prober{Exec: e} }
 
 // Plan returns where scratch and state lie in their buffers.
@@ -57,12 +58,12 @@ func (e *Prober) runSteps(from, to int, inPlace bool) error {
 	return c.Run()
 }
 
-// Kernels returns the names of the kernels that the last RunStep, RunSteps or Decode ran, as shaders/variants.txt has
-// them.
+// Kernels returns the names of the kernels that the last RunStep, RunSteps or Decode ran. They are those of
+// shaders/variants.txt.
 func (e *Prober) Kernels() []string {
 	if p := e.decode.last; p != nil {
 		var names []string
-		for _, c := range p.parts {
+		for _, c := range p.submissions {
 			names = append(names, c.Kernels()...)
 		}
 		slices.Sort(names)

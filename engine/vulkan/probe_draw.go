@@ -5,8 +5,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// DrawFrom draws as one step of Decode does, from the given logits, float32[len(draws)][vocabulary], instead of those
-// of the program, which it does not run: for tests, and to compare devices.
+// DrawFrom draws as one step of Decode does, but from the given logits, float32[len(draws)][vocabulary]. It does not
+// run the program. Tests and comparisons of devices use it.
 func (e *Prober) DrawFrom(draws []Draw, logits []float32) ([]uint32, error) {
 	c, k, err := e.drawAlone(draws)
 	if err != nil {

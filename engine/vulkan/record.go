@@ -21,8 +21,8 @@ func shapeOf(b *op.Batch) kernel.Shape {
 	return kernel.Shape{Rows: len(b.Tokens), Seqs: len(b.Seqs), Outs: len(b.Outs)}
 }
 
-// units are what a pass is made of: steps of the program and draws.
-type units struct {
+// items are what a pass consists of: steps of the program, and draws.
+type items struct {
 	what  string // in errors
 	count int
 	begin func(*gpu.Recording) // before the first
@@ -30,9 +30,9 @@ type units struct {
 	end   func(*gpu.Recording) // after the last
 }
 
-// forwardUnits are those of a pass over a batch of a shape.
-func (e *runner) forwardUnits(s kernel.Shape) units {
-	return units{what: describePass(s), count: max(len(e.prog.Steps), 1), begin: e.beginForward, each: (*recorder).unit,
+// forwardItems returns the items of a pass over a batch of a shape.
+func (e *runner) forwardItems(s kernel.Shape) items {
+	return items{what: describePass(s), count: max(len(e.prog.Steps), 1), begin: e.beginForward, each: (*recorder).step,
 		end: func(rec *gpu.Recording) { e.copyLogits(rec, s.Outs) }}
 }
 
@@ -54,14 +54,14 @@ func (e *runner) logitsOf(outs int) gpu.Range {
 	return e.memory.scratch.Range(4*e.plan.Offset[l.ID], 4*outs*l.Stride())
 }
 
-// expect says that so much work is recorded.
+// expect notes that so much work (kernel.Effort) is recorded.
 func (r *recorder) expect(work float64) {
 	r.work += work
 	r.Rec.Expect(r.e.pace.expected(work))
 }
 
-// unit records one step of the program; past the last, nothing.
-func (r *recorder) unit(i int) error {
+// step records one step of the program. Past the last step it records nothing.
+func (r *recorder) step(i int) error {
 	if i >= len(r.e.prog.Steps) {
 		return nil
 	}
@@ -73,23 +73,24 @@ func (r *recorder) unit(i int) error {
 	return nil
 }
 
-// recordings records a pass in so many parts: a pure function of the program, the shape, the forms and the parts.
-func (e *runner) recordings(u units, s kernel.Shape, chosen [][]tune.Form, parts int) (recs []*gpu.Recording, work float64, err error) {
-	for i := range parts {
+// recordings records a pass, divided into so many submissions. The recordings are a pure function of the program, the
+// shape, the forms and the number of submissions.
+func (e *runner) recordings(u items, s kernel.Shape, chosen [][]tune.Form, submissions int) (recs []*gpu.Recording, work float64, err error) {
+	for i := range submissions {
 		rec := e.dev.NewRecording()
 		r := &recorder{Recorder: e.env.Recorder(rec, s, &e.memory.at), e: e, forms: chosen}
 		r.InPlace = true
-		from, to := i*u.count/parts, (i+1)*u.count/parts
+		from, to := i*u.count/submissions, (i+1)*u.count/submissions
 		rec.SetName(u.what + ", " + e.describeSteps(from, to))
 		if i == 0 {
 			u.begin(rec)
 		}
-		for unit := from; unit < to; unit++ {
-			if err := u.each(r, unit); err != nil {
+		for item := from; item < to; item++ {
+			if err := u.each(r, item); err != nil {
 				return nil, 0, err
 			}
 		}
-		if i == parts-1 {
+		if i == submissions-1 {
 			u.end(rec)
 		}
 		recs, work = append(recs, rec), work+r.work
@@ -97,38 +98,38 @@ func (e *runner) recordings(u units, s kernel.Shape, chosen [][]tune.Form, parts
 	return recs, work, nil
 }
 
-// record makes a pass in so many parts, or with none in as many as seem good. Kernels that are not there yet are made
-// side by side while all parts are recorded.
-func (e *runner) record(u units, s kernel.Shape, parts int) (*pass, error) {
-	if parts == 0 {
-		parts = e.pace.parts(s.Rows, u.count)
+// record makes a pass of so many submissions. If submissions is 0, the pacing chooses the number. Kernels that do not
+// exist yet are compiled side by side while all submissions are recorded.
+func (e *runner) record(u items, s kernel.Shape, submissions int) (*pass, error) {
+	if submissions == 0 {
+		submissions = e.pace.submissions(s.Rows, u.count)
 	}
 	f, err := e.choose(s)
 	if err != nil {
 		return nil, err
 	}
-	recs, work, err := e.recordings(u, s, f.chosen, parts)
+	recs, work, err := e.recordings(u, s, f.chosen, submissions)
 	if err != nil {
 		return nil, err
 	}
-	p := &pass{units: u.count, work: work, open: f.open}
+	p := &pass{items: u.count, work: work, open: f.open}
 	for _, rec := range recs {
 		c, err := rec.End()
 		if err != nil {
 			p.release()
 			return nil, err
 		}
-		p.parts = append(p.parts, c)
+		p.submissions = append(p.submissions, c)
 	}
 	return p, nil
 }
 
-func (e *runner) recordForward(s kernel.Shape, parts int) (*pass, error) {
-	return e.record(e.forwardUnits(s), s, parts)
+func (e *runner) recordForward(s kernel.Shape, submissions int) (*pass, error) {
+	return e.record(e.forwardItems(s), s, submissions)
 }
 
-// recordSteps records the steps [from, to) alone, if asked for with a timestamp before the first and after each.
-// inPlace reports whether the others run before and after them.
+// recordSteps records the steps [from, to) alone. If stamped is set, a timestamp stands before the first step and after
+// each. inPlace reports whether the other steps run before and after these.
 func (e *runner) recordSteps(s kernel.Shape, from, to int, inPlace, stamped bool) (*gpu.Commands, error) {
 	f, err := e.chooseSteps(s, from, to)
 	if err != nil {
@@ -143,7 +144,7 @@ func (e *runner) recordSteps(s kernel.Shape, from, to int, inPlace, stamped bool
 		rec.Timestamp(0)
 	}
 	for i := from; i < to; i++ {
-		if err := r.unit(i); err != nil {
+		if err := r.step(i); err != nil {
 			return nil, err
 		}
 		if stamped {
@@ -156,7 +157,7 @@ func (e *runner) recordSteps(s kernel.Shape, from, to int, inPlace, stamped bool
 	return rec.End()
 }
 
-// describePass says in words what batches of a shape are.
+// describePass says in words what a pass over a batch of a shape does.
 func describePass(s kernel.Shape) string {
 	switch {
 	case s.Rows > s.Seqs && s.Seqs > 1:
@@ -169,7 +170,7 @@ func describePass(s kernel.Shape) string {
 	return "decode of a token"
 }
 
-// describeSteps names the units [from, to) of passes.
+// describeSteps names the items [from, to) of passes.
 func (e *runner) describeSteps(from, to int) string {
 	name := func(i int) string {
 		if i %= len(e.prog.Steps) + 1; i < len(e.prog.Steps) {

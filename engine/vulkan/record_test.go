@@ -16,8 +16,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// A recording is a pure function of the program, the shape, the forms and the parts: made twice it is the same to the
-// byte, and making it calls nothing of Vulkan, so it submits nothing and allocates nothing there. Other forms are
+// A recording is a pure function of the program, the shape, the forms and the submissions: made twice it is the same to
+// the byte, and making it calls nothing of Vulkan, so it submits nothing and allocates nothing there. Other forms are
 // another recording.
 func TestRecordingsPure(t *testing.T) {
 	ctl := gputest.Faulty(t)
@@ -31,48 +31,48 @@ func TestRecordingsPure(t *testing.T) {
 		if err := e.decode.growSampling(1); err != nil {
 			t.Fatal(err)
 		}
-		passes := map[kernel.Shape]units{}
+		passes := map[kernel.Shape]items{}
 		for _, s := range []kernel.Shape{{Rows: 1, Seqs: 1, Outs: 1}, {Rows: 4, Seqs: 4, Outs: 4}, {Rows: 7, Seqs: 2}, {Rows: 80, Seqs: 2, Outs: 1}} {
-			passes[s] = e.forwardUnits(s)
+			passes[s] = e.forwardItems(s)
 		}
 		drawn := draw.Shape{Seqs: 3, Steps: 2, Masked: true, Penalised: true, Logits: true}
-		passes[shapeOfDraws(drawn)] = e.decode.units(drawn)
+		passes[shapeOfDraws(drawn)] = e.decode.items(drawn)
 		for s, u := range passes {
 			f, err := e.choose(s)
 			if err != nil {
 				t.Fatal(err)
 			}
-			record := func(chosen [][]tune.Form, parts int) (listing string, recs []*gpu.Recording) {
+			record := func(chosen [][]tune.Form, submissions int) (listing string, recs []*gpu.Recording) {
 				t.Helper()
-				recs, work, err := e.recordings(u, s, chosen, parts)
-				if err != nil || len(recs) != parts || work <= 0 {
-					t.Fatalf("%+v: want %d parts, got %d of %g (%v)", s, parts, len(recs), work, err)
+				recs, work, err := e.recordings(u, s, chosen, submissions)
+				if err != nil || len(recs) != submissions || work <= 0 {
+					t.Fatalf("%+v: want %d submissions, got %d of %g (%v)", s, submissions, len(recs), work, err)
 				}
 				for _, rec := range recs {
 					listing += rec.String() + "\n"
 				}
 				return listing, recs
 			}
-			for _, parts := range []int{1, 3, u.count} {
-				p, err := e.record(u, s, parts) // which makes kernels
+			for _, submissions := range []int{1, 3, u.count} {
+				p, err := e.record(u, s, submissions) // which makes kernels
 				if err != nil {
 					t.Fatal(err)
 				}
 				p.release()
-				want, _ := record(f.chosen, parts)
+				want, _ := record(f.chosen, submissions)
 				buffers, blocks := e.dev.MemoryInUse()
 				if err := ctl.Begin(faultvk.Fault{}); err != nil {
 					t.Fatal(err)
 				}
-				got, _ := record(f.chosen, parts)
+				got, _ := record(f.chosen, submissions)
 				if calls, err := ctl.Trace(); err != nil || len(calls) > 0 {
-					t.Errorf("%+v in %d parts: calls of Vulkan: %v (%v)", s, parts, calls, err)
+					t.Errorf("%+v in %d submissions: calls of Vulkan: %v (%v)", s, submissions, calls, err)
 				}
 				if b, c := e.dev.MemoryInUse(); b != buffers || c != blocks {
-					t.Errorf("%+v in %d parts: memory in use was %d in %d, is %d in %d", s, parts, buffers, blocks, b, c)
+					t.Errorf("%+v in %d submissions: memory in use was %d in %d, is %d in %d", s, submissions, buffers, blocks, b, c)
 				}
 				if got != want || strings.Count(got, "dispatch") < len(e.steps)-2 {
-					t.Errorf("%+v in %d parts: not the same, or not all:\n%s\n%s", s, parts, want, got)
+					t.Errorf("%+v in %d submissions: not the same, or not all:\n%s\n%s", s, submissions, want, got)
 				}
 			}
 			for i, step := range e.steps {

@@ -11,30 +11,30 @@ func (e *Exec) WriteState(slot int, src []float32) error { return e.states.Write
 // ResetState gives slot the initial state.
 func (e *Exec) ResetState(slot int) error { return e.states.Reset(slot) }
 
-// CopyState starts the copy of the state of slot src to slot dst. What is called after it finds the copy.
+// CopyState starts the copy of the state of slot src to slot dst. Calls after this one find the copy.
 func (e *Exec) CopyState(dst, src int) error { return e.states.Copy(dst, src) }
 
-// StartRead begins to copy the states of slots to dst, as they are after all calls before this one. They are there when
-// Wait returns.
+// StartRead begins to copy the states of slots to dst. The states are those after all calls before this one. dst holds
+// them when Wait returns.
 func (e *Exec) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
 	return e.states.StartRead(slots, dst)
 }
 
-// StartWrite begins to set the states of slots to src, which is free for other use at once. Calls after this one find
-// them.
+// StartWrite begins to set the states of slots to src. The caller may use src for something else at once. Calls after
+// this one find the states.
 func (e *Exec) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
 	return e.states.StartWrite(slots, src)
 }
 
-// RestoreState gives the slot of the last Decode's i-th draw the state that it had before.
+// RestoreState gives slot the state that the slot of the last Decode's i-th draw had before that Decode.
 func (e *Exec) RestoreState(i, slot int) error { return e.states.Restore(i, slot) }
 
-// Decode runs the program n times in one submission, for one token of each sequence, and draws from each run's logits
-// the token that the next is about, as the samplers would. It returns the ids in the order of [n][len(draws)], valid
-// until the next call; DrawError tells which are none. A sequence that drew one of its Ends, or none, keeps the state
-// that it has then. The samplers are left as they are: the caller has them accept what it takes of the ids. After more
-// than one step RestoreState brings back the states before the call. Logits has those of the first step if a draw is
-// OnHost.
+// Decode runs the program n times in one submission, for one token of each sequence. After each run the device draws
+// the next token of each sequence from the run's logits, as the sequence's sampler would. Decode returns the ids in the
+// order of [n][len(draws)]; they are valid until the next call. DrawError tells which of them are no ids. A sequence
+// that drew one of its Ends, or could draw nothing, keeps the state that it has then. The samplers do not change: the
+// caller has them accept the ids that it takes. After more than one step RestoreState brings back the states from
+// before the call. If a draw is OnHost, Logits returns the logits of the first step.
 func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) { return e.decode.run(draws, n) }
 
 // DrawsOnDevice reports whether the tokens of so many sequences should be drawn by Decode.

@@ -9,8 +9,8 @@ import (
 )
 
 // Timings runs the whole program over b, as Forward does, and returns each step's time on the device. Timestamps stand
-// between the steps: where a device runs neighbouring steps side by side, the time of both counts for the later one.
-// The error matches gpu.ErrNoTimestamps on a device that has none.
+// between the steps. If a device runs neighbouring steps side by side, the time of both counts for the later one. The
+// error matches gpu.ErrNoTimestamps on a device that has none.
 func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	if err := e.stage(b); err != nil {
 		return nil, err
@@ -20,7 +20,7 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	}
 	times := make([]time.Duration, 0, len(e.prog.Steps))
 	steps := len(e.prog.Steps)
-	each := min(max(steps/e.pace.parts(len(b.Tokens), steps), 1), gpu.MaxTimestamps-1) // in one submission
+	each := min(max(steps/e.pace.submissions(len(b.Tokens), steps), 1), gpu.MaxTimestamps-1) // in one submission
 	for from := 0; from < steps; from += each {
 		part, err := e.timings(b, from, min(from+each, steps))
 		if err != nil {

@@ -1,3 +1,3 @@
-// Package draw has devices draw tokens: what the draws of a submission start from and leave, their kernels, and a trial
-// that compares them with the host's.
+// Package draw draws tokens on a device. It has what the draws of a submission start from and leave, the kernels of
+// draws, and a trial that compares draws on the device with draws on the host.
 package draw

@@ -14,18 +14,18 @@ const MaxSteps = 32
 // Draw is one sequence's share of a Decode.
 type Draw struct {
 	Slot    int
-	Token   int // to continue the slot's state with
+	Token   int // that continues the slot's state
 	Sampler *sample.Sampler
-	Ends    []int // ids after which nothing is drawn any more; of more than MaxEnds, the first that many
+	Ends    []int // ids that end the sequence; only the first MaxEnds count
 	Once    bool  // the sequence takes part in the first step only
-	OnHost  bool  // it does, and the token is the caller's to draw from Logits, where the id stands for nothing
+	OnHost  bool  // so, and the caller draws the token from Logits: the id that Decode returns means nothing
 }
 
-// Shape decides the commands of some steps' draws.
+// Shape is what decides the commands of the draws of some steps.
 type Shape struct {
 	Seqs, Steps       int
 	Masked, Penalised bool
-	Logits            bool // reports whether those of the first step go to the host
+	Logits            bool // reports whether the logits of the first step go to the host
 }
 
 // Error returns what is wrong with an id that Decode returned, or nil.

@@ -8,8 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Inputs is what the draws of a submission start from, written by the host and copied to the device, and what they
-// leave there. All is by sequence.
+// Inputs has what the draws of a submission start from, and what they leave. The host writes the former, and the
+// submission copies it to the device. Everything is stored by sequence.
 type Inputs struct {
 	seqs, room int // what there is space for; room is that for accepted ids
 
@@ -17,23 +17,23 @@ type Inputs struct {
 	words     []uint32    // of host
 	masked    int         // words of a mask
 
-	draws, lengths, allowed, free, counts part
+	draws, lengths, allowed, free, counts array
 
 	weights *gpu.Buffer // sample.WeightTable
 	drawn   *gpu.Buffer // [step][sequence]
 	ids     *gpu.Buffer // drawn, for the host
 }
 
-// part is an array in the buffers of Inputs, in words.
-type part struct{ at, each int }
+// array is where an array lies in the buffers of Inputs, in words.
+type array struct{ at, each int }
 
-// Make makes the buffers, for draws of so many sequences among ids of a vocabulary, with room for so many accepted ids
-// of each.
+// Make makes the buffers for draws of so many sequences from a vocabulary of so many ids. Each sequence has room for so
+// many accepted ids.
 func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
 	s.seqs, s.room, s.masked = seqs, room, (vocab+31)/32
 	words := 0
-	place := func(each int) part {
-		p := part{words, each}
+	place := func(each int) array {
+		p := array{words, each}
 		words += (seqs*each + op.Align - 1) / op.Align * op.Align
 		return p
 	}
@@ -62,7 +62,7 @@ func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
 	return dev.Upload(s.weights.All(), table)
 }
 
-// Release frees them.
+// Release frees the buffers.
 func (s *Inputs) Release() {
 	for _, b := range []*gpu.Buffer{s.host, s.dev, s.weights, s.drawn, s.ids} {
 		b.Release()
@@ -70,13 +70,13 @@ func (s *Inputs) Release() {
 	*s = Inputs{}
 }
 
-// of returns a sequence's share of a part.
-func (s *Inputs) of(p part, seq int) []uint32 { return s.words[p.at+seq*p.each:][:p.each] }
+// of returns a sequence's share of an array.
+func (s *Inputs) of(p array, seq int) []uint32 { return s.words[p.at+seq*p.each:][:p.each] }
 
-// in returns where the first seqs sequences' shares of a part lie in a buffer.
-func (p part) in(b *gpu.Buffer, seqs int) gpu.Range { return b.Range(4*p.at, 4*seqs*p.each) }
+// in returns where the shares of the first seqs sequences of an array lie in a buffer.
+func (p array) in(b *gpu.Buffer, seqs int) gpu.Range { return b.Range(4*p.at, 4*seqs*p.each) }
 
-// Write puts down what the draws of one sequence start from.
+// Write writes what the draws of one sequence start from.
 func (s *Inputs) Write(seq int, d *Draw, t *sample.Twin) {
 	draw := glsl.Draw{Flags: pipeline.Flag(t.Greedy, glsl.DrawGreedy) | pipeline.Flag(t.Penalised, glsl.DrawPenalties) | pipeline.Flag(t.Masked, glsl.DrawMask) | pipeline.Flag(d.Once || d.OnHost, glsl.DrawOnce),
 		Factor: t.Factor, TopP: t.TopP, Limit: t.Limit, TopK: t.TopK, SeedLo: uint32(t.Seed), SeedHi: uint32(t.Seed >> 32),
@@ -90,25 +90,25 @@ func (s *Inputs) Write(seq int, d *Draw, t *sample.Twin) {
 	words := draw.Words()
 	copy(s.of(s.draws, seq), words[:])
 	if t.Masked {
-		t.CopyAllowed(s.of(s.allowed, seq))
+		d.Sampler.CopyAllowed(s.of(s.allowed, seq))
 	}
 	if t.Penalised {
 		s.of(s.lengths, seq)[0] = uint32(t.Accepted)
-		t.CopyCounts(s.of(s.counts, seq)[:2*t.Accepted])
-		t.CopyFree(s.of(s.free, seq))
+		d.Sampler.CopyCounts(s.of(s.counts, seq)[:2*t.Accepted])
+		d.Sampler.CopyFree(s.of(s.free, seq))
 	}
 }
 
-// Upload records the copies to the device of what some sequences' draws read.
+// Upload records the copies to the device of everything that the draws read.
 func (s *Inputs) Upload(rec *gpu.Recording, k Shape) {
-	parts := []part{s.draws}
+	arrays := []array{s.draws}
 	if k.Masked || k.Penalised {
-		parts = append(parts, s.allowed)
+		arrays = append(arrays, s.allowed)
 	}
 	if k.Penalised {
-		parts = append(parts, s.lengths, s.free, s.counts)
+		arrays = append(arrays, s.lengths, s.free, s.counts)
 	}
-	for _, p := range parts {
+	for _, p := range arrays {
 		rec.Copy(p.in(s.dev, k.Seqs), p.in(s.host, k.Seqs))
 	}
 }
@@ -124,7 +124,7 @@ func (s *Inputs) IDs(k Shape) []uint32 {
 	return gpu.Uint32s(s.ids.Bytes())[:k.Steps*k.Seqs]
 }
 
-// Room returns for how many accepted ids of each sequence there is space; 0 before there are buffers.
+// Room returns how many accepted ids of each sequence the buffers have space for. It is 0 before there are buffers.
 func (s *Inputs) Room() int { return s.room }
 
 // Counts returns the ids that a sequence has accepted on the device, each with its count: for tests.

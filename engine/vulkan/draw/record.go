@@ -7,10 +7,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// Work is what a draw does for each id, in elements: it looks at it many times over, and emulated lanes are slow at it.
+// Work is the effort of a draw for each id, in elements: a draw looks at each id many times, and emulated lanes are
+// slow at that.
 const Work = 256
 
-// Record records the draw of every sequence's token from a step's logits, which may be changed.
+// Record records the draw of every sequence's token from the logits of a step. The draw may change the logits.
 func Record(rec *gpu.Recording, e *kernel.Env, s *Inputs, tables *kernel.Places, logits gpu.Range, k Shape, step int) error {
 	draws, seqs, vocab, stride := s.draws.in(s.dev, k.Seqs), uint32(k.Seqs), uint32(e.Prog.Vocab), e.Prog.Logits.Stride()
 	if k.Masked || k.Penalised {

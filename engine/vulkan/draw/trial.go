@@ -19,8 +19,8 @@ var (
 	OnHost   = tune.Form{Kernel: "host"}
 )
 
-// LargeVocabulary is the number of ids from which a device that is a processor, and that nobody has measured, leaves
-// the draw to the host: its lanes' shared sums are emulated, and the logits are in the host's memory anyway.
+// LargeVocabulary is the number of ids from which on the host draws, if the device is a processor and nobody has
+// measured it: sums over lanes are emulated there, and the logits are in the host's memory anyway.
 const LargeVocabulary = 1024
 
 // Choice returns the places to draw the tokens of so many sequences at.
@@ -33,18 +33,18 @@ func Choice(e *kernel.Env, seqs int) *tune.Choice {
 		Kind: tune.Few, Forms: forms}
 }
 
-// trialDraws are measured in one submission: a model that takes so much longer for a token than a submission itself
-// does that fewer fit would not notice the difference.
+// trialDraws is the number of draws in one submission of a trial. If a model takes so long for a token that fewer
+// tokens fit a submission, the difference is too small to matter.
 const trialDraws = 8
 
-// LikelyLogits makes numbers such as a model's logits.
+// LikelyLogits returns a function that makes numbers like a model's logits.
 func LikelyLogits() func() float32 {
 	rng := rand.New(rand.NewPCG(3, 5))
 	return func() float32 { return float32(3 * rng.NormFloat64()) }
 }
 
-// Trial draws a token of each sequence, on the device, or on the host with a submission of its own and the way of the
-// logits there.
+// Trial draws a token of each sequence: on the device, or on the host. A draw on the host counts with the submission
+// that brings the logits there.
 type Trial struct {
 	e        *kernel.Env
 	expected func(work float64) time.Duration
@@ -65,7 +65,7 @@ func NewTrial(e *kernel.Env, expected func(work float64) time.Duration, seqs int
 
 func (t *Trial) String() string { return fmt.Sprintf("draws of %d ids", t.e.Prog.Vocab) }
 
-// Prepare makes logits, and samplers with what they start from.
+// Prepare makes logits and samplers.
 func (t *Trial) Prepare() error {
 	dev, stride := t.e.Set.Dev, t.e.Prog.Logits.Stride()
 	logits := make([]float32, t.seqs*stride)
@@ -137,7 +137,7 @@ func (t *Trial) commands(steps int) (*gpu.Commands, error) {
 	return rec.End()
 }
 
-// onHost returns what brings the logits to the host and draws there, and gives each the ids.
+// onHost returns a function that brings the logits to the host and draws there. It gives each the ids.
 func (t *Trial) onHost(each func(id int)) (run func() error, release func(), err error) {
 	rec := t.e.Set.Dev.NewRecording()
 	rec.SetName("tuning trial of draws on the host")
@@ -162,7 +162,7 @@ func (t *Trial) onHost(each func(id int)) (run func() error, release func(), err
 	}, c.Release, nil
 }
 
-// Probe tells nothing: it is no question of parts.
+// Probe returns 0: a draw cannot be tried in part.
 func (t *Trial) Probe(tune.Form) (time.Duration, error) { return 0, nil }
 
 // Results returns the ids, each in two numbers that are small enough to differ clearly.
@@ -194,10 +194,10 @@ func (t *Trial) Results(f tune.Form) (ids []float32, err error) {
 	return ids, nil
 }
 
-// Before returns numbers that are no id's.
+// Before returns numbers that stand for no id.
 func (t *Trial) Before() []float32 { return slices.Repeat([]float32{-1}, 2*t.seqs) }
 
-// Time returns what it takes for a token of each sequence to be drawn.
+// Time returns how long the draw of a token of each sequence takes.
 func (t *Trial) Time(f tune.Form, _ time.Duration) (time.Duration, error) {
 	if f == OnHost {
 		run, release, err := t.onHost(func(int) {})

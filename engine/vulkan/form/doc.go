@@ -1,3 +1,3 @@
-// Package form says which forms there are of a product and of a recurrence on a device, which of them is usual where
-// nobody has measured, and how they divide the work: all of it by what the device is, and nothing of what lies on it.
+// Package form lists the forms of products and of recurrences on a device. It says which form is usual where nobody has
+// measured, and how a form divides the work. All of this follows from what the device is.
 package form

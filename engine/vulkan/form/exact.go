@@ -9,19 +9,19 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// In an exact executor a token's numbers are the same, bit for bit, whatever other tokens and sequences a pass has. An
-// op's result for a row depends on the others only by the kernel that their number chooses, through the order of its
-// sums. So every product has kernels with one order for all numbers of tokens: on emulated lanes matmul_reg and
-// matmul_bcast, or matmul_narrow; on a GPU matmul_segment for few tokens and matmul_tile for many. A recurrence has one
-// kernel, the serial one.
+// In an exact executor a token's numbers are the same, bit for bit, whatever other tokens and sequences a pass has. The
+// other rows of a pass can change a row's result only through the kernel that their number chooses, since the kernel
+// sets the order of its sums. So every product has kernels with one order for all numbers of tokens: matmul_reg and
+// matmul_bcast, or matmul_narrow, on emulated lanes; matmul_segment for few tokens and matmul_tile for many on a GPU. A
+// recurrence has one kernel, the serial one.
 
 // segmentForm returns the form of matmul_segment for n tokens. The rows of its workgroup lie side by side in memory.
 func segmentForm(n uint32) tune.Form {
 	return tune.Form{Kernel: Segment, Rows: glsl.SegmentRows, Tokens: TileFor(n, FewTokens)}
 }
 
-// Exact returns the forms for a unit and n tokens that have the same sums for every n, the usual one first.
-func (s Chooser) Exact(u *layout.Unit, n uint32) []tune.Form {
+// Exact returns the forms for a slab and n tokens whose sums have the same order for every n, the usual one first.
+func (s Chooser) Exact(u *layout.Slab, n uint32) []tune.Form {
 	switch {
 	case s.Narrow.Usual && emulated.Takes(*s.Profile, Narrow, u):
 		return []tune.Form{emulated.Form(Narrow, n)}

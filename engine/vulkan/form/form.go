@@ -11,8 +11,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// The kernels of products that are chosen from, and of forms that tests force. Sparse is for one token whose vector has
-// many zeros. Products that a forced kernel does not suit run in their usual forms.
+// The kernels of products. The tuner chooses from them, and tests force one of them. Sparse is for one token whose
+// vector has many zeros. A product that a forced kernel does not suit runs in its usual form.
 const (
 	Vec    = "vec"
 	Reg    = "reg"
@@ -31,16 +31,17 @@ const (
 // Chooser chooses the forms of products, and their kernels' constants, by what the device is.
 type Chooser struct{ *profile.Profile }
 
-// Products lists them.
+// Products lists the kernels.
 var Products = []string{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold, Shared, Segment, SegmentTile}
 
-// A tune.Form of them has what a subgroup (Vec, Shared, Narrow), a lane (Reg, Bcast) or a cooperative matrix (Coop)
-// takes at once, or a workgroup at most (Hold).
+// The rows and tokens of a tune.Form are those that a subgroup (Vec, Shared, Narrow), a lane (Reg, Bcast) or a
+// cooperative matrix (Coop) takes at once, or that a workgroup takes at most (Hold).
 
-// FewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg, bcastTokens of matmul_bcast.
+// FewTokens is the largest number of tokens that are one tile of matmul_vec or matmul_reg. For matmul_bcast it is
+// bcastTokens.
 const FewTokens, bcastTokens = glsl.VecTokens, glsl.BcastTokens
 
-// TileFor returns the smallest power of two that holds n tokens, or most.
+// TileFor returns the smallest power of two that is no less than n, or most if that is smaller.
 func TileFor(n, most uint32) uint32 {
 	tile := uint32(1)
 	for tile < n && tile < most {
@@ -60,16 +61,16 @@ func (s Chooser) Tile(f tune.Form) uint32 {
 	return f.Tokens
 }
 
-// handsRound reports whether such lanes do better with matmul_bcast: with more than two tokens, or where the 32
-// elements that one token has for a block, and the scales of eight blocks, are loaded at once. Two tokens are a tenth
-// slower without, but their sums have the order of one token's.
-func (s Chooser) handsRound(u *layout.Unit, n uint32) bool {
+// handsRound reports whether emulated lanes do better with matmul_bcast. They do with more than two tokens. With one
+// token they do for block types, since the 32 elements that a token has for a block, and the scales of eight blocks,
+// are loaded at once. Two tokens would be a tenth faster too, but without it their sums have the order of one token's.
+func (s Chooser) handsRound(u *layout.Slab, n uint32) bool {
 	return s.Vectors() && s.Shuffle && (n > 2 || n == 1 && u.Type.IsBlock())
 }
 
-// laneRows returns how many rows such a lane takes in a form of a unit: 8, which lavapipe does with a tenth less work
-// than 4 whatever the type and the number of tokens, where that leaves each core some workgroups.
-func (s Chooser) laneRows(f tune.Form, u *layout.Unit, n uint32) tune.Form {
+// laneRows returns the form with the rows that an emulated lane takes: 8 if that leaves each core some workgroups, else
+// 4. With 8 rows lavapipe does a tenth less work than with 4, whatever the type and the number of tokens.
+func (s Chooser) laneRows(f tune.Form, u *layout.Slab, n uint32) tune.Form {
 	f.Rows = 8
 	if x, y := s.Groups(f, u.Rows, n); !s.Vectors() || f.Rows*s.Local.Reg > layout.RowAlign || int(x*y) < 4*s.Cores {
 		f.Rows = 4
@@ -101,8 +102,8 @@ func (s Chooser) Of(kernel string, n uint32) tune.Form {
 	return f
 }
 
-// Usual returns the form for a unit and n tokens on a device that nobody has measured.
-func (s Chooser) Usual(u *layout.Unit, n uint32) tune.Form {
+// Usual returns the form for a slab and n tokens on a device that nobody has measured.
+func (s Chooser) Usual(u *layout.Slab, n uint32) tune.Form {
 	if f, ok := emulated.Usual(*s.Profile, u, n); ok {
 		return f
 	}
@@ -138,7 +139,7 @@ func (s Chooser) Groups(f tune.Form, rows int, n uint32) (x, y uint32) {
 	return pipeline.Groups(rows, s.Local.Reg*f.Rows), pipeline.Groups(int(n), f.Tokens)
 }
 
-// mostRows returns the most rows of a unit: as many as every kernel's usual form can take in one dispatch.
+// mostRows returns the most rows of a slab: as many as every kernel's usual form can take in one dispatch.
 func (s Chooser) mostRows() int {
 	fewest := uint32(layout.RowAlign)
 	for _, kernel := range Products {
@@ -149,10 +150,10 @@ func (s Chooser) mostRows() int {
 	return max(s.MostGroups*int(fewest)/layout.RowAlign, 1) * layout.RowAlign
 }
 
-// Candidates returns the forms worth measuring for a unit and n tokens, the usual one first. Matmul_reg and
-// matmul_bcast are for emulated lanes alone: their workgroups leave most lanes of a GPU's subgroups idle, and compilers
-// for GPUs spill their sums.
-func (s Chooser) Candidates(u *layout.Unit, n uint32) []tune.Form {
+// Candidates returns the forms worth measuring for a slab and n tokens, the usual one first. Matmul_reg and
+// matmul_bcast are for emulated lanes alone. On a GPU their workgroups leave most lanes of a subgroup idle, and
+// compilers for GPUs spill their sums.
+func (s Chooser) Candidates(u *layout.Slab, n uint32) []tune.Form {
 	list := []tune.Form{s.Usual(u, n)}
 	if _, ok := emulated.Usual(*s.Profile, u, n); ok {
 		return list

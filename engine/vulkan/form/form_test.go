@@ -49,7 +49,7 @@ func TestUsual(t *testing.T) {
 		{Chooser{&profile.Profile{CPU: true, TexelBytes: 1 << 20, Narrow: profile.Narrow{Usual: true}}}, tensor.F16, 64, of(Narrow, 8, 1)},
 		{Chooser{&profile.Profile{CPU: true, TexelBytes: -1, Local: profile.Workgroups{Reg: 4}, Narrow: profile.Narrow{Usual: true}}}, tensor.F16, 64, of(Reg, 4, 1)}, // too large for it
 	} {
-		if f := c.shape.Usual(&layout.Unit{Stored: layout.Stored{Type: c.typ}, Rows: c.rows}, 1); f != c.want {
+		if f := c.shape.Usual(&layout.Slab{Stored: layout.Stored{Type: c.typ}, Rows: c.rows}, 1); f != c.want {
 			t.Errorf("%d rows of %s: want %s, got %s", c.rows, c.typ, c.want, f)
 		}
 	}
@@ -69,12 +69,12 @@ func TestUsual(t *testing.T) {
 		is := *wave64.Profile
 		is.FewRegisters = c.few
 		s := Chooser{&is}
-		if f := s.Usual(&layout.Unit{Stored: layout.Stored{Type: c.typ}, Rows: c.rows}, c.tokens); f != c.want {
+		if f := s.Usual(&layout.Slab{Stored: layout.Stored{Type: c.typ}, Rows: c.rows}, c.tokens); f != c.want {
 			t.Errorf("few registers %t, %d rows of %s, %d tokens: want %s, got %s", c.few, c.rows, c.typ, c.tokens, c.want, f)
 		}
 	}
 	for n, want := range map[uint32]tune.Form{2: of(Reg, 8, 2), 3: of(Bcast, 8, 4), 100: of(Bcast, 8, 16)} {
-		if f := lanes8.Usual(&layout.Unit{Rows: 512}, n); f != want {
+		if f := lanes8.Usual(&layout.Slab{Rows: 512}, n); f != want {
 			t.Errorf("%d tokens: want %s, got %s", n, want, f)
 		}
 	}
@@ -87,7 +87,7 @@ func TestUsual(t *testing.T) {
 		{tensor.F16, emulated.HoldLeast - 1, of(Narrow, 8, 8)}, {tensor.F16, emulated.HoldLeast, emulated.Form(Hold, 100)},
 		{tensor.Q4_K, emulated.HoldLeast - 1, of(Reg, 4, 8)}, {tensor.Q4_K, emulated.HoldLeast, emulated.Form(Hold, 100)},
 	} {
-		u := &layout.Unit{Stored: layout.Stored{Type: c.typ}, Rows: 64}
+		u := &layout.Slab{Stored: layout.Stored{Type: c.typ}, Rows: 64}
 		if f := few.Usual(u, c.tokens); f != c.want || c.want.Kernel != Reg && len(few.Candidates(u, c.tokens)) != 1 {
 			t.Errorf("few lanes, %s, %d tokens: want %s alone, got %s", c.typ, c.tokens, c.want, f)
 		}
@@ -118,7 +118,7 @@ func TestUsualShares(t *testing.T) {
 		is := *wave64.Profile
 		is.Lanes = c.lanes
 		s := Chooser{&is}
-		u := unitOf(c.typ, c.matrices...)
+		u := slabOf(c.typ, c.matrices...)
 		for _, n := range []uint32{1, 3, FewTokens} {
 			list := s.Candidates(u, n)
 			if list[0].Kernel != c.want {
@@ -137,9 +137,9 @@ func TestUsualShares(t *testing.T) {
 	}
 }
 
-// unitOf returns a unit of matrices of so many rows and columns.
-func unitOf(typ tensor.Type, matrices ...[2]int) *layout.Unit {
-	u := &layout.Unit{Stored: layout.Stored{Type: typ, Band: 1}}
+// slabOf returns a slab of matrices of so many rows and columns.
+func slabOf(typ tensor.Type, matrices ...[2]int) *layout.Slab {
+	u := &layout.Slab{Stored: layout.Stored{Type: typ, Band: 1}}
 	for _, m := range matrices {
 		w := &op.Operand{Shape: m[:], Source: tensor.New("w", typ, m[:], nil)}
 		u.Parts = append(u.Parts, layout.Part{Part: &op.Part{W: w}, Rows: m[0]})
@@ -151,7 +151,7 @@ func unitOf(typ tensor.Type, matrices ...[2]int) *layout.Unit {
 // No form is measured that needs more workgroups than the device has, and the usual one never does.
 func TestFormsWithinLimits(t *testing.T) {
 	has := func(rows int, want tune.Form) bool {
-		for _, f := range wave64.Candidates(&layout.Unit{Rows: rows}, 1) {
+		for _, f := range wave64.Candidates(&layout.Slab{Rows: rows}, 1) {
 			if f == want {
 				return true
 			}
@@ -171,7 +171,7 @@ func TestFormsWithinLimits(t *testing.T) {
 			is := *wave64.Profile
 			is.FewRegisters = few
 			s := Chooser{&is}
-			u := &layout.Unit{Rows: most}
+			u := &layout.Slab{Rows: most}
 			for _, f := range []tune.Form{s.Usual(u, n), s.Within(s.Of(Vec, n), u, n), s.Within(s.Of(Shared, n), u, n)} {
 				if x, _ := s.Groups(f, most, n); int(x) > s.MostGroups {
 					t.Errorf("%d rows, %d tokens, few registers %t: %s takes %d workgroups of %d", most, n, few, f, x, s.MostGroups)
@@ -279,7 +279,7 @@ func TestCandidatesOfGPUs(t *testing.T) {
 		tried := map[string]bool{}
 		for _, typ := range []tensor.Type{tensor.F16, tensor.Q4_K} {
 			for _, n := range []uint32{1, 2, 3, 5, 8, 9, 256} {
-				u := &layout.Unit{Stored: layout.Stored{Type: typ}, Rows: 4096}
+				u := &layout.Slab{Stored: layout.Stored{Type: typ}, Rows: 4096}
 				list := s.Candidates(u, n)
 				if list[0] != s.Usual(u, n) {
 					t.Errorf("%s, %d tokens: want the usual form first, got %v", c.name, n, list)
@@ -318,7 +318,7 @@ func TestCandidatesWithoutShuffle(t *testing.T) {
 	for _, cpu := range []bool{false, true} {
 		s := Chooser{&profile.Profile{CPU: cpu, Lanes: 8, MostGroups: 65535, Local: profile.Workgroups{Subgroups: 1, Reg: 8}}}
 		for _, n := range []uint32{1, 8, 40} {
-			for _, f := range s.Candidates(&layout.Unit{Rows: 64}, n) {
+			for _, f := range s.Candidates(&layout.Slab{Rows: 64}, n) {
 				if f.Kernel == Bcast {
 					t.Errorf("cpu %v, %d tokens: want no form of %s, got %s", cpu, n, Bcast, f)
 				}

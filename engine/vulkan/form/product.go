@@ -9,7 +9,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// coop returns the form with the device's first matrices. The one without any is as wide as any other.
+// coop returns the form with the device's first cooperative matrices. For a device without any it returns the widest
+// form.
 func (s Chooser) coop() tune.Form {
 	if len(s.Matrices) == 0 {
 		return tune.Form{Kernel: Coop, Rows: glsl.CoopSide, Tokens: glsl.CoopSide}
@@ -17,9 +18,9 @@ func (s Chooser) coop() tune.Form {
 	return tune.Form{Kernel: Coop, Rows: uint32(s.Matrices[0].M), Tokens: uint32(s.Matrices[0].N)}
 }
 
-// matricesOf returns the matrices for a unit. There are none if a row ends within a group of 8 elements: the vectors'
-// padding, which may hold anything finite, would count for the scale of what it stands beside.
-func (s Chooser) matricesOf(u *layout.Unit) []gpu.MatrixShape {
+// matricesOf returns the cooperative matrices that suit a slab. None do if a row ends within a group of 8 elements: the
+// padding of the vectors may hold any finite number, and would count for the scale of the elements beside it.
+func (s Chooser) matricesOf(u *layout.Slab) []gpu.MatrixShape {
 	for _, part := range u.Parts {
 		if op.Stride(part.W.Width) != part.W.Width {
 			return nil
@@ -28,8 +29,8 @@ func (s Chooser) matricesOf(u *layout.Unit) []gpu.MatrixShape {
 	return s.Matrices
 }
 
-// CoopSide returns the rows, and tokens, of a quarter: each matrix that is loaded serves two products or more. Where
-// registers are few, they do not hold the sums for that (bench/README.md).
+// CoopSide returns the number of rows, and of tokens, of a quarter of the tile. Each matrix that is loaded serves two
+// products or more, except where a lane has too few registers for the sums (bench/README.md).
 func (s Chooser) CoopSide(f tune.Form) uint32 {
 	side := max(f.Rows, f.Tokens)
 	if !s.FewRegisters {
@@ -38,7 +39,7 @@ func (s Chooser) CoopSide(f tune.Form) uint32 {
 	return min(side, glsl.CoopSide)
 }
 
-// Wide returns how many lanes read one row of a panel together, 8 elements each.
+// Wide returns how many lanes read one row of a panel together. Each reads 8 elements.
 func (s Chooser) Wide(rows uint32) uint32 { return min(rows/8, s.Lanes) }
 
 // Sparse returns the sparse forms worth measuring.
@@ -56,7 +57,8 @@ func (s Chooser) Sparse() []tune.Form {
 	return list
 }
 
-// Bounds returns how large units may be. Where matmul_narrow is the usual form, a unit is no larger than it can bind.
+// Bounds returns how large slabs may be. If matmul_narrow is the usual form, a slab is no larger than what that kernel
+// can bind.
 func (s Chooser) Bounds(exact bool) layout.Bounds {
 	b := layout.Bounds{Band: s.BandOf(exact), MostRows: s.mostRows()}
 	if s.Narrow.Usual {

@@ -17,8 +17,8 @@ func Share(f tune.Form) uint32 {
 	return 1
 }
 
-// vecSums returns how many sums, of a row and a token each, compilers find registers for in a lane of matmul_vec with
-// every type of weights (bench/README.md).
+// vecSums returns how many sums a lane of matmul_vec has registers for, with every type of weights. A sum is of one row
+// and one token. The numbers are what compilers find (bench/README.md).
 func (s Chooser) vecSums() uint32 {
 	if s.FewRegisters {
 		return 4
@@ -26,7 +26,8 @@ func (s Chooser) vecSums() uint32 {
 	return 8
 }
 
-// vecRows returns how many rows a subgroup of matmul_vec takes on a GPU for a tile of so many tokens, up to some.
+// vecRows returns how many rows a subgroup of matmul_vec takes on a GPU for a tile of so many tokens. It is at most
+// most.
 func (s Chooser) vecRows(tokens, most uint32) uint32 {
 	return max(min(s.vecSums()/tokens, most), 1)
 }
@@ -34,13 +35,13 @@ func (s Chooser) vecRows(tokens, most uint32) uint32 {
 // sharers is how many lanes of matmul_vec share a unit of a block type in its shared form: a group of 8 elements each.
 const sharers = 4
 
-// TakesShared reports whether that form takes a product.
-func (s Chooser) TakesShared(u *layout.Unit) bool { return u.Type.IsBlock() && s.Lanes >= sharers }
+// TakesShared reports whether the shared form of matmul_vec can run a product.
+func (s Chooser) TakesShared(u *layout.Slab) bool { return u.Type.IsBlock() && s.Lanes >= sharers }
 
-// vecFor returns the usual of the two kernels that are matmul_vec. Lanes with a unit each unpack its scales once and
-// not four times, but of a row that is short, or a little longer than its subgroup can take at a time, they leave many
-// lanes idle. If that is more than a third of all, lanes share units.
-func (s Chooser) vecFor(u *layout.Unit) string {
+// vecFor returns the usual one of the two kernels Vec and Shared. In Vec each lane has a unit and unpacks its scales
+// once, not four times. But if a row is short, or a little longer than a subgroup takes at a time, Vec leaves many
+// lanes idle. If more than a third of all lanes would be idle, the kernel is Shared.
+func (s Chooser) vecFor(u *layout.Slab) string {
 	busy, all := 0, 0
 	for _, p := range u.Parts {
 		units, lanes := layout.Words(p.W), int(s.Lanes)
@@ -53,9 +54,9 @@ func (s Chooser) vecFor(u *layout.Unit) string {
 	return Vec
 }
 
-// Within gives subgroups of matmul_vec so many rows that the device has the workgroups for all: up to mostRows, which
-// goes by one token, that is 2.
-func (s Chooser) Within(f tune.Form, u *layout.Unit, n uint32) tune.Form {
+// Within gives each subgroup of matmul_vec more rows if the dispatch would have more workgroups than the device allows.
+// Two rows are enough, since mostRows goes by the form for one token.
+func (s Chooser) Within(f tune.Form, u *layout.Slab, n uint32) tune.Form {
 	for isVec(f) && f.Rows < 2 {
 		if x, _ := s.Groups(f, u.Rows, n); int(x) <= s.MostGroups {
 			break
@@ -65,22 +66,23 @@ func (s Chooser) Within(f tune.Form, u *layout.Unit, n uint32) tune.Form {
 	return f
 }
 
-// manyRows are so many that 4 of them to a subgroup leave a large GPU subgroups enough: 8 for each of 128 cores. A lane
-// takes 32 elements of a block type's row, so that its neighbour's x lies 128 bytes further and 32 lanes touch a line
-// of the first cache each, with every one of 8 loads: up to 256 turns of that cache. DRAM brings what they need of a
-// row, 576 bytes of Q4_0, in 40 to 200 turns of a large GPU's cores; all rows of the subgroup share the loads of x.
+// manyRows is the number of rows from which a subgroup takes 4 of them: they leave a large GPU enough subgroups, 8 for
+// each of 128 cores. A lane takes 32 elements of a block type's row. So its neighbour's x lies 128 bytes further, and
+// each of its 8 loads makes 32 lanes touch a line of the first cache each: up to 256 turns of that cache. DRAM brings
+// the weights of a row, 576 bytes of Q4_0, in 40 to 200 turns of a large GPU's cores. All rows of the subgroup share
+// the loads of x.
 const manyRows = 4096
 
-// HoldsTexels reports whether registers hold what a form of matmul_vec takes where its inputs are texels, which come
-// with addresses and components that nobody needs. If not, it reads buffers.
-func (s Chooser) HoldsTexels(typ tensor.Type, f tune.Form) bool {
+// FitsTexels reports whether a form of matmul_vec may read its inputs as texels. Texels need more registers, since they
+// come with addresses and components that nobody needs. If the registers are too few, the form reads buffers.
+func (s Chooser) FitsTexels(typ tensor.Type, f tune.Form) bool {
 	return !s.FewRegisters || !typ.IsBlock() || f.Tokens == 1 || f.Rows == 1 && f.Tokens <= 4
 }
 
-// vecForms adds the forms of matmul_vec for n tokens that registers hold: of a few rows, which are held while tokens
-// pass, twice the sums of others. Where registers are few, tokens come in two tiles too, and of whole units of a block
-// type no more than two rows.
-func (s Chooser) vecForms(u *layout.Unit, n uint32, add func(tune.Form)) {
+// vecForms adds the forms of matmul_vec for n tokens for which a lane has enough registers. Forms of a few rows keep
+// the weights while tokens pass, and may have twice the sums of other forms. Where registers are few, tokens come in
+// tiles of two sizes, and Vec takes no more than two rows of a block type.
+func (s Chooser) vecForms(u *layout.Slab, n uint32, add func(tune.Form)) {
 	rows := uint32(8)
 	if s.FewRegisters && u.Type.IsBlock() {
 		rows = 2

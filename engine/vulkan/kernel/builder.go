@@ -20,7 +20,7 @@ type builder struct {
 
 var _ op.Backend = (*builder)(nil)
 
-// Steps makes the program's steps. What they need on the device is among the loader's buffers.
+// Steps makes the program's steps. The loader's buffers have the weights that the steps need on the device.
 func Steps(e *Env, load *layout.Loader) ([]Step, error) {
 	b := &builder{env: e, load: load, sparse: e.Prog.SparseInputs()}
 	steps := make([]Step, len(e.Prog.Steps))
@@ -54,7 +54,7 @@ func (b *builder) tables() error {
 	if err != nil {
 		return err
 	}
-	b.env.params = b.env.parts // without params, something else to bind
+	b.env.params = b.env.parts // a program without params binds something else
 	if params != nil {
 		b.env.params = params.All()
 	}

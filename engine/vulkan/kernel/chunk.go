@@ -12,8 +12,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// The forms of RWKV-7's recurrence: token after token, or by chunks of tokens whose part that needs no state is done
-// for all of them at once (shaders/lib/chunk.glsl).
+// The forms of RWKV-7's recurrence: token after token, or by chunks of tokens. The part of a chunk's work that needs no
+// state is done for all chunks at once (shaders/lib/chunk.glsl).
 const (
 	Serial  = "serial"
 	Chunked = "chunked"
@@ -30,19 +30,18 @@ func suitsChunks(l gpu.Limits, o *op.WKV7, rows, seqs int) bool {
 		o.Heads*int(pipeline.Groups(o.N, glsl.ScanRows)) <= l.MaxWorkgroupCount[0] && max(chunks, seqs) <= l.MaxWorkgroupCount[1]
 }
 
-// chunksOf returns the most chunks that so many rows in so many sequences are.
+// chunksOf returns how many chunks so many rows in so many sequences have at most.
 func chunksOf(rows, seqs int) int { return rows/glsl.ChunkTokens + seqs }
 
-// chunkBytes returns the size of what is left of a chunk.
+// chunkBytes returns the bytes that wkv7_chunk leaves of a chunk.
 func chunkBytes(o *op.WKV7) int { return 4 * glsl.ChunkRows * o.N * o.Heads }
 
-// LeastChunked is from how many tokens of a sequence, on average, chunks are considered: at worst, half of a chunk in
-// each two is idle.
+// LeastChunked is the average number of tokens of a sequence from which on chunks are considered. With so many, at most
+// half of one chunk in two is idle.
 const LeastChunked = 2 * glsl.ChunkTokens
 
-// choice returns the forms for a pass. Beside lanes that are emulated, where a barrier or shared memory costs more than
-// the work between, chunks are not even tried: on two such devices they took 1.6 and 17 times as long
-// (bench/README.md).
+// choice returns the forms for a pass. Emulated lanes are not offered chunks, since a barrier or shared memory costs
+// more there than the work between: on two such devices chunks took 1.6 and 17 times as long (bench/README.md).
 func (w *Recurrent) choice(s Shape) Choice {
 	forms := []tune.Form{{Kernel: Serial}}
 	switch {
@@ -64,7 +63,7 @@ type Chain struct {
 	Shape Shape
 }
 
-// Tried returns the shape that stands for all of the same key in a trial.
+// Tried returns the shape that a trial runs for all shapes of the same key.
 func (c *Chain) Tried() Shape {
 	seqs := c.Shape.Seqs
 	each := min(c.env.Plan.Sizes.Rows/seqs, manyTokens)
@@ -79,10 +78,10 @@ func (w *Recurrent) Suits(s Shape) bool {
 	return suitsChunks(w.env.Set.Dev.Info().Limits, w.Op, s.Rows, s.Seqs)
 }
 
-// Room returns how many bytes chunks take.
+// Room returns how many bytes the chunks of a batch take.
 func (w *Recurrent) Room(s Shape) int { return chunksOf(s.Rows, s.Seqs) * chunkBytes(w.Op) }
 
-// room returns where chunks go that Provide made room for.
+// room returns where the chunks of a batch go, in the buffer that Provide made.
 func (w *Recurrent) room(s Shape) gpu.Range {
 	if w.env.chunks == nil {
 		return gpu.Range{}
@@ -90,7 +89,7 @@ func (w *Recurrent) room(s Shape) gpu.Range {
 	return w.env.chunks.Range(0, w.Room(s))
 }
 
-// Provide makes room for chunks, as much as any pass takes if the device has that.
+// Provide makes a buffer for chunks. If the device allows it, the buffer is large enough for any pass.
 func (c *Chain) Provide(f tune.Form) error {
 	e, bytes := c.env, c.Room(c.Shape)
 	if f.Kernel != Chunked || e.chunks != nil && e.chunks.Size() >= bytes {
@@ -102,7 +101,7 @@ func (c *Chain) Provide(f tune.Form) error {
 	if err != nil {
 		return err
 	}
-	e.chunks.Release() // commands that are kept keep it
+	e.chunks.Release() // commands that use it keep it alive
 	e.chunks = b
 	return nil
 }
@@ -131,14 +130,14 @@ func (w *Recurrent) chunked(rec *gpu.Recording, s Shape, texel bool, args shader
 }
 
 func (k *Set) wkv7Chunk(n int, texel bool) (*shaders.Wkv7Chunk, error) {
-	v := pipeline.Form(texel, shaders.Wkv7ChunkBuf, shaders.Wkv7ChunkTx)
+	v := pipeline.Way(texel, shaders.Wkv7ChunkBuf, shaders.Wkv7ChunkTx)
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7ChunkVariant]{v: v, n: n}, func() (*shaders.Wkv7Chunk, error) {
 		return shaders.NewWkv7Chunk(k.Dev, v, shaders.Wkv7ChunkSpec{N: uint32(n)})
 	})
 }
 
 func (k *Set) wkv7Scan(n int, texel bool) (*shaders.Wkv7Scan, error) {
-	v := pipeline.Form(texel, shaders.Wkv7ScanBuf, shaders.Wkv7ScanTx)
+	v := pipeline.Way(texel, shaders.Wkv7ScanBuf, shaders.Wkv7ScanTx)
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7ScanVariant]{v: v, n: n}, func() (*shaders.Wkv7Scan, error) {
 		return shaders.NewWkv7Scan(k.Dev, v, shaders.Wkv7ScanSpec{N: uint32(n)})
 	})

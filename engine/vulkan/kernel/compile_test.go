@@ -63,11 +63,11 @@ func (c *compiled) all(k *Set) error {
 
 // products makes the kernels of products with weights of a type.
 func (c *compiled) products(k *Set, typ tensor.Type, texel bool) error {
-	s, w := k.shape, layout.Stored{Type: typ, Band: k.Is.Band}
+	s, w := k.forms, layout.Stored{Type: typ, Band: k.Is.Band}
 	forms := map[tune.Form]bool{} // and whether it is usual
 	var order []tune.Form
 	for _, rows := range compiledRows {
-		u := unitOf(typ, [2]int{rows, rows})
+		u := slabOf(typ, [2]int{rows, rows})
 		for _, n := range []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 32, 512} {
 			for _, list := range [][]tune.Form{s.Candidates(u, n), s.Exact(u, n)} {
 				for i, f := range list {
@@ -107,9 +107,9 @@ func (c *compiled) products(k *Set, typ tensor.Type, texel bool) error {
 	})
 }
 
-// unitOf returns a unit of matrices of so many rows and columns.
-func unitOf(typ tensor.Type, matrices ...[2]int) *layout.Unit {
-	u := &layout.Unit{Stored: layout.Stored{Type: typ, Band: 1}}
+// slabOf returns a slab of matrices of so many rows and columns.
+func slabOf(typ tensor.Type, matrices ...[2]int) *layout.Slab {
+	u := &layout.Slab{Stored: layout.Stored{Type: typ, Band: 1}}
 	for _, m := range matrices {
 		w := &op.Operand{Shape: m[:], Source: tensor.New("w", typ, m[:], nil)}
 		u.Parts = append(u.Parts, layout.Part{Part: &op.Part{W: w}, Rows: m[0]})

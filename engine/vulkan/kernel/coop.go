@@ -14,14 +14,14 @@ func (k *Set) matMulCoop(w layout.Stored, f tune.Form) (*shaders.MatmulCoop, err
 	if err != nil {
 		return nil, err
 	}
-	for _, s := range k.shape.Matrices {
+	for _, s := range k.forms.Matrices {
 		if uint32(s.M) != f.Rows || uint32(s.N) != f.Tokens {
 			continue
 		}
 		return pipeline.Get(k.Set, formKey[shaders.MatmulCoopVariant]{v, f, w.Band}, func() (*shaders.MatmulCoop, error) {
 			local := 4 * uint32(profile.Subgroup(k.Dev.Info()))
 			return shaders.NewMatmulCoop(k.Dev, v,
-				shaders.MatmulCoopSpec{Local: local, Rows: f.Rows, Tokens: f.Tokens, Deep: uint32(s.K), Side: k.shape.CoopSide(f), Band: uint32(w.Band)}, k.Full()...)
+				shaders.MatmulCoopSpec{Local: local, Rows: f.Rows, Tokens: f.Tokens, Deep: uint32(s.K), Side: k.forms.CoopSide(f), Band: uint32(w.Band)}, k.Full()...)
 		})
 	}
 	return nil, gpu.Unsupportedf("vulkan: kernel %s: device %s has no cooperative matrices of a shape that it takes", f, k.Dev.Info().Name)

@@ -1,4 +1,4 @@
-// Package kernel makes the ops of a program into steps: each knows where its weights lie, which forms there are to run
-// it for a batch, and how one of them is recorded. To record a step measures nothing, allocates nothing on the device
-// and submits nothing; what a form reads besides is provided before.
+// Package kernel makes the ops of a program into steps. A step knows where its weights lie, in which forms it can run a
+// batch, and how to record each form. Recording a step measures nothing, allocates nothing on the device and submits
+// nothing. What a form reads besides the weights is provided before.
 package kernel

@@ -2,8 +2,8 @@ package kernel
 
 import "github.com/rwkv-gpu/rwkv-gpu/model/op"
 
-// Effort is how many elements an op touches, for one row after the other: a coarse measure of its time, by which a wait
-// for what was never run is bounded.
+// Effort returns how many elements an op touches if it takes one row after the other. It is a coarse measure of the
+// op's time, which limits the wait for an op that never ran.
 func Effort(o op.Op, s Shape) float64 {
 	var n float64
 	if product, ok := o.(*op.MatMul); ok {

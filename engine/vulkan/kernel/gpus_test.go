@@ -111,7 +111,7 @@ func (c *compiled) complete(t *testing.T, k *Set) {
 	emulated := regexp.MustCompile(`^(matmul_(reg|bcast|narrow|hold)|wkv[67]_narrow|wkv7_shared|bench_.*)$`)
 	for line := range strings.Lines(string(list)) {
 		shader, _, _ := strings.Cut(strings.TrimSpace(line), " ")
-		if shader == "" || shader == "#" || emulated.MatchString(shader) || shader == "matmul_coop" && !k.shape.Offers(form.Coop) ||
+		if shader == "" || shader == "#" || emulated.MatchString(shader) || shader == "matmul_coop" && !k.forms.Offers(form.Coop) ||
 			shader == "wkv7_step" && k.Is.Local.Step == 0 {
 			continue
 		}

@@ -23,7 +23,7 @@ func TestCoopRefused(t *testing.T) {
 	if k.Forms().Offers(form.Coop) {
 		t.Error("want no cooperative matrices where the feature is off")
 	}
-	if _, err := k.matMulCoop(layout.Stored{Type: tensor.F16, Band: 1}, k.shape.Of(form.Coop, 40)); err == nil {
+	if _, err := k.matMulCoop(layout.Stored{Type: tensor.F16, Band: 1}, k.forms.Of(form.Coop, 40)); err == nil {
 		t.Error("want an error without cooperative matrices")
 	}
 }
@@ -55,7 +55,7 @@ func TestSuitsChunks(t *testing.T) {
 // One key stands for many tokens from matmul_hold's first number of them on, and none of those before it.
 func TestKeys(t *testing.T) {
 	is := profile.Profile{CPU: true, TexelBytes: 1 << 20, Narrow: profile.Narrow{Usual: true, Quads: true}}
-	u := &Product{Unit: layout.Unit{Rows: 64}, env: &Env{Set: &Set{Set: &pipeline.Set{Is: is}}}}
+	u := &Product{Slab: layout.Slab{Rows: 64}, env: &Env{Set: &Set{Set: &pipeline.Set{Is: is}}}}
 	if u.key(emulated.HoldLeast-1) == u.key(emulated.HoldLeast) || u.key(emulated.HoldLeast) != u.key(100) {
 		t.Error("want one key from matmul_hold's first number of tokens on, and none of those before it")
 	}

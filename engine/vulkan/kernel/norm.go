@@ -19,7 +19,7 @@ type embed struct {
 	pieces []layout.Rows
 }
 
-// Embed uploads the table, in as many pieces as the device's binding limit asks for.
+// Embed uploads the table, in as many pieces as the device's binding limit needs.
 func (b *builder) Embed(o *op.Embed) (err error) {
 	s := &embed{o: o}
 	b.made = s
@@ -34,7 +34,7 @@ func (b *builder) Embed(o *op.Embed) (err error) {
 
 // Record records one dispatch for each piece of the table.
 func (s *embed) Record(r *Recorder, _ []tune.Form) error {
-	params, plain := r.At.Tokens, uint32(1) // without a norm, nothing is read there
+	params, plain := r.At.Tokens, uint32(1) // without a norm the kernel reads nothing from params
 	if s.o.Normed() {
 		params, plain = r.env.params, 0
 	}
@@ -90,7 +90,7 @@ func (s *layerNorm) Record(r *Recorder, _ []tune.Form) error {
 }
 
 func (k *Set) layerNorm(texel bool) (*shaders.LayerNorm, error) {
-	v := pipeline.Form(texel, shaders.LayerNormBuf, shaders.LayerNormTx)
+	v := pipeline.Way(texel, shaders.LayerNormBuf, shaders.LayerNormTx)
 	return pipeline.Get(k.Set, v, func() (*shaders.LayerNorm, error) {
 		return shaders.NewLayerNorm(k.Dev, v, shaders.LayerNormSpec{Local: k.Is.Local.Norm, Single: k.Is.Local.Single}, k.Full()...)
 	})

@@ -13,9 +13,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Product is what one dispatch does of a MatMul.
+// Product is what one dispatch computes of a MatMul.
 type Product struct {
-	layout.Unit
+	layout.Slab
 	env        *Env
 	x, from, y Hull
 	first      int    // in the table of parts
@@ -24,7 +24,7 @@ type Product struct {
 	panels     panels // provided for sparse forms
 }
 
-// Hull is the smallest range of scratch that holds several operands, in elements.
+// Hull is the smallest range of scratch that contains several operands, in elements.
 type Hull struct{ From, To int }
 
 func (h *Hull) add(p *op.Plan, o *op.Operand) {
@@ -35,7 +35,7 @@ func (h *Hull) add(p *op.Plan, o *op.Operand) {
 	h.From, h.To = min(h.From, at), max(h.To, at+p.Extent(o))
 }
 
-// In returns where the hull lies in a buffer of the scratch. Where nothing is read, any range will do.
+// In returns where the hull lies in a buffer of the scratch. An empty hull is not read, so it gets any range.
 func (h Hull) In(b *gpu.Buffer) gpu.Range {
 	if h.To == 0 {
 		return b.Range(0, 4*op.Align)
@@ -43,34 +43,34 @@ func (h Hull) In(b *gpu.Buffer) gpu.Range {
 	return b.Range(4*h.From, 4*(h.To-h.From))
 }
 
-// Hulls returns the scratch of the parts' inputs, of what they are combined with, and of their outputs. What is empty
-// is not read.
+// Hulls returns the scratch of the parts' inputs, of the operands that they are combined with, and of their outputs. An
+// empty hull is not read.
 func (u *Product) Hulls() (x, from, y Hull) { return u.x, u.from, u.y }
 
 // matMul is a group of products.
 type matMul struct {
-	o     *op.MatMul
-	units []*Product
+	o        *op.MatMul
+	products []*Product
 }
 
 // MatMul uploads the group's matrices.
 func (b *builder) MatMul(o *op.MatMul) error {
 	s := &matMul{o: o}
 	b.made = s
-	list, err := b.load.Units(o, b.env.Set.shape.Bounds(b.env.Exact))
+	list, err := b.load.Slabs(o, b.env.Set.forms.Bounds(b.env.Exact))
 	for i := range list {
-		u := &Product{Unit: list[i], env: b.env, first: len(b.parts) / glsl.PartWords, step: b.at}
+		u := &Product{Slab: list[i], env: b.env, first: len(b.parts) / glsl.PartWords, step: b.at}
 		u.sparse = b.sparse[o] && u.onePlain()
 		if err := b.place(u); err != nil {
 			return err
 		}
-		s.units = append(s.units, u)
+		s.products = append(s.products, u)
 	}
-	b.env.products = append(b.env.products, s.units...)
+	b.env.products = append(b.env.products, s.products...)
 	return err
 }
 
-// place finds the scratch of a unit's parts and describes them.
+// place finds the scratch of a product's parts, and describes the parts.
 func (b *builder) place(u *Product) error {
 	plan := b.env.Plan
 	for _, part := range u.Parts {
@@ -124,14 +124,14 @@ func (b *builder) describe(u *Product, part layout.Part) error {
 	return nil
 }
 
-// Choices has for each unit its forms and, for one token where the input has many zeros, those that skip them.
+// Choices returns the forms of each product. For one token it adds the forms that skip zeros, if the input has many.
 func (s *matMul) Choices(shape Shape) []Choice {
 	n := uint32(shape.Count(s.o.Parts[0].X.Of.Kind))
 	if n == 0 {
 		return nil
 	}
 	var list []Choice
-	for _, u := range s.units {
+	for _, u := range s.products {
 		list = append(list, u.choice(n))
 		if zeros, ok := u.zeros(n); ok {
 			list = append(list, zeros)
@@ -146,7 +146,7 @@ func (s *matMul) Record(r *Recorder, chosen []tune.Form) error {
 	if n == 0 {
 		return nil
 	}
-	for _, u := range s.units {
+	for _, u := range s.products {
 		f := chosen[0]
 		chosen = chosen[1:]
 		if _, ok := u.zeros(n); ok {
@@ -168,29 +168,29 @@ type Dense struct {
 	Tokens uint32
 }
 
-// RecordAt records the product where the recorder's vectors lie.
+// RecordAt records the product on the vectors of the recorder's batch.
 func (d *Dense) RecordAt(r *Recorder, f tune.Form) error {
 	at := Bound{d.x.In(r.At.Scratch), d.from.In(r.At.Scratch), d.y.In(r.At.Scratch), d.panels.all()}
 	return d.Record(r.Rec, at, d.Tokens, f, math.MaxUint32)
 }
 
-// Provide has nothing to do: the forms read the weights as they are.
+// Provide does nothing: the forms read the weights as they are.
 func (*Dense) Provide(tune.Form) error { return nil }
 
 // choice returns the forms of a product over n tokens.
 func (u *Product) choice(n uint32) Choice {
-	shape, forced := u.env.Set.shape, u.env.MatMul
+	forms, forced := u.env.Set.forms, u.env.MatMul
 	c := tune.Choice{Device: u.env.Set.Dev.Info().Name, Key: u.key(n), On: u.env.On, Kind: tune.KindOf(n > form.FewTokens)}
 	switch {
 	case forced == "" && u.env.Exact:
-		c.Forms = shape.Exact(&u.Unit, u.Tried(n))
+		c.Forms = forms.Exact(&u.Slab, u.Tried(n))
 	case forced == "" && u.env.Tuned:
-		c.Forms = shape.Candidates(&u.Unit, u.Tried(n))
+		c.Forms = forms.Candidates(&u.Slab, u.Tried(n))
 	case forced == "", forced == form.Sparse, // as far as it suits: see zeros
-		(forced == form.Narrow || forced == form.Hold) && !emulated.Takes(*shape.Profile, forced, &u.Unit), forced == form.Shared && !shape.TakesShared(&u.Unit):
-		c.Forms = []tune.Form{shape.Usual(&u.Unit, n)}
+		(forced == form.Narrow || forced == form.Hold) && !emulated.Takes(*forms.Profile, forced, &u.Slab), forced == form.Shared && !forms.TakesShared(&u.Slab):
+		c.Forms = []tune.Form{forms.Usual(&u.Slab, n)}
 	default:
-		c.Forms = []tune.Form{shape.Within(shape.Of(forced, n), &u.Unit, n)}
+		c.Forms = []tune.Form{forms.Within(forms.Of(forced, n), &u.Slab, n)}
 	}
 	if !u.env.Tuned {
 		c.Forms = c.Forms[:1]
@@ -198,8 +198,8 @@ func (u *Product) choice(n uint32) Choice {
 	return Choice{c, &Dense{u, n}}
 }
 
-// key names a product of n tokens on the device. Numbers of tokens are alike that are one tile of the same size, and
-// beyond form.FewTokens all are, but for where matmul_hold begins.
+// key names a product of n tokens on the device. Numbers of tokens that are one tile of the same size have one key. All
+// numbers beyond form.FewTokens have one key too, except those for which matmul_hold would begin later.
 func (u *Product) key(n uint32) string {
 	tokens := fmt.Sprint(form.TileFor(n, form.FewTokens))
 	if n > form.FewTokens {
@@ -211,16 +211,16 @@ func (u *Product) key(n uint32) string {
 	return u.env.On + fmt.Sprintf("%s %d rows, %d bytes, %s tokens", u.Type, u.Rows, u.Bytes, tokens)
 }
 
-// beforeHold reports whether matmul_hold is for more tokens of a unit than n.
+// beforeHold reports whether n is below the number of tokens from which matmul_hold takes the slab.
 func (u *Product) beforeHold(n uint32) bool {
-	return n < emulated.HoldLeast && emulated.Takes(u.env.Set.Is, form.Hold, &u.Unit)
+	return n < emulated.HoldLeast && emulated.Takes(u.env.Set.Is, form.Hold, &u.Slab)
 }
 
-// manyTokens stand for any number of tokens that are many, in trials.
+// manyTokens is the number of tokens that trials take for any number of many tokens.
 const manyTokens = 64
 
-// Tried returns how many tokens are tried for n. Many stand for all of the same key, whatever pass comes first: a short
-// one's would not be enough to tell what a long one is best done by.
+// Tried returns how many tokens a trial takes for n. All numbers of many tokens have one trial, whichever pass comes
+// first: a trial of a short pass's tokens would not tell which form is best for a long one.
 func (u *Product) Tried(n uint32) uint32 {
 	if n <= form.FewTokens || u.beforeHold(n) {
 		return n
@@ -231,14 +231,14 @@ func (u *Product) Tried(n uint32) uint32 {
 
 // Groups returns the workgroups of a form for n tokens.
 func (u *Product) Groups(f tune.Form, n uint32) (x, y uint32) {
-	return u.env.Set.shape.Groups(f, u.Rows, n)
+	return u.env.Set.forms.Groups(f, u.Rows, n)
 }
 
 // Tile returns how many tokens a workgroup of the form takes.
-func (u *Product) Tile(f tune.Form) uint32 { return u.env.Set.shape.Tile(f) }
+func (u *Product) Tile(f tune.Form) uint32 { return u.env.Set.forms.Tile(f) }
 
-// Alike returns u and the products that do the same with other weights, as those of other layers, in the program's
-// order, up to so many bytes of weights.
+// Alike returns u and the products that do the same with other weights, for example those of other layers. They come in
+// the program's order, and have together about most bytes of weights.
 func (u *Product) Alike(most int) []*Product {
 	list, bytes := []*Product{u}, u.Bytes
 	for _, v := range u.env.products {

@@ -13,8 +13,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Bound is what a product is bound to: the scratch of its parts' inputs, of what they are combined with, and of their
-// outputs, and for a sparse form its weights in panels.
+// Bound is what a product is bound to: the scratch of its parts' inputs, of the operands that they are combined with,
+// and of their outputs. For a sparse form it has the weights in panels too.
 type Bound struct{ X, From, Y, Panels gpu.Range }
 
 // Record records a product's dispatch for n tokens, with at most so many workgroups of rows.
@@ -26,10 +26,10 @@ func (u *Product) Record(rec *gpu.Recording, at Bound, n uint32, f tune.Form, gr
 	case form.Sparse:
 		return u.recordSparse(rec, args, at.Panels, f)
 	case form.Narrow, form.Hold:
-		return emulated.Product(set.Set, rec, &u.Unit, u.first, n, f, shaders.MatmulNarrowArgs(args), groups)
+		return emulated.Product(set.Set, rec, &u.Slab, u.first, n, f, shaders.MatmulNarrowArgs(args), groups)
 	}
 	texel := e.matMulTexel(args)
-	x, y := set.shape.Groups(f, u.Rows, n)
+	x, y := set.forms.Groups(f, u.Rows, n)
 	x = min(x, groups)
 	switch f.Kernel {
 	case form.Vec, form.Shared:
@@ -87,7 +87,7 @@ type formKey[V any] struct {
 }
 
 func (k *Set) matMulVec(w layout.Stored, texel bool, f tune.Form) (*shaders.MatmulVec, error) {
-	v, err := pipeline.Variant(w.Type, texel && k.shape.HoldsTexels(w.Type, f), shaders.Variants[shaders.MatmulVecVariant]())
+	v, err := pipeline.Variant(w.Type, texel && k.forms.FitsTexels(w.Type, f), shaders.Variants[shaders.MatmulVecVariant]())
 	if err != nil {
 		return nil, err
 	}
@@ -104,7 +104,7 @@ func (k *Set) matMulReg(w layout.Stored, texel bool, f tune.Form) (*shaders.Matm
 	}
 	return pipeline.Get(k.Set, formKey[shaders.MatmulRegVariant]{v, f, w.Band}, func() (*shaders.MatmulReg, error) {
 		return shaders.NewMatmulReg(k.Dev, v,
-			shaders.MatmulRegSpec{Band: uint32(w.Band), Local: k.shape.Local.Reg, TileRows: f.Rows, TileTokens: f.Tokens})
+			shaders.MatmulRegSpec{Band: uint32(w.Band), Local: k.forms.Local.Reg, TileRows: f.Rows, TileTokens: f.Tokens})
 	})
 }
 
@@ -115,7 +115,7 @@ func (k *Set) matMulBcast(w layout.Stored, texel bool, f tune.Form) (*shaders.Ma
 	}
 	return pipeline.Get(k.Set, formKey[shaders.MatmulBcastVariant]{v, f, w.Band}, func() (*shaders.MatmulBcast, error) {
 		return shaders.NewMatmulBcast(k.Dev, v,
-			shaders.MatmulBcastSpec{Band: uint32(w.Band), Local: k.shape.Local.Reg, TileRows: f.Rows, TileTokens: f.Tokens}, k.Sized()...)
+			shaders.MatmulBcastSpec{Band: uint32(w.Band), Local: k.forms.Local.Reg, TileRows: f.Rows, TileTokens: f.Tokens}, k.Sized()...)
 	})
 }
 

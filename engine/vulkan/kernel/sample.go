@@ -12,10 +12,10 @@ func (k *Set) SampleAdjust() (*shaders.SampleAdjust, error) {
 	})
 }
 
-// SampleDraw returns the kernel of draws. It has workgroups of one subgroup where barriers are dear, as for the norms;
-// it assumes no subgroup size.
+// SampleDraw returns the kernel of draws. Where barriers are slow its workgroups are single subgroups, as for the
+// norms. It assumes no subgroup size.
 func (k *Set) SampleDraw(texel bool) (*shaders.SampleDraw, error) {
-	v := pipeline.Form(texel, shaders.SampleDrawBuf, shaders.SampleDrawTx)
+	v := pipeline.Way(texel, shaders.SampleDrawBuf, shaders.SampleDrawTx)
 	return pipeline.Get(k.Set, v, func() (*shaders.SampleDraw, error) {
 		local := max(k.Is.Local.Norm, 2)
 		return shaders.NewSampleDraw(k.Dev, v, shaders.SampleDrawSpec{Local: local, Team: max(local/16, 1)})

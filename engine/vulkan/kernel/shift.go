@@ -17,7 +17,7 @@ type shiftMix struct {
 	alone bool   // see commitsAlone
 }
 
-// ShiftMix places the weights; the coefficient vectors come to lie one behind the other.
+// ShiftMix places the weights. The coefficient vectors lie one behind the other.
 func (b *builder) ShiftMix(o *op.ShiftMix) error {
 	s := &shiftMix{o: o, alone: slices.ContainsFunc(b.env.Prog.Steps, func(s op.Step) bool {
 		c, ok := s.Op.(*op.ShiftCommit)
@@ -42,14 +42,15 @@ type shiftCommit struct {
 	alone bool // see commitsAlone
 }
 
-// ShiftCommit notes what may be committed at once.
+// ShiftCommit notes whether shifts may be committed in place.
 func (b *builder) ShiftCommit(o *op.ShiftCommit) error {
 	b.made = &shiftCommit{o: o, alone: commitsAlone(b.env.Prog, o)}
 	return nil
 }
 
-// commitsAlone reports whether all that o moves was left by ShiftMix of the same state before it, once each, and
-// nothing else touches either. Then with one row to a sequence each ShiftMix may write to the state itself.
+// commitsAlone reports whether o moves nothing but the vectors that ShiftMix left before it, each of the same state and
+// once, and no other op touches these vectors or the state. Then, if each sequence has one row, ShiftMix may write to
+// the state itself.
 func commitsAlone(prog *op.Program, o *op.ShiftCommit) bool {
 	left := map[int]bool{} // offsets
 	width, alone, before := 0, true, true
@@ -74,7 +75,7 @@ func commitsAlone(prog *op.Program, o *op.ShiftCommit) bool {
 	return alone && width == o.Last.Stride()
 }
 
-// commitsInPlace reports whether ShiftMix writes to the state itself, and ShiftCommit has nothing to do.
+// commitsInPlace reports whether ShiftMix writes to the state itself, so that ShiftCommit has nothing to do.
 func (r *Recorder) commitsInPlace(alone bool) bool { return r.InPlace && r.Shape.Single() && alone }
 
 // Record records one workgroup for each row.
@@ -120,7 +121,7 @@ type shiftKey struct {
 }
 
 func (k *Set) shiftMix(texel, inPlace, whole bool) (*shaders.ShiftMix, error) {
-	v := pipeline.Form(texel, shaders.ShiftMixBuf, shaders.ShiftMixTx)
+	v := pipeline.Way(texel, shaders.ShiftMixBuf, shaders.ShiftMixTx)
 	return pipeline.Get(k.Set, shiftKey{v, inPlace, whole}, func() (*shaders.ShiftMix, error) {
 		return shaders.NewShiftMix(k.Dev, v, shaders.ShiftMixSpec{Local: k.Is.Local.Norm, Single: k.Is.Local.Single,
 			InPlace: pipeline.Flag(inPlace, 1), Whole: pipeline.Flag(whole, 1)}, k.Full()...)

@@ -13,8 +13,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// panels are a copy of a unit's weights in which those that meet one element of the input lie side by side
-// (shaders/matmul_panels.comp), made on the device from the weights there.
+// panels are a copy of a product's weights, in which the weights that meet one element of the input lie side by side
+// (shaders/matmul_panels.comp). The device makes the copy from the weights.
 type panels struct {
 	buf  *gpu.Buffer // nil: none
 	rows uint32      // of a panel
@@ -27,16 +27,16 @@ func (p panels) all() gpu.Range {
 	return p.buf.All()
 }
 
-// onePlain reports whether a unit is one product of a plain type: only of those there is a sparse form.
+// onePlain reports whether a product has one part, of a plain type. Only such products have a sparse form.
 func (u *Product) onePlain() bool { return len(u.Parts) == 1 && !u.Type.IsBlock() }
 
-// panelBytes returns the size of a unit's weights in panels of so many rows.
+// panelBytes returns the size of a product's weights in panels of so many rows.
 func (u *Product) panelBytes(rows uint32) int {
 	part := &u.Parts[0]
 	return (part.Rows + int(rows) - 1) / int(rows) * int(rows) * layout.RowBytes(part.W)
 }
 
-// MakePanels makes a copy of a unit's weights in panels of so many rows.
+// MakePanels makes a copy of a product's weights in panels of so many rows.
 func (u *Product) MakePanels(rows uint32) (*gpu.Buffer, error) {
 	set, part := u.env.Set, &u.Parts[0]
 	k, err := set.matMulPanels(u.Stored)
@@ -60,13 +60,13 @@ func (u *Product) MakePanels(rows uint32) (*gpu.Buffer, error) {
 	return b, nil
 }
 
-// drop frees what was provided.
+// drop frees the panels.
 func (u *Product) drop() {
 	u.panels.buf.Release()
 	u.panels = panels{}
 }
 
-// recordSparse records a unit's dispatch for one token in a sparse form.
+// recordSparse records a product's dispatch for one token in a sparse form.
 func (u *Product) recordSparse(rec *gpu.Recording, args shaders.MatmulVecArgs, w gpu.Range, f tune.Form) error {
 	args.W = w
 	k, err := u.env.Set.matMulSparse(u.Type, u.env.matMulTexel(args), f)
@@ -84,14 +84,14 @@ type panelRoom struct {
 	bytes        int // of all of them
 }
 
-// fitsPanels reports whether the device can bind a unit's weights in panels of so many rows, and make them.
+// fitsPanels reports whether the device can make and bind a product's weights in panels of so many rows.
 func (u *Product) fitsPanels(rows uint32) bool {
 	l, n := u.env.Set.Dev.Info().Limits, u.panelBytes(rows)
 	return n <= min(l.MaxStorageBufferRange, l.MaxAllocationSize) && n/layout.RowBytes(u.Parts[0].W)/8 <= l.MaxWorkgroupCount[1]
 }
 
-// roomForPanels reports whether the device has memory to spare for a copy of every unit whose input has many zeros: as
-// much again stays free. Kernels for more tokens read weights by rows, so both forms are kept or the first one alone.
+// roomForPanels reports whether the device has memory to spare for a copy of every product whose input has many zeros,
+// and as much again stays free. The first copy has to stay, since kernels for more tokens read weights by rows.
 func (e *Env) roomForPanels() bool {
 	r := &e.panels
 	if r.asked {
@@ -109,11 +109,11 @@ func (e *Env) roomForPanels() bool {
 // Zeros is a product of one token whose input has many zeros.
 type Zeros struct{ *Product }
 
-// dense is whichever form of those that skip nothing is the best.
+// dense stands for the best of the forms that skip nothing.
 const dense = "dense"
 
-// zeros returns the forms for an input with many zeros, if there are such for n tokens.
-func (u *Product) zeros(n uint32) (Choice, bool) {
+// zeros returns the forms for an input with many zeros. ok is false if there are none for n tokens.
+func (u *Product) zeros(n uint32) (choice Choice, ok bool) {
 	e := u.env
 	if n != 1 || e.Exact || e.MatMul != "" && e.MatMul != form.Sparse {
 		return Choice{}, false
@@ -140,12 +140,12 @@ func (u *Product) zeros(n uint32) (Choice, bool) {
 	return Choice{c, &Zeros{u}}, true
 }
 
-// sparseForms returns the sparse forms that a unit may run in.
+// sparseForms returns the sparse forms that a product may run in.
 func (u *Product) sparseForms() (list []tune.Form) {
 	if !u.onePlain() || !u.env.Set.Dev.Info().Subgroup.HasOp("ballot") {
 		return nil
 	}
-	for _, f := range u.env.Set.shape.Sparse() {
+	for _, f := range u.env.Set.forms.Sparse() {
 		if u.fitsPanels(f.Rows) {
 			list = append(list, f)
 		}
@@ -153,7 +153,7 @@ func (u *Product) sparseForms() (list []tune.Form) {
 	return list
 }
 
-// Provide makes the weights' copy in panels for a sparse form; one for another is given back.
+// Provide makes the copy of the weights in panels for a sparse form. It frees a copy for another form.
 func (z *Zeros) Provide(f tune.Form) error {
 	if f.Kernel != form.Sparse || z.panels.buf != nil && z.panels.rows == f.Rows {
 		return nil
@@ -167,11 +167,11 @@ func (z *Zeros) Provide(f tune.Form) error {
 	return nil
 }
 
-// PanelRows returns the rows of a panel that is provided; 0: none.
+// PanelRows returns how many rows the provided panels have; 0 means that there are none.
 func (z *Zeros) PanelRows() uint32 { return z.panels.rows }
 
-// Input returns what the product multiplies with, of one of those alike in the middle of the program, and the steps
-// before it.
+// Input returns the input of a product, and how many steps come before it. The product is one of those alike, in the
+// middle of the program.
 func (z *Zeros) Input() (steps int, in op.View) {
 	var like []*Product
 	for _, u := range z.env.products {
@@ -183,7 +183,7 @@ func (z *Zeros) Input() (steps int, in op.View) {
 	return middle.step, middle.Parts[0].X
 }
 
-// Dense returns the product in the forms that skip nothing.
+// Dense returns the choice among the forms that skip nothing.
 func (z *Zeros) Dense() Choice { return z.choice(1) }
 
 func (k *Set) matMulSparse(t tensor.Type, texel bool, f tune.Form) (*shaders.MatmulSparse, error) {
@@ -191,9 +191,9 @@ func (k *Set) matMulSparse(t tensor.Type, texel bool, f tune.Form) (*shaders.Mat
 	if err != nil {
 		return nil, err
 	}
-	spec := shaders.MatmulSparseSpec{Local: k.shape.Local.Norm, Wide: k.shape.Wide(f.Rows), Ahead: 4}
+	spec := shaders.MatmulSparseSpec{Local: k.forms.Local.Norm, Wide: k.forms.Wide(f.Rows), Ahead: 4}
 	spec.Units = f.Rows / 8 / spec.Wide
-	if k.shape.CPU {
+	if k.forms.CPU {
 		spec.Ahead = 1
 	}
 	return pipeline.Get(k.Set, formKey[shaders.MatmulSparseVariant]{v: v, f: f}, func() (*shaders.MatmulSparse, error) {
@@ -202,8 +202,8 @@ func (k *Set) matMulSparse(t tensor.Type, texel bool, f tune.Form) (*shaders.Mat
 }
 
 func (k *Set) matMulPanels(w layout.Stored) (*shaders.MatmulPanels, error) {
-	v := pipeline.Form(w.Type == tensor.F32, shaders.MatmulPanelsHalf, shaders.MatmulPanelsWord)
+	v := pipeline.Way(w.Type == tensor.F32, shaders.MatmulPanelsHalf, shaders.MatmulPanelsWord)
 	return pipeline.Get(k.Set, formKey[shaders.MatmulPanelsVariant]{v: v, band: w.Band}, func() (*shaders.MatmulPanels, error) {
-		return shaders.NewMatmulPanels(k.Dev, v, shaders.MatmulPanelsSpec{Local: k.shape.Local.Plain, Band: uint32(w.Band)})
+		return shaders.NewMatmulPanels(k.Dev, v, shaders.MatmulPanelsSpec{Local: k.forms.Local.Plain, Band: uint32(w.Band)})
 	})
 }

@@ -28,19 +28,20 @@ func (s Shape) Single() bool { return s.Rows == s.Seqs }
 
 // Step is one op of the program on this device.
 type Step interface {
-	// Choices lists what of the step there are several forms of, for batches of a shape.
+	// Choices lists the pieces of the step that have several forms, for batches of a shape.
 	Choices(s Shape) []Choice
-	// Record records the step in the forms chosen, one for each of Choices(r.Shape). It is a pure function of them.
+	// Record records the step in the chosen forms, one for each of Choices(r.Shape). It is a pure function of the recorder
+	// and the forms.
 	Record(r *Recorder, chosen []tune.Form) error
 }
 
-// Choice is a piece of a step of which there are several forms.
+// Choice is a piece of a step that has several forms.
 type Choice struct {
 	tune.Choice
-	Work Work // that the forms do, for trials of them
+	Work Work // what the forms do; trials run it
 }
 
-// Usual returns the usual forms.
+// Usual returns the usual form of each choice.
 func Usual(list []Choice) []tune.Form {
 	forms := make([]tune.Form, len(list))
 	for i := range list {
@@ -49,13 +50,13 @@ func Usual(list []Choice) []tune.Form {
 	return forms
 }
 
-// Work is what a choice is about: a *Dense, a *Zeros or a *Chain.
+// Work is the piece of work of a choice: a *Dense, a *Zeros or a *Chain.
 type Work interface {
-	// Provide makes what a form reads besides the weights, if it is not there.
+	// Provide makes what a form reads besides the weights, if it does not exist.
 	Provide(f tune.Form) error
 }
 
-// fixed is a step of which there is one form.
+// fixed is a step with one form.
 type fixed struct{}
 
 func (fixed) Choices(Shape) []Choice { return nil }
@@ -65,15 +66,16 @@ type Recorder struct {
 	Rec   *gpu.Recording
 	Shape Shape
 	At    *Places
-	// InPlace reports whether the steps are some of all, which run before and after them: shifts may be committed at once.
+	// InPlace reports whether the other steps of the program run before and after these. Then shifts may be committed in
+	// place.
 	InPlace bool
 	env     *Env
 }
 
-// Texel reports whether an op should bind its inputs as texels: if that is the device's way and all of them fit.
+// Texel reports whether an op should bind its inputs as texels: that is the device's way to load, and all inputs fit.
 func (r *Recorder) Texel(inputs ...profile.Texel) bool { return r.env.Texel(inputs...) }
 
-// Texel reports whether some inputs should be bound as texels.
+// Texel reports whether inputs should be bound as texels.
 func (e *Env) Texel(inputs ...profile.Texel) bool {
 	return e.Loads == profile.Texels && profile.Fits(e.Set.Dev.Info().Limits, inputs...)
 }
@@ -83,7 +85,7 @@ func texels(r gpu.Range, bytes int) profile.Texel { return profile.Texel{Range: 
 
 func floats(r gpu.Range) profile.Texel { return texels(r, 4) }
 
-// Places says where on the device a batch's vectors and tables lie.
+// Places says where the vectors and tables of a batch lie on the device.
 type Places struct {
 	Plan    *op.Plan
 	Scratch *gpu.Buffer
@@ -100,7 +102,7 @@ func (p *Places) Of(o *op.Operand) gpu.Range {
 	return p.Scratch.Range(4*p.Plan.Offset[o.ID], 4*p.Plan.Extent(o))
 }
 
-// StatesIn returns where a plan's states lie in a buffer, from some byte on.
+// StatesIn returns where the states of a plan lie in a buffer. They begin at byte at.
 func StatesIn(b *gpu.Buffer, at int, prog *op.Program, plan *op.Plan) []gpu.Range {
 	list := make([]gpu.Range, len(prog.Operands))
 	for _, o := range prog.Of(op.State) {
@@ -133,7 +135,7 @@ func (e *Env) Recorder(rec *gpu.Recording, s Shape, at *Places) *Recorder {
 	return &Recorder{Rec: rec, Shape: s, At: at, env: e}
 }
 
-// Release frees what forms were provided with.
+// Release frees what was provided for forms.
 func (e *Env) Release() {
 	for _, p := range e.products {
 		p.drop()
@@ -142,18 +144,18 @@ func (e *Env) Release() {
 	e.chunks = nil
 }
 
-// Set holds a device's kernels and chooses their constants.
+// Set has a device's kernels, and chooses their constants.
 type Set struct {
 	*pipeline.Set
-	shape form.Chooser
+	forms form.Chooser
 	heads form.Heads
 }
 
-// Forms returns what chooses their forms.
-func (k *Set) Forms() form.Chooser { return k.shape }
+// Forms returns the chooser of their forms.
+func (k *Set) Forms() form.Chooser { return k.forms }
 
 // NewSet returns the kernels of a device.
 func NewSet(dev *gpu.Device) *Set {
 	s := pipeline.New(dev)
-	return &Set{Set: s, shape: form.Chooser{Profile: &s.Is}, heads: form.Heads{Profile: &s.Is}}
+	return &Set{Set: s, forms: form.Chooser{Profile: &s.Is}, heads: form.Heads{Profile: &s.Is}}
 }

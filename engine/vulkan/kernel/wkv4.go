@@ -37,7 +37,7 @@ func (s *wkv4) Record(r *Recorder, _ []tune.Form) error {
 }
 
 func (k *Set) wkv4(texel bool) (*shaders.Wkv4, error) {
-	v := pipeline.Form(texel, shaders.Wkv4Buf, shaders.Wkv4Tx)
+	v := pipeline.Way(texel, shaders.Wkv4Buf, shaders.Wkv4Tx)
 	return pipeline.Get(k.Set, v, func() (*shaders.Wkv4, error) {
 		return shaders.NewWkv4(k.Dev, v, shaders.Wkv4Spec{Local: k.Is.Local.Plain})
 	})

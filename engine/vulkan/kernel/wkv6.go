@@ -30,10 +30,10 @@ func (b *builder) WKV6(o *op.WKV6) error {
 	return err
 }
 
-// maxHead is the largest head that wkv6.comp and wkv7.comp give a workgroup.
+// maxHead is the size of the largest head for which wkv6.comp and wkv7.comp have a workgroup.
 const maxHead = 256
 
-// fitsHead refuses heads that are too large for a workgroup of the device.
+// fitsHead returns an error if a head is too large for a workgroup of the device.
 func (b *builder) fitsHead(n int) error {
 	if most := min(b.env.Set.Dev.Info().Limits.MaxWorkgroupInvocations, maxHead); n > most {
 		return gpu.Unsupportedf("vulkan: head size %d: the device runs at most %d invocations together", n, most)
@@ -41,7 +41,7 @@ func (b *builder) fitsHead(n int) error {
 	return nil
 }
 
-// Record records the recurrence and, as a dispatch of its own that is parallel over rows too, what follows it.
+// Record records the recurrence. A dispatch of its own, which runs rows side by side too, does what follows.
 func (s *wkv6) Record(r *Recorder, _ []tune.Form) error {
 	o, of, stride := s.o, r.At.Of, uint32(s.o.Y.Stride())
 	params, state, y := r.env.params, of(o.State), of(o.Y)
@@ -94,7 +94,7 @@ type specKey[V, S any] struct {
 }
 
 func (k *Set) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
-	v := pipeline.Form(k.heads.RecursTexels(texel), shaders.Wkv6Buf, shaders.Wkv6Tx)
+	v := pipeline.Way(k.heads.RecursTexels(texel), shaders.Wkv6Buf, shaders.Wkv6Tx)
 	spec := shaders.Wkv6Spec{N: uint32(n), Split: k.heads.Split6(n), Direct: pipeline.Flag(k.heads.Direct6(n), 1)}
 	return pipeline.Get(k.Set, specKey[shaders.Wkv6Variant, shaders.Wkv6Spec]{v, spec}, func() (*shaders.Wkv6, error) {
 		return shaders.NewWkv6(k.Dev, v, spec)
@@ -102,7 +102,7 @@ func (k *Set) wkv6(n int, texel bool) (*shaders.Wkv6, error) {
 }
 
 func (k *Set) wkv6Norm(texel bool) (*shaders.Wkv6Norm, error) {
-	v := pipeline.Form(texel, shaders.Wkv6NormBuf, shaders.Wkv6NormTx)
+	v := pipeline.Way(texel, shaders.Wkv6NormBuf, shaders.Wkv6NormTx)
 	return pipeline.Get(k.Set, v, func() (*shaders.Wkv6Norm, error) {
 		return shaders.NewWkv6Norm(k.Dev, v, shaders.Wkv6NormSpec{Local: k.Is.Local.Plain}, k.Full()...)
 	})

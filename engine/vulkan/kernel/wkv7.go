@@ -26,12 +26,12 @@ func (b *builder) WKV7(o *op.WKV7) error {
 	return b.load.Vectors([]*uint32{&s.kk, &s.ka, &s.rk, &s.normW, &s.normB}, o.KK, o.KA, o.RK, o.NormW, o.NormB)
 }
 
-// stepwise reports whether one dispatch does all of the op, as for one token of each sequence.
+// stepwise reports whether one dispatch does the whole op: each sequence has one token.
 func (s *wkv7) stepwise(shape Shape) bool {
 	return s.env.Set.heads.TakesStep(s.Op.N) && shape.Single() && !s.env.Exact
 }
 
-// Choices has the forms of the recurrence.
+// Choices returns the forms of the recurrence.
 func (s *wkv7) Choices(shape Shape) []Choice {
 	if s.stepwise(shape) {
 		return nil
@@ -39,8 +39,8 @@ func (s *wkv7) Choices(shape Shape) []Choice {
 	return []Choice{s.choice(shape)}
 }
 
-// Record records the recurrence and, as a dispatch of its own that is parallel over rows too, what follows it; for one
-// token of each sequence, one dispatch of all.
+// Record records the recurrence. A dispatch of its own, which runs rows side by side too, does what follows. For one
+// token of each sequence a single dispatch does all.
 func (s *wkv7) Record(r *Recorder, chosen []tune.Form) error {
 	o, of, params := s.Op, r.At.Of, r.env.params
 	if s.stepwise(r.Shape) {
@@ -93,7 +93,7 @@ func (w *Recurrent) texel(a shaders.Wkv7Args) bool {
 	return w.env.Texel(floats(a.R), floats(a.Params), texels(a.State, 16))
 }
 
-// Record records the recurrence in a form. Chunks go to room, which has to have Room(s) bytes for them.
+// Record records the recurrence in a form. The chunked form writes chunks to room, which has Room(s) bytes.
 func (w *Recurrent) Record(rec *gpu.Recording, f tune.Form, s Shape, args shaders.Wkv7Args, room gpu.Range) error {
 	set, o := w.env.Set, w.Op
 	push := shaders.Wkv7Push{Stride: uint32(o.Y.Stride() / 4), StateStride: uint32(o.State.Stride() / 4), Kk: w.kk / 4, Ka: w.ka / 4}
@@ -128,14 +128,14 @@ type headKey[V any] struct {
 }
 
 func (k *Set) wkv7(n int, texel bool) (*shaders.Wkv7, error) {
-	v := pipeline.Form(k.heads.RecursTexels(texel), shaders.Wkv7Buf, shaders.Wkv7Tx)
+	v := pipeline.Way(k.heads.RecursTexels(texel), shaders.Wkv7Buf, shaders.Wkv7Tx)
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7Variant]{v: v, n: n}, func() (*shaders.Wkv7, error) {
 		return shaders.NewWkv7(k.Dev, v, shaders.Wkv7Spec{N: uint32(n), Split: form.Split7(n)})
 	})
 }
 
 func (k *Set) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
-	v, s := pipeline.Form(texel, shaders.Wkv7SharedBuf, shaders.Wkv7SharedTx), k.heads
+	v, s := pipeline.Way(texel, shaders.Wkv7SharedBuf, shaders.Wkv7SharedTx), k.heads
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7SharedVariant]{v: v, n: n}, func() (*shaders.Wkv7Shared, error) {
 		return shaders.NewWkv7Shared(k.Dev, v,
 			shaders.Wkv7SharedSpec{Local: s.Lanes, N: uint32(n), Rows: s.SharedRows(uint32(n))}, k.Full()...)
@@ -143,7 +143,7 @@ func (k *Set) wkv7Shared(n int, texel bool) (*shaders.Wkv7Shared, error) {
 }
 
 func (k *Set) wkv7Step(n int, texel bool) (*shaders.Wkv7Step, error) {
-	v, s := pipeline.Form(k.heads.RecursTexels(texel), shaders.Wkv7StepBuf, shaders.Wkv7StepTx), k.heads
+	v, s := pipeline.Way(k.heads.RecursTexels(texel), shaders.Wkv7StepBuf, shaders.Wkv7StepTx), k.heads
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7StepVariant]{v, n, s.Local.Step}, func() (*shaders.Wkv7Step, error) {
 		return shaders.NewWkv7Step(k.Dev, v, shaders.Wkv7StepSpec{Local: s.Local.Step, Single: pipeline.Flag(s.Local.Step == s.Lanes, 1),
 			N: uint32(n), Lanes: s.Lanes, Across: s.StepAcross(uint32(n)), Rows: s.StepRows(uint32(n))}, k.Full()...)
@@ -151,8 +151,8 @@ func (k *Set) wkv7Step(n int, texel bool) (*shaders.Wkv7Step, error) {
 }
 
 func (k *Set) wkv7Norm(texel bool) (*shaders.Wkv7Norm, error) {
-	v := pipeline.Form(texel, shaders.Wkv7NormBuf, shaders.Wkv7NormTx)
+	v := pipeline.Way(texel, shaders.Wkv7NormBuf, shaders.Wkv7NormTx)
 	return pipeline.Get(k.Set, v, func() (*shaders.Wkv7Norm, error) {
-		return shaders.NewWkv7Norm(k.Dev, v, shaders.Wkv7NormSpec{Local: k.shape.Local.Plain}, k.Full()...)
+		return shaders.NewWkv7Norm(k.Dev, v, shaders.Wkv7NormSpec{Local: k.forms.Local.Plain}, k.Full()...)
 	})
 }

@@ -6,14 +6,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// Loader brings the weights of a program to a device. What it makes there belongs to its caller.
+// Loader brings the weights of a program to a device. Its caller owns the buffers that it makes.
 type Loader struct {
-	Buffers []*gpu.Buffer // all that it made, in this order
+	Buffers []*gpu.Buffer // those that it made, in this order
 
 	dev      *gpu.Device
 	progress func(done, all int64) error
-	readers  map[*tensor.Tensor]int     // uses of it that are yet to come
-	matrices map[*tensor.Tensor]*matrix // loaded, for uses that are yet to come
+	readers  map[*tensor.Tensor]int     // uses of a tensor that are yet to come
+	matrices map[*tensor.Tensor]*matrix // loaded matrices that a later use needs
 	vectors  map[*tensor.Tensor]uint32  // where they lie in params
 	params   []float32
 	counted  map[*op.Operand]int // bytes in done
@@ -21,8 +21,8 @@ type Loader struct {
 	all      int64
 }
 
-// NewLoader returns a loader for a program. It tells progress, which may be nil, how many bytes of weights are loaded;
-// an error of progress ends the loading.
+// NewLoader returns a loader for a program. It tells progress how many bytes of weights are loaded. progress may be
+// nil; its error ends the loading.
 func NewLoader(dev *gpu.Device, prog *op.Program, progress func(done, all int64) error) *Loader {
 	l := &Loader{dev: dev, progress: progress, readers: map[*tensor.Tensor]int{}, matrices: map[*tensor.Tensor]*matrix{},
 		vectors: map[*tensor.Tensor]uint32{}, counted: map[*op.Operand]int{}}
@@ -81,7 +81,7 @@ func (l *Loader) Vector(w *op.Operand) (uint32, error) {
 	})
 }
 
-// Vectors places several, one behind the other.
+// Vectors places several vectors, one behind the other.
 func (l *Loader) Vectors(at []*uint32, list ...*op.Operand) error {
 	for i, w := range list {
 		off, err := l.Vector(w)
@@ -96,7 +96,7 @@ func (l *Loader) Vectors(at []*uint32, list ...*op.Operand) error {
 // Next returns the offset of the vector that will be placed next.
 func (l *Loader) Next() uint32 { return uint32(len(l.params)) }
 
-// Params makes the buffer of all vectors placed; nil without any.
+// Params makes the buffer of all vectors placed. It is nil if there are none.
 func (l *Loader) Params() (*gpu.Buffer, error) {
 	if len(l.params) == 0 {
 		return nil, nil
@@ -106,8 +106,8 @@ func (l *Loader) Params() (*gpu.Buffer, error) {
 	return l.Buffer("params", data)
 }
 
-// matrix returns a matrix, loaded if it is not. Its elements are checked on their way to the device. After its last use
-// as an operand, used tells so.
+// matrix returns a matrix, and loads it if it is not loaded. Its elements are checked on their way to the device. The
+// caller calls used when it has sent all of the matrix for an operand.
 func (l *Loader) matrix(w *op.Operand) (*matrix, error) {
 	m, ok := l.matrices[w.Source]
 	if ok && m.of == w {
@@ -127,7 +127,7 @@ func (l *Loader) matrix(w *op.Operand) (*matrix, error) {
 	return m, nil
 }
 
-// used says that all of a matrix was sent for one operand of an op.
+// used notes that all of a matrix was sent for one operand of an op.
 func (l *Loader) used(w *op.Operand) {
 	if l.readers[w.Source]--; l.readers[w.Source] <= 0 {
 		delete(l.matrices, w.Source)
@@ -154,7 +154,7 @@ type Rows struct {
 	First, Count int
 }
 
-// Table sends the rows of a table, in as many pieces as the device's binding limit asks for.
+// Table sends the rows of a table, in as many pieces as the device's binding limit needs.
 func (l *Loader) Table(w *op.Operand) ([]Rows, error) {
 	m, err := l.matrix(w)
 	if err != nil {
@@ -180,7 +180,7 @@ func (l *Loader) Table(w *op.Operand) ([]Rows, error) {
 	return pieces, nil
 }
 
-// count reports that bytes of w were read. What several ops send counts once.
+// count adds bytes of w to the progress. Bytes that several ops send count once.
 func (l *Loader) count(w *op.Operand, bytes int) error {
 	bytes = min(bytes, w.Source.Type.Bytes(w.Width)-l.counted[w])
 	if bytes <= 0 {

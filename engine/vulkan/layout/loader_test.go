@@ -78,7 +78,7 @@ func TestLoadedOnce(t *testing.T) {
 				}
 				units := 0
 				for _, o := range []*op.MatMul{group, head, again} {
-					list, err := l.Units(o, Bounds{Band: 8, MostRows: 1 << 16})
+					list, err := l.Slabs(o, Bounds{Band: 8, MostRows: 1 << 16})
 					if err != nil {
 						t.Fatal(err)
 					}

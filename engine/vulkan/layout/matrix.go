@@ -25,12 +25,12 @@ func newMatrix(l *Loader, w *op.Operand, data []byte) *matrix {
 	return &matrix{l: l, of: w, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: RowBytes(w), band: 1}
 }
 
-// upload brings n rows from row first on, in whole bands of so many, to b, at offset off, after checking that every
-// element of them is finite. It reads what was loaded once and holds no copy of it.
+// upload brings n rows, from row first on, to b at offset off, in whole bands of so many rows. It checks that every
+// element of them is finite. It reads the loaded bytes in place.
 func (m *matrix) upload(b *gpu.Buffer, off, first, n, band int) error {
 	m.band = band
 	var fault error
-	next := first // whose elements have not been checked
+	next := first // the first row that is not checked
 	bandBytes := m.to * m.band
 	return tensor.Use(m.data, func() error {
 		err := m.l.dev.UploadFunc(b.Range(off, bandsOf(n, m.band)*bandBytes), func(piece []byte, at int) {
@@ -54,12 +54,12 @@ func (m *matrix) upload(b *gpu.Buffer, off, first, n, band int) error {
 	})
 }
 
-// together is how many bytes of rows are checked and then written while they are in a core's cache.
+// together is how many bytes of rows are checked and then written, so that they stay in a core's cache between.
 const together = 128 << 10
 
-// fill writes rows [row, end), which begin a band, as the device has them to piece, where they begin at offset at: 0,
-// or before the piece. It checks those from next on, and returns the index of the first element that is not finite, or
-// -1; or an error if the file could not be read.
+// fill writes rows [row, end) to piece as the device has them. Row row begins a band, and lies at offset at of the
+// piece, which is 0 or negative. fill checks the rows from next on. It returns the index of the first element that is
+// not finite, or -1. The error says that the file could not be read.
 func (m *matrix) fill(piece []byte, at, row, end, next int) (int, error) {
 	step := bandsOf(max(1, together/m.to), m.band) * m.band
 	groups := (end - row + step - 1) / step
@@ -108,8 +108,8 @@ func (m *matrix) check(row, end int) int {
 	return row*m.of.Shape[1] + i
 }
 
-// write writes what of rows [row, end), which begin a band, lies within piece, where they begin at offset at, which may
-// be outside.
+// write writes the bytes of rows [row, end) that lie within piece. Row row begins a band, and lies at offset at of the
+// piece, which may be outside of it.
 func (m *matrix) write(piece []byte, at, row, end int) {
 	if m.band == 1 && m.from == m.to && !m.typ.IsBlock() {
 		copy(piece[max(at, 0):], m.data[row*m.from+max(-at, 0):end*m.from])
@@ -130,7 +130,7 @@ func (m *matrix) write(piece []byte, at, row, end int) {
 	}
 }
 
-// writeBand writes the band of rows that begins with row, with zeros for those from end on.
+// writeBand writes the band that begins with row. Its rows from end on are zeros.
 func (m *matrix) writeBand(dst []byte, row, end int) {
 	if m.band == 1 {
 		packRow(m.typ, dst, m.data[row*m.from:][:m.from])

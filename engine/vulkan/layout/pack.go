@@ -9,8 +9,8 @@ import (
 )
 
 // Kernels read block types (tensor.BlockTypes) as superblocks of 256 elements in whole 16-byte words, in the order in
-// which lanes want them: a file's blocks begin at any even byte and spread an element's neighbours over all of them.
-// Each superblock has its scales first, then the high bits of all units, then their low bits; a unit is 32 elements.
+// which lanes read them. A file's blocks begin at any even byte, and neighbouring elements do not lie side by side in
+// them. A superblock has its scales first, then the high bits of all units, then their low bits. A unit is 32 elements.
 // shaders/lib/blocks.glsl reads what this file writes. Only bits move: values stay those of the file.
 
 // WordBytes is the size of a word in which kernels read weights.
@@ -22,10 +22,10 @@ const (
 	superUnits    = superElements / unitElements
 )
 
-// packing is how superblocks of a type look.
+// packing says what superblocks of a type look like.
 type packing struct {
 	words int // 16-byte words of a superblock
-	// pack writes the superblock of units consecutive units, 8 except at the end of a row.
+	// pack writes a superblock of so many consecutive units: 8, or fewer at the end of a row.
 	pack func(dst super, src []byte, units int)
 }
 

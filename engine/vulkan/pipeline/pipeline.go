@@ -11,7 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// Set holds the kernels of a device. Executors of one device share it, also in several goroutines.
+// Set has the kernels of a device. Executors of one device share it, also in several goroutines.
 type Set struct {
 	Dev *gpu.Device
 	Is  profile.Profile // of the device
@@ -29,8 +29,8 @@ type made interface {
 	Release()
 }
 
-// Get returns the kernel under a key, made by start if it is the first time, or failed before. The driver may not have
-// compiled it yet: commands wait for that.
+// Get returns the kernel under a key. start makes the kernel the first time, and again after it failed. The driver may
+// still be compiling it: commands wait for that.
 func Get[K made](s *Set, key any, start func() (K, error)) (K, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -74,7 +74,7 @@ func (s *Set) Release() {
 	s.made = nil
 }
 
-// Full asks for full subgroups of the size that the constants are made for, as far as a device can promise that.
+// Full asks for full subgroups of the size that the constants are made for, as far as the device can promise them.
 func (s *Set) Full() (list []shaders.Option) {
 	if s.Dev.Info().Features.FullSubgroups {
 		list = append(list, shaders.FullSubgroups())
@@ -90,17 +90,17 @@ func (s *Set) Sized() []shaders.Option {
 	return nil
 }
 
-// Form returns one of the two forms of a kernel.
-func Form[V any](texel bool, buf, tx V) V {
+// Way returns the variant of a kernel for a way to load: tx for texels, else buf.
+func Way[V any](texel bool, buf, tx V) V {
 	if texel {
 		return tx
 	}
 	return buf
 }
 
-// Variant returns the form of a kernel for a storage type: the variant of the type's name.
+// Variant returns the variant of a kernel for a storage type and a way to load. list has all variants of the kernel.
 func Variant[V fmt.Stringer](t tensor.Type, texel bool, list []V) (v V, err error) {
-	name := strings.ToLower(t.String()) + Form(texel, "", "_tx")
+	name := strings.ToLower(t.String()) + Way(texel, "", "_tx")
 	for _, v := range list {
 		if v.String() == name {
 			return v, nil

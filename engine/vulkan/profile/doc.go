@@ -1,4 +1,4 @@
-// Package profile says what a device is, as far as kernels are made and chosen by it: the lanes of its subgroups, the
-// sizes of workgroups, what its bindings hold, which cooperative matrices it has, and by which way it loads. It is made
-// of what the device says of itself, and holds no memory of it.
+// Package profile describes a device as far as kernels are made and chosen by it: the lanes of its subgroups, the sizes
+// of workgroups, the sizes of its bindings, its cooperative matrices, and its way to load. A profile is computed from
+// what the device says of itself.
 package profile

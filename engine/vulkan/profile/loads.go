@@ -8,7 +8,7 @@ import (
 // Loads says how kernels read their inputs.
 type Loads uint8
 
-// The ways to load. Measured is whichever the device does faster.
+// The ways to load. Measured stands for the one that the device does faster.
 const (
 	Measured Loads = iota
 	Buffers        // storage buffers
@@ -18,13 +18,13 @@ const (
 // String returns the name of the way to load.
 func (l Loads) String() string { return [...]string{"measured", "buffers", "texels"}[l] }
 
-// Texel is a range that would be bound as texels of some bytes each.
+// Texel is a range that a kernel would bind as texels, and the size of one in bytes.
 type Texel struct {
 	gpu.Range
 	Bytes int
 }
 
-// Fits reports whether the device binds all of some ranges as texels, wherever in an arena they begin.
+// Fits reports whether the device can bind all of some ranges as texels, wherever in an arena the ranges begin.
 func Fits(l gpu.Limits, inputs ...Texel) bool {
 	if l.TexelOffsetAlignment > 4*op.Align {
 		return false
@@ -40,7 +40,8 @@ func Fits(l gpu.Limits, inputs ...Texel) bool {
 // wordBytes is the size of the largest texel.
 const wordBytes = 16
 
-// texelBytes returns the most bytes that a texel buffer holds, 0 if it cannot begin at every place in an arena.
+// texelBytes returns the most bytes of a texel buffer. It is 0 if a texel buffer cannot begin at every place in an
+// arena.
 func texelBytes(l gpu.Limits) int {
 	if l.TexelOffsetAlignment > 4*op.Align {
 		return 0

@@ -5,11 +5,12 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// coopSubgroup is the largest subgroup of which 4 are a workgroup of no more than 256.
+// coopSubgroup is the size of the largest subgroup that matmul_coop can use: its workgroup has 4 subgroups and at most
+// 256 invocations.
 const coopSubgroup = 64
 
-// matricesFor returns the device's cooperative matrices that fill matmul_coop's tile, the deepest of those alike. There
-// are none where subgroups may have any size, since the kernel counts on 4 of them.
+// matricesFor returns the device's cooperative matrices that fill the tile of matmul_coop. Among matrices with the same
+// sides it returns the deepest. It returns none if subgroups may have any size, since the kernel counts on 4 of them.
 func matricesFor(info gpu.Info) []gpu.MatrixShape {
 	sub := Subgroup(info)
 	if !info.Features.CoopMatrix || !info.FixesSubgroup(sub) || sub > coopSubgroup || 4*sub > mostLanes(info) ||

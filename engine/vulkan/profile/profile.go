@@ -7,17 +7,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Profile is what a device's properties give.
+// Profile is what kernels need to know of a device.
 type Profile struct {
 	CPU          bool              // reports whether lanes are emulated by one processor core's vectors
 	Lanes        uint32            // of a subgroup
-	Shuffle      bool              // reports whether lanes can read one another's registers, as matmul_bcast and wkv7_step need
+	Shuffle      bool              // reports whether lanes can read one another's registers
 	FewRegisters bool              // see fewRegisters
 	Cores        int               // of the processor, if the device is one
 	MostGroups   int               // of a dispatch, in x
-	TexelBytes   int               // that the kernels for narrow devices bind at most as one texel buffer
+	TexelBytes   int               // of the largest texel buffer; the kernels of Narrow bind no more
 	Band         int               // rows of weights whose words lie side by side (shaders/lib/blocks.glsl), at least 1
-	Shared       bool              // reports whether recurrences avoid shared memory: wkv7_shared for wkv7, and wkv6 loads directly
+	Shared       bool              // reports whether recurrences avoid shared memory (wkv7_shared, Direct6)
 	Local        Workgroups        // their sizes
 	Narrow       Narrow            // for subgroups of few emulated lanes
 	Matrices     []gpu.MatrixShape // that matmul_coop may use
@@ -27,8 +27,8 @@ type Profile struct {
 type Workgroups struct {
 	Norm      uint32 // of the norms
 	Single    uint32 // 1: that is one subgroup
-	Plain     uint32 // of kernels whose invocations or subgroups do not meet
-	Subgroups uint32 // the fewest that such a workgroup has
+	Plain     uint32 // of kernels without barriers
+	Subgroups uint32 // subgroups of a workgroup of Plain, at least
 	Reg       uint32 // of matmul_reg and matmul_bcast
 	Step      uint32 // of wkv7_step; 0 where the device does not suit it
 }
@@ -40,8 +40,8 @@ type Narrow struct {
 	Many  uint32 // subgroups of matmul_narrow's workgroup
 }
 
-// Of derives the profile of a device. Where lanes are emulated by one processor core's vectors, a barrier or shared
-// memory costs more than the work between, so there workgroups are single subgroups.
+// Of derives the profile of a device. Where a processor core's vectors emulate the lanes, a barrier or shared memory
+// costs more than the work between two of them. So workgroups are single subgroups there.
 func Of(info gpu.Info) Profile {
 	sub := uint32(Subgroup(info))
 	fit := func(n uint32) uint32 { return min(n, uint32(mostLanes(info))) }
@@ -61,7 +61,8 @@ func Of(info gpu.Info) Profile {
 	return p
 }
 
-// Vectors reports whether lanes are emulated by a processor's vectors: they are never faster with a row in common.
+// Vectors reports whether a processor's vectors emulate the lanes, and a lane takes whole rows: lanes that share a row
+// are never faster there.
 func (p *Profile) Vectors() bool { return p.CPU && p.Lanes >= NarrowLeast && !p.Narrow.Usual }
 
 // fewRegisters reports whether a lane has about 128 registers, where others have 256. Vulkan does not say it, but
@@ -73,8 +74,8 @@ func fewRegisters(info gpu.Info) bool {
 	return info.Type != gpu.CPU && (s.Min > 0 && s.Min <= 16 || s.Size > 64 || info.Features.Portability || info.Type == gpu.Integrated && s.Min == 32 && s.Max == 32)
 }
 
-// Subgroup returns the subgroup size that kernels are made for, and are made to run with where the device lets them
-// choose. Of a range that holds 16, that is the way between: the device's own choice may be its widest, which spills
+// Subgroup returns the subgroup size that kernels are made for. A device that lets kernels choose runs them with that
+// size. If it offers a range that holds 16, the size is 16: the device's own choice may be its widest, which spills
 // registers.
 func Subgroup(info gpu.Info) int {
 	if info.AllowsSubgroup(16) {
@@ -83,8 +84,8 @@ func Subgroup(info gpu.Info) int {
 	return max(info.Subgroup.Size, 1)
 }
 
-// mostLanes returns the size of the largest workgroup: where kernels require a size of their subgroups, there may be
-// few of them in one.
+// mostLanes returns the size of the largest workgroup. A device may limit the subgroups of a workgroup if a kernel
+// requires their size.
 func mostLanes(info gpu.Info) int {
 	l, sub := info.Limits, Subgroup(info)
 	if l.MaxWorkgroupSubgroups > 0 && info.AllowsSubgroup(sub) {
@@ -94,23 +95,22 @@ func mostLanes(info gpu.Info) int {
 }
 
 // SwiftShader's lanes are those of a processor's narrowest vectors, and its compiler is as simple. It reads a word of a
-// storage buffer for each lane by itself, unrolls nothing and keeps arrays in memory. matmul_narrow.comp, for few
-// tokens, and matmul_hold.comp, for many, are the only forms of a product that such a device is not lost in. Others of
-// as few lanes are not of the kind: lavapipe, which has them on processors without wider vectors, takes most of a
-// minute to compile matmul_hold.
+// storage buffer for each lane by itself, unrolls no loop and keeps arrays in memory. Only two kernels of products are
+// fast there: matmul_narrow.comp for few tokens, and matmul_hold.comp for many. Lavapipe has as few lanes on processors
+// without wider vectors, but does better with other kernels: it takes most of a minute to compile matmul_hold.
 const (
 	NarrowLeast = 4 // lanes that matmul_narrow's last step counts on
 	narrowMost  = 7
-	narrowMany  = 4 // subgroups of a workgroup at most: units are small there, and a core should not wait for another's last
+	narrowMany  = 4 // subgroups of a workgroup at most: with more, cores would wait for the last of a large one
 )
 
-// isNarrow reports whether the device is of that kind, and matmul_narrow its usual form.
+// isNarrow reports whether matmul_narrow is the usual form on the device: it is SwiftShader with few lanes.
 func isNarrow(info gpu.Info) bool {
 	lanes := Subgroup(info)
 	return info.Type == gpu.CPU && info.DriverID == gpu.SwiftShader && lanes >= NarrowLeast && lanes <= narrowMost
 }
 
-// RunsQuads reports whether a device can run the kernels whose workgroup is one quad of lanes, be it narrow or not.
+// RunsQuads reports whether a device can run the kernels whose workgroup is one quad of lanes.
 func RunsQuads(info gpu.Info) bool {
 	s := info.Subgroup
 	return s.Min >= glsl.NarrowLanes && s.HasOp("quad") && s.HasOp("ballot")

@@ -1,3 +1,3 @@
-// Package state has the slots of an executor: the state of each sequence on the device, and its ways to the host, to
-// another slot, to a copy before a Decode, and back.
+// Package state has the slots of an executor: the state of each sequence on the device. It copies states to the host
+// and back, to another slot, and to a copy that a Decode can be taken back to.
 package state

@@ -7,14 +7,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// saved keeps the states that some slots had when they were saved last.
+// saved keeps the states that some slots had when they were last saved.
 type saved struct {
 	buf   *gpu.Buffer
 	rows  int // slots that buf holds
 	saves []saveEntry
 }
 
-// saveEntry is the copy of some slots' states, in this order.
+// saveEntry is the copy of the states of some slots, in this order.
 type saveEntry struct {
 	slots []int
 	cmds  *gpu.Commands
@@ -31,7 +31,7 @@ func (s *saved) release() {
 	*s = saved{}
 }
 
-// Save starts the copy of some slots' states, from where Restore brings them back. Whoever saves waits for it, and then
+// Save starts the copy of the states of some slots; Restore brings them back. The caller waits for the copy before it
 // saves again.
 func (s *States) Save(slots []int) (*gpu.Commands, error) {
 	c, err := s.saveCommands(slots)
@@ -77,10 +77,10 @@ func (s *States) saveCommands(slots []int) (*gpu.Commands, error) {
 
 // copySaved calls copy for each part of a slot's state and its place in a row of the saved states.
 func (s *States) copySaved(slot, row int, copy func(state, saved gpu.Range)) error {
-	return s.eachPart(slot, func(part gpu.Range, at int) { copy(part, s.saved.buf.Range(4*row*s.width+at, part.Size)) })
+	return s.eachVector(slot, func(part gpu.Range, at int) { copy(part, s.saved.buf.Range(4*row*s.width+at, part.Size)) })
 }
 
-// Restore gives a slot the state that the i-th of the slots saved last had then.
+// Restore gives a slot the state that the i-th slot of the last Save had at that time.
 func (s *States) Restore(i, slot int) error {
 	if err := s.open(); err != nil {
 		return err

@@ -9,31 +9,31 @@ import (
 
 // States are the states of all slots.
 type States struct {
-	dev     *gpu.Device
-	parts   []part
-	width   int // elements of one
-	slots   int
-	initial []float32
-	open    func() error // an error once the executor is closed
+	dev      *gpu.Device
+	operands []vectors
+	width    int // elements of one
+	slots    int
+	initial  []float32
+	open     func() error // returns an error once the executor is closed
 
 	transfers transfers
 	saved     saved
 }
 
-// part is where a state operand's vectors lie.
-type part struct {
+// vectors is where the vectors of a state operand lie.
+type vectors struct {
 	all   gpu.Range // of all slots
 	step  int       // bytes from one slot to the next
 	bytes int       // of one
 }
 
-// New makes the states of a program, which lie where a plan has them in a buffer, and gives all slots the initial one.
-// open returns an error once they are not to be used any more.
+// New makes the states of a program and gives all slots the initial state. The plan says where in buf the states lie.
+// open returns an error once the states may not be used any more.
 func New(dev *gpu.Device, prog *op.Program, plan *op.Plan, buf *gpu.Buffer, open func() error) (*States, error) {
 	s := &States{dev: dev, width: prog.StateLen(), slots: plan.Sizes.Slots, open: open}
 	s.transfers.dev = dev
 	for _, o := range prog.Of(op.State) {
-		s.parts = append(s.parts, part{buf.Range(4*plan.Offset[o.ID], 4*plan.Extent(o)), 4 * o.Stride(), 4 * o.Width})
+		s.operands = append(s.operands, vectors{buf.Range(4*plan.Offset[o.ID], 4*plan.Extent(o)), 4 * o.Stride(), 4 * o.Width})
 	}
 	var err error
 	if s.initial, err = prog.InitialState(); err != nil {
@@ -60,8 +60,8 @@ func (s *States) Slot(slot int) ([]gpu.Range, error) {
 	if slot < 0 || slot >= s.slots {
 		return nil, fmt.Errorf("vulkan: state: want a slot below %d, got %d", s.slots, slot)
 	}
-	list := make([]gpu.Range, len(s.parts))
-	for i, p := range s.parts {
+	list := make([]gpu.Range, len(s.operands))
+	for i, p := range s.operands {
 		list[i] = p.all.Buffer.Range(p.all.Offset+slot*p.step, p.bytes)
 	}
 	return list, nil
@@ -93,7 +93,7 @@ func (s *States) resetAll() error {
 	copy(gpu.Float32s(stage.buf.Bytes()), s.initial)
 	return finish(t, t.start(stage, nil, "writing of the initial state", func(rec *gpu.Recording) error {
 		for slot := range s.slots {
-			if err := s.eachPart(slot, func(part gpu.Range, at int) { rec.Copy(part, stage.buf.Range(at, part.Size)) }); err != nil {
+			if err := s.eachVector(slot, func(part gpu.Range, at int) { rec.Copy(part, stage.buf.Range(at, part.Size)) }); err != nil {
 				return err
 			}
 		}
@@ -101,8 +101,8 @@ func (s *States) resetAll() error {
 	}))
 }
 
-// eachPart calls do for each part of a slot's state with its place, in bytes, within the whole.
-func (s *States) eachPart(slot int, do func(part gpu.Range, at int)) error {
+// eachVector calls do for each vector of a slot's state, with its place in bytes within the state.
+func (s *States) eachVector(slot int, do func(part gpu.Range, at int)) error {
 	parts, err := s.Slot(slot)
 	at := 0
 	for _, part := range parts {
@@ -112,7 +112,7 @@ func (s *States) eachPart(slot int, do func(part gpu.Range, at int)) error {
 	return err
 }
 
-// Copy starts the copy of the state of slot src to slot dst. What is called after it finds the copy.
+// Copy starts the copy of the state of slot src to slot dst. Calls after this one find the copy.
 func (s *States) Copy(dst, src int) error {
 	from, err := s.Slot(src)
 	if err != nil {

@@ -10,15 +10,15 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// The states of some slots go to the host and back through buffers in its memory, as many slots in one submission as
-// fit. A transfer takes its place among the passes when it starts; whoever waits for it keeps none of them waiting.
+// The states of slots go to the host and back through buffers in the host's memory. One submission takes as many slots
+// as fit. A transfer takes its place among the passes when it starts. To wait for a transfer holds up no pass.
 const (
-	stageBytes   = 128 << 20 // most of one submission, if a state is not larger
+	stageBytes   = 128 << 20 // of states in one submission at most, unless one state is larger
 	mostUnderWay = 4         // submissions of transfers that nobody has waited for yet
 	mostIdle     = 2         // unused buffers of each kind that are kept
 )
 
-// Transfer is a copy of states between slots and the host that was started. Its methods may be called by any goroutine,
+// Transfer is a copy of states between slots and the host that has started. Any goroutine may call its methods, also
 // beside other calls of the states.
 type Transfer struct {
 	s *States
@@ -97,7 +97,7 @@ func (t *transfers) put(s *stateStage) {
 	}
 }
 
-// oldest returns the transfer to wait for before another starts, nil if few are under way.
+// oldest returns the transfer that must end before another starts, nil if few are under way.
 func (t *transfers) oldest() *Transfer {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -121,7 +121,7 @@ func (t *transfers) done(x *Transfer) {
 	t.active = slices.DeleteFunc(t.active, func(have *Transfer) bool { return have == x })
 }
 
-// release waits for what is under way and gives all back.
+// release waits for all transfers that are under way and frees all buffers.
 func (t *transfers) release() {
 	t.mu.Lock()
 	t.closed = true
@@ -146,8 +146,8 @@ func finish(t op.Transfer, err error) error {
 	return t.Wait()
 }
 
-// start records and submits one submission of the transfer. When that is done, a read's states go on to dst, and s
-// back.
+// start records and submits one submission of the transfer. When the submission is done, the states that it read go to
+// dst, and s goes back to the transfers.
 func (t *Transfer) start(s *stateStage, dst [][]float32, name string, record func(*gpu.Recording) error) error {
 	all := t.s
 	if old := all.transfers.oldest(); old != nil && old != t {
@@ -176,7 +176,7 @@ func (t *Transfer) start(s *stateStage, dst [][]float32, name string, record fun
 	return nil
 }
 
-// Wait returns when the transfer is done. What a read copied lies in its destination then.
+// Wait returns when the transfer is done. After it the destination holds the states that were read.
 func (t *Transfer) Wait() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -203,19 +203,19 @@ func (t *Transfer) waitFirst() {
 	t.s.transfers.put(p.s)
 }
 
-// StartRead begins to copy the states of slots to dst, as they are after all calls before this one. They are there when
-// Wait returns.
+// StartRead begins to copy the states of slots to dst. The states are those after all calls before this one. dst holds
+// them when Wait returns.
 func (all *States) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
 	return all.startStates("reading", gpu.Readback, slots, dst)
 }
 
-// StartWrite begins to set the states of slots to src, which is free for other use at once. Calls after this one find
-// them.
+// StartWrite begins to set the states of slots to src. The caller may use src for something else at once. Calls after
+// this one find the states.
 func (all *States) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
 	return all.startStates("writing", gpu.Upload, slots, src)
 }
 
-// startStates starts a transfer, in as many submissions as its size asks for.
+// startStates starts a transfer, in as many submissions as its size needs.
 func (all *States) startStates(what string, kind gpu.Memory, slots []int, host [][]float32) (op.Transfer, error) {
 	if err := all.checkStates(slots, host); err != nil {
 		return nil, err
@@ -265,7 +265,7 @@ func (t *Transfer) startPiece(what string, kind gpu.Memory, slots []int, host []
 	name := fmt.Sprintf("%s of the states of %d slots, the first %d", what, len(slots), slots[0])
 	return t.start(s, dst, name, func(rec *gpu.Recording) error {
 		for i, slot := range slots {
-			err := all.eachPart(slot, func(part gpu.Range, at int) {
+			err := all.eachVector(slot, func(part gpu.Range, at int) {
 				if at += i * size; kind == gpu.Upload {
 					rec.Copy(part, s.buf.Range(at, part.Size))
 				} else {
@@ -280,7 +280,7 @@ func (t *Transfer) startPiece(what string, kind gpu.Memory, slots []int, host []
 	})
 }
 
-// checkStates wants as many states of the right length as slots.
+// checkStates returns an error unless there are as many states as slots, each of the right length.
 func (all *States) checkStates(slots []int, host [][]float32) error {
 	if err := all.open(); err != nil {
 		return err

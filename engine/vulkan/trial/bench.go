@@ -9,12 +9,12 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Bench is where trials of an executor's choices run.
+// Bench makes the trials of an executor's choices.
 type Bench struct {
 	Dev      *gpu.Device
 	Expected func(work float64) time.Duration // see Recording.Expect
 	Chosen   func(*kernel.Choice) tune.Form   // so far
-	// Activations returns what an input holds, for the first row of the batch at hand, after so many steps of the program.
+	// Activations returns what an input holds after so many steps of the program, for the first row of the staged batch.
 	Activations func(steps int, in op.View) ([]float32, error)
 }
 
@@ -31,8 +31,8 @@ func (b *Bench) Of(w kernel.Work) tune.Trial {
 	return nil
 }
 
-// timed returns how long one takes of what commands records times over, for different data by turns, or about limit
-// once it is clear that it takes longer.
+// timed returns how long one run takes of what commands records times over. The runs take turns over different data. If
+// a run clearly takes longer than limit, timed ends early, with a coarse time.
 func timed(commands func(times int) (*gpu.Commands, error), turns int, limit time.Duration) (time.Duration, error) {
 	return tune.TimedBy(func(times int) (time.Duration, error) {
 		c, err := commands(times)
@@ -44,7 +44,7 @@ func timed(commands func(times int) (*gpu.Commands, error), turns int, limit tim
 	}, turns, limit)
 }
 
-// floats returns what lies in a range.
+// floats returns the elements of a range.
 func (b *Bench) floats(r gpu.Range) ([]float32, error) {
 	data := make([]byte, r.Size)
 	if err := b.Dev.Download(data, r); err != nil {

@@ -13,19 +13,19 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// chain runs an op's recurrence, of made-up vectors with the op's own weights.
+// chain runs an op's recurrence, with the op's own weights, on random vectors.
 type chain struct {
 	*Bench
 	of    *kernel.Chain
 	shape kernel.Shape
 	buf   *gpu.Buffer
 	room  gpu.Range // for chunks
-	input []byte    // of the buffer but for room
+	input []byte    // content of the buffer before room
 	args  shaders.Wkv7Args
 }
 
-// chain returns a trial: of as many tokens of each sequence as stand for all, or as suit the device, whatever number
-// the pass has.
+// chain returns a trial of a recurrence. It runs as many tokens of each sequence as c.Tried says, whatever number the
+// pass has.
 func (b *Bench) chain(c *kernel.Chain) *chain { return &chain{Bench: b, of: c, shape: c.Tried()} }
 
 func (t *chain) String() string { return "heads of RWKV-7" }
@@ -97,10 +97,10 @@ func (t *chain) commands(f tune.Form, times int) (*gpu.Commands, error) {
 	return rec.End()
 }
 
-// Probe tells nothing: the forms differ by too little.
+// Probe returns 0: the forms differ by too little.
 func (t *chain) Probe(tune.Form) (time.Duration, error) { return 0, nil }
 
-// Results returns the outputs and the states after them.
+// Results returns the outputs, and the states after the run.
 func (t *chain) Results(f tune.Form) ([]float32, error) {
 	c, err := t.commands(f, 1)
 	if err != nil {
@@ -116,18 +116,18 @@ func (t *chain) Results(f tune.Form) ([]float32, error) {
 	return t.floats(t.outputs())
 }
 
-// outputs is where outputs lie, and behind them states.
+// outputs returns where the outputs lie, and the states behind them.
 func (t *chain) outputs() gpu.Range {
 	return t.buf.Range(t.args.Y.Offset, t.args.State.Offset+t.args.State.Size-t.args.Y.Offset)
 }
 
-// Before returns what lies there before.
+// Before returns what the outputs and states were before the run.
 func (t *chain) Before() []float32 {
 	out := t.outputs()
 	return gpu.Float32s(t.input[out.Offset:][:out.Size])
 }
 
-// Time returns how long the recurrence takes, or about limit once it is clear that it takes longer.
+// Time returns how long the recurrence takes. If it clearly takes longer than limit, the time is coarse.
 func (t *chain) Time(f tune.Form, limit time.Duration) (time.Duration, error) {
 	return timed(func(times int) (*gpu.Commands, error) { return t.commands(f, times) }, 1, limit)
 }

@@ -13,9 +13,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// FasterLoads returns the faster way to load on a device: the one that the tuner has kept, or the one that is found now
-// by running a product in each, whatever the budget. Kernels, and with them all that is tuned, hang on it, so it must
-// not differ from one start to the next.
+// FasterLoads returns the faster way to load on a device. If the tuner has kept none, it runs a product in both ways
+// now, whatever the budget. All kernels and all tuning depend on the way, so it must not differ from one start to the
+// next.
 func FasterLoads(set *kernel.Set, t *tune.Tuner) (profile.Loads, error) {
 	info := set.Dev.Info()
 	ways := [2]profile.Loads{profile.Buffers, profile.Texels}
@@ -50,14 +50,14 @@ func FasterLoads(set *kernel.Set, t *tune.Tuner) (profile.Loads, error) {
 	return ways[0], nil
 }
 
-// loads is a product in one way to load.
+// loads is a product that loads its inputs in one way.
 type loads struct {
 	buffers []*gpu.Buffer
 	c       *gpu.Commands
 }
 
-// The measured product is of the size of the smallest texel buffer that Vulkan allows (65536 texels), and repeated
-// within a submission, so that the submission's own cost does not count.
+// The measured product has the size of the smallest texel buffer that Vulkan allows (65536 texels). A submission
+// repeats it, so that the submission's own cost does not count.
 const (
 	loadsRows  = 512
 	loadsWidth = 1024

@@ -19,20 +19,20 @@ import (
 type product struct {
 	*Bench
 	u     *kernel.Product
-	turns []*kernel.Product // u, and those that differ from it in their weights alone
+	turns []*kernel.Product // u, and the products that differ from u in their weights alone
 	n     uint32
 	buf   *gpu.Buffer
 	at    kernel.Bound
 	input []byte // of all of buf
-	part  uint32 // of the rows, see Probe; 0: all
-	sized bool   // reports whether n is what it will be
+	share uint32 // one in so many rows is run, see Probe; 0: all rows are
+	sized bool   // reports whether n is final
 	clock func() (since func() time.Duration)
 }
 
-// turnsBytes of weights do not fit any device's last cache.
+// turnsBytes is a number of bytes that fit no device's last cache.
 const turnsBytes = 256 << 20
 
-// since begins to measure time.
+// since starts a clock.
 func since() func() time.Duration {
 	start := time.Now()
 	return func() time.Duration { return time.Since(start) }
@@ -45,8 +45,8 @@ func (b *Bench) product(u *kernel.Product, n uint32) *product {
 	return &product{Bench: b, u: u, turns: u.Alike(turnsBytes), n: u.Tried(n), clock: since}
 }
 
-// Prepare makes a copy of the scratch that the product touches, as it lies there but for what lies between, of random
-// numbers.
+// Prepare makes a copy of the scratch that the product touches, of random numbers. The copy leaves out what lies
+// between the operands.
 func (t *product) Prepare() error {
 	x, from, y := t.u.Hulls()
 	places, size := together(x, from, y)
@@ -65,8 +65,8 @@ func (t *product) Prepare() error {
 	return nil
 }
 
-// together returns where some hulls lie when what is between them is left out, and the elements that they take. Those
-// that meet stay as they are to each other; what is empty stays empty.
+// together returns where some hulls lie if what is between them is left out, and how many elements they then take.
+// Hulls that overlap keep their places relative to each other. Empty hulls stay empty.
 func together(hulls ...kernel.Hull) (places []kernel.Hull, size int) {
 	order := make([]int, len(hulls))
 	for i := range order {
@@ -74,7 +74,7 @@ func together(hulls ...kernel.Hull) (places []kernel.Hull, size int) {
 	}
 	slices.SortFunc(order, func(i, j int) int { return hulls[i].From - hulls[j].From })
 	places = make([]kernel.Hull, len(hulls))
-	from, to := 0, 0 // of those that meet, as they lay
+	from, to := 0, 0 // of hulls that overlap, where they lay
 	for _, i := range order {
 		h := hulls[i]
 		if h.To == 0 {
@@ -96,8 +96,8 @@ func (t *product) Release() {
 	t.buf = nil
 }
 
-// commands records the product times over, with the weights of the layers in turn: a pass does not find those of the
-// same layer in a cache that the others' do not fit.
+// commands records the product times over, with the weights of different layers in turn. So a run does not find its
+// weights in a cache, as a pass would not either.
 func (t *product) commands(f tune.Form, times int) (*gpu.Commands, error) {
 	return t.recorded(f, times, func(int) kernel.Bound { return t.at })
 }
@@ -107,9 +107,9 @@ func (t *product) recorded(f tune.Form, times int, at func(turn int) kernel.Boun
 	rec.SetName(fmt.Sprintf("tuning trial of kernel %s, %d tokens, for %s", f, t.n, t))
 	rec.Expect(t.Expected(float64(times) * float64(t.n) * float64(t.u.Bytes))) // an element has a byte, more or less
 	n, groups := t.n, uint32(math.MaxUint32)
-	if t.part > 1 {
+	if t.share > 1 {
 		x, _ := t.u.Groups(f, n)
-		n, groups = min(n, t.u.Tile(f)), max(x/t.part, 1)
+		n, groups = min(n, t.u.Tile(f)), max(x/t.share, 1)
 	}
 	for i := range times {
 		turn := i % len(t.turns)
@@ -120,20 +120,20 @@ func (t *product) recorded(f tune.Form, times int, at func(turn int) kernel.Boun
 	return rec.End()
 }
 
-// probed is the part of the rows that a probe takes.
+// probed is the share of the rows that a probe takes: one in so many.
 const probed = 8
 
-// leastTrial is the fewest tokens that stand for many.
+// leastTrial is the fewest tokens that a trial takes for many.
 const leastTrial = 16
 
-// Probe runs the form for one tile of tokens and a part of the rows. The usual form's probe, which is the first, also
-// decides how many tokens are tried on a device so slow that all of them would keep it busy for long.
+// Probe runs the form for one tile of tokens and a share of the rows. The first probe is that of the usual form. It
+// also decides how many tokens the trial takes: fewer on a device so slow that all of them would keep it busy for long.
 func (t *product) Probe(f tune.Form) (time.Duration, error) {
 	if f.Kernel == form.Hold {
 		return 0, nil
 	}
-	t.part = probed
-	defer func() { t.part = 0 }()
+	t.share = probed
+	defer func() { t.share = 0 }()
 	c, err := t.commands(f, 1)
 	if err != nil {
 		return 0, err
@@ -173,10 +173,10 @@ func (t *product) results(c *gpu.Commands, err error) ([]float32, error) {
 	return t.floats(t.at.Y)
 }
 
-// Before returns what lies, before the product, where its results come.
+// Before returns what lay, before the product ran, where its results come.
 func (t *product) Before() []float32 { return gpu.Float32s(t.input[t.at.Y.Offset:][:t.at.Y.Size]) }
 
-// Time returns how long the product takes, or about limit once it is clear that it takes longer.
+// Time returns how long the product takes. If it clearly takes longer than limit, the time is coarse.
 func (t *product) Time(f tune.Form, limit time.Duration) (time.Duration, error) {
 	return timed(func(times int) (*gpu.Commands, error) { return t.commands(f, times) }, len(t.turns), limit)
 }

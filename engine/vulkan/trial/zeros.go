@@ -10,7 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// zeros is a trial for one token and an input such as the model has.
+// zeros is a trial for one token, with an input that the model made.
 type zeros struct {
 	*product
 	of     *kernel.Zeros
@@ -18,7 +18,7 @@ type zeros struct {
 	rows   uint32        // of a panel
 }
 
-// Prepare runs the model as far as it has to for the input.
+// Prepare runs the model up to the product, for its input.
 func (t *zeros) Prepare() error {
 	if err := t.product.Prepare(); err != nil {
 		return err
@@ -45,8 +45,8 @@ func (t *zeros) drop() {
 	t.panels = nil
 }
 
-// commands records a form, for which it makes copies of the weights in panels that are the trial's own. The dense form
-// may have been measured since the list was made.
+// commands records a form. For a sparse form it makes copies of the weights in panels, which the trial owns. For the
+// dense form it takes the best one that the tuner knows now.
 func (t *zeros) commands(f tune.Form, times int) (*gpu.Commands, error) {
 	if f.Kernel != form.Sparse {
 		dense := t.of.Dense()
@@ -70,7 +70,7 @@ func (t *zeros) commands(f tune.Form, times int) (*gpu.Commands, error) {
 	})
 }
 
-// Probe tells nothing of sparse forms, which do no more than the dense one.
+// Probe returns 0 for sparse forms, which do no more work than the dense one.
 func (t *zeros) Probe(f tune.Form) (time.Duration, error) {
 	if f.Kernel == form.Sparse {
 		return 0, nil
@@ -82,7 +82,7 @@ func (t *zeros) Probe(f tune.Form) (time.Duration, error) {
 // Results returns what the product makes of the input.
 func (t *zeros) Results(f tune.Form) ([]float32, error) { return t.results(t.commands(f, 1)) }
 
-// Time is that of a product.
+// Time returns how long the product takes, as product.Time does.
 func (t *zeros) Time(f tune.Form, limit time.Duration) (time.Duration, error) {
 	return timed(func(times int) (*gpu.Commands, error) { return t.commands(f, times) }, len(t.turns), limit)
 }

@@ -10,8 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// Form is one way to do a piece of work, as the file has it: a kernel, and what it takes at once where it has several
-// sizes.
+// Form is one way to do a piece of work: a kernel and, if the kernel has several sizes, what it takes at once. The
+// tuning file stores it as it is.
 type Form struct {
 	Kernel string `json:"kernel"`
 	Rows   uint32 `json:"rows"`
@@ -26,7 +26,8 @@ func (f Form) String() string {
 	return fmt.Sprintf("%s %dx%d", f.Kernel, f.Rows, f.Tokens)
 }
 
-// Kind divides work by what it is for, so that one kind does not use up the other's time.
+// Kind is the kind of a piece of work. Each kind has its own time for measuring, so that one does not use up the
+// other's.
 type Kind int
 
 // The kinds: for few tokens, as in decode, or for many, as in prefill.
@@ -36,7 +37,7 @@ const (
 	kinds
 )
 
-// KindOf returns the kind.
+// KindOf returns the kind of work for many tokens, or for few.
 func KindOf(many bool) Kind {
 	if many {
 		return Many
@@ -47,7 +48,7 @@ func KindOf(many bool) Kind {
 // Choice is a piece of work and its forms.
 type Choice struct {
 	Device string // its name
-	On     string // begins the key: device, driver, and what else all measurements depend on
+	On     string // beginning of the key: device, driver, and all else that measurements depend on
 	Key    string
 	Kind   Kind
 	Forms  []Form            // the usual one first
@@ -57,17 +58,18 @@ type Choice struct {
 // Trial runs forms of a piece of work, in memory of its own.
 type Trial interface {
 	fmt.Stringer // what is worked on
-	// Prepare makes the memory, and Release frees it, which may come after a Prepare that failed.
+	// Prepare makes the memory, and Release frees it. Release may also come after a Prepare that failed.
 	Prepare() error
 	Release()
-	// Probe returns about how long the form takes at most, from a small part of the work; 0 where that is no question.
+	// Probe returns about how long the form takes at most, from a small part of the work. It returns 0 if a part would
+	// tell nothing.
 	Probe(f Form) (time.Duration, error)
 	Results(f Form) ([]float32, error)
-	Before() []float32 // what lay, before, where the results come
+	Before() []float32 // what lies where the results come, before a run
 	Time(f Form, limit time.Duration) (time.Duration, error)
 }
 
-// sum tells a list of forms from others.
+// sum returns a checksum of a list of forms.
 func sum(list []Form) string {
 	h := fnv.New64a()
 	for _, f := range list {
@@ -76,11 +78,12 @@ func sum(list []Form) string {
 	return fmt.Sprintf("%016x", h.Sum64())
 }
 
-// standing is how far the measurement of a list of forms has come.
+// standing says how far the measurement of a list of forms has come: the best form so far, and the next to try.
 type standing struct{ best, next int }
 
-// standing returns it as it was kept. What was the best of other forms may not be that of these. If what was kept is
-// none of these, the file was changed, and is not believed.
+// standing returns how far the measurement of a choice has come, as it was kept. The best of another list of forms may
+// not be the best of this one, so it does not count. A kept form that the list does not have does not count either:
+// somebody changed the file.
 func (t *Tuner) standing(c *Choice) standing {
 	if have, ok := t.kept.known(c.Key); ok && have.Among == sum(c.Forms) {
 		for i, f := range c.Forms {
@@ -96,8 +99,8 @@ func (t *Tuner) standing(c *Choice) standing {
 	return standing{0, 1}
 }
 
-// Chosen returns the form that was found the fastest so far, or the usual one; and whether all were tried. Without a
-// tuner that is the usual one.
+// Chosen returns the fastest form found so far, or the usual one. settled reports whether all forms were tried. Without
+// a tuner the form is the usual one, and settled.
 func (t *Tuner) Chosen(c *Choice) (f Form, settled bool) {
 	if t == nil {
 		return c.Forms[0], true
@@ -106,15 +109,15 @@ func (t *Tuner) Chosen(c *Choice) (f Form, settled bool) {
 	return c.Forms[at.best], at.next >= len(c.Forms)
 }
 
-// Keep keeps a form as the best of all.
+// Keep keeps a form as the best of the choice.
 func (t *Tuner) Keep(c *Choice, f Form, took time.Duration) {
 	t.turn.Lock()
 	defer t.turn.Unlock()
 	t.take(c.Key, found{Form: f, Micros: int(took.Microseconds()), Among: sum(c.Forms)})
 }
 
-// Measure goes on measuring a choice, if there is time for its kind, and nobody else is measuring. Once ctx is done it
-// tries no more. An error that is Refused means no more than that the choice is not measured now.
+// Measure goes on measuring a choice, if there is time for its kind and nobody else is measuring. Once ctx is done it
+// tries no more forms. An error that is Refused means only that the choice cannot be measured now.
 func (t *Tuner) Measure(ctx context.Context, c *Choice, trial func() (Trial, error)) error {
 	if !t.turn.TryLock() {
 		return nil
@@ -147,8 +150,8 @@ func (t *Tuner) Measure(ctx context.Context, c *Choice, trial func() (Trial, err
 	return err
 }
 
-// fastest goes on measuring a list of forms, one of them in any case and more until some time, and none once ctx is
-// done. The results of the first are what the others' are compared with. It returns the time of the best.
+// fastest goes on measuring a list of forms. It tries at least one, and more until the time until, but none once ctx is
+// done. It compares the results of each with those of the first form. It returns the time of the best form.
 func (t *Tuner) fastest(ctx context.Context, c *Choice, trial Trial, at *standing, until time.Time) (took time.Duration, err error) {
 	defer trial.Release()
 	if err := trial.Prepare(); err != nil {
@@ -181,7 +184,7 @@ func (t *Tuner) fastest(ctx context.Context, c *Choice, trial Trial, at *standin
 	return took, nil
 }
 
-// duel returns the time of a form if it is clearly faster than the best so far, which took some time; else 0.
+// duel returns the time of form f if f is clearly faster than the best form so far, whose time is took; else 0.
 func (t *Tuner) duel(c *Choice, trial Trial, best, f Form, took time.Duration, want []float32) (time.Duration, error) {
 	key := fmt.Sprintf("%s%s | %s", c.On, trial, f)
 	if _, ok := t.kept.lethal[key]; ok {
@@ -211,15 +214,15 @@ func (t *Tuner) duel(c *Choice, trial Trial, best, f Form, took time.Duration, w
 	return d, nil
 }
 
-// A form is not run on all of a trial's work if by a part of it that would take so much longer than the best one, and
-// longer than a trial should.
+// A form is not run on all of a trial's work if its probe shows that it would take this many times as long as the best
+// form, and longer than a trial should.
 const (
 	hopeless  = 8
 	LongTrial = 100 * time.Millisecond
 )
 
-// Refused reports whether err means no more than that the device cannot run a form: it lacks memory, a limit or a
-// feature. After any other error, as a lost device, nothing that comes is to be believed.
+// Refused reports whether err means only that the device cannot run a form: it lacks memory, a limit or a feature.
+// After any other error, for example a lost device, later results count for nothing.
 func Refused(err error) bool {
 	return errors.Is(err, gpu.ErrOutOfMemory) || errors.Is(err, gpu.ErrUnsupported)
 }

@@ -15,25 +15,25 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// file is what the file holds. Choices count only for the kernels that were measured.
+// file is the content of the file. Choices count only for the kernels that were measured.
 type file struct {
 	Kernels string            `json:"kernels"` // their sum
 	Found   map[string]found  `json:"found"`
 	Trying  map[string]string `json:"trying,omitempty"` // forms under trial, and by which process: see Tuner.tries
 }
 
-// found is the best of a list of forms, as the file has it.
+// found is the best of a list of forms, as the file stores it.
 type found struct {
 	Form
 	Micros int    `json:"micros"`          // of a dispatch
 	Next   int    `json:"next,omitempty"`  // the form to be tried next; 0 when all were
-	Among  string `json:"among,omitempty"` // sum of the forms it was measured among
+	Among  string `json:"among,omitempty"` // sum of the list of forms
 }
 
-// kernelSum tells the kernels that are measured, as they are compiled, from those of any other build.
+// kernelSum is a checksum of the compiled kernels that are measured. Another build of them has another sum.
 var kernelSum = sync.OnceValue(func() string { return shaders.Sum("matmul_", "wkv7", "sample_") })
 
-// Path returns where the tuning of this user's devices is kept.
+// Path returns the path of the file with the tuning of this user's devices.
 func Path() (string, error) {
 	dir, err := os.UserCacheDir()
 	if err != nil {
@@ -42,10 +42,10 @@ func Path() (string, error) {
 	return filepath.Join(dir, "rwkv-gpu", "tuning.json"), nil
 }
 
-// mostBytes is more than any number of devices and shapes takes.
+// mostBytes limits the size of the file. No number of devices and shapes comes near.
 const mostBytes = 16 << 20
 
-// read reads the file. What was measured for other kernels counts as nothing.
+// read reads the file. It ignores what was measured for other kernels.
 func read(path string) (f file, err error) {
 	data, err := files.ReadRegular(path, mostBytes)
 	if err == nil {
@@ -57,29 +57,29 @@ func read(path string) (f file, err error) {
 	return f, nil
 }
 
-// owner names this process among those that write the file, and of all times: by digits, as files.Claim has it.
+// owner names this process, among all that ever write the file, by digits, as files.Claim needs it.
 var owner = sync.OnceValue(func() string { return fmt.Sprintf("%d%d", os.Getpid(), time.Now().UnixNano()) })
 
-// suspects returns the forms of a file that another process is not just trying: of those, one ended in the trial, or an
-// earlier tuner of this one.
+// suspects returns the forms of a file that no living process but this one is trying. A process ended while it tried
+// such a form, or an earlier tuner of this process tried it.
 func suspects(path string, trying map[string]string) map[string]string {
 	maps.DeleteFunc(trying, func(_, by string) bool { return by != owner() && files.Claimed(path, by) })
 	return trying
 }
 
-// keeping is what the tuner knows, and the file that it is kept in. All but what is found belongs to whoever has the
-// tuner's turn.
+// keeping is what the tuner knows, and the file that keeps it. Only the holder of the tuner's turn may use the fields
+// but found and ours.
 type keeping struct {
 	mu    sync.Mutex       // guards found and ours
 	found map[string]found // by device, driver and work
-	ours  map[string]bool  // of those, what this tuner found itself
+	ours  map[string]bool  // keys of found that this tuner measured itself
 
 	path    string            // "": none
-	lethal  map[string]string // forms in whose trials an earlier process ended, as Trying of the file
+	lethal  map[string]string // forms in whose trials an earlier process ended, as in the file's Trying
 	trying  string            // the form under trial, by the key of lethal
-	tried   map[string]bool   // forms that a trial of this process has done no harm, by the same key
+	tried   map[string]bool   // forms that this process tried without harm, by the same key
 	release func()            // takes back the claim on the file while a form is under trial
-	fresh   bool              // reports whether what the file holds does not count
+	fresh   bool              // reports whether the content of the file does not count
 	failed  bool              // to save
 }
 
@@ -113,7 +113,7 @@ func (t *keeping) take(key string, f found) {
 	t.found[key], t.ours[key], t.trying = f, true, ""
 }
 
-// tries says that a form is tried now, and reports whether that has to be written.
+// tries notes that a form is tried now, and reports whether the file has to say so.
 func (t *keeping) tries(form string) bool {
 	if t.tried[form] {
 		form = ""
@@ -123,8 +123,8 @@ func (t *keeping) tries(form string) bool {
 	return changed
 }
 
-// ends says that a trial ended with an error. If the form cost the device, neither this tuner nor a later one tries it
-// again.
+// ends notes that a trial ended with an error. If lethal is set, the form cost the device: neither this tuner nor a
+// later one tries it again.
 func (t *keeping) ends(lethal bool) {
 	if lethal && t.trying != "" {
 		if t.lethal == nil {
@@ -135,16 +135,17 @@ func (t *keeping) ends(lethal bool) {
 	t.trying = ""
 }
 
-// nobody stands in the file for the process that tried a form which cost it the device, as for one that has ended.
+// nobody stands in the file for a process that lost its device to a form. Like a process that has ended, it tries
+// nothing more.
 const nobody = "0"
 
-// survives says that the trial of a form is over, and that it did no harm.
+// survives notes that the trial of a form is over and did no harm.
 func (t *keeping) survives() { t.tried[t.trying] = true }
 
-// savePatience is how long a tuner waits for others that write the file, which takes milliseconds.
+// savePatience is how long a tuner waits for other writers of the file. A write takes milliseconds.
 const savePatience = 2 * time.Second
 
-// save writes the file, whole or not at all, with what other processes found meanwhile.
+// save writes the file, whole or not at all, together with what other processes found meanwhile.
 func (t *keeping) save() error {
 	if t.path == "" {
 		return nil
@@ -163,7 +164,7 @@ func (t *keeping) save() error {
 	return err
 }
 
-// merge puts together what the file holds and what this tuner knows, and writes it.
+// merge joins the content of the file with what this tuner knows, and writes both.
 func (t *keeping) merge() error {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -185,7 +186,8 @@ func (t *keeping) merge() error {
 	return all.write(t.path, t.trying != "")
 }
 
-// learn takes over what others found: all that this tuner has not measured, and what was measured further.
+// learn takes over what other processes found: choices that this tuner has not measured, and choices that they measured
+// further.
 func (t *keeping) learn(found map[string]found) {
 	for key, theirs := range found {
 		if ours := t.found[key]; !t.ours[key] || theirs.Among == ours.Among && theirs.further(ours) {
@@ -194,10 +196,10 @@ func (t *keeping) learn(found map[string]found) {
 	}
 }
 
-// further reports whether of two standings of one measurement a is the later.
+// further reports whether a is the later of two standings of one measurement.
 func (a found) further(b found) bool { return b.Next != 0 && (a.Next == 0 || a.Next > b.Next) }
 
-// own reports whether a form's trial is of this process.
+// own reports whether this process tries a form.
 func own(_, by string) bool { return by == owner() }
 
 func (f *file) write(path string, durable bool) error {
@@ -208,7 +210,7 @@ func (f *file) write(path string, durable bool) error {
 	return files.Keep(path, append(data, '\n'), durable)
 }
 
-// claim tells other processes that this one is alive, as far as the system can; save tells what else is wrong.
+// claim tells other processes that this one is alive, as far as the system can. It ignores errors: save reports them.
 func (t *keeping) claim() {
 	if err := os.MkdirAll(filepath.Dir(t.path), 0o755); err != nil {
 		return

@@ -8,16 +8,16 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
-// trialMarks are the files in which this process may have written that it is trying a form.
+// trialMarks has the files in which this process may have written that it is trying a form.
 type trialMarks struct {
 	sync.Mutex
 	paths map[string]bool
-	over  bool // nothing is written down any more
+	over  bool // reports whether nothing may be written any more
 }
 
 var underTrial trialMarks
 
-// note says that a file is to be written with a form under trial, and reports whether it may be.
+// note notes that a form under trial will be written to a file. It reports whether that is allowed.
 func (m *trialMarks) note(path string) bool {
 	m.Lock()
 	defer m.Unlock()
@@ -31,7 +31,7 @@ func (m *trialMarks) note(path string) bool {
 	return true
 }
 
-// end returns the files and lets no more be written.
+// end returns the files, and forbids further writing.
 func (m *trialMarks) end() map[string]bool {
 	m.Lock()
 	defer m.Unlock()
@@ -42,9 +42,9 @@ func (m *trialMarks) end() map[string]bool {
 // leavePatience is how long a process that ends waits for others that write its tuning file.
 const leavePatience = 100 * time.Millisecond
 
-// AcquitForms takes back what tuners of this process wrote down of a form under trial, for a process that its user ends
-// in the middle of that: it is not the form's fault. It waits for no device. From then on nothing of the kind is
-// written.
+// AcquitForms removes from the files what tuners of this process wrote of a form under trial. A process calls it when
+// its user ends it in the middle of a trial: then the form is not to blame. It waits for no device. Nothing is written
+// of trials after it.
 func AcquitForms() {
 	for path := range underTrial.end() {
 		_ = files.Exclusively(path, leavePatience, func() error { return acquitIn(path) }) // at worst the form is not tried again

@@ -110,17 +110,17 @@ func TestTunerLethal(t *testing.T) {
 }
 
 // What is to be said while a text is written is said after it.
-func TestTunerHolds(t *testing.T) {
+func TestTunerQuiet(t *testing.T) {
 	var told []string
 	tuner := New("", true, func(s string) { told = append(told, s) })
 	tuner.tell("a")
-	release := tuner.Hold()
+	release := tuner.Quiet()
 	tuner.tell("b")
 	tuner.tell("c")
 	if !slices.Equal(told, []string{"a"}) {
 		t.Errorf("told %q", told)
 	}
-	other := tuner.Hold()
+	other := tuner.Quiet()
 	release()
 	if !slices.Equal(told, []string{"a"}) {
 		t.Errorf("told %q while another text is written", told)

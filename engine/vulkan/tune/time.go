@@ -6,11 +6,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// clearly reports whether d is less than the time of a form that is better known: a little less may be noise.
+// clearly reports whether d is less than the time known of another form by more than noise.
 func clearly(d, known time.Duration) bool { return d < known*19/20 }
 
-// Alike reports whether two results are the same but for the order of sums. What lay there before counts for
-// the size of neither: it may be larger.
+// Alike reports whether two results are the same but for the order of sums. Elements that a run leaves as they were
+// before do not count for the size of a result, since they may be larger.
 func Alike(got, want, before []float32) bool {
 	var largest, worst float64
 	for i, w := range want {
@@ -27,18 +27,18 @@ func Alike(got, want, before []float32) bool {
 
 func abs(f float32) float64 { return max(float64(f), -float64(f)) }
 
-// A measurement is repeated so long that a submission's own time and a moment's disturbance do not count; one that is
-// clearly slower than another is given up as soon as the submission's own time does not count.
+// A measurement repeats the work until a submission's own time and a short disturbance no longer matter. If a form is
+// clearly slower than another, the measurement ends as soon as the submission's own time no longer matters.
 const (
 	trialTime = 4 * time.Millisecond
 	clearTime = trialTime / 4
 	trialRuns = 3
-	trialLong = 10 * trialTime                            // a run that takes so long is not repeated
-	trialMost = int(trialTime * 5 / 4 / time.Microsecond) // times that are enough of what takes less than that
+	trialLong = 10 * trialTime                            // a run of this length is not repeated
+	trialMost = int(trialTime * 5 / 4 / time.Microsecond) // repetitions at most of short work
 )
 
-// TimedBy returns how long one takes of what run does times over, for different data by turns, or about limit once it
-// is clear that it takes longer.
+// TimedBy returns how long one run takes of what run does times over. The runs take turns over so many different data.
+// If one clearly takes longer than limit, TimedBy ends early, with a coarse time.
 func TimedBy(run func(times int) (time.Duration, error), turns int, limit time.Duration) (time.Duration, error) {
 	for times := 1; ; {
 		best, err := run(times)
@@ -56,7 +56,7 @@ func TimedBy(run func(times int) (time.Duration, error), turns int, limit time.D
 	}
 }
 
-// Shortest returns the shortest time that run takes, of some.
+// Shortest returns the shortest time of some calls of run.
 func Shortest(run func() error) (best time.Duration, err error) {
 	for i := range trialRuns {
 		start := time.Now()
@@ -74,16 +74,16 @@ func Shortest(run func() error) (best time.Duration, err error) {
 	return best, nil
 }
 
-// A device that had nothing to do, and a driver that made a kernel only now, take some time to get to their speed: what
-// is run by turns before that does not count.
+// A device that was idle, and a driver that has just made a kernel, need some time to reach their speed. Runs before
+// that do not count.
 const (
 	turnsWarmUp = 60 * time.Millisecond
 	turnsTime   = 120 * time.Millisecond
 	turnsLeast  = 3
 )
 
-// ByTurns runs two forms by turns, on a device that may sleep at first, and returns the one whose shortest run is
-// shorter. The second has to win clearly: where the two are alike, noise must not choose.
+// ByTurns runs two forms by turns, on a device that may sleep at first. It returns the form with the shorter shortest
+// run. The second form has to win clearly: if the two are alike, noise must not choose.
 func ByTurns(forms [2]Form, run func(Form) (time.Duration, error)) (best Form, took time.Duration, err error) {
 	var shortest [2]time.Duration
 	var warm, counted time.Duration

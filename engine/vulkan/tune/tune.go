@@ -9,44 +9,43 @@ import (
 
 // Tuner chooses the forms of work by measuring them, once for a device, a driver and a shape.
 //
-// What is not known is measured before it is needed, for as long as Budget allows for the first work of its kind, and
-// then in slices in between. So nobody waits long, and a process that lives for some seconds ends up with the forms
-// that a later one begins with.
+// A choice that nobody has measured is measured before its first use, for as long as Budget allows for its kind. Then
+// measuring goes on in slices between passes. So nobody waits long, and a process that lives for some seconds ends with
+// the forms that a later process begins with.
 //
-// Several goroutines may use it; what they measure takes turns.
+// Several goroutines may use a tuner; their measurements take turns.
 type Tuner struct {
-	Budget time.Duration    // that work of a kind waits in all before slices begin; 0: nothing is measured
+	Budget time.Duration    // for each kind before slices begin; 0: nothing is measured
 	Now    func() time.Time // time.Now but in tests
 
 	kept    keeping
 	notices notices
 	spent   [kinds]atomic.Int64 // nanoseconds
 
-	turn  sync.Mutex // of what measures; guards what follows
+	turn  sync.Mutex // held while measuring; guards what follows
 	began bool
-	rest  time.Time // until when no slice is due
+	rest  time.Time // before it no slice begins
 }
 
-// notices are what is to be told.
+// notices are the notices for the user.
 type notices struct {
 	tell func(string) // may be nil
 
-	mu      sync.Mutex
-	holding int // calls of Hold that are not released
-	held    []string
+	mu    sync.Mutex
+	quiet int // calls of Quiet that are not released
+	held  []string
 }
 
-// What a first start waits for is short; later slices are shorter than what a reader would notice, and take a fifth of
-// the time.
+// A first start waits for the budget. Later slices are too short for a reader to notice, and take a fifth of the time.
 const (
 	budget  = 2500 * time.Millisecond
 	slice   = 100 * time.Millisecond
 	resting = 4 // times as long as the slice was
 )
 
-// New returns a tuner that goes on from the file of an earlier one, or with fresh from nothing. A file that cannot be
-// read, or that other kernels were measured for, costs only the time to measure again. notice, which may be nil, is
-// told once when measuring begins, and of a form that is wrong or needs memory.
+// New returns a tuner that goes on from the file of an earlier one, or from nothing if fresh is set. A file that cannot
+// be read, or that is of other kernels, costs only the time to measure again. notice may be nil. The tuner tells it
+// once that measuring begins, and tells it of a form that is wrong or needs memory.
 func New(path string, fresh bool, notice func(string)) *Tuner {
 	t := &Tuner{Budget: budget, notices: notices{tell: notice}, Now: time.Now}
 	if err := t.kept.open(path, fresh); err != nil {
@@ -61,27 +60,27 @@ func (t *Tuner) tell(s string) {
 	defer n.mu.Unlock()
 	switch {
 	case n.tell == nil:
-	case n.holding > 0:
+	case n.quiet > 0:
 		n.held = append(n.held, s)
 	default:
 		n.tell(s)
 	}
 }
 
-// Hold keeps notices back, as while a text is written, until release is called, once. Of several that hold, the last
-// one to release counts.
-func (t *Tuner) Hold() (release func()) {
+// Quiet keeps notices back until release is called, once, for example while a text is written. If several callers keep
+// them back, the last to release lets them go.
+func (t *Tuner) Quiet() (release func()) {
 	if t == nil {
 		return func() {}
 	}
 	n := &t.notices
 	n.mu.Lock()
 	defer n.mu.Unlock()
-	n.holding++
+	n.quiet++
 	return func() {
 		n.mu.Lock()
 		defer n.mu.Unlock()
-		if n.holding--; n.holding > 0 {
+		if n.quiet--; n.quiet > 0 {
 			return
 		}
 		for _, s := range n.held {
@@ -91,7 +90,7 @@ func (t *Tuner) Hold() (release func()) {
 	}
 }
 
-// Known returns the best forms found so far, by the keys of what they do.
+// Known returns the best forms found so far, by key.
 func (t *Tuner) Known() map[string]Form {
 	known := map[string]Form{}
 	t.kept.mu.Lock()
@@ -102,12 +101,12 @@ func (t *Tuner) Known() map[string]Form {
 	return known
 }
 
-// Spent returns how long has been measured.
+// Spent returns how long the tuner has measured.
 func (t *Tuner) Spent() time.Duration {
 	return time.Duration(t.spent[Few].Load() + t.spent[Many].Load())
 }
 
-// grant returns how long may now be measured for work of a kind.
+// grant returns how long the tuner may measure now for work of a kind.
 func (t *Tuner) grant(k Kind) time.Duration {
 	switch left := t.Budget - time.Duration(t.spent[k].Load()); {
 	case t.Budget <= 0:
@@ -120,7 +119,7 @@ func (t *Tuner) grant(k Kind) time.Duration {
 	return slice
 }
 
-// measured runs what measures for a kind of work until some time, if it is granted any, and tells whether it was.
+// measured runs measure for work of a kind, if the kind is granted any time. It reports whether it ran measure.
 func (t *Tuner) measured(device string, k Kind, measure func(until time.Time) error) (bool, error) {
 	time := t.grant(k)
 	if time <= 0 {
@@ -144,16 +143,16 @@ func (t *Tuner) take(key string, f found) {
 	t.keep()
 }
 
-// tries writes down that a form is tried now. Where that loses the device, hangs, or ends the process, the next one
-// reads it and does not try again, which would end it in the same way. To wait for the disk takes long, so nothing is
-// written of a form that was tried before and did no harm.
+// tries writes to the file that a form is tried now. If the trial loses the device, hangs or ends the process, the next
+// process reads it and does not try the form again. Writing to the disk takes long, so nothing is written of a form
+// that was tried before without harm.
 func (t *Tuner) tries(form string) {
 	if t.kept.tries(form) {
 		t.keep()
 	}
 }
 
-// keep saves what was found. A failure costs no more than to measure again; it is told once.
+// keep saves what was found. A failure costs only the time to measure again, and the user is told once.
 func (t *Tuner) keep() {
 	if err := t.kept.save(); err != nil && !t.kept.failed {
 		t.kept.failed = true

@@ -21,15 +21,15 @@ const (
 	Hold   = "hold"
 )
 
-// narrowAlone is how many tokens at most take turns with one row of weights each.
+// narrowAlone is the number of tokens up to which matmul_narrow takes its tile for few tokens.
 const narrowAlone = 2
 
-// HoldLeast is from how many tokens on matmul_hold is the faster.
+// HoldLeast is the number of tokens from which on matmul_hold is faster than matmul_narrow.
 const HoldLeast = 12
 
-// Usual returns the form for a unit and n tokens, if the device is one of few lanes and the unit suits it. Nothing else
-// comes near there.
-func Usual(is profile.Profile, u *layout.Unit, n uint32) (f tune.Form, ok bool) {
+// Usual returns the form for a slab and n tokens. ok reports whether the device has few lanes and one of the forms
+// suits the slab. Then no other form is nearly as fast.
+func Usual(is profile.Profile, u *layout.Slab, n uint32) (f tune.Form, ok bool) {
 	switch {
 	case n >= HoldLeast && Takes(is, Hold, u):
 		return Form(Hold, n), true
@@ -39,8 +39,8 @@ func Usual(is profile.Profile, u *layout.Unit, n uint32) (f tune.Form, ok bool) 
 	return tune.Form{}, false
 }
 
-// Form returns the form of a kernel for n tokens. Larger tiles of matmul_narrow were faster by up to a quarter, but
-// took the driver 5 seconds each to compile.
+// Form returns the form of a kernel for n tokens. Larger tiles of matmul_narrow were faster by up to a quarter, but the
+// driver took 5 seconds to compile each.
 func Form(kernel string, n uint32) tune.Form {
 	switch {
 	case kernel == Hold:
@@ -51,9 +51,10 @@ func Form(kernel string, n uint32) tune.Form {
 	return tune.Form{Kernel: Narrow, Rows: glsl.NarrowRows, Tokens: glsl.NarrowManyTokens}
 }
 
-// Takes reports whether a kernel takes a unit, whose weights, with what lies behind them, have to be one texel buffer.
-// With the scales of superblocks (Q3_K to Q6_K), SwiftShader compiles matmul_narrow for up to minutes.
-func Takes(is profile.Profile, kernel string, u *layout.Unit) bool {
+// Takes reports whether a kernel can run a slab. The slab's weights, padding included, have to fit one texel buffer.
+// SwiftShader compiles matmul_narrow with the scales of superblocks (Q3_K to Q6_K) for up to minutes, so it does not
+// run these.
+func Takes(is profile.Profile, kernel string, u *layout.Slab) bool {
 	if u.Bytes+layout.Pad*u.Band > is.TexelBytes {
 		return false
 	}
@@ -78,9 +79,9 @@ func Groups(is profile.Profile, f tune.Form, rows int, n uint32) (x, y uint32) {
 	return pipeline.Groups(rows, f.Rows*is.Narrow.Many), pipeline.Groups(int(n), f.Tokens)
 }
 
-// Product records a unit, whose first part is that of the table of parts, with at most so many workgroups of rows for
-// matmul_narrow.
-func Product(s *pipeline.Set, rec *gpu.Recording, u *layout.Unit, first int, n uint32, f tune.Form, args shaders.MatmulNarrowArgs, groups uint32) error {
+// Product records a slab. first is the place of the slab's first part in the table of parts. matmul_narrow gets at most
+// so many workgroups of rows.
+func Product(s *pipeline.Set, rec *gpu.Recording, u *layout.Slab, first int, n uint32, f tune.Form, args shaders.MatmulNarrowArgs, groups uint32) error {
 	if f.Kernel == Hold {
 		return hold(s, rec, u, first, n, shaders.MatmulHoldArgs(args))
 	}
@@ -93,8 +94,8 @@ func Product(s *pipeline.Set, rec *gpu.Recording, u *layout.Unit, first int, n u
 	return nil
 }
 
-// hold records a unit's dispatches of matmul_hold, one for each part, since what a workgroup holds is of one.
-func hold(s *pipeline.Set, rec *gpu.Recording, u *layout.Unit, first int, n uint32, args shaders.MatmulHoldArgs) error {
+// hold records a slab's dispatches of matmul_hold, one for each part, since a workgroup holds weights of one part.
+func hold(s *pipeline.Set, rec *gpu.Recording, u *layout.Slab, first int, n uint32, args shaders.MatmulHoldArgs) error {
 	v, err := pipeline.Variant(u.Type, false, shaders.Variants[shaders.MatmulHoldVariant]())
 	if err != nil {
 		return err
@@ -112,8 +113,8 @@ func hold(s *pipeline.Set, rec *gpu.Recording, u *layout.Unit, first int, n uint
 	return nil
 }
 
-// holdGroups returns the rows of a workgroup of matmul_hold, and the workgroups. Many rows make up for the holding, but
-// every core of the processor should have some, and as many.
+// holdGroups returns the rows of a workgroup of matmul_hold, and the workgroups. A workgroup of many rows loads tokens
+// less often. But every core of the processor should have work, and all as much.
 func holdGroups(rows int, n uint32, cores int) (each, x, y uint32) {
 	y = pipeline.Groups(int(n), glsl.HoldTokens)
 	each = pipeline.Groups(rows, max(pipeline.Groups(rows, glsl.HoldRows), pipeline.Groups(2*cores, y)))

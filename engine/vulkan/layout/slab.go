@@ -14,8 +14,8 @@ type Stored struct {
 	Band int // rows whose words lie side by side
 }
 
-// Unit is what one dispatch takes of a MatMul: parts of one storage type whose weights lie in one buffer.
-type Unit struct {
+// Slab is what one dispatch takes of a MatMul: parts of one storage type whose weights lie in one buffer.
+type Slab struct {
 	Stored
 	W     gpu.Range
 	Rows  int // of all parts, each rounded up to RowAlign
@@ -23,7 +23,7 @@ type Unit struct {
 	Parts []Part
 }
 
-// Part is a part of a MatMul, or some rows of it.
+// Part is a part of a MatMul, or some of its rows.
 type Part struct {
 	*op.Part
 	M0, Rows int
@@ -31,22 +31,22 @@ type Part struct {
 	Weight   int // byte offset
 }
 
-// RowAlign is the granularity of rows of a part in a dispatch: no workgroup of a product's kernel, and no subgroup, may
-// straddle two parts.
+// RowAlign is the multiple to which the rows of a part are rounded up in a dispatch. So no workgroup and no subgroup of
+// a product's kernel takes rows of two parts.
 const RowAlign = 64
 
-// Pad is how many bytes of zeros lie behind a unit's weights: matmul_reg reads the last row to a multiple of 64
-// elements, or of a superblock. Where rows lie in bands, it is as much for each row of a band.
+// Pad is the number of zero bytes behind a slab's weights, since matmul_reg reads the last row to a multiple of 64
+// elements or of a superblock. If rows lie in bands, each row of a band needs as many.
 const Pad = 512
 
-// Bounds are how large a unit may be.
+// Bounds are how large a slab may be.
 type Bounds struct {
 	Band     int // that the device's kernels read
 	MostRows int
-	Texels   int // bytes that a unit should not exceed, so that it is one texel buffer; 0: no matter
+	Texels   int // bytes that a slab should not exceed, so that it is one texel buffer; 0: no matter
 }
 
-// bytes returns the most bytes of a unit's weights with what lies behind them, for rows of so many bytes.
+// bytes returns the most bytes of a slab's weights, padding included, for rows of so many bytes.
 func (b Bounds) bytes(most, rowBytes int) int {
 	if b.Texels > 0 && b.Band*(rowBytes+Pad) <= b.Texels {
 		return min(b.Texels, most)
@@ -54,7 +54,7 @@ func (b Bounds) bytes(most, rowBytes int) int {
 	return most
 }
 
-// band returns the band for rows of so many bytes: the device's, unless one of it does not fit a binding.
+// band returns the band for rows of so many bytes: the device's, or 1 if the device's does not fit a binding.
 func (b Bounds) band(most, rowBytes int) int {
 	if b.Band*(rowBytes+Pad) <= b.bytes(most, rowBytes) {
 		return b.Band
@@ -65,9 +65,10 @@ func (b Bounds) band(most, rowBytes int) int {
 // bandsOf returns how many bands hold so many rows.
 func bandsOf(rows, band int) int { return (rows + band - 1) / band }
 
-// Units sends the matrices of a product, those of one type together, cut where the device's binding limit is reached.
-func (l *Loader) Units(o *op.MatMul, b Bounds) ([]Unit, error) {
-	var units []Unit
+// Slabs sends the matrices of a product to the device. Matrices of one type go together, cut at the device's binding
+// limit.
+func (l *Loader) Slabs(o *op.MatMul, b Bounds) ([]Slab, error) {
+	var slabs []Slab
 	for _, typ := range slices.Concat(tensor.Types, tensor.BlockTypes) {
 		var list []Part
 		for i := range o.Parts {
@@ -84,14 +85,14 @@ func (l *Loader) Units(o *op.MatMul, b Bounds) ([]Unit, error) {
 				return nil, err
 			}
 		}
-		units = append(units, cut...)
+		slabs = append(slabs, cut...)
 	}
-	return units, nil
+	return slabs, nil
 }
 
-// cut distributes parts over units that each fit a binding of so many bytes and, by their rows, a dispatch.
-func cut(typ tensor.Type, list []Part, b Bounds, most int) ([]Unit, error) {
-	var units []Unit
+// cut distributes parts over slabs. Each slab fits a binding of so many bytes and, by its rows, a dispatch.
+func cut(typ tensor.Type, list []Part, b Bounds, most int) ([]Slab, error) {
+	var slabs []Slab
 	for _, part := range list {
 		rowBytes := RowBytes(part.W)
 		band := b.band(most, rowBytes)
@@ -100,11 +101,11 @@ func cut(typ tensor.Type, list []Part, b Bounds, most int) ([]Unit, error) {
 			return nil, err
 		}
 		for part.Rows > 0 {
-			if last := len(units) - 1; last < 0 || units[last].Band != band || units[last].Bytes+bandBytes > limit ||
-				units[last].Rows >= b.MostRows {
-				units = append(units, Unit{Stored: Stored{typ, band}})
+			if last := len(slabs) - 1; last < 0 || slabs[last].Band != band || slabs[last].Bytes+bandBytes > limit ||
+				slabs[last].Rows >= b.MostRows {
+				slabs = append(slabs, Slab{Stored: Stored{typ, band}})
 			}
-			u := &units[len(units)-1]
+			u := &slabs[len(slabs)-1]
 			piece := part
 			piece.Rows = min(part.Rows, (limit-u.Bytes)/bandBytes*band, b.MostRows-u.Rows)
 			piece.Row, piece.Weight = u.Rows, u.Bytes
@@ -114,11 +115,11 @@ func cut(typ tensor.Type, list []Part, b Bounds, most int) ([]Unit, error) {
 			part.M0, part.Rows = part.M0+piece.Rows, part.Rows-piece.Rows
 		}
 	}
-	return units, nil
+	return slabs, nil
 }
 
-// send brings a unit's weights to a buffer of its own.
-func (l *Loader) send(u *Unit) error {
+// send brings a slab's weights to a buffer of its own.
+func (l *Loader) send(u *Slab) error {
 	pad := Pad * u.Band
 	b, err := l.make(u.Parts[0].W.Name, u.Bytes+pad)
 	if err != nil {
@@ -143,7 +144,7 @@ func (l *Loader) send(u *Unit) error {
 	return nil
 }
 
-// Words returns how many units of 8 or 32 elements a kernel fetches from a row of w.
+// Words returns how many units of 8 elements, or 32 of a block type, a row of w has. A lane fetches a unit at a time.
 func Words(w *op.Operand) int {
 	if _, ok := packings[w.Source.Type]; ok {
 		return w.Shape[1] / unitElements
@@ -151,5 +152,5 @@ func Words(w *op.Operand) int {
 	return RowBytes(w) / w.Source.Type.Bytes(op.Pad)
 }
 
-// Bytes returns the bytes of a matrix on a device whose kernels read bands of so many rows.
+// Bytes returns how many bytes a matrix takes on a device whose kernels read bands of so many rows.
 func Bytes(w *op.Operand, band int) int { return bandsOf(w.Shape[0], band) * band * RowBytes(w) }
