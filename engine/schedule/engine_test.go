@@ -142,6 +142,67 @@ func TestOnEngine(t *testing.T) {
 	})
 }
 
+// The logits of a prompt that a request is told of are those of the engine used alone, from any state, in pieces, beside
+// others, and the token drawn after them is the same.
+func TestPrompted(t *testing.T) {
+	eachEngine(t, engine.Options{Slots: 4, Seqs: 3, Chunk: 16, Exact: true}, func(t *testing.T, e *engine.Engine) {
+		s := New(e, Options{Quantum: 8})
+		const n = 6
+		var jobs [n]*Job
+		var got, want [n][][]float32
+		var drawn [n][]int
+		for i := range n {
+			r := Request{Sampler: tinySampler(t, e, i), Max: i % 3, Marks: []Mark{{At: 1, State: make([]float32, e.Model.Program.StateLen())}}}
+			for j := range 1 + 9*i {
+				r.Prompt = append(r.Prompt, (i*j+3*j)%e.Model.Vocab)
+			}
+			r.Token = func(t Token) bool { drawn[i] = append(drawn[i], t.ID); return true }
+			r.Prompted = func(at int, logits []float32) error {
+				if at != len(got[i]) {
+					t.Errorf("request %d: told of token %d after %d", i, at, len(got[i]))
+				}
+				got[i] = append(got[i], slices.Clone(logits))
+				return nil
+			}
+			if last := len(r.Prompt) - 1; last > 0 {
+				seq, err := e.NewSeq(nil)
+				if err != nil {
+					t.Fatal(err)
+				}
+				rows := []engine.Row{{Seq: seq, Tokens: r.Prompt[:last], Want: engine.WantLogits, Last: last, Each: func(_ int, logits []float32) error {
+					want[i] = append(want[i], slices.Clone(logits))
+					return nil
+				}}}
+				if err := errors.Join(e.Feed(t.Context(), rows), rows[0].Err); err != nil {
+					t.Fatal(err)
+				}
+				seq.Release()
+			}
+			ids, _ := alone(t, e, &r, i)
+			var err error
+			if jobs[i], err = s.Submit(t.Context(), r); err != nil {
+				t.Fatal(err)
+			}
+			defer func() {
+				if !slices.Equal(drawn[i], ids) {
+					t.Errorf("request %d: drew %v, want %v", i, drawn[i], ids)
+				}
+			}()
+		}
+		bad := errors.New("bad")
+		failing, err := s.Submit(t.Context(), Request{Prompt: []int{1, 2, 3}, Prompted: func(int, []float32) error { return bad }})
+		if err != nil || !errors.Is(failing.Err(), bad) {
+			t.Errorf("want %v, got %v, %v", bad, failing.Err(), err)
+		}
+		for i, j := range jobs {
+			if err := j.Err(); err != nil || !slices.EqualFunc(got[i], want[i], slices.Equal[[]float32]) {
+				t.Errorf("request %d: other logits, of %d tokens, want %d (%v)", i, len(got[i]), len(want[i]), err)
+			}
+		}
+		s.Close(t.Context())
+	})
+}
+
 // What is wrong with one request ends it alone.
 func TestBadRequest(t *testing.T) {
 	eachEngine(t, engine.Options{Slots: 2}, func(t *testing.T, e *engine.Engine) {

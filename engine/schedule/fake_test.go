@@ -99,10 +99,13 @@ func (f *fake) Pass(_ context.Context, rows []engine.Row) error {
 		f.check(r.Seq, seen)
 		n := min(len(r.Tokens), left)
 		left -= n
-		for _, t := range r.Tokens[:n] {
-			f.states[r.Seq] = fakeFeed(f.states[r.Seq], t)
-		}
 		r.Taken, r.ID, r.Err = n, -1, nil
+		for pos, t := range r.Tokens[:n] {
+			f.states[r.Seq] = fakeFeed(f.states[r.Seq], t)
+			if r.Want == engine.WantLogits && r.Err == nil && pos >= len(r.Tokens)-r.Last {
+				r.Err = r.Each(pos, fakeState(f.states[r.Seq]))
+			}
+		}
 		if n == len(r.Tokens) && r.Want == engine.WantDraw {
 			r.ID = fakeDraw(f.states[r.Seq])
 		}

@@ -24,6 +24,11 @@ type Request struct {
 	Logprobs bool // Token.Logprob is asked for
 	Top      int  // how many Token.Alternatives are
 
+	// Prompted, if not nil, is told of the logits after each token of the prompt but the last, in order: the place of the
+	// token and float32[vocab], valid during the call, by which the prompt's next token is as likely as it is. It must not
+	// wait. Its error ends the request.
+	Prompted func(at int, logits []float32) error
+
 	// Token is told of each drawn token and says whether there shall be another. It must not wait.
 	Token func(t Token) (more bool)
 
@@ -127,13 +132,34 @@ func (j *Job) over() error {
 // reading reports whether there is more of the prompt.
 func (j *Job) reading() bool { return j.at.fed < len(j.Prompt) }
 
-// piece returns how many tokens of the prompt may be fed at once, most at most: a mark ends a piece.
+// piece returns how many tokens of the prompt may be fed at once, most at most: a mark ends a piece, and where logits of the
+// prompt are asked for, the last token is a piece of its own.
 func (j *Job) piece(most int) int {
 	n := min(len(j.Prompt)-j.at.fed, most)
+	if j.telling() {
+		n = min(n, len(j.Prompt)-1-j.at.fed)
+	}
 	if j.at.marked < len(j.Marks) {
 		n = min(n, j.Marks[j.at.marked].At-j.at.fed)
 	}
 	return n
+}
+
+// telling reports whether the logits after the next token of the prompt are asked for.
+func (j *Job) telling() bool { return j.Prompted != nil && j.at.fed < len(j.Prompt)-1 }
+
+// row returns the row of a pass that feeds the next n tokens of the prompt.
+func (j *Job) row(n int) engine.Row {
+	r := engine.Row{Seq: j.seq, Tokens: j.Prompt[j.at.fed : j.at.fed+n], Sampler: j.Sampler, Prompt: j.Penal,
+		Logprobs: j.Logprobs, Top: j.Top, Alternatives: j.c.Alternatives}
+	switch from := j.at.fed; {
+	case j.telling():
+		r.Want, r.Last = engine.WantLogits, n
+		r.Each = func(pos int, logits []float32) error { return j.Prompted(from+pos, logits) }
+	case from+n == len(j.Prompt) && j.Max > 0:
+		r.Want = engine.WantDraw
+	}
+	return r
 }
 
 // tell tells of a drawn token and reports whether there shall be another.

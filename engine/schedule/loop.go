@@ -250,12 +250,7 @@ func (s *Scheduler) read() error {
 			continue
 		}
 		n := j.piece(min(share, left))
-		r := engine.Row{Seq: j.seq, Tokens: j.Prompt[j.at.fed : j.at.fed+n], Sampler: j.Sampler, Prompt: j.Penal,
-			Logprobs: j.Logprobs, Top: j.Top, Alternatives: j.c.Alternatives}
-		if j.at.fed+n == len(j.Prompt) && j.Max > 0 {
-			r.Want = engine.WantDraw
-		}
-		s.round.rows, s.round.feeding = append(s.round.rows, r), append(s.round.feeding, j)
+		s.round.rows, s.round.feeding = append(s.round.rows, j.row(n)), append(s.round.feeding, j)
 		left -= n
 	}
 	start := s.now()

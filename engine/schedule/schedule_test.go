@@ -23,14 +23,17 @@ var anySampler = func() *sample.Sampler {
 	return s
 }()
 
-// expected is what a request of the fake model is to draw, and the states at its marks and its end.
-func expected(r *Request) (ids []int, marks [][]float32, final []float32) {
+// expected is what a request of the fake model is to draw, and the states within its prompt, at its marks and at its end.
+func expected(r *Request) (ids []int, told, marks [][]float32, final []float32) {
 	state := uint32(1)
 	if r.State != nil {
 		state = fakeNumber(r.State)
 	}
 	for i, t := range r.Prompt {
 		state = fakeFeed(state, t)
+		if r.Prompted != nil && i < len(r.Prompt)-1 {
+			told = append(told, fakeState(state))
+		}
 		if slices.ContainsFunc(r.Marks, func(m Mark) bool { return m.At == i+1 }) {
 			marks = append(marks, fakeState(state))
 		}
@@ -42,7 +45,7 @@ func expected(r *Request) (ids []int, marks [][]float32, final []float32) {
 		}
 		state = fakeFeed(state, ids[len(ids)-1])
 	}
-	return ids, marks, fakeState(state)
+	return ids, told, marks, fakeState(state)
 }
 
 // asked is a request under test with what came of it.
@@ -51,6 +54,7 @@ type asked struct {
 	job   *Job
 	mu    sync.Mutex
 	drawn []int
+	told  [][]float32 // of the prompt's logits, which are the state with the fake model
 }
 
 func ask(rng *rand.Rand, users int) *asked {
@@ -67,6 +71,17 @@ func ask(rng *rand.Rand, users int) *asked {
 	if rng.IntN(3) == 0 {
 		a.r.Ends = []int{rng.IntN(fakeVocab), rng.IntN(fakeVocab)}
 	}
+	if rng.IntN(3) == 0 {
+		a.r.Prompted = func(at int, logits []float32) error {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if at != len(a.told) {
+				return fmt.Errorf("told of token %d of the prompt after %d", at, len(a.told))
+			}
+			a.told = append(a.told, logits)
+			return nil
+		}
+	}
 	a.r.Token = func(t Token) bool {
 		a.mu.Lock()
 		defer a.mu.Unlock()
@@ -79,13 +94,21 @@ func ask(rng *rand.Rand, users int) *asked {
 // wrong says what is wrong with a job that is done, which was canceled or not.
 func (a *asked) wrong(canceled bool) error {
 	err := a.job.Err()
-	ids, marks, final := expected(&a.r)
+	ids, told, marks, final := expected(&a.r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
 	n := a.job.Marked()
 	for i := range n {
 		if !slices.Equal(a.r.Marks[i].State, marks[i]) {
 			return fmt.Errorf("mark %d: %v, want %v", i, a.r.Marks[i].State, marks[i])
+		}
+	}
+	if len(a.told) > len(told) || err == nil && len(a.told) < len(told) {
+		return fmt.Errorf("told of %d tokens of the prompt, want %d", len(a.told), len(told))
+	}
+	for i, state := range a.told {
+		if !slices.Equal(state, told[i]) {
+			return fmt.Errorf("token %d of the prompt: logits %v, want %v", i, state, told[i])
 		}
 	}
 	switch {
