@@ -96,7 +96,7 @@ func TestReopenFails(t *testing.T) {
 			if !a.job.ended() {
 				t.Fatalf("call %d loses the device: request %d does not end", at, i)
 			}
-			ids, _, _ := expected(&a.r)
+			ids, _, _, _ := expected(&a.r)
 			if err := a.job.Err(); err != nil && !errors.Is(err, engine.ErrOutOfMemory) || err == nil && !slices.Equal(a.drawn, ids) {
 				t.Errorf("call %d loses the device: request %d: drew %v, want %v (%v)", at, i, a.drawn, ids, err)
 			}
