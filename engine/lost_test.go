@@ -3,9 +3,7 @@ package engine
 import (
 	"context"
 	"errors"
-	"os"
 	"slices"
-	"strconv"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
@@ -151,10 +149,10 @@ func (w *crowd) burst() error {
 	return err
 }
 
-// Wherever the device is lost while many sequences decode and some read prompts, all end with the tokens that they have
-// without that, none twice and none left out, and nothing is left of the device that was lost.
+// Wherever the device is lost while many sequences decode and some read prompts in the same passes, all end with the tokens that
+// they have without that, none twice and none left out, and nothing is left of the device that was lost.
 func TestLostDevice(t *testing.T) {
-	ctl := gputest.Faulty(t)
+	ctl, each := gputest.FaultySeries(t)
 	if ctl == nil {
 		return
 	}
@@ -163,11 +161,11 @@ func TestLostDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := New(m, d, Options{Slots: crowdDecodes + crowdPrefills, Chunk: 24, Keep: 11})
+	e, err := New(m, d, Options{Slots: crowdDecodes + crowdPrefills, Chunk: 24, Keep: 11, Exact: true})
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(f faultvk.Fault) ([][]int, faultvk.Report) {
+	run := func(f faultvk.Fault) (got [][]int, r faultvk.Report, calls map[string]int) {
 		t.Helper()
 		if err := ctl.Begin(f); err != nil {
 			t.Fatal(err)
@@ -177,50 +175,51 @@ func TestLostDevice(t *testing.T) {
 		if err != nil {
 			t.Fatalf("%+v: %v", f, err)
 		}
-		r, err := ctl.Report()
-		if err != nil {
+		r, failed := ctl.Report()
+		trace, err := ctl.Trace()
+		if err := errors.Join(failed, err); err != nil {
 			t.Fatal(err)
 		}
-		return got, r
+		calls = map[string]int{}
+		for _, c := range trace {
+			calls[c.Function]++
+		}
+		return got, r, calls
 	}
-	want, r := run(faultvk.Fault{})
-	trace, err := ctl.Trace()
-	if err != nil {
-		t.Fatal(err)
-	}
-	most := 6
-	if n, err := strconv.Atoi(os.Getenv("RWKV_FAULTS")); err == nil {
-		most = n
-	}
+	run(faultvk.Fault{}) // what is done once is done
+	want, _, calls := run(faultvk.Fault{})
+	functions := []string{"vkQueueSubmit", "vkWaitForFences"}
 	for i := range want {
 		if len(want[i]) == 0 {
 			t.Fatalf("sequence %d drew nothing", i)
 		}
 	}
-	for _, function := range []string{"vkQueueSubmit", "vkWaitForFences"} {
-		calls := 0
-		for _, c := range trace {
-			if c.Function == function {
-				calls++
+	most := gputest.Faults(t, 6)
+	each(func(i int) (more bool) {
+		function := functions[i%2]
+		n := calls[function]
+		if n < 20 {
+			t.Fatalf("%d calls of %s", n, function)
+		}
+		f := faultvk.Fault{Function: function, At: 1 + i/2*max(n/most, 1), Result: faultvk.DeviceLost}
+		if f.At > n {
+			return f.At <= max(calls[functions[0]], calls[functions[1]])
+		}
+		before := e.Stats().Reopened
+		got, r, _ := run(f)
+		for i := range want {
+			if !slices.Equal(got[i], want[i]) {
+				t.Errorf("%s %d of %d: sequence %d drew %v, want %v", function, f.At, n, i, got[i], want[i])
 			}
 		}
-		if calls < 20 {
-			t.Fatalf("%d calls of %s, %+v", calls, function, r)
+		if reopened := e.Stats().Reopened - before; r.Fired != (reopened == 1) || r.Strange != 0 {
+			t.Errorf("%s %d of %d: opened %d times, %+v", function, f.At, n, reopened, r)
 		}
-		for at := 1; at <= calls; at += max(calls/most, 1) {
-			before := e.Stats().Reopened
-			got, r := run(faultvk.Fault{Function: function, At: at, Result: faultvk.DeviceLost})
-			for i := range want {
-				if !slices.Equal(got[i], want[i]) {
-					t.Errorf("%s %d of %d: sequence %d drew %v, want %v", function, at, calls, i, got[i], want[i])
-				}
-			}
-			if reopened := e.Stats().Reopened - before; r.Fired && reopened != 1 || r.Strange != 0 {
-				t.Errorf("%s %d of %d: opened %d times, %+v", function, at, calls, reopened, r)
-			}
-		}
-	}
-	if err := errors.Join(e.Close(), d.Close()); err != nil {
-		t.Error(err)
+		return true
+	})
+	err = errors.Join(e.Close(), d.Close())
+	r, failed := ctl.Report()
+	if err := errors.Join(err, failed); err != nil || r.Live != "" {
+		t.Errorf("%v; left: %s", err, r.Live)
 	}
 }

@@ -164,10 +164,12 @@ func (l *losses) test(t *testing.T, undisturbed func(o *outcome) error) {
 		over++
 		return over < 2 // the last call of either is behind
 	})
-	fmt.Printf("the device was lost %d times, at %d submissions and %d waits of an undisturbed run or some of them\n",
+	fmt.Printf("the device was lost %d times; without that a run has %d submissions and %d waits\n",
 		fired, want.calls[functions[0]], want.calls[functions[1]])
-	if err := errors.Join(e.Close(), d.Close()); err != nil {
-		t.Error(err)
+	err = errors.Join(e.Close(), d.Close())
+	r, failed := ctl.Report()
+	if err := errors.Join(err, failed); err != nil || r.Live != "" {
+		t.Errorf("%v; left: %s", err, r.Live)
 	}
 }
 
