@@ -154,21 +154,21 @@ func (r *Report) roofline() (*plot.Plot, error) {
 	for _, x := range r.Ops {
 		add(fmt.Sprintf("ops of %s, batch %d", x.Test, x.Batch), x.GFLOPS/x.GBPerS, x.GFLOPS)
 	}
-	least, most := math.Inf(1), r.Limits.FMAGFLOPS/r.Limits.ReadGBPerS
+	least, most := math.Inf(1), r.Roofline.FMAGFLOPS/r.Roofline.ReadGBPerS
 	for _, xy := range series {
 		for _, v := range xy {
 			least, most = min(least, v.X), max(most, v.X)
 		}
 	}
-	least, most = min(least, r.Limits.FMAGFLOPS/r.Limits.ReadGBPerS)/4, most*8
-	ridge := r.Limits.FMAGFLOPS / r.Limits.ReadGBPerS
-	roof, err := plotter.NewLine(plotter.XYs{{X: least, Y: least * r.Limits.ReadGBPerS}, {X: ridge, Y: r.Limits.FMAGFLOPS}, {X: most, Y: r.Limits.FMAGFLOPS}})
+	least, most = min(least, r.Roofline.FMAGFLOPS/r.Roofline.ReadGBPerS)/4, most*8
+	ridge := r.Roofline.FMAGFLOPS / r.Roofline.ReadGBPerS
+	roof, err := plotter.NewLine(plotter.XYs{{X: least, Y: least * r.Roofline.ReadGBPerS}, {X: ridge, Y: r.Roofline.FMAGFLOPS}, {X: most, Y: r.Roofline.FMAGFLOPS}})
 	if err != nil {
 		return nil, err
 	}
 	roof.Width = vg.Points(2)
 	p.Add(roof)
-	p.Legend.Add(fmt.Sprintf("%s GB/s, %s GFLOPS", number(r.Limits.ReadGBPerS), number(r.Limits.FMAGFLOPS)), roof)
+	p.Legend.Add(fmt.Sprintf("%s GB/s, %s GFLOPS", number(r.Roofline.ReadGBPerS), number(r.Roofline.FMAGFLOPS)), roof)
 	for i, name := range names {
 		s, err := plotter.NewScatter(series[name])
 		if err != nil {

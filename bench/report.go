@@ -10,19 +10,19 @@ import (
 
 // Report is the outcome of a run. Its JSON form is what `bench --json` writes and Read reads.
 type Report struct {
-	Device  string    `json:"device"`
-	Driver  string    `json:"driver,omitempty"`
-	Model   string    `json:"model"`
-	Quant   string    `json:"quant"`
-	Time    time.Time `json:"time"` // when the run began
-	Chunk   int       `json:"chunk"`
-	Exact   bool      `json:"exact,omitempty"` // see engine.Options
-	Results []Result  `json:"results"`
-	Limits  Limits    `json:"limits"`
-	Memory  Memory    `json:"memory"`
-	Load    Load      `json:"load"`
-	Ops     []OpTime  `json:"ops,omitempty"`
-	Compare []Change  `json:"compare,omitempty"`
+	Device   string    `json:"device"`
+	Driver   string    `json:"driver,omitempty"`
+	Model    string    `json:"model"`
+	Quant    string    `json:"quant"`
+	Time     time.Time `json:"time"` // when the run began
+	Chunk    int       `json:"chunk"`
+	Exact    bool      `json:"exact,omitempty"` // see engine.Options
+	Results  []Result  `json:"results"`
+	Roofline Roofline  `json:"limits"`
+	Memory   Memory    `json:"memory"`
+	Load     Load      `json:"load"`
+	Ops      []OpTime  `json:"ops,omitempty"`
+	Compare  []Change  `json:"compare,omitempty"`
 }
 
 // Result is one test.
@@ -60,9 +60,9 @@ type Rates struct {
 	Samples []float64 `json:"samples"` // in the order of measuring
 }
 
-// Limits is what the device does at best, measured before the tests, after them and, where it has the memory, up to 4
+// Roofline is what the device does at best, measured before the tests, after them and, where it has the memory, up to 4
 // times between: the median, of an even number the better of the two in the middle.
-type Limits struct {
+type Roofline struct {
 	ReadGBPerS float64 `json:"read_gb_per_s"`
 	ReadBytes  int     `json:"read_bytes"` // that were streamed
 	FMAGFLOPS  float64 `json:"fma_gflops"`
@@ -107,16 +107,16 @@ func (r *Result) name() string { return fmt.Sprintf("%s batch %d depth %d", r.Te
 func (r *Report) share() {
 	for i := range r.Results {
 		x := &r.Results[i]
-		x.OfLimit, x.Bound = r.Limits.share(x.GBPerS, x.GFLOPS)
+		x.OfLimit, x.Bound = r.Roofline.share(x.GBPerS, x.GFLOPS)
 	}
 	for i := range r.Ops {
 		x := &r.Ops[i]
-		x.OfLimit, _ = r.Limits.share(x.GBPerS, x.GFLOPS)
+		x.OfLimit, _ = r.Roofline.share(x.GBPerS, x.GFLOPS)
 	}
 }
 
 // share returns how much of its limit something reaches, and which limit that is.
-func (l Limits) share(gbPerS, gflops float64) (float64, string) {
+func (l Roofline) share(gbPerS, gflops float64) (float64, string) {
 	read, fma := gbPerS/l.ReadGBPerS, gflops/l.FMAGFLOPS
 	if read >= fma {
 		return read, "read"
@@ -153,8 +153,8 @@ func Read(from io.Reader) (*Report, error) {
 			}
 		}
 	}
-	if !(r.Limits.ReadGBPerS > 0) || !(r.Limits.FMAGFLOPS > 0) {
-		return nil, fmt.Errorf("limits: want positive figures, got %v and %v", r.Limits.ReadGBPerS, r.Limits.FMAGFLOPS)
+	if !(r.Roofline.ReadGBPerS > 0) || !(r.Roofline.FMAGFLOPS > 0) {
+		return nil, fmt.Errorf("limits: want positive figures, got %v and %v", r.Roofline.ReadGBPerS, r.Roofline.FMAGFLOPS)
 	}
 	return &r, nil
 }

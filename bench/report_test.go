@@ -20,7 +20,7 @@ import (
 // made is a report of made-up figures: three batches, two depths.
 func made() *Report {
 	host, allocs, other, draw, ms := 12.5, 0.0, 0.25, 310.0, 187.5
-	r := &Report{Device: "D|1", Driver: "X", Model: "M", Quant: "none", Limits: Limits{30, 1 << 20, 170}, Load: Load{Cores: 2, OtherCPU: &other, Busy: true}}
+	r := &Report{Device: "D|1", Driver: "X", Model: "M", Quant: "none", Roofline: Roofline{30, 1 << 20, 170}, Load: Load{Cores: 2, OtherCPU: &other, Busy: true}}
 	for _, depth := range []int{0, 1000} {
 		for _, batch := range []int{1, 2, 8} {
 			pp := ratesOf([]float64{150, 152, 151, 149, 153})

@@ -93,15 +93,15 @@ func Run(ctx context.Context, m *model.Model, d *device.Device, o Options) (*Rep
 	return r, nil
 }
 
-// limits measures the device, and makes of what was found so far what Limits says.
+// limits measures the device, and makes of what was found so far the median that Roofline has.
 func (r *runner) limits() error {
 	r.tell("measuring the device's limits", 0, 1)
-	found, err := r.dev.Limits(r.readBytes())
+	found, err := r.dev.Roofline(r.readBytes())
 	if err != nil {
 		return err
 	}
 	r.reads, r.flops = append(r.reads, found.Read/1e9), append(r.flops, found.Flops/1e9)
-	r.report.Limits = Limits{ReadGBPerS: upperMedian(r.reads), ReadBytes: r.readBytes(), FMAGFLOPS: upperMedian(r.flops)}
+	r.report.Roofline = Roofline{ReadGBPerS: upperMedian(r.reads), ReadBytes: r.readBytes(), FMAGFLOPS: upperMedian(r.flops)}
 	return r.ctx.Err()
 }
 

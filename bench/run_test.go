@@ -171,7 +171,7 @@ func checkResult(t *testing.T, d *device.Device, r *Report, x *Result) {
 	t.Helper()
 	decode := x.Test[0] != 'p'
 	if n := x.Rates; len(n.Samples) != 3 || !(n.Min > 0) || n.Min > n.Median || n.Median > n.Max || !(x.GBPerS > 0) || !(x.GFLOPS > 0) ||
-		x.OfLimit != max(x.GBPerS/r.Limits.ReadGBPerS, x.GFLOPS/r.Limits.FMAGFLOPS) {
+		x.OfLimit != max(x.GBPerS/r.Roofline.ReadGBPerS, x.GFLOPS/r.Roofline.FMAGFLOPS) {
 		t.Errorf("%+v", x)
 	}
 	if x.DeviceBytes != r.Results[0].DeviceBytes || x.DeviceBytes != r.Memory.DeviceBytes || (x.DeviceBytes > 0) == d.IsCPU() {

@@ -128,7 +128,7 @@ func (r *Report) heading() []string {
 	return []string{
 		"device: " + device,
 		fmt.Sprintf("model: %s, quant %s, chunk %d%s", r.Model, r.Quant, r.Chunk, map[bool]string{true: ", exact"}[r.Exact]),
-		fmt.Sprintf("limits: reads %s GB/s (of %s), multiply-adds %s GFLOPS", number(r.Limits.ReadGBPerS), size(r.Limits.ReadBytes), number(r.Limits.FMAGFLOPS)),
+		fmt.Sprintf("limits: reads %s GB/s (of %s), multiply-adds %s GFLOPS", number(r.Roofline.ReadGBPerS), size(r.Roofline.ReadBytes), number(r.Roofline.FMAGFLOPS)),
 		"memory: " + memory,
 		fmt.Sprintf("load average: %s, on %d cores", load, r.Load.Cores),
 	}
@@ -204,7 +204,7 @@ func (r *Report) CSV(to io.Writer) error {
 		x := &r.Results[i]
 		rows = append(rows, []string{r.Device, r.Driver, r.Model, r.Quant, x.Test, strconv.Itoa(x.Batch), strconv.Itoa(x.Depth),
 			exact(&x.Rates.Median), exact(&x.Rates.Min), exact(&x.Rates.Max), exact(&x.GBPerS), exact(&x.GFLOPS), exact(&x.OfLimit), x.Bound,
-			exact(x.HostUS), exact(x.Allocs), x.DrawnOn, exact(x.DrawUS), exact(x.SubmissionMS), strconv.Itoa(x.DeviceBytes), exact(x.OtherCPU), exact(&r.Limits.ReadGBPerS), exact(&r.Limits.FMAGFLOPS)})
+			exact(x.HostUS), exact(x.Allocs), x.DrawnOn, exact(x.DrawUS), exact(x.SubmissionMS), strconv.Itoa(x.DeviceBytes), exact(x.OtherCPU), exact(&r.Roofline.ReadGBPerS), exact(&r.Roofline.FMAGFLOPS)})
 	}
 	return w.WriteAll(rows)
 }

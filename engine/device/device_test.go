@@ -108,7 +108,7 @@ func TestFault(t *testing.T) {
 func TestLimits(t *testing.T) {
 	for _, d := range []*Device{{}, vulkanDevice(t)} {
 		before, _ := d.Memory()
-		l, err := d.Limits(1 << 20)
+		l, err := d.Roofline(1 << 20)
 		if err != nil || l.Read < 1e8 || l.Flops < 1e8 || l.Read > 1e14 || l.Flops > 1e16 {
 			t.Errorf("%+v, %v", l, err)
 		}

@@ -2,21 +2,21 @@ package device
 
 import "github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
 
-// Limits is what a device does at best with nothing else to do.
-type Limits struct {
+// Roofline is what a device does at best with nothing else to do.
+type Roofline struct {
 	Read  float64 // bytes per second, streamed from memory
 	Flops float64 // float32 operations per second, a multiply-add being two
 }
 
-// Limits measures the device, which takes about a second. bytes is how much is streamed: a device may read what fits its
+// Roofline measures the device, which takes about a second. bytes is how much is streamed: a device may read what fits its
 // caches faster than what does not, so it should be what the model at hand reads.
-func (d *Device) Limits(bytes int) (Limits, error) {
+func (d *Device) Roofline(bytes int) (Roofline, error) {
 	if d.IsCPU() {
 		read, flops := roofline.CPU(bytes)
-		return Limits{read, flops}, nil
+		return Roofline{read, flops}, nil
 	}
 	read, flops, err := roofline.Device(d.current().device, bytes)
-	return Limits{read, flops}, d.Fault(err)
+	return Roofline{read, flops}, d.Fault(err)
 }
 
 // HasRoom reports whether the device has so many bytes of memory to spare, as far as it tells; true on the CPU.
