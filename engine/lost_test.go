@@ -149,8 +149,8 @@ func (w *crowd) burst() error {
 	return err
 }
 
-// Wherever the device is lost while many sequences decode and some read prompts in the same passes, all end with the tokens that
-// they have without that, none twice and none left out, and nothing is left of the device that was lost.
+// Wherever the device is lost while many sequences decode and some read prompts in the same passes, all end with the
+// tokens that they have without that, none twice and none left out, and nothing is left of the device that was lost.
 func TestLostDevice(t *testing.T) {
 	ctl, each := gputest.FaultySeries(t)
 	if ctl == nil {

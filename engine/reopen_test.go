@@ -2,78 +2,175 @@ package engine
 
 import (
 	"errors"
+	"runtime"
 	"testing"
+	"weak"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
 
-// A device that is lost again while an engine is made anew is opened once more by the next Reopen. Another engine on it is told
-// that it was lost, whatever it is asked for, until it is made anew as well.
-func TestReopenAgain(t *testing.T) {
+// pairing is two engines on one device with a sequence each.
+type pairing struct {
+	t    *testing.T
+	ctl  *faultvk.Control
+	d    *device.Device
+	e    [2]*Engine
+	seqs [2]*Seq
+	want [2][]float32 // their states
+}
+
+var pairTokens = []int{5, 66, 0, 17}
+
+// newPairing returns nil where the test runs in another process.
+func newPairing(t *testing.T) *pairing {
 	ctl := gputest.Faulty(t)
 	if ctl == nil {
-		return
+		return nil
+	}
+	p := &pairing{t: t, ctl: ctl}
+	var err error
+	if p.d, err = device.Open("gpu", nil); err != nil {
+		t.Fatal(err)
 	}
 	m := golden.Tiny(t)
-	d, err := device.Open("gpu", nil)
+	for i := range p.e {
+		if p.e[i], err = New(m, p.d, Options{Slots: 2, Keep: 3}); err != nil {
+			t.Fatal(err)
+		}
+		p.seqs[i] = newSeq(t, p.e[i])
+		step(t, p.e[i], input{p.seqs[i], pairTokens, 1})
+		p.want[i] = mustState(t, p.e[i], p.seqs[i])
+	}
+	return p
+}
+
+// fault has the first call of a function fail.
+func (p *pairing) fault(function string, result int32) {
+	p.t.Helper()
+	if err := p.ctl.Begin(faultvk.Fault{Function: function, At: 1, Result: result}); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// lost wants the error of a lost device.
+func (p *pairing) lost(what string, err error) {
+	p.t.Helper()
+	var of *device.Error
+	if !errors.Is(err, ErrDeviceLost) || !errors.As(err, &of) {
+		p.t.Fatalf("%s: want the device lost, got %v", what, err)
+	}
+}
+
+// allLost wants it of whatever an engine is asked for.
+func (p *pairing) allLost(i int) {
+	p.t.Helper()
+	e, s := p.e[i], p.seqs[i]
+	p.lost("a pass", e.Pass(p.t.Context(), []Row{{Seq: s, Tokens: pairTokens}}))
+	smp := newSampler(p.t, sample.Params{}, e)
+	p.lost("a burst", second(e.Burst(p.t.Context(), []Continuation{{Seq: s, Sampler: smp}}, 1, nil)))
+	p.lost("a sequence", second(e.NewSeq(nil)))
+	p.lost("a fork", second(e.Fork(s)))
+	p.lost("a state", second(e.Save([]*Seq{s}, [][]float32{make([]float32, len(p.want[i]))})))
+	p.lost("a given state", second(e.Restore([]*Seq{s}, [][]float32{nil})))
+	p.lost("times", second(e.PassTimes([]Row{{Seq: s, Tokens: pairTokens}})))
+}
+
+// reopen opens an engine anew, after which its sequence has its state.
+func (p *pairing) reopen(i int) {
+	p.t.Helper()
+	if err := p.e[i].Reopen(p.t.Context()); err != nil {
+		p.t.Fatal(err)
+	}
+	if off := distance(mustState(p.t, p.e[i], p.seqs[i]), p.want[i]); !(off < 1e-4) {
+		p.t.Errorf("engine %d: the state is off by %g", i, off)
+	}
+}
+
+// end closes all, after which nothing is left.
+func (p *pairing) end() {
+	p.t.Helper()
+	err := errors.Join(p.e[0].Close(), p.e[1].Close(), p.d.Close())
+	r, failed := p.ctl.Report()
+	if err := errors.Join(err, failed); err != nil || r.Live != "" || r.Strange != 0 {
+		p.t.Errorf("%v; left: %+v", err, r)
+	}
+}
+
+// A device that is lost again while an engine is made anew is opened once more by the next Reopen. Another engine on it
+// is told that it was lost, whatever it is asked for, until it is made anew as well.
+func TestReopenAgain(t *testing.T) {
+	p := newPairing(t)
+	if p == nil {
+		return
+	}
+	pass := func() error { return p.e[0].Pass(t.Context(), []Row{{Seq: p.seqs[0], Tokens: pairTokens}}) }
+	p.fault("vkQueueSubmit", faultvk.DeviceLost)
+	p.lost("a pass", pass())
+	p.fault("vkQueueSubmit", faultvk.DeviceLost)
+	p.lost("the weights' way to the device", p.e[0].Reopen(t.Context()))
+	p.lost("a pass without an executor", pass())
+	p.reopen(0)
+	p.allLost(1)
+	p.reopen(1)
+	p.end()
+}
+
+// A device that cannot be opened anew, as long as there is no memory for it, is lost for another engine on it, too, for
+// one that is new, and for who asks how much it holds. Whichever is reopened first opens it.
+func TestReopenFails(t *testing.T) {
+	p := newPairing(t)
+	if p == nil {
+		return
+	}
+	for _, first := range []int{1, 0} {
+		p.fault("vkQueueSubmit", faultvk.DeviceLost)
+		p.lost("a pass", p.e[0].Pass(t.Context(), []Row{{Seq: p.seqs[0], Tokens: pairTokens}}))
+		p.fault("vkCreateDevice", faultvk.OutOfDeviceMemory)
+		if err := p.e[0].Reopen(t.Context()); !errors.Is(err, ErrOutOfMemory) {
+			t.Fatalf("want no memory, got %v", err)
+		}
+		if err := second(p.e[0].NewSeq(nil)); !errors.Is(err, ErrOutOfMemory) {
+			t.Errorf("the engine that could not be opened: want no memory, got %v", err)
+		}
+		p.allLost(1)
+		p.lost("a new engine", second(New(golden.Tiny(t), p.d, Options{})))
+		if p.d.HasRoom(1) {
+			t.Error("a device that is not open has room")
+		}
+		p.reopen(first)
+		if first == 0 {
+			p.allLost(1)
+		}
+		p.reopen(1 - first)
+	}
+	p.end()
+}
+
+// An engine that is closed is nobody's any more, though its device stays open, also where it could not be made anew.
+func TestClosedAfterReopenFails(t *testing.T) {
+	d := new(device.Device)
+	var failed error
+	e, err := New(golden.Tiny(t), d, Options{Progress: func(int64, int64) error { return failed }})
 	if err != nil {
 		t.Fatal(err)
 	}
-	tokens := []int{5, 66, 0, 17}
-	var engines []*Engine
-	var seqs []*Seq
-	var want [][]float32
-	for range 2 {
-		e, err := New(m, d, Options{Slots: 2, Keep: 3})
-		if err != nil {
-			t.Fatal(err)
-		}
-		engines, seqs = append(engines, e), append(seqs, newSeq(t, e))
-		step(t, e, input{seqs[len(seqs)-1], tokens, 1})
-		want = append(want, mustState(t, e, seqs[len(seqs)-1]))
-	}
-	first, other := engines[0], engines[1]
-	begin := func(f faultvk.Fault) {
-		t.Helper()
-		if err := ctl.Begin(f); err != nil {
-			t.Fatal(err)
-		}
-	}
-	lost := func(what string, err error) {
-		t.Helper()
-		var of *device.Error
-		if !errors.Is(err, ErrDeviceLost) || !errors.As(err, &of) {
-			t.Fatalf("%s: want the device lost, got %v", what, err)
-		}
-	}
-	begin(faultvk.Fault{Function: "vkQueueSubmit", At: 1, Result: faultvk.DeviceLost})
-	lost("a pass", first.Pass(t.Context(), []Row{{Seq: seqs[0], Tokens: tokens}}))
-	begin(faultvk.Fault{Function: "vkQueueSubmit", At: 1, Result: faultvk.DeviceLost})
-	lost("the weights' way to the device", first.Reopen(t.Context()))
-	lost("a pass without an executor", first.Pass(t.Context(), []Row{{Seq: seqs[0], Tokens: tokens}}))
-	begin(faultvk.Fault{})
-	if err := first.Reopen(t.Context()); err != nil {
+	failed = errors.New("no weights")
+	if err := e.Reopen(t.Context()); !errors.Is(err, failed) {
 		t.Fatal(err)
 	}
-	_, err = other.NewSeq(nil)
-	lost("a sequence of the other engine", err)
-	_, err = other.Save(seqs[1:], [][]float32{make([]float32, len(want[1]))})
-	lost("a state of the other engine", err)
-	if err := other.Reopen(t.Context()); err != nil {
-		t.Fatal(err)
-	}
-	for i, e := range engines {
-		if off := distance(mustState(t, e, seqs[i]), want[i]); !(off < 1e-4) {
-			t.Errorf("engine %d: the state is off by %g", i, off)
-		}
-		if err := e.Close(); err != nil {
-			t.Error(err)
-		}
-	}
-	if err := d.Close(); err != nil {
+	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
+	there := weak.Make(e)
+	e = nil
+	for i := 0; there.Value() != nil; i++ {
+		if runtime.GC(); i == 10 {
+			t.Fatal("the engine is still held")
+		}
+	}
+	runtime.KeepAlive(d)
 }

@@ -71,7 +71,7 @@ func (t *table) end() {
 	<-t.turn
 }
 
-// close waits for the turn and ends all others. It reports whether there is an executor to close.
+// close waits for the turn and ends all others. It reports whether it is the first.
 func (t *table) close() bool {
 	t.turn <- struct{}{}
 	defer func() { <-t.turn }()
@@ -79,7 +79,7 @@ func (t *table) close() bool {
 	defer t.mu.Unlock()
 	closed := t.closed
 	t.closed = true
-	return !closed && t.broken == nil
+	return !closed
 }
 
 // take gives a sequence a free slot.

@@ -35,7 +35,15 @@ type opened struct {
 	instance *gpu.Instance // nil where the device is another's
 	device   *gpu.Device
 	kernels  *vulkan.Kernels
-	closed   bool
+	closed   bool // reports whether the device was lost and could not be opened anew
+}
+
+// check wants what was opened to be open.
+func (o opened) check() error {
+	if !o.closed {
+		return nil
+	}
+	return &Error{Device: o.device.Info().Name, Err: fmt.Errorf("%w: it could not be opened anew", gpu.ErrDeviceLost)}
 }
 
 // current returns what is open now.
@@ -153,6 +161,16 @@ func (d *Device) Fit(prog *op.Program, s op.Sizes) op.Sizes {
 // The device must outlive it. With exact a token's numbers are the same to the bit whatever else is in its pass. progress, which
 // may be nil, is told how many bytes of weights are loaded; its error ends the load and is returned.
 func (d *Device) Prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, error) {
+	d.use.RLock()
+	defer d.use.RUnlock()
+	return d.prober(m, s, exact, progress)
+}
+
+// prober is Prober while the device stays as it is.
+func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, error) {
+	if err := d.current().check(); err != nil {
+		return nil, err
+	}
 	if err := d.checkRoom(m, s); err != nil {
 		return nil, err
 	}

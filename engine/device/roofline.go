@@ -8,21 +8,34 @@ type Roofline struct {
 	Flops float64 // float32 operations per second, a multiply-add being two
 }
 
-// Roofline measures the device, which takes about a second. bytes is how much is streamed: a device may read what fits its
-// caches faster than what does not, so it should be what the model at hand reads.
+// Roofline measures the device, which takes about a second. bytes is how much is streamed: a device may read what fits
+// its caches faster than what does not, so it should be what the model at hand reads.
 func (d *Device) Roofline(bytes int) (Roofline, error) {
 	if d.IsCPU() {
 		read, flops := roofline.CPU(bytes)
 		return Roofline{read, flops}, nil
 	}
-	read, flops, err := roofline.Device(d.current().device, bytes)
+	d.use.RLock()
+	defer d.use.RUnlock()
+	now := d.current()
+	if err := now.check(); err != nil {
+		return Roofline{}, err
+	}
+	read, flops, err := roofline.Device(now.device, bytes)
 	return Roofline{read, flops}, d.Fault(err)
 }
 
-// HasRoom reports whether the device has so many bytes of memory to spare, as far as it tells; true on the CPU.
-func (d *Device) HasRoom(bytes int) bool { return d.IsCPU() || d.current().kernels.HasRoom(bytes) }
+// HasRoom reports whether the device has so many bytes of memory to spare, as far as it tells; true on the CPU, and
+// false on a device that could not be opened anew.
+func (d *Device) HasRoom(bytes int) bool {
+	d.use.RLock()
+	defer d.use.RUnlock()
+	now := d.current()
+	return now.device == nil || !now.closed && now.kernels.HasRoom(bytes)
+}
 
-// Memory returns the bytes of the device's live buffers, and the bytes taken from the driver to hold them; 0 on the CPU.
+// Memory returns the bytes of the device's live buffers, and the bytes taken from the driver to hold them; 0 on the
+// CPU.
 func (d *Device) Memory() (buffers, blocks int) {
 	if d.IsCPU() {
 		return 0, 0

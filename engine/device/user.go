@@ -11,17 +11,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// User is one of those who work on a device with an executor of their own. The device is opened anew only while none of them works
-// on it: between Begin and End, and while Executor and Part run. One goroutine at a time may use a User; several Users of a device
-// do not wait for each other, except for a Reopen.
+// User is one of those who work on a device with an executor of their own. The device is opened anew only while none of
+// them works on it: between Begin and End, and while Executor and Part run. One goroutine at a time may use a User;
+// several Users of a device do not wait for each other, except for a Reopen.
 type User struct {
 	d      *Device
 	leave  func()
 	number int // the opening of the device that the user's executor belongs to, or should have
 }
 
-// Join returns a new user. leave closes its executor, if there is one, before the device is closed: also from another user's
-// Reopen, while nobody works on the device.
+// Join returns a new user. leave closes its executor, if there is one, before the device is closed: also from another
+// user's Reopen, while nobody works on the device.
 func (d *Device) Join(leave func()) *User {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -41,19 +41,22 @@ func (u *User) Part(close func() error) error {
 	return close()
 }
 
-// Begin has the device stay as it is until End. After another user's Reopen it is an error that matches gpu.ErrDeviceLost, and
-// there is nothing to end.
+// Begin has the device stay as it is until End. After another user's Reopen, also one that failed, it is an error that
+// matches gpu.ErrDeviceLost, and there is nothing to end.
 func (u *User) Begin() error {
 	d := u.d
 	d.use.RLock()
 	d.mu.Lock()
 	now, number := d.now, d.number
 	d.mu.Unlock()
-	if number == u.number {
-		return nil
+	err := now.check()
+	if err == nil && number != u.number {
+		err = &Error{Device: now.device.Info().Name, Err: fmt.Errorf("%w: another engine reopened it", gpu.ErrDeviceLost)}
 	}
-	d.use.RUnlock()
-	return &Error{Device: now.device.Info().Name, Err: fmt.Errorf("%w: another engine reopened it", gpu.ErrDeviceLost)}
+	if err != nil {
+		d.use.RUnlock()
+	}
+	return err
 }
 
 // End is that of what Begin began.
@@ -67,22 +70,23 @@ func (u *User) Executor(m *model.Model, s op.Sizes, exact bool, progress func(do
 	d.mu.Lock()
 	u.number = d.number // also where no executor can be made: then Reopen has to open the device anew
 	d.mu.Unlock()
-	e, err := d.Prober(m, s, exact, progress)
+	e, err := d.prober(m, s, exact, progress)
 	if p, ok := e.(*vulkan.Prober); ok {
 		return p.Exec, err
 	}
 	return e, err
 }
 
-// Reopen opens the device anew, unless another user did so since this one's executor was made. In either case the user leaves
-// what was open. All others have to reopen too: until then their Begin fails.
+// Reopen opens the device anew, unless another user did so since this one's executor was made. In either case the user
+// leaves what was open, and all others have to reopen too: until then their Begin fails. Where the device cannot be
+// opened it is closed for all, until some user's Reopen opens it.
 func (u *User) Reopen() error {
 	d := u.d
 	d.use.Lock()
 	defer d.use.Unlock()
 	u.leave()
 	d.mu.Lock()
-	before, done, users := d.now, d.number != u.number, slices.Clone(d.users)
+	before, done, users := d.now, d.number != u.number && !d.now.closed, slices.Clone(d.users)
 	d.mu.Unlock()
 	if done || before.instance == nil {
 		return nil

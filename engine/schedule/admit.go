@@ -8,10 +8,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked. A sequence that is parked
-// queues up at the end of it, so that no other is parked for it in the same round. All who decode wait meanwhile, so no
-// further parking begins once a sixth of the round's time is over. Where somebody else took the slot of a parked sequence,
-// the job waits.
+// admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked. A sequence that is
+// parked queues up at the end of it, so that no other is parked for it in the same round. All who decode wait
+// meanwhile, so no further parking begins once a sixth of the round's time is over. Where somebody else took the slot
+// of a parked sequence, the job waits.
 func (s *Scheduler) admit() error {
 	start, before := s.now(), len(s.resident)
 	defer func() {
@@ -77,8 +77,8 @@ func (s *Scheduler) start(j *Job) error {
 	return nil
 }
 
-// park frees the slot of the sequence that has had the most since it got it, if that is enough and there is memory on the
-// host.
+// park frees the slot of the sequence that has had the most since it got it, if that is enough and there is memory on
+// the host.
 func (s *Scheduler) park() (bool, error) {
 	if s.lot.parked >= s.options.Parked && s.queue.first().state == nil {
 		return false, nil
@@ -134,8 +134,8 @@ func lost(err error) bool {
 	return errors.Is(err, engine.ErrDeviceLost) || errors.Is(err, engine.ErrTimeout)
 }
 
-// trouble follows an error that is not of one job. A device that was lost is opened anew, and all go on; if that fails, all
-// end. By other errors, such as of memory, the jobs in slots end, for which there is not enough of it.
+// trouble follows an error that is not of one job. A device that was lost is opened anew, and all go on; if that fails,
+// all end. By other errors, such as of memory, the jobs in slots end, for which there is not enough of it.
 func (s *Scheduler) trouble(err error) {
 	if lost(err) {
 		if s.reopen(err) != nil {
@@ -152,9 +152,9 @@ func (s *Scheduler) trouble(err error) {
 	})
 }
 
-// reopen follows the loss of a device. Where the device is lost again while it is opened anew, another try follows. A device that is
-// lost again and again, with nothing done between, or that cannot be opened, is given up: all jobs end, soon, and none are taken in.
-// The error is by what all ends then.
+// reopen follows the loss of a device. Where the device is lost again while it is opened anew, another try follows. A
+// device that is lost again and again, with nothing done between, or that cannot be opened, is given up: all jobs end,
+// soon, and none are taken in. The error is by what all ends then.
 func (s *Scheduler) reopen(loss error) error {
 	s.door.mu.Lock()
 	broken := s.door.broken

@@ -204,8 +204,8 @@ func lostRequest(e *engine.Engine, i, prompt, most int) (*asked, error) {
 	return a, nil
 }
 
-// Wherever the device is lost while 16 sequences decode and 2 read long prompts, until all have ended, each has the tokens and
-// the states that it has without that, none twice and none left out.
+// Wherever the device is lost while 16 sequences decode and 2 read long prompts, until all have ended, each has the
+// tokens and the states that it has without that, none twice and none left out.
 func TestLostDevice(t *testing.T) {
 	const decodes, prefills, long = 16, 2, 6 * 24
 	l := losses{engine: engine.Options{Slots: decodes + prefills, Chunk: 24, Keep: 11, Exact: true}}
@@ -233,8 +233,8 @@ func TestLostDevice(t *testing.T) {
 	})
 }
 
-// Wherever the device is lost while requests that are more than the slots are fed, drawn, parked and brought back, each has the
-// tokens and the states that it has without that.
+// Wherever the device is lost while requests that are more than the slots are fed, drawn, parked and brought back, each
+// has the tokens and the states that it has without that.
 func TestLostDeviceParking(t *testing.T) {
 	l := losses{engine: engine.Options{Slots: 3, Seqs: 2, Chunk: 8, Keep: 6, Exact: true}, options: Options{Quantum: 7}}
 	l.requests = func(e *engine.Engine) (all []*asked, err error) {

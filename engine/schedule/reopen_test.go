@@ -8,8 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// lossy is a scheduler of a fake engine with requests for so many tokens each, more than there are slots. All ask for their last
-// states, and one for a state in the midst of its prompt.
+// lossy is a scheduler of a fake engine with requests for so many tokens each, more than there are slots. All ask for
+// their last states, and one for a state in the midst of its prompt.
 func lossy(t *testing.T, most int) (f *fake, s *Scheduler, all []*asked) {
 	t.Helper()
 	f, s = manual(3, 2, 4, Options{Quantum: 4})
@@ -31,8 +31,8 @@ func lossy(t *testing.T, most int) (f *fake, s *Scheduler, all []*asked) {
 	return f, s, all
 }
 
-// Whichever call loses the device, and however often it is lost again while it is opened anew, as long as it may be a chance,
-// all requests come to their end as if nothing had been.
+// Whichever call loses the device, and however often it is lost again while it is opened anew, as long as it may be a
+// chance, all requests come to their end as if nothing had been.
 func TestLostWhileReopening(t *testing.T) {
 	for losses := range mostLosses {
 		for at := 1; ; at++ {
@@ -72,8 +72,8 @@ func TestLostWhileReopening(t *testing.T) {
 	}
 }
 
-// Where the device cannot be opened anew, whichever call lost it, all requests end, those to come are refused by the same error,
-// and no slot stays taken.
+// Where the device cannot be opened anew, whichever call lost it, all requests end, those to come are refused by the
+// same error, and no slot stays taken.
 func TestReopenFails(t *testing.T) {
 	for at := 1; ; at++ {
 		f, s, all := lossy(t, 12)
@@ -110,8 +110,8 @@ func TestReopenFails(t *testing.T) {
 	}
 }
 
-// A state for which there is no memory on its way to the host stays where it is: nobody ends by it, and who waits for the slot
-// waits.
+// A state for which there is no memory on its way to the host stays where it is: nobody ends by it, and who waits for
+// the slot waits.
 func TestNoMemoryToPark(t *testing.T) {
 	f, s, all := lossy(t, 60)
 	all[1].r.Marks, all[1].job.Marks = nil, nil // whose states are its own affair

@@ -25,9 +25,10 @@ func Faults(t *testing.T, usual int) int {
 	return n
 }
 
-// FaultySeries is Faulty for more faults than one process has the time for. In a process of its own it returns the control and
-// each, which calls try for the faults from 0 on, in their order, until try says that there are no more, or until it is the next
-// process's turn, which goes on with the next fault. Here it returns nil and nil when all are tried.
+// FaultySeries is Faulty for more faults than one process has the time for. In a process of its own it returns the
+// control and each, which calls try for the faults from 0 on, in their order, until try says that there are no more, or
+// until it is the next process's turn, which goes on with the next fault. Here it returns nil and nil when all are
+// tried.
 func FaultySeries(t *testing.T, env ...string) (ctl *faultvk.Control, each func(try func(i int) (more bool))) {
 	t.Helper()
 	if IsFaulty() {
