@@ -56,6 +56,7 @@ type passes struct {
 	ends  []outEnd
 	order []int // rows in the order of the batch
 	seqs  []*Seq
+	masks masks
 }
 
 // outEnd says whose logits an out of a pass is.
@@ -116,7 +117,10 @@ func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 	if err := p.k.revive(ctx, p.seqs); err != nil {
 		return false, err
 	}
-	if err := p.h.exec.ForwardContext(ctx, &p.batch); err != nil {
+	p.masks.begin()
+	err = p.h.exec.ForwardContext(ctx, &p.batch)
+	p.masks.wait()
+	if err != nil {
 		for _, i := range p.order {
 			rows[i].Seq.stale = true
 		}
@@ -145,6 +149,7 @@ func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 func (p *passes) fill(rows []Row, tokens int) {
 	p.batch.Reset()
 	p.ends, p.order = p.ends[:0], p.order[:0]
+	p.masks.clear()
 	p.t.mark++
 	outs, seqs := p.h.sizes.Outs, p.h.sizes.Seqs
 	for i := range rows {
@@ -170,6 +175,9 @@ func (p *passes) fill(rows []Row, tokens int) {
 			p.ends = append(p.ends, outEnd{i, pos})
 		}
 		p.order = append(p.order, i)
+		if r.Want == WantDraw && wanted > 0 {
+			p.masks.add(r.Sampler)
+		}
 		tokens, outs, seqs = tokens-n, outs-wanted, seqs-1
 	}
 }
@@ -237,31 +245,11 @@ func (p *passes) take(r *Row, pos int, logits []float32) {
 	case r.Want == WantLogits:
 		r.Err = r.Each(pos, logits)
 	default:
-		r.ID, r.Logprob, r.Alternatives, r.Err = p.t.draw(r.Sampler, logits, r.Logprobs, r.Top, r.Alternatives)
+		start := time.Now()
+		r.ID, r.Logprob, r.Alternatives, r.Err = drawOne(r.Sampler, logits, r.Logprobs, r.Top, r.Alternatives)
+		p.t.drew(1, time.Since(start))
 	}
 	if r.Err != nil {
 		r.done = true
 	}
-}
-
-// draw draws a token on the host and has the sampler accept it.
-func (t *table) draw(s *sample.Sampler, logits []float32, logprobs bool, top int, into []sample.Candidate) (id int, logprob float32,
-	alternatives []sample.Candidate, err error) {
-	start := time.Now()
-	if id, err = s.Sample(logits); err == nil {
-		err = s.Accept(id)
-	}
-	alternatives = into[:0]
-	if err == nil && (logprobs || top > 0) {
-		logprob, alternatives, err = sample.Logprobs(logits, id, top, alternatives)
-	}
-	took := time.Since(start)
-	t.mu.Lock()
-	t.stats.Drawing += took
-	t.stats.HostDraws++
-	t.mu.Unlock()
-	if err != nil {
-		return -1, 0, alternatives, err
-	}
-	return id, logprob, alternatives, nil
 }

@@ -11,7 +11,7 @@ import (
 // to a sampler, which from then on is its only user: it asks for the mask of each draw, and tells it of each token.
 //
 // Methods are called by one goroutine at a time, though not always by the same one: Mask may run beside the device's work on the
-// token before.
+// token before. Constraints of other sequences may be called at the same time, so what they share needs a lock.
 type Constraint interface {
 	// Mask returns the ids that may come next: id i is bit i%64 of word i/64, in (vocabulary+63)/64 words. nil says that every id
 	// may, which costs nothing at all; so a constraint that begins later, as behind think text, returns nil until then. The words
@@ -184,8 +184,8 @@ func (s *Sampler) SetConstraint(c Constraint) {
 	s.limit.constraint, s.limit.next, s.limit.ready, s.limit.done = c, nil, false, false
 }
 
-// Constrained reports whether there is a constraint.
-func (s *Sampler) Constrained() bool { return s.limit.constraint != nil }
+// Unprepared reports whether there is a constraint whose mask for the next draw is still to be made.
+func (s *Sampler) Unprepared() bool { return s.limit.constraint != nil && !s.limit.ready }
 
 // Prepare has the constraint make the mask of the next draw, which otherwise the draw does: it may run beside the device. An
 // error is ErrConstraint.

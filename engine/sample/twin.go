@@ -44,8 +44,9 @@ func (s *Sampler) Vocabulary() int { return s.vocab }
 // Biased reports whether the settings add to logits, which no device does: the host has to draw.
 func (s *Sampler) Biased() bool { return len(s.params.Bias) > 0 }
 
-// Limited reports whether a mask or a constraint limits the draws, by other ids after each token.
-func (s *Sampler) Limited() bool { return s.limit.mask != nil || s.limit.constraint != nil }
+// Limited reports whether a mask or a constraint limits the next draw, by other ids after each token. A constraint may as long
+// as its mask is not prepared, and does if it is and leaves an id out.
+func (s *Sampler) Limited() bool { return s.limit.limits() || s.Unprepared() }
 
 // CopyCounts fills dst (2*Accepted words) with the accepted ids, each followed by the bit pattern of its count.
 func (s *Sampler) CopyCounts(dst []uint32) {

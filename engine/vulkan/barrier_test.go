@@ -270,7 +270,7 @@ func (p *watchedPass) runDivided(t *testing.T, e *Prober) {
 		t.Fatal(err)
 	}
 	defer submissions.release()
-	if err := e.run(t.Context(), submissions, 2); err != nil {
+	if err := e.run(t.Context(), submissions, 2, nil); err != nil {
 		t.Fatal(err)
 	}
 }

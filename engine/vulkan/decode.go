@@ -56,8 +56,15 @@ func (d *decoding) release() {
 // drew one of its Ends, or could draw nothing, keeps the state that it has then. The samplers do not change: the caller
 // has them accept the ids that it takes. After more than one step RestoreState brings back the states from before the
 // call. If a draw is OnHost, Logits returns the logits of the first step.
-func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
-	k, err := d.startDraws(draws, n)
+//
+// beside may be nil. run calls it once, while the device runs the program for the first time. Until beside returns, the
+// masks of samplers that are Limited may change.
+func (d *decoding) run(draws []Draw, n int, beside func()) ([]uint32, error) {
+	if beside != nil && len(d.prog.Steps) == 0 { // there is nothing to be beside
+		beside()
+		beside = nil
+	}
+	k, err := d.startDraws(draws, n, beside != nil)
 	if err != nil {
 		return nil, err
 	}
@@ -73,7 +80,12 @@ func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 			return nil, err
 		}
 	}
-	err = d.runner.run(context.Background(), p, n*len(draws))
+	err = d.runner.run(context.Background(), p, n*len(draws), func() {
+		if beside != nil {
+			beside()
+			d.writeDraws(draws)
+		}
+	})
 	if saved != nil { // it is done by now, but counts as under way until somebody waits for it
 		if failed := saved.Wait(); err == nil {
 			err = failed
@@ -86,15 +98,15 @@ func (d *decoding) run(draws []Draw, n int) ([]uint32, error) {
 	return d.inputs.IDs(k), nil
 }
 
-// startDraws writes the inputs of n steps of the draws.
-func (d *decoding) startDraws(draws []Draw, n int) (k draw.Shape, err error) {
+// startDraws makes ready for n steps of the draws, and writes their inputs unless these are late.
+func (d *decoding) startDraws(draws []Draw, n int, late bool) (k draw.Shape, err error) {
 	if err := d.stageDraws(draws, n); err != nil {
 		return k, err
 	}
-	k.Seqs, k.Steps = len(draws), n
+	k.Seqs, k.Steps, k.Late = len(draws), n, late
 	accepted := 0
 	for i := range d.twins {
-		k.Masked = k.Masked || d.twins[i].Masked
+		k.Masked = k.Masked || d.twins[i].Masked || late && draws[i].Sampler.Limited()
 		k.Penalised = k.Penalised || d.twins[i].Penalised
 		k.Logits = k.Logits || draws[i].OnHost
 		accepted = max(accepted, d.twins[i].Accepted)
@@ -102,10 +114,18 @@ func (d *decoding) startDraws(draws []Draw, n int) (k draw.Shape, err error) {
 	if err := d.growSampling(accepted + n); err != nil {
 		return k, err
 	}
-	for i := range draws {
-		d.inputs.Write(i, &draws[i], &d.twins[i])
+	if !late {
+		d.writeDraws(draws)
 	}
 	return k, nil
+}
+
+// writeDraws writes the draws' inputs.
+func (d *decoding) writeDraws(draws []Draw) {
+	for i := range draws {
+		d.twins[i] = twinOf(&draws[i])
+		d.inputs.Write(i, &draws[i], &d.twins[i])
+	}
 }
 
 // stageDraws checks the draws and writes the batch's tables.
@@ -162,14 +182,23 @@ func (d *decoding) growSampling(accepted int) error {
 // items returns the program's steps once for each step of the Decode, each time followed by the draws.
 func (d *decoding) items(k draw.Shape) items {
 	s, each := &d.inputs, len(d.prog.Steps)+1
-	return items{what: fmt.Sprintf("decode of %d tokens of %d sequences", k.Steps, k.Seqs), count: k.Steps * each,
+	hold := 0
+	if k.Late {
+		hold = each - 1 // the first draw
+	}
+	return items{what: fmt.Sprintf("decode of %d tokens of %d sequences", k.Steps, k.Seqs), count: k.Steps * each, hold: hold,
 		begin: func(rec *gpu.Recording) {
 			d.beginForward(rec)
-			s.Upload(rec, k)
+			if hold == 0 {
+				s.Upload(rec, k)
+			}
 		},
 		each: func(r *recorder, i int) error {
 			if i%each != each-1 {
 				return r.step(i % each)
+			}
+			if hold > 0 && i == hold {
+				s.Upload(r.Rec, k)
 			}
 			if k.Logits && i < each {
 				d.copyLogits(r.Rec, k.Seqs) // before what changes them

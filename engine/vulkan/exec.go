@@ -115,7 +115,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	if err != nil {
 		return err
 	}
-	return e.run(ctx, p, len(b.Tokens))
+	return e.run(ctx, p, len(b.Tokens), nil)
 }
 
 // Prepare makes a later ForwardContext of a batch like b fast: it records the pass and, as far as there is time,

@@ -192,7 +192,7 @@ func (h *hostSide) submissions(e *Prober) {
 		for _, n := range []int{2, 5, len(e.prog.Steps)} {
 			p, err := e.recordForward(shapeOf(b), n)
 			h.must(err)
-			h.must(e.run(h.t.Context(), p, len(b.Tokens)))
+			h.must(e.run(h.t.Context(), p, len(b.Tokens), nil))
 			p.release()
 			h.passes++
 		}

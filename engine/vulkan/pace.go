@@ -104,13 +104,16 @@ func (p *pacing) submissions(rows, items int) int {
 // divided at once. Others are divided if two runs in a row took too long, and joined if they are far too short. Each
 // change makes the next one wait for more runs.
 func (p *pass) better() int {
-	n := len(p.submissions)
+	n, least := len(p.submissions), 1
+	if p.hold > 0 {
+		least = 2
+	}
 	switch {
 	case p.longest <= dangerous && p.runs < p.rest:
 	case p.longest > dangerous, p.over > 1:
 		return min(max(n+1, submissionsFor(p.longest*time.Duration(n), p.items)), p.items)
-	case p.total > 0 && n > 1 && p.total < shortSubmission*time.Duration(n):
-		return min(submissionsFor(p.total, p.items), n)
+	case p.total > 0 && n > least && p.total < shortSubmission*time.Duration(n):
+		return min(max(submissionsFor(p.total, p.items), least), n)
 	}
 	return n
 }

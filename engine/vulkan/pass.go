@@ -14,6 +14,7 @@ type pass struct {
 	items       int
 	work        float64 // see expected
 	submissions []*gpu.Commands
+	hold        int          // the first submission that waits for the host; 0 if none does
 	open        []openChoice // choices for which the tuner may find a faster form
 	runs        int          // so far
 	rest        int          // runs until it may be divided otherwise: recording costs time, and a device's speed varies
@@ -32,8 +33,9 @@ func (p *pass) release() {
 }
 
 // run submits a pass and waits for it. The pass is over so many rows. At most two of its submissions are under way at a
-// time. When ctx is done run submits no more, and the memory that the pass should have written is undefined.
-func (e *runner) run(ctx context.Context, p *pass, rows int) error {
+// time. Before the submission that waits for the host run calls host. When ctx is done run submits no more, and the
+// memory that the pass should have written is undefined.
+func (e *runner) run(ctx context.Context, p *pass, rows int, host func()) error {
 	p.total, p.longest = 0, 0
 	var before time.Time // when the device was done with the submission before
 	var total, longest time.Duration
@@ -41,6 +43,9 @@ func (e *runner) run(ctx context.Context, p *pass, rows int) error {
 	submitted, done := 0, 0
 	for done < len(p.submissions) {
 		for err == nil && submitted < min(done+2, len(p.submissions)) {
+			if p.hold > 0 && submitted == p.hold {
+				host()
+			}
 			if err = ctx.Err(); err == nil {
 				err = p.submissions[submitted].Submit()
 			}

@@ -27,7 +27,7 @@ func (e *Prober) DrawFrom(draws []Draw, logits []float32) ([]uint32, error) {
 
 // drawAlone records a step of the draws without the program's before it.
 func (e *Prober) drawAlone(draws []Draw) (*gpu.Commands, draw.Shape, error) {
-	k, err := e.decode.startDraws(draws, 1)
+	k, err := e.decode.startDraws(draws, 1, false)
 	if err != nil {
 		return nil, k, err
 	}

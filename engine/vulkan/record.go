@@ -25,9 +25,27 @@ func shapeOf(b *op.Batch) kernel.Shape {
 type items struct {
 	what  string // in errors
 	count int
+	hold  int                  // the first item that waits for the host; 0 if none does
 	begin func(*gpu.Recording) // before the first
 	each  func(*recorder, int) error
 	end   func(*gpu.Recording) // after the last
+}
+
+// bounds returns at which items so many submissions begin, and the number of items. A submission begins at the item that
+// waits for the host, so there may be one submission more than asked for. hold is its number; 0 if no item waits.
+func (u *items) bounds(submissions int) (bounds []int, hold int) {
+	if u.hold > 0 {
+		submissions = max(submissions, 2)
+		rest := u.count - u.hold
+		hold = min(max(submissions*u.hold/u.count, 1, submissions-rest), u.hold, submissions-1)
+		for i := range hold {
+			bounds = append(bounds, i*u.hold/hold)
+		}
+	}
+	for i := range submissions - hold + 1 {
+		bounds = append(bounds, u.hold+i*(u.count-u.hold)/(submissions-hold))
+	}
+	return bounds, hold
 }
 
 // forwardItems returns the items of a pass over a batch of a shape.
@@ -76,11 +94,12 @@ func (r *recorder) step(i int) error {
 // recordings records a pass, divided into so many submissions. The recordings are a pure function of the program, the
 // shape, the forms and the number of submissions.
 func (e *runner) recordings(u items, s kernel.Shape, chosen [][]tune.Form, submissions int) (recs []*gpu.Recording, work float64, err error) {
-	for i := range submissions {
+	bounds, _ := u.bounds(submissions)
+	for i, from := range bounds[:len(bounds)-1] {
 		rec := e.dev.NewRecording()
 		r := &recorder{Recorder: e.env.Recorder(rec, s, &e.memory.at), e: e, forms: chosen}
 		r.InPlace = true
-		from, to := i*u.count/submissions, (i+1)*u.count/submissions
+		to := bounds[i+1]
 		rec.SetName(u.what + ", " + e.describeSteps(from, to))
 		if i == 0 {
 			u.begin(rec)
@@ -90,7 +109,7 @@ func (e *runner) recordings(u items, s kernel.Shape, chosen [][]tune.Form, submi
 				return nil, 0, err
 			}
 		}
-		if i == submissions-1 {
+		if to == u.count {
 			u.end(rec)
 		}
 		recs, work = append(recs, rec), work+r.work
@@ -113,6 +132,7 @@ func (e *runner) record(u items, s kernel.Shape, submissions int) (*pass, error)
 		return nil, err
 	}
 	p := &pass{items: u.count, work: work, open: f.open}
+	_, p.hold = u.bounds(submissions)
 	for _, rec := range recs {
 		c, err := rec.End()
 		if err != nil {

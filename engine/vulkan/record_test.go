@@ -37,6 +37,8 @@ func TestRecordingsPure(t *testing.T) {
 		}
 		drawn := draw.Shape{Seqs: 3, Steps: 2, Masked: true, Penalised: true, Logits: true}
 		passes[shapeOfDraws(drawn)] = e.decode.items(drawn)
+		late := draw.Shape{Seqs: 2, Steps: 2, Masked: true, Late: true}
+		passes[shapeOfDraws(late)] = e.decode.items(late)
 		for s, u := range passes {
 			f, err := e.choose(s)
 			if err != nil {
@@ -45,7 +47,8 @@ func TestRecordingsPure(t *testing.T) {
 			record := func(chosen [][]tune.Form, submissions int) (listing string, recs []*gpu.Recording) {
 				t.Helper()
 				recs, work, err := e.recordings(u, s, chosen, submissions)
-				if err != nil || len(recs) != submissions || work <= 0 {
+				bounds, _ := u.bounds(submissions)
+				if err != nil || len(recs) != len(bounds)-1 || work <= 0 {
 					t.Fatalf("%+v: want %d submissions, got %d of %g (%v)", s, submissions, len(recs), work, err)
 				}
 				for _, rec := range recs {

@@ -35,7 +35,13 @@ func (e *Exec) RestoreState(i, slot int) error { return e.states.Restore(i, slot
 // that drew one of its Ends, or could draw nothing, keeps the state that it has then. The samplers do not change: the
 // caller has them accept the ids that it takes. After more than one step RestoreState brings back the states from
 // before the call. If a draw is OnHost, Logits returns the logits of the first step.
-func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) { return e.decode.run(draws, n) }
+func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) { return e.decode.run(draws, n, nil) }
+
+// DecodeBeside is Decode with a function that it calls once, while the device runs the program for the first time. Until
+// beside returns, the masks of samplers that are Limited may change. It takes one submission more than Decode.
+func (e *Exec) DecodeBeside(draws []Draw, n int, beside func()) ([]uint32, error) {
+	return e.decode.run(draws, n, beside)
+}
 
 // DrawsOnDevice reports whether the tokens of so many sequences should be drawn by Decode.
 func (e *Exec) DrawsOnDevice(seqs int) (bool, error) { return e.decode.onDevice(seqs) }

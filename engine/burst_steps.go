@@ -1,0 +1,162 @@
+package engine
+
+import (
+	"errors"
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+)
+
+// onHost takes one step of the live sequences, whose tokens the samplers draw.
+func (b *bursts) onHost(c []Continuation, each func(i, id int) bool) error {
+	b.batch.Reset()
+	for _, i := range b.live {
+		b.fed = append(b.fed[:0], c[i].Token)
+		b.batch.Add(c[i].Seq.slot, b.fed, 1)
+		b.masks.add(c[i].Sampler)
+	}
+	b.masks.begin()
+	err := b.h.exec.Forward(&b.batch)
+	b.masks.wait()
+	if err != nil {
+		b.lose(c)
+		return b.h.dev.Fault(err)
+	}
+	b.t.count(b.h.exec, func(s *Stats) { s.Work.count(&b.batch) })
+	for j, i := range b.live {
+		b.host.add(&c[i], b.h.exec.Logits(j))
+	}
+	b.host.draw(b.t)
+	for j, i := range b.live {
+		b.takeDrawn(&b.host.list[j], i, each)
+	}
+	return nil
+}
+
+// takeDrawn goes on with the i-th continuation by what the host drew for it.
+func (b *bursts) takeDrawn(d *hostDraw, i int, each func(i, id int) bool) {
+	if d.err != nil {
+		d.c.fail(b.k, d.err)
+		return
+	}
+	d.c.take(b.k, i, d.id, each)
+}
+
+// lose notes that the states of the live sequences are not what was fed.
+func (b *bursts) lose(c []Continuation) {
+	for _, i := range b.live {
+		c[i].Seq.stale = true
+	}
+}
+
+// onDevice takes some steps of the live sequences in one submission and returns how many.
+func (b *bursts) onDevice(dev drawer, c []Continuation, most int, each func(i, id int) bool) (steps int, err error) {
+	ids, steps, err := b.decode(dev, c, most)
+	if err != nil {
+		b.lose(c)
+		return 0, b.h.dev.Fault(err)
+	}
+	b.t.count(b.h.exec, func(s *Stats) { s.Work.countDecode(b.draws, steps) })
+	for j, i := range b.live {
+		if b.draws[j].OnHost {
+			b.host.add(&c[i], b.h.exec.Logits(j))
+		}
+	}
+	b.host.draw(b.t)
+	hosted := 0
+	for step := range steps {
+		for j, i := range b.live {
+			x := &c[i]
+			switch {
+			case x.Over || b.stopped[j] || step > 0 && b.draws[j].Once:
+			case b.draws[j].OnHost:
+				b.takeDrawn(&b.host.list[hosted], i, each)
+				hosted++
+			default:
+				id := ids[step*len(b.live)+j]
+				stop := b.takeID(x, i, id, each)
+				if b.stopped[j] = stop; stop && vulkan.DrawError(id) == nil {
+					err = errors.Join(err, b.rewind(dev, x, j, step, steps, ids))
+				}
+			}
+		}
+	}
+	return steps, err
+}
+
+// decode runs some steps of the live sequences on the device. Masks that are not there yet are made beside the first.
+func (b *bursts) decode(dev drawer, c []Continuation, most int) (ids []uint32, steps int, err error) {
+	b.draws, b.stopped = b.draws[:0], b.stopped[:0]
+	alone, late := true, false
+	for _, i := range b.live {
+		x := &c[i]
+		b.draws = append(b.draws, vulkan.Draw{Slot: x.Seq.slot, Token: x.Token, Sampler: x.Sampler, Ends: x.Ends,
+			Once: x.alone(), OnHost: x.onHost()})
+		b.stopped = append(b.stopped, false)
+		alone = alone && x.alone()
+		late = b.masks.add(x.Sampler) || late
+	}
+	if alone {
+		most = 1
+	}
+	if b.steps != nil {
+		steps = b.steps(len(b.draws), most)
+	} else {
+		steps = dev.DecodeSteps(len(b.draws), most)
+	}
+	if !late {
+		ids, err = dev.Decode(b.draws, steps)
+		return ids, steps, err
+	}
+	ids, err = dev.DecodeBeside(b.draws, steps, b.masks.make)
+	return ids, steps, err
+}
+
+// takeID goes on with the i-th continuation by the id that the device drew for it, and reports whether what the device drew
+// for it after that does not count: it is over, or its constraint, which allowed every id so far, does so no longer.
+func (b *bursts) takeID(x *Continuation, i int, id uint32, each func(i, id int) bool) (stop bool) {
+	err := x.Sampler.Prepare() // the error of a mask that was made beside the device
+	free := !x.Sampler.Limited()
+	if err == nil {
+		err = vulkan.DrawError(id)
+	}
+	if err == nil {
+		err = x.Sampler.Accept(int(id))
+	}
+	if err != nil {
+		x.fail(b.k, err)
+		return true
+	}
+	if x.take(b.k, i, int(id), each); x.Over {
+		return true
+	}
+	// A constraint that is not at work yet is asked at once, since it costs nothing; an error comes again with the next draw.
+	return free && x.Sampler.Unprepared() && (x.Sampler.Prepare() != nil || x.Sampler.Limited())
+}
+
+// rewind gives the j-th live sequence, which took the ids up to that of a step, the state from before that id was fed.
+func (b *bursts) rewind(dev drawer, c *Continuation, j, step, steps int, ids []uint32) error {
+	draw := &b.draws[j]
+	id := int(ids[step*len(b.draws)+j])
+	if step == steps-1 || draw.Once || slices.Contains(draw.Ends[:min(len(draw.Ends), vulkan.MaxEnds)], id) {
+		return nil // the device went no further
+	}
+	if err := dev.RestoreState(j, draw.Slot); err != nil {
+		c.Seq.stale = true
+		return b.h.dev.Fault(err)
+	}
+	// One by one, as they were fed, though not beside the others: with Options.Exact the state is the same to the last bit.
+	b.fed = append(b.fed[:0], draw.Token)
+	for s := range step {
+		b.fed = append(b.fed, int(ids[s*len(b.draws)+j]))
+	}
+	for i := range b.fed {
+		b.batch.Reset()
+		b.batch.Add(draw.Slot, b.fed[i:i+1], 0)
+		if err := b.h.exec.Forward(&b.batch); err != nil {
+			c.Seq.stale = true
+			return b.h.dev.Fault(err)
+		}
+	}
+	return nil
+}
