@@ -21,13 +21,13 @@ var ErrStored = errors.New("stored sampler")
 // MarshalBinary returns the sampler's counts and its position in the random stream, with which a sampler of the same
 // settings goes on with the same ids. Settings and mask are not part of it, nor are counts where no penalty is set.
 func (s *Sampler) MarshalBinary() ([]byte, error) {
-	b := make([]byte, 0, marshalHead+marshalEntry*len(s.accepted))
+	b := make([]byte, 0, marshalHead+marshalEntry*len(s.past.accepted))
 	b = binary.LittleEndian.AppendUint32(b, marshalFormat)
 	b = binary.LittleEndian.AppendUint32(b, uint32(s.vocab))
 	b = binary.LittleEndian.AppendUint64(b, s.position)
-	for _, id := range s.accepted {
+	for _, id := range s.past.accepted {
 		b = binary.LittleEndian.AppendUint32(b, uint32(id))
-		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(s.counts[id]))
+		b = binary.LittleEndian.AppendUint32(b, math.Float32bits(s.past.counts[id]))
 	}
 	return b, nil
 }
@@ -60,13 +60,13 @@ func (s *Sampler) UnmarshalBinary(data []byte) error {
 	}
 	s.Reset()
 	s.position = binary.LittleEndian.Uint64(data[8:])
-	if s.counts == nil {
+	if s.past.counts == nil {
 		return nil
 	}
 	for at := marshalHead; at < len(data); at += marshalEntry {
 		id := int(word(at))
-		s.note(id)
-		s.counts[id] = math.Float32frombits(word(at + 4))
+		s.past.note(id)
+		s.past.counts[id] = math.Float32frombits(word(at + 4))
 	}
 	return nil
 }

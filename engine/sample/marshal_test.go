@@ -63,8 +63,8 @@ func TestMarshalAcrossSettings(t *testing.T) {
 		return data
 	}
 	a, b := stored(with), stored(without)
-	if err := with.UnmarshalBinary(b); err != nil || with.Position() != 2 || len(with.accepted) != 0 {
-		t.Errorf("position %d, accepted %v, %v", with.Position(), with.accepted, err)
+	if err := with.UnmarshalBinary(b); err != nil || with.Position() != 2 || len(with.past.accepted) != 0 {
+		t.Errorf("position %d, accepted %v, %v", with.Position(), with.past.accepted, err)
 	}
 	if err := without.UnmarshalBinary(a); err != nil || without.Position() != 2 {
 		t.Errorf("position %d, %v", without.Position(), err)

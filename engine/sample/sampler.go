@@ -3,11 +3,7 @@ package sample
 import (
 	"fmt"
 	"math"
-	"slices"
 )
-
-// minCount is where a decayed count becomes 0, far above subnormal numbers, which devices treat differently.
-const minCount = 1.0 / (1 << 40)
 
 // A Sampler draws the tokens of one sequence. It is not safe for concurrent use; Clone gives another sequence its own.
 type Sampler struct {
@@ -16,9 +12,7 @@ type Sampler struct {
 	vocab    int   // its size
 	limit    limit // of the next draw
 	position uint64
-	counts   []float32 // (vocab) decayed count of each accepted id; nil while nothing needs it
-	seen     []uint64  // (vocab bits) ids in accepted
-	accepted []int32   // ids accepted so far, each once
+	past     history // empty while no penalty needs it
 	work     workspace
 }
 
@@ -43,8 +37,7 @@ func New(p Params, v *Vocabulary) (*Sampler, error) {
 	}
 	s := &Sampler{params: p.clone(), ids: v, vocab: vocab}
 	if p.Presence != 0 || p.Frequency != 0 {
-		s.counts = make([]float32, vocab)
-		s.seen = make([]uint64, (vocab+63)/64)
+		s.past = newHistory(vocab)
 	}
 	return s, nil
 }
@@ -62,13 +55,13 @@ func (s *Sampler) SetPosition(position uint64) { s.position = position }
 // Accept records that id is the sequence's next token: the constraint and the random stream move on, counts decay, then id's
 // grows. On an error, of an id that is none or that the constraint refuses, nothing has changed.
 func (s *Sampler) Accept(id int) error {
-	if err := s.checkID(id); err != nil {
+	if err := checkID(id, s.vocab); err != nil {
 		return err
 	}
 	if err := s.limit.accept(id); err != nil {
 		return err
 	}
-	s.count(id)
+	s.past.accept(id, s.params.PenaltyDecay, s.ids.free(id))
 	s.position++
 	return nil
 }
@@ -77,62 +70,35 @@ func (s *Sampler) Accept(id int) error {
 // change as by Accept; the random stream stays where it is. On an error nothing has changed.
 func (s *Sampler) AcceptPrompt(ids []int) error {
 	for _, id := range ids {
-		if err := s.checkID(id); err != nil {
+		if err := checkID(id, s.vocab); err != nil {
 			return err
 		}
 	}
 	for _, id := range ids {
-		s.count(id)
+		s.past.accept(id, s.params.PenaltyDecay, s.ids.free(id))
 	}
 	return nil
 }
 
-func (s *Sampler) checkID(id int) error {
-	if id < 0 || id >= s.vocab {
-		return fmt.Errorf("sample: accepted id: want 0 to %d, got %d", s.vocab-1, id)
+func checkID(id, vocab int) error {
+	if id < 0 || id >= vocab {
+		return fmt.Errorf("sample: accepted id: want 0 to %d, got %d", vocab-1, id)
 	}
 	return nil
-}
-
-// count lets all counts decay and id's grow.
-func (s *Sampler) count(id int) {
-	if s.counts == nil {
-		return
-	}
-	decay := s.params.PenaltyDecay
-	for _, other := range s.accepted {
-		if s.counts[other] *= decay; s.counts[other] < minCount {
-			s.counts[other] = 0
-		}
-	}
-	s.note(id)
-	if !s.ids.free(id) {
-		s.counts[id]++
-	}
-}
-
-// note adds id to those accepted.
-func (s *Sampler) note(id int) {
-	if bit := uint64(1) << (id & 63); s.seen[id>>6]&bit == 0 {
-		s.seen[id>>6] |= bit
-		s.accepted = append(s.accepted, int32(id))
-	}
 }
 
 // Count returns the decayed count of id and whether it was accepted before. Counts are kept only when a penalty is set.
 func (s *Sampler) Count(id int) (count float32, accepted bool) {
-	if s.counts == nil || id < 0 || id >= s.vocab {
+	if id < 0 || id >= len(s.past.counts) {
 		return 0, false
 	}
-	return s.counts[id], s.seen[id>>6]>>(id&63)&1 == 1
+	return s.past.counts[id], s.past.has(id)
 }
 
 // Reset forgets the accepted tokens and starts the random stream again; mask and constraint stay as they are.
 func (s *Sampler) Reset() {
 	s.position = 0
-	clear(s.counts)
-	clear(s.seen)
-	s.accepted = s.accepted[:0]
+	s.past.reset()
 }
 
 // Clone returns an independent sampler in the same state. The mask's words and the vocabulary stay shared;
@@ -140,9 +106,7 @@ func (s *Sampler) Reset() {
 func (s *Sampler) Clone() *Sampler {
 	c := *s
 	c.params = s.params.clone()
-	c.counts = slices.Clone(s.counts)
-	c.seen = slices.Clone(s.seen)
-	c.accepted = slices.Clone(s.accepted)
+	c.past = s.past.clone()
 	c.limit = s.limit.clone()
 	c.work = workspace{}
 	return &c
@@ -201,7 +165,7 @@ func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error
 		return 0, 0, err
 	}
 	s.work.values = logits
-	if len(s.accepted) > 0 || len(s.params.Ban) > 0 || len(s.params.Bias) > 0 || s.limit.limits() {
+	if len(s.past.accepted) > 0 || len(s.params.Ban) > 0 || len(s.params.Bias) > 0 || s.limit.limits() {
 		s.work.copied = append(s.work.copied[:0], logits...)
 		s.work.values = s.work.copied
 		s.penalise(s.work.copied)
@@ -223,8 +187,8 @@ func (s *Sampler) penalise(values []float32) {
 	for id, bias := range s.params.Bias {
 		values[id] += bias
 	}
-	for _, id := range s.accepted {
-		values[id] -= s.params.Presence + float32(s.counts[id]*s.params.Frequency)
+	for _, id := range s.past.accepted {
+		values[id] -= s.params.Presence + float32(s.past.counts[id]*s.params.Frequency)
 	}
 	for _, id := range s.params.Ban {
 		values[id] = exclude(values[id])

@@ -3,8 +3,8 @@ package sample
 import "math"
 
 // Twin is what another implementation needs to draw a Sampler's next tokens: the settings in the form that the
-// definition uses them. The accepted ids, the mask and the free ids, which may be large, are copied out by the methods
-// of Sampler.
+// definition uses them. The accepted ids, the mask and the free ids, which may be large, are copied out by its methods,
+// before the Sampler is changed.
 type Twin struct {
 	Greedy   bool    // step 3 is the last
 	Factor   float32 // s of step 8
@@ -17,14 +17,16 @@ type Twin struct {
 	Penalised, Masked          bool // steps 2 and 1 have something to do
 	Presence, Frequency, Decay float32
 	Accepted                   int // ids accepted so far, each once; 0 unless Penalised
+
+	of *Sampler
 }
 
 // Twin returns the sampler's settings and where it stands, after Prepare.
 func (s *Sampler) Twin() Twin {
 	p := &s.params
 	t := Twin{Greedy: p.Greedy(), Limit: p.limit(), Seed: p.Seed, Position: s.position,
-		Penalised: s.counts != nil, Masked: s.limit.limits() || len(p.Ban) > 0,
-		Presence: p.Presence, Frequency: p.Frequency, Decay: p.PenaltyDecay, Accepted: len(s.accepted)}
+		Penalised: s.past.counts != nil, Masked: s.limit.limits() || len(p.Ban) > 0,
+		Presence: p.Presence, Frequency: p.Frequency, Decay: p.PenaltyDecay, Accepted: len(s.past.accepted), of: s}
 	if t.Greedy {
 		return t
 	}
@@ -49,27 +51,27 @@ func (s *Sampler) Biased() bool { return len(s.params.Bias) > 0 }
 func (s *Sampler) Limited() bool { return s.limit.limits() || s.Unprepared() }
 
 // CopyCounts fills dst (2*Accepted words) with the accepted ids, each followed by the bit pattern of its count.
-func (s *Sampler) CopyCounts(dst []uint32) {
-	for i, id := range s.accepted {
-		dst[2*i], dst[2*i+1] = uint32(id), math.Float32bits(s.counts[id])
+func (t *Twin) CopyCounts(dst []uint32) {
+	for i, id := range t.of.past.accepted {
+		dst[2*i], dst[2*i+1] = uint32(id), math.Float32bits(t.of.past.counts[id])
 	}
 }
 
 // CopyAllowed fills dst ((vocab+31)/32 words) with the ids that may be drawn: id i is bit i%32 of word i/32.
-func (s *Sampler) CopyAllowed(dst []uint32) {
+func (t *Twin) CopyAllowed(dst []uint32) {
 	for i := range dst {
 		dst[i] = math.MaxUint32
-		if s.limit.limits() {
-			dst[i] = uint32(s.limit.word(i/2) >> (i % 2 * 32))
+		if t.of.limit.limits() {
+			dst[i] = uint32(t.of.limit.word(i/2) >> (i % 2 * 32))
 		}
 	}
-	for _, id := range s.params.Ban {
+	for _, id := range t.of.params.Ban {
 		dst[id/32] &^= 1 << (id % 32)
 	}
 }
 
 // CopyFree fills dst ((vocab+31)/32 words) with the ids whose count stays when they are accepted (see FreeText).
-func (s *Sampler) CopyFree(dst []uint32) {
+func (t *Twin) CopyFree(dst []uint32) {
 	clear(dst)
-	copy(dst, s.ids.freeBits())
+	copy(dst, t.of.ids.freeBits())
 }

@@ -151,8 +151,8 @@ func TestReferencePenalties(t *testing.T) {
 				t.Errorf("step %d: logit %d: got %v, want %v", i, id, got, want)
 			}
 		}
-		if len(step.Occurrence) != len(s.accepted) {
-			t.Errorf("step %d: %d ids accepted, want %d", i, len(s.accepted), len(step.Occurrence))
+		if len(step.Occurrence) != len(s.past.accepted) {
+			t.Errorf("step %d: %d ids accepted, want %d", i, len(s.past.accepted), len(step.Occurrence))
 		}
 		for name, want := range step.Occurrence {
 			var id int

@@ -241,8 +241,9 @@ func testDrawsAccepted(t *testing.T, k *Kernels) {
 			}
 			lower(row, smp)
 		}
-		want := make([]uint32, 2*smp.Twin().Accepted)
-		smp.CopyCounts(want)
+		twin := smp.Twin()
+		want := make([]uint32, 2*twin.Accepted)
+		twin.CopyCounts(want)
 		if counts, err := e.decode.inputs.Counts(e.dev, i); err != nil || !slices.Equal(counts, want) {
 			t.Errorf("sequence %d: ids and counts: want %x, got %x (%v)", i, want, counts, err)
 		}
@@ -255,7 +256,8 @@ func testDrawsAccepted(t *testing.T, k *Kernels) {
 // lower takes masked ids out of the logits and penalises the others that the sampler accepted.
 func lower(logits []float32, s *sample.Sampler) {
 	allowed := make([]uint32, (len(logits)+31)/32)
-	s.CopyAllowed(allowed)
+	twin := s.Twin()
+	twin.CopyAllowed(allowed)
 	for id := range logits {
 		if count, accepted := s.Count(id); accepted {
 			scaled := count * s.Params().Frequency

@@ -90,12 +90,12 @@ func (s *Inputs) Write(seq int, d *Draw, t *sample.Twin) {
 	words := draw.Words()
 	copy(s.of(s.draws, seq), words[:])
 	if t.Masked {
-		d.Sampler.CopyAllowed(s.of(s.allowed, seq))
+		t.CopyAllowed(s.of(s.allowed, seq))
 	}
 	if t.Penalised {
 		s.of(s.lengths, seq)[0] = uint32(t.Accepted)
-		d.Sampler.CopyCounts(s.of(s.counts, seq)[:2*t.Accepted])
-		d.Sampler.CopyFree(s.of(s.free, seq))
+		t.CopyCounts(s.of(s.counts, seq)[:2*t.Accepted])
+		t.CopyFree(s.of(s.free, seq))
 	}
 }
 
