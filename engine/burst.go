@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"slices"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/hostdraw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -55,8 +56,8 @@ type bursts struct {
 	live  []int // continuations that go on
 	seqs  []*Seq
 	fed   []int
-	masks masks
-	host  hostDraws
+	masks hostdraw.Masks
+	host  hostdraw.Draws
 
 	draws   []vulkan.Draw // of live
 	stopped []bool        // by draw: what the device drew since does not count
@@ -119,9 +120,8 @@ func (b *bursts) run(ctx context.Context, c []Continuation, most int, each func(
 
 // forget drops what belongs to the samplers and continuations of a burst.
 func (b *bursts) forget() {
-	b.masks.clear()
-	clear(b.host.list)
-	b.host.list = b.host.list[:0]
+	b.masks.Clear()
+	b.host.Clear()
 }
 
 // gather notes the continuations that go on.

@@ -3,7 +3,9 @@ package engine
 import (
 	"errors"
 	"slices"
+	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/hostdraw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 )
 
@@ -13,33 +15,50 @@ func (b *bursts) onHost(c []Continuation, each func(i, id int) bool) error {
 	for _, i := range b.live {
 		b.fed = append(b.fed[:0], c[i].Token)
 		b.batch.Add(c[i].Seq.slot, b.fed, 1)
-		b.masks.add(c[i].Sampler)
+		b.masks.Add(c[i].Sampler)
 	}
-	b.masks.begin()
+	b.masks.Begin()
 	err := b.h.exec.Forward(&b.batch)
-	b.masks.wait()
+	b.masks.Wait()
 	if err != nil {
 		b.lose(c)
 		return b.h.dev.Fault(err)
 	}
 	b.t.count(b.h.exec, func(s *Stats) { s.Work.count(&b.batch) })
 	for j, i := range b.live {
-		b.host.add(&c[i], b.h.exec.Logits(j))
+		b.addDraw(&c[i], b.h.exec.Logits(j))
 	}
-	b.host.draw(b.t)
+	b.drawAll()
 	for j, i := range b.live {
-		b.takeDrawn(&b.host.list[j], i, each)
+		b.takeDrawn(&c[i], i, &b.host.List[j], each)
 	}
 	return nil
 }
 
-// takeDrawn goes on with the i-th continuation by what the host drew for it.
-func (b *bursts) takeDrawn(d *hostDraw, i int, each func(i, id int) bool) {
-	if d.err != nil {
-		d.c.fail(b.k, d.err)
+// addDraw adds a draw to those on the host.
+func (b *bursts) addDraw(x *Continuation, logits []float32) {
+	b.host.List = append(b.host.List, hostdraw.Draw{Sampler: x.Sampler, Logits: logits, Logprobs: x.Logprobs, Top: x.Top,
+		Alternatives: x.Alternatives})
+}
+
+// drawAll draws on the host what was added.
+func (b *bursts) drawAll() {
+	if len(b.host.List) == 0 {
 		return
 	}
-	d.c.take(b.k, i, d.id, each)
+	start := time.Now()
+	b.host.Run()
+	b.t.drew(len(b.host.List), time.Since(start))
+}
+
+// takeDrawn goes on with the i-th continuation by what the host drew for it.
+func (b *bursts) takeDrawn(x *Continuation, i int, d *hostdraw.Draw, each func(i, id int) bool) {
+	x.Logprob, x.Alternatives = d.Logprob, d.Alternatives
+	if d.Err != nil {
+		x.fail(b.k, d.Err)
+		return
+	}
+	x.take(b.k, i, d.ID, each)
 }
 
 // lose notes that the states of the live sequences are not what was fed.
@@ -59,10 +78,10 @@ func (b *bursts) onDevice(dev drawer, c []Continuation, most int, each func(i, i
 	b.t.count(b.h.exec, func(s *Stats) { s.Work.countDecode(b.draws, steps) })
 	for j, i := range b.live {
 		if b.draws[j].OnHost {
-			b.host.add(&c[i], b.h.exec.Logits(j))
+			b.addDraw(&c[i], b.h.exec.Logits(j))
 		}
 	}
-	b.host.draw(b.t)
+	b.drawAll()
 	hosted := 0
 	for step := range steps {
 		for j, i := range b.live {
@@ -70,7 +89,7 @@ func (b *bursts) onDevice(dev drawer, c []Continuation, most int, each func(i, i
 			switch {
 			case x.Over || b.stopped[j] || step > 0 && b.draws[j].Once:
 			case b.draws[j].OnHost:
-				b.takeDrawn(&b.host.list[hosted], i, each)
+				b.takeDrawn(x, i, &b.host.List[hosted], each)
 				hosted++
 			default:
 				id := ids[step*len(b.live)+j]
@@ -94,7 +113,7 @@ func (b *bursts) decode(dev drawer, c []Continuation, most int) (ids []uint32, s
 			Once: x.alone(), OnHost: x.onHost()})
 		b.stopped = append(b.stopped, false)
 		alone = alone && x.alone()
-		late = b.masks.add(x.Sampler) || late
+		late = b.masks.Add(x.Sampler) || late
 	}
 	if alone {
 		most = 1
@@ -108,7 +127,7 @@ func (b *bursts) decode(dev drawer, c []Continuation, most int) (ids []uint32, s
 		ids, err = dev.Decode(b.draws, steps)
 		return ids, steps, err
 	}
-	ids, err = dev.DecodeBeside(b.draws, steps, b.masks.make)
+	ids, err = dev.DecodeBeside(b.draws, steps, b.masks.Make)
 	return ids, steps, err
 }
 

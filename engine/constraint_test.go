@@ -65,7 +65,7 @@ func (p *phases) Mask() ([]uint64, error) { return p.mask, nil }
 func (p *phases) Forced() []int           { return p.forced }
 
 func (p *phases) Accept(id int) (done bool, err error) {
-	if p.mask != nil && p.mask[id/64]>>(id%64)&1 == 0 {
+	if len(p.mask) > 0 && p.mask[id/64]>>(id%64)&1 == 0 {
 		p.t.Errorf("step %d: id %d is not allowed", p.steps, id)
 		return false, fmt.Errorf("id %d is not allowed", id)
 	}
@@ -116,8 +116,8 @@ func TestBurstUnderConstraints(t *testing.T) {
 	eachDrawing(t, func(t *testing.T, d *device.Device) {
 		const n = 90
 		e := newEngine(t, m, d, Options{Slots: 16, Chunk: 8, Exact: true})
-		params := append(decodeSettings()[1:], decodeSettings()[3], sample.Params{Temperature: 1, TopP: 0.8, Presence: 0.3, Frequency: 0.2,
-			PenaltyDecay: 0.9, Seed: 4})
+		params := slices.Concat(decodeSettings()[1:], decodeSettings()[3:], []sample.Params{{Temperature: 1, TopP: 0.8, Presence: 0.3,
+			Frequency: 0.2, PenaltyDecay: 0.9, Seed: 4}})
 		const plain = 2 // the others have constraints
 		want, got := begin(t, e, params), begin(t, e, params)
 		var ids [][]int

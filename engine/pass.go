@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/hostdraw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -56,7 +57,7 @@ type passes struct {
 	ends  []outEnd
 	order []int // rows in the order of the batch
 	seqs  []*Seq
-	masks masks
+	masks hostdraw.Masks
 }
 
 // outEnd says whose logits an out of a pass is.
@@ -117,9 +118,9 @@ func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 	if err := p.k.revive(ctx, p.seqs); err != nil {
 		return false, err
 	}
-	p.masks.begin()
+	p.masks.Begin()
 	err = p.h.exec.ForwardContext(ctx, &p.batch)
-	p.masks.wait()
+	p.masks.Wait()
 	if err != nil {
 		for _, i := range p.order {
 			rows[i].Seq.stale = true
@@ -149,7 +150,7 @@ func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 func (p *passes) fill(rows []Row, tokens int) {
 	p.batch.Reset()
 	p.ends, p.order = p.ends[:0], p.order[:0]
-	p.masks.clear()
+	p.masks.Clear()
 	p.t.mark++
 	outs, seqs := p.h.sizes.Outs, p.h.sizes.Seqs
 	for i := range rows {
@@ -176,7 +177,7 @@ func (p *passes) fill(rows []Row, tokens int) {
 		}
 		p.order = append(p.order, i)
 		if r.Want == WantDraw && wanted > 0 {
-			p.masks.add(r.Sampler)
+			p.masks.Add(r.Sampler)
 		}
 		tokens, outs, seqs = tokens-n, outs-wanted, seqs-1
 	}
@@ -246,7 +247,9 @@ func (p *passes) take(r *Row, pos int, logits []float32) {
 		r.Err = r.Each(pos, logits)
 	default:
 		start := time.Now()
-		r.ID, r.Logprob, r.Alternatives, r.Err = drawOne(r.Sampler, logits, r.Logprobs, r.Top, r.Alternatives)
+		d := hostdraw.Draw{Sampler: r.Sampler, Logits: logits, Logprobs: r.Logprobs, Top: r.Top, Alternatives: r.Alternatives}
+		d.Run()
+		r.ID, r.Logprob, r.Alternatives, r.Err = d.ID, d.Logprob, d.Alternatives, d.Err
 		p.t.drew(1, time.Since(start))
 	}
 	if r.Err != nil {

@@ -143,6 +143,14 @@ func (t *table) count(exec op.Executor, add func(*Stats)) {
 	}
 }
 
+// drew notes that so many tokens were drawn on the host in some time.
+func (t *table) drew(n int, took time.Duration) {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	t.stats.Drawing += took
+	t.stats.HostDraws += n
+}
+
 // snapshot returns the stats.
 func (t *table) snapshot() Stats {
 	t.mu.Lock()

@@ -97,6 +97,14 @@ func (l *limit) words(vocab int) []uint64 {
 	return l.own
 }
 
+// allows reports whether a mask, nil for every id, has an id.
+func allows(mask []uint64, id int) bool {
+	if mask == nil {
+		return true
+	}
+	return mask[id/64]>>(id%64)&1 == 1
+}
+
 // checkMask wants a mask of so many ids to have one of them.
 func checkMask(mask []uint64, vocab int) error {
 	if mask == nil {
@@ -196,7 +204,7 @@ func (s *Sampler) Prepare() error { return s.limit.prepare(s.vocab) }
 func (s *Sampler) Forced() []int {
 	ids := s.limit.forced()
 	for i, id := range ids {
-		if id < 0 || id >= s.vocab || s.limit.mask != nil && s.limit.mask[id/64]>>(id%64)&1 == 0 || slices.Contains(s.params.Ban, id) {
+		if id < 0 || id >= s.vocab || !allows(s.limit.mask, id) || slices.Contains(s.params.Ban, id) {
 			return ids[:i]
 		}
 	}

@@ -68,7 +68,7 @@ func (r *randomSets) Mask() ([]uint64, error) {
 func (r *randomSets) Forced() []int { return r.forced }
 
 func (r *randomSets) Accept(id int) (done bool, err error) {
-	if r.mask != nil && r.mask[id/64]>>(id%64)&1 == 0 {
+	if !allows(r.mask, id) {
 		r.t.Errorf("step %d: id %d is not allowed", r.steps, id)
 		return false, fmt.Errorf("id %d is not allowed", id)
 	}

@@ -1,4 +1,4 @@
-package engine
+package hostdraw
 
 import (
 	"runtime"
@@ -6,7 +6,8 @@ import (
 	"sync/atomic"
 )
 
-// parallel runs a function for some numbers at once, on as many goroutines as there are cores. To start them allocates nothing.
+// parallel runs a function for some numbers at once, on as many goroutines as there are cores. Starting them allocates
+// nothing.
 type parallel struct {
 	each func(i int)
 	work func() // the method take, made once
