@@ -6,6 +6,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 )
@@ -36,7 +37,7 @@ esac
 `, brings, status))
 	c.write(t, "scripts/with-go.sh", `#!/bin/sh
 [ "$2" != list ] || { echo example/gpu && echo example/shaders && exit; }
-echo "ran $VK_DRIVER_FILES$RWKV_RADV/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH${RWKV_POISON+/poison}: $*"
+echo "ran $VK_DRIVER_FILES$RWKV_RADV/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH${MESA_SHADER_CACHE_DIR+ in $MESA_SHADER_CACHE_DIR}${RWKV_POISON+/poison}: $*"
 case "$*" in *"$FAIL") exit 1 ;; esac
 `)
 	return c
@@ -68,12 +69,12 @@ func (c checkout) make(t *testing.T, args ...string) (text string, ok bool, runs
 	cmd := exec.Command("make", args...)
 	cmd.Dir = c.dir
 	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); name != "FAIL" && name != "STAGES" && !strings.HasPrefix(name, "VK_") &&
+		if name, _, _ := strings.Cut(v, "="); name != "FAIL" && name != "STAGES" && !strings.HasPrefix(name, "VK_") && !strings.HasPrefix(name, "MESA_") &&
 			!strings.HasPrefix(name, "RWKV_") && !strings.HasPrefix(name, "LP_") && !strings.HasPrefix(name, "MAKE") && name != "MFLAGS" {
 			cmd.Env = append(cmd.Env, v)
 		}
 	}
-	cmd.Env = append(cmd.Env, "FAIL=no such call")
+	cmd.Env = append(cmd.Env, "FAIL=no such call", "XDG_CACHE_HOME=cache")
 	for i, a := range args {
 		if v, is := strings.CutPrefix(a, "FAIL="); is {
 			cmd.Env = append(cmd.Env, "FAIL="+v)
@@ -84,26 +85,29 @@ func (c checkout) make(t *testing.T, args ...string) (text string, ok bool, runs
 	return string(out), err == nil, strings.Count(string(out), "ran ")
 }
 
-// On a machine that has nothing yet, every stage runs on the driver that setup.sh has just brought.
+// On a machine that has nothing yet, every stage runs on the driver that setup.sh has just brought: the first and the last
+// alone, the others between them.
 func TestStagesOfFreshMachine(t *testing.T) {
+	const goTest, packages = ": go test -count=1 -timeout=30m ", "-p=HALF "
 	c := newCheckout(t, 0, true)
 	text, ok, runs := c.make(t, "test")
-	at := 0
-	for _, want := range []string{
-		"test: stages: lavapipe gpu gpu4 cpu4 swiftshader compilers race\n",
-		"test: lavapipe: every package on lavapipe\n", "ran lavapipe.json//: go test -count=1 -timeout=30m ./...\n",
-		"test: gpu: ", "ran lavapipe.json/discrete/: go test -count=1 -timeout=30m ",
-		"test: gpu4: ", "ran lavapipe.json/discrete/128/poison: go test -count=1 -timeout=30m ",
-		"test: cpu4: ", "ran lavapipe.json//128: go test -count=1 -timeout=30m -short ./engine/vulkan/... -run ",
-		"test: swiftshader: ", "ran swiftshader.json//: go test -count=1 -timeout=30m -short ",
-		"test: compilers: ", "ran radv.json//: go test -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n",
-		"test: race: ", "ran lavapipe.json//: go test -count=1 -timeout=30m -race -short example/gpu\n",
+	text = regexp.MustCompile(`-p=[1-9][0-9]* `).ReplaceAllString(text, packages)
+	first, rest, _ := strings.Cut(text, "test: two at a time: gpu gpu4 cpu4 swiftshader compilers\n")
+	side, last, _ := strings.Cut(rest, "test: race: ")
+	for _, want := range []struct{ part, text string }{
+		{first, "test: stages: lavapipe gpu gpu4 cpu4 swiftshader compilers race\n"},
+		{first, "test: lavapipe: every package on lavapipe\nran lavapipe.json//" + goTest + "./...\n"},
+		{side, "test: gpu: device packages on lavapipe as on a discrete GPU, subgroups of 8\n" +
+			"ran lavapipe.json/discrete/" + goTest + packages + "-short -skip /^cpu$|//^cpu$ ./engine "},
+		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + packages + "-short -skip "},
+		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + packages + "-short ./engine/vulkan/... -run "},
+		{side, "\nran swiftshader.json//" + goTest + packages + "-short -skip "},
+		{side, "\nran radv.json//: go test -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n"},
+		{last, "\nran lavapipe.json//" + goTest + "-race -short example/gpu\n"},
 	} {
-		i := strings.Index(text[at:], want)
-		if i < 0 {
-			t.Fatalf("want %q after %q in\n%s", want, text[:at], text)
+		if !strings.Contains(want.part, want.text) {
+			t.Errorf("want %q in %q of\n%s", want.text, want.part, text)
 		}
-		at += i + len(want)
 	}
 	if !ok || runs != 7 {
 		t.Errorf("success: %t, %d runs, want 7:\n%s", ok, runs, text)
@@ -126,7 +130,7 @@ func TestStagesMissing(t *testing.T) {
 		{"not asked for", 1, []string{"STAGES=race gpu4"}, true, 2, "test: stages: race gpu4\n"},
 		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 cpu4 swiftshader compilers race\n"},
 		{"a stage fails", 3, []string{"FAIL= ./..."}, false, 1, "test: lavapipe: "},
-		{"a later stage fails", 3, []string{"FAIL=/vulkan/..."}, false, 2, "test: gpu: "},
+		{"a later stage fails", 3, []string{"FAIL=/vulkan/..."}, false, 5, "test: gpu: "}, // those beside it run, and none behind it
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text, ok, runs := newCheckout(t, c.status, false).make(t, append([]string{"test"}, c.args...)...)

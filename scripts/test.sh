@@ -16,6 +16,8 @@ swiftshader | device packages on SwiftShader, long cases left out
 compilers   | kernels for five AMD GPUs that are not there, by the compiler of Mesa: none spills registers
 race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
 '
+# These run two at a time: most of the time in each is that of one package, whose kernels are compiled on one core.
+pairs=' gpu gpu4 cpu4 swiftshader compilers '
 # Where nothing is concurrent, the race detector finds nothing.
 sequential='/(engine/sample|engine/statecache/radix|engine/text|model/op|model/tensor|shaders|internal/spirv|shaders/internal/.*|scripts)$'
 
@@ -35,18 +37,56 @@ on() {
 	manifest=$(driver "$1")
 	shift
 	# The loader's newer versions read the first variable, its older ones the second.
-	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -count=1 -timeout=30m "$@"
+	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -count=1 -timeout=30m ${RWKV_TEST_PACKAGES:+-p=$RWKV_TEST_PACKAGES} "$@"
 }
+
+# Tests that run on the CPU and on a device do so in the first stage and in the last; the others leave the CPU's side out.
+device='-short -skip /^cpu$|//^cpu$'
+
+# narrow COMMAND... runs it with subgroups of 4. Mesa does not tell what it has compiled for one width of vectors from what it
+# has for another, so this one has a folder of its own.
+narrow() (
+	export LP_NATIVE_VECTOR_WIDTH=128 MESA_SHADER_CACHE_DIR="${XDG_CACHE_HOME:-$HOME/.cache}/rwkv-gpu/narrow"
+	mkdir -p "$MESA_SHADER_CACHE_DIR"
+	"$@"
+)
 
 run() {
 	case $1 in
 	lavapipe) on lavapipe ./... ;;
-	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe -short ./engine ./engine/compare ./engine/vulkan/...) ;;
-	gpu4) (export RWKV_DEVICE_TYPE=discrete LP_NATIVE_VECTOR_WIDTH=128 RWKV_POISON=1 && on lavapipe -short ./engine ./engine/compare ./engine/vulkan/...) ;;
-	cpu4) (export LP_NATIVE_VECTOR_WIDTH=128 && on lavapipe -short ./engine/vulkan/... -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner') ;;
-	swiftshader) on swiftshader -short ./gpu/... ./shaders ./engine ./engine/compare ./engine/vulkan/... ;;
+	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe $device ./engine ./engine/compare ./engine/vulkan/...) ;;
+	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device ./engine ./engine/compare ./engine/vulkan/...) ;;
+	cpu4) narrow on lavapipe -short ./engine/vulkan/... -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
+	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/compare ./engine/vulkan/... ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
+	esac
+}
+
+alone() {
+	say "$1: $(what "$1")"
+	run "$1"
+}
+
+# told STAGE is alone, but is silent until the stage is done.
+told() {
+	status=0
+	text=$(run "$1" 2>&1) || status=$?
+	say "$1: $(what "$1")
+$text"
+	return $status
+}
+
+# two STAGE... runs stages, two at a time with half of the cores' packages each.
+two() {
+	case $# in
+	0) ;;
+	1) alone "$1" ;;
+	*)
+		say "two at a time:" "$@"
+		packages=$((($(getconf _NPROCESSORS_ONLN) + 1) / 2))
+		echo "$@" | RWKV_TEST_PACKAGES=$packages xargs -n 1 -P 2 scripts/test.sh -told
+		;;
 	esac
 }
 
@@ -64,6 +104,10 @@ prepare() {
 	esac
 }
 
+if [ "${1:-}" = -told ]; then
+	told "$2"
+	exit
+fi
 [ $# -gt 0 ] || set -- $(stages)
 list=''
 for stage in "$@"; do
@@ -83,7 +127,15 @@ for stage in "$@"; do
 	esac
 done
 say "stages:$list"
+beside=''
 for stage in $list; do
-	say "$stage: $(what "$stage")"
-	run "$stage"
+	case $pairs in
+	*" $stage "*) beside="$beside $stage" ;;
+	*)
+		two $beside
+		beside=''
+		alone "$stage"
+		;;
+	esac
 done
+two $beside

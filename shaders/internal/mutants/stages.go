@@ -154,7 +154,7 @@ func (b *bench) build() error {
 func (b *bench) environment(name, modules string) []string {
 	d := devices[name]
 	env := append(os.Environ(), "VK_DRIVER_FILES="+b.manifests[d.driver], "VK_ICD_FILENAMES="+b.manifests[d.driver],
-		"RWKV_MUTANT="+modules, "RWKV_WAIT_LIMIT=300", "XDG_CACHE_HOME="+filepath.Join(b.dir, "cache"), "RWKV_REQUIRE_GPU=1", "RWKV_REQUIRE_VALIDATION=1",
+		"RWKV_MUTANT="+modules, "RWKV_WAIT_LIMIT=300", "XDG_CACHE_HOME="+filepath.Join(b.dir, "cache-"+name), "RWKV_REQUIRE_GPU=1", "RWKV_REQUIRE_VALIDATION=1",
 		"VK_LAYER_ENABLES=VK_VALIDATION_FEATURE_ENABLE_SYNCHRONIZATION_VALIDATION_EXT",
 		"VK_LAYER_VALIDATE_SYNC=1", "VK_LAYER_SYNCVAL_SHADER_ACCESSES_HEURISTIC=1")
 	return append(env, d.env...)
