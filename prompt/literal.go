@@ -161,8 +161,9 @@ func (p *literal) text() {
 	var s strings.Builder
 	quote := p.in[p.at]
 	for p.at++; ; p.at++ {
-		if p.at >= len(p.in) {
+		if p.at >= len(p.in) || p.err != nil {
 			p.fail("the end of a string")
+			p.at = len(p.in)
 			return
 		}
 		b := p.in[p.at]
