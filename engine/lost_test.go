@@ -32,6 +32,7 @@ type crowd struct {
 	c     []Continuation
 	rest  [][]int // of prompts
 	drawn [][]int
+	final [][]float32 // states
 }
 
 const (
@@ -41,23 +42,25 @@ const (
 	crowdTokens   = 24 // drawn by each
 )
 
-// run returns what each sequence drew.
-func (w *crowd) run() ([][]int, error) {
+// run has all sequences draw.
+func (w *crowd) run() error {
 	const all = crowdDecodes + crowdPrefills
 	w.c, w.rest, w.drawn = make([]Continuation, all), make([][]int, all), make([][]int, all)
+	var seqs []*Seq
 	for i := range all {
 		p := sample.Params{Temperature: 1, TopP: 0.9, Presence: 0.3, PenaltyDecay: 0.9, Seed: uint64(i)}
 		smp, err := sample.New(p, sample.NewVocabulary(w.e.Model.Vocab, nil))
 		if err != nil {
-			return nil, err
+			return err
 		}
 		w.c[i] = Continuation{Sampler: smp, Ends: []int{i % 5}}
 		if err := persist(w.e, func() (err error) {
 			w.c[i].Seq, err = w.e.NewSeq(nil)
 			return err
 		}); err != nil {
-			return nil, err
+			return err
 		}
+		seqs, w.final = append(seqs, w.c[i].Seq), append(w.final, make([]float32, w.e.Model.Program.StateLen()))
 		n := 2
 		if i >= crowdDecodes {
 			n = crowdPrompt
@@ -72,13 +75,20 @@ func (w *crowd) run() ([][]int, error) {
 			step = w.burst
 		}
 		if err := persist(w.e, step); err != nil {
-			return nil, err
+			return err
 		}
 	}
-	for i := range w.c {
-		w.c[i].Seq.Release()
+	err := persist(w.e, func() error {
+		t, err := w.e.Save(seqs, w.final)
+		if err != nil {
+			return err
+		}
+		return t.Wait()
+	})
+	for _, s := range seqs {
+		s.Release()
 	}
-	return w.drawn, nil
+	return err
 }
 
 // left returns how many tokens the sequence that has drawn the fewest still has to draw.
@@ -150,7 +160,8 @@ func (w *crowd) burst() error {
 }
 
 // Wherever the device is lost while many sequences decode and some read prompts in the same passes, all end with the
-// tokens that they have without that, none twice and none left out, and nothing is left of the device that was lost.
+// tokens and the states that they have without that, no token twice and none left out, and nothing is left of the device
+// that was lost.
 func TestLostDevice(t *testing.T) {
 	ctl, each := gputest.FaultySeries(t)
 	if ctl == nil {
@@ -165,14 +176,14 @@ func TestLostDevice(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	run := func(f faultvk.Fault) (got [][]int, r faultvk.Report, calls map[string]int) {
+	run := func(f faultvk.Fault) (w *crowd, r faultvk.Report, calls map[string]int) {
 		t.Helper()
 		if err := ctl.Begin(f); err != nil {
 			t.Fatal(err)
 		}
 		e.bursts.steps = func(_, most int) int { return min(most, 4) } // whatever the device's speed, the same calls
-		got, err := (&crowd{e: e}).run()
-		if err != nil {
+		w = &crowd{e: e}
+		if err := w.run(); err != nil {
 			t.Fatalf("%+v: %v", f, err)
 		}
 		r, failed := ctl.Report()
@@ -184,13 +195,13 @@ func TestLostDevice(t *testing.T) {
 		for _, c := range trace {
 			calls[c.Function]++
 		}
-		return got, r, calls
+		return w, r, calls
 	}
 	run(faultvk.Fault{}) // what is done once is done
 	want, _, calls := run(faultvk.Fault{})
 	functions := []string{"vkQueueSubmit", "vkWaitForFences"}
-	for i := range want {
-		if len(want[i]) == 0 {
+	for i, drawn := range want.drawn {
+		if len(drawn) == 0 {
 			t.Fatalf("sequence %d drew nothing", i)
 		}
 	}
@@ -207,9 +218,9 @@ func TestLostDevice(t *testing.T) {
 		}
 		before := e.Stats().Reopened
 		got, r, _ := run(f)
-		for i := range want {
-			if !slices.Equal(got[i], want[i]) {
-				t.Errorf("%s %d of %d: sequence %d drew %v, want %v", function, f.At, n, i, got[i], want[i])
+		for i := range want.drawn {
+			if !slices.Equal(got.drawn[i], want.drawn[i]) || !slices.Equal(got.final[i], want.final[i]) {
+				t.Errorf("%s %d of %d: sequence %d drew %v, want %v, or its state is another", function, f.At, n, i, got.drawn[i], want.drawn[i])
 			}
 		}
 		if reopened := e.Stats().Reopened - before; r.Fired != (reopened == 1) || r.Strange != 0 {
