@@ -22,75 +22,106 @@ type losses struct {
 	options  Options
 	requests func(e *engine.Engine) ([]*asked, error)
 	// begins reports whether the run is where losses of the device are counted from.
-	begins func(s *Scheduler, all []*asked) bool
+	begins func(s *Scheduler) bool
 }
 
-// steady is a device whose bursts are short, so that they are as many on a fast device as on a slow one.
-type steady struct{ engineRunner }
+// steady is an engine whose bursts are short, so that they are as many on a fast device as on a slow one. Each time
+// that its device is opened anew begins with the next fault.
+type steady struct {
+	engineRunner
+	begin  func() error  // the next fault
+	calls  func() counts // since then
+	tries  int           // to open the device anew
+	inside counts        // of the last one
+}
 
-func (d steady) Burst(ctx context.Context, c []engine.Continuation, most int, each func(i, id int) bool) (int, error) {
+func (d *steady) Burst(ctx context.Context, c []engine.Continuation, most int, each func(i, id int) bool) (int, error) {
 	return d.engineRunner.Burst(ctx, c, min(most, 4), each)
 }
+
+func (d *steady) Reopen(ctx context.Context) error {
+	d.tries++
+	if err := d.begin(); err != nil {
+		return err
+	}
+	err := d.engineRunner.Reopen(ctx)
+	d.inside = d.calls()
+	return err
+}
+
+// counts is how often functions were called.
+type counts map[string]int
 
 // outcome is what came of a run.
 type outcome struct {
 	all    []*asked
 	stats  Stats
-	report faultvk.Report
-	calls  map[string]int // from where losses are counted, by function
-	both   map[string]int // rounds from there on, by how many sequences decode and how many read
+	report faultvk.Report // since the last fault began
+	calls  counts         // likewise
+	tries  int            // to open the device anew
+	inside counts         // of the last one
+	both   counts         // rounds from the first fault on, by how many sequences decode and how many read
 }
 
-// run does the requests on an engine. The scheduler sees a clock that stands still, so that all runs are alike.
-func (l *losses) run(t *testing.T, e *engine.Engine, ctl *faultvk.Control, f faultvk.Fault) (o outcome) {
+// run does the requests on an engine. The first fault begins where losses are counted from, each of the others when the
+// device is opened anew. The scheduler sees a clock that stands still, so that all runs are alike.
+func (l *losses) run(t *testing.T, e *engine.Engine, ctl *faultvk.Control, faults ...faultvk.Fault) (o outcome) {
 	t.Helper()
-	if err := ctl.Begin(faultvk.Fault{}); err != nil { // what the run before may have left
-		t.Fatal(err)
+	must := func(err error) {
+		t.Helper()
+		if err != nil {
+			t.Fatalf("%+v: %v", faults, err)
+		}
 	}
-	s := prepare(steady{engineRunner{e}}, e.Stats().Slots, e.Seqs(), e.Chunk(), l.options)
+	must(ctl.Begin(faultvk.Fault{})) // what the run before may have left
+	left := faults
+	d := &steady{engineRunner: engineRunner{e}}
+	d.begin = func() error {
+		f := faultvk.Fault{}
+		if len(left) > 0 {
+			f, left = left[0], left[1:]
+		}
+		return ctl.Begin(f)
+	}
+	d.calls = func() counts {
+		trace, err := ctl.Trace()
+		must(err)
+		n := counts{}
+		for _, c := range trace {
+			n[c.Function]++
+		}
+		return n
+	}
+	s := prepare(d, e.Stats().Slots, e.Seqs(), e.Chunk(), l.options)
 	s.now = func() time.Time { return time.Time{} }
 	var err error
-	if o.all, err = l.requests(e); err != nil {
-		t.Fatal(err)
-	}
+	o.all, err = l.requests(e)
+	must(err)
 	for _, a := range o.all {
-		if a.job, err = s.Submit(t.Context(), a.r); err != nil {
-			t.Fatal(err)
-		}
+		a.job, err = s.Submit(t.Context(), a.r)
+		must(err)
 	}
-	o.calls, o.both = map[string]int{}, map[string]int{}
-	begun := false
-	for s.Stats().Done < len(o.all) {
-		if !begun && l.begins(s, o.all) {
+	o.both = counts{}
+	for begun := false; s.Stats().Done < len(o.all); {
+		if !begun && l.begins(s) {
 			begun = true
-			if err := ctl.Begin(f); err != nil {
-				t.Fatal(err)
-			}
+			must(d.begin())
 		}
-		s.cycle()
-		if begun {
-			o.both[l.now(s)]++
+		if s.cycle(); begun {
+			o.both[now(s)]++
 		}
 	}
-	o.stats = s.Stats()
-	trace, err := ctl.Trace()
-	if err == nil {
-		o.report, err = ctl.Report()
-	}
-	if err != nil || !begun {
-		t.Fatalf("begun %t, %v", begun, err)
-	}
-	for _, c := range trace {
-		o.calls[c.Function]++
-	}
-	if n := e.Stats().InUse; n != 0 {
-		t.Errorf("%+v: %d slots are still in use", f, n)
+	o.stats, o.calls, o.tries, o.inside = s.Stats(), d.calls(), d.tries, d.inside
+	o.report, err = ctl.Report()
+	must(err)
+	if n := e.Stats().InUse; n != 0 || len(o.both) == 0 {
+		t.Errorf("%+v: %d slots are still in use, rounds %v", faults, n, o.both)
 	}
 	return o
 }
 
 // now returns how many sequences decode and how many read.
-func (l *losses) now(s *Scheduler) string {
+func now(s *Scheduler) string {
 	reading := 0
 	for _, j := range s.resident {
 		if j.reading() {
@@ -119,14 +150,18 @@ func (o *outcome) compare(want *outcome) error {
 			}
 		}
 	}
-	if o.report.Fired != (o.stats.Reopened == 1) || o.report.Strange != 0 {
-		return fmt.Errorf("opened %d times, %+v", o.stats.Reopened, o.report)
+	if o.stats.Reopened > o.tries || o.tries > 0 != (o.stats.Reopened > 0) || o.report.Strange != 0 {
+		return fmt.Errorf("opened %d times in %d tries, %+v", o.stats.Reopened, o.tries, o.report)
 	}
 	return nil
 }
 
-// test loses the device at submissions and at waits: at some, or at each with as many RWKV_FAULTS.
-func (l *losses) test(t *testing.T, undisturbed func(o *outcome) error) {
+// lostAt are the functions by which a driver tells that the device is lost.
+var lostAt = [...]string{"vkQueueSubmit", "vkWaitForFences"}
+
+// test loses the device at submissions and at waits of a run: at some, or at each with as many RWKV_FAULTS. With again
+// it is lost once in the midst of the run, and then so often again, each time at those of opening it anew.
+func (l *losses) test(t *testing.T, again int, undisturbed func(o *outcome) error) {
 	ctl, each := gputest.FaultySeries(t)
 	if ctl == nil {
 		return
@@ -139,34 +174,45 @@ func (l *losses) test(t *testing.T, undisturbed func(o *outcome) error) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	l.run(t, e, ctl, faultvk.Fault{}) // what is done once is done
-	want := l.run(t, e, ctl, faultvk.Fault{})
+	l.run(t, e, ctl) // what is done once is done
+	want := l.run(t, e, ctl)
 	if err := errors.Join(undisturbed(&want), want.compare(&want)); err != nil {
 		t.Fatal(err)
 	}
-	functions := []string{"vkQueueSubmit", "vkWaitForFences"}
-	most, over, fired := gputest.Faults(t, 3), 0, 0
+	calls := want.calls
+	var first []faultvk.Fault
+	if again > 0 {
+		first = []faultvk.Fault{{Function: lostAt[0], At: calls[lostAt[0]] / 2, Result: faultvk.DeviceLost}}
+		o := l.run(t, e, ctl, first...)
+		calls = o.inside
+	}
+	usual := 3
+	if again > 0 {
+		usual = 2 // each opens the device several times
+	}
+	most, over, fired := gputest.Faults(t, usual), 0, 0
 	each(func(i int) (more bool) {
-		function := functions[i%2]
-		calls := want.calls[function]
-		f := faultvk.Fault{Function: function, At: 1 + i/2*max(calls/most, 1), Result: faultvk.DeviceLost}
-		o := l.run(t, e, ctl, f)
+		f := faultvk.Fault{Function: lostAt[i%2], Result: faultvk.DeviceLost}
+		f.At = 1 + i/2*max(calls[f.Function]/most, 1)
+		faults := first
+		for range max(again, 1) {
+			faults = append(faults[:len(faults):len(faults)], f)
+		}
+		o := l.run(t, e, ctl, faults...)
 		if err := o.compare(&want); err != nil {
-			t.Errorf("%s %d of %d: %v", f.Function, f.At, calls, err)
+			t.Errorf("%s %d of %d: %v", f.Function, f.At, calls[f.Function], err)
 		}
-		if o.report.Fired {
+		if !o.report.Fired && o.tries < len(faults) && o.calls[f.Function] >= f.At {
+			t.Errorf("%s %d of %d: opened in %d tries, %+v", f.Function, f.At, o.calls[f.Function], o.tries, o.report)
+		}
+		fired += o.tries
+		if over++; o.tries == len(faults) && (again == 0 || o.stats.Reopened == 1) {
 			over = 0
-			fired++
-			return true
 		}
-		if o.calls[function] >= f.At {
-			t.Errorf("%s %d of %d: %+v", f.Function, f.At, o.calls[function], o.report)
-		}
-		over++
-		return over < 2 // the last call of either is behind
+		return over < len(lostAt) // the last call of both is behind
 	})
-	fmt.Printf("the device was lost %d times; without that a run has %d submissions and %d waits\n",
-		fired, want.calls[functions[0]], want.calls[functions[1]])
+	fmt.Printf("the device was lost %d times; the calls in question are %d submissions and %d waits\n",
+		fired, calls[lostAt[0]], calls[lostAt[1]])
 	err = errors.Join(e.Close(), d.Close())
 	r, failed := ctl.Report()
 	if err := errors.Join(err, failed); err != nil || r.Live != "" {
@@ -205,34 +251,42 @@ func lostRequest(e *engine.Engine, i, prompt, most int) (*asked, error) {
 	return a, nil
 }
 
-// Wherever the device is lost while 16 sequences decode and 2 read long prompts, until all have ended, each has the
-// tokens and the states that it has without that, none twice and none left out.
-func TestLostDevice(t *testing.T) {
+// lostCrowd loses the device of 16 sequences that decode and 2 that read long prompts meanwhile, until all have ended.
+func lostCrowd(t *testing.T, again int) {
 	const decodes, prefills, long = 16, 2, 6 * 24
 	l := losses{engine: engine.Options{Slots: decodes + prefills, Chunk: 24, Keep: 11, Exact: true}}
 	l.requests = func(e *engine.Engine) (all []*asked, err error) {
 		for i := range decodes + prefills {
-			a, err := lostRequest(e, i, 3, 16+i%5)
+			prompt, most := 3, 16+i%5
 			if i >= decodes {
-				if a, err = lostRequest(e, i, long/prefills, 5); err == nil {
-					a.r.Marks = []Mark{{40, make([]float32, len(a.r.Final))}}
-				}
+				prompt, most = long/prefills, 5
 			}
+			a, err := lostRequest(e, i, prompt, most)
 			if err != nil {
 				return nil, err
+			}
+			if i >= decodes {
+				a.r.Marks = []Mark{{40, make([]float32, len(a.r.Final))}}
 			}
 			all = append(all, a)
 		}
 		return all, nil
 	}
-	l.begins = func(s *Scheduler, all []*asked) bool { return s.Stats().Fed >= 3*decodes }
-	l.test(t, func(o *outcome) error {
+	l.begins = func(s *Scheduler) bool { return s.Stats().Fed >= 3*decodes }
+	l.test(t, again, func(o *outcome) error {
 		if n := o.both[fmt.Sprintf("%d decode, %d read", decodes, prefills)]; n < 4 {
 			return fmt.Errorf("%d rounds of %d that decode beside %d that read: %v", n, decodes, prefills, o.both)
 		}
 		return nil
 	})
 }
+
+// Wherever the device is lost while 16 sequences decode and 2 read long prompts, until all have ended, each has the
+// tokens and the states that it has without that, none twice and none left out.
+func TestLostDevice(t *testing.T) { lostCrowd(t, 0) }
+
+// So it is where the device is lost again while it is opened anew, wherever that is, and once more the next time.
+func TestLostDeviceAgain(t *testing.T) { lostCrowd(t, 2) }
 
 // Wherever the device is lost while requests that are more than the slots are fed, drawn, parked and brought back, each
 // has the tokens and the states that it has without that.
@@ -248,8 +302,8 @@ func TestLostDeviceParking(t *testing.T) {
 		}
 		return all, nil
 	}
-	l.begins = func(*Scheduler, []*asked) bool { return true }
-	l.test(t, func(o *outcome) error {
+	l.begins = func(*Scheduler) bool { return true }
+	l.test(t, 0, func(o *outcome) error {
 		if o.stats.Parkings < 3 {
 			return fmt.Errorf("%+v", o.stats)
 		}
