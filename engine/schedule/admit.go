@@ -26,10 +26,12 @@ func (s *Scheduler) admit() error {
 	for s.queue.n > 0 {
 		j := s.queue.first()
 		err := engine.ErrNoSlot
-		if len(s.resident) < s.size.slots {
+		if len(s.resident)+s.copies.last < s.size.slots {
 			err = s.start(j)
 		}
 		switch {
+		case errors.Is(err, engine.ErrNoSlot) && s.copies.last > 0: // there will be one soon
+			return nil
 		case errors.Is(err, engine.ErrNoSlot): // our own have them all, or somebody else has some
 			some := len(s.resident) > before || len(s.lot.arriving) > 0
 			if parkedFor == j || some && s.now().Sub(start) >= s.share()/6 {
@@ -53,11 +55,19 @@ func (s *Scheduler) admit() error {
 
 // start gives a job a slot with its state.
 func (s *Scheduler) start(j *Job) error {
-	state := j.State
-	if j.state != nil {
-		state = j.state
+	begin := Beginning{State: j.State}
+	switch {
+	case j.state != nil:
+		begin.State = j.state
+	case j.Begin != nil:
+		if begin = j.Begin(); begin.Done != nil {
+			defer begin.Done()
+		}
+		if begin.Tokens < 0 || begin.Tokens >= len(j.Prompt) {
+			return fmt.Errorf("schedule: beginning: want 0 to %d tokens, got %d", len(j.Prompt)-1, begin.Tokens)
+		}
 	}
-	seq, err := s.run.NewSeq(state)
+	seq, err := s.run.NewSeq(begin.State)
 	if err != nil {
 		return err
 	}
@@ -66,7 +76,11 @@ func (s *Scheduler) start(j *Job) error {
 		s.unpark(j)
 	}
 	if !j.begun {
-		j.begun = true
+		if err := j.begin(begin.Tokens); err != nil {
+			s.run.release(seq)
+			j.seq = nil
+			return err
+		}
 		s.door.mu.Lock()
 		s.door.waiting--
 		s.door.mu.Unlock()
@@ -74,6 +88,20 @@ func (s *Scheduler) start(j *Job) error {
 	}
 	j.c.Seq = seq
 	s.resident = append(s.resident, j)
+	return nil
+}
+
+// begin notes that the state has seen the first tokens of the prompt, which count for penalties too.
+func (j *Job) begin(tokens int) error {
+	if j.Penal {
+		if err := j.Sampler.AcceptPrompt(j.Prompt[:tokens]); err != nil {
+			return err
+		}
+	}
+	j.begun, j.at.cached, j.at.fed = true, tokens, tokens
+	for j.at.marked < len(j.Marks) && j.Marks[j.at.marked] <= tokens {
+		j.at.marked++
+	}
 	return nil
 }
 
@@ -156,9 +184,7 @@ func (s *Scheduler) trouble(err error) {
 // device that is lost again and again, with nothing done between, or that cannot be opened, is given up: all jobs end,
 // soon, and none are taken in. The error is by what all ends then.
 func (s *Scheduler) reopen(loss error) error {
-	s.door.mu.Lock()
-	broken := s.door.broken
-	s.door.mu.Unlock()
+	broken := s.broken()
 	for broken == nil {
 		if s.losses++; s.losses > mostLosses {
 			broken = fmt.Errorf("schedule: the device was lost %d times in a row: %w", s.losses, loss)

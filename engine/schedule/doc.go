@@ -6,6 +6,9 @@
 // the most since it came in is parked: its state goes to the host's memory, and the sequence queues up again. Users take
 // turns in the queue, whoever of them asks for more.
 //
+// A request may begin with a state that has seen the first tokens of its prompt, and have states kept on its way. These are
+// copied to the host beside the passes, which wait for none of them.
+//
 // One goroutine of the scheduler does all this and calls the functions of requests, which have to be quick. A request may be
 // canceled at any time. A token costs no allocation.
 //

@@ -53,6 +53,18 @@ func tinySampler(t *testing.T, e *engine.Engine, seed int) *sample.Sampler {
 	return s
 }
 
+// into keeps the last state, of so many elements, in to.
+func into(to *[]float32, n int) func(int) ([]float32, func(error)) {
+	return func(int) ([]float32, func(error)) {
+		state := make([]float32, n)
+		return state, func(err error) {
+			if err == nil {
+				*to = state
+			}
+		}
+	}
+}
+
 // alone draws what a request draws if the engine is its own.
 func alone(t *testing.T, e *engine.Engine, r *Request, seed int) (ids []int, final []float32) {
 	t.Helper()
@@ -85,7 +97,7 @@ func TestOnEngine(t *testing.T) {
 		const n = 14
 		var requests [n]Request
 		var want [n][]int
-		var final [n][]float32
+		var final, last [n][]float32
 		var drawn [n][]int
 		state := make([]float32, e.Model.Program.StateLen())
 		for i := range state {
@@ -107,7 +119,7 @@ func TestOnEngine(t *testing.T) {
 				drawn[i] = append(drawn[i], tok.ID)
 				return true
 			}
-			r.Final = make([]float32, len(state))
+			r.Keep = into(&last[i], len(state))
 			want[i], final[i] = alone(t, e, r, i)
 		}
 		s := prepare(engineRunner{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), Options{Quantum: 8, Parked: 6})
@@ -130,7 +142,7 @@ func TestOnEngine(t *testing.T) {
 			if err := j.Err(); err != nil || !slices.Equal(drawn[i], want[i]) {
 				t.Errorf("request %d: drew %v, want %v (%v)", i, drawn[i], want[i], err)
 			}
-			for k, v := range requests[i].Final {
+			for k, v := range last[i] {
 				if d := v - final[i][k]; !(d < 1e-4 && d > -1e-4) {
 					t.Fatalf("request %d: element %d of the state is %v, want %v", i, k, v, final[i][k])
 				}
@@ -152,7 +164,7 @@ func TestPrompted(t *testing.T) {
 		var got, want [n][][]float32
 		var drawn [n][]int
 		for i := range n {
-			r := Request{Sampler: tinySampler(t, e, i), Max: i % 3, Marks: []Mark{{At: 1, State: make([]float32, e.Model.Program.StateLen())}}}
+			r := Request{Sampler: tinySampler(t, e, i), Max: i % 3, Marks: []int{1}, Keep: into(new([]float32), e.Model.Program.StateLen())}
 			for j := range 1 + 9*i {
 				r.Prompt = append(r.Prompt, (i*j+3*j)%e.Model.Vocab)
 			}
@@ -216,7 +228,7 @@ func TestBadRequest(t *testing.T) {
 		for _, r := range []Request{
 			{Prompt: []int{1, e.Model.Vocab}},
 			{Prompt: []int{1}, State: make([]float32, 3)},
-			{Prompt: []int{1}, Final: make([]float32, 3)},
+			{Prompt: []int{1}, Keep: into(new([]float32), 3)},
 			{Prompt: []int{1}, Max: 1, Token: token, Sampler: anySampler},
 		} {
 			bad, err := s.Submit(t.Context(), r)

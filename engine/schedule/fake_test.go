@@ -48,7 +48,8 @@ type fake struct {
 	reopen func() error // what opening the device anew fails by; nil for nothing
 	broken error        // what it failed by last, and every call since
 	passes int
-	past   int // steps of bursts past the end of a sequence
+	held   chan struct{} // by which copies of states are held up
+	past   int           // steps of bursts past the end of a sequence
 }
 
 func newFake(slots, seqs, chunk int, seed uint64) *fake {
@@ -192,23 +193,37 @@ func (f *fake) Reopen(context.Context) error {
 	return f.broken
 }
 
-type fakeTransfer struct{ err error }
+type fakeTransfer struct {
+	err  error
+	held chan struct{} // Wait returns when it is closed; nil for at once
+}
 
-func (t fakeTransfer) Wait() error { return t.err }
+func (t fakeTransfer) Wait() error {
+	if t.held != nil {
+		<-t.held
+	}
+	return t.err
+}
 
-func (f *fake) save(s *engine.Seq, dst []float32) (waiter, error) {
+func (f *fake) save(list []*engine.Seq, dst [][]float32) (waiter, error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if err := f.begin(); err != nil {
-		return fakeTransfer{err}, nil
+		if f.rng.IntN(2) == 0 {
+			return nil, err
+		}
+		return fakeTransfer{err: err}, nil
 	}
-	f.check(s, map[*engine.Seq]bool{})
 	if f.full != nil {
 		return nil, f.full
 	}
-	copy(dst, fakeState(f.states[s]))
-	f.clock = f.clock.Add(f.moved)
-	return fakeTransfer{}, nil
+	seen := map[*engine.Seq]bool{}
+	for i, s := range list {
+		f.check(s, seen)
+		copy(dst[i], fakeState(f.states[s]))
+		f.clock = f.clock.Add(f.moved)
+	}
+	return fakeTransfer{held: f.held}, nil
 }
 
 func (f *fake) release(s *engine.Seq) {

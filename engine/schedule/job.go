@@ -13,9 +13,10 @@ import (
 
 // Request asks for the continuation of a prompt.
 type Request struct {
-	User    string    // whose turn it is is counted by this
-	State   []float32 // to begin with; nil for the initial state. It is read before the first token is fed, and not later
-	Prompt  []int     // at least one token
+	User    string           // whose turn it is is counted by this
+	State   []float32        // to begin with; nil for the initial state. It is read before the first token is fed, and not later
+	Begin   func() Beginning // takes the place of State; nil for none. See Beginning
+	Prompt  []int            // at least one token
 	Sampler *sample.Sampler
 	Penal   bool // the sampler accepts the prompt, for its penalties
 	Max     int  // most tokens to draw; 0 for a prompt alone
@@ -32,14 +33,20 @@ type Request struct {
 	// Token is told of each drawn token and says whether there shall be another. It must not wait.
 	Token func(t Token) (more bool)
 
-	Marks []Mark    // in the order of their places
-	Final []float32 // where the state after the last fed token goes; nil for nowhere
+	// Keep is asked where the state goes that has seen so many tokens, of the prompt and drawn ones: at each of Marks, and at
+	// the end of a request that had a slot, also of one that was canceled. It returns nil for nowhere. The state is copied
+	// beside the passes. Then kept, unless it is nil, is told that the state is there, or by what it is not; that is before
+	// the request is done. Keep must be quick; kept may take its time.
+	Keep  func(tokens int) (to []float32, kept func(err error))
+	Marks []int // in ascending order, numbers of tokens of the prompt, from 1 on
 }
 
-// Mark is a place in the prompt whose state is asked for.
-type Mark struct {
-	At    int       // tokens of the prompt that the state has seen, at least one
-	State []float32 // where it goes
+// Beginning is where a request begins: with a state that has seen the first tokens of its prompt, which are not fed. Begin is
+// asked for it when the request may get its first slot, and again if it got none. It must be quick.
+type Beginning struct {
+	State  []float32 // nil for the initial state
+	Tokens int       // that it has seen; fewer than the prompt has
+	Done   func()    // is called when State is no longer used; nil for nothing to call
 }
 
 // Token is a drawn token.
@@ -62,11 +69,14 @@ func (r *Request) check() error {
 		return errors.New("schedule: want a sampler, got none")
 	}
 	before := 0
-	for i, m := range r.Marks {
-		if m.At <= before || m.At > len(r.Prompt) {
-			return fmt.Errorf("schedule: mark %d: want a place from %d to %d, got %d", i, before+1, len(r.Prompt), m.At)
+	for i, at := range r.Marks {
+		if at <= before || at > len(r.Prompt) {
+			return fmt.Errorf("schedule: mark %d: want a place from %d to %d, got %d", i, before+1, len(r.Prompt), at)
 		}
-		before = m.At
+		before = at
+	}
+	if r.Keep == nil && len(r.Marks) > 0 {
+		return errors.New("schedule: marks: want a function that keeps the states, got none")
 	}
 	return nil
 }
@@ -87,15 +97,18 @@ type Job struct {
 	begun bool        // had a slot
 	c     engine.Continuation
 	at    progress
+
+	holds atomic.Int32 // by what the job is not done: itself, and copies of states at marks
 }
 
 // progress is how far a job has come.
 type progress struct {
-	fed     int // tokens of the prompt
+	cached  int // tokens of the prompt that were not to be fed
+	fed     int // tokens of the prompt, with those
 	drawn   int
 	counted int // drawn tokens that Stats knows
 	turn    int // tokens, fed or drawn, since it got its slot
-	marked  int // of Marks
+	marked  int // of Marks, that lie behind
 	served  int // round in which it had its turn last
 }
 
@@ -115,10 +128,24 @@ func (j *Job) Err() error {
 	return j.err
 }
 
-// Marked returns how many of the Marks' states are there, once the request is done.
-func (j *Job) Marked() int {
+// Usage counts the tokens of a request.
+type Usage struct {
+	Cached int // of the prompt, not fed, since the request began with a state that has seen them
+	Fed    int // of the prompt
+	Drawn  int
+}
+
+// Usage returns the counts once the request is done.
+func (j *Job) Usage() Usage {
 	<-j.done
-	return j.at.marked
+	return Usage{j.at.cached, j.at.fed - j.at.cached, j.at.drawn}
+}
+
+// let takes one hold off. The last one leaves a job that is done.
+func (j *Job) let() {
+	if j.holds.Add(-1) == 0 {
+		close(j.done)
+	}
 }
 
 // over returns why the request is to end, if it is.
@@ -140,7 +167,7 @@ func (j *Job) piece(most int) int {
 		n = min(n, len(j.Prompt)-1-j.at.fed)
 	}
 	if j.at.marked < len(j.Marks) {
-		n = min(n, j.Marks[j.at.marked].At-j.at.fed)
+		n = min(n, j.Marks[j.at.marked]-j.at.fed)
 	}
 	return n
 }
@@ -161,6 +188,9 @@ func (j *Job) row(n int) engine.Row {
 	}
 	return r
 }
+
+// seen returns how many tokens the state has seen: the last drawn one was not fed.
+func (j *Job) seen() int { return j.at.fed + max(j.at.drawn-1, 0) }
 
 // tell tells of a drawn token and reports whether there shall be another.
 func (j *Job) tell(t Token) (more bool) {

@@ -23,11 +23,13 @@ func (s *Scheduler) loop() {
 // cycle does one round of everything and reports whether there is another.
 func (s *Scheduler) cycle() (more bool) {
 	closing := s.arrive()
+	parted := s.part()
 	s.leave()
 	err := s.admit()
 	if err != nil {
 		s.trouble(err)
 	}
+	s.copy()
 	s.note()
 	if len(s.resident) == 0 {
 		switch {
@@ -37,8 +39,9 @@ func (s *Scheduler) cycle() (more bool) {
 			case <-time.After(slotsLookedAt):
 			}
 		case s.queue.n > 0: // the device is there again
-		case closing:
+		case closing && s.copies.last == 0:
 			return false
+		case parted: // who waits for that looks again
 		default:
 			<-s.door.wake
 		}
@@ -48,6 +51,7 @@ func (s *Scheduler) cycle() (more bool) {
 	if err := s.read(); err != nil {
 		s.trouble(err)
 	}
+	s.copy()
 	return true
 }
 
@@ -107,12 +111,22 @@ func (s *Scheduler) retain(keep func(*Job) (bool, error)) {
 	s.resident = kept
 }
 
-// finish ends a job, wherever it is.
+// finish ends a job, wherever it is. One whose last state is to be kept ends when that is copied.
 func (s *Scheduler) finish(j *Job, err error) {
-	if j.seq != nil {
-		if err == nil && j.Final != nil {
-			err = s.save(j, j.Final)
+	if err == nil || err == j.over() || err == ErrClosed { //nolint:errorlint // what the scheduler itself ends a job by
+		if copying, failed := s.keep(j, true); copying {
+			j.err = err
+			return
+		} else if failed != nil {
+			err = failed
 		}
+	}
+	s.end(j, err)
+}
+
+// end gives back what a job has, and tells that it is done.
+func (s *Scheduler) end(j *Job, err error) {
+	if j.seq != nil {
 		s.run.release(j.seq)
 		j.seq = nil
 	}
@@ -128,13 +142,13 @@ func (s *Scheduler) finish(j *Job, err error) {
 	s.door.mu.Unlock()
 	j.unwatch()
 	j.err = err
-	close(j.done)
+	j.let()
 }
 
 // save copies a job's state to the host. Where the device is lost meanwhile, it is opened anew for another try.
 func (s *Scheduler) save(j *Job, dst []float32) error {
 	try := func() error {
-		t, err := s.run.save(j.seq, dst)
+		t, err := s.run.save([]*engine.Seq{j.seq}, [][]float32{dst})
 		if err == nil {
 			err = t.Wait()
 		}
@@ -284,8 +298,8 @@ func (s *Scheduler) fedRow(j *Job, r *engine.Row) {
 		j.c.Over = true
 		return
 	}
-	if j.at.marked < len(j.Marks) && j.Marks[j.at.marked].At == j.at.fed {
-		if j.c.Err = s.save(j, j.Marks[j.at.marked].State); j.c.Err != nil {
+	if j.at.marked < len(j.Marks) && j.Marks[j.at.marked] == j.at.fed {
+		if _, j.c.Err = s.keep(j, false); j.c.Err != nil {
 			j.c.Over = true
 			return
 		}

@@ -42,6 +42,15 @@ func (j *Job) ended() bool {
 	}
 }
 
+// ends reports whether the scheduler's part of a request is over, and waits for the rest: copies of states.
+func (j *Job) ends(s *Scheduler) bool {
+	if slices.Contains(s.resident, j) || j.seq != nil || j.state != nil || !j.begun && s.queue.n > 0 {
+		return false
+	}
+	<-j.done
+	return true
+}
+
 // A long prompt delays nobody's token by more than the latency, on devices of any speed that a single token allows, and takes
 // not much longer than the tokens drawn meanwhile make it.
 func TestLatency(t *testing.T) {
@@ -317,8 +326,9 @@ func TestRefusals(t *testing.T) {
 		"want 0 or more tokens, got -1":   {Prompt: []int{1}, Max: -1},
 		"want a function":                 {Prompt: []int{1}, Max: 1, Sampler: anySampler},
 		"want a sampler":                  {Prompt: []int{1}, Max: 1, Token: token},
-		"mark 0: want a place from 1 to":  {Prompt: []int{1}, Marks: []Mark{{At: 2}}},
-		"mark 1: want a place from 2 to ": {Prompt: []int{1, 2}, Marks: []Mark{{At: 1}, {At: 1}}},
+		"mark 0: want a place from 1 to":  {Prompt: []int{1}, Marks: []int{2}},
+		"mark 1: want a place from 2 to ": {Prompt: []int{1, 2}, Marks: []int{1, 1}},
+		"marks: want a function":          {Prompt: []int{1, 2}, Marks: []int{1, 2}},
 	} {
 		if _, err := s.Submit(t.Context(), r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)

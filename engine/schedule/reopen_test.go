@@ -14,9 +14,10 @@ func lossy(t *testing.T, most int) (f *fake, s *Scheduler, all []*asked) {
 	t.Helper()
 	f, s = manual(3, 2, 4, Options{Quantum: 4})
 	for i := range 6 {
-		a := &asked{r: Request{Prompt: []int{i, 2, 3, 4, 5, 6}, Max: most, Sampler: anySampler, Final: make([]float32, 2)}}
+		a := &asked{r: Request{Prompt: []int{i, 2, 3, 4, 5, 6}, Max: most, Sampler: anySampler}}
+		a.keep(2)
 		if i == 1 {
-			a.r.Marks = []Mark{{4, make([]float32, 2)}}
+			a.r.Marks = []int{4}
 		}
 		a.r.Token = func(t Token) bool {
 			a.drawn = append(a.drawn, t.ID)
@@ -49,7 +50,7 @@ func TestLostWhileReopening(t *testing.T) {
 				s.cycle()
 			}
 			for i, a := range all {
-				if !a.job.ended() {
+				if !a.job.ends(s) {
 					t.Fatalf("call %d loses the device, and %d tries to open it: request %d does not end", at, losses, i)
 				}
 				if err := a.wrong(false); err != nil {
@@ -93,10 +94,10 @@ func TestReopenFails(t *testing.T) {
 			return
 		}
 		for i, a := range all {
-			if !a.job.ended() {
+			if !a.job.ends(s) {
 				t.Fatalf("call %d loses the device: request %d does not end", at, i)
 			}
-			ids, _, _, _ := expected(&a.r)
+			ids, _ := expected(&a.r)
 			if err := a.job.Err(); err != nil && !errors.Is(err, engine.ErrOutOfMemory) || err == nil && !slices.Equal(a.drawn, ids) {
 				t.Errorf("call %d loses the device: request %d: drew %v, want %v (%v)", at, i, a.drawn, ids, err)
 			}
@@ -114,7 +115,6 @@ func TestReopenFails(t *testing.T) {
 // the slot waits.
 func TestNoMemoryToPark(t *testing.T) {
 	f, s, all := lossy(t, 60)
-	all[1].r.Marks, all[1].job.Marks = nil, nil // whose states are its own affair
 	f.full = engine.ErrOutOfMemory
 	for range 5 {
 		s.cycle()
@@ -127,7 +127,7 @@ func TestNoMemoryToPark(t *testing.T) {
 		s.cycle()
 	}
 	for i, a := range all {
-		if !a.job.ended() {
+		if !a.job.ends(s) {
 			t.Fatalf("request %d does not end", i)
 		}
 		if err := a.wrong(false); err != nil {

@@ -13,7 +13,7 @@ type runner interface {
 	NewSeq(state []float32) (*engine.Seq, error)
 	Reopen(ctx context.Context) error
 
-	save(s *engine.Seq, dst []float32) (waiter, error)
+	save(s []*engine.Seq, dst [][]float32) (waiter, error)
 	release(s *engine.Seq)
 	stateLen() int
 }
@@ -24,9 +24,7 @@ type waiter interface{ Wait() error }
 // engineRunner is an engine as a runner.
 type engineRunner struct{ *engine.Engine }
 
-func (r engineRunner) save(s *engine.Seq, dst []float32) (waiter, error) {
-	return r.Save([]*engine.Seq{s}, [][]float32{dst})
-}
+func (r engineRunner) save(s []*engine.Seq, dst [][]float32) (waiter, error) { return r.Save(s, dst) }
 
 func (r engineRunner) release(s *engine.Seq) { s.Release() }
 

@@ -43,6 +43,7 @@ type Scheduler struct {
 	// Of the scheduler's goroutine.
 	queue    queue
 	resident []*Job
+	copies   copies
 	lot      lot
 	round    round
 	losses   int // of the device since a pass, a burst or a copy of a state succeeded
@@ -67,6 +68,7 @@ type door struct {
 	aborting bool  // the ones there are end too
 	broken   error // after which nothing goes on
 	stats    Stats
+	copied   []*copying // that are there, or failed, and were the last of their jobs
 }
 
 // lot is where states are parked.
@@ -138,6 +140,7 @@ func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
 		return nil, err
 	}
 	j := &Job{Request: r, s: s, ctx: ctx, done: make(chan struct{})}
+	j.holds.Store(1)
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
 	switch {

@@ -23,20 +23,15 @@ var anySampler = func() *sample.Sampler {
 	return s
 }()
 
-// expected is what a request of the fake model is to draw, and the states within its prompt, at its marks and at its end.
-func expected(r *Request) (ids []int, told, marks [][]float32, final []float32) {
+// expected is what a request of the fake model is to draw, and the states after each number of tokens, from one on.
+func expected(r *Request) (ids []int, states [][]float32) {
 	state := uint32(1)
 	if r.State != nil {
 		state = fakeNumber(r.State)
 	}
-	for i, t := range r.Prompt {
+	for _, t := range r.Prompt {
 		state = fakeFeed(state, t)
-		if r.Prompted != nil && i < len(r.Prompt)-1 {
-			told = append(told, fakeState(state))
-		}
-		if slices.ContainsFunc(r.Marks, func(m Mark) bool { return m.At == i+1 }) {
-			marks = append(marks, fakeState(state))
-		}
+		states = append(states, fakeState(state))
 	}
 	for len(ids) < r.Max {
 		ids = append(ids, fakeDraw(state))
@@ -44,8 +39,9 @@ func expected(r *Request) (ids []int, told, marks [][]float32, final []float32) 
 			break
 		}
 		state = fakeFeed(state, ids[len(ids)-1])
+		states = append(states, fakeState(state))
 	}
-	return ids, told, marks, fakeState(state)
+	return ids, states
 }
 
 // asked is a request under test with what came of it.
@@ -54,11 +50,16 @@ type asked struct {
 	job   *Job
 	mu    sync.Mutex
 	drawn []int
-	told  [][]float32 // of the prompt's logits, which are the state with the fake model
+	told  [][]float32       // of the prompt's logits, which are the state with the fake model
+	kept  map[int][]float32 // states, by the number of tokens
+	some  bool              // reports whether not all states are kept
+	lost  int               // states that were lost with the device
+	begun int               // tokens that its beginning has seen
+	using int               // beginnings in use
 }
 
 func ask(rng *rand.Rand, users int) *asked {
-	a := &asked{r: Request{User: fmt.Sprint(rng.IntN(users)), Max: rng.IntN(20), Sampler: anySampler, Final: make([]float32, 2)}}
+	a := &asked{r: Request{User: fmt.Sprint(rng.IntN(users)), Max: rng.IntN(20), Sampler: anySampler}}
 	for range 1 + rng.IntN(1+rng.IntN(60)) {
 		a.r.Prompt = append(a.r.Prompt, rng.IntN(fakeVocab))
 	}
@@ -66,7 +67,12 @@ func ask(rng *rand.Rand, users int) *asked {
 		a.r.State = fakeState(rng.Uint32())
 	}
 	for at := 1 + rng.IntN(30); at <= len(a.r.Prompt); at += 1 + rng.IntN(20) {
-		a.r.Marks = append(a.r.Marks, Mark{at, make([]float32, 2)})
+		a.r.Marks = append(a.r.Marks, at)
+	}
+	a.keep(2)
+	a.some = rng.IntN(2) == 0
+	if rng.IntN(3) == 0 {
+		a.begins(rng.IntN(len(a.r.Prompt)))
 	}
 	if rng.IntN(3) == 0 {
 		a.r.Ends = []int{rng.IntN(fakeVocab), rng.IntN(fakeVocab)}
@@ -75,8 +81,8 @@ func ask(rng *rand.Rand, users int) *asked {
 		a.r.Prompted = func(at int, logits []float32) error {
 			a.mu.Lock()
 			defer a.mu.Unlock()
-			if at != len(a.told) {
-				return fmt.Errorf("told of token %d of the prompt after %d", at, len(a.told))
+			if at != a.begun+len(a.told) {
+				return fmt.Errorf("told of token %d of the prompt after %d", at, a.begun+len(a.told))
 			}
 			a.told = append(a.told, logits)
 			return nil
@@ -91,17 +97,89 @@ func ask(rng *rand.Rand, users int) *asked {
 	return a
 }
 
+// skips reports whether a state is not to be kept.
+func (a *asked) skips(tokens int) bool { return a.some && tokens%7 == 6 }
+
+// keep has the request keep its states, of so many elements each.
+func (a *asked) keep(width int) {
+	a.kept = map[int][]float32{}
+	a.r.Keep = func(tokens int) ([]float32, func(error)) {
+		if a.skips(tokens) {
+			return nil, nil
+		}
+		to := make([]float32, width)
+		return to, func(err error) {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			if err != nil {
+				a.lost++
+				return
+			}
+			a.kept[tokens] = to
+		}
+	}
+}
+
+// begins has the request begin with the state that the first tokens of its prompt lead to.
+func (a *asked) begins(tokens int) {
+	a.begun = tokens
+	state := a.r.State
+	if _, states := expected(&a.r); tokens > 0 {
+		state = states[tokens-1]
+	}
+	a.r.Begin = func() Beginning {
+		a.mu.Lock()
+		defer a.mu.Unlock()
+		a.using++
+		return Beginning{state, tokens, func() {
+			a.mu.Lock()
+			defer a.mu.Unlock()
+			a.using--
+		}}
+	}
+}
+
+// states says what is wrong with the states that were kept, of those that there are. The caller has the lock.
+func (a *asked) states(states [][]float32) error {
+	u := a.job.Usage()
+	wanted := map[int]bool{u.Cached + u.Fed + max(u.Drawn-1, 0): true}
+	for _, at := range a.r.Marks {
+		if at > u.Cached && at <= u.Cached+u.Fed {
+			wanted[at] = true
+		}
+	}
+	missing := 0
+	for at := range wanted {
+		if a.kept[at] == nil && !a.skips(at) && at > 0 {
+			missing++
+		}
+	}
+	for at, state := range a.kept {
+		if !wanted[at] || !slices.Equal(state, states[at-1]) {
+			return fmt.Errorf("state %d: %v, want %v", at, state, states[at-1])
+		}
+	}
+	switch end := len(states); {
+	case a.using > 0 || u.Cached != a.begun && u.Fed > 0 || u.Drawn != len(a.drawn):
+		return fmt.Errorf("%+v, begun with %d, drew %d; %d beginnings are in use", u, a.begun, len(a.drawn), a.using)
+	case a.job.err == nil && (missing > a.lost || a.kept[end] == nil && !a.skips(end) || u.Cached+u.Fed != len(a.r.Prompt)):
+		return fmt.Errorf("%d of %d states are missing, %d of them lost; %+v", missing, len(wanted), a.lost, u)
+	}
+	return nil
+}
+
 // wrong says what is wrong with a job that is done, which was canceled or not.
 func (a *asked) wrong(canceled bool) error {
 	err := a.job.Err()
-	ids, told, marks, final := expected(&a.r)
+	ids, states := expected(&a.r)
 	a.mu.Lock()
 	defer a.mu.Unlock()
-	n := a.job.Marked()
-	for i := range n {
-		if !slices.Equal(a.r.Marks[i].State, marks[i]) {
-			return fmt.Errorf("mark %d: %v, want %v", i, a.r.Marks[i].State, marks[i])
-		}
+	if err := a.states(states); err != nil {
+		return err
+	}
+	var told [][]float32
+	if a.r.Prompted != nil {
+		told = states[a.begun : len(a.r.Prompt)-1]
 	}
 	if len(a.told) > len(told) || err == nil && len(a.told) < len(told) {
 		return fmt.Errorf("told of %d tokens of the prompt, want %d", len(a.told), len(told))
@@ -112,8 +190,8 @@ func (a *asked) wrong(canceled bool) error {
 		}
 	}
 	switch {
-	case err == nil && (!slices.Equal(a.drawn, ids) || n != len(marks) || !slices.Equal(a.r.Final, final)):
-		return fmt.Errorf("drew %v, want %v; %d marks of %d; final %v, want %v", a.drawn, ids, n, len(marks), a.r.Final, final)
+	case err == nil && !slices.Equal(a.drawn, ids):
+		return fmt.Errorf("drew %v, want %v", a.drawn, ids)
 	case err != nil && !canceled:
 		return err
 	case err != nil && (!errors.Is(err, ErrCanceled) && !errors.Is(err, context.Canceled) || len(a.drawn) > len(ids) || !slices.Equal(a.drawn, ids[:len(a.drawn)])):

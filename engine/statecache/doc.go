@@ -24,8 +24,7 @@
 //
 // At the end of the answer the caller keeps one state more, after the ids that were fed. If these end in a part of a
 // stop string, the next turn still begins with them where it has the same separator; text.Writer.Covered counts the ids
-// before the stop string. PutDevice takes the place of Reserve for a state on the device. The states of a
-// schedule.Request, which are State, Marks and Final, are those of the Hit and of drafts.
+// before the stop string. PutDevice takes the place of Reserve for a state on the device.
 //
 // # Places of checkpoints
 //

@@ -209,32 +209,37 @@ func TestSchedulerGoesOn(t *testing.T) {
 		w.must(err)
 		var answer string
 		ids := slices.Clone(p.IDs)
-		r := schedule.Request{State: hit.State, Prompt: p.IDs[hit.Tokens:], Sampler: w.likeliest(), Max: 30}
+		begin := schedule.Beginning{State: hit.State, Tokens: hit.Tokens, Done: hit.Release}
+		r := schedule.Request{Begin: func() schedule.Beginning { return begin }, Prompt: p.IDs, Sampler: w.likeliest(), Max: 30}
 		r.Token = func(token schedule.Token) bool {
 			ids = append(ids, token.ID)
 			piece, done := out.Push(token.ID)
 			answer += string(piece)
 			return !done
 		}
-		var drafts []*statecache.Draft
 		for _, m := range statecache.Plan(hit.Tokens, len(p.IDs), 0, hit, p.Ends) {
-			if d := w.space.Reserve(p.IDs[:m.Tokens], statecache.Meta{Kind: m.Kind, Pending: -1}); d != nil {
-				drafts = append(drafts, d)
-				r.Marks = append(r.Marks, schedule.Mark{At: m.Tokens - hit.Tokens, State: d.State()})
+			r.Marks = append(r.Marks, m.Tokens)
+		}
+		r.Keep = func(tokens int) ([]float32, func(error)) {
+			d := w.space.Reserve(ids[:tokens], statecache.Meta{Kind: statecache.Turn, Pending: -1})
+			if d == nil {
+				return nil, nil
+			}
+			return d.State(), func(err error) {
+				if err != nil {
+					t.Error(err)
+				}
+				d.Commit()
 			}
 		}
-		last := w.space.Reserve(nil, statecache.Meta{Kind: statecache.Turn, Pending: -1})
-		r.Final = last.State()
 		job, err := s.Submit(context.Background(), r)
 		w.must(err)
 		<-job.Done()
 		w.must(job.Err())
-		hit.Release()
-		for _, d := range drafts {
-			d.Commit()
+		if u := job.Usage(); u.Cached != fed || u.Fed != len(p.IDs)-fed {
+			t.Errorf("turn %d: %+v, want %d cached", turn, u, fed)
 		}
 		fed = len(ids) - 1 // the last is drawn and not fed
-		last.CommitAs(ids[:fed])
 		if found := w.space.Find(ids[:fed], fed); !slices.Equal(found.State, w.fresh(ids[:fed])) {
 			t.Errorf("turn %d: the state is another than that of a run from the start", turn)
 		} else {

@@ -1,0 +1,153 @@
+package schedule
+
+import (
+	"fmt"
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+)
+
+// copying is a state that is to go to the host.
+type copying struct {
+	j      *Job
+	to     []float32
+	kept   func(error)
+	last   bool // reports whether the job ends with it; it keeps its slot until then
+	opened int  // Stats.Reopened when the copy was started
+	err    error
+}
+
+// copies are the states that are to go to the host.
+type copies struct {
+	wanted []*copying // not started yet
+	last   int        // jobs that end when their copies are there
+}
+
+// keep asks a job whether its state is to be kept, now or at its end. It reports whether a copy will be made.
+func (s *Scheduler) keep(j *Job, last bool) (bool, error) {
+	if j.Keep == nil || j.seq == nil && j.state == nil || j.seen() == 0 {
+		return false, nil
+	}
+	to, kept := j.Keep(j.seen())
+	if to == nil {
+		return false, nil
+	}
+	if kept == nil {
+		kept = func(error) {}
+	}
+	if want := s.run.stateLen(); len(to) != want {
+		err := fmt.Errorf("schedule: keep: want a state of %d elements, got %d", want, len(to))
+		kept(err)
+		return false, err
+	}
+	if j.seq == nil { // it is parked
+		copy(to, j.state)
+		kept(nil)
+		return false, nil
+	}
+	s.copies.wanted = append(s.copies.wanted, &copying{j: j, to: to, kept: kept, last: last})
+	if last {
+		s.copies.last++
+	} else {
+		j.holds.Add(1)
+	}
+	return true, nil
+}
+
+// copy starts the copies that are wanted, in as few transfers as there can be: each has a sequence once. Passes wait for none
+// of them.
+func (s *Scheduler) copy() {
+	for len(s.copies.wanted) > 0 {
+		var now, later []*copying
+		for _, c := range s.copies.wanted {
+			if slices.ContainsFunc(now, func(o *copying) bool { return o.j == c.j }) {
+				later = append(later, c)
+			} else {
+				now = append(now, c)
+			}
+		}
+		s.copies.wanted = later
+		s.transfer(now)
+	}
+}
+
+// transfer starts the copies of some sequences. Where the device is lost meanwhile, it is opened anew for another try.
+func (s *Scheduler) transfer(list []*copying) {
+	var seqs []*engine.Seq
+	var dst [][]float32
+	for _, c := range list {
+		seqs, dst = append(seqs, c.j.seq), append(dst, c.to)
+	}
+	t, err := s.run.save(seqs, dst)
+	for lost(err) && s.reopen(err) == nil {
+		t, err = s.run.save(seqs, dst)
+	}
+	for _, c := range list {
+		c.opened = s.opened()
+	}
+	go func() {
+		if err == nil {
+			err = t.Wait()
+		}
+		for _, c := range list {
+			c.err = err
+			s.copied(c)
+		}
+		s.poke()
+	}()
+}
+
+// copied tells of a copy that is there or failed. Whether one at a job's end is tried again is the goroutine's matter.
+func (s *Scheduler) copied(c *copying) {
+	if !c.last {
+		c.kept(c.err)
+		c.j.let()
+		return
+	}
+	if !lost(c.err) {
+		c.kept(c.err)
+	}
+	s.door.mu.Lock()
+	s.door.copied = append(s.door.copied, c)
+	s.door.mu.Unlock()
+}
+
+// part ends the jobs whose last states are there, and reports whether there were any. A copy that failed with the device is
+// made again when that is open anew.
+func (s *Scheduler) part() bool {
+	s.door.mu.Lock()
+	list := s.door.copied
+	s.door.copied = nil
+	s.door.mu.Unlock()
+	for _, c := range list {
+		if lost(c.err) {
+			if c.opened == s.opened() {
+				_ = s.reopen(c.err) // by which all end, soon
+			}
+			if s.broken() == nil {
+				s.copies.wanted = append(s.copies.wanted, c)
+				continue
+			}
+			c.kept(c.err)
+		} else if c.err == nil {
+			s.losses = 0
+		}
+		s.copies.last--
+		s.end(c.j, c.j.err)
+	}
+	return len(list) > 0
+}
+
+// opened returns how often the device was opened anew.
+func (s *Scheduler) opened() int {
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	return s.door.stats.Reopened
+}
+
+// broken returns by what nothing goes on, or nil.
+func (s *Scheduler) broken() error {
+	s.door.mu.Lock()
+	defer s.door.mu.Unlock()
+	return s.door.broken
+}

@@ -1,0 +1,75 @@
+package schedule
+
+import (
+	"slices"
+	"testing"
+)
+
+// States that are on their way to the host hold nobody up: the request itself goes on, and so do others, except in the slot of
+// one that has ended, until its last state is there.
+func TestCopiesHoldNobodyUp(t *testing.T) {
+	f, s := manual(2, 2, 64, Options{})
+	f.held = make(chan struct{})
+	var kept []int
+	slow := Request{Prompt: []int{1, 2, 3, 4}, Marks: []int{2, 4}, Max: 5}
+	slow.Keep = func(tokens int) ([]float32, func(error)) {
+		kept = append(kept, tokens)
+		return make([]float32, 2), nil
+	}
+	job := submit(t, s, slow)
+	other := submit(t, s, Request{Prompt: []int{5}, Max: 50})
+	late := submit(t, s, Request{Prompt: []int{6}, Max: 50})
+	for range 100 {
+		s.cycle()
+		if other.ended() && late.ended() {
+			break
+		}
+	}
+	if !other.ended() || !late.ended() || job.ended() || !slices.Equal(kept, []int{2, 4, 8}) || s.copies.last != 1 || len(f.states) != 1 {
+		t.Errorf("others ended %t and %t, the request %t; states after %v tokens; %d copies, %d slots", other.ended(), late.ended(), job.ended(), kept,
+			s.copies.last, len(f.states))
+	}
+	close(f.held)
+	go s.loop()
+	s.Close(t.Context())
+	if u := job.Usage(); job.Err() != nil || u != (Usage{Fed: 4, Drawn: 5}) || len(f.states) != 0 {
+		t.Errorf("%v, %+v, %d slots", job.Err(), u, len(f.states))
+	}
+}
+
+// A request that is canceled keeps the state after what it was fed, in a slot, parked or within its prompt.
+func TestCanceledKeepsItsState(t *testing.T) {
+	for what, cycles := range map[string]int{"in its prompt": 3, "drawing": 12, "parked": 60} {
+		_, s := manual(1, 1, 8, Options{Quantum: 40})
+		var kept []float32
+		seen := 0
+		r := Request{Prompt: make([]int, 40), Max: 1000}
+		r.Keep = func(tokens int) ([]float32, func(error)) {
+			seen, kept = tokens, make([]float32, 2)
+			return kept, nil
+		}
+		job := submit(t, s, r)
+		var other *Job
+		if what == "parked" {
+			other = submit(t, s, Request{Prompt: []int{1}, Max: 1000})
+		}
+		for i := 0; i < cycles && (what != "parked" || job.state == nil); i++ {
+			s.cycle()
+		}
+		if parked := job.state != nil; parked != (what == "parked") {
+			t.Errorf("%s: parked %t", what, parked)
+		}
+		job.Cancel()
+		go s.loop()
+		<-job.Done()
+		if other != nil {
+			other.Cancel()
+		}
+		s.Close(t.Context())
+		_, states := expected(&job.Request)
+		u := job.Usage()
+		if seen != u.Fed+max(u.Drawn-1, 0) || seen == 0 || !slices.Equal(kept, states[seen-1]) || job.Err() != ErrCanceled { //nolint:errorlint // exactly that one
+			t.Errorf("%s: %v, a state after %d tokens: %v; %+v", what, job.Err(), seen, kept, u)
+		}
+	}
+}
