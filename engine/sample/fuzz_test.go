@@ -18,7 +18,8 @@ func FuzzSample(f *testing.F) {
 	f.Fuzz(func(t *testing.T, temperature, topP uint32, topK int, minP, presence, frequency, decay uint32, seed uint64, data []byte) {
 		float := math.Float32frombits
 		p := Params{
-			float(temperature), float(topP), topK, float(minP), float(presence), float(frequency), float(decay), seed, nil, nil,
+			Temperature: float(temperature), TopP: float(topP), TopK: topK, MinP: float(minP),
+			Presence: float(presence), Frequency: float(frequency), PenaltyDecay: float(decay), Seed: seed,
 		}
 		logits := make([]float32, min(len(data)/4, 500))
 		for i := range logits {

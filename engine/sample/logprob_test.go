@@ -68,7 +68,9 @@ func TestBias(t *testing.T) {
 		p.Bias = bias
 		if n%2 == 1 {
 			p.Ban = append(p.Ban, 50)
-			plain = newSampler(t, Params{p.Temperature, p.TopP, p.TopK, p.MinP, p.Presence, p.Frequency, p.PenaltyDecay, p.Seed, p.Ban, nil}, vocab)
+			unbiased := p
+			unbiased.Bias = nil
+			plain = newSampler(t, unbiased, vocab)
 		}
 		s := newSampler(t, p, vocab)
 		for step := range 40 {
