@@ -1,8 +1,8 @@
 package prompt
 
 import (
-	"errors"
 	"fmt"
+	"regexp"
 	"strconv"
 	"strings"
 	"unicode"
@@ -128,7 +128,7 @@ func (p *literal) word() {
 		p.out.WriteString(constant)
 		return
 	}
-	if !number(w) {
+	if !number.MatchString(w) {
 		p.at = from
 		p.fail("a value")
 		return
@@ -136,21 +136,8 @@ func (p *literal) word() {
 	p.out.WriteString(w)
 }
 
-// number reports whether a word is a number of JSON.
-func number(w string) bool {
-	_, err := strconv.ParseFloat(w, 64)
-	if err != nil && !errors.Is(err, strconv.ErrRange) {
-		return false
-	}
-	w = strings.TrimPrefix(w, "-")
-	whole, _, _ := strings.Cut(strings.ToLower(w), "e")
-	whole, fraction, dot := strings.Cut(whole, ".")
-	return digits(whole) && (len(whole) == 1 || whole[0] != '0') && (!dot || digits(fraction))
-}
-
-func digits(s string) bool {
-	return s != "" && strings.Trim(s, "0123456789") == ""
-}
+// number matches the numbers of JSON.
+var number = regexp.MustCompile(`^-?(0|[1-9][0-9]*)(\.[0-9]+)?([eE][+-]?[0-9]+)?$`)
 
 // escapes are those of one byte, of Python and of JSON.
 var escapes = map[byte]string{'\\': "\\", '\'': "'", '"': `"`, '/': "/", 'a': "\a", 'b': "\b", 'f': "\f", 'n': "\n", 'r': "\r", 't': "\t",

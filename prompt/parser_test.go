@@ -321,6 +321,7 @@ func decoded(t *testing.T, text string) (v any) {
 func FuzzLiteral(f *testing.F) {
 	f.Add(`{'a': ["b", (1, None), -0.5e3, '\x41\ud83c\udf38']}`)
 	f.Add(`{"\x`)
+	f.Add("0E0_0")
 	f.Fuzz(func(t *testing.T, text string) {
 		if got, err := pythonJSON(text); err == nil && !json.Valid([]byte(got)) {
 			t.Fatalf("%q became %q", text, got)
