@@ -258,15 +258,14 @@ func parse(path string, data []byte) (value, error) {
 			return value{path, raw}, nil
 		}
 	}
-	got := "none"
 	var syntax *json.SyntaxError
 	switch {
 	case errors.As(err, &syntax):
-		got = fmt.Sprintf("an error at byte %d: %v", syntax.Offset, syntax)
+		return value{}, &FieldError{path, "JSON", fmt.Sprintf("an error at byte %d: %v", syntax.Offset, syntax)}
 	case errors.Is(err, io.ErrUnexpectedEOF):
-		got = "one that ends too early"
+		return value{}, &FieldError{path, "JSON", "some that ends too early"}
 	}
-	return value{}, &FieldError{path, "a JSON value", got}
+	return value{path: path}, nil // whoever reads it says what is missing
 }
 
 // kind is the kind of a JSON value, in words.

@@ -52,11 +52,11 @@ func TestParseErrors(t *testing.T) {
 		parse      func(string) error
 		data, want string
 	}{
-		{messages, ``, `messages: want a JSON value, got none`},
-		{messages, `[{`, `messages: want a JSON value, got one that ends too early`},
-		{messages, `[}`, `messages: want a JSON value, got an error at byte 2: invalid character '}' looking for beginning of value`},
+		{messages, ``, `messages: want a list, got none`},
+		{messages, `[{`, `messages: want JSON, got some that ends too early`},
+		{messages, `[}`, `messages: want JSON, got an error at byte 2: invalid character '}' looking for beginning of value`},
 		{messages, `[] 1`, `messages: want one JSON value, got more`},
-		{messages, `[] }`, `messages: want a JSON value, got an error at byte `},
+		{messages, `[] }`, `messages: want JSON, got an error at byte `},
 		{messages, `{}`, `messages: want a list, got an object`},
 		{messages, `[]`, `messages: want at least one message, got none`},
 		{messages, `["a"]`, `messages[0]: want an object, got a string`},

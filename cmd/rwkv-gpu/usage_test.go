@@ -80,7 +80,7 @@ func TestHelp(t *testing.T) {
 			t.Errorf("%q: %s", args, r)
 		}
 	}
-	for _, name := range []string{"generate", "logits", "tokenize", "info", "devices", "compare", "bench", "convert", "quantize", "version"} {
+	for _, name := range []string{"generate", "logits", "tokenize", "prompt", "info", "devices", "compare", "bench", "convert", "quantize", "version"} {
 		for _, args := range [][]string{{name, "--help"}, {"help", name}} {
 			r := cli(args...)
 			if r.status != statusDone || r.stderr != "" || !strings.Contains(r.stdout, "--device DEVICE") {
