@@ -3,93 +3,23 @@ package engine
 import (
 	"errors"
 	"fmt"
-	"math/rand/v2"
 	"slices"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample/sampletest"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
 
-// phases is a constraint that by turns allows every id for some tokens, and for some tokens a random set or forced ids. All of
-// it follows from the ids accepted so far.
-type phases struct {
-	t      testing.TB
-	vocab  int
-	last   int // the step after which nothing follows; 0 for none
-	state  uint64
-	steps  int
-	free   int // tokens left of a phase that allows every id
-	bound  int // tokens left of a phase that does not
-	forced []int
-	mask   []uint64
-}
-
-func newPhases(t testing.TB, vocab, last int, seed uint64) *phases {
-	p := &phases{t: t, vocab: vocab, last: last, state: seed}
-	p.step()
-	return p
-}
-
-func (p *phases) step() {
-	rng := rand.New(rand.NewPCG(p.state, uint64(p.steps)))
-	p.mask = nil
-	if p.free == 0 && p.bound == 0 {
-		p.free, p.bound = rng.IntN(14), 1+rng.IntN(8)
-	}
-	if p.free > 0 {
-		p.free--
-		return
-	}
-	p.bound--
-	p.mask = make([]uint64, (p.vocab+63)/64)
-	if len(p.forced) == 0 && rng.IntN(3) == 0 {
-		for range 1 + rng.IntN(4) {
-			p.forced = append(p.forced, rng.IntN(p.vocab))
-		}
-	}
-	if len(p.forced) > 0 {
-		p.bound = max(p.bound, len(p.forced)-1)
-		p.mask[p.forced[0]/64] = 1 << (p.forced[0] % 64)
-		return
-	}
-	for range 1 + rng.IntN(5) {
-		id := rng.IntN(p.vocab)
-		p.mask[id/64] |= 1 << (id % 64)
-	}
-}
-
-func (p *phases) Mask() ([]uint64, error) { return p.mask, nil }
-func (p *phases) Forced() []int           { return p.forced }
-
-func (p *phases) Accept(id int) (done bool, err error) {
-	if len(p.mask) > 0 && p.mask[id/64]>>(id%64)&1 == 0 {
-		p.t.Errorf("step %d: id %d is not allowed", p.steps, id)
-		return false, fmt.Errorf("id %d is not allowed", id)
-	}
-	if len(p.forced) > 0 {
-		p.forced = slices.Clone(p.forced[1:])
-	}
-	p.state = p.state*31 + uint64(id)
-	p.steps++
-	p.step()
-	return p.steps == p.last, nil
-}
-
-func (p *phases) Clone() sample.Constraint {
-	c := *p
-	c.forced = slices.Clone(p.forced)
-	return &c
-}
-
 // under draws n tokens one by one on the host, by a sampler whose mask is set to what the constraint says: what draws under the
 // constraint have to equal.
-func under(t *testing.T, e *Engine, c *Continuation, p *phases, n int) (ids []int) {
+func under(t *testing.T, e *Engine, c *Continuation, p sample.Constraint, n int) (ids []int) {
 	t.Helper()
 	for range n {
-		if err := c.Sampler.SetMask(p.mask); err != nil {
+		mask, err := p.Mask()
+		if err := errors.Join(err, c.Sampler.SetMask(mask)); err != nil {
 			t.Fatal(err)
 		}
 		var id int
@@ -126,8 +56,8 @@ func TestBurstUnderConstraints(t *testing.T) {
 				ids = append(ids, singly(t, e, want[i:i+1], n)[0])
 				continue
 			}
-			got[i].Sampler.SetConstraint(newPhases(t, m.Vocab, n, uint64(i)))
-			ids = append(ids, under(t, e, &want[i], newPhases(t, m.Vocab, n, uint64(i)), n))
+			got[i].Sampler.SetConstraint(sampletest.New(m.Vocab, n, uint64(i)))
+			ids = append(ids, under(t, e, &want[i], sampletest.New(m.Vocab, n, uint64(i)), n))
 		}
 		drawn := make([][]int, len(got))
 		var fork Continuation
@@ -241,15 +171,7 @@ func TestBurstConstraintErrors(t *testing.T) {
 				continue
 			}
 			got[i].Sampler.SetConstraint(s)
-			p := newPhases(t, m.Vocab, 0, 0)
-			if p.mask, _ = s.Mask(); s.free > 0 {
-				p.mask = nil
-			}
-			for range ok {
-				mask := p.mask
-				under(t, e, &want[i], p, 1)
-				p.mask, p.forced = mask, nil
-			}
+			under(t, e, &want[i], &stubborn{free: s.free, vocab: m.Vocab}, ok)
 			step(t, e, input{want[i].Seq, []int{want[i].Token}, 0}) // of which nothing could be drawn
 		}
 		drawn := make([]int, len(got))

@@ -66,7 +66,7 @@ func TestCanceledKeepsItsState(t *testing.T) {
 			other.Cancel()
 		}
 		s.Close(t.Context())
-		_, states := expected(&job.Request)
+		_, states := expected(&job.Request, nil)
 		u := job.Usage()
 		if seen != u.Fed+max(u.Drawn-1, 0) || seen == 0 || !slices.Equal(kept, states[seen-1]) || job.Err() != ErrCanceled { //nolint:errorlint // exactly that one
 			t.Errorf("%s: %v, a state after %d tokens: %v; %+v", what, job.Err(), seen, kept, u)

@@ -9,6 +9,9 @@
 // A request may begin with a state that has seen the first tokens of its prompt, and have states kept on its way. These are
 // copied to the host beside the passes, which wait for none of them.
 //
+// What a sampler's constraint forces is told at once and fed in one piece, as a prompt is. Sequences under constraints draw
+// beside the others.
+//
 // One goroutine of the scheduler does all this and calls the functions of requests, which have to be quick. A request may be
 // canceled at any time. A token costs no allocation.
 //

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 )
 
 // The fake engine's model: a state is a number, of which every token makes another, and which says what is drawn. So a token
@@ -21,6 +22,23 @@ func fakeFeed(state uint32, token int) uint32 {
 }
 
 func fakeDraw(state uint32) int { return int(state>>7) % fakeVocab }
+
+// fakeSample draws by a sampler, of which the greedy ones without a constraint draw what fakeDraw does, and has it accept that.
+// Under a constraint they draw the next id that is allowed, behind the last the first.
+func fakeSample(state uint32, s *sample.Sampler) (int, error) {
+	if s == anySampler { // which many share
+		return fakeDraw(state), nil
+	}
+	logits := make([]float32, fakeVocab)
+	for i := range logits {
+		logits[(fakeDraw(state)+i)%fakeVocab] = float32(-i)
+	}
+	id, err := s.Sample(logits)
+	if err == nil {
+		err = s.Accept(id)
+	}
+	return id, err
+}
 
 // A state on the host is its two halves, each a whole number.
 func fakeState(state uint32) []float32 {
@@ -108,7 +126,7 @@ func (f *fake) Pass(_ context.Context, rows []engine.Row) error {
 			}
 		}
 		if n == len(r.Tokens) && r.Want == engine.WantDraw {
-			r.ID = fakeDraw(f.states[r.Seq])
+			r.ID, r.Err = fakeSample(f.states[r.Seq], r.Sampler)
 		}
 	}
 	if f.took != nil {
@@ -139,18 +157,21 @@ func (f *fake) Burst(_ context.Context, c []engine.Continuation, most int, each 
 	}
 	after := f.rng.Float64() < f.loss
 	f.mu.Unlock()
-	for range steps {
+	for step := range steps {
 		for i := range c {
 			x := &c[i]
 			if x.Over {
 				f.past++
 				continue
 			}
+			if step > 0 && (x.Sampler.Prepare() != nil || x.Sampler.Limited()) {
+				continue // only the first step counts
+			}
 			f.mu.Lock()
 			f.states[x.Seq] = fakeFeed(f.states[x.Seq], x.Token)
-			x.Token = fakeDraw(f.states[x.Seq])
+			x.Token, x.Err = fakeSample(f.states[x.Seq], x.Sampler)
 			f.mu.Unlock()
-			x.Over = !each(i, x.Token)
+			x.Over = x.Err != nil || !each(i, x.Token)
 		}
 	}
 	if after {

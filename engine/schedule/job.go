@@ -17,9 +17,9 @@ type Request struct {
 	State   []float32        // to begin with; nil for the initial state. It is read before the first token is fed, and not later
 	Begin   func() Beginning // takes the place of State; nil for none. See Beginning
 	Prompt  []int            // at least one token
-	Sampler *sample.Sampler
-	Penal   bool // the sampler accepts the prompt, for its penalties
-	Max     int  // most tokens to draw; 0 for a prompt alone
+	Sampler *sample.Sampler  // may have a constraint: what it forces is fed in one piece, without a draw
+	Penal   bool             // the sampler accepts the prompt, for its penalties
+	Max     int              // most tokens to draw; 0 for a prompt alone
 	Ends    []int
 
 	Logprobs bool // Token.Logprob is asked for
@@ -98,7 +98,8 @@ type Job struct {
 	c     engine.Continuation
 	at    progress
 
-	holds atomic.Int32 // by what the job is not done: itself, and copies of states at marks
+	holds  atomic.Int32 // by what the job is not done: itself, and copies of states at marks
+	forced forced
 }
 
 // progress is how far a job has come.
@@ -156,12 +157,18 @@ func (j *Job) over() error {
 	return j.ctx.Err()
 }
 
-// reading reports whether there is more of the prompt.
-func (j *Job) reading() bool { return j.at.fed < len(j.Prompt) }
+// reading reports whether there is more to feed: of the prompt, or of what the constraint forced.
+func (j *Job) reading() bool { return j.prompting() || len(j.forced.left()) > 0 }
 
-// piece returns how many tokens of the prompt may be fed at once, most at most: a mark ends a piece, and where logits of the
-// prompt are asked for, the last token is a piece of its own.
+// prompting reports whether there is more of the prompt.
+func (j *Job) prompting() bool { return j.at.fed < len(j.Prompt) }
+
+// piece returns how many tokens may be fed at once, most at most. Within the prompt a mark ends a piece, and where logits of
+// the prompt are asked for, the last token is a piece of its own.
 func (j *Job) piece(most int) int {
+	if !j.prompting() {
+		return min(len(j.forced.left()), most)
+	}
 	n := min(len(j.Prompt)-j.at.fed, most)
 	if j.telling() {
 		n = min(n, len(j.Prompt)-1-j.at.fed)
@@ -175,27 +182,36 @@ func (j *Job) piece(most int) int {
 // telling reports whether the logits after the next token of the prompt are asked for.
 func (j *Job) telling() bool { return j.Prompted != nil && j.at.fed < len(j.Prompt)-1 }
 
-// row returns the row of a pass that feeds the next n tokens of the prompt.
+// row returns the row of a pass that feeds the next n tokens.
 func (j *Job) row(n int) engine.Row {
-	r := engine.Row{Seq: j.seq, Tokens: j.Prompt[j.at.fed : j.at.fed+n], Sampler: j.Sampler, Prompt: j.Penal,
-		Logprobs: j.Logprobs, Top: j.Top, Alternatives: j.c.Alternatives}
+	r := engine.Row{Seq: j.seq, Sampler: j.Sampler, Logprobs: j.Logprobs, Top: j.Top, Alternatives: j.c.Alternatives}
+	if !j.prompting() {
+		left := j.forced.left()
+		if r.Tokens = left[:n]; n == len(left) && !j.forced.last {
+			r.Want = engine.WantDraw
+		}
+		return r
+	}
+	r.Tokens, r.Prompt = j.Prompt[j.at.fed:j.at.fed+n], j.Penal
 	switch from := j.at.fed; {
 	case j.telling():
 		r.Want, r.Last = engine.WantLogits, n
 		r.Each = func(pos int, logits []float32) error { return j.Prompted(from+pos, logits) }
-	case from+n == len(j.Prompt) && j.Max > 0:
+	case from+n == len(j.Prompt) && j.Max > 0 && !j.forces():
 		r.Want = engine.WantDraw
 	}
 	return r
 }
 
-// seen returns how many tokens the state has seen: the last drawn one was not fed.
-func (j *Job) seen() int { return j.at.fed + max(j.at.drawn-1, 0) }
+// seen returns how many tokens the state has seen: the last drawn one was not fed, nor what is left of forced ones.
+func (j *Job) seen() int {
+	return j.at.fed + j.at.drawn - max(j.forced.unfed(), min(j.at.drawn, 1))
+}
 
 // tell tells of a drawn token and reports whether there shall be another.
 func (j *Job) tell(t Token) (more bool) {
 	j.at.drawn++
 	j.at.turn++
 	more = j.Token(t)
-	return more && j.at.drawn < j.Max && !slices.Contains(j.Ends, t.ID) && j.over() == nil
+	return more && j.at.drawn < j.Max && !j.Sampler.Done() && !slices.Contains(j.Ends, t.ID) && j.over() == nil
 }

@@ -205,6 +205,7 @@ func (s *Scheduler) draw() {
 	}
 	for i, j := range s.round.drawing {
 		j.c = s.round.list[i]
+		j.force(j.c.Token)
 	}
 	s.door.mu.Lock()
 	s.door.stats.LongestBurst = max(s.door.stats.LongestBurst, took)
@@ -290,10 +291,14 @@ func (s *Scheduler) read() error {
 	return nil
 }
 
-// fedRow notes what became of a piece of a job's prompt.
+// fedRow notes what became of a piece of a job's prompt, or of what was forced.
 func (s *Scheduler) fedRow(j *Job, r *engine.Row) {
-	j.at.fed += r.Taken
-	j.at.turn += r.Taken
+	if j.prompting() {
+		j.at.fed += r.Taken
+		j.at.turn += r.Taken
+	} else {
+		j.forced.fed += r.Taken
+	}
 	if j.c.Err = r.Err; r.Err != nil {
 		j.c.Over = true
 		return
@@ -305,15 +310,17 @@ func (s *Scheduler) fedRow(j *Job, r *engine.Row) {
 		}
 		j.at.marked++
 	}
-	if j.reading() {
-		return
-	}
-	if r.ID < 0 { // a prompt alone
+	switch {
+	case j.reading():
+	case j.forced.last || j.Max == 0:
 		j.c.Over = true
-		return
+	case r.ID < 0: // the first token is forced
+		j.force()
+	default:
+		j.c.Token, j.c.Alternatives = r.ID, r.Alternatives
+		j.c.Over = !j.tell(Token{r.ID, r.Logprob, r.Alternatives})
+		j.force(r.ID)
 	}
-	j.c.Token, j.c.Alternatives = r.ID, r.Alternatives
-	j.c.Over = !j.tell(Token{r.ID, r.Logprob, r.Alternatives})
 }
 
 // behind puts some residents, in their order, behind the others, who then have the next turn.

@@ -97,7 +97,7 @@ func TestReopenFails(t *testing.T) {
 			if !a.job.ends(s) {
 				t.Fatalf("call %d loses the device: request %d does not end", at, i)
 			}
-			ids, _ := expected(&a.r)
+			ids, _ := expected(&a.r, a.limit)
 			if err := a.job.Err(); err != nil && !errors.Is(err, engine.ErrOutOfMemory) || err == nil && !slices.Equal(a.drawn, ids) {
 				t.Errorf("call %d loses the device: request %d: drew %v, want %v (%v)", at, i, a.drawn, ids, err)
 			}

@@ -97,7 +97,8 @@ type Stats struct {
 	Resident int // sequences in slots
 	Parked   int // states in the host's memory
 
-	Fed, Drawn   int // tokens of prompts, and drawn
+	Fed          int // tokens in passes beside the bursts: of prompts, and what constraints forced
+	Drawn        int // tokens told, drawn or forced
 	Done         int // requests that ended, however
 	Parkings     int
 	LongestPiece time.Duration // of a prompt's, while others decoded
