@@ -13,17 +13,15 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
 
-// persist repeats what fails since the device is lost, after it is opened anew.
+// persist repeats what fails since the device is lost, after the engine is made anew.
 func persist(e *Engine, do func() error) error {
-	for {
-		err := do()
-		if !errors.Is(err, ErrDeviceLost) {
-			return err
-		}
-		if err := e.Reopen(context.Background()); err != nil {
-			return err
+	err := do()
+	for errors.Is(err, ErrDeviceLost) {
+		if err = e.Reopen(context.Background()); err == nil {
+			err = do()
 		}
 	}
+	return err
 }
 
 // crowd is a run of sequences that decode beside two that read long prompts first, and then decode too.

@@ -8,8 +8,9 @@ import "context"
 // restored. Where ctx is done before all are made again, the others are when they are used next. If Reopen fails, so does
 // every other call, by the same error, and it may be called again.
 //
-// Reopen waits for the turns of other engines on the same device. They have to be reopened too: until then their calls fail by
-// ErrDeviceLost. On a device that works Reopen does the same.
+// Reopen waits for the turns of other engines on the same device. If the device was lost, they have to be reopened too:
+// until then their calls fail by ErrDeviceLost. On a device that works, as after the Reopen of another engine or goroutine,
+// the engine alone is made anew.
 func (e *Engine) Reopen(ctx context.Context) error {
 	if err := e.table.beginAnyhow(ctx); err != nil {
 		return err

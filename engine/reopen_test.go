@@ -85,6 +85,12 @@ func (p *pairing) reopen(i int) {
 	if err := p.e[i].Reopen(p.t.Context()); err != nil {
 		p.t.Fatal(err)
 	}
+	p.same(i)
+}
+
+// same wants the state of an engine's sequence to be what it was.
+func (p *pairing) same(i int) {
+	p.t.Helper()
 	if off := distance(mustState(p.t, p.e[i], p.seqs[i]), p.want[i]); !(off < 1e-4) {
 		p.t.Errorf("engine %d: the state is off by %g", i, off)
 	}
@@ -116,6 +122,25 @@ func TestReopenAgain(t *testing.T) {
 	p.reopen(0)
 	p.allLost(1)
 	p.reopen(1)
+	p.end()
+}
+
+// Where several goroutines reopen an engine after one loss, the device is opened once, and another engine that is made anew
+// meanwhile goes on.
+func TestReopenTwice(t *testing.T) {
+	p := newPairing(t)
+	if p == nil {
+		return
+	}
+	p.fault("vkQueueSubmit", faultvk.DeviceLost)
+	p.lost("a pass", p.e[0].Pass(t.Context(), []Row{{Seq: p.seqs[0], Tokens: pairTokens}}))
+	for _, i := range []int{0, 1, 0, 0, 1} {
+		p.reopen(i)
+		if i == 1 || p.e[1].Stats().Reopened > 0 {
+			p.same(1)
+		}
+	}
+	p.same(0)
 	p.end()
 }
 

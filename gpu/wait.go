@@ -222,6 +222,10 @@ func (d *Device) failure() error {
 	return nil
 }
 
+// Err returns the error by which the device was lost or found hanging: it does nothing any more. nil means that it works, as
+// far as its driver has told.
+func (d *Device) Err() error { return d.failure() }
+
 // ended tells whether nothing is under way any more of what a wait was for, by its error. A driver without memory to
 // wait with leaves that open.
 func (d *Device) ended(err error) bool { return !d.hung() && (err == nil || d.failure() != nil) }

@@ -38,6 +38,9 @@ type opened struct {
 	closed   bool // reports whether the device was lost and could not be opened anew
 }
 
+// works reports whether there is nothing to open anew, or nobody here may.
+func (o opened) works() bool { return o.instance == nil || !o.closed && o.device.Err() == nil }
+
 // check wants what was opened to be open.
 func (o opened) check() error {
 	if !o.closed {

@@ -68,7 +68,7 @@ func (u *User) Executor(m *model.Model, s op.Sizes, exact bool, progress func(do
 	d.use.RLock()
 	defer d.use.RUnlock()
 	d.mu.Lock()
-	u.number = d.number // also where no executor can be made: then Reopen has to open the device anew
+	u.number = d.number
 	d.mu.Unlock()
 	e, err := d.prober(m, s, exact, progress)
 	if p, ok := e.(*vulkan.Prober); ok {
@@ -77,18 +77,18 @@ func (u *User) Executor(m *model.Model, s op.Sizes, exact bool, progress func(do
 	return e, err
 }
 
-// Reopen opens the device anew, unless another user did so since this one's executor was made. In either case the user
-// leaves what was open, and all others have to reopen too: until then their Begin fails. Where the device cannot be
-// opened it is closed for all, until some user's Reopen opens it.
+// Reopen opens the device anew, unless it works, as it does where another user reopened it before. In either case the user
+// leaves what was open. If the device is opened, all others have to reopen too: until then their Begin fails. Where it
+// cannot be opened it is closed for all, until some user's Reopen opens it.
 func (u *User) Reopen() error {
 	d := u.d
 	d.use.Lock()
 	defer d.use.Unlock()
 	u.leave()
 	d.mu.Lock()
-	before, done, users := d.now, d.number != u.number && !d.now.closed, slices.Clone(d.users)
+	before, users := d.now, slices.Clone(d.users)
 	d.mu.Unlock()
-	if done || before.instance == nil {
+	if before.works() {
 		return nil
 	}
 	info := before.device.Info()

@@ -7,14 +7,18 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// A device is opened anew once for all its users. All leave it before it is closed, each can work on it again when it has reopened
-// it as well, and who has parted is not asked.
+// A device that is lost is opened anew once for all its users. All leave it before it is closed, each can work on it again
+// when it has reopened it as well, and who has parted is not asked. As long as it works only who reopens leaves it.
 func TestReopen(t *testing.T) {
-	gputest.Instance(t) // or there is no Vulkan device
+	ctl := gputest.Faulty(t)
+	if ctl == nil {
+		return
+	}
 	d, err := Open("gpu", nil)
 	if err != nil {
 		t.Fatal(err)
@@ -59,6 +63,20 @@ func TestReopen(t *testing.T) {
 			t.Errorf("user %d reopens: %d left, want %d", i, left, want)
 		}
 		open(i)
+	}
+	reopen(0, 0)
+	if err := users[1].Begin(); err != nil {
+		t.Errorf("the other user of a device that works: %v", err)
+	} else {
+		users[1].End()
+	}
+	if err := ctl.Begin(faultvk.Fault{Function: "vkQueueSubmit", At: 1, Result: faultvk.DeviceLost}); err != nil {
+		t.Fatal(err)
+	}
+	var b op.Batch
+	b.Add(0, []int{1}, 1)
+	if err := executors[1].Forward(&b); !errors.Is(err, gpu.ErrDeviceLost) {
+		t.Fatalf("want the device lost, got %v", err)
 	}
 	reopen(0, 0, 1)
 	var of *Error
