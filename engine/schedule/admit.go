@@ -11,7 +11,8 @@ import (
 // admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked. A sequence that is
 // parked queues up at the end of it, so that no other is parked for it in the same round. All who decode wait
 // meanwhile, so no further parking begins once a sixth of the round's time is over. Where somebody else took the slot
-// of a parked sequence, the job waits.
+// of a parked sequence, the job waits. Where there is memory for no more parked states, a parked sequence changes places
+// with a resident one, though others may come before it in the queue: these wait for a slot without an owner.
 func (s *Scheduler) admit() error {
 	start, before := s.now(), len(s.resident)
 	defer func() {
@@ -22,9 +23,12 @@ func (s *Scheduler) admit() error {
 		s.lot.arriving = s.lot.arriving[:0]
 		s.round.admission = s.now().Sub(start)
 	}()
-	var parkedFor *Job
+	var next *Job // for which a sequence was parked
 	for s.queue.n > 0 {
-		j := s.queue.first()
+		j := next
+		if j == nil {
+			j = s.queue.first()
+		}
 		err := engine.ErrNoSlot
 		if len(s.resident)+s.copies.last < s.size.slots {
 			err = s.start(j)
@@ -34,18 +38,21 @@ func (s *Scheduler) admit() error {
 			return nil
 		case errors.Is(err, engine.ErrNoSlot): // our own have them all, or somebody else has some
 			some := len(s.resident) > before || len(s.lot.arriving) > 0
-			if parkedFor == j || some && s.now().Sub(start) >= s.share()/6 {
+			if next != nil || some && s.now().Sub(start) >= s.share()/6 {
+				return nil
+			}
+			if next = s.exchange(); next == nil {
 				return nil
 			}
 			if parked, err := s.park(); !parked || err != nil {
 				return err
 			}
-			parkedFor = j
 			continue
 		case lost(err):
 			return err
 		}
-		s.queue.pop()
+		next = nil
+		s.queue.take(j)
 		if err != nil {
 			s.finish(j, err)
 		}
@@ -105,12 +112,20 @@ func (j *Job) begin(tokens int) error {
 	return nil
 }
 
-// park frees the slot of the sequence that has had the most since it got it, if that is enough and there is memory on
-// the host.
-func (s *Scheduler) park() (bool, error) {
-	if s.lot.parked >= s.options.Parked && s.queue.first().state == nil {
-		return false, nil
+// exchange returns the job for which a sequence may be parked: the first of the queue, or, where there is memory for no
+// more parked states, the first that is parked itself, which leaves its memory; nil for none.
+func (s *Scheduler) exchange() *Job {
+	switch {
+	case s.lot.parked < s.options.Parked:
+		return s.queue.first()
+	case s.lot.parked == s.options.Parked:
+		return s.queue.parked()
 	}
+	return nil // the one that was parked last got no slot yet
+}
+
+// park frees the slot of the sequence that has had the most since it got it, if that is enough.
+func (s *Scheduler) park() (bool, error) {
 	at := -1
 	for i, j := range s.resident {
 		if j.at.turn >= s.options.Quantum && (at < 0 || j.at.turn > s.resident[at].at.turn) {

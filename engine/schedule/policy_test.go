@@ -211,6 +211,51 @@ func TestParkingsKeepTime(t *testing.T) {
 	}
 }
 
+// Where there is memory for no more parked states, a request that waits for a slot keeps nobody else from a turn: those that
+// are parked change places with those that have slots. It has the next slot that is free.
+func TestFullLot(t *testing.T) {
+	for _, parked := range []int{1, 3} {
+		_, s := manual(2, 2, 8, Options{Quantum: 6, Parked: parked})
+		counts := make([]int, 2+parked)
+		var jobs []*Job
+		ask := func(user string, count *int) *Job {
+			return submit(t, s, Request{User: user, Prompt: []int{1}, Max: 1 << 20, Token: func(Token) bool {
+				*count++
+				return true
+			}})
+		}
+		for i := range counts {
+			jobs = append(jobs, ask("all", &counts[i]))
+		}
+		for s.lot.parked < parked {
+			s.cycle()
+		}
+		var late, later int
+		first, second := ask("late", &late), ask("later", &later)
+		had := slices.Clone(counts)
+		for range 300 {
+			s.cycle()
+			if s.lot.parked > parked {
+				t.Fatalf("%d states are parked, want at most %d", s.lot.parked, parked)
+			}
+		}
+		for i, n := range counts {
+			if n < had[i]+100/len(counts) {
+				t.Errorf("%d parked: request %d drew %d tokens in 300 rounds; all drew %v after %v", parked, i, n-had[i], counts, had)
+			}
+		}
+		if late+later > 0 {
+			t.Errorf("%d parked: requests without a slot drew %d and %d tokens", parked, late, later)
+		}
+		jobs[0].Cancel()
+		s.cycle()
+		s.cycle()
+		if !first.begun || second.begun {
+			t.Errorf("%d parked: a free slot went to the first that waits: %t, to the second: %t", parked, first.begun, second.begun)
+		}
+	}
+}
+
 // Where somebody else has some of an engine's slots, requests take turns in the rest; where he has all, they wait for one.
 func TestSlotsOfOthers(t *testing.T) {
 	f, s := manual(4, 4, 64, Options{Quantum: 8})

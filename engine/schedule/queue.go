@@ -1,5 +1,7 @@
 package schedule
 
+import "slices"
+
 // queue holds jobs without a slot: those of each user in the order in which they came, and the users take turns.
 type queue struct {
 	users []*line // that have jobs, the next in turn first
@@ -26,18 +28,29 @@ func (q *queue) push(j *Job) {
 // first returns the job whose turn it is.
 func (q *queue) first() *Job { return q.users[0].jobs[0] }
 
-// pop takes it out. Its user's turn comes again after the others'.
-func (q *queue) pop() *Job {
-	l := q.users[0]
-	j := l.jobs[0]
-	l.jobs[0] = nil
-	l.jobs = l.jobs[1:]
+// parked returns the job with a parked state whose turn comes first, or nil.
+func (q *queue) parked() *Job {
+	for _, l := range q.users {
+		for _, j := range l.jobs {
+			if j.state != nil {
+				return j
+			}
+		}
+	}
+	return nil
+}
+
+// take takes a job out that is there. Its user's turn comes again after the others'.
+func (q *queue) take(j *Job) {
+	at := slices.IndexFunc(q.users, func(l *line) bool { return l.user == j.User })
+	l := q.users[at]
+	i := slices.Index(l.jobs, j)
+	l.jobs = slices.Delete(l.jobs, i, i+1)
 	q.n--
-	q.users = append(q.users[:0], q.users[1:]...)
+	q.users = slices.Delete(q.users, at, at+1)
 	if len(l.jobs) > 0 {
 		q.users = append(q.users, l)
 	}
-	return j
 }
 
 // remove takes out the jobs that drop wants out.
