@@ -25,6 +25,10 @@ type Dialect struct {
 	ToolDialect  string    // the dialect that takes over where there are tools; "" for none
 	Introduction []Message // what a conversation without a system message begins with
 
+	// FillStart and FillMiddle stand before the suffix and the prefix of a text that is to be filled in; "" if models of
+	// the dialect do not know how.
+	FillStart, FillMiddle string
+
 	// Stop holds the texts that end an answer. Such a text is no part of the answer, nor of what the next turn goes on
 	// from: a state is kept after the ids before the text, which text.Writer.Covered counts, and never after ids of
 	// the text itself. In the next turn Separator follows, in ids of its own.
@@ -57,6 +61,13 @@ const (
 	Instruction = "instruction"
 )
 
+// What models from G1c on were trained with to fill in a text (RWKV-LM, rwkv_lightning). The text before the gap stands
+// last, so that a text that grows goes on from its state.
+const fillStart, fillMiddle = flower + "prefix" + flower + flower + "suffix" + flower, flower + "middle" + flower
+
+// flower parts what stands in the dialect Bot.
+const flower = "✿"
+
 // Auto is the name of no dialect, but of the choice by the model.
 const Auto = "auto"
 
@@ -67,18 +78,21 @@ var dialects = []Dialect{
 		Name: G1, About: "RWKV-7 G1 and newer World models; tools as lines of JSON",
 		SystemHeader: "System:", UserHeader: "User:", AssistantHeader: "Assistant:", OutputHeader: "User:",
 		Lead: " ", Separator: "\n\n", Thinks: true, Tools: JSONTools,
+		FillStart: fillStart, FillMiddle: fillMiddle,
 		Stop: []string{"\n\nUser:", "\nUser:", "\n\nSystem:", "\n### User"}, Preset: "chat",
 	},
 	{
 		Name: G1Markdown, About: "the same models, with Markdown headings; tools as sections of Markdown",
 		SystemHeader: "### System", UserHeader: "### User", AssistantHeader: "### Assistant", OutputHeader: "### Tool Output",
 		Lead: "\n", Separator: "\n", Thinks: true, KeepsLines: true, Tools: MarkdownTools,
+		FillStart: fillStart, FillMiddle: fillMiddle,
 		Stop: []string{"\n### User", "\n### System", "\n### Tool Output", "\nUser:"}, Preset: "chat",
 	},
 	{
 		Name: Bot, About: "the newest G1 models, with flowers between the parts",
-		SystemHeader: "System✿", UserHeader: "User✿", AssistantHeader: "Bot✿",
-		Separator: "✿\n", Thinks: true, KeepsLines: true, ToolDialect: G1Markdown, Stop: []string{"✿"}, Preset: "chat",
+		SystemHeader: "System" + flower, UserHeader: "User" + flower, AssistantHeader: "Bot" + flower,
+		Separator: flower + "\n", Thinks: true, KeepsLines: true, ToolDialect: G1Markdown,
+		FillStart: fillStart, FillMiddle: fillMiddle, Stop: []string{flower}, Preset: "chat",
 	},
 	{
 		Name: Raven, About: "RWKV-4 Raven: Bob asks, Alice answers",

@@ -125,6 +125,20 @@ func (d *Dialect) Render(messages []Message, o Options) (*Prompt, error) {
 	return r.prompt, nil
 }
 
+// Fill writes what stands before and behind a gap, for a model to fill it in. The texts stay as they are. The error is a
+// *FieldError of "suffix".
+func (d *Dialect) Fill(prefix, suffix string) (*Prompt, error) {
+	if d.FillStart == "" {
+		return nil, &FieldError{"suffix", "none with the template " + d.Name, "one"}
+	}
+	r := renderer{d: d, prompt: &Prompt{Dialect: d, Think: ThinkOff, Stop: []string{flower}, Preset: d.Preset, opening: inAnswer}}
+	r.add(Segment{Part: Header, Role: User, Text: d.FillStart})
+	r.add(Segment{Part: Content, Role: User, Text: suffix})
+	r.add(Segment{Part: Header, Role: User, Text: d.FillMiddle, End: Turn})
+	r.add(Segment{Part: Content, Role: User, Text: prefix})
+	return r.prompt, nil
+}
+
 // usesTools reports whether tools were called in a conversation.
 func usesTools(messages []Message) bool {
 	for i := range messages {

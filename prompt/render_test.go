@@ -83,6 +83,23 @@ func TestTemplates(t *testing.T) {
 	}
 }
 
+// The form that rwkv_lightning asks G1c models in.
+func TestFill(t *testing.T) {
+	for _, d := range Dialects() {
+		p, err := d.Fill(" a\n\n", "\n\nb ")
+		if d.Thinks {
+			if want := "✿prefix✿✿suffix✿\n\nb ✿middle✿ a\n\n"; err != nil || p.Text() != want || !reflect.DeepEqual(p.Stop, []string{"✿"}) {
+				t.Errorf("%s: got %+v (%v), want %q", d.Name, p, err, want)
+			}
+			if got := short(feed(p.Parser(ParserOptions{}), " x\n</think>y")); got != `c" x\n</think>y"` {
+				t.Errorf("%s: %s", d.Name, got)
+			}
+		} else if want := "suffix: want none with the template " + d.Name + ", got one"; err == nil || err.Error() != want {
+			t.Errorf("%s: got %v, want %s", d.Name, err, want)
+		}
+	}
+}
+
 // Dialect A of tools, as RWKV7-G1x-templates.txt has it.
 func TestJSONTools(t *testing.T) {
 	const list = "System: Tools:\n[\n" +

@@ -15,12 +15,12 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
-const promptHelp = `Write messages as the text that the model is asked to go on with. FILE, or standard input without one or with -, holds the
-messages as JSON, as OpenAI's clients send them: a list, or a request with "messages" and maybe "tools".
+const promptHelp = `Write messages as the text that the model is asked to go on with. FILE holds the messages as JSON, as OpenAI's
+clients send them: a list, or a request with "messages" and maybe "tools". Without FILE, or with -, it is standard input.
 
-The text is written in a template, that is, in the way that a model was trained on. Without --template the model decides: by the
-chat template in its file, its name, its vocabulary and its version. With --json the text comes in segments too, each with the
-tokens that it is encoded to by itself, and with what ends the answer.`
+The text is written in a template, the way in which a model was trained on conversations. Without --template the model
+decides: by the chat template in its file, its name, its vocabulary and its version. With --json the text comes in
+segments too, each with the tokens that it is encoded to by itself, and with the texts that end an answer.`
 
 // promptFlags are the flags of prompt.
 type promptFlags struct {
