@@ -3,6 +3,7 @@ package schedule
 import (
 	"fmt"
 	"slices"
+	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
@@ -19,8 +20,9 @@ type copying struct {
 
 // copies are the states that are to go to the host.
 type copies struct {
-	wanted []*copying // not started yet
-	last   int        // jobs that end when their copies are there
+	wanted   []*copying     // not started yet
+	last     int            // jobs that end when their copies are there
+	underWay sync.WaitGroup // of the goroutines that wait for transfers
 }
 
 // keep asks a job whether its state is to be kept, now or at its end. It reports whether a copy will be made.
@@ -85,7 +87,9 @@ func (s *Scheduler) transfer(list []*copying) {
 	for _, c := range list {
 		c.opened = s.opened()
 	}
+	s.copies.underWay.Add(1)
 	go func() {
+		defer s.copies.underWay.Done()
 		if err == nil {
 			err = t.Wait()
 		}

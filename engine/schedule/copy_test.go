@@ -3,6 +3,7 @@ package schedule
 import (
 	"slices"
 	"testing"
+	"time"
 )
 
 // States that are on their way to the host hold nobody up: the request itself goes on, and so do others, except in the slot of
@@ -71,5 +72,27 @@ func TestCanceledKeepsItsState(t *testing.T) {
 		if seen != u.Fed+max(u.Drawn-1, 0) || seen == 0 || !slices.Equal(kept, states[seen-1]) || job.Err() != ErrCanceled { //nolint:errorlint // exactly that one
 			t.Errorf("%s: %v, a state after %d tokens: %v; %+v", what, job.Err(), seen, kept, u)
 		}
+	}
+}
+
+// Close returns when all states that were asked for are where they go, also those from within prompts.
+func TestCloseWaitsForCopies(t *testing.T) {
+	f, s := manual(1, 1, 8, Options{})
+	f.held = make(chan struct{})
+	r := Request{Prompt: []int{1, 2, 3, 4}, Marks: []int{2}}
+	r.Keep = func(tokens int) ([]float32, func(error)) {
+		if tokens == 4 {
+			return nil, nil
+		}
+		return make([]float32, 2), nil
+	}
+	job := submit(t, s, r)
+	go s.loop()
+	go func() {
+		time.Sleep(20 * time.Millisecond)
+		close(f.held)
+	}()
+	if s.Close(t.Context()); !job.ended() {
+		t.Error("the scheduler is closed before a state is copied")
 	}
 }

@@ -18,6 +18,7 @@ func (s *Scheduler) loop() {
 	defer close(s.door.stopped)
 	for s.cycle() {
 	}
+	s.copies.underWay.Wait()
 }
 
 // cycle does one round of everything and reports whether there is another.
