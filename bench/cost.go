@@ -43,7 +43,7 @@ func costOf(o op.Op, s batchSize) (c cost) {
 	return c
 }
 
-// runs tells whether an op has anything to do: without wanted logits, the head has not.
+// runs reports whether an op has anything to do: without wanted logits, the head has not.
 func runs(o op.Op, s batchSize) bool {
 	some := false
 	o.Operands(func(_ string, v op.View, a op.Access) {

@@ -111,7 +111,8 @@ func (r *runner) readBytes() int { return min(max(int(r.cost.token().weights), l
 // mostBetween is how many times the limits are measured between repetitions, at most.
 const mostBetween = 4
 
-// measuresBetween tells whether the limits are measured after so many repetitions of all: evenly, and before the last.
+// measuresBetween reports whether the limits are measured after so many repetitions of all: evenly, and before the
+// last.
 func measuresBetween(repeated, repeat int) bool {
 	between := min(mostBetween, repeat-1)
 	return 0 < repeated && repeated < repeat && repeated*between/(repeat-1) > (repeated-1)*between/(repeat-1)

@@ -115,9 +115,9 @@ func (b *Buffer) Name() string { return b.name }
 // Size returns the size in bytes.
 func (b *Buffer) Size() int { return b.size }
 
-// Bytes returns the mapped memory of an Upload or Readback buffer, nil for DeviceLocal. What
-// the host wrote before Submit the device sees; what the device wrote the host sees after Wait.
-// The slice must not be used after Release.
+// Bytes returns the mapped memory of an Upload or Readback buffer, nil for DeviceLocal. The device sees after Submit
+// what the host wrote before it; the host sees after Wait what the device wrote. The slice must not be used after
+// Release.
 func (b *Buffer) Bytes() []byte {
 	if b.kind == DeviceLocal {
 		return nil
@@ -131,8 +131,7 @@ func (b *Buffer) Range(off, size int) Range { return Range{b, off, size} }
 // All returns the whole buffer.
 func (b *Buffer) All() Range { return Range{b, 0, b.size} }
 
-// Release gives the buffer back. While Commands that use it are alive its memory stays, but it
-// can be used for nothing new.
+// Release gives the buffer back. Commands that use it keep its memory alive, but nothing new can use the buffer.
 func (b *Buffer) Release() {
 	if b == nil {
 		return
@@ -179,7 +178,8 @@ func (b *Buffer) unretain() {
 	}
 }
 
-// bound returns how many bytes a binding sees of a range: those of it, but where memory behind it shall show.
+// bound returns how many bytes a binding sees of a range: those of the range, or all bytes behind them too if
+// DeviceOptions.Poison is set.
 func (d *Device) bound(a Range, b *Binding) int {
 	if d.opts.Poison == 0 {
 		return a.Size

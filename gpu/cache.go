@@ -40,8 +40,7 @@ func (d *Device) cachePath() (string, error) {
 	return filepath.Join(dir, fmt.Sprintf("pipeline-%04x-%04x-%x.bin", d.phys.vendorID, d.phys.deviceID, d.phys.cacheUUID)), nil
 }
 
-// openCache makes the pipeline cache. Whatever goes wrong costs only compile time, and is told
-// as a Note.
+// openCache makes the pipeline cache. A failure costs only compile time, and is told as a Note.
 func (d *Device) openCache() {
 	var data []byte
 	if !d.opts.NoPipelineCache {

@@ -21,7 +21,7 @@ const (
 	stamps
 )
 
-// command is one command of a recording. Its ranges and push constants lie with those of all.
+// command is one command of a recording. The list has the ranges and push constants of all commands.
 type command struct {
 	kind      commandKind
 	kernel    *Kernel // of a dispatch
@@ -50,8 +50,9 @@ func (l *commandList) argsOf(c *command) []Range { return l.args[c.args:][:c.arg
 
 func (l *commandList) pushOf(c *command) []byte { return l.push[c.push:][:c.pushBytes] }
 
-// String lists the commands, one a line, with all that they do: two recordings that have the same listing do the same,
-// where buffers of one name are the same. A kernel is named with its specialization constants, a range with its buffer.
+// String lists the commands with all that they do, one a line. Two recordings with the same listing do the same, if
+// buffers of one name are the same. The listing names a kernel with its specialization constants, and a range with its
+// buffer.
 func (rec *Recording) String() string {
 	var b strings.Builder
 	for i := range rec.list.all {
@@ -91,7 +92,7 @@ type writer struct {
 	args []C.rg_arg
 }
 
-// write writes all commands. What they use may have been released since they were recorded.
+// write writes all commands. Some of the buffers and kernels that they use may have been released since.
 func (w *writer) write() error {
 	d, cmd := w.r.dev, w.r.cmd
 	d.mu.Lock()
@@ -151,7 +152,7 @@ func (w *writer) dispatch(c *command, args []Range) error {
 	return nil
 }
 
-// bindArgs returns a descriptor set for these ranges, an earlier one where it can.
+// bindArgs returns a descriptor set for these ranges. It takes an earlier one if there is one.
 func (w *writer) bindArgs(k *Kernel, args []Range) (C.uint64_t, error) {
 	w.args = w.args[:0]
 	w.key = binary.LittleEndian.AppendUint32(w.key[:0], uint32(k.layout.id))
@@ -180,7 +181,7 @@ func (w *writer) bindArgs(k *Kernel, args []Range) (C.uint64_t, error) {
 	return set, err
 }
 
-// setPool is the descriptor pool that sets are taken from now.
+// setPool is the descriptor pool of the next sets.
 type setPool struct {
 	handle               C.uint64_t
 	size                 int // sets of the pool

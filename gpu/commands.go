@@ -44,8 +44,8 @@ var (
 	errReleased = fmt.Errorf("vulkan: commands used after Release or Device.Close: %w", ErrClosed)
 )
 
-// Submit starts the commands. What the host wrote to mapped memory before it is seen. After a Wait that failed it waits
-// again.
+// Submit starts the commands. They see what the host wrote to mapped memory before. If the last Wait failed, Submit
+// waits again first.
 func (c *Commands) Submit() error {
 	d := c.r.dev
 	if c.unsure {
@@ -75,9 +75,9 @@ func (c *Commands) Submit() error {
 	return nil
 }
 
-// Wait returns when the submitted commands are done; at once if none are under way. If they take far longer than they
-// did before and than Recording.Expect said, the error is a HangError, and they count as under way for ever. If the
-// driver has no memory to wait with, they count as under way until a later Wait succeeds.
+// Wait returns when the submitted commands are done, at once if none are under way. If they take far longer than they
+// did before and than Recording.Expect said, the error is a HangError, and the commands count as under way for ever. If
+// the driver has no memory for the wait, they count as under way until a later Wait succeeds.
 func (c *Commands) Wait() error {
 	d := c.r.dev
 	if d.gone.Load() { // Close has waited
@@ -104,9 +104,9 @@ func (c *Commands) Run() error {
 	return c.Wait()
 }
 
-// Timestamps returns the time of every slot up to the highest recorded, relative to slot 0,
-// of the last run; -1 for slots not recorded. Call it after Wait. The error matches
-// ErrNoTimestamps where the device has none, or its driver wrote none.
+// Timestamps returns the time of every slot up to the highest recorded, in the last run and relative to slot 0. Slots
+// that were not recorded are -1. Call it after Wait. The error matches ErrNoTimestamps if the device has none, or its
+// driver wrote none.
 func (c *Commands) Timestamps() ([]time.Duration, error) {
 	r := c.r
 	if c.released || c.pending || r.dev.gone.Load() {
@@ -144,8 +144,8 @@ func (c *Commands) Timestamps() ([]time.Duration, error) {
 // Stats counts what was recorded.
 func (c *Commands) Stats() Stats { return c.r.stats }
 
-// Release waits for the commands if they are under way and gives everything back; if the driver cannot wait, at the end
-// of the device.
+// Release waits for the commands if they are under way, and gives everything back. If the driver cannot wait, they are
+// given back at the end of the device.
 func (c *Commands) Release() {
 	if c == nil || c.released {
 		return

@@ -26,15 +26,15 @@ type DeviceOptions struct {
 	LimitOverride    func(*Limits)    // lowers limits that calls are checked against
 	FeatureOverride  func(*Features)  // switches features off
 	OmitBarrier      func(n int) bool // leaves out a recording's n-th derived barrier from 1 on; 0 is the one at its start
-	Poison           int              // bytes behind every buffer with all bits set; bound ranges reach to their end, so that reads outside show
+	Poison           int              // bytes behind every buffer, with all bits set, that bindings see too: so reads outside show
 	NoDirectAccess   bool             // copy by staging even where the host sees the device's memory
-	WaitLimit        time.Duration    // the least time after which a wait means that the device hangs, from 0.1 s on; 0 is RWKV_WAIT_LIMIT, or 30 s
+	WaitLimit        time.Duration    // least time after which a device counts as hanging, from 0.1 s on; 0: RWKV_WAIT_LIMIT, or 30 s
 
-	// Rewrite, if set, changes modules of workgroups of a size before the driver sees them.
+	// Rewrite, if set, may change a module before the driver sees it. local is the size of the module's workgroups.
 	Rewrite func(code []byte, local [3]int) []byte
 
-	// Statistics, if set, is told what the driver's compiler says of each kernel, as it is made. It may be called on
-	// several goroutines at once. Opening fails with ErrNoStatistics where the driver says nothing.
+	// Statistics, if set, is told what the driver's compiler says of each kernel when the kernel is made. Several
+	// goroutines may call it at once. Opening fails with ErrNoStatistics if the driver says nothing.
 	Statistics func(Statistics)
 }
 
@@ -120,9 +120,8 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 // Info describes the device, with overrides applied.
 func (d *Device) Info() Info { return d.info }
 
-// Close waits for the device, saves the pipeline cache and releases everything. Buffers,
-// kernels and commands not released before are named in the error. A device that hangs keeps
-// what it has, and its instance too.
+// Close waits for the device, saves the pipeline cache and releases everything. The error names buffers, kernels and
+// commands that were not released before. A device that hangs keeps what it has, and its instance too.
 func (d *Device) Close() error {
 	d.staging.mu.Lock()
 	d.staging.release()
@@ -145,7 +144,7 @@ func (d *Device) Close() error {
 	d.queueMu.Unlock()
 	err = errors.Join(err, d.leaks())
 	d.unwatch()
-	if d.hung() { // and nobody may have been told yet: what releases waits, too
+	if d.hung() { // releasing may wait too
 		d.abandon()
 		return d.failure()
 	}
@@ -207,7 +206,8 @@ func (d *Device) leaks() error {
 	return fmt.Errorf("vulkan: device closed with unreleased %s", strings.Join(names, ", "))
 }
 
-// layout is what kernels with the same binding kinds and push bytes share; sets of one fit all.
+// layout is the layout of all kernels with the same kinds of bindings and number of push bytes. A descriptor set of one
+// of these kernels fits all of them.
 type layout struct {
 	set, pipeline uint64
 	id            int

@@ -11,25 +11,22 @@
 //
 // # Vulkan
 //
-// Vulkan 1.1 is enough. What 1.2 and 1.3 add is read through the structures of the device's
-// version or extensions, listed in Info, switched on where it exists, and never required.
-// Everything that varies by device is in Info; there are no vendor names but for display.
-// A device that is a subset of Vulkan (MoltenVK) is listed like any other.
+// Vulkan 1.1 is enough. Features of 1.2 and 1.3 are read through the structures of the device's version or extensions,
+// listed in Info, enabled if they exist, and never required. Everything that varies by device is in Info. Vendor names
+// serve display only. A device that is a subset of Vulkan (MoltenVK) is listed like any other.
 //
-// The binding github.com/vulkan-go/vulkan makes the short calls that are safe in it: buffers,
-// memory, views, queries, properties. It can free memory that a call still reads when it is
-// given slices of structures, it lacks the 1.1 queries, and it allocates on every call; so all
-// the rest goes through shim.h, which needs no Vulkan headers. Every such call is one cgo call
-// whose structures live on the C stack.
+// The binding github.com/vulkan-go/vulkan makes the short calls that are safe in it: buffers, memory, views, queries,
+// properties. It can free memory that a call still reads if it is given slices of structures. It also lacks the queries
+// of 1.1, and allocates on every call. So all other calls go through shim.h, which needs no Vulkan headers. Every such
+// call is one cgo call whose structures live on the C stack.
 //
 // # Memory
 //
-// Buffers are cut from blocks of 16 to 256 MiB; a large one has a block of its own. Mapped
-// memory is always coherent and stays mapped. Where device and host share their memory,
-// Upload and Download copy straight; elsewhere they go through a ring of two staging buffers.
-// Bytes is nil for DeviceLocal buffers even there, so that code written on one device works on
-// the other. A Range that is bound must start at a multiple of Limits.StorageOffsetAlignment
-// (256 is enough anywhere) and be no longer than Limits.MaxStorageBufferRange.
+// Buffers are cut from blocks of 16 to 256 MiB; a large buffer has a block of its own. Mapped memory is always coherent
+// and stays mapped. If device and host share their memory, Upload and Download copy straight; else they go through a
+// ring of two staging buffers. Bytes is nil for DeviceLocal buffers on every device, so that code written on one device
+// works on another. A Range that is bound must start at a multiple of Limits.StorageOffsetAlignment (256 is enough
+// anywhere) and be no longer than Limits.MaxStorageBufferRange.
 //
 // # Order and visibility
 //
@@ -47,14 +44,13 @@
 //
 // # When the device fails
 //
-// A failed call is an *Error, which matches the errors of this package under errors.Is through all that wraps it. A
-// lost device stays lost, and is given back like any other. No wait is endless: one that takes far longer than the same
-// did before is a HangError, after which nothing is asked of the device, not even to take back what it gave.
+// A failed call is an *Error. It matches the errors of this package under errors.Is, through all that wraps it. A lost
+// device stays lost, and is given back like any other. No wait is endless. A wait that takes far longer than the same
+// work took before is a HangError. After it nothing more is asked of the device, and its memory is not freed.
 //
 // # Environment
 //
-// RWKV_VULKAN_LOADER names the loader library to use; RWKV_VALIDATE=1 loads the validation
-// layer; RWKV_WAIT_LIMIT is DeviceOptions.WaitLimit in seconds; RWKV_DEVICE_TYPE=discrete takes every
-// device for one of that type, for what its memory and the engine's kernels are then, in tests.
-// Package gputest has more for tests.
+// RWKV_VULKAN_LOADER names the loader library to use. RWKV_VALIDATE=1 loads the validation layer. RWKV_WAIT_LIMIT is
+// DeviceOptions.WaitLimit in seconds. In tests, RWKV_DEVICE_TYPE=discrete makes every device one of that type: it gets
+// the transfers and the engine's kernels of such a device. Package gputest has more for tests.
 package gpu

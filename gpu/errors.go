@@ -20,8 +20,8 @@ var (
 	ErrNoStatistics = errors.New("driver tells nothing of compiled kernels (VK_KHR_pipeline_executable_properties)")
 )
 
-// IsFault tells whether err says something of a device, its driver or the loader: that there is none, that a call
-// failed, or what it does not allow. What callers did wrong is no fault.
+// IsFault reports whether err says something of a device, its driver or the loader: there is none, a call failed, or
+// the device does not allow something. Mistakes of callers are no faults.
 func IsFault(err error) bool {
 	var call *Error
 	if errors.As(err, &call) {

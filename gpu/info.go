@@ -20,8 +20,8 @@ type Info struct {
 	Features    Features `json:"features"`
 	Limits      Limits   `json:"limits"`
 
-	// Matrices are the shapes of cooperative matrices of float16, shared by a subgroup, whose products are added to
-	// float32.
+	// Matrices are the shapes of cooperative matrices that a subgroup shares. They multiply float16, and add the products
+	// to float32.
 	Matrices []MatrixShape `json:"matrices,omitempty"`
 }
 
@@ -45,7 +45,8 @@ const (
 
 var typeOrder = map[Type]int{Discrete: 0, Integrated: 1, Virtual: 2, CPU: 3, Other: 4}
 
-// typeEnv says what type all devices are to be taken for, so that tests run what another type of device gets.
+// typeEnv is the environment variable with the type that all devices get. So tests run what another type of device
+// runs.
 const typeEnv = "RWKV_DEVICE_TYPE"
 
 // typeAsked returns the type that the environment names, empty if it names none.
@@ -57,7 +58,7 @@ func typeAsked() (Type, error) {
 	return t, nil
 }
 
-// takeFor makes a device one of another type. Its name tells, and with that keeps its measurements apart.
+// takeFor makes a device one of another type. Its name says so, and so its measurements have keys of their own.
 func (in *Info) takeFor(t Type) {
 	if t != "" && t != in.Type {
 		in.Type, in.Name = t, fmt.Sprintf("%s as %s", in.Name, t)
@@ -86,7 +87,7 @@ type Features struct {
 	IntDotFast      bool `json:"int_dot_fast"`     // packed 4x8-bit signed ones are accelerated
 	SubgroupControl bool `json:"subgroup_control"` // a kernel may require a subgroup size
 	FullSubgroups   bool `json:"full_subgroups"`   // a kernel may require full subgroups
-	UniformFlow     bool `json:"uniform_flow"`     // a kernel may require that a subgroup which was divided meets again
+	UniformFlow     bool `json:"uniform_flow"`     // a kernel may require that diverged lanes of a subgroup meet again
 	CoopMatrix      bool `json:"coop_matrix"`      // cooperative matrices of one of Info.Matrices
 	MemoryBudget    bool `json:"memory_budget"`    // MemoryBudget reports the driver's own figures
 	Timestamps      bool `json:"timestamps"`
@@ -152,8 +153,8 @@ func (in Info) AllowsSubgroup(n int) bool {
 	return in.Features.SubgroupControl && n >= in.Subgroup.Min && n <= in.Subgroup.Max && n&(n-1) == 0
 }
 
-// FixesSubgroup reports whether a kernel can count on subgroups of n invocations: it may require them, or there are no
-// others.
+// FixesSubgroup reports whether a kernel can count on subgroups of n invocations: it may require that size, or the
+// device has no other.
 func (in Info) FixesSubgroup(n int) bool {
 	return in.AllowsSubgroup(n) || in.Subgroup.Min == n && in.Subgroup.Max == n
 }

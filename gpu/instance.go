@@ -33,8 +33,8 @@ type Options struct {
 	// package, one call at a time; it must not call this package itself. nil: messages of
 	// severity Warning and above go to standard error.
 	OnMessage func(severity Severity, text string)
-	// OnHang is told of a driver's call that waits and does not return long after its time is over. The goroutine that
-	// made it is lost, and whatever waits for that; other calls of the device fail. nil: nobody is told.
+	// OnHang is told of a driver's call that waits, and has not returned long after its time is over. The goroutine that
+	// made the call is lost, and so is everything that waits for it. Other calls of the device fail. nil: nobody is told.
 	OnHang func(err error)
 }
 
@@ -45,14 +45,14 @@ type Instance struct {
 	handle     cgo.Handle
 	opts       Options
 	devices    []physical
-	as         Type   // that all devices are said to be; empty: what they are
+	as         Type   // of all devices, from the environment; empty: their own types
 	api        uint32 // what was asked of the loader; caps the devices' own versions
 
 	messageMu sync.Mutex
 	mu        sync.Mutex
 	open      int // devices not closed
 	closed    bool
-	abandoned bool // a device hangs, which has to stay
+	abandoned bool // reports whether a device hangs, so that the instance has to stay
 }
 
 // Open loads the Vulkan loader and lists the devices. Errors match ErrNoLoader, ErrNoDevice or

@@ -100,9 +100,9 @@ type Kernel struct {
 	used     bool // by a recording, once
 }
 
-// StartKernel makes a kernel. The error names the kernel and what it needs that the device lacks: a feature, a limit, a
-// subgroup size. It does not wait for the driver, which compiles as many kernels side by side as there are cores. A
-// recording waits for its kernels at its end; what the driver says against one is an error there.
+// StartKernel makes a kernel. The error names the kernel, and the feature, limit or subgroup size that the kernel needs
+// and the device lacks. StartKernel does not wait for the driver, which compiles as many kernels side by side as there
+// are cores. A recording waits for its kernels at its end, and returns the driver's errors there.
 func (d *Device) StartKernel(desc KernelDesc) (*Kernel, error) {
 	k := &Kernel{name: desc.Name, dev: d, bindings: append([]Binding(nil), desc.Bindings...), push: desc.PushBytes, spec: append([]uint32(nil), desc.Spec...), made: make(chan struct{})}
 	m, err := spirv.Parse(desc.SPIRV)
@@ -127,7 +127,7 @@ func (d *Device) StartKernel(desc KernelDesc) (*Kernel, error) {
 	return k, nil
 }
 
-// start begins to compile the kernel. Statistics are told in the order in which kernels are started.
+// start begins to compile the kernel. Statistics are told in the order in which kernels start.
 func (k *Kernel) start(desc KernelDesc) error {
 	d := k.dev
 	types := make([]C.uint32_t, len(desc.Bindings))
@@ -275,7 +275,7 @@ func (d *Device) admitSubgroup(desc *KernelDesc, local [3]int, invocations int) 
 	return nil
 }
 
-// wait waits for the driver's compiler, and returns its error. Where the device hangs, that may never end.
+// wait waits for the driver's compiler, and returns its error. If the device hangs, wait may never return.
 func (k *Kernel) wait() error {
 	select {
 	case <-k.made:
@@ -288,7 +288,7 @@ func (k *Kernel) wait() error {
 // Name returns the name given to StartKernel.
 func (k *Kernel) Name() string { return k.name }
 
-// Failed tells whether the driver could not compile the kernel, as far as is known by now.
+// Failed reports whether the driver has failed to compile the kernel by now.
 func (k *Kernel) Failed() bool {
 	select {
 	case <-k.made:
@@ -301,7 +301,7 @@ func (k *Kernel) Failed() bool {
 // LocalSize returns the workgroup size, with specialization applied.
 func (k *Kernel) LocalSize() [3]int { return k.local }
 
-// Release gives the kernel back. While Commands that use it are alive the pipeline stays.
+// Release gives the kernel back. Commands that use it keep the pipeline alive.
 func (k *Kernel) Release() {
 	if k == nil {
 		return

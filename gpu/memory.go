@@ -53,7 +53,7 @@ func (in *Instance) memory(p *physical) (m memoryTypes) {
 	return m
 }
 
-// local is the largest device-local heap, the one weights go to.
+// local returns the largest device-local heap. Weights go there.
 func (m memoryTypes) local() (h memoryHeap) {
 	for _, x := range m.heaps {
 		if x.local && x.size > h.size {
@@ -66,7 +66,8 @@ func (m memoryTypes) local() (h memoryHeap) {
 func (m memoryTypes) localSize() uint64   { return m.local().size }
 func (m memoryTypes) localBudget() uint64 { return m.local().budget }
 
-// localUse returns what the driver says of that heap. A budget of 0 is none that it knows: Vulkan demands another.
+// localUse returns what the driver says of the largest device-local heap. ok is false if the driver says nothing. A
+// budget of 0 counts as nothing, since Vulkan does not allow it.
 func (m memoryTypes) localUse() (used, budget uint64, ok bool) {
 	h := m.local()
 	return h.usage, h.budget, h.budget > 0
@@ -80,9 +81,9 @@ func (m memoryTypes) largestHeap() int {
 	return clampInt(n)
 }
 
-// candidates lists the memory types of kind among those mask allows, best first. shared says
-// that device and host use the same memory, so that mapping device-local memory costs nothing.
-// Mapped memory is always coherent: every device has such a type, and no flush is ever needed.
+// candidates lists the memory types of kind among those that mask allows, best first. shared reports whether device and
+// host use the same memory, so that mapping device-local memory costs nothing. Mapped memory is always coherent: every
+// device has such a type, and no flush is ever needed.
 func (m memoryTypes) candidates(kind Memory, mask uint32, shared bool) []int {
 	const mapped = memVisible | memCoherent
 	var (
@@ -262,8 +263,8 @@ func (d *Device) memoryInUse() (buffers, blocks int) {
 	return buffers, blocks
 }
 
-// MemoryBudget returns how much of the device-local heap this process uses and may use, in
-// bytes, as the driver sees it now; ok is false where the driver does not say.
+// MemoryBudget returns how many bytes of the device-local heap this process uses and may use now, as the driver sees
+// it. ok is false if the driver does not say.
 func (d *Device) MemoryBudget() (used, budget uint64, ok bool) {
 	if !d.info.Features.MemoryBudget {
 		return 0, 0, false
@@ -271,7 +272,7 @@ func (d *Device) MemoryBudget() (used, budget uint64, ok bool) {
 	return d.in.memory(d.phys).localUse()
 }
 
-// memoryState words what an out-of-memory error should tell. The caller holds d.mu.
+// memoryState returns what an out-of-memory error should say of the memory. The caller holds d.mu.
 func (d *Device) memoryState() string {
 	buffers, blocks := d.memoryInUse()
 	s := fmt.Sprintf("in use %s in %s of blocks", sizeString(uint64(buffers)), sizeString(uint64(blocks)))

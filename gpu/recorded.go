@@ -35,7 +35,7 @@ type recorded struct {
 	zero    bool // slot 0 is
 	stats   Stats
 
-	released bool // the device keeps it only because it may be under way
+	released bool // reports whether only the device keeps it, since it may be under way
 
 	expected time.Duration // see Recording.Expect
 	fresh    int           // kernels that no recording used before
@@ -82,7 +82,7 @@ func (r *recorded) describe() string {
 	return fmt.Sprintf("commands %d (%d dispatches)", r.number, r.stats.Dispatches)
 }
 
-// The caller of these holds dev.mu.
+// The caller of these methods holds dev.mu.
 
 func (r *recorded) useBuffer(b *Buffer) {
 	if _, ok := r.buffers[b]; !ok {

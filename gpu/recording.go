@@ -15,9 +15,9 @@ const (
 	stageHost     = 0x4000
 )
 
-// A Recording is data: commands to be run in order, any number of times. It makes nothing on the device and keeps
-// nothing there alive before End, so one that is not needed is simply dropped. Nothing fails before End, which reports
-// all mistakes at once. It is for one goroutine at a time.
+// A Recording is data: commands to be run in order, any number of times. It makes nothing on the device before End, and
+// keeps nothing there alive. So a recording that is not needed is simply dropped. Nothing fails before End, which
+// returns all mistakes at once. One goroutine at a time may use it.
 //
 // Barriers are derived from Binding.Access: a memory barrier stands before a command that
 // touches what an earlier one wrote, or writes what an earlier one read. All writes are
@@ -44,14 +44,14 @@ func (d *Device) NewRecording() *Recording {
 	return rec
 }
 
-// SetName names the recording in errors and leak reports: what it does, in words.
+// SetName names the recording in errors and leak reports. The name says in words what the recording does.
 func (rec *Recording) SetName(name string) { rec.name = name }
 
-// Expect says that what is recorded takes so much time more, as far as is known. It only makes longer how long a wait
-// for it may take (see Commands.Wait).
+// Expect adds to the time that the recorded commands should take. It only makes the limit of a wait for them longer
+// (see Commands.Wait).
 func (rec *Recording) Expect(d time.Duration) { rec.expected += d }
 
-// Stats counts what is recorded so far. Sets are counted by End.
+// Stats returns counts of what is recorded so far. End counts the descriptor sets.
 func (rec *Recording) Stats() Stats { return rec.stats }
 
 const keptErrors = 4
@@ -64,7 +64,7 @@ func (rec *Recording) fail(format string, args ...any) {
 	rec.errs = append(rec.errs, fmt.Errorf(format, args...))
 }
 
-// ready reports whether commands can still be recorded; after an error they are only checked.
+// ready reports whether commands are recorded. After an error they are only checked.
 func (rec *Recording) ready() bool {
 	if rec.ended {
 		panic("gpu: recording used after End")
@@ -108,7 +108,7 @@ func (rec *Recording) step(stage uint32) {
 	rec.since |= stage
 }
 
-// barrier lets all that comes wait for what was done in some stages.
+// barrier makes all later commands wait for the earlier work of some stages.
 func (rec *Recording) barrier(n int, stages uint32) {
 	if omit := rec.dev.opts.OmitBarrier; omit == nil || !omit(n) {
 		rec.list.add(command{kind: waits, value: stages}, nil)
@@ -140,8 +140,8 @@ func (rec *Recording) checkDispatch(k *Kernel, args []Range, push []byte, groups
 	}
 }
 
-// checkShared wants arguments that share memory, one of which is written, to be declared so in the shader: without that
-// a compiler may take them for apart (SPIR-V specification, 2.18.2 "Aliasing").
+// checkShared fails if two arguments share memory, one of them is written, and the shader does not declare that.
+// Without the declaration a compiler may assume that they do not overlap (SPIR-V specification, 2.18.2 "Aliasing").
 func (rec *Recording) checkShared(k *Kernel, args []Range) {
 	for i, a := range args {
 		for j, b := range args[:i] {
@@ -237,8 +237,8 @@ func (rec *Recording) transfer(accesses ...access) {
 	rec.step(stageTransfer)
 }
 
-// Timestamp notes the time, in a slot from 0 to MaxTimestamps-1, when everything recorded
-// before it is done. On devices without timestamps it does nothing.
+// Timestamp writes the time when everything recorded before it is done to a slot from 0 to MaxTimestamps-1. On devices
+// without timestamps it does nothing.
 func (rec *Recording) Timestamp(slot int) {
 	ok := rec.ready()
 	if slot < 0 || slot >= MaxTimestamps {
@@ -250,8 +250,7 @@ func (rec *Recording) Timestamp(slot int) {
 	}
 }
 
-// End makes the commands, once the kernels are made that they run. All mistakes made in the recording come as one
-// error.
+// End makes the commands, after it has waited for their kernels. It returns all mistakes of the recording as one error.
 func (rec *Recording) End() (*Commands, error) {
 	rec.ready()
 	rec.ended = true
@@ -294,7 +293,7 @@ func (rec *Recording) realize(r *recorded) {
 	}
 }
 
-// Run ends the recording, runs it and drops its commands: for what is run once.
+// Run ends the recording, runs it once and drops its commands.
 func (rec *Recording) Run() error {
 	c, err := rec.End()
 	if err != nil {

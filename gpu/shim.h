@@ -1,7 +1,6 @@
-// The part of Vulkan that the Go binding lacks or does unsafely, behind plain C functions.
-// Everything the driver reads lives on the C stack or in memory passed as an argument, so no
-// call can meet the garbage collector. The few Vulkan structures needed are declared in
-// shim_vk.h: building needs no Vulkan headers.
+// The part of Vulkan that the Go binding lacks or does unsafely, behind plain C functions. Everything that the driver
+// reads lies on the C stack or in memory passed as an argument, so the garbage collector cannot move or free it.
+// shim_vk.h declares the few Vulkan structures that are needed: building needs no Vulkan headers.
 #ifndef RG_SHIM_H
 #define RG_SHIM_H
 

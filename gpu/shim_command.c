@@ -72,5 +72,6 @@ int rg_submit(rg_dev *d, void *cmd, uint64_t fence) {
 
 int rg_wait(rg_dev *d, uint64_t fence, uint64_t timeout_ns) { return d->vkWaitForFences(d->dev, 1, &fence, 1, timeout_ns); }
 
-// Where nothing was submitted nothing is waited for: drivers that only compile, for GPUs that are not there, cannot.
+// If nothing was submitted there is nothing to wait for. Drivers that only compile, for GPUs that are not there, cannot
+// wait.
 int rg_idle(rg_dev *d) { return d->submitted ? d->vkDeviceWaitIdle(d->dev) : 0; }

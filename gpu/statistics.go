@@ -8,7 +8,7 @@ import (
 	"unsafe"
 )
 
-// Statistics are what a driver's compiler says of one executable that a kernel became; most become one.
+// Statistics are what a driver's compiler says of one executable of a kernel. Most kernels have one.
 type Statistics struct {
 	Kernel     string
 	Spec       []uint32

@@ -27,9 +27,9 @@ type stage struct {
 	cmd   unsafe.Pointer
 	fence C.uint64_t
 	busy  bool
-	kept  bool          // of, as its wait failed and the copy may be under way
+	kept  bool          // reports whether the stage keeps of alive, since its wait failed and the copy may be under way
 	copy  string        // what is under way
-	of    *Buffer       // which it is about
+	of    *Buffer       // the caller's buffer
 	limit time.Duration // of the copy
 
 	inDriver wait
@@ -61,8 +61,8 @@ func (d *Device) newStage(name string, mem Memory) (*stage, error) {
 	return s, nil
 }
 
-// start copies src to dst without waiting. copy says in errors what that is of, to or from, the buffer that is not
-// ours.
+// start copies src to dst without waiting. of is the caller's buffer, src's or dst's; copy says in errors what happens
+// to it.
 func (s *stage) start(dst, src Range, copy string, of *Buffer) error {
 	d := s.dev
 	s.copy, s.of = copy, of
@@ -104,7 +104,8 @@ func (s *stage) wait() error {
 	return err
 }
 
-// keep keeps the buffer that the copy is about while nobody knows whether it is under way, or lets it go.
+// keep keeps the caller's buffer alive while nobody knows whether the copy is under way. Afterwards it lets the buffer
+// go.
 func (s *stage) keep() {
 	s.dev.mu.Lock()
 	defer s.dev.mu.Unlock()
@@ -115,8 +116,8 @@ func (s *stage) keep() {
 	}
 }
 
-// release waits for the copy and gives the stage back. It tells whether it could: a lost device has nothing under way,
-// and one that hangs keeps what it has.
+// release waits for the copy and gives the stage back. It reports whether it could. A lost device has no copy under
+// way, and one that hangs keeps the stage.
 func (s *stage) release() bool {
 	if s.wait() != nil {
 		_ = s.wait()
@@ -130,7 +131,7 @@ func (s *stage) release() bool {
 	return true
 }
 
-// destroy is for a stage with nothing under way. The caller holds dev.mu.
+// destroy frees a stage that has no copy under way. The caller holds dev.mu.
 func (s *stage) destroy() {
 	if s.dev.hung() {
 		return
@@ -144,10 +145,10 @@ func (s *stage) destroy() {
 	s.buf.destroy()
 }
 
-// release gives back the stages whose copies can be waited for.
+// release gives back the stages that it can wait for.
 func (st *staging) release() { st.drop((*stage).release) }
 
-// destroy gives back the others, when nothing is under way. The caller holds dev.mu.
+// destroy gives back the other stages, once nothing is under way. The caller holds dev.mu.
 func (st *staging) destroy() {
 	st.drop(func(s *stage) bool {
 		s.destroy()
@@ -155,7 +156,7 @@ func (st *staging) destroy() {
 	})
 }
 
-// drop forgets the stages that gone accepts.
+// drop forgets the stages for which gone returns true.
 func (st *staging) drop(gone func(*stage) bool) {
 	for _, ring := range [...]*[2]*stage{&st.up, &st.down} {
 		for i, s := range ring {
@@ -166,8 +167,8 @@ func (st *staging) drop(gone func(*stage) bool) {
 	}
 }
 
-// Upload copies src, dst.Size bytes, to dst, and returns when it is there. Commands that use
-// dst must not be under way.
+// Upload copies src, of dst.Size bytes, to dst, and returns when dst holds it. Commands that use dst must not be under
+// way.
 func (d *Device) Upload(dst Range, src []byte) error {
 	if len(src) != dst.Size {
 		return fmt.Errorf("vulkan: upload of %d bytes to a range of %d", len(src), dst.Size)
@@ -175,9 +176,8 @@ func (d *Device) Upload(dst Range, src []byte) error {
 	return d.UploadFunc(dst, func(piece []byte, off int) { copy(piece, src[off:]) })
 }
 
-// UploadFunc is Upload of data that fill produces, piece by piece from front to back: it
-// fills piece with the bytes from off of the range on. Writing straight to piece saves a
-// copy; it may be slow to read.
+// UploadFunc is Upload of data that fill makes, piece by piece from front to back. fill writes to piece the bytes that
+// begin at offset off of the range. Writing straight to piece saves a copy; piece may be slow to read.
 func (d *Device) UploadFunc(dst Range, fill func(piece []byte, off int)) error {
 	if err := d.checkTransfer("upload", dst); err != nil {
 		return err
@@ -205,7 +205,7 @@ func (d *Device) UploadFunc(dst Range, fill func(piece []byte, off int)) error {
 	return err
 }
 
-// eachPiece walks a range in pieces of a stage, each time with a stage that is not busy.
+// eachPiece goes through a range in pieces of a stage. It calls do for each, with a stage that is not busy.
 func (d *Device) eachPiece(ring *[2]*stage, name string, mem Memory, r Range, do func(s *stage, off, n int) error) error {
 	for i, off := 0, 0; off < r.Size; i++ {
 		s := ring[i%2]

@@ -13,23 +13,24 @@ import (
 	"time"
 )
 
-// How long a wait may take before it counts as one for a device that hangs. Drivers give up a dispatch that takes
-// seconds and report the device as lost; this is for those that do not, and must never take a slow device for one.
+// These limit how long a wait may take before the device counts as hanging. Many drivers give up a dispatch that takes
+// seconds and report the device as lost. The limits are for the other drivers, and must never take a slow device for
+// one that hangs.
 const (
 	leastWait    = 30 * time.Second       // DeviceOptions.WaitLimit
-	shortestWait = 100 * time.Millisecond // that it may be; a slice of it is long for the system's clock
-	firstKernels = 6                      // so many that never ran as much again: drivers may compile a kernel only then
-	waitFactor   = 20                     // times more than the same took before, or was said to take
+	shortestWait = 100 * time.Millisecond // the shortest limit: a slice of it is long for the system's clock
+	firstKernels = 6                      // so many kernels that never ran add the least limit again: drivers may compile a kernel at its first run
+	waitFactor   = 20                     // times the time that the same commands took before, or should take
 	waitLimit    = 24 * time.Hour         // of all that together
-	waitSlices   = 4                      // at least, into which a wait is cut
+	waitSlices   = 4                      // slices of a wait at least
 	longestSlice = time.Second
 )
 
 // waitLimitEnv is DeviceOptions.WaitLimit in seconds.
 const waitLimitEnv = "RWKV_WAIT_LIMIT"
 
-// HangError is a wait that was given up. It matches ErrTimeout. The device is of no use any more: whatever is asked of
-// it fails with the same error, and nothing that it held is given back, for that might wait too.
+// HangError says that a wait was given up. It matches ErrTimeout. The device is of no more use: every later call fails
+// with the same error. Nothing that the device has is given back, since that might wait too.
 type HangError struct {
 	What  string // that was waited for
 	After time.Duration
@@ -42,7 +43,7 @@ func (e *HangError) Error() string {
 // Is reports whether target is ErrTimeout.
 func (e *HangError) Is(target error) bool { return target == ErrTimeout }
 
-// health is what is known of a device's state.
+// health is the known state of a device.
 type health struct {
 	least    time.Duration
 	underWay atomic.Int64 // sum of the limits of all that was submitted and not waited for yet
@@ -51,11 +52,11 @@ type health struct {
 	failed   atomic.Pointer[error] // lost or hung; nothing works any more
 
 	mu       sync.Mutex
-	waits    []*wait       // that are in the driver now
-	watching chan struct{} // closed when there is nothing more to watch; nil before the first wait
+	waits    []*wait       // waits that are in the driver now
+	watching chan struct{} // closed to end watch; nil before the first wait
 }
 
-// wait is one that is in the driver. It does not move, and is used again and again.
+// wait is a wait that is in the driver. It is reused, and does not move in memory.
 type wait struct {
 	what       described
 	limit, age time.Duration
@@ -80,11 +81,11 @@ func leastWaitOf(o DeviceOptions) (time.Duration, error) {
 	return time.Duration(s * float64(time.Second)), nil
 }
 
-// described is what can be waited for.
+// described is something that can be waited for.
 type described interface{ describe() string }
 
-// await waits for a fence as long as all that is under way may take. Of the time that the process was stopped for no
-// more than a slice counts.
+// await waits for a fence as long as all that is under way may take. If the process is stopped, at most a slice of that
+// time counts.
 func (d *Device) await(w *wait, fence C.uint64_t, what described) error {
 	if d.hung() {
 		return d.failure()
@@ -102,8 +103,8 @@ func (d *Device) await(w *wait, fence C.uint64_t, what described) error {
 	return d.noted("vkWaitForFences", r, what)
 }
 
-// awaitAll waits for all that is under way. A lost device cannot be waited for, which is no error. Where a driver has
-// no memory to wait with, a second time has to do.
+// awaitAll waits for all that is under way. A lost device cannot be waited for, which is no error. If a driver has no
+// memory for the wait, awaitAll tries once more.
 func (d *Device) awaitAll() error {
 	if d.hung() {
 		return nil
@@ -121,7 +122,7 @@ func (d *Device) awaitAll() error {
 	return d.noted("vkDeviceWaitIdle", r, d)
 }
 
-// enter and leave surround a call that waits in the driver, which may not come back from it.
+// enter and leave stand around a call that waits in the driver, and that may never return.
 func (d *Device) enter(w *wait, limit time.Duration, what described) {
 	h := &d.health
 	h.mu.Lock()
@@ -142,14 +143,13 @@ func (d *Device) leave(w *wait) {
 	h.waits = slices.Delete(h.waits, i, i+1)
 }
 
-// watch looks for waits that are overdue by far: their calls do not return, and with them their goroutines are lost.
-// Whoever opened the instance is told, and can do no more than to end the process. A stopped process's time does not
-// count.
+// watch looks for waits that are far overdue. Their calls do not return, and their goroutines are lost. watch tells
+// whoever opened the instance, who can only end the process. The time of a stopped process does not count.
 func (d *Device) watch(done <-chan struct{}) {
 	h := &d.health
 	tick := min(h.least/waitSlices+1, longestSlice)
 	for {
-		C.rg_sleep(C.uint32_t(tick / time.Millisecond)) // a timer of Go's would cost every other goroutine's calls of C a switch of threads
+		C.rg_sleep(C.uint32_t(tick / time.Millisecond)) // with Go's timers every call of C would cost a switch of threads
 		select {
 		case <-done:
 			return
@@ -175,7 +175,7 @@ func (d *Device) watch(done <-chan struct{}) {
 	}
 }
 
-// unwatch ends what enter began.
+// unwatch ends the goroutine that enter started.
 func (d *Device) unwatch() {
 	d.health.mu.Lock()
 	defer d.health.mu.Unlock()
@@ -185,7 +185,7 @@ func (d *Device) unwatch() {
 	}
 }
 
-// hang remembers that the device hangs, and returns the error.
+// hang notes that the device hangs, and returns the error.
 func (d *Device) hang(what described, after time.Duration) error {
 	first := d.health.hung.CompareAndSwap(false, true)
 	err := d.fail(&HangError{What: "vulkan: " + what.describe(), After: after})
@@ -195,7 +195,7 @@ func (d *Device) hang(what described, after time.Duration) error {
 	return err
 }
 
-// noted returns the error for a result, and remembers a loss of the device.
+// noted returns the error for a result, and notes it if the device is lost.
 func (d *Device) noted(call string, r int32, what described) error {
 	err := check(call, r)
 	if err == nil {
@@ -208,13 +208,13 @@ func (d *Device) noted(call string, r int32, what described) error {
 	return err
 }
 
-// fail remembers the first error after which nothing works any more, and returns it.
+// fail keeps the first error after which nothing works any more, and returns it.
 func (d *Device) fail(err error) error {
 	d.health.failed.CompareAndSwap(nil, &err)
 	return d.failure()
 }
 
-// failure returns the error by which the device was lost or found hanging, nil while it works.
+// failure returns the error by which the device was lost or found to hang, nil while it works.
 func (d *Device) failure() error {
 	if err := d.health.failed.Load(); err != nil {
 		return *err
@@ -222,18 +222,18 @@ func (d *Device) failure() error {
 	return nil
 }
 
-// Err returns the error by which the device was lost or found hanging: it does nothing any more. nil means that it works, as
-// far as its driver has told.
+// Err returns the error by which the device was lost or found to hang. Then the device does nothing any more. nil means
+// that it works, as far as its driver has said.
 func (d *Device) Err() error { return d.failure() }
 
-// ended tells whether nothing is under way any more of what a wait was for, by its error. A driver without memory to
-// wait with leaves that open.
+// ended reports whether the work that a wait was for is over, by the wait's error. A driver without memory for the wait
+// leaves that open.
 func (d *Device) ended(err error) bool { return !d.hung() && (err == nil || d.failure() != nil) }
 
-// hung tells whether the device hangs. Then nothing is given back to it.
+// hung reports whether the device hangs. Nothing is given back to a device that hangs.
 func (d *Device) hung() bool { return d.health.hung.Load() }
 
-// limit returns how long a wait may take for what should take some time and has so many kernels that never ran before.
+// limit returns how long a wait may take for work that should take a known time and has so many kernels that never ran.
 func (d *Device) limit(expected time.Duration, kernels int) time.Duration {
 	return min(d.health.least+waitFactor*min(expected, waitLimit/waitFactor)+time.Duration(kernels)*d.health.least/firstKernels, waitLimit)
 }

@@ -103,7 +103,7 @@ func newKernel(dev *gpu.Device, m *module, spec []uint32, options []Option) (ker
 	return kernel{k}, err
 }
 
-// Failed tells whether the driver could not compile the kernel, which may be found out after it was made.
+// Failed reports whether the driver could not compile the kernel, which may be found out after it was made.
 func (k kernel) Failed() bool { return k.compiled.Failed() }
 
 // Release frees the kernel, which no recording in use may refer to.

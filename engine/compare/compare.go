@@ -10,15 +10,16 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Drift is how far one op's results lie from the reference's, on the reference's own inputs: the worst of all passes.
+// Drift is how far one op's results differ from the reference's on the reference's own inputs. It has the worst of all
+// passes.
 type Drift struct {
 	Layer   int      `json:"layer"` // -1 outside the layers
 	Op      string   `json:"op"`
 	MaxAbs  float64  `json:"max_abs"`
 	NMSE    float64  `json:"nmse"` // mean square of the difference over that of the reference
 	OK      bool     `json:"ok"`
-	Stray   bool     `json:"stray,omitempty"` // it wrote where it must not
-	Pass    string   `json:"pass"`            // in which it is out of tolerance first, or else the furthest off
+	Stray   bool     `json:"stray,omitempty"` // reports whether the op wrote where it must not
+	Pass    string   `json:"pass"`            // the first pass out of tolerance, or else the worst
 	Kernels []string `json:"kernels,omitempty"`
 }
 
@@ -28,26 +29,27 @@ type Report struct {
 	Device    string  `json:"device"`
 	MaxAbs    float64 `json:"max_abs"`    // of all logits, both running on their own
 	NMSE      float64 `json:"nmse"`       // of all logits
-	Top1Agree float64 `json:"top1_agree"` // share of tokens after which both hold the same token likeliest
+	Top1Agree float64 `json:"top1_agree"` // share of tokens after which both have the same likeliest token
 	KL        float64 `json:"kl"`         // mean divergence of the token distributions, in nats
-	FirstBad  *string `json:"first_bad"`  // the first op out of tolerance, in the order of passes and steps; of every failure
-	Ops       []Drift `json:"ops"`        // one for each step of the program, and the draw where the device does it
+	FirstBad  *string `json:"first_bad"`  // the first op out of tolerance, in the order of passes and steps; every failure has one
+	Ops       []Drift `json:"ops"`        // one for each step of the program, and the draw if the device draws
 }
 
-// logitTolerance bounds, as a normalised mean square error, what a whole model may differ by where both sides run on
-// their own: some orders more than an op may, and less than a wrong constant makes.
+// logitTolerance is how far the logits of a whole model may differ if both sides run on their own, as a normalised mean
+// square error. It is some orders of magnitude more than for an op, and less than what a wrong constant costs.
 const logitTolerance = 1e-6
 
-// pass is a batch that ops are compared in: so many tokens of sequences in some slots, which go on from what the
-// passes before left.
+// pass is a batch in which ops are compared. It has so many tokens of sequences in some slots, which go on from what
+// the passes before left.
 type pass struct {
 	name  string
 	slots []int
 	rows  []int // of each sequence; 0 for the whole prompt
 }
 
-// passes are what text generation and servers run: ragged batches in slots of no order, first from the initial
-// state, a prompt, rows on both sides of what kernels take at once, and single tokens of one sequence and of several.
+// passes are the batches that text generation and servers run. Ragged batches in unordered slots come first, from the
+// initial state. A prompt follows, then numbers of rows around those that kernels take at once, and single tokens of
+// one sequence and of several.
 var passes = []pass{
 	{"ragged", []int{3, 1, 4, 2}, []int{3, 1, 7, 2}},
 	{"prompt", []int{2}, []int{0}},
@@ -57,7 +59,7 @@ var passes = []pass{
 	{"decode 5", []int{4, 2, 0, 3, 1}, []int{1, 1, 1, 1, 1}},
 }
 
-// Sizes returns what executors must hold for Run to run so many tokens. One slot is never used.
+// Sizes returns the sizes of executors with which Run can run so many tokens. One slot is never used.
 func Sizes(tokens int) op.Sizes {
 	s := op.Sizes{Rows: tokens}
 	for _, p := range passes {
@@ -77,16 +79,16 @@ type comparer struct {
 	prog     *op.Program
 	ref, dev op.Prober
 	tokens   []int
-	next     int // of tokens, for the passes that take some of them
+	next     int // the next of tokens, for passes that take some of them
 
 	scratch, state []float32 // the device's arenas, as a step finds them
-	mayWrite       []bool    // elements of both that it may write
+	mayWrite       []bool    // elements of both that the step may write
 }
 
-// Run runs tokens through the reference and a device, until ctx is done. First op by op, the device always on the
-// reference's inputs, in the batches of passes, each of which the device also runs as a whole, so that it chooses its
-// kernels and nothing is left out between ops; then both freely, token by token, and what the device draws of its own
-// logits where it does that. Executors must be of m's program and hold Sizes; their slots are overwritten.
+// Run runs tokens through the reference and a device, until ctx is done. First it runs op by op, always on the
+// reference's inputs, in the batches of passes. The device also runs each batch as a whole, in the kernels that it
+// chooses for that. Then both run on their own, token by token. If the device draws tokens, its draws are compared too,
+// from its own logits. Both executors run m's program, have the sizes of Sizes, and lose the content of their slots.
 func Run(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
 	r := &Report{Verdict: "pass", Device: dev.Device()}
 	c := &comparer{report: r, prog: m.Program, ref: ref, dev: dev, tokens: tokens}
@@ -104,7 +106,7 @@ func Run(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) 
 	if err := c.logits(ctx); err != nil {
 		return nil, err
 	}
-	if r.FirstBad == nil { // else the logits that are drawn from are worth nothing
+	if r.FirstBad == nil { // else the logits are wrong, and draws from them tell nothing
 		if err := c.draws(ctx); err != nil {
 			return nil, err
 		}
@@ -154,7 +156,7 @@ func (c *comparer) batch(p *pass) *op.Batch {
 	return b
 }
 
-// logits compares the logits after every token, each executor on its own.
+// logits compares the logits after every token, with each executor on its own.
 func (c *comparer) logits(ctx context.Context) error {
 	r := c.report
 	var b op.Batch

@@ -1,3 +1,3 @@
-// Package compare holds a device against the reference: op by op on the same inputs, in the batches that texts and
-// servers run, then whole runs, and the tokens that the device draws.
+// Package compare compares a device with the reference: op by op on the same inputs, in the batches that texts and
+// servers run; then whole runs, and the tokens that the device draws.
 package compare

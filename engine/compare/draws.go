@@ -12,8 +12,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// drawn are the settings of the sequences whose tokens a device draws in a comparison: every filter, penalties, banned
-// ids.
+// drawn are the settings of the sequences whose tokens a device draws in a comparison. They cover every filter,
+// penalties and banned ids.
 var drawn = []sample.Params{
 	{Presence: 0.7, Frequency: 5, PenaltyDecay: 0.5},
 	{Temperature: 1, TopP: 0.85, Seed: 1},
@@ -24,7 +24,7 @@ var drawn = []sample.Params{
 // drawSteps is how many tokens each of them draws in one submission.
 const drawSteps = 8
 
-// drawOp names the draw, which is no step of a program, in reports.
+// drawOp is the name of the draw in reports. A draw is no step of a program.
 const drawOp = "draw"
 
 // drawPass names the submission in which tokens are drawn.
@@ -37,9 +37,9 @@ type drawer interface {
 	DrawFrom(draws []vulkan.Draw, logits []float32) ([]uint32, error)
 }
 
-// draws compares the ids that the device draws, if it does so at all, with those that the CPU draws from the device's
-// own logits, bit for bit, over several steps of one submission, within which one sequence ends, and then from made-up
-// logits; and what the steps leave in the slots.
+// draws compares, bit for bit, the ids that the device draws with those that the CPU draws from the device's own
+// logits. Without draws on the device it does nothing. It compares several steps of one submission, in which one
+// sequence ends, then draws from made-up logits, and then the states that the steps left in the slots.
 func (c *comparer) draws(ctx context.Context) error {
 	dev, ok := c.dev.(drawer)
 	if !ok || len(c.tokens) == 0 {
@@ -115,7 +115,7 @@ func (c *comparer) beginDraws() ([]vulkan.Draw, error) {
 	return draws, c.reset()
 }
 
-// blameState names the first op that goes on from a part of the state which is other than it should be.
+// blameState names the first op that reads a wrong part of the state.
 func (c *comparer) blameState(got, want [][]float32) {
 	all := c.prog.Of(op.State)
 	for i, s := range c.prog.Steps {
@@ -133,8 +133,9 @@ func (c *comparer) blameState(got, want [][]float32) {
 	}
 }
 
-// endFirst ends the first of so many sequences, whose ids stand in the order of steps, behind its first id end, and
-// returns the steps up to that: a device gives the largest number in place of the ids of a sequence that has ended.
+// endFirst ends the first of so many sequences behind its first id end, in ids, which are in the order of steps. It
+// returns the number of steps up to that id. In place of the ids of an ended sequence a device gives the largest
+// number.
 func endFirst(ids []uint32, sequences int, end uint32) (steps int) {
 	ended := false
 	for at := 0; at < len(ids); at += sequences {
@@ -149,7 +150,7 @@ func endFirst(ids []uint32, sequences int, end uint32) (steps int) {
 }
 
 // drawOnHost runs the device token by token and draws on the CPU. It returns the ids in the order of steps, and the
-// states behind them.
+// states after the last step.
 func (c *comparer) drawOnHost(steps int) (ids []uint32, states [][]float32, err error) {
 	draws, err := c.beginDraws()
 	if err != nil {
@@ -179,7 +180,7 @@ func (c *comparer) drawOnHost(steps int) (ids []uint32, states [][]float32, err 
 	return ids, states, err
 }
 
-// reportDraws adds the draw to the ops: its error is the share of ids that are others.
+// reportDraws adds the draw to the ops. Its error is the share of ids that differ.
 func (c *comparer) reportDraws(got, want []uint32) {
 	d := Drift{OK: slices.Equal(got, want)}
 	for i := range want {
@@ -191,7 +192,7 @@ func (c *comparer) reportDraws(got, want []uint32) {
 	c.addDraws(d)
 }
 
-// addDraws adds what became of the draws to the ops.
+// addDraws adds the result of the draws to the ops.
 func (c *comparer) addDraws(d Drift) {
 	d.Layer, d.Op, d.Pass = -1, drawOp, drawPass
 	if k, ok := c.dev.(kernelNamer); ok {

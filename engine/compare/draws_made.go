@@ -10,10 +10,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 )
 
-// A comparison draws from made-up logits too: those of one model in a few steps meet few of the cases that a draw
-// knows.
+// A comparison also draws from made-up logits, since the logits of one model in a few steps reach few of the cases of a
+// draw.
 
-// madeRounds is how many times as many sequences as in drawn draw from made-up logits.
+// madeRounds is how many sequences draw from made-up logits for each of drawn.
 const madeRounds = 32
 
 // drawMadeUp returns what the device draws from made-up logits, and what the CPU does.
@@ -46,8 +46,8 @@ func (c *comparer) drawMadeUp(ctx context.Context, dev drawer) (got, want []uint
 	return got, want, nil
 }
 
-// expectedDraw returns id or, where the CPU finds that none can be drawn, got if the device says the same of the
-// logits, else a number that it is not.
+// expectedDraw returns what the device should draw: id, if the CPU draws one. If the CPU finds that no id can be drawn,
+// it returns got if the device says the same of the logits, else another number.
 func expectedDraw(got uint32, id int, err error) uint32 {
 	if err == nil {
 		return uint32(id)
@@ -67,7 +67,7 @@ const (
 	tied                     // of few different values
 	taken                    // many at -Inf
 	zeros                    // 0 and -0
-	halved                   // two that weigh all but the same, and one that weighs next to nothing: half of all is no whole number
+	halved                   // two with all but equal weights and a tiny one: half the sum is no whole number
 	invalid                  // one or two are none
 	logitKinds
 )

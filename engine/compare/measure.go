@@ -7,10 +7,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// tolerance is how far an operand that an op wrote may lie from the reference's: any element, as a share of the largest
-// of its vector, and all of them together, as a normalised mean square error. Both sides round, in orders of their own:
-// that costs an op about 1e-13 of the latter, and a product of thousands of elements some times that. A wrong constant
-// costs more than any of these.
+// tolerance is how far an operand that an op wrote may differ from the reference's: any element, as a share of the
+// largest of its vector, and all elements together, as a normalised mean square error. Both sides round, each in its
+// own order. That costs an op about 1e-13 of the latter, and a product of thousands of elements some times as much. A
+// wrong constant costs more than the tolerance.
 type tolerance struct{ element, nmse float64 }
 
 // toleranceOf returns the tolerance of an operand that an op writes.
@@ -22,17 +22,17 @@ func toleranceOf(o op.Op, of *op.Operand) tolerance {
 		return tolerance{element: 1e-5, nmse: 1e-11}
 	case *op.WKV6, *op.WKV7:
 		if of.Kind != op.State {
-			// Where terms of a head's sum cancel, its norm makes what both sides rounded larger, some hundred times at most.
+			// If terms of a head's sum cancel, the norm makes the rounding of both sides larger, up to some hundred times.
 			return tolerance{element: 1e-3, nmse: 1e-8}
 		}
 	}
 	return tolerance{element: 5e-5, nmse: 1e-10}
 }
 
-// absolute is the difference that is none, whatever the rest of a vector is.
+// absolute is a difference that counts as none, whatever the rest of the vector is.
 const absolute = 1e-9
 
-// measure holds a device's results against the reference's. A value that is not finite, on either side, makes both
+// measure compares a device's results with the reference's. A value that is not finite, on either side, makes both
 // figures the largest number there is.
 type measure struct {
 	maxAbs      float64
@@ -41,7 +41,7 @@ type measure struct {
 	notFinite   bool
 }
 
-// add takes in a vector.
+// add adds a vector to the figures.
 func (m *measure) add(got, want []float32, element float64) {
 	var largest, worst float64
 	for i, w := range want {
@@ -69,7 +69,7 @@ func (m *measure) nmse() float64 {
 	return m.errSum / max(m.sum, 1e-30)
 }
 
-// within tells whether all that was added is within a tolerance.
+// within reports whether everything added is within a tolerance.
 func (m *measure) within(t tolerance) bool {
 	return !m.notFinite && !m.beyond && (m.nmse() <= t.nmse || m.errSum <= 1e-16)
 }

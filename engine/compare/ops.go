@@ -8,17 +8,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// A comparison op by op gives the device nothing but what the op may read: all other scratch holds poison, so that an
-// element which is not written, or one which is read and should not be, shows. State is made alike before a pass and
+// A comparison op by op gives the device only what the op may read. All other scratch holds poison. So an element that
+// the op fails to write shows, and so does one that it should not read. Both sides get the same state before a pass,
 // not before a step, since a device may commit a shift at once.
 
-// poison is finite, as what lies in padding must be, and no result.
+// poison returns numbers that no op computes. They are finite, since kernels may read padding.
 func poison(i int) float32 { return float32(1e6 + i%1013) }
 
-// kernelNamer is an executor that tells which kernels its last RunStep ran.
+// kernelNamer is an executor that knows which kernels its last RunStep ran.
 type kernelNamer interface{ Kernels() []string }
 
-// pass compares the ops of a batch, and then what the device makes of all of it at once.
+// pass compares the ops of a batch. Then it compares what the device computes when it runs the whole batch at once.
 func (c *comparer) pass(ctx context.Context, p *pass) error {
 	b := c.batch(p)
 	before, err := c.states(c.ref)
@@ -108,7 +108,7 @@ func (c *comparer) step(p *pass, b *op.Batch, i int) error {
 	return nil
 }
 
-// inputs puts the reference's values of all scratch that an op reads into the device's.
+// inputs copies the reference's values of all scratch that an op reads to the device's.
 func (c *comparer) inputs(b *op.Batch, o op.Op) (err error) {
 	o.Operands(func(_ string, v op.View, a op.Access) {
 		if a&op.Read == 0 || v.Of.Kind == op.Weight || v.Of.Kind == op.State || err != nil {
@@ -130,8 +130,8 @@ func (c *comparer) at(arena []float32, v op.View, i int) []float32 {
 	return arena[c.dev.Plan().Offset[v.Of.ID]+i*v.Of.Stride()+v.Off:][:v.Len]
 }
 
-// outputs measures what an op wrote, each view on its own, and notes which elements those are. It returns whether all
-// are within their tolerances, and the largest figures.
+// outputs measures each view that an op wrote, and notes the elements of all. It returns whether all are within their
+// tolerances, and the largest figures.
 func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32) (ok bool, maxAbs, nmse float64, err error) {
 	ok = true
 	c.mayWrite = slices.Grow(c.mayWrite[:0], len(scratch)+len(state))[:len(scratch)+len(state)]
@@ -171,8 +171,8 @@ func (c *comparer) outputs(b *op.Batch, o op.Op, scratch, state []float32) (ok b
 	return ok, maxAbs, nmse, err
 }
 
-// used returns the parts of a view of a state that some op of a program reads, or else the view: between the vectors of
-// a slot lies padding, in which a device may leave what it likes.
+// used returns those parts of a view of a state that some op of a program reads. If no op reads any, it returns the
+// view. Padding lies between the vectors of a slot, and a device may leave anything there.
 func used(prog *op.Program, v op.View) []op.View {
 	if v.Of.Kind != op.State {
 		return []op.View{v}
@@ -188,8 +188,8 @@ func used(prog *op.Program, v op.View) []op.View {
 	return list
 }
 
-// shifted returns what ShiftMix left of a sequence: in Last or, of a device that commits at once and leaves Last as it
-// was, in the slot. There the reference's values replace it, so that what is wrong counts once.
+// shifted returns what ShiftMix left of a sequence. It lies in Last or, if the device committed at once and left Last
+// as it was, in the slot. In the slot the reference's values replace it, so that an error counts once.
 func (c *comparer) shifted(o *op.ShiftMix, state, last, was, want []float32, slot int) []float32 {
 	v := o.State.Slice(o.StateOff, o.X.Width)
 	now, untouched := c.at(state, v, slot), slices.Equal(last, was)
@@ -216,8 +216,8 @@ func (c *comparer) release(v op.View, i int) {
 	}
 }
 
-// untouched tells whether everything that an op may not write in an arena has the bits it had. The arena's elements
-// begin at from in mayWrite.
+// untouched reports whether all elements of an arena that an op may not write have the bits that they had. Element 0 of
+// the arena is element from of mayWrite.
 func (c *comparer) untouched(after, before []float32, from int) bool {
 	for i, v := range before {
 		if math.Float32bits(after[i]) != math.Float32bits(v) && !c.mayWrite[from+i] {

@@ -27,7 +27,7 @@ func (c *comparer) setStates(e op.Prober, list [][]float32) error {
 	return nil
 }
 
-// read returns, of states, what an op reads: between a slot's vectors lies padding, which is not compared.
+// read returns those parts of states that ops read. Padding lies between a slot's vectors, and is not compared.
 func (c *comparer) read(states [][]float32) (list [][]float32) {
 	all := c.prog.Of(op.State)
 	for _, s := range c.prog.Steps {
@@ -48,7 +48,7 @@ func vectors(v op.View, data []float32) (list []float32) {
 	return list
 }
 
-// differ tells whether any of some results lie apart as no rounding explains, even of many ops.
+// differ reports whether some results differ by more than the rounding of many ops.
 func differ(got, want [][]float32) bool {
 	for i := range want {
 		if _, nmse := difference(got[i], want[i]); !(nmse <= logitTolerance) {
@@ -58,8 +58,8 @@ func differ(got, want [][]float32) bool {
 	return false
 }
 
-// whole compares what a pass left where the device ran all of it at once: logits, and the states of all slots. What no
-// single op shows, as where one does not wait for another, is looked for.
+// whole compares what a pass left that the device ran at once: logits, and the states of all slots. It finds errors
+// that no single op shows, for example an op that does not wait for another.
 func (c *comparer) whole(b *op.Batch, before [][]float32, logits []float32, states [][]float32) error {
 	if c.report.FirstBad != nil {
 		return nil // it is the reason, if there is a difference
@@ -78,8 +78,8 @@ func (c *comparer) whole(b *op.Batch, before [][]float32, logits []float32, stat
 	return c.find(b, before)
 }
 
-// find names the first op of a batch whose results are out of tolerance where the device runs all steps up to it on its
-// own, from the given states. If there is none, the logits are at fault, and with them the op that makes them.
+// find names the first op of a batch with results out of tolerance when the device runs all steps up to it at once,
+// from the given states. If there is none, the logits are wrong, and find names the op that makes them.
 func (c *comparer) find(b *op.Batch, before [][]float32) error {
 	if err := c.setStates(c.ref, before); err != nil {
 		return err
@@ -101,7 +101,7 @@ func (c *comparer) find(b *op.Batch, before [][]float32) error {
 		}
 	}
 	at := head(c.prog)
-	for i := range steps { // one by one: a difference need not go on to the ops behind it
+	for i := range steps { // one by one: a difference may not show in later ops
 		if err := c.setStates(c.dev, before); err != nil {
 			return err
 		}
@@ -134,7 +134,7 @@ func head(prog *op.Program) (at int) {
 	return at
 }
 
-// results returns what an op wrote, but for a shift's last vector, which a device may keep in the state.
+// results returns what an op wrote, without a shift's last vector, since a device may keep that in the state.
 func (c *comparer) results(e op.Prober, o op.Op) (list [][]float32, err error) {
 	mix, _ := o.(*op.ShiftMix)
 	changed := false

@@ -1,3 +1,3 @@
-// Package cpu is the reference: it does every op plainly in float32, with gonum's products, over all cores. It says
-// what is right; engine/vulkan says it faster.
+// Package cpu is the reference. It computes every op plainly in float32, with gonum's products, on all cores. Its
+// results are the right ones, and engine/vulkan computes the same faster.
 package cpu

@@ -90,7 +90,7 @@ func (e *Exec) Close() error {
 // Forward runs the whole program over b.
 func (e *Exec) Forward(b *op.Batch) error { return e.ForwardContext(context.Background(), b) }
 
-// ForwardContext is Forward until ctx is done, which is noticed between steps.
+// ForwardContext is Forward that ends when ctx is done. It looks at ctx between steps.
 func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	if err := e.Stage(b); err != nil {
 		return err
@@ -106,7 +106,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	return nil
 }
 
-// errClosed is what every call after Close returns.
+// errClosed is returned by every call after Close.
 var errClosed = fmt.Errorf("cpu: %w", op.ErrClosed)
 
 func (e *Exec) checkOpen() error {
@@ -226,7 +226,7 @@ func (e *Exec) SetArenas(scratch, state []float32) error {
 
 var sumSeed = maphash.MakeSeed()
 
-// WeightSum returns a checksum of the decoded weights, good within this process.
+// WeightSum returns a checksum of the decoded weights. It is comparable within this process only.
 func (e *Exec) WeightSum() (uint64, error) {
 	if err := e.checkOpen(); err != nil {
 		return 0, err

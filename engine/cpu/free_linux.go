@@ -10,8 +10,8 @@ import (
 	"syscall"
 )
 
-// Free returns how many bytes of memory this process may yet take: what the machine has available, swap included,
-// within the limits of the process and of the control groups it is in.
+// Free returns how many more bytes of memory this process may take: what the machine has available, swap included,
+// within the limits of the process and of its control groups.
 func Free() (bytes int, known bool) {
 	const limitData, limitAddresses = 2, 9 // RLIMIT_DATA, RLIMIT_AS
 	return system{"/", func(resource int) uint64 {
@@ -23,7 +23,7 @@ func Free() (bytes int, known bool) {
 	}, limitData, limitAddresses}.free()
 }
 
-// system is where Linux tells about memory.
+// system is where Linux's files about memory lie.
 type system struct {
 	root                  string
 	limit                 func(resource int) uint64
@@ -49,7 +49,7 @@ func kib(text, key string) (bytes uint64, ok bool) {
 	return 0, false
 }
 
-// number returns a file's only number; one that says "max", or is not there, is none.
+// number returns a file's only number. It returns none for a file that says "max" or does not exist.
 func (s system) number(name string) (uint64, bool) {
 	n, err := strconv.ParseUint(strings.TrimSpace(s.read(name)), 10, 64)
 	return n, err == nil
@@ -82,11 +82,12 @@ func (s system) free() (bytes int, known bool) {
 	return int(min(least, math.MaxInt)), true
 }
 
-// groupFiles are what a version of control groups calls its files, and what stands before the names in its memory.stat.
+// groupFiles are the names of a control group's files in one version of control groups, and the prefix of the names in
+// its memory.stat.
 type groupFiles struct{ most, used, mostSwap, usedSwap, prefix string }
 
-// group returns the least of what is given and what a control group and those around it leave. Files that were read
-// count as free: the system takes their memory back.
+// group returns least, or less if a control group or one around it leaves less. Cached files count as free, since the
+// system takes their memory back.
 func (s system) group(least uint64, mount, at string, swap uint64, f groupFiles) uint64 {
 	for at = path.Join("/", at); ; at = path.Dir(at) {
 		dir := path.Join(mount, at)

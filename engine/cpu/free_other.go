@@ -2,5 +2,5 @@
 
 package cpu
 
-// Free returns that it is not known how much memory there is.
+// Free returns false: the amount of memory is not known here.
 func Free() (bytes int, known bool) { return 0, false }

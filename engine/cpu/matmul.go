@@ -10,7 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// MatMul does the group's products one after the other, each spread over the cores by output rows.
+// MatMul computes the group's products one after the other. The cores share the output rows of each.
 func (e *evaluator) MatMul(o *op.MatMul) error {
 	n := e.batch.Count(o.Parts[0].X.Of.Kind)
 	if n == 0 {
@@ -37,12 +37,12 @@ func (e *evaluator) part(p *op.Part, n int) error {
 	return e.finish(p, z)
 }
 
-// cached is how many elements of a matrix are multiplied with all tokens before the next ones are: they stay in the
-// cache of a core meanwhile.
+// cached is how many elements of a matrix are multiplied with all tokens before the next elements: so many stay in a
+// core's cache.
 const cached = 1 << 15
 
-// multiply sets z[t*stride+i] to the inner product of the t-th row of x and the i-th row of w. A token is multiplied by
-// itself, and each of its sums has one order, whatever rows come with it (TestRowsAlone): so a token's numbers do not
+// multiply sets z[t*stride+i] to the inner product of the t-th row of x and the i-th row of w. It multiplies token by
+// token, and the order of each sum does not depend on the number of rows (TestRowsAlone). So a token's numbers do not
 // depend on the other tokens of its batch.
 func multiply(z []float32, x, w blas32.General, stride int) {
 	for t := range x.Rows {
@@ -51,7 +51,7 @@ func multiply(z []float32, x, w blas32.General, stride int) {
 	}
 }
 
-// finish does with the products z, float32[n][M], what the part wants done with them.
+// finish applies the part's bias, activation and combination to the products z, float32[n][M].
 func (e *evaluator) finish(p *op.Part, z []float32) error {
 	m, bias := p.Y.Len, e.weight(p.Bias)
 	if s := p.Factor(); s != 1 {

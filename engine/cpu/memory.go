@@ -7,10 +7,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Needs returns how many bytes of memory an executor of a program takes: for weights, which it holds as float32, and
-// for all else, with what loading them takes for a while and the runtime's own share.
+// Needs returns how many bytes of memory an executor of a program takes, for weights and for the rest. Weights are
+// float32. The rest includes what loading takes for a while, and the runtime's own share.
 func Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
-	largest := 0 // which may be made at each load, from numbers stored otherwise
+	largest := 0 // of the tensors: each load may convert one
 	for _, w := range prog.Of(op.Weight) {
 		weights += 4 * w.Width
 		largest = max(largest, w.Source.Type.Bytes(w.Width))
@@ -19,18 +19,18 @@ func Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	return weights, 4*(p.Scratch+p.State+prog.StateLen()) + largest + mostGarbage(weights) + runtimeShare
 }
 
-// runtimeShare is what Go's runtime takes beside the heap, and by what steps the heap grows.
+// runtimeShare is what Go's runtime takes beside the heap, with the steps by which the heap grows.
 const runtimeShare = 128 << 20
 
-// mostGarbage is how many bytes may be garbage while so many are loaded.
+// mostGarbage returns how many bytes may be garbage while so many bytes of weights are loaded.
 func mostGarbage(weights int) int { return max(16<<20, weights/64) }
 
-// garbage collects, while weights are loaded, what loading them leaves behind: left to itself, the runtime would let it
-// grow to as much again as there is.
+// garbage collects the garbage of loading while weights are loaded. Otherwise the runtime would let it grow to the size
+// of all live memory.
 type garbage struct {
 	most  uint64
-	since uint64 // bytes allocated when it was collected last
-	keeps uint64 // bytes allocated since then that are no garbage
+	since uint64 // bytes allocated before the last collection
+	keeps uint64 // bytes allocated since then that stay
 }
 
 func newGarbage(prog *op.Program) *garbage {
@@ -41,7 +41,7 @@ func newGarbage(prog *op.Program) *garbage {
 	return &garbage{most: uint64(mostGarbage(weights)), since: allocated()}
 }
 
-// kept tells that so many bytes were loaded and stay.
+// kept notes that so many bytes were loaded and stay.
 func (g *garbage) kept(bytes int) {
 	g.keeps += uint64(bytes)
 	if now := allocated(); now > g.since+g.keeps+g.most {
@@ -50,7 +50,7 @@ func (g *garbage) kept(bytes int) {
 	}
 }
 
-// allocated returns how many bytes were ever allocated.
+// allocated returns how many bytes the process has ever allocated.
 func allocated() uint64 {
 	sample := []metrics.Sample{{Name: "/gc/heap/allocs:bytes"}}
 	metrics.Read(sample)

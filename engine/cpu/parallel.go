@@ -2,8 +2,8 @@ package cpu
 
 import "sync"
 
-// parallel calls do for ranges that cover [0, n), on as many goroutines as there are cores when there is work for
-// them: cost is about the number of multiplications of one item.
+// parallel calls do for ranges that together are [0, n), on as many goroutines as there are cores if there is enough
+// work for them. cost is about the number of multiplications of one item.
 func (e *evaluator) parallel(n, cost int, do func(from, to int)) {
 	const worthwhile = 1 << 15
 	workers := min(e.workers, n, n*cost/worthwhile+1)

@@ -6,7 +6,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// done is a transfer, which is over when it has started.
+// done is a transfer that is over when it starts.
 type done struct{}
 
 func (done) Wait() error { return nil }
@@ -28,7 +28,7 @@ func (e *Exec) transfer(slots []int, host [][]float32, one func(int, []float32) 
 	if len(slots) != len(host) {
 		return nil, fmt.Errorf("cpu: state: want %d states for as many slots, got %d", len(slots), len(host))
 	}
-	for i, slot := range slots { // nothing is copied if one is wrong
+	for i, slot := range slots { // before anything is copied
 		if err := e.check(slot, len(host[i])); err != nil {
 			return nil, err
 		}
@@ -64,7 +64,7 @@ func (e *Exec) CopyState(dst, src int) error {
 	return e.eachState(dst, len(e.initial), func(o *op.Operand, part []float32, _ int) { copy(part, e.run.vec(o.All(), src)) })
 }
 
-// check wants a slot, and n elements for its state.
+// check returns an error unless slot exists and its state has n elements.
 func (e *Exec) check(slot, n int) error {
 	if err := e.checkOpen(); err != nil {
 		return err
@@ -78,7 +78,8 @@ func (e *Exec) check(slot, n int) error {
 	return nil
 }
 
-// eachState calls do for each state operand with slot's vector and its place in a slot's state, of n elements.
+// eachState calls do for each state operand with slot's vector, and the vector's place in a slot's state. The state
+// must have n elements.
 func (e *Exec) eachState(slot, n int, do func(o *op.Operand, part []float32, at int)) error {
 	if err := e.check(slot, n); err != nil {
 		return err

@@ -9,9 +9,9 @@ import (
 	"gonum.org/v1/gonum/blas/blas32"
 )
 
-// CPU measures what gonum's products do at best on all cores: bytes read per second by inner products whose vectors
-// together take some bytes, and float32 operations per second of inner or matrix products, whichever are faster, that
-// stay in a core's own cache.
+// CPU measures what gonum's products do at best on all cores. read is the bytes read per second by inner products whose
+// vectors together take so many bytes. flops is the float32 operations per second of inner or matrix products that stay
+// in a core's own cache, whichever are faster.
 func CPU(bytes int) (read, flops float64) {
 	const small = 1 << 11 // elements: two vectors of 8 KiB
 	n := max(bytes/8/runtime.GOMAXPROCS(0), small)
@@ -20,7 +20,7 @@ func CPU(bytes int) (read, flops float64) {
 	return read, flops
 }
 
-// dots returns how many multiply-adds per second all cores do in inner products of n elements, each repeated.
+// dots returns how many multiply-adds per second all cores do in inner products of n elements, each done repeats times.
 func dots(n, repeats int) float64 {
 	workers := runtime.GOMAXPROCS(0)
 	vectors := make([]blas32.Vector, 2*workers)
@@ -56,7 +56,7 @@ func filled(n int) []float32 {
 	return f
 }
 
-// rate returns how much of an amount per second every core does, all together, in the best of some runs.
+// rate returns how much of an amount per second all cores do together, in the best of some runs.
 func rate(amount int, do func(worker int)) float64 {
 	workers := runtime.GOMAXPROCS(0)
 	best := 0.0

@@ -11,9 +11,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Device measures a Vulkan device: bytes read per second from some bytes of buffers, streamed by whichever of a few
-// shapes of one shader is the fastest, and float32 operations per second of independent multiply-adds, each of which is
-// two.
+// Device measures a Vulkan device. read is the bytes read per second from buffers of so many bytes, by the fastest of a
+// few workgroup sizes of one shader. flops is the float32 operations per second of independent multiply-adds, each of
+// which counts as two.
 func Device(dev *gpu.Device, bytes int) (read, flops float64, err error) {
 	m := meter{dev, profile.Of(dev.Info())}
 	if read, err = m.readLimit(bytes); err != nil {
@@ -35,7 +35,7 @@ const (
 	limitPiece = 64 << 20            // most bytes of one buffer
 )
 
-// readLimit streams through enough buffers to hold the bytes; texels of them by as many at once as the device binds.
+// readLimit streams through enough buffers for the bytes. As texels it reads as many at once as the device binds.
 func (m *meter) readLimit(bytes int) (best float64, err error) {
 	l := m.dev.Info().Limits
 	locals := m.limitLocals()
@@ -68,7 +68,7 @@ func (m *meter) readLimit(bytes int) (best float64, err error) {
 		if err != nil {
 			return 0, err
 		}
-		fill.Fill(b.All(), 0x01010101) // untouched memory may not be memory yet
+		fill.Fill(b.All(), 0x01010101) // a system may give memory only when it is written
 	}
 	if err := fill.Run(); err != nil {
 		return 0, err
@@ -107,7 +107,7 @@ func (m *meter) readLimit(bytes int) (best float64, err error) {
 	return best, nil
 }
 
-// limitLocals are the workgroup sizes that limits are measured with, the largest last.
+// limitLocals returns the sizes of workgroups that limits are measured with, the largest last.
 func (m *meter) limitLocals() []uint32 {
 	info := m.dev.Info()
 	if m.is.Local.Single == 1 { // each subgroup is one core's vector
@@ -116,7 +116,7 @@ func (m *meter) limitLocals() []uint32 {
 	return []uint32{m.is.Local.Plain, max(min(256, uint32(info.Limits.MaxWorkgroupInvocations)), m.is.Local.Plain)}
 }
 
-// fmaLimit runs multiply-adds in as many invocations as a large device holds at once.
+// fmaLimit runs multiply-adds in as many invocations as a large device runs at once.
 func (m *meter) fmaLimit() (best float64, err error) {
 	const invocations, steps, flops = 1 << 17, 32, glsl.FMAChains * glsl.FMALength * 2
 	in, err := m.dev.NewBuffer("limit", 8, gpu.DeviceLocal)
@@ -152,8 +152,8 @@ func (m *meter) fmaLimit() (best float64, err error) {
 	return best, nil
 }
 
-// What is measured is repeated in a submission until that takes limitTime, so that its own cost does not count; the
-// best of limitRuns counts, or of fewer that take limitTotal.
+// A submission repeats the measured work until it takes limitTime, so that its own cost does not count. The best of
+// limitRuns runs counts, or of fewer if they take limitTotal.
 const (
 	limitTime    = 20 * time.Millisecond
 	limitTotal   = 10 * limitTime

@@ -1,3 +1,3 @@
 // Package roofline measures what a device does at best with nothing else to do: how fast it reads memory, and how many
-// float32 operations it does. What runs on it is held against that; no executor knows of it.
+// float32 operations it does. bench compares what runs on the device with that. Executors do not use it.
 package roofline

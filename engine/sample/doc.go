@@ -30,11 +30,11 @@
 //
 // # What a twin must reproduce
 //
-// Correctly rounded float32 add, subtract and multiply without contraction (`precise` in GLSL), conversion to integer
-// by truncation, WeightTable, 32x32->64 bit products (umulExtended), sums in two 32-bit words with carry (a weight is
-// at most 2^40 and a vocabulary at most 2^23, so 64 bits cannot overflow), and the ordering of t by its bit pattern,
-// which for t >= 0 is the order of the values. Differences of logits that are subnormal are the one thing that a
-// device which flushes them to zero sees otherwise.
+// A twin needs correctly rounded float32 addition, subtraction and multiplication without contraction (`precise` in
+// GLSL), conversion to integer by truncation, WeightTable, and products of 32x32 to 64 bits (umulExtended). It needs
+// sums in two 32-bit words with carry: a weight is at most 2^40 and a vocabulary at most 2^23, so 64 bits cannot
+// overflow. It orders t by its bit pattern, which for t >= 0 is the order of the values. Only one thing may differ: a
+// device that flushes subnormal numbers to zero sees no subnormal difference of logits.
 //
 // # Accuracy
 //

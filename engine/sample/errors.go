@@ -5,12 +5,12 @@ import (
 	"fmt"
 )
 
-// ErrLogits is what every LogitsError matches under errors.Is.
+// ErrLogits matches every LogitsError under errors.Is.
 var ErrLogits = errors.New("no token can be drawn")
 
-// LogitsError reports logits of which no token can be drawn.
+// LogitsError says that no token can be drawn from some logits.
 type LogitsError struct {
-	ID    int     // whose logit is no number but -Inf; -1 if all are at -Inf, banned or masked
+	ID    int     // with a logit that is NaN or +Inf; -1 if all are -Inf, banned or masked
 	Value float32 // of that logit
 }
 

@@ -2,7 +2,8 @@ package sample
 
 import "slices"
 
-// minCount is where a decayed count becomes 0, far above subnormal numbers, which devices treat differently.
+// minCount is the size below which a decayed count becomes 0. It is far above subnormal numbers, which devices treat
+// differently.
 const minCount = 1.0 / (1 << 40)
 
 // history is which ids a sequence has accepted. The zero value stays empty.

@@ -8,8 +8,8 @@ type Candidate struct {
 	Logprob float32 // natural, of the softmax of the logits as the model gave them
 }
 
-// Logprobs appends to dst the top likeliest ids, the likeliest first and of equal ones the lowest id, and returns the
-// log-probability of id beside them: of the softmax of logits, before bias, penalties, filters and temperature. The
+// Logprobs appends the top likeliest ids to dst, the likeliest first, and among equals the lowest id. It returns them
+// with the log-probability of id, under the softmax of logits before bias, penalties, filters and temperature. The
 // error names a value that is no logit (NaN or +Inf), or says that all are -Inf.
 func Logprobs(logits []float32, id, top int, dst []Candidate) (logprob float32, candidates []Candidate, err error) {
 	best, largest := argMax(logits)

@@ -7,19 +7,19 @@ import (
 	"math"
 )
 
-// A sampler's place in its sequence as bytes, little-endian: the format's number, the number of ids, the position in
-// the random stream, and each accepted id with its count.
+// A sampler's stored form, little-endian: the format's number, the number of ids, the position in the random stream,
+// and each accepted id with its count.
 const (
 	marshalFormat = 1
 	marshalHead   = 4 + 4 + 8
 	marshalEntry  = 4 + 4
 )
 
-// ErrStored is what errors of UnmarshalBinary wrap.
+// ErrStored is wrapped by the errors of UnmarshalBinary.
 var ErrStored = errors.New("stored sampler")
 
-// MarshalBinary returns the sampler's counts and its position in the random stream, with which a sampler of the same
-// settings goes on with the same ids. Settings and mask are not part of it, nor are counts where no penalty is set.
+// MarshalBinary returns the sampler's counts and its position in the random stream. With them a sampler of the same
+// settings goes on with the same ids. Settings and mask are not included, and counts only if a penalty is set.
 func (s *Sampler) MarshalBinary() ([]byte, error) {
 	b := make([]byte, 0, marshalHead+marshalEntry*len(s.past.accepted))
 	b = binary.LittleEndian.AppendUint32(b, marshalFormat)
@@ -32,8 +32,8 @@ func (s *Sampler) MarshalBinary() ([]byte, error) {
 	return b, nil
 }
 
-// UnmarshalBinary sets counts and position to what MarshalBinary returned, of whatever settings; counts are dropped
-// where no penalty is set. On an error the sampler stays as it is.
+// UnmarshalBinary sets counts and position to what MarshalBinary returned, whatever the settings then were. It drops
+// the counts if no penalty is set. On an error the sampler stays as it is.
 func (s *Sampler) UnmarshalBinary(data []byte) error {
 	if len(data) < marshalHead || (len(data)-marshalHead)%marshalEntry != 0 {
 		return fmt.Errorf("sample: %w: want %d bytes and a multiple of %d, got %d", ErrStored, marshalHead, marshalEntry, len(data))

@@ -52,8 +52,8 @@ func (s *Sampler) Position() uint64 { return s.position }
 // same logits.
 func (s *Sampler) SetPosition(position uint64) { s.position = position }
 
-// Accept records that id is the sequence's next token: the constraint and the random stream move on, counts decay, then id's
-// grows. On an error, of an id that is none or that the constraint refuses, nothing has changed.
+// Accept records that id is the sequence's next token: the constraint and the random stream move on, counts decay, then
+// id's grows. On an error, of an id that is none or that the constraint refuses, nothing has changed.
 func (s *Sampler) Accept(id int) error {
 	if err := checkID(id, s.vocab); err != nil {
 		return err
@@ -95,7 +95,7 @@ func (s *Sampler) Count(id int) (count float32, accepted bool) {
 	return s.past.counts[id], s.past.has(id)
 }
 
-// Reset forgets the accepted tokens and starts the random stream again; mask and constraint stay as they are.
+// Reset forgets the accepted tokens and starts the random stream again. Mask and constraint stay as they are.
 func (s *Sampler) Reset() {
 	s.position = 0
 	s.past.reset()

@@ -22,7 +22,7 @@ type candidate struct {
 	id  int32
 }
 
-// workspace holds what a draw computes on its way; it grows once.
+// workspace has the memory of a draw. It grows once.
 type workspace struct {
 	values []float32 // (vocab) adjusted logits; the caller's where nothing is adjusted
 	copied []float32 // (vocab) holds values where something is
@@ -69,8 +69,8 @@ func (w *workspace) keep(p Params, largest float32) {
 	}
 }
 
-// topBucket returns the weight that top-p must reach, and the top bits of the key where it is reached with the weight
-// of all smaller ones.
+// topBucket returns the weight that top-p must reach, the top bits of the key at which it is reached, and the weight of
+// all keys with smaller top bits.
 func (w *workspace) topBucket(share uint64, largest float32) (target, below uint64, top uint32) {
 	clear(w.mass[:])
 	for _, v := range w.values {
@@ -92,7 +92,7 @@ func (w *workspace) topBucket(share uint64, largest float32) (target, below uint
 	return target, below, top
 }
 
-// topCount returns a key that at least k ids, or all of them, do not exceed, and few others.
+// topCount returns a key that at least k ids do not exceed, or all ids if there are fewer, and few others.
 func (w *workspace) topCount(k int, largest float32) (limit uint32) {
 	clear(w.mass[:])
 	for _, v := range w.values {
@@ -105,8 +105,8 @@ func (w *workspace) topCount(k int, largest float32) (limit uint32) {
 // lastKey returns the largest key with these top bits.
 func lastKey(top uint32) uint32 { return top<<topShift | (1<<topShift - 1) }
 
-// gather fills kept with the ids whose key is at most limit, in id order. Blocks where few ids stay are run through
-// with a branch, which is then well predicted, others without; the block before tells which.
+// gather fills kept with the ids whose key is at most limit, in id order. In blocks where few ids stay it uses a
+// branch, which is well predicted there. In other blocks it uses none. The block before tells which kind a block is.
 func (w *workspace) gather(largest float32, limit uint32) {
 	const block, few = 256, 12
 	limit = min(limit, outKey-1)

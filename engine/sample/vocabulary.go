@@ -5,11 +5,11 @@ import (
 	"sync"
 )
 
-// Texts tells the bytes that each id of a vocabulary stands for, as a tokenizer.Tokenizer does.
+// Texts returns the bytes that each id of a vocabulary stands for, as a tokenizer.Tokenizer does.
 type Texts interface{ Bytes(id int) []byte }
 
-// Vocabulary is what the samplers of one model share: the number of its ids, and which of them leave their count
-// unchanged when they are accepted. It may be used by several goroutines.
+// Vocabulary is shared by the samplers of one model. It has the number of ids, and knows which ids leave their count
+// unchanged when they are accepted. Several goroutines may use it.
 type Vocabulary struct {
 	size  int
 	texts Texts
@@ -17,15 +17,15 @@ type Vocabulary struct {
 	bits  []uint32 // ids with free text; nil if there are none
 }
 
-// NewVocabulary returns the vocabulary of a model with size ids, of which texts knows the text. Where texts is nil,
-// every id counts. A model may have more ids than texts knows.
+// NewVocabulary returns the vocabulary of a model with size ids. texts has their text. If texts is nil, every id
+// counts. A model may have more ids than texts.
 func NewVocabulary(size int, texts Texts) *Vocabulary { return &Vocabulary{size: size, texts: texts} }
 
 // Size returns the number of ids.
 func (v *Vocabulary) Size() int { return v.size }
 
-// freeBits returns the ids whose count stays (id i is bit i%32 of word i/32), nil if there are none. They are found at
-// the first call, since only penalties ask for them.
+// freeBits returns the ids whose count stays (id i is bit i%32 of word i/32), nil if there are none. The first call
+// finds them, since only penalties need them.
 func (v *Vocabulary) freeBits() []uint32 {
 	v.once.Do(func() {
 		if v.texts == nil {

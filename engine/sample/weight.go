@@ -21,9 +21,9 @@ var WeightTable = func() (table [1<<tableBits + 1]uint32) {
 	return table
 }()
 
-// Weight returns 2^WeightBits * 2^-u for u >= 0: at least 1 for u < WeightBits, 0 beyond. It is integer arithmetic once
-// u is truncated to 26 fraction bits: linear interpolation between the entries of WeightTable, rounded down, which is
-// above the exact value by less than 6e-8 of it, and so never grows with u.
+// Weight returns 2^WeightBits * 2^-u for u >= 0: at least 1 for u < WeightBits, 0 beyond. It truncates u to 26 fraction
+// bits. The rest is integer arithmetic: linear interpolation between the entries of WeightTable, rounded down. The
+// result is above the exact value by less than 6e-8 of it, and never grows with u.
 func Weight(u float32) uint64 {
 	if !(u < WeightBits) {
 		return 0
@@ -39,9 +39,9 @@ func weight(u float32) uint64 {
 	return (left<<16 - (left-right)*(y&0xFFFF)) >> ((y>>26 + 47 - WeightBits) & 63)
 }
 
-// inverse returns the factor that turns t = max - logit into the exponent u of a weight at a temperature > 0. The
-// bounds keep 0 * factor at 0 and factor a normal number; they make any temperature below 1.4e-30 or above 1e38 that
-// one.
+// inverse returns the factor that turns t = max - logit into the exponent u of a weight at a temperature > 0. Its
+// bounds keep 0 * factor at 0 and the factor a normal number. So all temperatures below 1.4e-30 are alike, and all
+// above 1e38.
 func inverse(temperature float32) float32 {
 	return float32(min(max(math.Log2E/float64(temperature), 1.0/(1<<126)), 1e30))
 }

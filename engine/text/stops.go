@@ -5,15 +5,15 @@ import (
 	"unicode/utf8"
 )
 
-// stops watches a text for stop strings. Of all occurrences the one that ends first wins, and of those that end
-// together the longest.
+// stops watches a text for stop strings. The occurrence that ends first wins, and the longest of those that end
+// together.
 type stops struct {
 	all     []string
 	fails   [][]int // fails[s][n]: length of the longest proper border of the first n+1 bytes of stop s
 	matched []int   // bytes of each stop that the text so far ends with, the longest such prefix
 }
 
-// newStops checks the stop strings. One that is not valid UTF-8 could only be found inside a character.
+// newStops checks the stop strings. A stop string that is not valid UTF-8 could only be found inside a character.
 func newStops(all []string) (*stops, error) {
 	s := &stops{all: append([]string(nil), all...), matched: make([]int, len(all))}
 	for i, stop := range all {

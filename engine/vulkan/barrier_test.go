@@ -79,7 +79,7 @@ func (w *watch) omit(n int) bool {
 
 func (w *watch) commands() int { return w.rec.Stats().Dispatches + w.rec.Stats().Copies }
 
-// between tells whether a barrier stands after the last command of an item, and before the first of a later one, or
+// between reports whether a barrier stands after the last command of an item, and before the first of a later one, or
 // only within that.
 func (w *watch) between(i, j int) (before, within bool) {
 	for _, at := range w.at {
@@ -89,7 +89,7 @@ func (w *watch) between(i, j int) (before, within bool) {
 	return before, within && !before
 }
 
-// needless tells whether the barrier left out stood within a product, whose dispatches write apart in one range.
+// needless reports whether the barrier left out stood within a product, whose dispatches write apart in one range.
 func (w *watch) needless(p *watchedPass) bool {
 	for i, item := range p.items {
 		if item.product && w.first[i] < w.without && w.without < w.first[i+1] {
@@ -139,7 +139,7 @@ func (w *watch) misses(t *testing.T, e *Prober, p *watchedPass) (barriers int, w
 	return barriers, who
 }
 
-// isHazard tells whether a message is about a missing barrier, in the words of older layers or newer ones.
+// isHazard reports whether a message is about a missing barrier, in the words of older layers or newer ones.
 func isHazard(message string) bool {
 	return strings.Contains(message, "SYNC-HAZARD") || strings.Contains(message, "hazard detected")
 }

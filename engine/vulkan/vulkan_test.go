@@ -181,7 +181,7 @@ func kernelName(product string) string {
 	return product
 }
 
-// ownLoads tells whether a kernel loads in a way of its own, whatever the others do.
+// ownLoads reports whether a kernel loads in a way of its own, whatever the others do.
 func ownLoads(product string) bool {
 	return product == form.Narrow || product == form.Hold || product == form.Coop
 }

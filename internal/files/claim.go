@@ -22,7 +22,7 @@ func Claim(path, who string) (release func(), err error) {
 	}, nil
 }
 
-// Claimed tells whether who is at work on the file path. Where systems have no such locks it is false.
+// Claimed reports whether who is at work on the file path. Where systems have no such locks it is false.
 func Claimed(path, who string) bool { return locked(claimName(path, who)) }
 
 func claimName(path, who string) string {

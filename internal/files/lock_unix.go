@@ -35,7 +35,7 @@ func hold(name string) (release func(), err error) {
 	return holdByName(name + "ed") // a file system without locks
 }
 
-// locked tells whether somebody has locked a file.
+// locked reports whether somebody has locked a file.
 func locked(path string) bool {
 	f, err := os.OpenFile(path, os.O_RDONLY|syscall.O_NONBLOCK|syscall.O_NOFOLLOW, 0)
 	if err != nil {

@@ -118,7 +118,7 @@ func createBeside(path string) (*os.File, error) {
 	}
 }
 
-// still tells whether a file has its name yet.
+// still reports whether a file has its name yet.
 func still(f *os.File) bool {
 	mine, err := f.Stat()
 	if err != nil {

@@ -2,5 +2,5 @@
 
 package reference
 
-// Race tells whether the race detector watches.
+// Race reports whether the race detector watches.
 const Race = true

@@ -20,5 +20,5 @@ const uint DRAW_GREEDY = 1, DRAW_PENALTIES = 2, DRAW_MASK = 4, DRAW_ONCE = 8;
 // of that id is none.
 const uint DRAW_NONE = 0xFFFFFFFF, DRAW_EMPTY = 0xFFFFFFFE, DRAW_BAD = 0x80000000;
 
-// is_bad tells whether bits are no logit: NaN or +Inf.
+// is_bad reports whether bits are no logit: NaN or +Inf.
 bool is_bad(uint bits) { return (bits & 0x7FFFFFFF) >= 0x7F800000 && bits != 0xFF800000; }

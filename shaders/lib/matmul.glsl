@@ -105,7 +105,7 @@ void finish(Part p, uint m, uint t, float z, float bias) {
     y[p.y + t * p.y_stride + m] = z;
 }
 
-// is_plain tells whether finish_plain, finish without exponentials and what takes two vectors, does for a part.
+// is_plain reports whether finish_plain, finish without exponentials and what takes two vectors, does for a part.
 bool is_plain(Part p) { return (p.act == 0 || p.act == ACT_RELU2) && p.combine <= COMBINE_ADD; }
 
 void finish_plain(Part p, uint m, uint t, float z, float bias) {

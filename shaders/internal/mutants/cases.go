@@ -30,7 +30,7 @@ type madeModel struct {
 	name, version string
 	size          weightstest.Size
 	typ           tensor.Type
-	args, env     []string // beside the model; for engine.go.txt
+	args, env     []string // beside the model; for device.go.txt
 	devices       []string // all of compared, if there are none
 }
 

@@ -87,7 +87,7 @@ func (b *bench) compare(cases []compareCase, m *result) *comparison {
 	return c
 }
 
-// in tells whether any of some kernels has the mutant. Panels are made before a pass runs: the kernel that reads them
+// in reports whether any of some kernels has the mutant. Panels are made before a pass runs: the kernel that reads them
 // has it.
 func (r *result) in(kernels []string) bool {
 	return slices.ContainsFunc(r.made.variants, func(v string) bool {

@@ -77,7 +77,7 @@ func (s *sources) check(list []mutant) error {
 
 var includes = regexp.MustCompile(`(?m)^#include "([^"]+)"`)
 
-// reaches tells whether a source is file, or includes it.
+// reaches reports whether a source is file, or includes it.
 func (s *sources) reaches(source, file string) bool {
 	if source == file {
 		return true

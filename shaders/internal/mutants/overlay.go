@@ -8,9 +8,9 @@ import (
 	"strings"
 )
 
-// deviceFile is the file of the engine that opens devices, and hooks what it calls instead in the mutation test's
-// command.
-const deviceFile = "engine/device.go"
+// deviceFile is the file that opens devices and makes executors. In the mutation test's command it makes the calls of
+// hooks instead.
+const deviceFile = "engine/device/device.go"
 
 var hooks = []struct{ old, new string }{
 	{"in.Device(index, gpu.DeviceOptions{})", "in.Device(index, mutantDevice())"},
@@ -48,9 +48,9 @@ func (s *sources) overlay(dir string) (path string, err error) {
 	}
 	own := filepath.Join(s.root, "shaders", "internal", "mutants")
 	data, err := json.Marshal(map[string]map[string]string{"Replace": {
-		filepath.Join(s.root, "shaders", "zmutant.go"): filepath.Join(own, "shaders.go.txt"),
-		filepath.Join(s.root, "engine", "zmutant.go"):  filepath.Join(own, "engine.go.txt"),
-		filepath.Join(s.root, deviceFile):              changed,
+		filepath.Join(s.root, "shaders", "zmutant.go"):          filepath.Join(own, "shaders.go.txt"),
+		filepath.Join(s.root, "engine", "device", "zmutant.go"): filepath.Join(own, "device.go.txt"),
+		filepath.Join(s.root, deviceFile):                       changed,
 	}})
 	if err != nil {
 		return "", err

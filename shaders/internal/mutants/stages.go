@@ -202,7 +202,7 @@ func failure(out []byte) string {
 	return best
 }
 
-// ran tells whether any test did more than skip, or hold what did.
+// ran reports whether any test did more than skip, or hold what did.
 func ran(out []byte) bool {
 	var passed, skipped []string
 	for _, m := range verdicts.FindAllSubmatch(out, -1) {
