@@ -12,7 +12,7 @@ type Options struct {
 	Date          int // of the model, as Choice has it
 	Tools         []Tool
 	ToolChoice    ToolChoice
-	KeepReasoning bool // reports whether earlier answers keep their thoughts
+	KeepReasoning bool // reports whether earlier answers keep their thoughts, with ThinkFast also the empty ones
 	Unclean       bool // reports whether texts stay as they are, with blank lines and white space at their ends
 	Continue      bool // reports whether the last message, of an assistant, is the beginning of the answer
 	Paragraph     bool // reports whether the answer also ends at a blank line
@@ -296,11 +296,15 @@ func (r *renderer) answer(m *Message) {
 		}
 	}
 	lead := r.d.Lead
-	if r.o.KeepReasoning && r.d.Thinks && strings.TrimSpace(reasoning) != "" {
+	switch keep := r.o.KeepReasoning && r.d.Thinks; {
+	case keep && strings.TrimSpace(reasoning) != "":
 		r.add(Segment{Part: Thought, Role: Assistant, Text: lead + openThink})
 		text := ">\n" + strings.TrimSpace(reasoning) + "\n" + endThinkTag
 		r.add(Segment{Part: Thought, Role: Assistant, Text: text, Answer: true, End: Turn})
 		lead = "\n"
+	case keep && r.o.Think == ThinkFast && content != "":
+		r.add(Segment{Part: Thought, Role: Assistant, Text: lead + thinkingOf(r.o.Date).fast})
+		lead = ">\n"
 	}
 	text, verbatim := content, content
 	if !r.o.Unclean {

@@ -158,6 +158,14 @@ func TestReasoning(t *testing.T) {
 	if want := "User: a\n\nAssistant: <think>\nLet me\n\nsee.\n</think>\nb\n\nUser: c\n\nAssistant: <think>\nHm.\n</think>\nd\n\nUser: e\n\nAssistant:"; p.Text() != want {
 		t.Errorf("got %q", p.Text())
 	}
+	p = render(t, G1, messages, Options{KeepReasoning: true, Think: ThinkFast})
+	fast := render(t, G1, append(chat("user: a"), Message{Role: Assistant, Content: "b"}, Message{Role: User, Content: "c"}), Options{KeepReasoning: true, Think: ThinkFast})
+	if want := "User: a\n\nAssistant: <think></think>\nb\n\nUser: c\n\nAssistant: <think></think"; fast.Text() != want || fast.Segments[5].Text != ">\nb" {
+		t.Errorf("got %q in %+v", fast.Text(), fast.Segments)
+	}
+	if want := "Assistant: <think>\nHm.\n</think>\nd"; !strings.Contains(p.Text(), want) {
+		t.Errorf("got %q", p.Text())
+	}
 }
 
 // Places where texts part are marked.
