@@ -19,7 +19,7 @@ race        | what is concurrent under the race detector, long cases and compari
 # These run two at a time: most of the time in each is that of one package, whose kernels are compiled on one core.
 pairs=' gpu gpu4 cpu4 swiftshader compilers '
 # Where nothing is concurrent, the race detector finds nothing.
-sequential='/(engine/sample|engine/statecache/radix|engine/text|model/op|model/tensor|shaders|internal/spirv|shaders/internal/.*|scripts)$'
+sequential='/(engine/sample|engine/statecache/radix|engine/text|model/op|model/tensor|prompt|shaders|internal/spirv|shaders/internal/.*|scripts)$'
 
 stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }
 what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }'; }

@@ -12,6 +12,10 @@ import (
 
 // Segment is a part of a prompt that is encoded by itself: the name of a role, a message, a separator.
 type Segment struct {
+	// Verbatim is what a kept sequence has to spell to be the ids of an answer, where that is not its Text: text that the
+	// client sent is cleaned before it is encoded anew, and ids that the model drew are not.
+	Verbatim string
+
 	Text   string
 	Answer bool // reports whether the model wrote the text; a client may have trimmed it
 	End    Kind // of the place behind the segment
@@ -187,7 +191,11 @@ func (w way) follow(ids []int, end Kind) way {
 // answer returns the best way for the segments from i on after w. Segment i is an answer, and w leads to a place in the
 // tree.
 func (m *matcher) answer(i int, w way) way {
-	text := strings.TrimLeft(m.segments[i].Text, white)
+	text := m.segments[i].Verbatim
+	if text == "" {
+		text = m.segments[i].Text
+	}
+	text = strings.TrimLeft(text, white)
 	a := speller{m: m, text: text, content: text, last: i+1 == len(m.segments)}
 	if !a.last {
 		a.content = strings.TrimRight(text, white)

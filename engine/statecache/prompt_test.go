@@ -148,7 +148,7 @@ func checkPrompts(t *testing.T, r *rand.Rand) (saved int) {
 	}
 	var segments []Segment
 	for i := range 1 + r.IntN(6) {
-		segments = append(segments, Segment{word(5), i%2 == 1 && r.IntN(4) > 0, Kind(r.IntN(4))})
+		segments = append(segments, Segment{Text: word(5), Answer: i%2 == 1 && r.IntN(4) > 0, End: Kind(r.IntN(4))})
 	}
 	var kept [][]int
 	for range r.IntN(8) {
