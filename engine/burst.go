@@ -36,7 +36,6 @@ func (c *Continuation) onHost() bool { return c.Logprobs || c.Top > 0 || c.Sampl
 
 // drawer is an executor that draws tokens itself, many in one submission: see vulkan.Exec.
 type drawer interface {
-	Decode(draws []vulkan.Draw, n int) ([]uint32, error)
 	DecodeBeside(draws []vulkan.Draw, n int, beside func()) ([]uint32, error)
 	RestoreState(i, slot int) error
 	DrawsOnDevice(seqs int) (bool, error)
@@ -66,7 +65,7 @@ type bursts struct {
 }
 
 // Burst continues sequences by one submission: it feeds each its Token, draws the next by its Sampler, which accepts it,
-// and so on, most steps at most and fewer where they would take long. It returns how many steps were taken; 0 if all
+// and so on, most steps at most and fewer where they would take long or memory is short. It returns how many steps were taken; 0 if all
 // sequences are over. For every token drawn it calls each, with the continuation's index, which tells whether the
 // sequence shall go on. A sequence that is not to go on, or drew one of its Ends, is Over, and holds the state before that
 // token was fed. Tokens are drawn on the device where it can and that is faster. Of a sequence whose sampler is Limited,

@@ -7,6 +7,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/hostdraw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
 // onHost takes one step of the live sequences, whose tokens the samplers draw.
@@ -21,7 +22,7 @@ func (b *bursts) onHost(c []Continuation, each func(i, id int) bool) error {
 	err := b.h.exec.Forward(&b.batch)
 	b.masks.Wait()
 	if err != nil {
-		b.lose(c)
+		b.lose(c, err)
 		return b.h.dev.Fault(err)
 	}
 	b.t.count(b.h.exec, func(s *Stats) { s.Work.count(&b.batch) })
@@ -61,10 +62,10 @@ func (b *bursts) takeDrawn(x *Continuation, i int, d *hostdraw.Draw, each func(i
 	x.take(b.k, i, d.ID, each)
 }
 
-// lose notes that the states of the live sequences are not what was fed.
-func (b *bursts) lose(c []Continuation) {
+// lose is that of the live sequences.
+func (b *bursts) lose(c []Continuation, err error) {
 	for _, i := range b.live {
-		c[i].Seq.stale = true
+		c[i].Seq.lose(err)
 	}
 }
 
@@ -72,7 +73,7 @@ func (b *bursts) lose(c []Continuation) {
 func (b *bursts) onDevice(dev drawer, c []Continuation, most int, each func(i, id int) bool) (steps int, err error) {
 	ids, steps, err := b.decode(dev, c, most)
 	if err != nil {
-		b.lose(c)
+		b.lose(c, err)
 		return 0, b.h.dev.Fault(err)
 	}
 	b.t.count(b.h.exec, func(s *Stats) { s.Work.countDecode(b.draws, steps) })
@@ -123,11 +124,15 @@ func (b *bursts) decode(dev drawer, c []Continuation, most int) (ids []uint32, s
 	} else {
 		steps = dev.DecodeSteps(len(b.draws), most)
 	}
-	if !late {
-		ids, err = dev.Decode(b.draws, steps)
-		return ids, steps, err
+	var beside func()
+	if late {
+		beside = b.masks.Make
 	}
-	ids, err = dev.DecodeBeside(b.draws, steps, b.masks.Make)
+	ids, err = dev.DecodeBeside(b.draws, steps, beside)
+	if steps > 1 && op.IsNotRun(err) && errors.Is(err, ErrOutOfMemory) { // for copies of the states: one step needs none
+		steps = 1
+		ids, err = dev.DecodeBeside(b.draws, steps, beside)
+	}
 	return ids, steps, err
 }
 

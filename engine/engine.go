@@ -19,7 +19,9 @@ type Options struct {
 
 	// Keep lets every sequence be made again after its state is lost, with the device or by an interrupted pass: the engine
 	// holds, in the host's memory, the tokens fed to it and a copy of its state that is at most about so many tokens old. 0
-	// keeps nothing.
+	// keeps nothing. Where states cannot be read, for want of memory, a sequence is kept until 4 * (Keep + Chunk) tokens
+	// were fed since, and then not until its state was read after all: if it is lost meanwhile, it fails with
+	// ErrStateLost.
 	Keep int
 
 	// Exact makes a token's numbers the same, bit for bit, whatever else is in its pass and however its sequence was cut into

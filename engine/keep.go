@@ -10,13 +10,15 @@ import (
 
 // A sequence's state may be lost: with the device, or where a pass was interrupted between its parts. What it is made from
 // again is a state on the host and the tokens fed since; once they are many, the state is read anew, behind a pass and beside
-// the next ones. Tokens are noted when a pass or a burst is over and told, so nothing is fed twice or left out.
+// the next ones. Tokens are noted when a pass or a burst is over and told, so nothing is fed twice or left out. Where no
+// state can be read, what is kept grows to a bound, and is given up there until one can.
 
 // kept is what a sequence is made from again.
 type kept struct {
-	state  []float32 // nil for the initial state
-	shared bool      // with a fork: its memory is not to be used again
-	tokens []int32   // fed since
+	state   []float32 // nil for the initial state
+	shared  bool      // with a fork: its memory is not to be used again
+	tokens  []int32   // fed since
+	givenUp bool      // the sequence is not made again: no state could be read for too long
 
 	spare  []float32 // where the next state is being read
 	upTo   int       // of tokens that it has seen
@@ -38,13 +40,24 @@ type keeper struct {
 // keeps reports whether sequences are made again.
 func (k *keeper) keeps() bool { return k.h.options.Keep > 0 }
 
+// mostKept returns the most tokens that are kept of a sequence when no reading of its state is under way.
+func (k *keeper) mostKept() int { return 4 * (k.h.options.Keep + k.h.sizes.Rows) }
+
 // note adds tokens to those fed.
 func (k *keeper) note(s *Seq, tokens ...int) {
-	if !k.keeps() {
+	x := &s.kept
+	if !k.keeps() || x.givenUp && !x.moving {
 		return
 	}
 	for _, t := range tokens {
-		s.kept.tokens = append(s.kept.tokens, int32(t))
+		x.tokens = append(x.tokens, int32(t))
+	}
+}
+
+// giveUp forgets what a sequence is made from, if that became too much, and what was noted for a reading that failed.
+func (k *keeper) giveUp(x *kept) {
+	if x.givenUp || len(x.tokens) > k.mostKept() {
+		*x = kept{givenUp: true}
 	}
 }
 
@@ -59,7 +72,7 @@ func (k *kept) begin(state []float32) {
 // fork returns what a copy of the sequence is made from.
 func (k *kept) fork() kept {
 	k.shared = true
-	return kept{state: k.state, shared: true, tokens: slices.Clone(k.tokens)}
+	return kept{state: k.state, shared: true, tokens: slices.Clone(k.tokens), givenUp: k.givenUp}
 }
 
 // keep has the states read of sequences that were fed many tokens since. What was read before counts from now on. If a reading
@@ -72,7 +85,7 @@ func (k *keeper) keep() {
 	k.seqs, k.dst, k.slots = k.seqs[:0], k.dst[:0], k.slots[:0]
 	k.t.mu.Lock()
 	for _, s := range k.t.seqs {
-		if s != nil && !s.released && !s.stale && len(s.kept.tokens) >= k.h.options.Keep {
+		if s != nil && !s.released && !s.stale && (s.kept.givenUp || len(s.kept.tokens) >= k.h.options.Keep) {
 			k.seqs, k.slots = append(k.seqs, s), append(k.slots, s.slot)
 		}
 	}
@@ -113,7 +126,7 @@ func (k *keeper) settle() {
 			x.spare, x.shared = nil, false
 		}
 		x.tokens = append(x.tokens[:0], x.tokens[x.upTo:]...)
-		x.moving = false
+		x.moving, x.givenUp = false, false
 	}
 	k.transfer = nil
 }
@@ -122,13 +135,20 @@ func (k *keeper) settle() {
 func (k *keeper) drop() {
 	for _, s := range k.seqs {
 		s.kept.moving, s.kept.spare = false, nil // the copy may still go on into it
+		k.giveUp(&s.kept)
 	}
 	k.transfer = nil
 }
 
+// lose notes that the state is not what was fed, unless the executor's error says that it left the states as they were.
+func (s *Seq) lose(err error) { s.stale = s.stale || err != nil && !op.IsNotRun(err) }
+
 // checkState wants a sequence whose state is right, or can be made again.
 func (k *keeper) checkState(s *Seq) error {
-	if s.stale && !k.keeps() {
+	if s.stale && s.kept.givenUp {
+		k.settle() // a reading under way may bring it back
+	}
+	if s.stale && (!k.keeps() || s.kept.givenUp) {
 		return fmt.Errorf("engine: %w", ErrStateLost)
 	}
 	return nil

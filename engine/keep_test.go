@@ -7,9 +7,12 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
 // closeStates wants two states to agree within what other chunks of the same tokens make.
@@ -76,8 +79,8 @@ func TestReopen(t *testing.T) {
 	})
 }
 
-// Where numbers do not depend on how tokens were cut into passes, a sequence that is made again has its state to the last bit,
-// and draws on as if nothing had been.
+// Where numbers do not depend on how tokens were cut into passes, a sequence that is made again has its state to the
+// last bit, and draws on as if nothing had been.
 func TestReopenExactly(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDevice(t, func(t *testing.T, d *device.Device) {
@@ -109,8 +112,15 @@ func TestReopenExactly(t *testing.T) {
 	})
 }
 
-// A pass that is interrupted between its parts leaves sequences as they were, if they are kept; else they say that they are
-// lost, until they are restored.
+// interrupted is an executor whose passes are interrupted behind their last part.
+type interrupted struct{ op.Executor }
+
+func (x interrupted) ForwardContext(_ context.Context, b *op.Batch) error {
+	return errors.Join(x.Forward(b), context.Canceled)
+}
+
+// A pass that is interrupted between its parts leaves sequences as they were, if they are kept; else they say that they
+// are lost, until they are restored.
 func TestInterruptedPass(t *testing.T) {
 	m := golden.Demo(t, 0)
 	eachDevice(t, func(t *testing.T, d *device.Device) {
@@ -120,11 +130,14 @@ func TestInterruptedPass(t *testing.T) {
 			step(t, e, input{a, []int{3, 1, 4, 1, 5, 9}, 0}, input{b, []int{2}, 0}, input{other, []int{7, 7}, 0})
 			before, untouched := mustState(t, e, a), mustState(t, e, other)
 			rows := []Row{{Seq: a, Tokens: []int{1, 2, 3, 4}, Want: WantDraw, Sampler: newSampler(t, sample.Params{}, e)}, {Seq: b, Tokens: []int{5}}}
-			ctx := &countdown{t.Context(), 1} // before the first submission
-			if d.IsCPU() {
-				ctx.left = len(m.Program.Steps) / 2 // in the midst of it
+			ctx := t.Context()
+			whole := e.host.exec
+			if e.host.exec = (interrupted{whole}); d.IsCPU() {
+				ctx, e.host.exec = &countdown{ctx, len(m.Program.Steps) / 2}, whole
 			}
-			if err := e.Pass(ctx, rows); !errors.Is(err, context.Canceled) || rows[0].Taken != 0 || rows[0].ID != -1 || rows[1].Taken != 0 {
+			err := e.Pass(ctx, rows)
+			e.host.exec = whole
+			if !errors.Is(err, context.Canceled) || rows[0].Taken != 0 || rows[0].ID != -1 || rows[1].Taken != 0 {
 				t.Fatalf("want an interrupted pass, got %v, %+v", err, rows)
 			}
 			if !slices.Equal(mustState(t, e, other), untouched) {
@@ -150,6 +163,109 @@ func TestInterruptedPass(t *testing.T) {
 			}
 		}
 	})
+}
+
+// unreadable is an executor that has no memory to read states, at once or when they are waited for.
+type unreadable struct {
+	*cpu.Exec
+	refuses, fails bool
+}
+
+func (x *unreadable) StartRead(slots []int, dst [][]float32) (op.Transfer, error) {
+	if x.refuses {
+		return nil, gpu.ErrOutOfMemory
+	}
+	t, err := x.Exec.StartRead(slots, dst)
+	if x.fails && err == nil {
+		t = unreadTransfer{t}
+	}
+	return t, err
+}
+
+type unreadTransfer struct{ op.Transfer }
+
+func (t unreadTransfer) Wait() error { return errors.Join(t.Transfer.Wait(), gpu.ErrOutOfMemory) }
+
+// Where states cannot be read, what is kept of a sequence does not grow beyond a bound, behind which it is not made
+// again, until its state was read after all.
+func TestKeepWithoutReading(t *testing.T) {
+	m := golden.Tiny(t)
+	for _, x := range []unreadable{{refuses: true}, {fails: true}} {
+		e := newEngine(t, m, &device.Device{}, Options{Slots: 2, Chunk: 4, Keep: 5})
+		x.Exec = e.host.exec.(*cpu.Exec)
+		e.host.exec = &x
+		s := newSeq(t, e)
+		fed, longest, bound := 0, 0, e.keeper.mostKept()
+		feed := func() {
+			t.Helper()
+			step(t, e, input{s, []int{fed % 7, 1, 2}, 0})
+			if _, err := e.PassTimes([]Row{{Seq: s, Tokens: []int{3}}}); err != nil {
+				t.Fatal(err)
+			}
+			fed += 4
+			longest = max(longest, len(s.kept.tokens))
+		}
+		state := func() []float32 {
+			t.Helper()
+			f := make([]float32, m.Program.StateLen())
+			if err := x.ReadState(s.slot, f); err != nil {
+				t.Fatal(err)
+			}
+			return f
+		}
+		lose := func() error { // the state, which is made again or not
+			t.Helper()
+			step(t, e, input{s, []int{1}, 0})
+			want := state()
+			if err := x.ResetState(s.slot); err != nil {
+				t.Fatal(err)
+			}
+			s.stale = true
+			err := e.keeper.checkState(s)
+			if err == nil {
+				err = e.keeper.revive(t.Context(), []*Seq{s})
+			}
+			if err == nil {
+				closeStates(t, "made again", state(), want)
+			}
+			return err
+		}
+		for fed < bound-8 {
+			feed()
+		}
+		if longest < bound/2 {
+			t.Fatalf("%d tokens were kept: the test cannot tell", longest)
+		}
+		for fed < 4*bound {
+			feed()
+		}
+		if longest > bound+8 || cap(s.kept.tokens) > 2*bound {
+			t.Errorf("%d tokens were kept, want at most about %d", longest, bound)
+		}
+		if err := lose(); !errors.Is(err, ErrStateLost) {
+			t.Errorf("want the state lost, got %v", err)
+		}
+		setState(t, e, s, nil) // kept anew
+		feed()
+		if err := lose(); err != nil {
+			t.Errorf("a restored sequence: %v", err)
+		}
+		for range bound {
+			feed()
+		}
+		child, err := e.Fork(s)
+		if err != nil {
+			t.Fatal(err)
+		}
+		x.refuses, x.fails = false, false
+		if err := lose(); err != nil {
+			t.Errorf("a sequence whose state was read after all: %v", err)
+		}
+		feed()
+		if s.kept.givenUp || child.kept.givenUp {
+			t.Errorf("want both kept, got given up %t, the fork %t", s.kept.givenUp, child.kept.givenUp)
+		}
+	}
 }
 
 // Without Keep nothing is noted, and Reopen says of each sequence that it is lost.

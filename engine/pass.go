@@ -55,8 +55,8 @@ type passes struct {
 
 	batch op.Batch
 	ends  []outEnd
-	order []int // rows in the order of the batch
-	seqs  []*Seq
+	order []int  // rows in the order of the batch
+	seqs  []*Seq // theirs
 	masks hostdraw.Masks
 }
 
@@ -67,8 +67,9 @@ type outEnd struct{ row, pos int }
 // once, until the tokens, sequences or logits of a pass are used up. What is wrong with a row is its Err, and concerns no
 // other: a sequence not in use or given twice, a token out of range, logits from which nothing can be drawn.
 //
-// The error returned is of the device or of ctx; then no row was taken. The sequences that would have been are made again
-// when they are used next, if Options.Keep is set; else their rows fail with ErrStateLost.
+// The error returned is of the device or of ctx; then no row was taken. If nothing of the pass was submitted, as where
+// ctx is done or memory is refused before, the sequences are as they were. Else those that would have been taken are
+// made again when they are used next, if Options.Keep is set; without it their rows fail with ErrStateLost.
 func (e *Engine) Pass(ctx context.Context, rows []Row) error {
 	beginRows(rows)
 	if err := e.begin(ctx); err != nil {
@@ -111,10 +112,6 @@ func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 	if len(p.order) == 0 {
 		return false, nil
 	}
-	p.seqs = p.seqs[:0]
-	for _, i := range p.order {
-		p.seqs = append(p.seqs, rows[i].Seq)
-	}
 	if err := p.k.revive(ctx, p.seqs); err != nil {
 		return false, err
 	}
@@ -122,8 +119,8 @@ func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 	err = p.h.exec.ForwardContext(ctx, &p.batch)
 	p.masks.Wait()
 	if err != nil {
-		for _, i := range p.order {
-			rows[i].Seq.stale = true
+		for _, s := range p.seqs {
+			s.lose(err)
 		}
 		return false, p.h.dev.Fault(err)
 	}
@@ -149,7 +146,7 @@ func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 // fill makes the next batch, of so many tokens at most. Rows that cannot be part of it get their Err.
 func (p *passes) fill(rows []Row, tokens int) {
 	p.batch.Reset()
-	p.ends, p.order = p.ends[:0], p.order[:0]
+	p.ends, p.order, p.seqs = p.ends[:0], p.order[:0], p.seqs[:0]
 	p.masks.Clear()
 	p.t.mark++
 	outs, seqs := p.h.sizes.Outs, p.h.sizes.Seqs
@@ -175,7 +172,7 @@ func (p *passes) fill(rows []Row, tokens int) {
 		for pos := from + n - wanted; pos < from+n; pos++ {
 			p.ends = append(p.ends, outEnd{i, pos})
 		}
-		p.order = append(p.order, i)
+		p.order, p.seqs = append(p.order, i), append(p.seqs, r.Seq)
 		if r.Want == WantDraw && wanted > 0 {
 			p.masks.Add(r.Sampler)
 		}

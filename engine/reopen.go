@@ -1,6 +1,9 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"slices"
+)
 
 // Reopen makes the engine anew after the device was lost: it opens the device, loads the weights and gives every sequence in
 // use the state that it had, from what is kept (see Options.Keep) and the tokens fed since. What a pass or burst returned
@@ -31,6 +34,7 @@ func (e *Engine) Reopen(ctx context.Context) error {
 		return err
 	}
 	defer e.host.use.End()
+	seqs = slices.DeleteFunc(seqs, func(s *Seq) bool { return e.keeper.checkState(s) != nil })
 	return e.keeper.revive(ctx, seqs)
 }
 

@@ -92,14 +92,20 @@ func (e *Engine) PassTimes(rows []Row) ([]time.Duration, error) {
 			return nil, fmt.Errorf("engine: row %d: want tokens that fit one pass, got %d", i, n)
 		}
 	}
+	if err := p.k.revive(context.Background(), p.seqs); err != nil {
+		return nil, err
+	}
 	times, err := e.host.exec.(interface {
 		Timings(*op.Batch) ([]time.Duration, error)
 	}).Timings(&p.batch)
 	for q, i := range p.order {
 		r := &rows[i]
-		if r.Seq.stale = r.Seq.stale || err != nil; err == nil {
+		if r.Seq.lose(err); err == nil {
 			p.k.note(r.Seq, r.Tokens[:p.batch.Seqs[q].Len]...)
 		}
+	}
+	if err == nil {
+		p.k.keep()
 	}
 	return times, e.host.dev.Fault(err)
 }

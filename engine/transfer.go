@@ -71,7 +71,7 @@ func (e *Engine) restore(seqs []*Seq, src [][]float32, t *Transfer) error {
 	started, err := e.host.exec.StartWrite(e.keeper.slotsOf(seqs), src)
 	if err != nil {
 		for _, s := range seqs { // some of them may have been written
-			s.stale = true
+			s.lose(err)
 		}
 		return e.host.dev.Fault(err)
 	}

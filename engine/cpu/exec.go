@@ -92,8 +92,12 @@ func (e *Exec) Forward(b *op.Batch) error { return e.ForwardContext(context.Back
 
 // ForwardContext is Forward that ends when ctx is done. It looks at ctx between steps.
 func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
-	if err := e.Stage(b); err != nil {
-		return err
+	err := e.Stage(b)
+	if err == nil {
+		err = ctx.Err()
+	}
+	if err != nil {
+		return op.BeforeRun(err)
 	}
 	for i := range e.prog.Steps {
 		if err := ctx.Err(); err != nil {
@@ -156,7 +160,7 @@ func (e *Exec) RunSteps(from, to int) error {
 // Timings runs the whole program over b and returns each step's time.
 func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	if err := e.Stage(b); err != nil {
-		return nil, err
+		return nil, op.BeforeRun(err)
 	}
 	times := make([]time.Duration, len(e.prog.Steps))
 	for i := range times {

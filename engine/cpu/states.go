@@ -23,14 +23,14 @@ func (e *Exec) StartWrite(slots []int, src [][]float32) (op.Transfer, error) {
 
 func (e *Exec) transfer(slots []int, host [][]float32, one func(int, []float32) error) (op.Transfer, error) {
 	if err := e.checkOpen(); err != nil {
-		return nil, err
+		return nil, op.BeforeRun(err)
 	}
 	if len(slots) != len(host) {
-		return nil, fmt.Errorf("cpu: state: want %d states for as many slots, got %d", len(slots), len(host))
+		return nil, op.BeforeRun(fmt.Errorf("cpu: state: want %d states for as many slots, got %d", len(slots), len(host)))
 	}
 	for i, slot := range slots { // before anything is copied
 		if err := e.check(slot, len(host[i])); err != nil {
-			return nil, err
+			return nil, op.BeforeRun(err)
 		}
 	}
 	for i, slot := range slots {

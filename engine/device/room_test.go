@@ -6,6 +6,8 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -28,8 +30,8 @@ func demoModel(tb testing.TB) *model.Model {
 	return m
 }
 
-// A model that the device has no memory for is refused before its weights are read, with what it needs, what is free and what
-// would fit.
+// A model that the device has no memory for is refused before its weights are read, with what it needs, what is free
+// and what would fit.
 func TestRoom(t *testing.T) {
 	d, m := vulkanDevice(t), demoModel(t)
 	s := op.Sizes{Slots: 1, Rows: 256, Seqs: 1, Outs: 16}
@@ -88,6 +90,22 @@ func TestAdvice(t *testing.T) {
 	}
 }
 
+// decodeAll has so many sequences draw two tokens in one submission, before which their states are copied.
+func decodeAll(t *testing.T, e op.Executor, vocab, seqs int) {
+	t.Helper()
+	s, err := sample.New(sample.Params{}, sample.NewVocabulary(vocab, nil))
+	if err != nil {
+		t.Fatal(err)
+	}
+	draws := make([]vulkan.Draw, seqs)
+	for i := range draws {
+		draws[i] = vulkan.Draw{Slot: i, Sampler: s}
+	}
+	if _, err := e.(*vulkan.Prober).Decode(draws, 2); err != nil {
+		t.Fatal(err)
+	}
+}
+
 // What is said to be needed is what is taken, give or take a few tables.
 func TestNeeds(t *testing.T) {
 	d := vulkanDevice(t)
@@ -99,6 +117,7 @@ func TestNeeds(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			decodeAll(t, e, m.Vocab, slots)
 			after, _ := d.Memory()
 			weights, rest := d.current().kernels.Needs(m.Program, s)
 			if took, said := after-before, weights+rest; took < said || took > said+said/20+256<<10 {

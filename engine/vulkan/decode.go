@@ -55,7 +55,8 @@ func (d *decoding) release() {
 // of [n][len(draws)]; they are valid until the next call. DrawError tells which of them are no ids. A sequence that
 // drew one of its Ends, or could draw nothing, keeps the state that it has then. The samplers do not change: the caller
 // has them accept the ids that it takes. After more than one step RestoreState brings back the states from before the
-// call. If a draw is OnHost, Logits returns the logits of the first step.
+// call. If a draw is OnHost, Logits returns the logits of the first step. After an error that is no op.NotRun, the
+// states of the draws' slots are undefined.
 //
 // beside may be nil. run calls it once, while the device runs the program for the first time. Until beside returns, the
 // masks of samplers that are Limited may change.
@@ -64,22 +65,12 @@ func (d *decoding) run(draws []Draw, n int, beside func()) ([]uint32, error) {
 		beside()
 		beside = nil
 	}
-	k, err := d.startDraws(draws, n, beside != nil)
+	k, p, saved, err := d.ready(draws, n, beside != nil)
 	if err != nil {
-		return nil, err
-	}
-	p, err := settled(context.Background(), d.runner, &d.shapes, k)
-	if err != nil {
-		return nil, err
+		return nil, op.BeforeRun(err)
 	}
 	d.last = p
 	start := d.pace.now()
-	var saved *gpu.Commands
-	if n > 1 {
-		if saved, err = d.states.Save(d.slots); err != nil {
-			return nil, err
-		}
-	}
 	err = d.runner.run(context.Background(), p, n*len(draws), func() {
 		if beside != nil {
 			beside()
@@ -96,6 +87,18 @@ func (d *decoding) run(draws []Draw, n int, beside func()) ([]uint32, error) {
 	}
 	d.pace.drew(len(draws), n, d.pace.now().Sub(start))
 	return d.inputs.IDs(k), nil
+}
+
+// ready makes ready for n steps of the draws and returns their pass. If there is more than one step, it starts the copy of
+// the states, and saved is not nil.
+func (d *decoding) ready(draws []Draw, n int, late bool) (k draw.Shape, p *pass, saved *gpu.Commands, err error) {
+	if k, err = d.startDraws(draws, n, late); err != nil {
+		return k, nil, nil, err
+	}
+	if p, err = settled(context.Background(), d.runner, &d.shapes, k); err == nil && n > 1 {
+		saved, err = d.states.Save(d.slots)
+	}
+	return k, p, saved, err
 }
 
 // startDraws makes ready for n steps of the draws, and writes their inputs unless these are late.

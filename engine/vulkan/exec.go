@@ -108,12 +108,9 @@ func (e *Exec) Forward(b *op.Batch) error { return e.ForwardContext(context.Back
 
 // ForwardContext is Forward that ends when ctx is done. It looks at ctx between submissions.
 func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
-	if err := e.stage(b); err != nil {
-		return err
-	}
-	p, err := settled(ctx, e.runner, &e.shapes, shapeOf(b))
+	p, err := e.ready(ctx, b)
 	if err != nil {
-		return err
+		return op.BeforeRun(err)
 	}
 	return e.run(ctx, p, len(b.Tokens), nil)
 }
@@ -121,11 +118,16 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 // Prepare makes a later ForwardContext of a batch like b fast: it records the pass and, as far as there is time,
 // measures which forms are the fastest.
 func (e *Exec) Prepare(ctx context.Context, b *op.Batch) error {
-	if err := e.stage(b); err != nil {
-		return err
-	}
-	_, err := settled(ctx, e.runner, &e.shapes, shapeOf(b))
+	_, err := e.ready(ctx, b)
 	return err
+}
+
+// ready stages b and returns the pass of its shape.
+func (e *Exec) ready(ctx context.Context, b *op.Batch) (*pass, error) {
+	if err := e.stage(b); err != nil {
+		return nil, err
+	}
+	return settled(ctx, e.runner, &e.shapes, shapeOf(b))
 }
 
 // Settled reports whether more measuring would leave every pass that ran as it is.

@@ -7,6 +7,7 @@ import (
 )
 
 // Needs returns how many bytes of the device's memory an executor of a program takes, for weights and for the rest.
+// The rest includes the copies of states that a Decode of several steps makes, though the first Decode takes their memory.
 // With Options.Exact a matrix may take seven rows more.
 func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	for _, w := range prog.Of(op.Weight) {
@@ -19,7 +20,7 @@ func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	p := op.NewPlan(prog, s, 0)
 	rest = 4 * (p.Scratch + p.State)
 	if prog.Logits != nil {
-		rest += 4 * p.Extent(prog.Logits)
+		rest += 4 * (p.Extent(prog.Logits) + min(s.Rows, s.Seqs, s.Outs)*prog.StateLen())
 	}
 	return weights, rest
 }

@@ -6,6 +6,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
 // pass has the commands for batches of one shape, divided into submissions of about as many items each. An item is a
@@ -33,8 +34,8 @@ func (p *pass) release() {
 }
 
 // run submits a pass and waits for it. The pass is over so many rows. At most two of its submissions are under way at a
-// time. Before the submission that waits for the host run calls host. When ctx is done run submits no more, and the
-// memory that the pass should have written is undefined.
+// time. Before the submission that waits for the host run calls host. When ctx is done run submits no more. After
+// an error that is no op.NotRun, the memory that the pass should have written is undefined.
 func (e *runner) run(ctx context.Context, p *pass, rows int, host func()) error {
 	p.total, p.longest = 0, 0
 	var before time.Time // when the device was done with the submission before
@@ -69,7 +70,10 @@ func (e *runner) run(ctx context.Context, p *pass, rows int, host func()) error 
 		total, longest, before = total+took, max(longest, took), now
 		done++
 	}
-	if err != nil {
+	switch {
+	case err != nil && submitted == 0:
+		return op.BeforeRun(err)
+	case err != nil:
 		return err
 	}
 	e.pace.ran(p, rows, total, longest)

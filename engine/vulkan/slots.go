@@ -34,7 +34,9 @@ func (e *Exec) RestoreState(i, slot int) error { return e.states.Restore(i, slot
 // order of [n][len(draws)]; they are valid until the next call. DrawError tells which of them are no ids. A sequence
 // that drew one of its Ends, or could draw nothing, keeps the state that it has then. The samplers do not change: the
 // caller has them accept the ids that it takes. After more than one step RestoreState brings back the states from
-// before the call. If a draw is OnHost, Logits returns the logits of the first step.
+// before the call. If a draw is OnHost, Logits returns the logits of the first step. After an error that is no
+// op.NotRun, the states of the draws' slots are undefined. Several steps need memory for copies of the states; one does
+// not.
 func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) { return e.decode.run(draws, n, nil) }
 
 // DecodeBeside is Decode with a function that it calls once, while the device runs the program for the first time. Until

@@ -13,16 +13,19 @@ import (
 // error matches gpu.ErrNoTimestamps on a device that has none.
 func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	if err := e.stage(b); err != nil {
-		return nil, err
+		return nil, op.BeforeRun(err)
 	}
 	if !e.dev.Info().Features.Timestamps {
-		return nil, fmt.Errorf("vulkan: %s: %w", e.Device(), gpu.ErrNoTimestamps)
+		return nil, op.BeforeRun(fmt.Errorf("vulkan: %s: %w", e.Device(), gpu.ErrNoTimestamps))
 	}
 	times := make([]time.Duration, 0, len(e.prog.Steps))
 	steps := len(e.prog.Steps)
 	each := min(max(steps/e.pace.submissions(len(b.Tokens), steps), 1), gpu.MaxTimestamps-1) // in one submission
 	for from := 0; from < steps; from += each {
-		part, err := e.timings(b, from, min(from+each, steps))
+		part, ran, err := e.timings(b, from, min(from+each, steps))
+		if err != nil && !ran && from == 0 {
+			err = op.BeforeRun(err)
+		}
 		if err != nil {
 			return nil, err
 		}
@@ -31,23 +34,26 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	return times, nil
 }
 
-// timings runs the steps [from, to) with a timestamp before and after each.
-func (e *Exec) timings(b *op.Batch, from, to int) ([]time.Duration, error) {
+// timings runs the steps [from, to) with a timestamp before and after each. ran reports whether they were submitted.
+func (e *Exec) timings(b *op.Batch, from, to int) (times []time.Duration, ran bool, err error) {
 	c, err := e.recordSteps(shapeOf(b), from, to, false, true)
 	if err != nil {
-		return nil, err
+		return nil, false, err
 	}
 	defer c.Release()
-	if err := c.Run(); err != nil {
-		return nil, err
+	if err := c.Submit(); err != nil {
+		return nil, false, err
+	}
+	if err := c.Wait(); err != nil {
+		return nil, true, err
 	}
 	stamps, err := c.Timestamps()
 	if err != nil {
-		return nil, err
+		return nil, true, err
 	}
-	times := make([]time.Duration, to-from)
+	times = make([]time.Duration, to-from)
 	for i := range times {
 		times[i] = max(stamps[i+1]-stamps[i], 0)
 	}
-	return times, nil
+	return times, true, nil
 }

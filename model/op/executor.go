@@ -14,7 +14,8 @@ type Executor interface {
 	Device() string
 	// Forward runs the whole program over b and waits for it.
 	Forward(b *Batch) error
-	// ForwardContext is Forward until ctx is done; then it returns ctx's error and leaves the slots of b undefined.
+	// ForwardContext is Forward until ctx is done; then it returns ctx's error. After an error that is no NotRun, the
+	// states of b's slots are undefined; that holds for Forward too.
 	ForwardContext(ctx context.Context, b *Batch) error
 	// Logits returns the float32[vocab] of the last Forward's i-th out.
 	Logits(i int) []float32
@@ -23,7 +24,7 @@ type Executor interface {
 	// the other, as they are after all calls before this one. They are there when the transfer is done.
 	StartRead(slots []int, dst [][]float32) (Transfer, error)
 	// StartWrite begins to set the states of slots to src, whose memory is free for other use at once. Calls after this
-	// one find them.
+	// one find them. After an error that is no NotRun, the states of slots are undefined.
 	StartWrite(slots []int, src [][]float32) (Transfer, error)
 	// ReadState and WriteState do so for one slot, and wait.
 	ReadState(slot int, dst []float32) error
@@ -69,3 +70,28 @@ type Prober interface {
 
 // ErrClosed is what calls of an executor after its Close return.
 var ErrClosed = errors.New("executor is closed")
+
+// NotRun is the error of an executor's call that changed no state, since it failed before it ran anything.
+type NotRun struct{ Err error }
+
+func (e *NotRun) Error() string { return e.Err.Error() }
+
+// Unwrap returns the cause.
+func (e *NotRun) Unwrap() error { return e.Err }
+
+// BeforeRun makes an error a NotRun; nil stays nil.
+func BeforeRun(err error) error {
+	if err == nil {
+		return nil
+	}
+	return &NotRun{err}
+}
+
+// IsNotRun reports whether an error of an executor says that no state was changed.
+func IsNotRun(err error) bool {
+	if err == nil { // which costs no allocation
+		return false
+	}
+	var n *NotRun
+	return errors.As(err, &n)
+}

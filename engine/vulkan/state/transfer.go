@@ -218,7 +218,7 @@ func (all *States) StartWrite(slots []int, src [][]float32) (op.Transfer, error)
 // startStates starts a transfer, in as many submissions as its size needs.
 func (all *States) startStates(what string, kind gpu.Memory, slots []int, host [][]float32) (op.Transfer, error) {
 	if err := all.checkStates(slots, host); err != nil {
-		return nil, err
+		return nil, op.BeforeRun(err)
 	}
 	t := &Transfer{s: all}
 	size := 4 * all.width
@@ -228,7 +228,11 @@ func (all *States) startStates(what string, kind gpu.Memory, slots []int, host [
 	each := max(stageBytes/size, 1)
 	for at := 0; at < len(slots); at += each {
 		to := min(at+each, len(slots))
-		if err := t.startPiece(what, kind, slots[at:to], host[at:to]); err != nil {
+		err := t.startPiece(what, kind, slots[at:to], host[at:to])
+		if err != nil && at == 0 {
+			return nil, op.BeforeRun(err)
+		}
+		if err != nil {
 			return nil, errors.Join(err, t.Wait())
 		}
 	}
