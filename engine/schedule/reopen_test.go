@@ -1,7 +1,10 @@
 package schedule
 
 import (
+	"context"
 	"errors"
+	"fmt"
+	"runtime"
 	"slices"
 	"testing"
 
@@ -136,5 +139,64 @@ func TestNoMemoryToPark(t *testing.T) {
 	}
 	if st := s.Stats(); st.Parkings == 0 {
 		t.Errorf("%+v", st)
+	}
+}
+
+// While the device is opened anew requests come and are canceled, their contexts end, and the scheduler is closed:
+// nobody waits for ever, each ends by what ended it, and no slot stays taken.
+func TestMeanwhileReopening(t *testing.T) {
+	for _, closed := range []bool{false, true} {
+		for at := 1; at < 60; at += 2 {
+			f, s := manual(2, 2, 8, Options{Quantum: 6})
+			ctx, cancel := context.WithCancel(t.Context())
+			ask := func(ctx context.Context) *Job {
+				r := Request{Prompt: []int{1, 2, 3}, Max: 90, Sampler: anySampler, Token: func(Token) bool { return true }}
+				j, err := s.Submit(ctx, r)
+				if err != nil {
+					t.Error(err)
+				}
+				return j
+			}
+			canceled, ended, stays := ask(t.Context()), ask(ctx), ask(t.Context())
+			var late *Job
+			calls := 0
+			f.lose = func() bool { calls++; return calls == at }
+			closing := make(chan struct{})
+			f.reopen = func() error {
+				canceled.Cancel()
+				cancel()
+				late = ask(t.Context())
+				if !closed {
+					return nil
+				}
+				go func() {
+					defer close(closing)
+					s.Close(ctx)
+				}()
+				for aborting := false; !aborting; runtime.Gosched() {
+					s.door.mu.Lock()
+					aborting = s.door.aborting
+					s.door.mu.Unlock()
+				}
+				return nil
+			}
+			go s.loop()
+			var err error
+			for j, want := range map[*Job]error{canceled: ErrCanceled, ended: context.Canceled, stays: nil} {
+				if got := j.Err(); !closed && !errors.Is(got, want) || closed && got == nil {
+					err = errors.Join(err, fmt.Errorf("want %v, got %v", want, got))
+				}
+			}
+			if got := late.Err(); !closed && got != nil || closed && !errors.Is(got, ErrClosed) {
+				err = errors.Join(err, fmt.Errorf("the late one: %w", got))
+			}
+			if closed {
+				<-closing
+			}
+			s.Close(t.Context())
+			if err := errors.Join(err, f.end()); err != nil {
+				t.Errorf("call %d loses the device, closed meanwhile: %t: %v", at, closed, err)
+			}
+		}
 	}
 }
