@@ -11,6 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample/sampletest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
@@ -124,7 +125,7 @@ func (l *losses) run(t *testing.T, e *engine.Engine, ctl *faultvk.Control, fault
 func now(s *Scheduler) string {
 	reading := 0
 	for _, j := range s.resident {
-		if j.reading() {
+		if j.prompting() {
 			reading++
 		}
 	}
@@ -245,6 +246,9 @@ func lostRequest(e *engine.Engine, i, prompt, most int) (*asked, error) {
 	var err error
 	if a.r.Sampler, err = sample.New(p, sample.NewVocabulary(e.Model.Vocab, nil)); err != nil {
 		return nil, err
+	}
+	if i%6 == 5 {
+		a.r.Sampler.SetConstraint(sampletest.New(e.Model.Vocab, 0, uint64(i)))
 	}
 	a.r.Token = func(t Token) bool {
 		a.drawn = append(a.drawn, t.ID)
