@@ -76,13 +76,13 @@ func (b *block) global(name string) *op.Operand {
 	return b.Weight(t, t.Shape...)
 }
 
-// t returns a tensor of the layer, nil if it is one that a file may lack.
+// t returns a tensor of the layer. It is nil if the file lacks an optional tensor.
 func (b *block) t(name string) *tensor.Tensor { return b.tensors[b.full(name)] }
 
 // w returns a weight of the layer, as it is stored.
 func (b *block) w(name string) *op.Operand { return b.weightOf(b.t(name)) }
 
-// ws returns several.
+// ws returns several weights of the layer.
 func (b *block) ws(names ...string) []*op.Operand {
 	list := make([]*op.Operand, len(names))
 	for i, name := range names {
@@ -99,7 +99,7 @@ func (b *block) row(name string, width int) *op.Operand {
 	return b.Scratch(b.full(name), op.Row, width)
 }
 
-// state returns a new vector of every slot, which holds one number at first.
+// state returns a new state operand. All its elements are initial at first.
 func (b *block) state(field string, shape []int, initial float32) *op.Operand {
 	n := 1
 	for _, d := range shape {
@@ -112,8 +112,8 @@ func (b *block) state(field string, shape []int, initial float32) *op.Operand {
 
 func (b *block) emit(name string, o op.Op) { b.Emit(b.layer, b.full(name), o) }
 
-// shiftMix emits the norm and token shift that begin the time mix ("att") or channel mix ("ffn"), with interpolations
-// by coefficients of the previous token.
+// shiftMix emits the norm and token shift that begin the time mix ("att") or channel mix ("ffn"). The coefficients are
+// those of the previous token.
 func (b *block) shiftMix(mix, norm string, coefficients []*op.Operand) *op.ShiftMix {
 	stride := op.Stride(b.cfg.Embed)
 	half := 0
@@ -127,8 +127,9 @@ func (b *block) shiftMix(mix, norm string, coefficients []*op.Operand) *op.Shift
 	return o
 }
 
-// residual returns the product that adds W * y to the residual stream. Files meant for fp16 hold W divided by a power
-// of two and want the stream halved as it grows; the product is multiplied instead, which float32 does exactly.
+// residual returns the product that adds W * y to the residual stream. Files for fp16 have W divided by a power of two,
+// and a program that reads them halves the stream as it grows. Here the product is multiplied instead, which float32
+// does exactly.
 func (b *block) residual(name string, y *op.Operand) op.Part {
 	return op.Part{W: b.w(name), X: y.All(), Scale: float32(b.file.Divisor(b.full(name))), Combine: op.Add, From: b.x.All(), Y: b.x.All()}
 }

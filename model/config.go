@@ -8,7 +8,7 @@ import (
 	"strings"
 )
 
-// Config is what the shapes of a model's tensors say about it.
+// Config has the sizes that follow from the shapes of a model's tensors.
 type Config struct {
 	Version      string
 	Layers       int
@@ -22,8 +22,8 @@ type Config struct {
 	GroupNormEps float32        // the norm over each head; 0 in RWKV-4
 }
 
-// Hash returns a number that two models share exactly when their states have the same form. Whether a state is one of
-// this model, Model.ID tells.
+// Hash returns a number that is the same for two models exactly if their states have the same sizes. Model.ID says
+// whether a state is one of this model.
 func (c *Config) Hash() uint32 {
 	return crc32.ChecksumIEEE(fmt.Appendf(nil, "%s %d %d %d %d", c.Version, c.Layers, c.Embed, c.Heads, c.HeadSize))
 }
@@ -51,11 +51,11 @@ func (c *Config) String() string {
 	return s
 }
 
-// dims holds the sizes that names in tensor shapes stand for, as they become known.
+// dims has the sizes of the names in tensor shapes, as far as they are known.
 type dims map[string]int
 
-// match compares a shape with its pattern, in which a name that has no size yet takes the one it meets. It returns the
-// wanted shape in words if they differ.
+// match compares a shape with its pattern. A name in the pattern that has no size yet gets the size that it meets. If
+// the two differ, match returns the wanted shape in words.
 func (d dims) match(pattern []string, shape []int) (want string, ok bool) {
 	ok = len(shape) == len(pattern)
 	words := make([]string, len(pattern))

@@ -6,9 +6,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// Some weights are computed from what a file holds, when they are loaded: in float64, kept as F32.
+// Some weights are computed from tensors of the file when they are loaded. They are computed in float64 and stored as
+// F32.
 
-// mapped returns a tensor of f of each element of t.
+// mapped returns a tensor with f of each element of t.
 func mapped(t *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
 	return tensor.Computed(op.Finite(t), t.Shape, func(x []float32) []float32 {
 		y := make([]float32, len(x))
@@ -19,7 +20,8 @@ func mapped(t *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
 	})
 }
 
-// mapped returns a tensor of the layer in a form, which the file may hold it in already.
+// mapped returns a tensor of the layer under the function that form names. The file may store the function's values
+// already.
 func (b *block) mapped(name string, form weights.Form) *tensor.Tensor {
 	if b.file.Forms[b.full(name)] == form {
 		return b.t(name)
@@ -27,7 +29,7 @@ func (b *block) mapped(name string, form weights.Form) *tensor.Tensor {
 	return mapped(b.t(name), form.Of)
 }
 
-// perChannel returns t, of one number for each head or one for each channel, with one for each of n channels.
+// perChannel returns t with one number for each of n channels. t has one for each head or one for each channel.
 func perChannel(t *tensor.Tensor, n int) *tensor.Tensor {
 	return tensor.Computed(op.Finite(t), []int{n}, func(x []float32) []float32 {
 		y := make([]float32, n)
@@ -56,7 +58,7 @@ func oneMinus(x float64) float64 { return 1 - x }
 // weightOf returns a weight of the layer.
 func (b *block) weightOf(t *tensor.Tensor) *op.Operand { return b.Weight(t, t.Shape...) }
 
-// constant returns a weight of the width of the residual stream that holds one number.
+// constant returns a weight of the width of the residual stream whose elements are all value.
 func (b *block) constant(value float32) *op.Operand {
 	if o, ok := b.constants[value]; ok {
 		return o

@@ -11,21 +11,21 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// A file may hold tensors that its version does not use. Those that are known to change what the model computes are
-// refused by name, since without them its numbers would be wrong; the others are Model.Unused.
+// A file may have tensors that its version does not use. Some are known to change what the model computes. They are
+// refused by name, since the numbers would be wrong without them. The others are Model.Unused.
 
-// addition is something that models are known to add to their version, and what its tensors are called.
+// addition is something that models add to their version, with the names of its tensors.
 type addition struct {
 	what  string
 	names *regexp.Regexp
 }
 
-// own is the beginning of RWKV's own names, in the layouts whose names for what is added stay as they are: what other
-// networks have in the same file, such as the encoder of images, adds nothing to the model.
+// own is the beginning of RWKV's own names, in the layouts that keep the names of additions. Other networks in the same
+// file, such as the encoder of images, add nothing to the model.
 const own = `^((model|rwkv7?)\.)?((blocks|layers)\.[0-9]+|emb|embeddings|head|lm_head|ln_out|norm)\.`
 
-// additions are those that no version here computes. BlinkDL's RWKV-LM has most of them (RWKV-v4neo/src/model.py,
-// RWKV-v5/src/model.py), the others are written by the tools that they name.
+// additions are those that no version here computes. Most are in BlinkDL's RWKV-LM (RWKV-v4neo/src/model.py,
+// RWKV-v5/src/model.py). The others are written by the tools that they name.
 var additions = []addition{
 	{"a LoRA that is not merged into its matrix (merge it, or keep it in a file of its own)", regexp.MustCompile(own + `(.*\.)?((init_)?lora_[AB]|lora_(embedding_[AB]|magnitude_vector))(\.|$)`)},
 	{"DiSHA (Bone, Bat) that is not merged into its matrix", regexp.MustCompile(own + `(.*\.)?(disha|bone)(\.|$)`)},
@@ -38,8 +38,8 @@ var additions = []addition{
 	{"scales of a quantized matrix", regexp.MustCompile(own + `(.*\.)?(weight_scale(_inv)?|weight\.(absmax|quant_map|quant_state\..*|nested_absmax)|SCB|qweight|qzeros|scales|g_idx)$`)},
 }
 
-// others are architectures that are known and not supported, to be told before the versions: their files may hold all
-// tensors of one.
+// others are known architectures that are not supported. They are recognised before the versions, since their files may
+// have all tensors of a version.
 var others = []addition{
 	{"RWKV-8 with ROSA", regexp.MustCompile(`(^|\.|_)rosa([0-9]*|_qkv)\.`)},
 	{"RWKV-8 rc00 with attention beside it (hybrid)", regexp.MustCompile(`^blocks\.[0-9]+\.qkv\.(ennk|emm|kkup|vvup)\.`)},
@@ -48,14 +48,14 @@ var others = []addition{
 	{"attention in the place of time mixes (a hybrid, or no RWKV)", regexp.MustCompile(`\.attn\.q_proj\.`)},
 }
 
-// allNames returns the names of f's tensors, those of types that are not read too, sorted.
+// allNames returns the sorted names of f's tensors, including those of types that cannot be read.
 func allNames(f *weights.File) []string {
 	names := slices.AppendSeq(f.Names(), maps.Keys(f.Unread))
 	slices.Sort(names)
 	return names
 }
 
-// other returns which of others the file is, by the first of its tensors that tells, or "".
+// other returns which of others the file is, and the first of its tensors that says so, or "".
 func other(f *weights.File) (what, name string) {
 	names := allNames(f)
 	for _, o := range others {
@@ -74,7 +74,7 @@ func layerOf(name string) (layer int, part string, ok bool) {
 	return layer, part, ok && dot && err == nil && layer >= 0 && part != ""
 }
 
-// addsTo returns what the named tensor of f, which v does not use, is known to add to a model, or "".
+// addsTo returns what the named tensor of f is known to add to a model, or "". v does not use the tensor.
 func (v *version) addsTo(f *weights.File, name string) string {
 	for _, a := range additions {
 		if a.names.MatchString(name) {
@@ -106,10 +106,11 @@ func (v *version) uses(name string) bool {
 	return ok && (slices.ContainsFunc(norms, has) || slices.ContainsFunc(v.tensors, has))
 }
 
-// changes are the names of tensors that change others: those of package lora.
+// changes matches the names of tensors that change others: those of package lora.
 var changes = regexp.MustCompile(`(^|\.)((init_)?lora_[AB]|disha)$`)
 
-// Describe says what a file is that was opened as something else: a model, a LoRA, an initial state, or none of these.
+// Describe says what kind of file f is, after somebody opened it as another kind: a model, a LoRA, an initial state, or
+// none of these.
 func Describe(f *weights.File) string {
 	if _, err := detect(f); err == nil {
 		return "a model"
@@ -117,7 +118,7 @@ func Describe(f *weights.File) string {
 	return notModel(f)
 }
 
-// notModel says what a file is that is no model.
+// notModel says what kind of file f is. It is no model.
 func notModel(f *weights.File) string {
 	names := allNames(f)
 	switch {
@@ -139,7 +140,7 @@ func notModel(f *weights.File) string {
 // isAdapter reports whether a tensor of that name is one of an adapter of peft.
 func isAdapter(name string) bool { return strings.HasPrefix(name, "base_model.model.") }
 
-// refuseAdditions returns an error about the first tensor of f that v does not use though it would change the result.
+// refuseAdditions returns an error about the first tensor of f that would change the result and that v does not use.
 func (v *version) refuseAdditions(f *weights.File) error {
 	for _, name := range allNames(f) {
 		if v.uses(name) || slices.Contains(v.idle, name) {
@@ -153,7 +154,7 @@ func (v *version) refuseAdditions(f *weights.File) error {
 	return nil
 }
 
-// UnusedNotice says in a line which of the file's tensors the model does not use, "" if there is none worth a word.
+// UnusedNotice names in a line the tensors of the file that the model does not use. It is "" if none is worth a word.
 func (m *Model) UnusedNotice() string {
 	names := slices.DeleteFunc(slices.Clone(m.Unused), func(n string) bool { return slices.Contains(m.version.idle, n) })
 	if len(names) == 0 {
@@ -162,7 +163,7 @@ func (m *Model) UnusedNotice() string {
 	return fmt.Sprintf("tensors that %s does not use: %d (%s)", m.version.title(), len(names), Few(names))
 }
 
-// Few lists names, many of them cut short.
+// Few lists names. If there are many, it cuts the list short.
 func Few(names []string) string {
 	const most = 8
 	if len(names) <= most {

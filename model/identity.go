@@ -12,17 +12,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// idBytes is how many bytes of a hash are part of an identity: enough that no two models share one by chance.
+// idBytes is how many bytes of a hash an identity has: enough that no two models share one by chance.
 const idBytes = 16
 
 // ID returns the model's identity: a hash of its weights and, after a plus sign, one of its LoRAs if it has any. Two
-// models have the same one exactly if their files hold the same numbers in the same types for the tensors in use, their
-// epsilons are the same, and so are their LoRAs. Options.Quant is no part of it: whoever keeps what has to come back
-// bit for bit adds that.
+// models have the same identity exactly if their files have the same numbers in the same types for the tensors in use,
+// and if their epsilons and LoRAs are the same. Options.Quant is not part of it. If something has to come back bit for
+// bit, its owner adds the type to the identity.
 //
-// The first call reads every weight once, on all cores, and hashes it by SHA-256, at 0.4 to 2 GB/s a core: for most
-// files no longer than loading them takes. Later calls return what the first one did. It is not kept on disk: size and
-// time of a file do not tell that its numbers are those of before.
+// The first call reads every weight once, on all cores, and hashes it by SHA-256, at 0.4 to 2 GB/s a core. For most
+// files that takes no longer than loading them. Later calls return the same result. It is not kept on disk: size and
+// time of a file do not prove that its numbers are the same.
 func (m *Model) ID() (string, error) { return m.id() }
 
 // identify computes ID.

@@ -10,14 +10,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// State tuning trains, for each layer, the matrix state that a sequence begins with: blocks.N.att.time_state [H, N, N],
-// alone in a file (RWKV-LM for v6, RWKV-PEFT for v6 and v7) or beside the weights. In every version its row is the
-// element of the value and its column that of the key. So it is the transpose of a state kept key-major.
+// State tuning trains, for each layer, the matrix state that a sequence begins with: blocks.N.att.time_state [H, N, N].
+// It is alone in a file (RWKV-LM for v6, RWKV-PEFT for v6 and v7) or beside the weights. In every version its row is
+// the element of the value and its column that of the key. So it is the transpose of a state that is stored key-major.
 
-// timeState is the tensor of an initial state, which a file may lack.
+// timeState is the tensor of an initial state. A file may lack it.
 var timeState = spec{name: "att.time_state", shape: "H N N", layer: true, optional: true}
 
-// oriented returns a time_state as states of the version are kept.
+// oriented returns a time_state in the version's own layout of states.
 func (v *version) oriented(t *tensor.Tensor) *tensor.Tensor {
 	if v.stateLayout == keyMajor {
 		return t.Transposed()
@@ -25,7 +25,7 @@ func (v *version) oriented(t *tensor.Tensor) *tensor.Tensor {
 	return t
 }
 
-// tuned has a state begin with the values that a state-tuned model carries, if it does.
+// tuned gives a state the initial values of a state-tuned model, if the model is one.
 func (b *block) tuned(o *op.Operand) *op.Operand {
 	if t := b.t(timeState.name); t != nil {
 		o.InitialValues = b.version.oriented(op.Finite(t))
@@ -33,7 +33,7 @@ func (b *block) tuned(o *op.Operand) *op.Operand {
 	return o
 }
 
-// BeginWith has sequences begin with a slot's state, float32[Program.StateLen()].
+// BeginWith makes sequences begin with a slot's state, float32[Program.StateLen()].
 func (m *Model) BeginWith(state []float32) error {
 	if want := m.Program.StateLen(); len(state) != want {
 		return fmt.Errorf("state: want %d elements, got %d", want, len(state))
@@ -45,14 +45,14 @@ func (m *Model) BeginWith(state []float32) error {
 	return nil
 }
 
-// Layouts of a file of state tuning, which store matrices as each other's transposes.
+// Layouts of a file of state tuning. Their matrices are each other's transposes.
 const (
 	OriginalState = "original"
 	WebRWKVState  = "web-rwkv"
 )
 
-// BeginTuned has sequences begin with the matrices of a file of state tuning, in one of the two layouts, or in that
-// which the file looks like for "". What had to be assumed of it is said. Every error is a *weights.Error.
+// BeginTuned makes sequences begin with the matrices of a file of state tuning. layout is one of the two layouts, or ""
+// for the layout that the file seems to have. assumed says what had to be assumed. Every error is a *weights.Error.
 func (m *Model) BeginTuned(f *weights.File, layout string) (assumed string, err error) {
 	fail := func(name, field, want, got string) (string, error) {
 		return "", &weights.Error{File: f.Path, Tensor: name, Field: field, Want: want, Got: got}
@@ -91,7 +91,7 @@ func (m *Model) BeginTuned(f *weights.File, layout string) (assumed string, err 
 			return "", err
 		}
 		if layout != "" && (layout == WebRWKVState) != (f.Layout == WebRWKVState) {
-			t = t.Transposed() // from what the file looks like
+			t = t.Transposed() // from the layout that the file seems to have
 		}
 		x, err := m.version.oriented(t).Floats()
 		if err != nil {

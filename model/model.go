@@ -1,5 +1,5 @@
-// Package model knows what an RWKV is: which tensors each version has, how large they are, and the program of ops that
-// one batch of tokens runs through. It knows no device.
+// Package model knows the versions of RWKV: which tensors each has, how large they are, and the program of ops that one
+// batch of tokens runs through. It knows no device.
 package model
 
 import (
@@ -19,19 +19,18 @@ type Model struct {
 	Config
 	File    *weights.File
 	Program *op.Program
-	Fields  []Field  // what a slot's state holds
+	Fields  []Field  // the parts of a slot's state
 	Unused  []string // tensors of the file that the version does not use
 
-	// Quantized holds the types that tensors are loaded as by Options.Quant, where they differ from the file's, by
-	// name.
+	// Quantized has the types that Options.Quant loads tensors as, by name, if they differ from the file's.
 	Quantized map[string]tensor.Type
-	Unfit     []string // what Options.Quant would change, but for rows that are not whole blocks
+	Unfit     []string // tensors that Options.Quant leaves alone only since their rows are not whole blocks
 
 	version    *version
 	tensors    map[string]*tensor.Tensor // in use, as the file stores them
 	parameters int
 	id         func() (string, error)
-	roles      map[string]role // of the tensors in use that are not kept, by name
+	roles      map[string]role // of the tensors in use, by name, except those that are kept
 }
 
 // Field is a part of a slot's state.
@@ -54,13 +53,12 @@ func (f *Field) Len() int {
 	return n
 }
 
-// Options are what a file does not say about itself. The zero value is right for all but few.
+// Options say what a file does not say about itself. The zero value is right for nearly all files.
 type Options struct {
-	// GroupNormEps is the epsilon of the norm over each head, 0 for what the file states, or the original
-	// implementation's. Only RWKV-5 models were made for another without a word of it: 1e-5, if rwkv.cpp was to run
-	// them.
+	// GroupNormEps is the epsilon of the norm over each head. 0 stands for the one that the file states, or the original
+	// implementation's. Only some RWKV-5 models need another one and do not say so: 1e-5, if they were made for rwkv.cpp.
 	GroupNormEps float32
-	// Quant is a block type to quantize to while loading, as QuantTypes says, 0 to keep types.
+	// Quant is the block type to quantize to while loading, as QuantTypes says. 0 keeps all types.
 	Quant tensor.Type
 }
 
@@ -88,8 +86,8 @@ func OpenWith(path string, o Options) (*Model, error) {
 	return m, nil
 }
 
-// New detects the version of the model in f, checks every tensor's shape, and builds the program. Weights are read
-// later, by whoever runs it.
+// New detects the version of the model in f, checks every tensor's shape, and builds the program. An executor reads the
+// weights later.
 func New(f *weights.File) (*Model, error) { return NewWith(f, Options{}) }
 
 // NewWith is New with options.
@@ -142,7 +140,7 @@ func NewWith(f *weights.File, o Options) (*Model, error) {
 	return m, nil
 }
 
-// StateLayout returns how a slot's state holds matrices: as "value-major", "key-major", or, if it has none, "vectors".
+// StateLayout returns how a slot's state stores matrices: "value-major", "key-major", or "vectors" if it has none.
 func (m *Model) StateLayout() string { return m.version.stateLayout }
 
 // Close releases the model's File. The program's weights cannot be loaded any more.
@@ -163,7 +161,7 @@ func countLayers(f *weights.File) int {
 	return layers
 }
 
-// collect returns the version's tensors with their shapes checked, and the sizes that they give.
+// collect returns the version's tensors, with checked shapes, and the sizes that follow from the shapes.
 func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 	found, d := make(map[string]*tensor.Tensor), make(dims)
 	add := func(prefix string, s *spec) error {
@@ -216,8 +214,7 @@ func (m *Model) collect(v *version) (map[string]*tensor.Tensor, dims, error) {
 // is the caller's.
 func (m *Model) Tensors() map[string]*tensor.Tensor { return maps.Clone(m.tensors) }
 
-// InOriginalShape returns t, a tensor of the model's file, in the shape that the original files of its version have it
-// in.
+// InOriginalShape returns t, a tensor of the model's file, in the shape that the version's original files give it.
 func (m *Model) InOriginalShape(t *tensor.Tensor) *tensor.Tensor {
 	_, part, ok := layerOf(t.Name)
 	i := slices.IndexFunc(m.version.tensors, func(s spec) bool { return s.is(part) })
@@ -227,7 +224,7 @@ func (m *Model) InOriginalShape(t *tensor.Tensor) *tensor.Tensor {
 	return t
 }
 
-// Llama returns how llama.cpp's GGUF files hold the model's version, nil if they have no form of it.
+// Llama returns how llama.cpp's GGUF files store the model's version. It is nil if llama.cpp does not have the version.
 func (m *Model) Llama() *Llama { return m.version.llama }
 
 // squeeze drops trailing, then leading dimensions of 1 down to rank n.

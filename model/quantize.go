@@ -11,7 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// role says what becomes of a tensor when the model is quantized.
+// role says what happens to a tensor when the model is quantized.
 type role uint8
 
 const (
@@ -20,10 +20,10 @@ const (
 	head                // the last product, whose errors reach the logits undamped: takes at least Q6_K
 )
 
-// QuantTypes returns the types that tensors take, by their names in the file, when the model is quantized to want, a
-// block type: the products of the time and channel mixes that type, the head Q6_K or better. Where rows are not whole
-// blocks of 256, the nearest type of blocks of 32 stands in, and where they are not whole blocks of 32 either, the
-// tensor keeps its type. Tensors that are not in the map stay as they are stored, and so does a head stored in no more
+// QuantTypes returns the types that tensors get when the model is quantized to want, a block type, by their names in
+// the file. The products of the time and channel mixes get that type, the head Q6_K or better. If rows are not whole
+// blocks of 256, the nearest type of blocks of 32 is taken. If they are not whole blocks of 32 either, the tensor keeps
+// its type. Tensors that are not in the map stay as they are stored, and so does a head that is stored in no more
 // bytes. For a plain type the map is empty.
 func (m *Model) QuantTypes(want tensor.Type) map[string]tensor.Type {
 	types := make(map[string]tensor.Type)
@@ -41,7 +41,7 @@ func (m *Model) QuantTypes(want tensor.Type) map[string]tensor.Type {
 	return types
 }
 
-// wanted returns the type that t takes in a model of type want, 0 if its rows are not whole blocks of any.
+// wanted returns the type that t gets in a model of type want, 0 if its rows are whole blocks of no suitable type.
 func wanted(t *tensor.Tensor, r role, want tensor.Type) tensor.Type {
 	if r == head {
 		want = headType(want)
@@ -62,7 +62,7 @@ var shortRows = map[tensor.Type]tensor.Type{
 	tensor.Q3_K: tensor.IQ4_NL, tensor.Q4_K: tensor.Q5_0, tensor.Q5_K: tensor.Q5_1, tensor.Q6_K: tensor.Q8_0,
 }
 
-// fitting returns typ or what stands in for it in rows of n elements, 0 if nothing does.
+// fitting returns typ, or its substitute, for rows of n elements. It returns 0 if there is none.
 func fitting(typ tensor.Type, n int) tensor.Type {
 	for ; typ != 0; typ = shortRows[typ] {
 		if block, _ := typ.Block(); n%block == 0 {
@@ -93,7 +93,7 @@ func (m *Model) quantize(found map[string]*tensor.Tensor, want tensor.Type) erro
 	return nil
 }
 
-// inFile returns t with a Load that names the file where a number is too large for t's type.
+// inFile returns t with a Load whose error names the file, if a number is too large for t's type.
 func (m *Model) inFile(t *tensor.Tensor) *tensor.Tensor {
 	return tensor.New(t.Name, t.Type, t.Shape, func() ([]byte, error) {
 		data, err := t.Load()
@@ -144,8 +144,8 @@ type QuantCost struct {
 	Perplexity float64 // the factor on the perplexity of text, which by chance may even fall
 }
 
-// QuantCosts holds what each type costs the demo model, on the first 10,000 tokens of the stories held out of its
-// training (see engine/cpu's TestQuality).
+// QuantCosts has the cost of each type for the demo model, on the first 10,000 tokens of the stories that its training
+// did not see (engine/cpu's TestQuality).
 var QuantCosts = map[tensor.Type]QuantCost{
 	tensor.Q8_0: {0.00004, 1.0001}, tensor.Q6_K: {0.00032, 0.9998}, tensor.Q5_K: {0.00096, 1.0001},
 	tensor.Q5_1: {0.00092, 0.9998}, tensor.Q5_0: {0.0013, 1.0008}, tensor.Q4_K: {0.0037, 1.0012}, tensor.Q4_1: {0.0036, 1.0006},

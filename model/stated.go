@@ -13,7 +13,7 @@ const (
 	OriginalGroupNormEps = 64e-5
 )
 
-// stated wants the sizes that the file states to be those of its tensors, and takes the epsilons that it states.
+// stated checks the sizes that the file states against the tensors, and takes the epsilons that it states.
 func (m *Model) stated(o Options) error {
 	for _, c := range m.File.Claims {
 		n := m.size(c.Of)
@@ -47,7 +47,7 @@ func (m *Model) stated(o Options) error {
 	return nil
 }
 
-// size returns one of the model's sizes, 0 if it has none such.
+// size returns one of the model's sizes, 0 if the model has no such size.
 func (m *Model) size(of weights.Size) int {
 	if letter, ok := of.Letter(); ok {
 		return m.Ranks[letter]
@@ -56,7 +56,7 @@ func (m *Model) size(of weights.Size) int {
 		weights.HeadSize: m.HeadSize, weights.Heads: m.Heads}[of]
 }
 
-// missing adds to the error about a missing head what a file could have said instead.
+// missing adds to the error about a missing head what the file could have stated instead.
 func missing(err error) error {
 	var e *weights.Error
 	if errors.As(err, &e) && e.Tensor == "head.weight" && errors.Is(err, weights.ErrMissing) {

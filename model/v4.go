@@ -22,14 +22,14 @@ var version4 = &version{
 	channelMix: channelMix4,
 }
 
-// channelMixTensors returns what the channel mix of RWKV-4, 5 and 6 needs, whose coefficients are named differently.
+// channelMixTensors returns the tensors of the channel mix of RWKV-4, 5 and 6. The names of its coefficients begin with
+// mix.
 func channelMixTensors(mix string) []spec {
 	return slices.Concat(layer("1 1 C", "ffn."+mix+"_k", "ffn."+mix+"_r"), products("F C", "ffn.key.weight"),
 		products("C C", "ffn.receptance.weight"), products("C F", "ffn.value.weight"))
 }
 
-// kept returns the coefficients of the previous token that belong to coefficients of the current one, which is what
-// RWKV-4 and 5 store.
+// kept returns the coefficients of the previous token. RWKV-4 and 5 store those of the current token.
 func (b *block) kept(names ...string) []*op.Operand {
 	list := make([]*op.Operand, len(names))
 	for i, name := range names {

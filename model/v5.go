@@ -35,7 +35,7 @@ func version5(name, has, decay string, is func(*weights.File) bool) *version {
 	return v
 }
 
-// headTensors are what follows the recurrence of RWKV-5 and 6, and a state to begin with.
+// headTensors are the tensors of what follows the recurrence in RWKV-5 and 6, and of an initial state.
 var headTensors = append(layer("C", "att.ln_x.weight", "att.ln_x.bias"),
 	timeState)
 
@@ -52,7 +52,7 @@ func derive5(c *Config, d dims) *weights.Error {
 	return deriveHeads(c, d, "blocks.0.att.time_decay")
 }
 
-// deriveHeads sets the heads of RWKV-5, 6 and 7, which a tensor tells.
+// deriveHeads sets the heads of RWKV-5, 6 and 7 by the size of a tensor.
 func deriveHeads(c *Config, d dims, name string) *weights.Error {
 	c.Heads, c.HeadSize, c.GroupNormEps = d["H"], d["N"], OriginalGroupNormEps
 	fail := func(want, got string) *weights.Error {
@@ -93,8 +93,8 @@ func timeMix5(b *block) {
 	b.wkv6(o)
 }
 
-// bonus returns RWKV-5's bonus of the current token for each channel: its exponent is stored in the one name, itself in
-// the other.
+// bonus returns RWKV-5's bonus of the current token for each channel. Under one of its two names the file stores the
+// bonus's exponent, under the other the bonus.
 func (b *block) bonus() *tensor.Tensor {
 	t := b.t("att.time_faaaa")
 	if t == nil {

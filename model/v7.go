@@ -35,7 +35,7 @@ var version7 = &version{
 	}},
 }
 
-// idle7 is the value residual of layer 0, which has none.
+// idle7 are tensors of a value residual of layer 0, which does not use one.
 var idle7 = []string{"blocks.0.att.v0", "blocks.0.att.v1", "blocks.0.att.v2"}
 
 func derive7(c *Config, d dims) *weights.Error {

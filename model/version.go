@@ -7,12 +7,12 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// version is one row of the table of architectures: everything that tells it from the others.
+// version is one row of the table of architectures, with everything in which the version differs from the others.
 type version struct {
 	name string
-	// has are tensors that files of this version hold and files of the rows below it do not.
+	// has are tensors that files of this version have, and files of the rows below it do not have.
 	has []string
-	// is, if not nil, is what else a file of this version is.
+	// is, if not nil, is a further condition for files of this version.
 	is          func(*weights.File) bool
 	tensors     []spec
 	idle        []string // tensors that files carry though nothing uses them
@@ -23,12 +23,12 @@ type version struct {
 	derive func(c *Config, d dims) *weights.Error
 	// timeMix and channelMix emit one layer's ops.
 	timeMix, channelMix func(*block)
-	// llama is how llama.cpp's GGUF files hold this version, nil if they have no form of it.
+	// llama is how llama.cpp's GGUF files store this version. It is nil if llama.cpp does not have the version.
 	llama *Llama
 }
 
-// Layouts of a slot's matrices. Of a head's matrix in RWKV-7, row i belongs to element i of the value, column j to
-// element j of the key; in RWKV-5 and 6 it is the other way round. RWKV-4 has none.
+// Layouts of a slot's matrices. In RWKV-7 row i of a head's matrix belongs to element i of the value, and column j to
+// element j of the key. In RWKV-5 and 6 it is the other way round. RWKV-4 has no matrix.
 const (
 	valueMajor = "value-major"
 	keyMajor   = "key-major"
@@ -49,18 +49,18 @@ type spec struct {
 // is reports whether a file may have the tensor by that name, in a layer without the prefix.
 func (s *spec) is(name string) bool { return s.name == name || s.or != "" && s.or == name }
 
-// vectorPrefix begins the shape of a vector that the original files hold as one of three dimensions.
+// vectorPrefix begins the shape of a vector that the original files store with three dimensions.
 const vectorPrefix = "1 1 "
 
 // sizes returns the named sizes of the tensor's dimensions, without those of 1.
 func (s *spec) sizes() []string { return strings.Fields(strings.TrimPrefix(s.shape, vectorPrefix)) }
 
-// Llama is how llama.cpp's GGUF files hold a version.
+// Llama is how llama.cpp's GGUF files store a version.
 type Llama struct {
 	*weights.LlamaForm             // names, order and orientation of tensors
 	Ranks              []LlamaRank // the annotations of low-rank widths, in order
-	// Divided reports whether att.output and ffn.value may be stored divided by powers of two, which an annotation
-	// tells.
+	// Divided reports whether att.output and ffn.value may be stored divided by powers of two. An annotation of the file
+	// says so.
 	Divided bool
 }
 
@@ -92,7 +92,7 @@ func Supported() string {
 	return strings.Join(names, ", ")
 }
 
-// LlamaVersions names the versions that llama.cpp's GGUF files have a form of.
+// LlamaVersions names the versions that llama.cpp's GGUF files can have.
 func LlamaVersions() []string {
 	var names []string
 	for _, v := range slices.Backward(versions) {
@@ -106,7 +106,7 @@ func LlamaVersions() []string {
 // title returns the version's name for people.
 func (v *version) title() string { return "RWKV-" + strings.TrimPrefix(v.name, "v") }
 
-// detect returns the version that the file's tensors are of.
+// detect returns the version of the file, by its tensors.
 func detect(f *weights.File) (*version, error) {
 	fail := func(want, got string) error {
 		return &weights.Error{File: f.Path, Field: "version", Want: want, Got: got}
@@ -124,7 +124,7 @@ func detect(f *weights.File) (*version, error) {
 	return nil, fail("an RWKV model ("+Supported()+")", notModel(f))
 }
 
-// globals are the tensors outside the layers, which all versions share.
+// globals are the tensors outside the layers. All versions have them.
 var globals = []spec{
 	{name: "emb.weight", shape: "V C"},
 	{name: "blocks.0.ln0.weight", shape: "C"},
@@ -148,7 +148,7 @@ func layerFrom(from int, shape string, names ...string) []spec {
 	return list
 }
 
-// products returns the specs of a layer's large matrices, nearly all of what a decoded token reads.
+// products returns the specs of a layer's large matrices. A decoded token reads little else.
 func products(shape string, names ...string) []spec {
 	list := layer(shape, names...)
 	for i := range list {

@@ -11,10 +11,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// Export is a model as another file would hold it.
+// Export is a model in the form of another file.
 type Export struct {
 	*weights.Output
-	Notices []string // what is different from the model it came from
+	Notices []string // what differs from the model
 	source  string   // the model's file
 }
 
@@ -22,7 +22,7 @@ func (e *Export) noticef(format string, args ...any) {
 	e.Notices = append(e.Notices, fmt.Sprintf(format, args...))
 }
 
-// Save writes the file; see weights.Save. Errors about what the model holds name its file.
+// Save writes the file; see weights.Save. An error of the model's own data names the model's file.
 func (e *Export) Save(path string, force bool, progress func(done, all int64) error) error {
 	err := weights.Save(path, force, func(w io.Writer) error { return e.Write(w, progress) })
 	var at *weights.Error
@@ -32,7 +32,7 @@ func (e *Export) Save(path string, force bool, progress func(done, all int64) er
 	return err
 }
 
-// Types returns typ for each tensor of m, by its name in the file; none for a typ of 0, which keeps types.
+// Types returns typ for each tensor of m, by its name in the file. If typ is 0, which keeps all types, it returns none.
 func Types(m *model.Model, typ tensor.Type) map[string]tensor.Type {
 	types := make(map[string]tensor.Type)
 	for name := range m.File.Tensors {
@@ -43,8 +43,9 @@ func Types(m *model.Model, typ tensor.Type) map[string]tensor.Type {
 	return types
 }
 
-// QuantTypes returns the types of the tensors of a file that holds m quantized to typ: those of Model.QuantTypes for a
-// type of blocks, typ for all tensors else. A file that would hold no blocks though typ is one is a *weights.Error.
+// QuantTypes returns the types of the tensors of a file with m quantized to typ. If typ is a block type, they are those
+// of Model.QuantTypes, else typ for all tensors. If typ is a block type and no tensor could take it, the error is a
+// *weights.Error.
 func QuantTypes(m *model.Model, typ tensor.Type) (map[string]tensor.Type, error) {
 	if !typ.IsBlock() {
 		return Types(m, typ), nil

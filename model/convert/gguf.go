@@ -14,23 +14,23 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// GGUFOptions say what a GGUF file is to hold beside the model.
+// GGUFOptions say what a GGUF file has beside the model.
 type GGUFOptions struct {
-	// Name is the model's, "" for that of its file.
+	// Name is the model's name, "" for the name of its file.
 	Name string
-	// Vocab holds the bytes of each token by id, nil for ids without; ids beyond it are reserved.
+	// Vocab has the bytes of each token by id, nil for ids without a token. Ids beyond it are reserved.
 	Vocab [][]byte
-	// Types are what to store tensors as, by their names in the model's file; others keep their types.
+	// Types has the types to store tensors as, by their names in the model's file. Other tensors keep their types.
 	Types map[string]tensor.Type
 	// RescaleEvery divides att.output and ffn.value of layer i by 2^(i/n), for programs that keep the hidden vector as
-	// fp16; those in blocks become F32. 0 keeps them as the file has them. Only a version whose model.Llama says
-	// Divided takes another value.
+	// fp16. Those in blocks become F32. 0 keeps them as the file has them. Other values need a version whose model.Llama
+	// says Divided.
 	RescaleEvery int
 }
 
-// GGUF returns m as a GGUF file with llama.cpp's names, forms and annotations. A *weights.Error says what llama.cpp has
-// no place for: a version of which model.Llama is nil (CheckGGUF), an initial state, an embedding without its norm, a
-// vocabulary that is too large.
+// GGUF returns m as a GGUF file with llama.cpp's names, shapes and annotations. The error is a *weights.Error if
+// llama.cpp has no place for something: a version whose model.Llama is nil (CheckGGUF), an initial state, an embedding
+// without its norm, a vocabulary that is too large.
 func GGUF(m *model.Model, o GGUFOptions) (*Export, error) {
 	fail := func(field, want, got string) error {
 		return &weights.Error{File: m.File.Path, Field: field, Want: want, Got: got}
@@ -78,7 +78,7 @@ func GGUF(m *model.Model, o GGUFOptions) (*Export, error) {
 	return e, nil
 }
 
-// CheckGGUF returns an error if llama.cpp has no form of m's version.
+// CheckGGUF returns an error if llama.cpp does not have m's version.
 func CheckGGUF(m *model.Model) error {
 	if m.Llama() != nil {
 		return nil
@@ -87,7 +87,8 @@ func CheckGGUF(m *model.Model) error {
 		Want: strings.Join(model.LlamaVersions(), " or ") + ", which are all that GGUF has names for"}
 }
 
-// rescale divides tensors as every says, unless the file has them divided already, and returns what holds then.
+// rescale divides tensors as every says, unless the file has them divided already. It returns the RescaleEvery of the
+// result.
 func rescale(m *model.Model, tensors map[string]*tensor.Tensor, every int) (int, error) {
 	fail := func(want string, every int) (int, error) {
 		return 0, &weights.Error{File: m.File.Path, Field: "rescaling", Want: want, Got: fmt.Sprintf("%s, divided every %d layers", m.Version, every)}
@@ -114,14 +115,14 @@ func rescale(m *model.Model, tensors map[string]*tensor.Tensor, every int) (int,
 	return every, nil
 }
 
-// annotations are those of a GGUF file.
+// annotations are the annotations of a GGUF file.
 type annotations []weights.Annotation
 
 func (a *annotations) add(key string, value any) {
 	*a = append(*a, weights.Annotation{Key: key, Value: value})
 }
 
-// sizes adds what llama.cpp must know of m before it looks at tensors.
+// sizes adds the sizes that llama.cpp needs before it looks at tensors.
 func (a *annotations) sizes(m *model.Model, every int) {
 	form := m.Llama()
 	number := func(key string, n int) { a.add(form.Name()+"."+key, uint32(n)) }
@@ -154,15 +155,15 @@ func modelName(path string) string {
 	return name
 }
 
-// fileTypes are llama.cpp's numbers for files mostly of a type; where it has several, the one that llama-quantize takes
-// the type's name for.
+// fileTypes are llama.cpp's numbers for files with most tensors of a type. If it has several, this is the one that
+// llama-quantize uses for the type's name.
 var fileTypes = map[tensor.Type]uint32{
 	tensor.F32: 0, tensor.F16: 1, tensor.Q4_0: 2, tensor.Q4_1: 3, tensor.Q8_0: 7, tensor.Q5_0: 8, tensor.Q5_1: 9,
 	tensor.Q3_K: 12, tensor.Q4_K: 15, tensor.Q5_K: 17, tensor.Q6_K: 18, tensor.IQ4_NL: 25, tensor.BF16: 32,
 }
 
-// fileType returns llama.cpp's number for what most numbers of the layers' matrices are stored as, or that of the GGUF
-// file that the model comes from if its types have not changed.
+// fileType returns llama.cpp's number for the type of most numbers of the layers' matrices. If the model comes from a
+// GGUF file and its types have not changed, it is that file's number.
 func fileType(m *model.Model, tensors []weights.Stored, changed bool) uint32 {
 	if n, err := strconv.ParseUint(m.File.Meta["general.file_type"], 10, 32); err == nil && !changed && m.File.Format == "GGUF" {
 		return uint32(n)
@@ -181,11 +182,11 @@ func fileType(m *model.Model, tensors []weights.Stored, changed bool) uint32 {
 	return fileTypes[most]
 }
 
-// inherited are annotations that a GGUF file passes on to one made of it. They are texts.
+// inherited are the annotations that a GGUF file passes on to one made from it. They are texts.
 var inherited = []string{"author", "version", "organization", "description", "basename", "finetune", "size_label",
 	"license", "license.name", "license.link", "url", "repo_url", "doi", "uuid", "quantized_by"}
 
-// inherit takes over what people wrote into the GGUF file f.
+// inherit copies what people wrote into the GGUF file f.
 func (a *annotations) inherit(f *weights.File) {
 	if f.Format != "GGUF" {
 		return

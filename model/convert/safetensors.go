@@ -12,14 +12,13 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// madeHere is the annotation of safetensors files that says who wrote them. web-rwkv's converter leaves no such thing,
-// and its layout is known by that where shapes do not tell (see the package comment of weights).
+// madeHere is the annotation of safetensors files that says who wrote them. Files of web-rwkv's converter have none.
+// That tells their layout where shapes do not (see the package comment of weights).
 const madeHere = "converted_by"
 
-// Safetensors returns m as a safetensors file of the original names, shapes and numbers. typ is the type to
-// store everything as, 0 to keep types; it must be a plain one. Numbers in blocks become F32, which holds them exactly.
-// What a converter did to the numbers before is undone: divisors of two exactly, exponentials within the rounding of
-// the numbers that are there.
+// Safetensors returns m as a safetensors file with the original names, shapes and numbers. typ is the plain type to
+// store everything as, or 0 to keep types. Numbers in blocks become F32, which stores them exactly. Changes of an
+// earlier converter are undone: divisors of two exactly, exponentials within the rounding of the stored numbers.
 func Safetensors(m *model.Model, typ tensor.Type) (*Export, error) {
 	e := &Export{source: m.File.Path}
 	var list []weights.Stored

@@ -8,10 +8,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// Converters change some numbers of a model; here they are changed back.
+// Converters change some numbers of a model. This file changes them back.
 
-// times returns t multiplied by n, a power of two: in its own type if that holds every product, else as F32. To know,
-// it reads t.
+// times returns t multiplied by n, a power of two. It keeps t's type if the type can store every product, else it is
+// F32. It reads t to know that.
 func times(t *tensor.Tensor, n int) (*tensor.Tensor, error) {
 	if !t.Type.CanEncode() {
 		return tensor.Scaled(t, tensor.F32, float32(n)), nil
@@ -27,9 +27,9 @@ func times(t *tensor.Tensor, n int) (*tensor.Tensor, error) {
 	return y, nil
 }
 
-// undo returns the original numbers of t, which holds the function form of them, as F32. If there are numbers of 16
-// bits that give all those of t but for what an exponential in float32 may be off, these are it. Otherwise, of the
-// numbers near each inverse, it is one whose function, computed as the model does, is nearest to what is there.
+// undo returns the original numbers of t as F32. t stores a function of them, which form names. If numbers of 16 bits
+// have the function values of t, up to an exponential's error in float32, it returns these. Otherwise it returns, for
+// each element, a number near the inverse whose function value, computed as the model does, is nearest.
 func undo(t *tensor.Tensor, form weights.Form) *tensor.Tensor {
 	return tensor.Computed(op.Finite(t), t.Shape, func(y []float32) []float32 {
 		x := make([]float32, len(y))
@@ -58,7 +58,7 @@ func undo(t *tensor.Tensor, form weights.Form) *tensor.Tensor {
 	})
 }
 
-// farthest bounds exponents: exponentials beyond it are 0 or 1 in float32, whose inverse is infinite.
+// farthest bounds exponents. Beyond it exponentials are 0 or 1 in float32, and their inverse is infinite.
 const farthest = 80
 
 // ulp returns the distance from x to the next larger magnitude.

@@ -16,8 +16,8 @@ import (
 // File is a file of changes, and the factor on them.
 type File struct {
 	Path string
-	// Scale is the factor s. Training multiplies B A by alpha / r, which the file does not hold: r is the rank that it
-	// has, alpha was chosen by whoever trained it. PiSSA and DiSHA (Bone, Bat) have a factor of 1.
+	// Scale is the factor s. Training multiplies B A by alpha / r. The file has the rank r, but not alpha, which was
+	// chosen in training. PiSSA and DiSHA (Bone, Bat) have a factor of 1.
 	Scale float32
 }
 
@@ -28,29 +28,29 @@ type Merge struct {
 	Ranks    []int    // of lora_A and lora_B, ascending
 	Replaced int      // tensors it brought whole
 	Start    bool     // it is PiSSA's start
-	Widened  []string // changed matrices that the model's file holds in blocks: they become F16
+	Widened  []string // changed matrices that the model's file stores in blocks: they become F16
 }
 
-// roles of tensors of a LoRA, by the last part of their names.
+// loraRoles has the meaning of a LoRA's tensors, by the last part of their names.
 var loraRoles = map[string]func(*lora, string, *tensor.Tensor) (change, error){
 	"lora_A":      (*lora).pair,
 	"init_lora_A": (*lora).pair,
 	"disha":       (*lora).disha,
 }
 
-// refused says why tensors of some last names are.
+// refused says why tensors with some last names are refused.
 var refused = map[string]string{
 	"bone": "Bone as RWKV-PEFT stored it before it was named disha, in forms that the file does not tell apart",
 }
 
-// lora is an open file of changes beside what it changes.
+// lora is an open file of changes, together with the weights that it changes.
 type lora struct {
 	File
 	*changes
 	file *weights.File
 }
 
-// changes are a model's tensors with what files of changes bring: those that they replace, and the changes to each.
+// changes are a model's tensors, with those that files of changes replace and the changes to each.
 type changes struct {
 	base    *weights.File
 	tensors map[string]*tensor.Tensor
@@ -58,10 +58,10 @@ type changes struct {
 	of      map[string][]change // by tensor
 }
 
-// Apply returns a weights.File that holds base's tensors as the files of the list change them, one after the other, and
-// what each of them changed. It reads no weights: a changed tensor is computed in float32 at each Load, and rounded
-// once, to the type in which base stores it, or to F16 if that is a type of blocks. Closing what it returns closes base
-// too. Every error is a *weights.Error that names the file at fault; base then stays open.
+// Apply returns a weights.File with base's tensors as the files of the list change them, one after the other, and what
+// each file changed. It reads no weights. A changed tensor is computed in float32 at each Load and rounded once: to the
+// type in which base stores it, or to F16 if that is a block type. Closing the result closes base too. Every error is a
+// *weights.Error that names the file at fault; base then stays open.
 func Apply(base *weights.File, list []File) (*weights.File, []Merge, error) {
 	if len(list) == 0 {
 		return base, nil, nil
@@ -91,8 +91,7 @@ func Apply(base *weights.File, list []File) (*weights.File, []Merge, error) {
 	return base.With(tensors, forms, sources), merges, nil
 }
 
-// read puts the tensors that l brings whole in the place of the model's and adds its other changes to those of each
-// tensor.
+// read replaces the model's tensors by those that l has whole. It adds l's other changes to those of each tensor.
 func (l *lora) read() (*Merge, error) {
 	m := &Merge{File: l.File}
 	if err := l.file.RefuseUnread(); err != nil {
@@ -107,7 +106,7 @@ func (l *lora) read() (*Merge, error) {
 	if !slices.ContainsFunc(names, isChange) {
 		return nil, l.fail("", "tensors", "a LoRA (tensors named ….lora_A and ….lora_B, or ….disha)", model.Describe(l.file))
 	}
-	// What a file brings whole comes first: its changes are to that.
+	// Whole tensors come first, since the file's changes are to them.
 	slices.SortStableFunc(names, func(a, b string) int {
 		return cmp.Compare(btoi(isChange(a)), btoi(isChange(b)))
 	})
@@ -158,7 +157,7 @@ func btoi(b bool) int {
 
 func lastPart(name string) string { return name[strings.LastIndexByte(name, '.')+1:] }
 
-// partnerOf holds the other half of each pair.
+// partnerOf has the other half of each pair.
 var partnerOf = map[string]string{
 	"lora_A": "lora_B", "lora_B": "lora_A", "init_lora_A": "init_lora_B", "init_lora_B": "init_lora_A",
 }
@@ -191,7 +190,8 @@ func (l *lora) target(name string) (*tensor.Tensor, error) {
 	return w, l.checkEmbedding(name, target)
 }
 
-// checkEmbedding refuses changes to an embedding that is stored as it leaves ln0, and to one that is the head too.
+// checkEmbedding returns an error for changes to an embedding that is stored as it leaves ln0, and to one that is the
+// head too.
 func (l *lora) checkEmbedding(name, target string) error {
 	switch {
 	case target == "emb.weight" && l.base.EmbeddingNormed:
@@ -202,11 +202,11 @@ func (l *lora) checkEmbedding(name, target string) error {
 	return nil
 }
 
-// scaleFor returns the factor on a change of the named weight, which the model's file may hold divided by a power of
-// two.
+// scaleFor returns the factor on a change of the named weight. The model's file may store that weight divided by a
+// power of two.
 func (l *lora) scaleFor(name string) float32 { return l.Scale / float32(l.base.Divisor(name)) }
 
-// replace puts a tensor of l in the place of the model's.
+// replace replaces the model's tensor by one of l.
 func (l *lora) replace(name string, t *tensor.Tensor) error {
 	old, ok := l.tensors[name]
 	if !ok {
@@ -232,7 +232,7 @@ func withoutOnes(shape []int) []int {
 	return slices.DeleteFunc(slices.Clone(shape), func(d int) bool { return d == 1 })
 }
 
-// finite returns t with a Load that names the file and the element if one is not finite.
+// finite returns t with a Load that fails if an element is not finite. The error names the file and the element.
 func (l *lora) finite(t *tensor.Tensor) *tensor.Tensor {
 	return tensor.New(t.Name, t.Type, t.Shape, func() ([]byte, error) {
 		if err := l.file.CheckFinite(t); err != nil {

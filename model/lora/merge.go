@@ -12,9 +12,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// change is what one LoRA does to one matrix.
+// change is the change that one LoRA makes to one matrix.
 type change interface {
-	// open reads the LoRA's tensors and returns what changes rows of the matrix, given the index of the first.
+	// open reads the LoRA's tensors. It returns a function that changes some rows of the matrix, from row first on.
 	open() (func(first int, rows blas32.General), error)
 	path() string
 }
@@ -30,7 +30,7 @@ func (l *lora) path() string { return l.Path }
 
 func (p *pair) rank() int { return p.a.Shape[0] }
 
-// pair returns the change of lora_A, which is called name, and its partner to the weight w.
+// pair returns the change to the weight w by the lora_A called name and its partner.
 func (l *lora) pair(name string, w *tensor.Tensor) (change, error) {
 	a, other := l.file.Tensors[name], partner(name)
 	b, ok := l.file.Tensors[other]
@@ -68,7 +68,7 @@ func (p *pair) open() (func(int, blas32.General), error) {
 	}, nil
 }
 
-// disha adds what D says, in one of its two forms.
+// disha adds a function of D, in one of its two forms.
 type disha struct {
 	*lora
 	d     *tensor.Tensor
@@ -132,8 +132,8 @@ func (c *disha) bat(d []float32, first int, rows blas32.General) {
 	}
 }
 
-// mergedRows is how many rows of a matrix are changed at a time: enough for a fast product, few enough to need little
-// memory.
+// mergedRows is how many rows of a matrix are changed at a time: many enough for a fast product, few enough to need
+// little memory.
 const mergedRows = 256
 
 // changed returns w [out, in] with changes applied at each Load.

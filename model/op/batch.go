@@ -2,8 +2,8 @@ package op
 
 import "fmt"
 
-// Batch is what one pass works on: rows of tokens that belong to sequences, each of which continues one slot's state.
-// Its slices are reused from pass to pass.
+// Batch is the input of one pass: rows of tokens that belong to sequences. Each sequence continues one slot's state.
+// The slices are reused from pass to pass.
 type Batch struct {
 	Tokens []uint32 // by row
 	RowSeq []uint32 // by row: index into Seqs
@@ -23,8 +23,8 @@ func (b *Batch) Reset() {
 	b.Tokens, b.RowSeq, b.Seqs, b.Outs = b.Tokens[:0], b.RowSeq[:0], b.Seqs[:0], b.Outs[:0]
 }
 
-// Add appends a sequence. The logits of its last wanted rows are asked for: 0 for none, 1 for the last row's,
-// len(tokens) for all.
+// Add appends a sequence. It asks for the logits of the last wanted rows: 0 for none, 1 for the last row's, len(tokens)
+// for all.
 func (b *Batch) Add(slot int, tokens []int, wanted int) {
 	seq, start := len(b.Seqs), len(b.Tokens)
 	b.Seqs = append(b.Seqs, Span{Slot: uint32(slot), Start: uint32(start), Len: uint32(len(tokens))})
@@ -88,7 +88,7 @@ func (b *Batch) Check(p *Program, s Sizes) error {
 	return b.checkTables()
 }
 
-// checkTables verifies the indices that kernels follow, once the sequences are known to cover the rows.
+// checkTables verifies the indices that kernels follow. It comes after the check that the sequences cover the rows.
 func (b *Batch) checkTables() error {
 	if len(b.RowSeq) != len(b.Tokens) {
 		return fmt.Errorf("op: batch: want %d rows in the table of sequences, got %d", len(b.Tokens), len(b.RowSeq))
@@ -108,7 +108,7 @@ func (b *Batch) checkTables() error {
 	return nil
 }
 
-// Sizes are the most an executor must hold at once.
+// Sizes are the most slots, rows, sequences and outs of an executor at once.
 type Sizes struct {
 	Slots int
 	Rows  int

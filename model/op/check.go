@@ -20,7 +20,7 @@ func (c *checker) is(ok bool, field, want string, got any) {
 	}
 }
 
-// operand wants an operand of a kind and, unless it is 0, a width.
+// operand checks that an operand has a kind and, unless width is 0, a width.
 func (c *checker) operand(field string, o *Operand, k Kind, width int) {
 	switch {
 	case o == nil:
@@ -34,7 +34,7 @@ func (c *checker) operand(field string, o *Operand, k Kind, width int) {
 
 func (c *checker) vector(field string, o *Operand, n int) { c.operand(field, o, Weight, n) }
 
-// matrix wants a weight [out, in]; an out of 0 is any.
+// matrix checks that an operand is a weight [out, in]. An out of 0 stands for any.
 func (c *checker) matrix(field string, o *Operand, out, in int) {
 	c.operand(field, o, Weight, 0)
 	if c.err != nil {
@@ -45,7 +45,7 @@ func (c *checker) matrix(field string, o *Operand, out, in int) {
 	}
 }
 
-// view wants a part of a scratch vector that starts on a load boundary, of the same kind as like.
+// view checks that v is a part of a scratch vector, begins on a load boundary, and has the kind of like.
 func (c *checker) view(field string, v, like View) {
 	switch {
 	case v.Of == nil:

@@ -7,10 +7,10 @@ import (
 
 // Executor runs one program on one device, for a fixed number of slots and a largest batch.
 //
-// It is not safe for concurrent use, but for the Wait of its transfers. Slices it returns stay valid until its next
-// call.
+// An executor is not safe for concurrent use; only Wait of its transfers is. Slices that it returns stay valid until
+// its next call.
 type Executor interface {
-	// Device names what runs, as `rwkv-gpu devices` does.
+	// Device returns the device's name, as `rwkv-gpu devices` shows it.
 	Device() string
 	// Forward runs the whole program over b and waits for it.
 	Forward(b *Batch) error
@@ -20,13 +20,13 @@ type Executor interface {
 	// Logits returns the float32[vocab] of the last Forward's i-th out.
 	Logits(i int) []float32
 
-	// StartRead begins to copy the states of slots to dst, each float32[Program.StateLen()], the State operands one after
-	// the other, as they are after all calls before this one. They are there when the transfer is done.
+	// StartRead begins to copy the states of slots to dst, each float32[Program.StateLen()] with the State operands one
+	// after the other. The states are those after all calls before this one. dst holds them when the transfer is done.
 	StartRead(slots []int, dst [][]float32) (Transfer, error)
-	// StartWrite begins to set the states of slots to src, whose memory is free for other use at once. Calls after this
-	// one find them. After an error that is no NotRun, the states of slots are undefined.
+	// StartWrite begins to set the states of slots to src. The caller may use src for something else at once. Calls after
+	// this one find the states. After an error other than a NotRun, the states of slots are undefined.
 	StartWrite(slots []int, src [][]float32) (Transfer, error)
-	// ReadState and WriteState do so for one slot, and wait.
+	// ReadState and WriteState do the same for one slot, and wait.
 	ReadState(slot int, dst []float32) error
 	WriteState(slot int, src []float32) error
 	// ResetState gives slot the initial state.
@@ -37,22 +37,23 @@ type Executor interface {
 	Close() error
 }
 
-// Transfer is a copy of states between slots and the host that was started.
+// Transfer is a copy of states between slots and the host that has started.
 type Transfer interface {
-	// Wait returns when it is done. Any goroutine may call it, beside other calls of the executor, and any number of
-	// times.
+	// Wait returns when the transfer is done. Any goroutine may call it, beside other calls of the executor, and any
+	// number of times.
 	Wait() error
 }
 
-// Prober is an Executor that can be stopped between steps and looked into: for comparing devices and for tests.
+// Prober is an Executor that can stop between steps, so that a caller can read and write its memory. Tests and
+// comparisons of devices use it.
 type Prober interface {
 	Executor
-	// Stage makes b the batch that RunStep, Read and Write are about.
+	// Stage makes b the batch of the next RunStep, Read and Write.
 	Stage(b *Batch) error
 	// RunStep runs one step of the program alone and waits for it.
 	RunStep(i int) error
-	// RunSteps runs the steps [from, to) as Forward does among the others, and waits for them: where each sequence has one
-	// row, an executor's ShiftMix may write to the slot at once, and its ShiftCommit then does nothing.
+	// RunSteps runs the steps [from, to) as Forward does, and waits for them. If each sequence has one row, an executor's
+	// ShiftMix may write to the slot at once, and its ShiftCommit then does nothing.
 	RunSteps(from, to int) error
 	// Read returns the operand's vectors without padding: rows, sequences or outs of the staged batch, all slots of a
 	// State, all of a Weight as float32.
@@ -61,14 +62,14 @@ type Prober interface {
 	Write(o *Operand, data []float32) error
 	// Arenas returns copies of the memory that Plan describes.
 	Arenas() (scratch, state []float32, err error)
-	// SetArenas replaces it.
+	// SetArenas replaces that memory.
 	SetArenas(scratch, state []float32) error
 	// WeightSum returns a checksum of all weights as they lie on the device.
 	WeightSum() (uint64, error)
 	Plan() *Plan
 }
 
-// ErrClosed is what calls of an executor after its Close return.
+// ErrClosed is returned by calls of an executor after its Close.
 var ErrClosed = errors.New("executor is closed")
 
 // NotRun is the error of an executor's call that changed no state, since it failed before it ran anything.

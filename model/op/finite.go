@@ -16,8 +16,8 @@ func (e *NotFiniteError) Error() string {
 	return fmt.Sprintf("tensor %s: element %d: want a finite number, got NaN or infinity", e.Tensor, e.Index)
 }
 
-// Finite returns t with a Load that is a NotFiniteError where an element is NaN or infinite. The error then names the
-// element by its place in t, which whoever sees t transposed or in parts does not know.
+// Finite returns t with a Load that fails with a NotFiniteError if an element is NaN or infinite. The error names the
+// element by its place in t. A reader of a transposed t, or of a part of t, would not know that place.
 func Finite(t *tensor.Tensor) *tensor.Tensor {
 	return tensor.New(t.Name, t.Type, t.Shape, func() (all []byte, err error) {
 		err = t.Use(func(data []byte) error {

@@ -34,7 +34,7 @@ func (a Act) String() string {
 	return fmt.Sprintf("Act(%d)", uint8(a))
 }
 
-// Combine says how a product meets what is there already.
+// Combine says how a product is combined with other vectors.
 type Combine uint8
 
 // The ways to combine.
@@ -114,8 +114,8 @@ func (o *MatMul) Check() error {
 	return c.err
 }
 
-// independent wants part i to read nothing that part j writes, and to write nothing of it either. A part's own From and
-// To may be its Y, element for element.
+// independent checks that part i neither reads nor writes anything that part j writes. A part's own From and To may be
+// its Y, element for element.
 func (o *MatMul) independent(c *checker, i, j int) {
 	p, y := &o.Parts[i], o.Parts[j].Y
 	c.op = fmt.Sprintf("MatMul part %d", i)
@@ -156,7 +156,7 @@ func (o *MatMul) Operands(visit func(string, View, Access)) {
 	}
 }
 
-// Factor returns what the product is multiplied with: Scale, or 1 where that is not set.
+// Factor returns the factor of the product: Scale, or 1 if Scale is not set.
 func (p *Part) Factor() float32 {
 	if p.Scale == 0 {
 		return 1
@@ -164,7 +164,7 @@ func (p *Part) Factor() float32 {
 	return p.Scale
 }
 
-// Functions lists what happens to each part's product: activation and combination.
+// Functions names the activation and combination of each part.
 func (o *MatMul) Functions() string {
 	list := make([]string, len(o.Parts))
 	for i, p := range o.Parts {

@@ -1,6 +1,6 @@
-// Package op holds every operation of the engine once: a struct with named operands, its formula, and the check of its
-// shapes. A Program is a flat list of them. The package knows no device: a Backend has one method for each op, so that
-// a backend which lacks one does not compile.
+// Package op has every operation of the engine once: a struct with named operands, its formula, and the check of its
+// shapes. A Program is a flat list of them. The package knows no device. A Backend has one method for each op, so a
+// backend that lacks one does not compile.
 package op
 
 // Op is one operation on named operands.
@@ -23,7 +23,7 @@ const (
 	Update = Read | Write
 )
 
-// Backend does operations: at once, as the CPU reference, or by recording them for a device.
+// Backend does operations: at once, as the CPU reference does, or by recording them for a device.
 type Backend interface {
 	Embed(*Embed) error
 	LayerNorm(*LayerNorm) error
@@ -36,7 +36,7 @@ type Backend interface {
 	ShiftCommit(*ShiftCommit) error
 }
 
-// Embed looks up each row's token in the table and normalises the vector, unless the table holds normalised ones:
+// Embed looks up each row's token in the table and normalises the vector, unless the table has normalised ones:
 //
 //	Y[t] = layer_norm(Table[token[t]]; NormW, NormB, Eps)
 type Embed struct {
@@ -167,7 +167,7 @@ func (o *ShiftMix) Operands(visit func(string, View, Access)) {
 // Apply has b do the operation.
 func (o *ShiftMix) Apply(b Backend) error { return b.ShiftMix(o) }
 
-// ShiftCommit ends a batch: it moves what the token shifts left in Last into the slots.
+// ShiftCommit ends a batch: it moves the vectors that the token shifts left in Last into the slots.
 //
 //	State[slot of seq] = Last[seq]
 type ShiftCommit struct {

@@ -28,9 +28,9 @@ func (k Kind) String() string {
 	return fmt.Sprintf("Kind(%d)", uint8(k))
 }
 
-// Pad is the granularity, in elements, of every vector in scratch memory and of every matrix row on a device: a kernel
-// may read a vector in loads of 8 elements, up to Stride(Width), without leaving it. What lies in the padding is finite
-// and meets only zero weights.
+// Pad is the multiple, in elements, to which every vector in scratch memory and every matrix row on a device is padded.
+// So a kernel may read a vector in loads of 8 elements, up to Stride(Width). Padding is finite and meets only zero
+// weights.
 const Pad = 8
 
 // Stride returns the distance in elements between vectors of the given width.
@@ -43,10 +43,10 @@ type Operand struct {
 	Width int // elements of one vector; of a weight, all of them
 	ID    int // index in Program.Operands
 
-	// Of weights only.
+	// For weights only.
 	Shape  []int // [out, in] for a matrix
 	Source *tensor.Tensor
-	// Of State only: the value a fresh slot holds, for all elements, unless InitialValues has one for each.
+	// For State only: the value of all elements of a fresh slot, unless InitialValues has one for each.
 	Initial       float32
 	InitialValues *tensor.Tensor
 }

@@ -5,8 +5,8 @@ import (
 	"slices"
 )
 
-// Plan places the scratch and state operands of a program in two arenas of float32. Scratch whose lives do not overlap
-// shares memory.
+// Plan places the scratch and state operands of a program in two arenas of float32. Scratch operands that are not alive
+// at the same time share memory.
 type Plan struct {
 	Sizes   Sizes
 	Scratch int   // elements of the scratch arena
@@ -14,11 +14,11 @@ type Plan struct {
 	Offset  []int // by operand ID, in elements; -1 for weights
 }
 
-// Align is the granularity of places in an arena, in elements: 256 bytes, the largest offset alignment that a device
-// may ask for.
+// Align is the multiple, in elements, at which operands lie in an arena: 256 bytes, the largest offset alignment that a
+// device may ask for.
 const Align = 64
 
-// Extent returns the elements that an operand takes for all its vectors.
+// Extent returns how many elements all vectors of an operand take.
 func (p *Plan) Extent(o *Operand) int { return p.Sizes.of(o.Kind) * o.Stride() }
 
 type life struct {
@@ -26,8 +26,8 @@ type life struct {
 	first, last int
 }
 
-// NewPlan places prog's operands. guard is the number of unused elements kept around each, for tests: with a guard
-// nothing shares memory.
+// NewPlan places prog's operands. guard is the number of unused elements around each, for tests. With a guard no
+// operands share memory.
 func NewPlan(prog *Program, s Sizes, guard int) *Plan {
 	p := &Plan{Sizes: s, Offset: make([]int, len(prog.Operands))}
 	lives := make([]life, len(prog.Operands))

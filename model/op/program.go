@@ -42,7 +42,7 @@ func (p *Program) StateLen() int {
 	return n
 }
 
-// InitialState returns what a fresh slot holds: the State operands one after the other, float32[StateLen()].
+// InitialState returns the state of a fresh slot: the State operands one after the other, float32[StateLen()].
 func (p *Program) InitialState() ([]float32, error) {
 	state := make([]float32, 0, p.StateLen())
 	for _, o := range p.Of(State) {
@@ -69,7 +69,7 @@ func (p *Program) InitialState() ([]float32, error) {
 	return state, nil
 }
 
-// Check verifies every step, and that no step reads scratch that nothing wrote.
+// Check verifies every step, and that each step reads only scratch that an earlier one wrote.
 func (p *Program) Check() error {
 	written := make([]bool, len(p.Operands))
 	for i, o := range p.Operands {
@@ -100,7 +100,7 @@ func (p *Program) Check() error {
 	return nil
 }
 
-// String lists the steps, one a line, with what each does to products, reads and writes.
+// String lists the steps, one a line, with the functions of products and what each step reads and writes.
 func (p *Program) String() string {
 	var b strings.Builder
 	for _, s := range p.Steps {
@@ -117,12 +117,12 @@ func (p *Program) String() string {
 	return b.String()
 }
 
-// Builder puts a program together.
+// Builder makes a program.
 type Builder struct {
 	p Program
 }
 
-// Weight adds a weight of the given shape. A source of another shape is a mistake.
+// Weight adds a weight of the given shape. It is a mistake if the source has another shape.
 func (b *Builder) Weight(src *tensor.Tensor, shape ...int) *Operand {
 	n := 1
 	for _, d := range shape {

@@ -1,7 +1,7 @@
 package op
 
-// SparseInputs returns the products of a single part whose input holds many zeros, which weights need not be read for:
-// what a ReLU2 left, as it is or multiplied. Nothing but the values tells how many zeros there are.
+// SparseInputs returns the products of a single part whose input has many zeros: the result of a ReLU2, perhaps
+// multiplied. A kernel need not read the weights that meet zeros. Only the values say how many zeros there are.
 func (p *Program) SparseInputs() map[*MatMul]bool {
 	found := map[*MatMul]bool{}
 	sparse := map[*Operand]bool{}
@@ -29,7 +29,7 @@ func (p *Program) SparseInputs() map[*MatMul]bool {
 	return found
 }
 
-// leavesZeros reports whether all of the part's result has many zeros, given which operands have.
+// leavesZeros reports whether the whole result of the part has many zeros. sparse has the operands with many zeros.
 func (p *Part) leavesZeros(sparse map[*Operand]bool) bool {
 	if p.Y != p.Y.Of.All() {
 		return false

@@ -1,7 +1,7 @@
 package op
 
-// WKV7 is RWKV-7's recurrence (BlinkDL, RWKV-LM, rwkv_v7_numpy.py) for Heads heads of N elements, with what surrounds
-// it in each head. For each row in the order of its sequence, and each head with state S[value][key]:
+// WKV7 is RWKV-7's recurrence (BlinkDL, RWKV-LM, rwkv_v7_numpy.py) for Heads heads of N elements, with the norms, bonus
+// and gate around it in each head. For each row in the order of its sequence, and each head with state S[value][key]:
 //
 //	kk = k*KK / max(norm(k*KK), 1e-12)           (k as it comes from the projection)
 //	k' = k * (1 + (a-1)*KA)

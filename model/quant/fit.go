@@ -37,11 +37,11 @@ func inverse(d float32) float32 {
 	return 1 / d
 }
 
-// negligible is a magnitude that rounds to zero even with the least binary16, 2^-24, for a scale. Below it reciprocals
-// and squares would leave float32's range.
+// negligible is a magnitude that rounds to zero even with the least binary16, 2^-24, as its scale. Reciprocals and
+// squares of smaller numbers would leave float32's range.
 const negligible = 1.0 / (1 << 26)
 
-// symmetric are types whose elements are d q, for integers q of [lo, hi].
+// symmetric describes types whose elements are d q, for integers q of [lo, hi].
 type symmetric struct {
 	lo, hi int32
 	least  float32 // the smallest magnitude, in steps, that the largest element is tried at
@@ -58,8 +58,8 @@ func (s *symmetric) sums(x []float32, inv float32) (xq, qq float32) {
 	return xq, qq
 }
 
-// fit returns the scale d that makes the squared error of x small. With the levels fixed, the best is sum xq / sum qq,
-// and it takes (sum xq)^2 / sum qq off the squares of x: the more the better.
+// fit returns the scale d that makes the squared error of x small. For fixed levels the best scale is sum xq / sum qq.
+// It lowers the sum of squares of x by (sum xq)^2 / sum qq, and the levels with the largest such gain win.
 func (s *symmetric) fit(x []float32) float32 {
 	most := magnitude(x)
 	if most < negligible {
@@ -74,7 +74,7 @@ func (s *symmetric) fit(x []float32) float32 {
 		d, gain = xq/qq, xq*xq/qq
 		return true
 	}
-	const tries = 11 // of each sign: the levels reach one step further down than up
+	const tries = 11 // with each sign, since the levels reach one step further down than up
 	from, to := s.least, 0.6-float32(s.lo)
 	for i := range tries {
 		at := (from + (to-from)*float32(i)/(tries-1)) / most
@@ -122,7 +122,7 @@ func (l *line) sum(x []float32, base, from, inv float32, top int32) {
 	}
 }
 
-// solve returns d and m, and by how much they lower the sum of squares of y below that of y = 0. m is at most most.
+// solve returns d and m, and how far they lower the sum of squares below that of y = 0. m is at most most.
 func (l *line) solve(most float32) (d, m, gain float32) {
 	det := float32(l.n*l.qq) - float32(l.q*l.q)
 	if det > 0 {
@@ -142,8 +142,8 @@ func (l *line) solve(most float32) (d, m, gain float32) {
 	return d, m, -residue
 }
 
-// fitAffine returns the scale d >= 0 and the minimum m for which d q + m, q of [0, top], comes close to x in squared
-// error; with atMostZero, m <= 0.
+// fitAffine returns the scale d >= 0 and the minimum m for which d q + m, q of [0, top], has a small squared error from
+// x. If atMostZero is set, m <= 0.
 func fitAffine(x []float32, top int32, atMostZero bool) (d, m float32) {
 	low, high := x[0], x[0]
 	for _, v := range x {

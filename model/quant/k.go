@@ -2,12 +2,12 @@ package quant
 
 import "math"
 
-// Blocks of 256 elements have a scale of each run (and a minimum, in Q4_K and Q5_K) that is itself an integer of few
-// bits, times a scale of the block. The runs are fitted by themselves first; then the block's scales are chosen, the
-// runs' integers near what they should be are tried with the levels that follow, and the block's scales are set to the
-// least squares for those integers, a few rounds.
+// A block of 256 elements has runs. Each run has a scale (and a minimum, in Q4_K and Q5_K): an integer of few bits
+// times a scale of the block. First each run is fitted by itself. Then the block's scales are chosen, and integers for
+// the runs near the fitted ones are tried with the levels that follow. Then the block's scales are set by least squares
+// for those integers. A few rounds of this follow.
 
-const rounds = 3 // of improving a block; what is tried last is not always best, so the best is kept
+const rounds = 3 // of improving a block; the best is kept, since the last is not always best
 
 // runs are the levels and scales of a block of 16 runs of 16 symmetric elements.
 type runs struct {

@@ -2,10 +2,10 @@ package quant
 
 import "encoding/binary"
 
-// What these write is what the decoders in model/tensor/block.go read, where the layouts are described.
+// The decoders in model/tensor/block.go read what these functions write. The layouts are described there.
 
-// encodeQ8_0 rounds as ggml does, ties away from zero, by the scale before it is itself rounded. That is no loss but
-// where the scale is a subnormal binary16, of few bits: there the stored scale decides.
+// encodeQ8_0 rounds as ggml does: ties away from zero, with the scale before it is rounded itself. That costs nothing
+// unless the scale is a subnormal binary16, which has few bits. Then the stored scale decides.
 func encodeQ8_0(dst []byte, x []float32) {
 	const leastNormal = 1.0 / (1 << 14)
 	scale := magnitude(x) / 127

@@ -1,9 +1,9 @@
 // Package quant stores float32 weights in the block types of model/tensor.
 //
-// A block type fixes how a block is read, not how its scales are found. Q8_0 goes by the largest value of a block, as
-// ggml does. For the others Encode searches: it tries scales around the obvious one, improves the best by alternating
-// between the nearest levels for a scale and the least-squares scale for those levels, and rounds last, to what the
-// block can hold. What it minimises is the squared error of the block.
+// A block type says how a block is read, not how its scales are found. For Q8_0 the largest value of a block sets the
+// scale, as in ggml. For the other types Encode searches. It tries scales around the obvious one. It improves the best
+// by turns: the nearest levels for a scale, then the least-squares scale for those levels. Last it rounds the scales to
+// what the block can store. It minimises the squared error of the block.
 package quant
 
 import (
@@ -14,7 +14,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// RangeError reports a number that a type cannot hold.
+// RangeError says that a type cannot store a number.
 type RangeError struct {
 	Tensor string // its name, if one is known
 	Type   tensor.Type
@@ -52,9 +52,9 @@ var encoders = map[tensor.Type]encoder{
 	tensor.Q4_K: {encodeQ4_K, 63 * maxHalf}, tensor.Q5_K: {encodeQ5_K, 63 * maxHalf},
 }
 
-// Encode stores src as typ in dst, of typ.Bytes(len(src)) bytes, so that typ.Decode reads it. src must be whole blocks:
-// for a matrix, whole rows of whole blocks. Plain types are rounded as by tensor.Type.Encode. A number that is not
-// finite, or too large for the type's scales, is a *RangeError; what was written of dst then means nothing.
+// Encode stores src as typ in dst, of typ.Bytes(len(src)) bytes, so that typ.Decode reads it. src must be whole blocks;
+// for a matrix, each row must be. Plain types are rounded as by tensor.Type.Encode. If a number is not finite, or too
+// large for the type's scales, the error is a *RangeError, and the content of dst is undefined.
 func Encode(typ tensor.Type, dst []byte, src []float32) error {
 	n, size := typ.Block()
 	if n == 0 || len(src)%n != 0 {
@@ -105,8 +105,8 @@ func inRange(typ tensor.Type, x []float32, limit float32) error {
 	return nil
 }
 
-// putHalf stores the scale f as a binary16 and returns what is read back. A scale that is not zero must not become zero
-// or infinite: it is held between the least and the largest binary16.
+// putHalf stores the scale f as a binary16 and returns its value when read back. A scale that is not zero must not
+// become zero or infinite: it is kept between the least and the largest binary16.
 func putHalf(b []byte, f float32) float32 {
 	const least = 1.0 / (1 << 24)
 	if f != 0 && f > -least && f < least {
@@ -115,7 +115,7 @@ func putHalf(b []byte, f float32) float32 {
 	return putMinimum(b, f)
 }
 
-// putMinimum is putHalf for what may become zero.
+// putMinimum is putHalf for a number that may become zero.
 func putMinimum(b []byte, f float32) float32 {
 	h := tensor.FloatToF16(max(min(f, maxHalf), -maxHalf))
 	binary.LittleEndian.PutUint16(b, h)

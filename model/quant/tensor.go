@@ -10,12 +10,12 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// chunk is about how many elements are float32 at a time on each core.
+// chunk is about how many elements each core has as float32 at a time.
 const chunk = 1 << 15
 
-// Tensor returns t as typ, converted at each Load: on all cores, chunk by chunk, so that beside t's bytes and the
-// result only some hundred KiB are in use. Rows must be whole blocks of typ, else Load fails. A tensor of that type
-// already is returned as it is.
+// Tensor returns t as typ, converted at each Load on all cores, chunk by chunk. Beside t's bytes and the result only
+// some hundred KiB are in use. Rows must be whole blocks of typ, else Load fails. If t has the type already, Tensor
+// returns t.
 func Tensor(t *tensor.Tensor, typ tensor.Type) *tensor.Tensor {
 	if t.Type == typ {
 		return t

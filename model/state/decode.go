@@ -13,9 +13,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// Decode returns the state in the file that data is; path only names it in errors. Every error of the file is a
-// *weights.Error: a file that is no state or not whole, and the state of another model, or of this one with other
-// LoRAs.
+// Decode returns the state of the file with this data. path is its name in errors. If the file is no whole state file,
+// or has the state of another model or of this one with other LoRAs, the error is a *weights.Error.
 func Decode(m *model.Model, path string, data []byte) (*State, error) {
 	f, err := weights.Parse(path, data)
 	if err != nil {
@@ -24,7 +23,7 @@ func Decode(m *model.Model, path string, data []byte) (*State, error) {
 	return decode(m, f)
 }
 
-// decode returns the state in f. What takes longest comes last: the model's identity.
+// decode returns the state in f. It checks the model's identity last, since that takes the longest.
 func decode(m *model.Model, f *weights.File) (*State, error) {
 	if err := checkForm(m, f); err != nil {
 		return nil, err
@@ -65,7 +64,7 @@ func decode(m *model.Model, f *weights.File) (*State, error) {
 	return s, checkModel(m, f)
 }
 
-// checkForm wants the annotations of a state of a model of m's sizes.
+// checkForm checks that the annotations are those of a state of a model with m's sizes.
 func checkForm(m *model.Model, f *weights.File) error {
 	want := fitting(m)
 	want[keyVersion] = fileVersion
@@ -86,7 +85,7 @@ func checkForm(m *model.Model, f *weights.File) error {
 	return nil
 }
 
-// mismatch is the error for an annotation of f that is not as wanted; "" stands for none.
+// mismatch returns the error for an annotation of f that is got and not want. "" stands for no annotation.
 func mismatch(f *weights.File, key, want, got string) *weights.Error {
 	quoted := func(s string) string {
 		if s == "" {
@@ -97,7 +96,7 @@ func mismatch(f *weights.File, key, want, got string) *weights.Error {
 	return &weights.Error{File: f.Path, Field: key, Want: quoted(want), Got: quoted(got)}
 }
 
-// checkModel wants f to be of m's weights and LoRAs, as far as it says so.
+// checkModel checks that f is of m's weights and LoRAs, as far as f says so.
 func checkModel(m *model.Model, f *weights.File) error {
 	var want, got string
 	var err error
@@ -147,7 +146,7 @@ var (
 	ErrGroupNormEps = errors.New("the state of a model with another epsilon of the group norm")
 )
 
-// checkEpsilons wants f to be of m's epsilons. A file may say nothing of them beside the identity.
+// checkEpsilons checks that f is of m's epsilons. A file may say nothing of them beside the identity.
 func checkEpsilons(m *model.Model, f *weights.File) error {
 	want := epsilons(m)
 	for _, key := range []string{weights.NormEpsilon, weights.GroupNormEpsilon} {
@@ -164,7 +163,7 @@ func checkEpsilons(m *model.Model, f *weights.File) error {
 	return nil
 }
 
-// annotated sets what annotations say of the sequence.
+// annotated sets the fields of s that annotations have.
 func (s *State) annotated(m *model.Model, f *weights.File) error {
 	number := func(key string, least, most int) (int, error) {
 		n, err := strconv.Atoi(f.Meta[key])
@@ -196,7 +195,7 @@ func (s *State) annotated(m *model.Model, f *weights.File) error {
 	return nil
 }
 
-// find returns the tensor of f, its shape, type and values checked.
+// find returns the tensor of f, after a check of its shape, type and values.
 func (t *stacked) find(f *weights.File) (*tensor.Tensor, error) {
 	x, err := f.Tensor(t.name)
 	if err != nil {

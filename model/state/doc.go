@@ -1,5 +1,4 @@
-// Package state keeps what a sequence has behind it in a file, from which the sequence goes on as if it had never
-// stopped.
+// Package state keeps a sequence in a file: its state and all else that it needs to go on as if it had never stopped.
 //
 // A state file is safetensors. For each field of a slot's state it has a tensor state.FIELD, F32, of the field's shape
 // stacked over the layers, such as state.att_x [L C] and state.att_kv [L H N N]. Annotations say the rest:
@@ -20,6 +19,6 @@
 //	sha256       of a line "KEY"="VALUE" for each other annotation, sorted, an empty line, and the tensors' bytes in the order of
 //	             the model's fields
 //
-// Files of version 1 have no model_id, tokens, pending and sampler; their sha256 is of the tensors alone, and the state
-// of a model with LoRAs has the annotation lora, a hash of them. They are read still.
+// Files of version 1 have no model_id, tokens, pending and sampler. Their sha256 is of the tensors alone. The state of
+// a model with LoRAs has the annotation lora there, a hash of them. Such files can still be read.
 package state

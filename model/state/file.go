@@ -14,8 +14,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// Write writes a state file, as Target allows it. A file that was there is replaced only once the new one is complete
-// and on the disk. Errors of writing are weights.SaveErrors.
+// Write writes a state file, as Target allows it. An earlier file is replaced only when the new one is complete and on
+// the disk. Errors of writing are weights.SaveErrors.
 func Write(m *model.Model, path string, s *State, force bool) error {
 	data, err := Encode(m, s)
 	if err != nil {
@@ -37,9 +37,9 @@ func Write(m *model.Model, path string, s *State, force bool) error {
 	})
 }
 
-// Target reports how a state may be written to path: where nothing is, over a state or an empty file, over any other
-// file if force is given, and to a pipe or device, which is special: it is written to and not replaced. That it may not
-// is a weights.SaveError.
+// Target returns an error, a weights.SaveError, if a state may not be written to path. It may if nothing is there, over
+// a state or an empty file, over any other file if force is set, and to a pipe or device. special reports whether path
+// is a pipe or device: that is written to and not replaced.
 func Target(path string, force bool) (special bool, err error) {
 	if info, err := os.Stat(path); err == nil && !info.IsDir() && !info.Mode().IsRegular() {
 		return true, nil
@@ -54,7 +54,7 @@ func Target(path string, force bool) (special bool, err error) {
 	return false, nil
 }
 
-// replaceable reports whether a file is empty or begins as a state file, of whatever model.
+// replaceable reports whether a file is empty or begins like a state file, of any model.
 func replaceable(path string) bool {
 	f, err := os.Open(path)
 	if err != nil {
@@ -87,9 +87,9 @@ func Read(m *model.Model, path string) (*State, error) {
 	return Decode(m, path, data)
 }
 
-// Begin has sequences of m begin with the state in a file: of state tuning, in a layout that the file tells if it is
-// not given, or as Write writes it, which is returned too. What had to be assumed of the layout is said. Every error is
-// a *weights.Error.
+// Begin makes sequences of m begin with the state in a file. The file is one of state tuning, in the given layout or,
+// if layout is "", in the one that the file seems to have. Or it is one of Write, whose state saved is. assumed says
+// what had to be assumed of the layout. Every error is a *weights.Error.
 func Begin(m *model.Model, path, layout string) (saved *State, assumed string, err error) {
 	f, err := weights.Open(path)
 	if err != nil {

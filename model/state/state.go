@@ -16,23 +16,24 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// State is what a sequence has behind it.
+// State is a sequence's state, with what the sequence needs to go on.
 type State struct {
 	// Data is the slot's state, float32[Program.StateLen()] of the model.
 	Data []float32
 	// Tokens is how many tokens were fed; 0 in a file of version 1, which does not say.
 	Tokens int
-	// Pending is the id of a token that was drawn and is to be fed next, None if there is none.
+	// Pending is the id of a token that was drawn and must be fed next, None if there is none.
 	Pending int
-	// Sampler is the sampler's place in its own form, nil for none: the counts of the tokens it accepted and its position
-	// in the random numbers. Tokens that are fed without it, such as those of a prompt, leave it as it is.
+	// Sampler is the sampler's place in its own form, nil for none: the counts of the tokens that it accepted and its
+	// position in the random numbers. Tokens that are fed without the sampler, such as a prompt's, do not change it.
 	Sampler []byte
 }
 
 // None is the State.Pending of a sequence that waits for its next token.
 const None = -1
 
-// First returns the ids to feed first: the pending token, if there is one, and then ids. A nil State has none.
+// First returns the ids to feed first: the pending token, if there is one, and then ids. A nil State has no pending
+// token.
 func (s *State) First(ids []int) []int {
 	if s == nil || s.Pending == None {
 		return ids
@@ -62,8 +63,8 @@ const (
 	keyLoRA     = "lora" // of version 1
 )
 
-// maxSampler bounds State.Sampler: the counts of 89,600 tokens, at 8 bytes each. As base64 that is less than 1 MiB,
-// which is the most that readers of safetensors take here.
+// maxSampler bounds State.Sampler to the counts of 89,600 tokens, at 8 bytes each. As base64 they are less than 1 MiB,
+// which is the longest annotation that readers of safetensors take here.
 const maxSampler = 700 << 10
 
 // stacked is a field over all layers.
@@ -91,7 +92,7 @@ func stack(m *model.Model) []*stacked {
 	return list
 }
 
-// fitting returns what the annotations say that do not depend on weights.
+// fitting returns those annotations that do not depend on weights.
 func fitting(m *model.Model) map[string]string {
 	return map[string]string{
 		keyFormat: fileFormat,
@@ -101,8 +102,8 @@ func fitting(m *model.Model) map[string]string {
 	}
 }
 
-// epsilons returns what the annotations say of the model's epsilons. They are part of its identity too, which does not
-// tell whether the epsilons or the weights differ.
+// epsilons returns the annotations of the model's epsilons. The epsilons are part of the identity too, but a difference
+// of identities does not say whether weights or epsilons differ.
 func epsilons(m *model.Model) map[string]string {
 	text := func(eps float32) string { return strconv.FormatFloat(float64(eps), 'g', -1, 32) }
 	list := map[string]string{weights.NormEpsilon: text(m.NormEps)}
@@ -112,7 +113,7 @@ func epsilons(m *model.Model) map[string]string {
 	return list
 }
 
-// check returns an error if s is no state of a sequence of m.
+// check returns an error if s cannot be the state of a sequence of m.
 func (s *State) check(m *model.Model) error {
 	switch want := m.Program.StateLen(); {
 	case len(s.Data) != want:
@@ -127,8 +128,8 @@ func (s *State) check(m *model.Model) error {
 	return nil
 }
 
-// Encode returns the file of a sequence of m. Padding between fields is dropped; a value that is not finite is refused.
-// It computes the model's identity, which takes time when it is first asked for.
+// Encode returns the file of a sequence of m, without the padding between fields. A value that is not finite is an
+// error. The first call computes the model's identity, which takes time.
 func Encode(m *model.Model, s *State) ([]byte, error) {
 	if err := s.check(m); err != nil {
 		return nil, err
@@ -181,7 +182,7 @@ func Encode(m *model.Model, s *State) ([]byte, error) {
 	return append(append(out, text...), body...), nil
 }
 
-// checksum returns the SHA-256 of annotations and tensors, which in a file of version 1 is of the tensors alone.
+// checksum returns the SHA-256 of annotations and tensors. In a file of version 1 it is that of the tensors alone.
 func checksum(meta map[string]string, body []byte) string {
 	h := sha256.New()
 	if meta[keyVersion] != firstVersion {

@@ -9,14 +9,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// normal is a source of normal numbers, of which each 4 have a place that depends on nothing but their index.
+// normal is a source of normal numbers. Each group of 4 depends only on its index.
 type normal struct {
 	mean, deviation float64
 	key             uint64
 }
 
-// steps is how many different numbers there are: the middles of as many equally likely parts of the distribution, so
-// that none lies further out than 3.7 deviations.
+// steps is the number of different numbers: the middles of as many equally likely parts of the distribution. So no
+// number lies further out than 3.7 deviations.
 const steps = 1 << 12
 
 // quantiles are those numbers for mean 0 and deviation 1.

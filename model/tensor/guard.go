@@ -6,11 +6,11 @@ import (
 	"sync"
 )
 
-// A tensor's bytes may lie in a mapped file, which others can cut or overwrite while it is read: the processor then
-// stops at an address without memory, or reads numbers of two files. Who reads such bytes does so within Use, or within
-// Guard where Use waits for it, in each goroutine; who maps a file says so to Watch.
+// A tensor's bytes may lie in a mapped file, and others can cut or overwrite the file while it is read. Then the
+// processor stops at an address without memory, or reads numbers of two files. So code reads such bytes within Use.
+// Goroutines that Use waits for read them within Guard. Code that maps a file tells Watch.
 
-// watched is memory that is a mapped file.
+// watched is the memory of a mapped file.
 type watched struct {
 	from, to uintptr
 	check    func(fault bool) error
@@ -21,8 +21,9 @@ var watches struct {
 	list map[*watched]struct{}
 }
 
-// Watch tells that data, which is not empty, is a mapped file, until stop is called. check returns an error if the file
-// is no longer what was mapped; given a fault, which is that data could not be read, it returns one anyway.
+// Watch notes that data, which is not empty, is a mapped file, until stop is called. check returns an error if the file
+// is no longer the one that was mapped. If fault is set, data could not be read, and check returns an error in any
+// case.
 func Watch(data []byte, check func(fault bool) error) (stop func()) {
 	w := &watched{from: address(data), check: check}
 	w.to = w.from + uintptr(len(data))
@@ -41,7 +42,7 @@ func Watch(data []byte, check func(fault bool) error) (stop func()) {
 
 func address(data []byte) uintptr { return reflect.ValueOf(data).Pointer() }
 
-// find returns what is watched at an address, or nil.
+// find returns the mapped file at an address, or nil.
 func find(at uintptr) *watched {
 	watches.RLock()
 	defer watches.RUnlock()
@@ -53,8 +54,8 @@ func find(at uintptr) *watched {
 	return nil
 }
 
-// Guard calls use and returns its error, or that of a watched file if use read where the file has no bytes any more. It
-// guards this goroutine alone.
+// Guard calls use and returns its error. If use reads where a watched file has no more bytes, Guard returns that file's
+// error. It guards this goroutine alone.
 func Guard(use func() error) (err error) {
 	defer debug.SetPanicOnFault(debug.SetPanicOnFault(true))
 	defer func() {
@@ -73,8 +74,8 @@ func Guard(use func() error) (err error) {
 	return use()
 }
 
-// Use is Guard for a use of data and what was made of it: once that is done, it also asks whether the file that data
-// lies in, if any, has changed. If so, that is the error, since what use did is worth nothing.
+// Use is Guard for a use of data and of what was made from it. After the use it asks whether the file that data lies
+// in, if any, has changed. If so, it returns that error, since the results count for nothing.
 func Use(data []byte, use func() error) error {
 	err := Guard(use)
 	if len(data) == 0 {

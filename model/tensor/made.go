@@ -1,7 +1,6 @@
 package tensor
 
-// Computed returns a tensor of the name of t and of some shape, F32, whose elements f computes from those of t at each
-// Load.
+// Computed returns a tensor of t's name, the given shape and type F32. f computes its elements from t's at each Load.
 func Computed(t *Tensor, shape []int, f func(x []float32) []float32) *Tensor {
 	return New(t.Name, F32, shape, func() ([]byte, error) {
 		x, err := t.Floats()
@@ -15,7 +14,7 @@ func Computed(t *Tensor, shape []int, f func(x []float32) []float32) *Tensor {
 	})
 }
 
-// Scaled returns t as typ with every element multiplied by f at each Load. Powers of two leave the digits as they are.
+// Scaled returns t as typ, with every element multiplied by f at each Load. Powers of two change no digits.
 func Scaled(t *Tensor, typ Type, f float32) *Tensor {
 	if f == 1 && typ == t.Type {
 		return t

@@ -6,7 +6,7 @@ import (
 	"math"
 )
 
-// Tensor is a named array in some storage type, row-major, whose bytes are fetched only when asked for.
+// Tensor is a named, row-major array in some storage type. Its bytes are fetched only when somebody asks for them.
 type Tensor struct {
 	Name  string
 	Type  Type
@@ -41,8 +41,8 @@ func (t *Tensor) Len() int {
 	return n
 }
 
-// Load returns the tensor's bytes, which the caller must not change. Rows of a block type must be whole blocks. The
-// bytes may lie in a mapped file: see Use, which reads them safely.
+// Load returns the tensor's bytes. The caller must not change them. Rows of a block type must be whole blocks. The
+// bytes may lie in a mapped file: Use reads them safely.
 func (t *Tensor) Load() ([]byte, error) {
 	if n, _ := t.Type.Block(); n > 1 && (len(t.Shape) == 0 || t.Shape[len(t.Shape)-1]%n != 0) {
 		return nil, fmt.Errorf("tensor %s: shape: want rows of whole %s blocks (%d elements), got %v", t.Name, t.Type, n, t.Shape)
@@ -61,9 +61,9 @@ func (t *Tensor) Load() ([]byte, error) {
 	return b, nil
 }
 
-// Use calls use with the tensor's bytes, which are good during the call, and returns its error; or, if they lie in a
-// mapped file that changed meanwhile, the file's. What else reads the bytes in goroutines of its own guards them by
-// Guard.
+// Use calls use with the tensor's bytes, which are valid during the call, and returns its error. If they lie in a
+// mapped file that changed meanwhile, it returns the file's error. Other goroutines that read the bytes guard their
+// reads by Guard.
 func (t *Tensor) Use(use func(data []byte) error) error {
 	data, err := t.Load()
 	if err != nil {
@@ -72,8 +72,8 @@ func (t *Tensor) Use(use func(data []byte) error) error {
 	return Use(data, func() error { return use(data) })
 }
 
-// From returns a tensor of some type and shape whose bytes make makes of those of t, at each Load. They may not be part
-// of those of t.
+// From returns a tensor of the given type and shape. make computes its bytes from those of t at each Load; they may not
+// be a part of t's.
 func From(t *Tensor, typ Type, shape []int, make func(data []byte) ([]byte, error)) *Tensor {
 	return New(t.Name, typ, shape, func() (made []byte, err error) {
 		err = t.Use(func(data []byte) (err error) {
@@ -109,9 +109,9 @@ func (t Type) CheckFinite(data []byte) int {
 	return t.checkFiniteBlocks(data)
 }
 
-// checkFinite tests all elements of 8 bytes at once: an element's exponent, under mask, is all ones exactly when adding
-// the lowest bit of the exponent carries out of it, into the place of the sign. It goes through the data by 64 bytes,
-// and looks closer where they hold such an element.
+// checkFinite tests all elements of 8 bytes at once. An element's exponent, under mask, is all ones exactly if adding
+// the exponent's lowest bit carries into the place of the sign. It goes through the data by 64 bytes, and looks closer
+// if they have such an element.
 func checkFinite(data []byte, size int, mask, low, sign uint64) int {
 	le := binary.LittleEndian
 	i := 0
@@ -144,8 +144,8 @@ func checkFinite(data []byte, size int, mask, low, sign uint64) int {
 // IsFinite reports whether f is neither NaN nor infinite.
 func IsFinite(f float32) bool { return math.Float32bits(f)&0x7f800000 != 0x7f800000 }
 
-// Transposed returns the tensor with its last two dimensions swapped. The bytes are rearranged at each Load. A block
-// runs along a row and has no counterpart along a column: a tensor of a block type is transposed as F32.
+// Transposed returns the tensor with its last two dimensions swapped. Each Load rearranges the bytes. A block runs
+// along a row and has no counterpart along a column, so a tensor of a block type is transposed as F32.
 func (t *Tensor) Transposed() *Tensor {
 	n := len(t.Shape)
 	if n < 2 {

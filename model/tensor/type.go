@@ -1,5 +1,5 @@
-// Package tensor holds what every part of the engine must agree on about stored numbers: the storage types, their
-// size in bytes, and their exact conversion to and from float32.
+// Package tensor has the storage types of numbers, their size in bytes, and their exact conversion to and from float32.
+// Every part of the engine uses it.
 package tensor
 
 import (
@@ -86,8 +86,8 @@ func (t Type) Block() (elements, bytes int) {
 // IsBlock reports whether t stores elements in blocks, so that single ones have no address.
 func (t Type) IsBlock() bool { return t.info().elements > 1 }
 
-// CanEncode reports whether Encode and Round are defined for t: for the plain types. Quantizing to blocks is a search
-// for good scales, which has no one right answer and is not this package's business.
+// CanEncode reports whether Encode and Round are defined for t. They are for plain types. Quantizing to blocks is a
+// search for good scales, which package quant does.
 func (t Type) CanEncode() bool { return t.info().elements == 1 }
 
 // Bytes returns the size in bytes of n elements, which must be whole blocks: n is rounded up to them.
@@ -125,7 +125,7 @@ func (t Type) Decode(dst []float32, src []byte) {
 }
 
 // Encode stores src in dst as little-endian elements, rounding to nearest, ties to even. It is defined for the types
-// that CanEncode; what type to use is never the choice of a file, so any other is a bug in the caller, and panics.
+// that CanEncode. It panics for any other type: no file chooses the type, so the caller has a bug.
 func (t Type) Encode(dst []byte, src []float32) {
 	dst = dst[:t.Bytes(len(src))]
 	switch t {
