@@ -1,5 +1,0 @@
-package completion
-
-const childEnv = "RWKV_TEST_CACHE_FOLDER"
-
-func child(string) {}
