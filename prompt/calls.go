@@ -71,43 +71,34 @@ func (c *callParser) step(last bool) bool {
 	switch c.phase {
 	case seeking:
 		return c.seek()
-	case titled:
-		return c.follows(last, func(rest []byte) bool {
-			if !bytes.HasPrefix(rest, []byte(jsonFence)) {
-				return false
-			}
-			c.at, c.phase = len(c.buf)-len(rest)+len(jsonFence), fenced
-			return true
-		}, jsonFence)
-	case fenced:
-		return c.follows(last, func(rest []byte) bool {
-			if len(rest) == 0 || rest[0] != '{' && rest[0] != '[' {
-				return false
-			}
-			c.at = len(c.buf) - len(rest)
-			c.from, c.scan, c.phase = c.at, scanner{python: c.mark == legacyTag}, within
-			return true
-		})
+	case titled, fenced:
+		return c.follows(last)
 	case within:
 		return c.value(last)
 	}
 	return c.close(last)
 }
 
-// follows looks at what follows white space. take takes it, if it is right. Otherwise it is right or wrong when it is
-// no longer the beginning of the word that is wanted.
-func (c *callParser) follows(last bool, take func(rest []byte) bool, word ...string) bool {
+// follows looks for the fence behind a title, and for the value behind a fence. White space may stand before them.
+func (c *callParser) follows(last bool) bool {
 	rest := bytes.TrimLeft(c.buf[c.at:], space)
-	if take(rest) {
-		return true
+	at := len(c.buf) - len(rest)
+	switch {
+	case c.phase == titled && bytes.HasPrefix(rest, []byte(jsonFence)):
+		c.at, c.phase = at+len(jsonFence), fenced
+	case c.phase == fenced && opens(rest):
+		c.at, c.from, c.phase = at, at, within
+		c.scan = scanner{python: c.mark == legacyTag}
+	case !last && (len(rest) == 0 || c.phase == titled && strings.HasPrefix(jsonFence, string(rest))):
+		return false // it may still come
+	default:
+		c.reject()
 	}
-	if !last && (len(rest) == 0 || len(word) > 0 && strings.HasPrefix(word[0], string(rest))) {
-		c.at = len(c.buf) - len(rest)
-		return false
-	}
-	c.reject(len(c.mark))
 	return true
 }
+
+// opens reports whether an object or a list begins.
+func opens(text []byte) bool { return len(text) > 0 && (text[0] == '{' || text[0] == '[') }
 
 // space is the white space of JSON.
 const space = " \t\r\n"
@@ -136,9 +127,9 @@ func (c *callParser) content(n int) {
 	c.buf = c.buf[n:]
 }
 
-// reject gives up the look at a call: its first n bytes are content, and the rest is read anew.
-func (c *callParser) reject(n int) {
-	c.content(n)
+// reject gives up the look at a call: its mark is content, and the rest is read anew.
+func (c *callParser) reject() {
+	c.content(len(c.mark))
 	c.phase = seeking
 }
 
@@ -171,7 +162,7 @@ func (c *callParser) value(last bool) bool {
 // broken ends a call whose value is no JSON, or ends too early.
 func (c *callParser) broken() {
 	if !c.open {
-		c.reject(len(c.mark))
+		c.reject()
 		return
 	}
 	c.arguments()
@@ -183,7 +174,7 @@ func (c *callParser) whole() bool {
 	if !c.open {
 		calls := c.parse(string(c.buf[c.from:c.at]))
 		if calls == nil {
-			c.reject(len(c.mark))
+			c.reject()
 			return true
 		}
 		for _, call := range calls {
@@ -211,7 +202,7 @@ func (c *callParser) close(last bool) bool {
 			c.buf, c.phase = nil, seeking
 		}
 		return false
-	case c.mark != legacyTag && (rest[0] == '{' || rest[0] == '['):
+	case c.mark != legacyTag && opens(rest):
 		c.mark = string(c.buf[:len(c.buf)-len(rest)+1]) // what is content if the value is no call
 		c.at, c.open, c.phase = len(c.mark)-1, false, fenced
 		return true
