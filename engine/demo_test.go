@@ -11,6 +11,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
@@ -157,6 +158,19 @@ func setState(tb testing.TB, e *Engine, s *Seq, state []float32) {
 	}
 }
 
+// countdown is a context that is done when it was asked so many times.
+type countdown struct {
+	context.Context
+	left int
+}
+
+func (c *countdown) Err() error {
+	if c.left--; c.left < 0 {
+		return context.Canceled
+	}
+	return nil
+}
+
 // distance returns the largest difference, or infinity where a value is not finite.
 func distance(got, want []float32) float64 {
 	if len(got) != len(want) {
@@ -228,12 +242,15 @@ func TestDemoReference(t *testing.T) {
 				}
 			}
 			setState(t, e, s, nil)
-			r, err := e.Generate(context.Background(), s, tok, Request{Prompt: p.Tokens, Max: len(p.Greedy)})
-			if err != nil {
-				t.Fatal(err)
-			}
-			if !slices.Equal(r.Tokens, p.Greedy) {
-				t.Errorf("%q: continues with %v, want %v", p.Prompt, r.Tokens, p.Greedy)
+			last := len(p.Tokens) - 1
+			step(t, e, input{s, p.Tokens[:last], 0})
+			var drawn []int
+			decode(t, e, []Continuation{{Seq: s, Token: p.Tokens[last], Sampler: newSampler(t, sample.Params{}, e)}}, len(p.Greedy), func(_, id int) bool {
+				drawn = append(drawn, id)
+				return true
+			})
+			if !slices.Equal(drawn, p.Greedy) {
+				t.Errorf("%q: continues with %v, want %v", p.Prompt, drawn, p.Greedy)
 			}
 		}
 	})

@@ -67,6 +67,9 @@ func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 	return func() time.Duration { return time.Since(start) - (spent() - before) }
 }
 
+// Quiet keeps back what the tuner has to say, as while a text is written, until end is called, once.
+func (e *Engine) Quiet() (end func()) { return e.host.dev.Tuner.Quiet() }
+
 // Settled reports whether the passes run so far are as fast as measuring makes them.
 func (e *Engine) Settled() bool {
 	if e.begin(context.Background()) != nil {

@@ -191,7 +191,6 @@ func TestClosedAfterReopenFails(t *testing.T) {
 		t.Error(err)
 	}
 	there := weak.Make(e)
-	e = nil
 	for i := 0; there.Value() != nil; i++ {
 		if runtime.GC(); i == 10 {
 			t.Fatal("the engine is still held")

@@ -4,13 +4,10 @@ import (
 	"fmt"
 	"math/rand/v2"
 	"path/filepath"
-	"slices"
 	"sync"
 	"testing"
-	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
-	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
@@ -41,43 +38,6 @@ func TestEnginesSideBySide(t *testing.T) {
 		if err != nil {
 			t.Error(err)
 		}
-	}
-}
-
-// Two texts that are generated at once, by one tuned engine and by two, are those that each gives alone, untuned.
-func TestGeneratesSideBySide(t *testing.T) {
-	m, tok, d := demoModel(t), demoTokenizer(t), vulkanDevice(t)
-	var requests []Request
-	for i, prompt := range []string{"Once upon a time there was a little", "The dog ran into the"} {
-		p := sample.Default()
-		p.Seed = uint64(i)
-		requests = append(requests, Request{Prompt: encode(tok, prompt), Max: 24, Sample: p})
-	}
-	var want []*Result
-	for _, q := range requests {
-		want = append(want, story(t, newEngine(t, m, d, Options{}), tok, q))
-	}
-	tuned := vulkanDevice(t)
-	tuned.Tuner = tune.New(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
-	tuned.Tuner.Budget = time.Second
-	shared := newEngine(t, m, tuned, Options{Slots: 2})
-	for _, engines := range [][]*Engine{{newEngine(t, m, tuned, Options{}), newEngine(t, m, tuned, Options{})}, {shared, shared}} {
-		var wait sync.WaitGroup
-		for i, e := range engines {
-			s := newSeq(t, e)
-			wait.Add(1)
-			go func() {
-				defer wait.Done()
-				got, err := e.Generate(t.Context(), s, tok, requests[i])
-				if err != nil || !slices.Equal(got.Tokens, want[i].Tokens) || got.Text != want[i].Text {
-					t.Errorf("text %d: %+v (%v), want %+v", i, got, err, want[i])
-				}
-			}()
-		}
-		wait.Wait()
-	}
-	if tuned.Tuner.Spent() == 0 {
-		t.Error("nothing was measured: the test cannot tell")
 	}
 }
 

@@ -54,10 +54,10 @@ narrow() (
 run() {
 	case $1 in
 	lavapipe) on lavapipe ./... ;;
-	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe $device ./engine ./engine/compare ./engine/vulkan/...) ;;
-	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device ./engine ./engine/compare ./engine/vulkan/...) ;;
+	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe $device ./engine ./engine/device ./engine/generate ./engine/compare ./engine/vulkan/...) ;;
+	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device ./engine ./engine/device ./engine/generate ./engine/compare ./engine/vulkan/...) ;;
 	cpu4) narrow on lavapipe -short ./engine/vulkan/... -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
-	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/compare ./engine/vulkan/... ;;
+	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare ./engine/vulkan/... ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
 	esac

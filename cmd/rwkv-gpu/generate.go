@@ -11,7 +11,7 @@ import (
 
 	"github.com/spf13/cobra"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/generate"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
@@ -105,7 +105,7 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	if err != nil {
 		return flagged(err)
 	}
-	q := engine.Request{Max: o.max, Sample: o.sample, Stop: o.stop}
+	q := generate.Request{Max: o.max, Sample: o.sample, Stop: o.stop}
 	if o.bos {
 		q.Prompt = append(q.Prompt, text.EndOfText) // the same token begins a document
 	}
@@ -186,7 +186,7 @@ type generated struct {
 }
 
 // emit generates, writing text as it comes or one object at the end.
-func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q engine.Request, prompt []byte) error {
+func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q generate.Request, prompt []byte) error {
 	out := textOutput{app: a, last: '\n'}
 	if !a.common.json {
 		if isTerminal(a.stdout) && !a.common.quiet {
@@ -194,7 +194,7 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q e
 		}
 		q.Emit = out.write
 	}
-	r, err := s.Generate(ctx, s.seq, tok, q)
+	r, err := generate.Text(ctx, s.Engine, s.seq, tok, q)
 	if errors.Is(err, sample.ErrStored) {
 		return inputf(a.common.state, "%w", err)
 	}

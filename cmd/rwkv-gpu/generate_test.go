@@ -14,7 +14,7 @@ import (
 	"testing"
 	"time"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/generate"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
@@ -236,7 +236,7 @@ func TestInterruptJSON(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
-	q := engine.Request{Prompt: []int{1660}, Max: 1 << 20, Sample: sample.Params{Ban: []int{text.EndOfText}}}
+	q := generate.Request{Prompt: []int{1660}, Max: 1 << 20, Sample: sample.Params{Ban: []int{text.EndOfText}}}
 	if err := a.emit(ctx, s, &canceller{tok, 5, cancel}, q, nil); statusOf(err) != statusInterrupted {
 		t.Errorf("want an interruption, got %v", err)
 	}

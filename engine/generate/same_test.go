@@ -1,14 +1,16 @@
-package engine
+package generate
 
 import (
 	"context"
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
 // sameText is how many tokens the devices have to agree on.
@@ -39,15 +41,15 @@ func settings() map[string]sample.Params {
 // The same seed gives the same 200 tokens on both devices, one sequence at a time and, on the Vulkan device, several in
 // one batch.
 func TestSameTextOnBothDevices(t *testing.T) {
-	m, tok := demoModel(t), demoTokenizer(t)
+	m, tok := demo(t)
 	prompt := encode(tok, "Once upon a time")
-	cpu := newEngine(t, m, &device.Device{}, Options{})
+	cpu := newEngine(t, m, &device.Device{}, engine.Options{})
 	d := vulkanDevice(t)
 	d.Draws = vulkan.DeviceDraws // alone; those in the batch are drawn by the test
-	gpu := newEngine(t, m, d, Options{Slots: len(settings())})
-	generate := func(e *Engine, p sample.Params) *Result {
+	gpu := newEngine(t, m, d, engine.Options{Slots: len(settings())})
+	generate := func(e *engine.Engine, p sample.Params) *Result {
 		s := newSeq(t, e)
-		r, err := e.Generate(context.Background(), s, tok, Request{Prompt: prompt, Max: sameText(), Sample: p})
+		r, err := Text(context.Background(), e, s, tok, Request{Prompt: prompt, Max: sameText(), Sample: p})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -58,7 +60,7 @@ func TestSameTextOnBothDevices(t *testing.T) {
 		return r
 	}
 	texts := map[string]string{}
-	batched := generateBatch(t, gpu, prompt)
+	batched := generateBatch(t, gpu, tok, prompt)
 	for name, p := range settings() {
 		want := generate(cpu, p)
 		if !slices.Equal(batched[name], want.Tokens) {
@@ -78,17 +80,17 @@ func TestSameTextOnBothDevices(t *testing.T) {
 }
 
 // generateBatch continues the prompt by all settings at once and returns each one's tokens.
-func generateBatch(t *testing.T, e *Engine, prompt []int) map[string][]int {
+func generateBatch(t *testing.T, e *engine.Engine, tok tokenizer.Tokenizer, prompt []int) map[string][]int {
 	var names []string
-	var rows []Row
-	tok, drawn := demoTokenizer(t), map[string][]int{}
+	var rows []engine.Row
+	drawn := map[string][]int{}
 	for name, p := range settings() {
 		s, err := sample.New(p, sample.NewVocabulary(e.Model.Vocab, tok))
 		if err != nil {
 			t.Fatal(err)
 		}
 		names = append(names, name)
-		rows = append(rows, Row{Seq: newSeq(t, e), Tokens: prompt, Want: WantDraw, Sampler: s})
+		rows = append(rows, engine.Row{Seq: newSeq(t, e), Tokens: prompt, Want: engine.WantDraw, Sampler: s})
 	}
 	for range sameText() {
 		if err := e.Feed(t.Context(), rows); err != nil {

@@ -1,4 +1,4 @@
-package engine
+package generate
 
 import (
 	"context"
@@ -6,6 +6,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -47,11 +48,11 @@ func rate(n int, d time.Duration) float64 {
 	return float64(n) / d.Seconds()
 }
 
-// Generate feeds the prompt to the sequence and draws tokens until a stop string, the end of the text, the length, or
-// until ctx is done; then it returns what there is with ctx's error.
-func (e *Engine) Generate(ctx context.Context, s *Seq, tok tokenizer.Tokenizer, q Request) (*Result, error) {
+// Text feeds the prompt to the sequence and draws tokens until a stop string, the end of the text, the length, or until
+// ctx is done; then it returns what there is with ctx's error.
+func Text(ctx context.Context, e *engine.Engine, s *engine.Seq, tok tokenizer.Tokenizer, q Request) (*Result, error) {
 	if len(q.Prompt) == 0 {
-		return nil, errors.New("engine: prompt: want at least one token, got none")
+		return nil, errors.New("generate: prompt: want at least one token, got none")
 	}
 	smp, err := sample.New(q.Sample, sample.NewVocabulary(e.Model.Vocab, tok))
 	if err != nil {
@@ -69,7 +70,7 @@ func (e *Engine) Generate(ctx context.Context, s *Seq, tok tokenizer.Tokenizer, 
 	if err := e.Prepare(ctx, len(q.Prompt), q.Max > 1); err != nil {
 		return nil, err
 	}
-	defer e.host.dev.Tuner.Quiet()()
+	defer e.Quiet()()
 	g := &generation{q: &q, out: out}
 	err = g.run(ctx, e, s, smp)
 	if g.err == nil { // else Emit wants no more
@@ -91,17 +92,17 @@ type generation struct {
 }
 
 // run feeds the prompt and draws tokens.
-func (g *generation) run(ctx context.Context, e *Engine, s *Seq, smp *sample.Sampler) error {
+func (g *generation) run(ctx context.Context, e *engine.Engine, s *engine.Seq, smp *sample.Sampler) error {
 	clock := e.Stopwatch()
-	rows := []Row{{Seq: s, Tokens: g.q.Prompt, Sampler: smp}}
+	rows := []engine.Row{{Seq: s, Tokens: g.q.Prompt, Sampler: smp}}
 	if g.q.Max > 0 {
-		rows[0].Want = WantDraw
+		rows[0].Want = engine.WantDraw
 	}
 	if err := errors.Join(e.Feed(ctx, rows), rows[0].Err); err != nil {
 		return err
 	}
 	g.Prefill, clock = clock(), e.Stopwatch()
-	c := []Continuation{{Seq: s, Token: rows[0].ID, Sampler: smp, Ends: []int{text.EndOfText}}}
+	c := []engine.Continuation{{Seq: s, Token: rows[0].ID, Sampler: smp, Ends: []int{text.EndOfText}}}
 	c[0].Over = g.q.Max <= 0 || !g.take(rows[0].ID)
 	for left := g.q.Max - 1; left > 0 && !c[0].Over; {
 		steps, err := e.Burst(ctx, c, left, func(_, id int) bool {

@@ -1,4 +1,4 @@
-package engine
+package generate
 
 import (
 	"path/filepath"
@@ -6,15 +6,16 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 )
 
-// What a device is measured for is measured before a text begins, in no time that is told, and what there is to say is said
-// before it or after it. The text is that of a run without.
-func TestGenerateMeasuresFirst(t *testing.T) {
+// What a device is measured for is measured before a text begins, in no time that is told, and what there is to say is
+// said before it or after it. The text is that of a run without.
+func TestTextMeasuresFirst(t *testing.T) {
 	d := vulkanDevice(t)
-	m, tok := demoModel(t), demoTokenizer(t)
+	m, tok := demo(t)
 	prompt, err := tok.AppendEncode(nil, []byte("Once upon a time there was a little girl"))
 	if err != nil {
 		t.Fatal(err)
@@ -24,10 +25,10 @@ func TestGenerateMeasuresFirst(t *testing.T) {
 		t.Helper()
 		d.Tuner = tuner
 		defer func() { d.Tuner = nil }()
-		e := newEngine(t, m, d, Options{})
+		e := newEngine(t, m, d, engine.Options{})
 		p := sample.Default()
 		p.Temperature = 0
-		r, err := e.Generate(t.Context(), newSeq(t, e), tok, Request{Prompt: prompt, Max: 12, Sample: p,
+		r, err := Text(t.Context(), e, newSeq(t, e), tok, Request{Prompt: prompt, Max: 12, Sample: p,
 			Emit: func(string) error {
 				events = append(events, "text")
 				return nil
@@ -63,18 +64,18 @@ func TestGenerateMeasuresFirst(t *testing.T) {
 // What is still measured while a text is made is not in the time that is told.
 func TestTimesWithoutMeasuring(t *testing.T) {
 	d := vulkanDevice(t)
-	m, tok := demoModel(t), demoTokenizer(t)
+	m, tok := demo(t)
 	tuner := tune.New(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
 	tuner.Budget = 1 // spent at once: the rest is measured in slices, between passes
 	d.Tuner = tuner
 	defer func() { d.Tuner = nil }()
-	e := newEngine(t, m, d, Options{})
+	e := newEngine(t, m, d, engine.Options{})
 	slot := newSeq(t, e)
 	const enough = 10 * time.Millisecond // to tell it from what else takes time
 	for range 50 {
 		var begin time.Time
 		var before time.Duration
-		r, err := e.Generate(t.Context(), slot, tok, Request{Prompt: encode(tok, "Once upon a time"), Max: 200, Sample: sample.Default(),
+		r, err := Text(t.Context(), e, slot, tok, Request{Prompt: encode(tok, "Once upon a time"), Max: 200, Sample: sample.Default(),
 			Emit: func(string) error {
 				if begin.IsZero() { // decoding begins
 					begin, before = time.Now(), tuner.Spent()

@@ -1,4 +1,4 @@
-package engine
+package generate
 
 import (
 	"context"
@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
@@ -14,10 +15,10 @@ import (
 )
 
 // story generates from a prompt on the CPU and wants no error.
-func story(t *testing.T, e *Engine, tok tokenizer.Tokenizer, q Request) *Result {
+func story(t *testing.T, e *engine.Engine, tok tokenizer.Tokenizer, q Request) *Result {
 	t.Helper()
 	s := newSeq(t, e)
-	r, err := e.Generate(context.Background(), s, tok, q)
+	r, err := Text(context.Background(), e, s, tok, q)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -26,9 +27,9 @@ func story(t *testing.T, e *Engine, tok tokenizer.Tokenizer, q Request) *Result 
 }
 
 // What is emitted piece by piece is the text, which is that of the tokens up to a stop string; the counts fit.
-func TestGenerate(t *testing.T) {
-	tok := demoTokenizer(t)
-	e := newEngine(t, demoModel(t), &device.Device{}, Options{Chunk: 4})
+func TestText(t *testing.T) {
+	m, tok := demo(t)
+	e := newEngine(t, m, &device.Device{}, engine.Options{Chunk: 4})
 	prompt := encode(tok, "Once upon a time, there was a little girl named Lily.")
 	run := func(q Request) (*Result, string) {
 		var emitted strings.Builder
@@ -73,14 +74,14 @@ func TestGenerate(t *testing.T) {
 }
 
 // A continued slot goes on where it was: two prompts in a row are one.
-func TestGenerateContinues(t *testing.T) {
-	tok := demoTokenizer(t)
-	e := newEngine(t, demoModel(t), &device.Device{}, Options{Slots: 2})
+func TestTextContinues(t *testing.T) {
+	m, tok := demo(t)
+	e := newEngine(t, m, &device.Device{}, engine.Options{Slots: 2})
 	prompt := encode(tok, "The king had three sons, and the youngest")
 	whole := story(t, e, tok, Request{Prompt: prompt, Max: 12})
 	s := newSeq(t, e)
 	for _, q := range []Request{{Prompt: prompt[:4]}, {Prompt: prompt[4:], Max: 12}} {
-		r, err := e.Generate(context.Background(), s, tok, q)
+		r, err := Text(context.Background(), e, s, tok, q)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -91,9 +92,9 @@ func TestGenerateContinues(t *testing.T) {
 }
 
 // Bad requests, errors of Emit and the end of the context come back; what was written until then is there.
-func TestGenerateErrors(t *testing.T) {
-	tok := demoTokenizer(t)
-	e := newEngine(t, demoModel(t), &device.Device{}, Options{Chunk: 2})
+func TestTextErrors(t *testing.T) {
+	m, tok := demo(t)
+	e := newEngine(t, m, &device.Device{}, engine.Options{Chunk: 2})
 	s := newSeq(t, e)
 	for want, q := range map[string]Request{
 		"prompt: want at least one token":  {Max: 3},
@@ -102,19 +103,25 @@ func TestGenerateErrors(t *testing.T) {
 		"token 0: want an id below 4096":   {Prompt: []int{4096}, Max: 3},
 		"ban[0]: want an id below 4096":    {Prompt: []int{1}, Max: 3, Sample: sample.Params{Ban: []int{4096}}},
 	} {
-		if _, err := e.Generate(context.Background(), s, tok, q); err == nil || !strings.Contains(err.Error(), want) {
+		if _, err := Text(context.Background(), e, s, tok, q); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)
 		}
 	}
-	other := newEngine(t, e.Model, &device.Device{}, Options{})
+	other := newEngine(t, e.Model, &device.Device{}, engine.Options{})
 	gone := newSeq(t, other)
 	gone.Release()
-	if _, err := other.Generate(context.Background(), gone, tok, Request{Prompt: []int{1}}); !errors.Is(err, ErrNotInUse) {
+	if _, err := Text(context.Background(), other, gone, tok, Request{Prompt: []int{1}}); !errors.Is(err, engine.ErrNotInUse) {
 		t.Errorf("a sequence that was released: %v", err)
+	}
+	if err := other.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := Text(context.Background(), other, gone, tok, Request{Prompt: []int{1}, Max: 1}); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("an engine that was closed: %v", err)
 	}
 	boom := errors.New("boom")
 	calls, first := 0, ""
-	r, err := e.Generate(context.Background(), s, tok, Request{Prompt: []int{1660, 2383}, Max: 9, Emit: func(text string) error {
+	r, err := Text(context.Background(), e, s, tok, Request{Prompt: []int{1660, 2383}, Max: 9, Emit: func(text string) error {
 		if first == "" {
 			first = text
 		}
@@ -127,9 +134,9 @@ func TestGenerateErrors(t *testing.T) {
 		t.Errorf("Emit's error: %v after %+v", err, r)
 	}
 	held := first[len(first)-1:] + "\x01" // a stop that the first piece's end may begin
-	setState(t, e, s, nil)
+	restart(t, e, s)
 	calls = 0
-	if _, err = e.Generate(context.Background(), s, tok, Request{Prompt: []int{1660, 2383}, Max: 9, Stop: []string{held}, Emit: func(string) error {
+	if _, err = Text(context.Background(), e, s, tok, Request{Prompt: []int{1660, 2383}, Max: 9, Stop: []string{held}, Emit: func(string) error {
 		calls++
 		return boom
 	}}); !errors.Is(err, boom) || calls != 1 {
@@ -137,7 +144,7 @@ func TestGenerateErrors(t *testing.T) {
 	}
 	ctx, cancel := context.WithCancel(context.Background())
 	calls = 0
-	r, err = e.Generate(ctx, s, tok, Request{Prompt: []int{1660, 2383}, Max: 50, Emit: func(string) error {
+	r, err = Text(ctx, e, s, tok, Request{Prompt: []int{1660, 2383}, Max: 50, Emit: func(string) error {
 		if calls++; calls == 4 {
 			cancel()
 		}
@@ -146,35 +153,22 @@ func TestGenerateErrors(t *testing.T) {
 	if !errors.Is(err, context.Canceled) || r.Text == "" || len(r.Tokens) >= 50 || r.Finish != "" {
 		t.Errorf("a context that ends: %v after %+v", err, r)
 	}
-	if r, err = e.Generate(ctx, s, tok, Request{Prompt: []int{1, 2, 3}, Max: 5}); !errors.Is(err, context.Canceled) || len(r.Tokens) != 0 {
+	if r, err = Text(ctx, e, s, tok, Request{Prompt: []int{1, 2, 3}, Max: 5}); !errors.Is(err, context.Canceled) || len(r.Tokens) != 0 {
 		t.Errorf("a context that had ended: %v after %+v", err, r)
 	}
 }
 
-// countdown is a context that is done when it was asked so many times.
-type countdown struct {
-	context.Context
-	left int
-}
-
-func (c *countdown) Err() error {
-	if c.left--; c.left < 0 {
-		return context.Canceled
-	}
-	return nil
-}
-
-// A context that ends while a prompt is read ends it within a pass, before the next step or submission; the slot can then
-// begin anew.
-func TestGenerateInterrupted(t *testing.T) {
-	tok := demoTokenizer(t)
+// A context that ends while a prompt is read ends it within a pass, before the next step or submission; the slot can
+// then begin anew.
+func TestTextInterrupted(t *testing.T) {
+	m, tok := demo(t)
 	eachDevice(t, func(t *testing.T, d *device.Device) {
-		e := newEngine(t, demoModel(t), d, Options{Chunk: 64})
+		e := newEngine(t, m, d, engine.Options{Chunk: 64})
 		s := newSeq(t, e)
 		q := Request{Prompt: encode(tok, strings.Repeat("The king had three sons. ", 10))[:64], Max: 3}
 		for _, left := range []int{0, 1} {
 			ctx, before := &countdown{t.Context(), left}, e.Stats().Work
-			r, err := e.Generate(ctx, s, tok, q)
+			r, err := Text(ctx, e, s, tok, q)
 			if !errors.Is(err, context.Canceled) || len(r.Tokens) != 0 || ctx.left != -1 {
 				t.Errorf("want nothing and the context's error at once, got %v, %v", r.Tokens, err)
 			}
@@ -182,9 +176,9 @@ func TestGenerateInterrupted(t *testing.T) {
 				t.Errorf("%d passes were done", w.Passes)
 			}
 		}
-		setState(t, e, s, nil)
-		got, err := e.Generate(t.Context(), s, tok, q)
-		if want := story(t, newEngine(t, demoModel(t), d, Options{}), tok, q); err != nil || !slices.Equal(got.Tokens, want.Tokens) {
+		restart(t, e, s)
+		got, err := Text(t.Context(), e, s, tok, q)
+		if want := story(t, newEngine(t, m, d, engine.Options{}), tok, q); err != nil || !slices.Equal(got.Tokens, want.Tokens) {
 			t.Errorf("afterwards %v, want %v (%v)", got.Tokens, want.Tokens, err)
 		}
 	})
