@@ -1,9 +1,6 @@
 package prompt
 
-import (
-	"strings"
-	"unicode"
-)
+import "strings"
 
 // Kind says what a Delta is a part of.
 type Kind int
@@ -186,7 +183,7 @@ func (p *Parser) thought(text string, last bool) (rest string, more bool) {
 		p.held = text[len(text)-n:]
 		return "", false
 	}
-	text = strings.TrimLeftFunc(text, func(r rune) bool { return r < unicode.MaxASCII && unicode.IsSpace(r) })
+	text = strings.TrimLeft(text, space)
 	for tag, next := range map[string]thought{thinkTag: firstLine, endThinkTag: beforeContent} {
 		if rest, found := strings.CutPrefix(text, tag); found {
 			p.state = next

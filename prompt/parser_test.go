@@ -297,6 +297,7 @@ func checked(t *testing.T, text string, o opening, r *rand.Rand) Answer {
 
 func FuzzParser(f *testing.F) {
 	f.Add(">\nHm</think>**Tool Call:**\n```json\n{\"name\":\"now\",\"arguments\":{}}\n```", 1, uint64(1))
+	f.Add("\v", 2, uint64(4))
 	f.Add("<tool_call>{'name': 'now', 'arguments': {'a': '\\u00e9'}}</tool_call>", 0, uint64(2))
 	f.Add("\n{\"name\":\"now\",\"arguments\":{\"a\":\"}\"}}", 3, uint64(3))
 	f.Fuzz(func(t *testing.T, text string, o int, seed uint64) {

@@ -2,6 +2,7 @@ package prompt
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 )
 
@@ -116,11 +117,11 @@ func (d *Dialect) Render(messages []Message, o Options) (*Prompt, error) {
 	if err := d.check(messages, &o); err != nil {
 		return nil, err
 	}
-	r := renderer{d: d, o: o, prompt: &Prompt{Dialect: d, Think: o.Think, Tools: o.Tools, Stop: d.Stop, Preset: d.Preset}}
+	r := renderer{d: d, o: o, prompt: &Prompt{Dialect: d, Think: o.Think, Tools: o.Tools, Stop: slices.Clone(d.Stop), Preset: d.Preset}}
 	r.conversation(messages)
 	r.open(messages)
 	if o.Paragraph {
-		r.prompt.Stop = append([]string{Paragraph}, d.Stop...)
+		r.prompt.Stop = append([]string{Paragraph}, r.prompt.Stop...)
 	}
 	return r.prompt, nil
 }

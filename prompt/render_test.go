@@ -224,6 +224,10 @@ func TestOpenings(t *testing.T) {
 			t.Errorf("%+v: got %s, want %s", c.o, got, c.want)
 		}
 	}
+	call := Options{Paragraph: true, Tools: tools, ToolChoice: ToolChoice{Mode: ToolRequired}}
+	if p := render(t, G1, user, call); !reflect.DeepEqual(p.Stop[:3], []string{"\n\n", "\n```", "\n\nUser:"}) {
+		t.Errorf("stops %q", p.Stop)
+	}
 	if p := render(t, G1, user, Options{Paragraph: true}); p.Stop[0] != "\n\n" || len(p.Stop) != 5 || len(named(G1).Stop) != 4 {
 		t.Errorf("stops %q", p.Stop)
 	}
