@@ -33,6 +33,7 @@ func TestDialects(t *testing.T) {
 		{prompt.G1, prompt.Options{Think: prompt.ThinkFast}, ">\nOne。", true},
 		{prompt.G1, prompt.Options{Think: prompt.ThinkFast, KeepReasoning: true}, ">\nOne.\n\nTwo。", false},
 		{prompt.G1, prompt.Options{Tools: tools}, " ```json\n{\"name\":\"time\",\"arguments\":{\"a\": [1, 2]}}\n```", false},
+		{prompt.G1, prompt.Options{Tools: tools, ToolChoice: prompt.ToolChoice{Mode: prompt.ToolRequired}}, "\n{\"name\":\"time\",\"arguments\":{\"a\": [1, 2]}}", false},
 		{prompt.G1Markdown, prompt.Options{}, "\nOne.\n\nTwo。", false},
 		{prompt.G1Markdown, prompt.Options{Tools: tools}, "\n**Tool Call:**\n```json\n{\n  \"name\": \"time\",\n  \"arguments\": {\n    \"a\": 1\n  }\n}\n```", false},
 		{prompt.Bot, prompt.Options{}, "One.\n\nTwo。", false},
@@ -60,7 +61,11 @@ func (s *server) converse(t *testing.T, dialect string, o prompt.Options, draws 
 			t.Fatal(err)
 		}
 		r := s.ask("ann", segments(p), append(s.encode(draws), s.encode(p.Stop[0])...), p.Stop...)
-		if want := s.news(p, left); turn > 0 {
+		want := s.news(p, left)
+		if p.Stop[0] == "\n```" {
+			want += s.count(p.Stop[0]) // it ended the answer, and is a part of it in the next turn
+		}
+		if turn > 0 {
 			s.want("turn", r, want)
 		}
 		if r.text != draws {
