@@ -144,6 +144,9 @@ func (e *Engine) Chunk() int { return e.host.sizes.Rows }
 // Seqs returns the most sequences of one pass.
 func (e *Engine) Seqs() int { return e.host.sizes.Seqs }
 
+// Exact reports whether the engine was made with Options.Exact.
+func (e *Engine) Exact() bool { return e.host.options.Exact }
+
 // Close waits for its turn and releases what the engine holds on the device. Transfers that were started end first.
 func (e *Engine) Close() error {
 	if !e.table.close() {

@@ -3,6 +3,7 @@ package prompt
 import (
 	"encoding/json"
 	"os"
+	"reflect"
 	"testing"
 )
 
@@ -13,6 +14,10 @@ type templates struct {
 		Messages, Tools         json.RawMessage
 	}
 	Literals []struct{ Python, JSON string }
+	Answers  []struct {
+		Text  string
+		Calls []struct{ Name, Arguments string }
+	}
 }
 
 func references(t *testing.T) (r templates) {
@@ -53,6 +58,35 @@ func TestReference(t *testing.T) {
 	}
 	if tools < 20 || calls < 20 {
 		t.Errorf("%d tools and %d calls in the reference", tools, calls)
+	}
+}
+
+// The calls in an answer are those that the parser of vllm-rwkv finds.
+func TestReferenceCalls(t *testing.T) {
+	calls, none := 0, 0
+	for _, c := range references(t).Answers {
+		p := opened(atHeader).Parser(ParserOptions{})
+		p.Push(c.Text)
+		p.End()
+		got := p.Answer().Calls
+		for i := range got {
+			if i < len(c.Calls) && reflect.DeepEqual(decoded(t, got[i].Arguments), decoded(t, c.Calls[i].Arguments)) {
+				got[i].Arguments = c.Calls[i].Arguments // the same, but for white space
+			}
+		}
+		var want []Call
+		for _, call := range c.Calls {
+			want = append(want, Call{Name: call.Name, Arguments: call.Arguments})
+		}
+		if !reflect.DeepEqual(got, want) {
+			t.Errorf("%q:\n got %q\nwant %q", c.Text, got, want)
+		}
+		if calls += len(want); len(want) == 0 {
+			none++
+		}
+	}
+	if calls < 80 || none < 30 {
+		t.Errorf("%d calls, and none in %d answers", calls, none)
 	}
 }
 

@@ -33,31 +33,51 @@ func (s *Space) Find(ids []int, most int) *Hit {
 	c := s.c
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	hit := &Hit{Meta: Meta{Pending: -1}}
-	t := c.index.trees[s.key]
-	if t == nil {
+	hit := c.find(s.key, ids, most, (*entry).usable)
+	if hit.Tokens == 0 {
 		c.index.stats.Misses++
+		return hit
+	}
+	c.index.stats.Hits++
+	c.index.stats.Tokens += int64(hit.Tokens)
+	return hit
+}
+
+// FindLoaded is Find among the checkpoints that are in memory. It reads no file, and Stats does not count it: it is for
+// another look, shortly before the state is needed.
+func (s *Space) FindLoaded(ids []int, most int) *Hit {
+	c := s.c
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.find(s.key, ids, most, (*entry).loaded)
+}
+
+// find returns the longest checkpoint that is good, if there is one.
+func (c *Cache) find(space spaceKey, ids []int, most int, good func(*entry) bool) *Hit {
+	hit := &Hit{Meta: Meta{Pending: -1}}
+	t := c.index.trees[space]
+	if t == nil {
 		return hit
 	}
 	var found []*entry
 	hit.Shared = t.Walk(ids, func(n *radix.Node[entry]) {
-		if n.Depth() <= most && n.Value.usable() {
+		if n.Depth() <= most && good(n.Value) {
 			found = append(found, n.Value)
 		}
 	})
 	for _, e := range slices.Backward(found) {
-		if !e.gone() && e.usable() && c.use(e, hit) {
-			c.index.stats.Hits++
-			c.index.stats.Tokens += int64(hit.Tokens)
-			return hit
+		if !e.gone() && good(e) && c.use(e, hit) {
+			break
 		}
 	}
-	c.index.stats.Misses++
 	return hit
 }
 
+// loaded reports whether the entry has a copy in memory that is not leaving the device.
+func (e *entry) loaded() bool { return e.resident != nil || e.state != nil }
+
 // usable reports whether the entry has a copy that is not leaving the device.
-func (e *entry) usable() bool { return e.resident != nil || e.state != nil || e.file != "" }
+func (e *entry) usable() bool { return e.loaded() || e.file != "" }
 
 // use makes the hit of an entry. It fails if the only copy is a file that cannot be read.
 func (c *Cache) use(e *entry, hit *Hit) bool {

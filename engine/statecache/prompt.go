@@ -1,7 +1,6 @@
 package statecache
 
 import (
-	"bytes"
 	"cmp"
 	"slices"
 	"strings"
@@ -19,6 +18,9 @@ type Segment struct {
 	Text   string
 	Answer bool // reports whether the model wrote the text; a client may have trimmed it
 	End    Kind // of the place behind the segment
+	// IDs, if there are any, spell the text or its beginning, and take the place of what that would be encoded to. Those of an
+	// answer are the ids that the model drew. IDs that spell something else are not used.
+	IDs []int
 }
 
 // Prompt is a text as ids.
@@ -28,20 +30,20 @@ type Prompt struct {
 }
 
 // Prompt chooses ids for the segments such that the fewest ids lie behind the longest checkpoint of the space. Each
-// segment that is no answer has the ids that its own text encodes to. An answer has one of
+// segment that is no answer has its own IDs, or those that its own text encodes to. An answer has one of
 //
 //   - the ids of a kept sequence that has the same ids before the answer and then spells the answer. The white space at
 //     the ends of the answer may differ: the ids are those the model drew. If they end in white space that the next
 //     segment begins with, that segment is encoded without it. At the end of the prompt white space may not differ.
 //   - the ids of a kept sequence up to a checkpoint within the answer, and those that the rest of the answer encodes to
-//   - the ids that the answer encodes to
+//   - its own IDs, or the ids that the answer encodes to
 //
 // Prompt tries a bounded number of such choices. Nobody waits for it while it encodes. The error is a
 // *tokenizer.TextError.
 func (s *Space) Prompt(tok tokenizer.Tokenizer, segments []Segment) (*Prompt, error) {
 	m := &matcher{s: s, tok: tok, segments: segments, encoded: make([][]int, len(segments)), known: map[string][]int{}}
 	for i, seg := range segments {
-		m.encoded[i] = m.learn(seg.Text)
+		m.encoded[i] = m.own(seg)
 	}
 	if m.err != nil {
 		return nil, m.err
@@ -131,6 +133,16 @@ func (m *matcher) encode(text string) (ids []int, ok bool) {
 	return ids, !m.stale
 }
 
+// own returns the ids of a segment by itself.
+func (m *matcher) own(seg Segment) []int {
+	if len(seg.IDs) > 0 {
+		if rest, ok := strings.CutPrefix(seg.Text, string(tokenizer.Decode(m.tok, seg.IDs))); ok {
+			return append(slices.Clone(seg.IDs), m.learn(rest)...)
+		}
+	}
+	return m.learn(seg.Text)
+}
+
 // learn encodes a text.
 func (m *matcher) learn(text string) []int {
 	ids, err := tokenizer.Encode(m.tok, text)
@@ -201,7 +213,7 @@ func (m *matcher) answer(i int, w way) way {
 		a.content = strings.TrimRight(text, white)
 	}
 	if a.content != "" {
-		a.spell(w.at, nil, 0)
+		a.spell(w.at, nil, 0, "")
 	}
 	ways, next := m.whole(i, w, a.whole)
 	var best *way
@@ -300,88 +312,4 @@ func (m *matcher) better(a, b way) way {
 		}
 	}
 	return b
-}
-
-// white is the white space that clients trim.
-const white = " \t\r\n\v\f\u00a0\u3000"
-
-// speller finds sequences in the tree that spell an answer.
-type speller struct {
-	m       *matcher
-	text    string     // the answer without white space at its beginning
-	content string     // text without white space at its end; not empty
-	last    bool       // reports whether no segment follows: then white space at the end is part of the content
-	whole   []spelling // of the whole content, by their ids; no more than may be tried
-	begun   []spelling // up to checkpoints within the content, those with the shortest tails; one of each tail
-}
-
-// spelling is the part of a sequence in the tree that spells an answer.
-type spelling struct {
-	ids   []int
-	white string // the white space that ids spell behind the content
-	tail  string // the end of the answer that ids do not spell
-}
-
-// spell follows all sequences from the place at. The ids before it spell i bytes of the content. It may write behind
-// ids.
-func (a *speller) spell(at radix.Cursor[entry], ids []int, i int) {
-	at.Next(func(id int, to radix.Cursor[entry]) {
-		text := a.m.tok.Bytes(id)
-		if len(text) == 0 {
-			return // an id without bytes spells nothing
-		}
-		if i == 0 {
-			text = bytes.TrimLeft(text, white)
-		}
-		n := min(len(text), len(a.content)-i)
-		if string(text[:n]) != a.content[i:i+n] {
-			return
-		}
-		ids := append(ids, id)
-		if i+n == len(a.content) {
-			a.found(to, ids, string(text[n:]))
-			return
-		}
-		if to.Node() != nil {
-			a.begins(ids, a.text[i+n:])
-		}
-		a.spell(to, ids, i+n)
-	})
-}
-
-// found notes ids that spell the content and ended behind it, if ended is white space. It then follows the sequences
-// that go on with more white space.
-func (a *speller) found(at radix.Cursor[entry], ids []int, ended string) {
-	if strings.Trim(ended, white) != "" || a.last && ended != "" {
-		return
-	}
-	k, _ := slices.BinarySearchFunc(a.whole, ids, func(s spelling, ids []int) int { return slices.Compare(s.ids, ids) })
-	a.whole = insert(a.whole, k, mostTried+1, spelling{ids: ids, white: ended})
-	at.Next(func(id int, to radix.Cursor[entry]) {
-		if text := string(a.m.tok.Bytes(id)); text != "" {
-			a.found(to, append(ids, id), ended+text)
-		}
-	})
-}
-
-// begins notes ids that lead to a checkpoint within the content, and the text behind. With the same text behind, all
-// leave the same to read, and the order of ids decides.
-func (a *speller) begins(ids []int, tail string) {
-	k, found := slices.BinarySearchFunc(a.begun, len(tail), func(s spelling, n int) int { return cmp.Compare(len(s.tail), n) })
-	switch {
-	case !found:
-		a.begun = insert(a.begun, k, mostBegun, spelling{ids: ids, tail: tail})
-	case slices.Compare(ids, a.begun[k].ids) < 0:
-		a.begun[k].ids = slices.Clone(ids)
-	}
-}
-
-// insert puts s at place k, with ids of its own, and keeps the first most.
-func insert(list []spelling, k, most int, s spelling) []spelling {
-	if k == most {
-		return list
-	}
-	s.ids = slices.Clone(s.ids)
-	list = slices.Insert(list, k, s)
-	return list[:min(len(list), most)]
 }

@@ -83,7 +83,7 @@ func TestOps(t *testing.T) {
 			}
 			t.Run(l.String()+"/"+kernelName(product), func(t *testing.T) {
 				offered(t, k, product)
-				runForced(t, k, product, l, concerns(product))
+				runForced(t, k, product, l, concerns(product, l))
 			})
 		}
 	}
@@ -236,19 +236,28 @@ func TestOtherShapes(t *testing.T) {
 	}
 }
 
-// concerns picks the cases that a choice of kernel changes: without one, all. How many tokens a kernel takes at once is
-// another matter than how it unpacks a type, so the numbers between one and many are for some types only: each of them
-// is a compilation.
-func concerns(product string) func(name string) bool {
+// concerns picks the cases that a choice of kernel changes: without one, all. How many tokens a kernel takes at once, how
+// large a product is and how its weights are loaded are other matters than how it unpacks a type. So the numbers between
+// one and many, products of a useful size, and all but a few products by texels are for some types only.
+func concerns(product string, l profile.Loads) func(name string) bool {
+	some := someTypes(product)
 	return func(name string) bool {
 		parts := strings.Split(name, "/")
 		last := parts[len(parts)-1]
-		if product == form.Sparse {
-			return parts[0] == "MatMul" && last == "rows1"
+		if product == "" {
+			return true
 		}
-		few := last == "rows2" || last == "rows3"
-		typ, ok := tensor.ParseType(parts[1]) // else a function
-		return product == "" || parts[0] == "MatMul" && !(few && ok && typ != tensor.F16 && typ != tensor.Q6_K)
+		if parts[0] != "MatMul" || product == form.Sparse && last != "rows1" {
+			return false
+		}
+		if _, ok := tensor.ParseType(parts[1]); !ok || some(name) { // a function, or one of these types
+			return true
+		}
+		useful := strings.HasPrefix(parts[2], "768x") || strings.HasPrefix(parts[2], "3072x")
+		if l == profile.Texels {
+			return !useful && (last == "rows1" || last == "rows33")
+		}
+		return !useful && last != "rows2" && last != "rows3"
 	}
 }
 

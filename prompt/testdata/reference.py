@@ -1,15 +1,19 @@
 """Writes reference.json: made-up conversations, and what the chat template of transformers-rwkv makes of them; made-up
-values, as Python writes them and as JSON.
+values, as Python writes them and as JSON; made-up answers, and the calls that the tool parser of vllm-rwkv finds in them.
 
-    pip install jinja2
-    python reference.py rwkv_chat_template.jinja > reference.json
+    pip install jinja2 regex
+    python reference.py rwkv_chat_template.jinja rwkv_tool_parser.py > reference.json
 
 The template is temp/rwkv_chat_template.jinja of github.com/rwkv-rs/transformers-rwkv. tojson is the filter that
-transformers gives to templates.
+transformers gives to templates. The parser is vllm/tool_parsers/rwkv_tool_parser.py of github.com/rwkv-rs/vllm-rwkv at
+3c9e87ad0. What it imports of vllm is replaced by empty classes here. Where a title stands in a text, that parser gives up
+all calls if one is bad, which cannot be streamed. Such answers have one call only here.
 """
+import importlib.util
 import json
 import random
 import sys
+import types
 
 import jinja2
 
@@ -95,5 +99,67 @@ literals = []
 for _ in range(60):
     v = {text(2): value() for _ in range(rng.randint(1, 4))}
     literals.append({"python": repr(v) if rng.random() < 0.8 else ascii(v), "json": json.dumps(v, ensure_ascii=False, separators=(",", ":"))})
-lines = {name: ",\n".join(json.dumps(c, ensure_ascii=False) for c in items) for name, items in [("prompts", cases), ("literals", literals)]}
-print(f'{{"prompts": [\n{lines["prompts"]}\n],\n"literals": [\n{lines["literals"]}\n]}}')
+
+
+class Parser:
+    def __init__(self, tokenizer, tools=None):
+        self.tools = tools
+
+
+class Stub(types.ModuleType):
+    __path__ = []
+
+    def __getattr__(self, name):
+        if name.startswith("__"):
+            raise AttributeError(name)
+        if name == "ToolParser":
+            return Parser
+        return type(name, (), {"__init__": lambda self, **fields: self.__dict__.update(fields), "__class_getitem__": lambda item: item})
+
+
+for name in ["openai.types.responses", "vllm.entrypoints.chat_utils", "vllm.entrypoints.openai.chat_completion.protocol",
+             "vllm.entrypoints.openai.engine.protocol", "vllm.entrypoints.openai.responses.protocol", "vllm.tokenizers",
+             "vllm.tool_parsers.abstract_tool_parser", "vllm.tool_parsers.utils"]:
+    parts = name.split(".")
+    for n in range(1, len(parts) + 1):
+        sys.modules.setdefault(".".join(parts[:n]), Stub(".".join(parts[:n])))
+spec = importlib.util.spec_from_file_location("rwkv_tool_parser", sys.argv[2])
+peer = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(peer)
+tools = [types.SimpleNamespace(name="now"), types.SimpleNamespace(name="get_weather")]
+
+
+def calling(titled):
+    call = {"name": rng.choice(["now", "get_weather", "get_weather", "other"]), "arguments": {f"a{i}": value() for i in range(rng.randrange(3))}}
+    if rng.random() < 0.15:
+        call["arguments"] = json.dumps(call["arguments"])
+    elif rng.random() < 0.05:
+        call["arguments"] = [1]
+    if rng.random() < 0.2:
+        call = dict(reversed(call.items()))
+    if rng.random() < 0.2:
+        call["id"] = "x"
+    if rng.random() < 0.05:
+        call.popitem()
+    written = json.dumps(call, ensure_ascii=rng.random() < 0.5, indent=rng.choice([None, 2]))
+    if rng.random() < 0.08:
+        written = written[:rng.randrange(len(written))]
+    if titled:
+        return "**Tool Call:**" + rng.choice(["\n", " ", ""]) + "```json" + rng.choice(["\n", ""]) + written + rng.choice(["\n", ""]) + "```"
+    kind = rng.random()
+    if kind < 0.5:
+        return "```json\n" + written + "\n```"
+    if kind < 0.8:
+        return "<tool_call>\n" + (repr(call) if rng.random() < 0.7 else json.dumps(call)) + "\n"
+    return rng.choice(["```bash\nls\n```", '```json\n{"x": 1}\n```', "some text", "Tool", "**b**", "`x`"])
+
+
+answers = []
+for i in range(120):
+    titled = i % 3 == 0
+    answer = rng.choice(["", "Text. ", "\n"]) + rng.choice(["\n", "\n\n", " x "]).join(calling(titled) for _ in range(1 if titled else rng.randint(1, 3)))
+    answer += rng.choice(["", "\n", "\nDone."])
+    found = peer.RWKVToolParser(None, tools).extract_tool_calls(answer, None)
+    answers.append({"text": answer, "calls": [{"name": c.function.name, "arguments": c.function.arguments} for c in found.tool_calls]})
+lines = {name: ",\n".join(json.dumps(c, ensure_ascii=False) for c in items) for name, items in [("prompts", cases), ("literals", literals), ("answers", answers)]}
+print(f'{{"prompts": [\n{lines["prompts"]}\n],\n"literals": [\n{lines["literals"]}\n],\n"answers": [\n{lines["answers"]}\n]}}')

@@ -6,9 +6,11 @@ package optest
 import (
 	"encoding/binary"
 	"fmt"
+	"maps"
 	"math"
 	"math/rand/v2"
 	"reflect"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -191,9 +193,9 @@ func (c *Case) run(t *testing.T, open Open) {
 		t.Fatal(err)
 	}
 	s.fillArenas(t, e)
-	for id, fill := range s.gen.fill {
+	for _, id := range slices.Sorted(maps.Keys(s.gen.fill)) { // in one order, so that a case has the same values each time
 		o := s.prog.Operands[id]
-		data := ref.fill(o, fill)
+		data := ref.fill(o, s.gen.fill[id])
 		if err := e.Write(o, data); err != nil {
 			t.Fatal(err)
 		}

@@ -1,0 +1,99 @@
+package completion
+
+import (
+	"errors"
+	"fmt"
+	"sort"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+)
+
+// beginning is a prompt on its way, with what the cache has of it and is to have. After Submit, its methods are called by
+// the scheduler's goroutine.
+type beginning struct {
+	space *statecache.Space
+	state []float32 // where the prompt begins; nil for the initial state
+	fresh bool      // reports whether all of the prompt is fed
+	ids   []int     // of the prompt, and then also those drawn
+	most  int       // ids of the prompt that a state may have seen: one at least is fed
+	marks []statecache.Mark
+	hit   *statecache.Hit // what was found first, until the first token is fed
+}
+
+// begin chooses ids for the prompt of a request, looks for the longest state, and chooses what is kept.
+func (s *Service) begin(r *Request) (*beginning, error) {
+	name := r.Space
+	if r.State != nil {
+		if len(r.State) != s.size {
+			return nil, fmt.Errorf("completion: state: want %d elements, got %d", s.size, len(r.State))
+		}
+		// What follows another state than the initial one is another text.
+		name = fmt.Sprintf("%x %s", digest(r.State), r.Space)
+	} else {
+		name = "initial " + name
+	}
+	b := &beginning{space: s.cache.Space(name), state: r.State, fresh: r.Fresh || r.Prompted != nil, hit: new(statecache.Hit)}
+	p, err := b.space.Prompt(s.tok, r.Prompt)
+	if err != nil {
+		return nil, err
+	}
+	if b.ids = p.IDs; len(b.ids) == 0 {
+		return nil, errors.New("completion: prompt: want at least one token, got none")
+	}
+	if b.most = len(b.ids) - 1; !b.fresh {
+		b.hit = b.space.Find(b.ids, b.most)
+	}
+	if !r.Fresh {
+		b.marks = statecache.Plan(b.hit.Tokens, len(b.ids), s.options.Every, b.hit, p.Ends)
+	}
+	return b, nil
+}
+
+// places returns how many tokens the states that are kept have seen.
+func (b *beginning) places() []int {
+	list := make([]int, len(b.marks))
+	for i, m := range b.marks {
+		list[i] = m.Tokens
+	}
+	return list
+}
+
+// begin says where the prompt begins: perhaps with a longer state than the one that was found first.
+func (b *beginning) begin() schedule.Beginning {
+	if !b.fresh {
+		later := b.space.FindLoaded(b.ids, b.most)
+		if later.Tokens > b.hit.Tokens {
+			return schedule.Beginning{State: later.State, Tokens: later.Tokens, Done: later.Release}
+		}
+		later.Release()
+	}
+	if b.hit.Tokens > 0 {
+		return schedule.Beginning{State: b.hit.State, Tokens: b.hit.Tokens}
+	}
+	return schedule.Beginning{State: b.state}
+}
+
+// keep makes room in the cache for the state after the first of the ids.
+func (b *beginning) keep(tokens int) (to []float32, kept func(error)) {
+	b.hit.Release()
+	i := sort.Search(len(b.marks), func(i int) bool { return b.marks[i].Tokens >= tokens })
+	kind := statecache.Passing
+	switch {
+	case i < len(b.marks) && b.marks[i].Tokens == tokens:
+		kind = b.marks[i].Kind
+	case tokens > b.most:
+		kind = statecache.Turn
+	}
+	d := b.space.Reserve(b.ids[:tokens], statecache.Meta{Kind: kind, Pending: -1})
+	if d == nil {
+		return nil, nil
+	}
+	return d.State(), func(err error) {
+		if err != nil {
+			d.Abort()
+			return
+		}
+		d.Commit()
+	}
+}

@@ -1,0 +1,154 @@
+package completion
+
+import (
+	"iter"
+	"slices"
+	"strings"
+	"sync"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+)
+
+// Completion is a request under way. Its methods may be called by any goroutine, but for Pieces, which one goroutine
+// ranges over.
+type Completion struct {
+	*beginning
+	prompt   []statecache.Segment
+	job      *schedule.Job
+	detailed bool // reports whether tokens are told of
+	buffer   int
+
+	// Of the scheduler's goroutine, until the job is done.
+	out    *text.Writer
+	drawn  int  // ids of beginning.ids
+	unread bool // reports whether the reader was too slow
+
+	ready chan struct{} // full when there is a piece to take
+	mu    sync.Mutex
+	piece Piece // that nobody took yet
+	text  strings.Builder
+	ended bool // reports whether the rest of the text was taken from out
+}
+
+// Piece is some more of the text.
+type Piece struct {
+	Text   string  // may be empty where there are Tokens
+	Tokens []Token // drawn since the last piece, if they are asked for; their text may come later
+}
+
+// Token is a drawn token.
+type Token = schedule.Token
+
+// Result is what a completion came to.
+type Result struct {
+	Text   string
+	IDs    []int // drawn ids that spell the text, but for the end of it where a token holds also a part of the stop string
+	Finish text.Finish
+	Stop   string // the stop string that was found
+	// Turn is the prompt and the text, for the next turn to go on from.
+	Turn []statecache.Segment
+
+	Cached    int // tokens of the prompt that were not fed
+	Prefilled int // tokens of the prompt that were fed
+	Drawn     int
+}
+
+// take takes a drawn token. The scheduler calls it, so it waits for nothing.
+func (c *Completion) take(t Token) (more bool) {
+	c.hit.Release()
+	c.ids = append(c.ids, t.ID)
+	c.drawn++
+	added, done := c.out.Push(t.ID)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if len(added) > 0 {
+		c.text.Write(added)
+		c.piece.Text += string(added)
+	}
+	if c.detailed {
+		t.Alternatives = slices.Clone(t.Alternatives)
+		c.piece.Tokens = append(c.piece.Tokens, t)
+	}
+	if len(c.piece.Text)+tokenBytes*len(c.piece.Tokens) > c.buffer {
+		c.unread = true
+		return false
+	}
+	select {
+	case c.ready <- struct{}{}:
+	default:
+	}
+	return !done
+}
+
+// tokenBytes is about what a Token takes of the buffer.
+const tokenBytes = 64
+
+// next returns what there is of the text since the last call.
+func (c *Completion) next() Piece {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	p := c.piece
+	c.piece = Piece{}
+	return p
+}
+
+// Pieces returns the text as it comes. Whoever takes no more of them cancels the completion. Without a reader the text
+// grows to Options.Buffer, and then the completion ends with ErrSlowReader.
+func (c *Completion) Pieces() iter.Seq[Piece] {
+	return func(yield func(Piece) bool) {
+		for done := false; !done; {
+			select {
+			case <-c.ready:
+			case <-c.job.Done():
+				done = true
+				c.end()
+			}
+			if p := c.next(); (p.Text != "" || len(p.Tokens) > 0) && !yield(p) {
+				c.job.Cancel()
+				return
+			}
+		}
+	}
+}
+
+// end takes the text that was held back, once the job is done.
+func (c *Completion) end() {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.ended {
+		return
+	}
+	c.ended = true
+	rest := c.out.Flush()
+	c.text.Write(rest)
+	c.piece.Text += string(rest)
+}
+
+// Cancel ends the completion soon. What it was fed is kept.
+func (c *Completion) Cancel() { c.job.Cancel() }
+
+// Done is closed when the completion has ended and what is kept of it is in the cache.
+func (c *Completion) Done() <-chan struct{} { return c.job.Done() }
+
+// Result waits for the end of the completion. With an error, by which it ended before its time, it tells what there is.
+// The error is ErrSlowReader or as of schedule.Job.Err.
+func (c *Completion) Result() (Result, error) {
+	err := c.job.Err()
+	c.end()
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if c.unread && err == nil {
+		err = ErrSlowReader
+	}
+	u := c.job.Usage()
+	r := Result{Text: c.text.String(), Finish: c.out.Finish(), Stop: c.out.Stop(), Cached: u.Cached, Prefilled: u.Fed, Drawn: u.Drawn}
+	covered, _ := c.out.Covered()
+	r.IDs = slices.Clone(c.ids[len(c.ids)-c.drawn:][:covered])
+	r.Turn = slices.Clone(c.prompt)
+	if r.Text != "" {
+		r.Turn = append(r.Turn, statecache.Segment{Text: r.Text, Answer: true, IDs: r.IDs, End: statecache.Turn})
+	}
+	return r, err
+}

@@ -1,0 +1,117 @@
+package completion
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+)
+
+// Request asks for the completion of a prompt.
+type Request struct {
+	User   string // whose turn it is among those who wait is counted by this
+	Space  string // the namespace of the states: nothing of one shows in another
+	Prompt []statecache.Segment
+	State  []float32 // to begin the prompt with; nil for the model's initial state
+	Fresh  bool      // reports whether the cache is left alone: nothing of it is used, and nothing is kept
+
+	Sample     sample.Params
+	Constraint sample.Constraint // nil for none
+	Penal      bool              // reports whether tokens of the prompt count for the penalties too
+	Max        int               // most tokens to draw
+	Stop       []string
+
+	Logprobs bool // reports whether Piece.Tokens are asked for, with Token.Logprob
+	Top      int  // how many Token.Alternatives each of Piece.Tokens has, if not 0
+	// Prompted, if it is not nil, is told of the logits after each token of the prompt but the last, as
+	// schedule.Request.Prompted is. Then the prompt is fed from its start.
+	Prompted func(at int, logits []float32) error
+}
+
+// Start enters a request into the queue. What is wrong with the request is the error, and so are those of
+// schedule.Submit; an error of the text is a *tokenizer.TextError. When ctx is done, so is the completion.
+func (s *Service) Start(ctx context.Context, r Request) (*Completion, error) {
+	if r.Max < 1 {
+		return nil, fmt.Errorf("completion: max: want at least 1 token, got %d", r.Max)
+	}
+	smp, err := sample.New(r.Sample, s.vocab)
+	if err != nil {
+		return nil, err
+	}
+	if r.Constraint != nil {
+		smp.SetConstraint(r.Constraint)
+	}
+	out, err := text.NewWriter(s.tok, text.Options{Stop: r.Stop, Max: r.Max})
+	if err != nil {
+		return nil, err
+	}
+	b, err := s.begin(&r)
+	if err != nil {
+		return nil, err
+	}
+	c := &Completion{beginning: b, prompt: r.Prompt, out: out, detailed: r.Logprobs || r.Top > 0, buffer: s.options.Buffer,
+		ready: make(chan struct{}, 1)}
+	q := schedule.Request{User: r.User, Prompt: b.ids, Begin: b.begin, Marks: b.places(), Sampler: smp, Penal: r.Penal, Max: r.Max,
+		Ends: []int{text.EndOfText}, Logprobs: r.Logprobs, Top: r.Top, Prompted: r.Prompted, Token: c.take}
+	if !r.Fresh {
+		q.Keep = b.keep
+	}
+	if c.job, err = s.scheduler.Submit(ctx, q); err != nil {
+		b.hit.Release()
+		return nil, err
+	}
+	go func() { // whether or not somebody asks for the result
+		<-c.job.Done()
+		b.hit.Release()
+	}()
+	return c, nil
+}
+
+// State feeds the prompt of a request, from the longest state that the cache has of it, and returns the state after it
+// with the prompt's ids. It is for a state that is to be given away. Of the request, User, Space, Prompt, State and
+// Fresh count.
+func (s *Service) State(ctx context.Context, r Request) (state []float32, ids []int, err error) {
+	r.Prompted = nil
+	b, err := s.begin(&r)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !r.Fresh {
+		all := b.space.FindLoaded(b.ids, len(b.ids))
+		defer all.Release()
+		if all.Tokens == len(b.ids) {
+			b.hit.Release()
+			return slices.Clone(all.State), b.ids, nil
+		}
+	}
+	failed := errors.New("completion: no state was kept")
+	q := schedule.Request{User: r.User, Prompt: b.ids, Begin: b.begin, Marks: b.places()}
+	q.Keep = func(tokens int) ([]float32, func(error)) {
+		if tokens < len(b.ids) || state != nil {
+			return b.keep(tokens)
+		}
+		state = make([]float32, s.size)
+		return state, func(err error) { failed = err }
+	}
+	if r.Fresh {
+		q.Marks = nil
+	}
+	job, err := s.scheduler.Submit(ctx, q)
+	if err != nil {
+		b.hit.Release()
+		return nil, nil, err
+	}
+	if err = job.Err(); err == nil {
+		err = failed
+	}
+	b.hit.Release()
+	if err != nil {
+		return nil, nil, err
+	}
+	return state, b.ids, nil
+}
