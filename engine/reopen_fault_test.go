@@ -35,7 +35,7 @@ func TestReopenWithoutMemory(t *testing.T) {
 	}
 	seqs := []*Seq{newSeq(t, e), newSeq(t, e)}
 	want := make([][]float32, len(seqs))
-	again := func(f faultvk.Fault) (failed error, r faultvk.Report) {
+	again := func(f faultvk.Fault) (r faultvk.Report, failed error) {
 		t.Helper()
 		for i, s := range seqs {
 			step(t, e, input{s, []int{3, 1, 4, 1, 5 + i}, 0})
@@ -47,8 +47,8 @@ func TestReopenWithoutMemory(t *testing.T) {
 		}
 		fault(f)
 		failed = e.Reopen(t.Context())
-		r, err := ctl.Report()
-		if err != nil {
+		var err error
+		if r, err = ctl.Report(); err != nil {
 			t.Fatal(err)
 		}
 		fault(faultvk.Fault{})
@@ -65,16 +65,16 @@ func TestReopenWithoutMemory(t *testing.T) {
 		for i, s := range seqs {
 			sameBits(t, fmt.Sprintf("%s %d: sequence %d", r.Function, f.At, i), mustState(t, e, s), want[i])
 		}
-		return failed, r
+		return r, failed
 	}
-	failed, all := again(faultvk.Fault{})
+	all, failed := again(faultvk.Fault{})
 	if failed != nil {
 		t.Fatal(failed)
 	}
 	most, counts := gputest.Faults(t, 12), map[bool]int{}
 	each(func(i int) (more bool) {
 		f := faultvk.Fault{At: 1 + i*max(all.Calls/most, 1), Result: faultvk.OutOfHostMemory}
-		failed, r := again(f)
+		r, failed := again(f)
 		if failed != nil && !errors.Is(failed, ErrOutOfMemory) || failed != nil && !r.Fired {
 			t.Errorf("%s %d of %d: want no memory, got %v", r.Function, f.At, all.Calls, failed)
 		}

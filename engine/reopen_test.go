@@ -178,6 +178,16 @@ func TestReopenFails(t *testing.T) {
 // An engine that is closed is nobody's any more, though its device stays open, also where it could not be made anew.
 func TestClosedAfterReopenFails(t *testing.T) {
 	d := new(device.Device)
+	there := closedAfterReopenFails(t, d)
+	for i := 0; there.Value() != nil; i++ {
+		if runtime.GC(); i == 10 {
+			t.Fatal("the engine is still held")
+		}
+	}
+	runtime.KeepAlive(d)
+}
+
+func closedAfterReopenFails(t *testing.T, d *device.Device) weak.Pointer[Engine] {
 	var failed error
 	e, err := New(golden.Tiny(t), d, Options{Progress: func(int64, int64) error { return failed }})
 	if err != nil {
@@ -190,11 +200,5 @@ func TestClosedAfterReopenFails(t *testing.T) {
 	if err := e.Close(); err != nil {
 		t.Error(err)
 	}
-	there := weak.Make(e)
-	for i := 0; there.Value() != nil; i++ {
-		if runtime.GC(); i == 10 {
-			t.Fatal("the engine is still held")
-		}
-	}
-	runtime.KeepAlive(d)
+	return weak.Make(e)
 }

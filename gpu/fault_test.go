@@ -135,6 +135,8 @@ func TestFaults(t *testing.T) {
 				t.Errorf("%s: no error, and another result", what)
 			case err != nil && (!gpu.IsFault(err) || strings.Contains(err.Error(), "%!")):
 				t.Errorf("%s: %v: not the device's fault", what, err)
+			case errors.Is(err, gpu.ErrNoLoader):
+				t.Errorf("%s: %v: there is one", what, err)
 			case err != nil && errors.As(err, &e) && e.Result != f.Result && call.Function != "vkCreateInstance":
 				t.Errorf("%s: %v: another result", what, err)
 			case err != nil && f.Result == faultvk.DeviceLost && !errors.Is(err, gpu.ErrDeviceLost):

@@ -66,7 +66,11 @@ func Open(opts Options) (*Instance, error) {
 	if os.Getenv("RWKV_VALIDATE") == "1" {
 		in.opts.Validate = true
 	}
-	version := uint32(C.rg_instance_version(gipa))
+	var known C.uint32_t
+	if err := check("vkEnumerateInstanceVersion", int32(C.rg_instance_version(gipa, &known))); err != nil {
+		return nil, err
+	}
+	version := uint32(known)
 	if version < apiVersion(1, 1) {
 		return nil, fmt.Errorf("%w: the Vulkan loader knows only Vulkan %s, 1.1 is needed", ErrNoLoader, versionString(version))
 	}

@@ -47,7 +47,7 @@ typedef struct rg_dev rg_dev;
 // Loader and instance. gipa is vkGetInstanceProcAddr.
 void *rg_load(const char *name);
 void rg_sleep(uint32_t ms);
-uint32_t rg_instance_version(void *gipa);
+int rg_instance_version(void *gipa, uint32_t *version);
 int rg_has_layer(void *gipa, const char *layer);
 int rg_instance_create(void *gipa, uint32_t api, int validate, void **out);
 void rg_instance_destroy(void *gipa, void *inst);

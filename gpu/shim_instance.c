@@ -5,12 +5,11 @@
 
 extern void rgMessage(uint32_t severity, char *text, uintptr_t user); // Go
 
-uint32_t rg_instance_version(void *gipa) {
+int rg_instance_version(void *gipa, uint32_t *version) {
 	FN(vk_result, vkEnumerateInstanceVersion, uint32_t *);
 	GET(NULL, vkEnumerateInstanceVersion);
-	uint32_t v = 1u << 22; // 1.0 has no such function
-	if (vkEnumerateInstanceVersion) vkEnumerateInstanceVersion(&v);
-	return v;
+	*version = 1u << 22; // 1.0 has no such function
+	return vkEnumerateInstanceVersion ? vkEnumerateInstanceVersion(version) : 0;
 }
 
 int rg_has_layer(void *gipa, const char *layer) {
