@@ -16,6 +16,7 @@ import (
 // Which invocations of a workgroup come first is a device's own affair. The drivers here begin with the first, so that
 // a missing barrier may not show behind what that one does: it has to where they are numbered backwards.
 func TestBackwards(t *testing.T) {
+	numbers(t)
 	changed := 0
 	k := kernels(t, gpu.DeviceOptions{Rewrite: func(code []byte, local [3]int) []byte {
 		c, err := spirv.Decode(code)

@@ -21,6 +21,7 @@ import (
 // of their operands, and none that is there: under these eyes the other tests run. Older layers see no write after a
 // write.
 func TestEveryBarrier(t *testing.T) {
+	numbers(t)
 	gputest.Instance(t)
 	if !gpu.HasValidation() {
 		t.Skip("no validation layer installed")

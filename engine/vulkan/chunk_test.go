@@ -18,16 +18,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
 )
 
-// By chunks, RWKV-7's recurrence takes every case that it suits, of any length; in a short run, most of them with one
-// way to load.
+// By chunks, RWKV-7's recurrence takes every case that it suits, of any length; only the long ones with both ways to
+// load.
 func TestChunked(t *testing.T) {
+	numbers(t)
 	k := kernels(t)
 	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
 		t.Run(l.String(), func(t *testing.T) {
 			optest.RunIf(t, func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 				return execWith(tb, k, prog, Options{Sizes: s, Guard: guard, Loads: l, Recur: kernel.Chunked})
 			}, func(name string) bool {
-				return isWKV7(name) && (l == profile.Buffers || !testing.Short() || strings.HasPrefix(name, "WKV7/long"))
+				return isWKV7(name) && (l == profile.Buffers || strings.HasPrefix(name, "WKV7/long"))
 			})
 		})
 	}
@@ -35,6 +36,7 @@ func TestChunked(t *testing.T) {
 
 // Logits and states of prompts by chunks are those of the original implementation.
 func TestChunkedGolden(t *testing.T) {
+	numbers(t)
 	k := kernels(t)
 	golden.RunPrefill(t, true, "v7", []int{0, 50}, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
 		return execWith(tb, k, m.Program, Options{Sizes: s, Recur: kernel.Chunked})

@@ -10,6 +10,7 @@ import (
 
 // What an exact executor makes of a token does not depend on chunks and batches, to the last bit.
 func TestExact(t *testing.T) {
+	numbers(t)
 	k := kernels(t)
 	golden.ExactProperties(t, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
 		return execWith(tb, k, m.Program, Options{Sizes: s, Exact: true})

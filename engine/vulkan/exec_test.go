@@ -23,6 +23,7 @@ func TestProperties(t *testing.T) { golden.Properties(t, modelOpener(kernels(t),
 func TestClosed(t *testing.T) { golden.Closed(t, modelOpener(kernels(t), "")) }
 
 func TestNotFinite(t *testing.T) {
+	numbers(t)
 	k := kernels(t)
 	golden.NotFinite(t, func(prog *op.Program, s op.Sizes) error {
 		e, err := newProber(k, prog, Options{Sizes: s})

@@ -17,6 +17,7 @@ import (
 
 // A device that has few workgroups for a dispatch makes products fall into several, by every kernel.
 func TestFewGroups(t *testing.T) {
+	numbers(t)
 	// 64 rows are the least of a unit, for which matmul_segment takes 8.
 	k := kernels(t, gpu.DeviceOptions{LimitOverride: func(l *gpu.Limits) { l.MaxWorkgroupCount[0] = 8 }})
 	for _, product := range append([]string{""}, form.Products...) {

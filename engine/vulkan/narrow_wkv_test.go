@@ -16,6 +16,7 @@ import (
 // Heads of 64 hold in the forms that the device would not choose: by wkv6_narrow and wkv7_narrow without texels, and
 // with them or by the other kernels, whichever TestOps does not have.
 func TestOtherHeads(t *testing.T) {
+	numbers(t)
 	k := kernels(t)
 	if !profile.RunsQuads(k.set.Dev.Info()) {
 		t.Skipf("%s has not what they need", k.set.Dev.Info().Name)

@@ -17,7 +17,10 @@ import (
 )
 
 // Decode in sparse forms agrees with the references for every version.
-func TestSparseGolden(t *testing.T) { golden.RunDecode(t, true, modelOpener(kernels(t), form.Sparse)) }
+func TestSparseGolden(t *testing.T) {
+	numbers(t)
+	golden.RunDecode(t, true, modelOpener(kernels(t), form.Sparse))
+}
 
 // discrete returns kernels of the shape that graphics cards have, in which the subgroups of a workgroup share a panel.
 func discrete(t *testing.T) *Kernels {
@@ -30,6 +33,7 @@ func discrete(t *testing.T) *Kernels {
 }
 
 func TestSparseShared(t *testing.T) {
+	numbers(t)
 	optest.RunIf(t, opener(discrete(t), form.Sparse), func(name string) bool { return strings.Contains(name, "/zeros") })
 }
 

@@ -69,6 +69,7 @@ func TestActivationsFaults(t *testing.T) {
 
 // Every form that the tuner may choose gives the same results, for a type of each way to unpack weights.
 func TestCandidatesAlike(t *testing.T) {
+	numbers(t)
 	k := kernels(t)
 	types := []tensor.Type{tensor.F16, tensor.Q6_K, tensor.Q8_0, tensor.Q4_0}
 	if testing.Short() {
@@ -106,6 +107,7 @@ func alike(t *testing.T, e *Prober, c *kernel.Choice, forms []tune.Form) {
 
 // What the tuner compares differs between the forms by no more than rounding, for one sequence and some.
 func TestRecurrencesAlike(t *testing.T) {
+	numbers(t)
 	for _, k := range []*Kernels{kernels(t), discrete(t)} {
 		e := execWith(t, k, golden.Tiny(t).Program, Options{Sizes: op.Sizes{Slots: 3, Rows: 150, Seqs: 3, Outs: 1}})
 		for _, seqs := range []int{1, 3} {
@@ -125,6 +127,7 @@ func TestRecurrencesAlike(t *testing.T) {
 
 // Every sparse form gives what a dense one does of the model's own activations, whatever the device's shape.
 func TestSparseAlike(t *testing.T) {
+	numbers(t)
 	for _, k := range []*Kernels{kernels(t), discrete(t)} {
 		m := golden.Tiny(t)
 		e := execWith(t, k, m.Program, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}})

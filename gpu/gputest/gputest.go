@@ -15,6 +15,7 @@ import (
 	"strings"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
@@ -99,12 +100,19 @@ func Device(t testing.TB, opts ...gpu.DeviceOptions) *gpu.Device {
 	return dev
 }
 
+// waitLimit is after how long a device counts as hanging: on a busy machine, a driver that compiles a kernel when it first
+// runs, as lavapipe does, may take more than the usual half minute.
+const waitLimit = 5 * time.Minute
+
 // open opens the device that the environment names.
 func open(t testing.TB, o gpu.DeviceOptions) (*gpu.Device, error) {
 	t.Helper()
 	in := Instance(t)
 	if o.Poison == 0 {
 		o.Poison = poison()
+	}
+	if _, set := os.LookupEnv("RWKV_WAIT_LIMIT"); o.WaitLimit == 0 && !set {
+		o.WaitLimit = waitLimit
 	}
 	index, err := Choose(in.Devices(), os.Getenv("RWKV_DEVICE"))
 	if err != nil {
