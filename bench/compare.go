@@ -10,7 +10,7 @@ type Change struct {
 	Old     float64 `json:"old"` // median tokens per second
 	New     float64 `json:"new"`
 	Ratio   float64 `json:"ratio"` // New / Old
-	P       float64 `json:"p"`     // of a difference as large by chance; see significant
+	P       float64 `json:"p"`     // probability of as large a difference by chance; see significant
 	Verdict string  `json:"verdict"`
 }
 
@@ -25,8 +25,8 @@ const (
 // significant is the p below which a difference counts.
 const significant = 0.05
 
-// CompareWith sets r.Compare: every test that both runs hold, by the Mann-Whitney test on their samples. It returns
-// what else differs between the runs, and makes the ratios say less.
+// CompareWith sets r.Compare: every test that both runs have, by the Mann-Whitney test on their samples. It returns
+// what else differs between the runs. With such a difference the ratios say less.
 func (r *Report) CompareWith(old *Report) (differences []string, err error) {
 	was := map[string]*Result{}
 	for i := range old.Results {

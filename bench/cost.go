@@ -5,8 +5,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// cost is what an op reads, writes and computes in a pass. Elementwise arithmetic is left out of flops: it never counts
-// beside the products and recurrences, and what it takes depends on how it is written.
+// cost is what an op reads, writes and computes in a pass. Elementwise arithmetic does not count as flops: it is little
+// beside the products and recurrences, and its amount depends on how it is written.
 type cost struct {
 	weights float64 // bytes
 	moved   float64 // bytes of activations and state
@@ -43,7 +43,7 @@ func costOf(o op.Op, s batchSize) (c cost) {
 	return c
 }
 
-// runs reports whether an op has anything to do: without wanted logits, the head has not.
+// runs reports whether an op has anything to do. Without wanted logits the head has nothing to do.
 func runs(o op.Op, s batchSize) bool {
 	some := false
 	o.Operands(func(_ string, v op.View, a op.Access) {
@@ -52,7 +52,7 @@ func runs(o op.Op, s batchSize) bool {
 	return some
 }
 
-// memory adds up an op's operands, each view once. Of a table that rows are picked from, those rows count.
+// memory adds up an op's operands, each view once. If rows are picked from a table, these rows count.
 func (c *cost) memory(o op.Op, s batchSize) {
 	var table *op.Operand
 	switch e := o.(type) {
@@ -105,13 +105,13 @@ func flopsOf(o op.Op, s batchSize) float64 {
 	return 0
 }
 
-// modelCost is what a model costs, in parts that add up to any work.
+// modelCost is the cost of a model, in parts that add up to the cost of any work.
 type modelCost struct {
-	pass, outPass cost // weights read once in a pass; in one with wanted logits
+	pass, outPass cost // weights read once in a pass, and in a pass with wanted logits
 	row, out      cost // for each token; for each of its logits
 }
 
-// modelCostOf divides the ops of a program between them.
+// modelCostOf returns the cost of a program.
 func modelCostOf(prog *op.Program) (m modelCost) {
 	for _, s := range prog.Steps {
 		one, two := costOf(s.Op, batchSize{1, 1, 1}), costOf(s.Op, batchSize{2, 1, 1})
@@ -128,7 +128,7 @@ func modelCostOf(prog *op.Program) (m modelCost) {
 	return m
 }
 
-// of returns what some work cost.
+// of returns the cost of some work.
 func (m modelCost) of(w engine.Work) cost {
 	return cost{
 		weights: m.pass.weights*float64(w.Passes) + m.outPass.weights*float64(w.OutPasses) + m.row.weights*float64(w.Rows),
@@ -136,5 +136,5 @@ func (m modelCost) of(w engine.Work) cost {
 	}
 }
 
-// token returns what a decoded token of a single sequence costs.
+// token returns the cost of a decoded token of a single sequence.
 func (m modelCost) token() cost { return m.of(engine.Work{Passes: 1, OutPasses: 1, Rows: 1, Outs: 1}) }

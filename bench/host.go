@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// hostTime measures the time of decoding outside waiting for the device and drawing. It does so for each submission,
-// since a few that the system interrupted would decide a mean.
+// hostTime measures the time of decoding outside waiting for the device and drawing. It takes the time of each
+// submission, since the system interrupts a few of them, and these would spoil a mean.
 type hostTime struct {
 	tokens []time.Duration // of a token, by submission
 	now    func() engine.Work
@@ -17,12 +17,12 @@ type hostTime struct {
 	drawn  int // tokens of it so far
 }
 
-// begin starts a run of at most so many submissions, which adds to have.
+// begin starts a run of at most so many submissions. Its times are added to have.
 func (h *hostTime) begin(now func() engine.Work, have []time.Duration, most int) {
 	*h = hostTime{tokens: slices.Grow(have, most), now: now, work: now(), start: time.Now()}
 }
 
-// draw counts a drawn token. The first one after waiting anew begins the next submission.
+// draw counts a drawn token. The first one after a new wait begins the next submission.
 func (h *hostTime) draw() {
 	if h.drawn > 0 && h.now().Waited != h.work.Waited {
 		h.end(h.drawn)

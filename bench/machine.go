@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// cpuTime is the processor time spent until some moment, as Linux tells it in /proc; elsewhere it is not known.
+// cpuTime is the processor time spent until some moment, from Linux's /proc. On other systems it is not known.
 type cpuTime struct {
 	at    time.Time
 	all   float64 // seconds of all processes on all cores
@@ -35,8 +35,8 @@ func readCPUTime() cpuTime {
 	return t
 }
 
-// busyTime returns the seconds that all cores were neither idle nor waiting, from the first line of /proc/stat: user,
-// nice, system, idle, iowait, irq, softirq, steal, and guests, whose time user and nice hold already.
+// busyTime returns the seconds in which all cores were neither idle nor waiting, from the first line of /proc/stat:
+// user, nice, system, idle, iowait, irq, softirq, steal, and guests. user and nice include the time of guests.
 func busyTime(stat []byte) (float64, bool) {
 	line, _, _ := bytes.Cut(stat, []byte("\n"))
 	fields := strings.Fields(string(line))
@@ -56,8 +56,8 @@ func busyTime(stat []byte) (float64, bool) {
 	return sum / ticks, true
 }
 
-// processTime returns the seconds of user and system time from /proc/self/stat, whose second field, in parentheses, may
-// hold anything.
+// processTime returns the seconds of user and system time from /proc/self/stat. Its second field, in parentheses, may
+// have any content.
 func processTime(stat []byte) (float64, bool) {
 	end := bytes.LastIndexByte(stat, ')')
 	if end < 0 {
@@ -72,7 +72,7 @@ func processTime(stat []byte) (float64, bool) {
 	return (user + system) / ticks, err1 == nil && err2 == nil
 }
 
-// otherCPU sums up what other processes used while this one measured.
+// otherCPU adds up the processor time of other processes while this one measured.
 type otherCPU struct {
 	used, seconds float64
 	known         bool
@@ -89,7 +89,8 @@ func (o *otherCPU) add(before cpuTime) {
 	o.known = true
 }
 
-// cores returns how many cores they kept busy; nil if that is not known, or was too short to tell in ticks.
+// cores returns how many cores other processes kept busy. It is nil if that is not known, or if the time was too short
+// to count in ticks.
 func (o *otherCPU) cores() *float64 {
 	if !o.known || o.seconds < 10./ticks {
 		return nil
@@ -98,8 +99,8 @@ func (o *otherCPU) cores() *float64 {
 	return &n
 }
 
-// busyShare is the share of the cores that others may use before it is worth a warning; lagShare that of the load
-// average, which counts what has just ended too.
+// busyShare is the share of the cores that others may use without a warning. lagShare is that of the load average,
+// which includes what has just ended.
 const (
 	busyShare = 0.05
 	lagShare  = 0.5
@@ -119,7 +120,7 @@ func loadAverage() *float64 {
 	return &n
 }
 
-// note keeps the largest use by others.
+// note keeps the largest use of cores by others.
 func (l *Load) note(cores *float64) {
 	if cores != nil && (l.OtherCPU == nil || *l.OtherCPU < *cores) {
 		l.OtherCPU = cores
@@ -132,7 +133,7 @@ func (l *Load) note(cores *float64) {
 	}
 }
 
-// Warning words a load that distorts the figures; "" if there was none.
+// Warning returns a warning of a load that distorts the figures; "" if there was none.
 func (l *Load) Warning() string {
 	if !l.Busy {
 		return ""

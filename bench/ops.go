@@ -7,7 +7,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// layerPrefix is what tells the same op of two layers apart.
+// layerPrefix matches the part of an op's name in which two layers differ.
 var layerPrefix = regexp.MustCompile(`^blocks\.\d+\.`)
 
 // opGroup is the ops of one name.
@@ -85,7 +85,7 @@ func (r *runner) opsOf(tokens, batch int) error {
 	return nil
 }
 
-// groups returns the program's ops by name, in their first order, and to which each step belongs.
+// groups returns the program's ops by name, in their first order, and the index of each step's group.
 func (r *runner) groups(s batchSize) (groups []*opGroup, index []int) {
 	at := map[string]int{}
 	for _, step := range r.e.Model.Program.Steps {

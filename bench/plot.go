@@ -31,13 +31,13 @@ const (
 	plotHeight = 12 * vg.Centimeter
 )
 
-// Plot draws what there is to draw of
+// Plot draws these pictures, as far as the report has values for them:
 //
 //	NAME-roofline.svg  operations per second against operations per byte, below what the device does at best
 //	NAME-batch.svg     tokens per second against sequences at once
 //	NAME-depth.svg     tokens per second against tokens behind the sequences
 //
-// for a path NAME.svg, or NAME.png, and returns the files that it wrote. An error about one of them is a PlotError.
+// path is NAME.svg or NAME.png. Plot returns the files that it wrote. An error about one of them is a PlotError.
 func (r *Report) Plot(path string) ([]string, error) {
 	ext := filepath.Ext(path)
 	if !slices.Contains(PlotFormats, ext) {
@@ -95,7 +95,7 @@ func save(p *plot.Plot, name string) error {
 	}, nil)
 }
 
-// titleWidth is how many characters of a title fit the width of a picture.
+// titleWidth is how many characters of a title fit into the width of a picture.
 const titleWidth = 80
 
 // wrapped breaks s between words into lines of at most titleWidth characters, as far as its words allow.
@@ -183,7 +183,7 @@ func (r *Report) roofline() (*plot.Plot, error) {
 	return p, nil
 }
 
-// axis is what tokens per second are drawn against.
+// axis is the axis that tokens per second are drawn against.
 type axis struct {
 	what, label, other string
 	of, rest           func(*Result) int
@@ -194,7 +194,8 @@ var (
 	depthAxis = axis{"depth", "tokens behind each sequence", "batch", func(x *Result) int { return x.Depth }, func(x *Result) int { return x.Batch }}
 )
 
-// rates draws tokens per second, with least and most, as a line for each test; nil if none has two places on the axis.
+// rates draws tokens per second, with least and most, as a line for each test. It returns nil if no line has two places
+// on the axis.
 func (r *Report) rates(a axis) (*plot.Plot, error) {
 	p := r.newPlot("Tokens per second against "+a.what, a.label, "tokens per second, of all sequences")
 	lines := map[string][]*Result{}

@@ -37,19 +37,19 @@ type Result struct {
 	OfLimit float64 `json:"of_limit"` // GBPerS or GFLOPS as a share of the device's limit, whichever is the larger
 	Bound   string  `json:"bound"`    // which it is: read or fma
 
-	// Of decoding; nil for a prefill. Host time is that outside waiting for the device and drawing, the median of all
-	// submissions, and nil on the CPU too.
+	// For decoding; nil for a prefill. Host time is the time outside waiting for the device and drawing, the median of all
+	// submissions. It is nil on the CPU too.
 	HostUS *float64 `json:"host_us_per_token,omitempty"`
 	Allocs *float64 `json:"allocs_per_token,omitempty"`
 
-	// Of drawn text: where tokens were drawn, device, host or both, and the time of the draws on the host.
+	// For drawn text: where tokens were drawn (device, host or both), and the time of a draw on the host.
 	DrawnOn string   `json:"drawn_on,omitempty"`
 	DrawUS  *float64 `json:"draw_us_per_token,omitempty"`
 
 	SubmissionMS *float64 `json:"longest_submission_ms,omitempty"` // nil on the CPU
 
 	DeviceBytes int      `json:"device_bytes"`        // in buffers
-	OtherCPU    *float64 `json:"other_cpu,omitempty"` // cores that other processes kept busy meanwhile, where that is known
+	OtherCPU    *float64 `json:"other_cpu,omitempty"` // cores that other processes kept busy meanwhile; nil: not known
 }
 
 // Rates are tokens per second over all sequences, in the repetitions of a test.
@@ -60,15 +60,15 @@ type Rates struct {
 	Samples []float64 `json:"samples"` // in the order of measuring
 }
 
-// Roofline is what the device does at best, measured before the tests, after them and, where it has the memory, up to 4
-// times between: the median, of an even number the better of the two in the middle.
+// Roofline is what the device does at best. It is measured before the tests, after them and, if there is memory for it,
+// up to 4 times between. The median counts; of an even number, the better of the two in the middle.
 type Roofline struct {
 	ReadGBPerS float64 `json:"read_gb_per_s"`
 	ReadBytes  int     `json:"read_bytes"` // that were streamed
 	FMAGFLOPS  float64 `json:"fma_gflops"`
 }
 
-// Memory is what was in use after the first repetition, before what limits and ops take.
+// Memory is the memory in use after the first repetition. Limits and ops, which take more, come later.
 type Memory struct {
 	DeviceBytes      int `json:"device_bytes"`                 // in buffers
 	DeviceBlockBytes int `json:"device_block_bytes"`           // taken from the driver to hold them
@@ -100,7 +100,7 @@ type OpTime struct {
 // intensity is the operations done for each byte of weights.
 func (r *Result) intensity() float64 { return r.GFLOPS / r.GBPerS }
 
-// name tells tests apart.
+// name returns a name that differs between tests.
 func (r *Result) name() string { return fmt.Sprintf("%s batch %d depth %d", r.Test, r.Batch, r.Depth) }
 
 // share sets every figure's share of its limit.
@@ -115,7 +115,7 @@ func (r *Report) share() {
 	}
 }
 
-// share returns how much of its limit something reaches, and which limit that is.
+// share returns the share of its limit that something reaches, and which limit that is.
 func (l Roofline) share(gbPerS, gflops float64) (float64, string) {
 	read, fma := gbPerS/l.ReadGBPerS, gflops/l.FMAGFLOPS
 	if read >= fma {

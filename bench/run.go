@@ -14,7 +14,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 )
 
-// Options says what to measure: every length of PP and TG with every batch at every depth.
+// Options say what to measure: every length of PP and TG with every batch at every depth.
 type Options struct {
 	PP, TG  []int // tokens to each sequence; empty for no such test
 	Gen     []int // tokens drawn by each sequence; empty for none
@@ -38,7 +38,7 @@ const (
 	MaxRepeat = maxSamples
 )
 
-// check wants something to measure, within the limits.
+// check returns an error if there is nothing to measure, or if a value is out of its limits.
 func (o *Options) check() error {
 	if len(o.PP)+len(o.TG)+len(o.Gen) == 0 || len(o.Batches) == 0 || len(o.Depths) == 0 {
 		return errors.New("bench: want at least one length, batch and depth")
@@ -62,7 +62,7 @@ func (o *Options) check() error {
 	return nil
 }
 
-// most and least weights that the read limit is measured with.
+// Most and least weights for measuring the read limit.
 const (
 	leastRead = 1 << 20
 	mostRead  = 256 << 20
@@ -93,7 +93,7 @@ func Run(ctx context.Context, m *model.Model, d *device.Device, o Options) (*Rep
 	return r, nil
 }
 
-// limits measures the device, and makes of what was found so far the median that Roofline has.
+// limits measures the device, and sets the report's Roofline from all measurements so far.
 func (r *runner) limits() error {
 	r.tell("measuring the device's limits", 0, 1)
 	found, err := r.dev.Roofline(r.readBytes())
@@ -111,15 +111,14 @@ func (r *runner) readBytes() int { return min(max(int(r.cost.token().weights), l
 // mostBetween is how many times the limits are measured between repetitions, at most.
 const mostBetween = 4
 
-// measuresBetween reports whether the limits are measured after so many repetitions of all: evenly, and before the
-// last.
+// measuresBetween reports whether the limits are measured after so many repetitions of repeat: evenly spread, and never
+// after the last.
 func measuresBetween(repeated, repeat int) bool {
 	between := min(mostBetween, repeat-1)
 	return 0 < repeated && repeated < repeat && repeated*between/(repeat-1) > (repeated-1)*between/(repeat-1)
 }
 
-// limitsBetween measures the limits between repetitions, but not where that could drive the model out of the device's
-// memory.
+// limitsBetween measures the limits between repetitions, unless that could push the model out of the device's memory.
 func (r *runner) limitsBetween(repeated int) error {
 	if !measuresBetween(repeated, r.o.Repeat) || !r.dev.HasRoom(2*r.readBytes()) {
 		return nil
@@ -127,7 +126,7 @@ func (r *runner) limitsBetween(repeated int) error {
 	return r.limits()
 }
 
-// memory notes what is in use.
+// memory notes the memory in use.
 func (r *runner) memory() {
 	m := &r.report.Memory
 	m.DeviceBytes, m.DeviceBlockBytes = r.dev.Memory()
@@ -167,7 +166,7 @@ type runner struct {
 	samplers []*sample.Sampler // of gen, used again and again
 	host     hostTime
 
-	// Made once: as methods they would be an allocation a step.
+	// These are made once, since a method value would be an allocation in each step.
 	take  func(pos int, logits []float32) error
 	drawn func(i, id int) (more bool)
 	work  func() engine.Work
@@ -186,7 +185,7 @@ type base struct {
 	depth int // tokens behind it
 }
 
-// all runs to each depth, going on from the one before, and then measures at all of them.
+// all goes to each depth, from the one before, and then measures at all depths.
 func (r *runner) all(depths []int) error {
 	for _, depth := range depths {
 		if err := r.advance(depth); err != nil {
@@ -229,7 +228,7 @@ func (r *runner) advance(depth int) error {
 	return nil
 }
 
-// random returns n token ids, other ones for another seed, in memory that the next call uses again.
+// random returns n token ids, which differ with the seed. The next call reuses their memory.
 func (r *runner) random(n, seed int) []int {
 	r.ids = r.ids[:0]
 	state := uint64(seed)*0x9e3779b97f4a7c15 + 1

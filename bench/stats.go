@@ -24,9 +24,9 @@ func ratesOf(samples []float64) Rates {
 	return Rates{Median: median(samples), Min: slices.Min(samples), Max: slices.Max(samples), Samples: samples}
 }
 
-// rankSum is the Mann-Whitney test (also Wilcoxon's rank sum test), exact and with two sides: the probability that
-// random division of all the values into groups of these sizes sets their ranks at least as far apart as they are, and
-// the smallest such probability that groups of these sizes allow. Equal values share the mean of their ranks.
+// rankSum is the Mann-Whitney test (also Wilcoxon's rank sum test), exact and with two sides. p is the probability that
+// a random division of all values into groups of these sizes sets their ranks at least as far apart as they are. least
+// is the smallest such probability that groups of these sizes allow. Equal values share the mean of their ranks.
 func rankSum(a, b []float64) (p, least float64) {
 	type value struct {
 		v     float64
@@ -75,7 +75,7 @@ func rankSum(a, b []float64) (p, least float64) {
 	return as / total, extreme / total
 }
 
-// divisions counts, by the sum of their ranks, the ways to choose n of them.
+// divisions counts the ways to choose n of the ranks, by the sum of the chosen ranks.
 func divisions(ranks []int, n int) []float64 {
 	most := 0
 	for _, r := range ranks {

@@ -9,7 +9,7 @@ import (
 	"text/tabwriter"
 )
 
-// table is a heading and rows of text, to be written in one way or another.
+// table is a heading and rows of text.
 type table struct {
 	title string
 	head  []string
@@ -18,7 +18,7 @@ type table struct {
 
 func (t *table) add(cells ...string) { t.rows = append(t.rows, cells) }
 
-// number shows three digits that count.
+// number returns v with three significant digits.
 func number(v float64) string {
 	switch {
 	case v >= 100 || v == 0:
@@ -31,7 +31,7 @@ func number(v float64) string {
 	return strconv.FormatFloat(v, 'g', 2, 64)
 }
 
-// optional shows a figure that may be missing.
+// optional returns a figure that may be missing.
 func optional(v *float64) string {
 	if v == nil {
 		return "-"
@@ -46,7 +46,7 @@ func milliseconds(v *float64) string {
 	return number(*v) + " ms"
 }
 
-// draws shows where tokens were drawn and, of the host, how long that took for one.
+// draws returns where tokens were drawn and, for the host, the time of one draw.
 func (r *Result) draws() string {
 	switch {
 	case r.DrawnOn == "":
@@ -99,7 +99,7 @@ func (r *Report) opTimes() *table {
 	return t
 }
 
-// tables returns those that have something to show.
+// tables returns the tables that have rows.
 func (r *Report) tables() []*table {
 	list := []*table{r.results()}
 	for _, t := range []*table{r.opTimes(), r.changes()} {

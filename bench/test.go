@@ -31,8 +31,9 @@ type test struct {
 
 func (t *test) name() string { return fmt.Sprint(t.kind, t.tokens) }
 
-// tests measures every test at every depth. Repetitions are interleaved, those of one test at different depths side by
-// side, and the limits are measured between them, so that what changes on the machine meanwhile concerns all alike.
+// tests measures every test at every depth. Repetitions of different tests take turns, and those of one test at
+// different depths follow each other. The limits are measured between repetitions. So changes of the machine meanwhile
+// affect all tests alike.
 func (r *runner) tests() error {
 	depths := make([][]*test, len(r.bases))
 	for i, base := range r.bases {
@@ -83,11 +84,11 @@ func (r *runner) tests() error {
 	return nil
 }
 
-// settleTime is how long a first run on a device may take, from its start on, to find the device's fastest kernels.
+// settleTime is how long a first run on a device may take to find the device's fastest kernels.
 const settleTime = 10 * time.Second
 
-// settle warms up until the device's fastest kernels are found, between passes as everywhere, so that what is measured
-// is what every later run has.
+// settle warms up until the tuner has found the device's fastest kernels, between passes as in any run. So the tests
+// measure what every later run has.
 func (r *runner) settle(depths [][]*test) error {
 	for !r.e.Settled() && time.Since(r.begin) < settleTime {
 		for _, tests := range depths {
@@ -104,12 +105,12 @@ func (r *runner) settle(depths [][]*test) error {
 	return nil
 }
 
-// warmTokens is how many decode steps a warm-up needs: until a submission takes as many as it ever will, 1 + 2 + 4 + …
-// + 32.
+// warmTokens is the number of decode steps of a warm-up: after 1 + 2 + 4 + … + 32 steps a submission takes as many as
+// it ever will.
 const warmTokens = 63
 
-// sample runs a test once. A warm-up is cut short where the rest would bring nothing new: neither another shape of a
-// pass nor a processor in another state.
+// sample runs a test once. It cuts a warm-up short if the rest would change nothing: no new shape of a pass, and no
+// other state of the processor.
 func (r *runner) sample(t *test, warmup bool) error {
 	tokens := t.tokens
 	if chunk := r.e.Chunk(); warmup && t.kind != prefill {
@@ -149,7 +150,7 @@ func (r *runner) sample(t *test, warmup bool) error {
 	return nil
 }
 
-// feed is what is measured.
+// feed runs the measured work.
 func (r *runner) feed(kind string, seqs []*engine.Seq, ids []int, tokens int) error {
 	switch kind {
 	case generate:
@@ -177,7 +178,7 @@ func (r *runner) feed(kind string, seqs []*engine.Seq, ids []int, tokens int) er
 	return nil
 }
 
-// broken returns the error by which one of r.gen ended.
+// broken returns the error that ended one of r.gen, if there is one.
 func (r *runner) broken() error {
 	for i := range r.gen {
 		if err := r.gen[i].Err; err != nil {
@@ -230,10 +231,10 @@ func (r *runner) step(seqs []*engine.Seq, ids []int, step, n int) error {
 	return nil
 }
 
-// result is what the samples of a test amount to.
+// result returns the result of a test's samples.
 func (r *runner) result(t *test) Result {
 	rates := ratesOf(t.rates)
-	// Of the median run, as of all runs: a run of a test is like the other.
+	// The figures of all runs stand for the median run, since the runs of a test are alike.
 	runs := float64(len(t.rates))
 	seconds := float64(t.batch*t.tokens) / rates.Median
 	c := r.cost.of(t.work)

@@ -1,5 +1,4 @@
-// Package load opens what a program runs: a model with the LoRAs merged into it, quantized or not, the state that its
-// sequences begin with, and its vocabulary. It is the one way for every program, the command line among them: Options
-// are texts as a user gives them, errors say which of them is at fault, and what is worth a word goes to a callback.
-// The device is the engine's business.
+// Package load opens what a program runs: a model with its LoRAs merged in, quantized or not, the state that sequences
+// begin with, and the vocabulary. Every program opens these by it, the command line too. Options are texts as a user
+// gives them. An error says which option is at fault, and notices go to a callback. The engine opens the device.
 package load

@@ -28,7 +28,7 @@ func (i Input) String() string {
 	return [...]string{"model", "vocabulary", "LoRA", "quantization", "state", "state layout", "group norm epsilon"}[i]
 }
 
-// OptionError says that the value of an option cannot be used: whatever the files hold, or with this model.
+// OptionError says that the value of an option cannot be used, at all or with this model.
 type OptionError struct {
 	Input Input
 	Err   error // what was wanted and what was there, without the input
@@ -44,7 +44,7 @@ type FileError struct {
 	Input  Input
 	Path   string // of the file, "" where Err names it
 	Err    error
-	Advice bool // reports whether another value of Input would do: the caller may say how that is given
+	Advice bool // reports whether another value of Input would help: then the caller may name its flag
 }
 
 func (e *FileError) Error() string {
@@ -57,7 +57,8 @@ func (e *FileError) Error() string {
 // Unwrap returns the cause.
 func (e *FileError) Unwrap() error { return e.Err }
 
-// inFile returns err, of using the file at path for an input, as a FileError, unless it says already whose fault it is.
+// inFile returns err as a FileError, for the file at path that an input names. An err that already says whose fault it
+// is stays as it is.
 func inFile(in Input, path string, err error) error {
 	var option *OptionError
 	var file *FileError
@@ -76,14 +77,14 @@ func inFile(in Input, path string, err error) error {
 	return &FileError{Input: in, Path: path, Err: err}
 }
 
-// Notice is something worth a word.
+// Notice is a message for the user.
 type Notice struct {
 	Text   string
 	Input  Input  // what Advice is a value of
 	Advice string // what may be wanted instead, and when; "" for nothing
 }
 
-// String returns the notice as a line for people who know no names of options.
+// String returns the notice as a line that names no option.
 func (n Notice) String() string {
 	if n.Advice == "" {
 		return n.Text

@@ -12,19 +12,19 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// Opened is a model with what else it is run by. Close closes all of it.
+// Opened is a model with its options, state and vocabulary. Close closes all of it.
 type Opened struct {
 	*model.Model
-	// Begin is the saved state that sequences begin with, nil unless Options.State names one. The program begins with
-	// its Data already; a Pending token is to be fed before all others.
+	// Begin is the saved state that sequences begin with, nil unless Options.State names one. The model's program begins
+	// with its Data already. A Pending token must be fed before all others.
 	Begin *state.State
 
 	options Options
 	assumed string // of the state, if anything
 }
 
-// Open opens the model of the options. Its tensors are checked; their numbers are read later, by whoever runs it. An
-// error is an *OptionError or a *FileError.
+// Open opens the model of the options. It checks the tensors; an executor reads their numbers later. The error is an
+// *OptionError or a *FileError.
 func Open(o Options) (*Opened, error) {
 	s, err := o.parse()
 	if err != nil {
@@ -73,7 +73,7 @@ func (o *Options) file(s *settings) (*weights.File, error) {
 	return weights.Open(o.Model)
 }
 
-// merge returns f with the LoRAs; of an error it closes f.
+// merge returns f with the LoRAs. On an error it closes f.
 func merge(f *weights.File, s *settings) (*weights.File, []lora.Merge, error) {
 	files := make([]lora.File, len(s.loras))
 	for i := range s.loras {
@@ -86,7 +86,7 @@ func merge(f *weights.File, s *settings) (*weights.File, []lora.Merge, error) {
 	return merged, merges, err
 }
 
-// open makes the model of its file, and has it begin with the state.
+// open makes the model from its file, and makes it begin with the state.
 func (m *Opened) open(f *weights.File, s *settings) (err error) {
 	o := &m.options
 	m.Model, err = model.NewWith(f, model.Options{GroupNormEps: float32(o.GroupNormEps), Quant: s.quant})

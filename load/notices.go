@@ -11,7 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// loraNotices says in a line each what the LoRAs changed.
+// loraNotices says what each LoRA changed, in a line each.
 func (o *Options) loraNotices(merges []lora.Merge, loras []loraOption) {
 	pissa := slices.ContainsFunc(merges, func(m lora.Merge) bool { return m.Start })
 	for i := range merges {
@@ -34,7 +34,7 @@ func (o *Options) loraNotices(merges []lora.Merge, loras []loraOption) {
 	}
 }
 
-// quantNotice says in a line what quantizing does to m.
+// quantNotice says in a line how quantizing changes m.
 func quantNotice(m *model.Model, want tensor.Type) Notice {
 	if len(m.Quantized) == 0 {
 		return Notice{Text: fmt.Sprintf("quantizing to %s changes nothing in %s", want, m.File.Path), Input: Quant}

@@ -7,7 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
-// numbers is the tokenizer of a model that has no vocabulary: a token's text is its id and a space. It encodes nothing.
+// numbers is the tokenizer of a model without a vocabulary: a token's text is its id and a space. It cannot encode
+// text.
 type numbers struct{ size int }
 
 var _ tokenizer.Tokenizer = numbers{}
@@ -25,8 +26,8 @@ func (n numbers) Bytes(id int) []byte {
 	return append(strconv.AppendInt(nil, int64(id), 10), ' ')
 }
 
-// TokenizerOrNumbers is Tokenizer, but for a model of which no vocabulary is given or found: then a token's text is its
-// id and a space, no text can be encoded, and a notice says so.
+// TokenizerOrNumbers is Tokenizer if the model's vocabulary is given or found. If not, a token's text is its id and a
+// space, no text can be encoded, and a notice says so.
 func (m *Opened) TokenizerOrNumbers() (tokenizer.Tokenizer, error) {
 	t, err := m.Tokenizer()
 	if err == nil || m.options.Vocab != "" || m.File.Vocab != nil {

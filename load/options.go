@@ -15,28 +15,30 @@ import (
 
 // Options say what to open. The zero value is the embedded demo model with its vocabulary.
 type Options struct {
-	// Model is a file or directory of any format, or SyntheticPrefix and a size for a made-up model; "" for the demo
+	// Model is a file or directory of any format. SyntheticPrefix and a size stand for a made-up model, "" for the demo
 	// model.
 	Model string
-	// Vocab is the vocabulary's file, "" to look for it: inside the model's file, beside it, in the user's data
+	// Vocab is the vocabulary's file. "" looks for it inside the model's file, beside it, and in the user's data
 	// directory.
 	Vocab string
 	// LoRAs are files of changes to merge into the weights, in order, as FILE or FILE:SCALE. The scale is alpha/rank of
-	// the LoRA's training, 1 where it is missing.
+	// the LoRA's training, 1 if it is missing.
 	LoRAs []string
 	// Quant names the type to quantize the large matrices to, one of QuantNames; "" or AsStored keep them.
 	Quant string
-	// State is a file with the state that sequences begin with: of state tuning, or a saved one; "" for none.
+	// State is a file with the state that sequences begin with, of state tuning or saved; "" for none.
 	State string
-	// StateLayout is the layout of a tuned State, one of StateLayouts; "" and the first are what the file looks like.
+	// StateLayout is the layout of a tuned State, one of StateLayouts. "" and the first mean the layout that the file
+	// seems to have.
 	StateLayout string
 	// GroupNormEps is the epsilon of RWKV-5's group norm, one of GroupNormEpsilons, 0 for the file's or the usual one.
 	GroupNormEps float64
-	// Notice, if not nil, is told what is worth a word: what a LoRA changed, what had to be assumed, what is left out.
+	// Notice, if not nil, is told of what the user should know: what a LoRA changed, what had to be assumed, what is left
+	// out.
 	Notice func(Notice)
 }
 
-// SyntheticPrefix begins an Options.Model that is made up: what follows is its size, one of synthetic.Names.
+// SyntheticPrefix begins an Options.Model that is made up. A size follows, one of synthetic.Names.
 const SyntheticPrefix = "synthetic:"
 
 // AsStored is the Options.Quant that changes nothing.
@@ -117,7 +119,7 @@ func (o *Options) parse() (s settings, err error) {
 	return s, nil
 }
 
-// scaleOf matches what ends a LoRA that has a scale: a colon and a decimal number.
+// scaleOf matches the end of a LoRA with a scale: a colon and a decimal number.
 var scaleOf = regexp.MustCompile(`:([+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?)$`)
 
 // parseLoRA splits FILE[:SCALE]. Any other colon belongs to the name, as in C:\tuned.pth.
@@ -138,7 +140,7 @@ func parseLoRA(text string) (l loraOption, err error) {
 	return l, nil
 }
 
-// layout returns the layout of a tuned state, "" for what the file looks like.
+// layout returns the layout of a tuned state, "" for the one that the file seems to have.
 func (o *Options) layout() string {
 	if o.StateLayout == StateLayouts()[0] {
 		return ""

@@ -43,7 +43,7 @@ func Vocabulary(o Options) (tokenizer.Tokenizer, error) {
 	return t, err
 }
 
-// vocabulary is Vocabulary, and says where the vocabulary is from.
+// vocabulary is Vocabulary, and returns where the vocabulary is from.
 func (o *Options) vocabulary() (tokenizer.Tokenizer, string, error) {
 	if o.Vocab != "" {
 		t, err := tokenizer.Open(o.Vocab)
@@ -54,9 +54,9 @@ func (o *Options) vocabulary() (tokenizer.Tokenizer, string, error) {
 	return t, path, inFile(Vocab, path, err)
 }
 
-// Tokenizer opens the model's vocabulary: the file of Options.Vocab; else what came inside the model's file; else the
-// first file of a known name that fits, beside the model or in the user's data directory. The tokens of a model of 256
-// ids are bytes if no vocabulary lies beside it.
+// Tokenizer opens the model's vocabulary: the file of Options.Vocab, else the one inside the model's file, else the
+// first file of a known name that fits, beside the model or in the user's data directory. If no vocabulary lies beside
+// a model of 256 ids, its tokens are bytes.
 func (m *Opened) Tokenizer() (tokenizer.Tokenizer, error) {
 	path := m.File.Path
 	switch {
@@ -109,7 +109,7 @@ func (m *Opened) fitting(t tokenizer.Tokenizer, path string, err error) (tokeniz
 		Err: fmt.Errorf("want a vocabulary for the %d ids of %s%s, got one of %d ids", m.Vocab, m.File.Path, wanted, t.Size())}
 }
 
-// isBytes reports whether a vocabulary is that of the byte-level tokenizer, which has no id for the end of a document.
+// isBytes reports whether a vocabulary is that of the byte-level tokenizer. It has no id for the end of a document.
 func isBytes(vocab [][]byte) bool {
 	for id, token := range vocab {
 		if len(token) != 1 || token[0] != byte(id) {
@@ -123,9 +123,9 @@ func isBytes(vocab [][]byte) bool {
 type noVocabularyError struct {
 	model  string   // its file
 	size   int      // how many ids it has
-	wanted string   // names of files that were looked for
+	wanted string   // names of the wanted files
 	dirs   []string // where
-	passed []string // what was found and does not do, and why
+	passed []string // files that were found and do not fit, and why
 }
 
 func (e *noVocabularyError) Error() string {
@@ -136,9 +136,8 @@ func (e *noVocabularyError) Error() string {
 	return fmt.Sprintf("%s: no vocabulary for the model's %d ids: want %s in %s%s", e.model, e.size, e.wanted, strings.Join(e.dirs, " or "), found)
 }
 
-// findVocab opens the vocabulary file for a model file of size ids, from the first folder that has one. A file that
-// does not fit is passed over, also one that cannot be read: beside a model may lie the tokenizer.json of some other
-// program.
+// findVocab opens the vocabulary file for a model file of size ids, from the first folder that has one. It passes over
+// files that do not fit or cannot be read: the tokenizer.json beside a model may be some other program's.
 func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, *noVocabularyError) {
 	none := &noVocabularyError{model: modelPath, size: size, wanted: published(size), dirs: dirs}
 	if none.wanted == "" {
@@ -164,7 +163,7 @@ func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, 
 	return nil, none
 }
 
-// dataDir returns where a user's vocabularies may lie, or "" where the environment does not say.
+// dataDir returns where a user's vocabularies may lie, or "" if the environment does not say.
 func dataDir() string {
 	const name = "rwkv-gpu"
 	home, err := os.UserHomeDir()

@@ -8,13 +8,14 @@ import (
 
 // BPE is the byte-level byte-pair encoding of the RWKV-4 Pile and Raven models (GPT-NeoX 20B).
 //
-// Encoding follows Hugging Face's tokenizers: added tokens are taken out of the text first, longest first; what is left
-// is brought to NFC if the file says so, cut into words as GPT-2 cuts them, and the bytes of each word are merged,
-// lowest rank first, leftmost of equals. An added token in a text is that token: "<|endoftext|>" encodes to id 0, and
-// id 0 has these bytes. Because of NFC, decoding what was encoded may give another, canonically equivalent, text.
+// Encoding follows Hugging Face's tokenizers. Added tokens are taken out of the text first, longest first. The rest is
+// brought to NFC if the file says so, and cut into words as GPT-2 cuts them. The bytes of each word are merged, lowest
+// rank first, leftmost among equals. An added token in a text is that token: "<|endoftext|>" encodes to id 0, and id 0
+// has these bytes. Because of NFC, decoding may give another text than the encoded one, which is canonically
+// equivalent.
 //
-// Bytes that are not part of valid UTF-8 divide the text and encode as their byte's token; the 13 bytes that no UTF-8
-// has, and for which the published file has no token, encode as U+FFFD does.
+// Bytes that are not part of valid UTF-8 divide the text, and encode as their byte's token. 13 bytes occur in no UTF-8,
+// and the published file has no tokens for them. They encode as U+FFFD does.
 type BPE struct {
 	name   string
 	tokens [][]byte // by id; nil for ids that the file leaves out
@@ -31,7 +32,7 @@ var _ Tokenizer = (*BPE)(nil)
 // pair is two neighbouring tokens.
 type pair struct{ left, right int32 }
 
-// merge is what becomes of a pair, and how early: lower ranks go first.
+// merge is the token that a pair becomes, and its rank. Pairs of lower ranks merge first.
 type merge struct{ rank, id int32 }
 
 // Name is the name given to ParseBPE, or the file's name without folder and extension.
@@ -182,7 +183,8 @@ func (q *rankQueue) pop() uint64 {
 	return top
 }
 
-// wordCache remembers the ids of words, of which text has few. It stops growing when full: common words come early.
+// wordCache remembers the ids of words, since text has few different ones. When it is full it stops growing: common
+// words come early.
 type wordCache struct {
 	mu  sync.RWMutex
 	ids map[string][]int32

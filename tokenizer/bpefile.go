@@ -16,7 +16,7 @@ const (
 	maxAdded = 4096
 )
 
-// bpeFields is what is read of a tokenizer.json; a pointer tells null and absent from false.
+// bpeFields are the fields that are read of a tokenizer.json. Pointers tell null and absent from false.
 type bpeFields struct {
 	Added        []addedFields `json:"added_tokens"`
 	Normalizer   *typed        `json:"normalizer"`
@@ -104,7 +104,7 @@ func jsonFault(data []byte, err error) *Error {
 	return &Error{Field: "JSON", Want: "a valid document", Got: oneLine40(err.Error())}
 }
 
-// jsonKind names what JSON has for a kind of Go.
+// jsonKind returns JSON's name of a kind of Go.
 func jsonKind(kind string) string {
 	switch kind {
 	case "struct", "map", "ptr":
@@ -121,7 +121,7 @@ func jsonKind(kind string) string {
 	return "a " + kind
 }
 
-// oneLine40 makes text from a file fit for an error's line: as it is if harmless, else quoted and cut.
+// oneLine40 returns text from a file for one line of an error: as it is if it is harmless, else quoted and cut.
 func oneLine40(s string) string {
 	if len(s) <= 80 && strconv.Quote(s) == `"`+strings.ReplaceAll(s, `"`, `\"`)+`"` {
 		return s
@@ -129,7 +129,7 @@ func oneLine40(s string) string {
 	return excerpt(s)
 }
 
-// check refuses what is not the byte-level BPE that BPE implements.
+// check returns an error for anything but the byte-level BPE that BPE implements.
 func (f *bpeFields) check() *Error {
 	want := func(field, want, got string) *Error { return &Error{Field: field, Want: want, Got: got} }
 	if f.Model == nil {

@@ -23,7 +23,7 @@ func (e *Error) Error() string {
 // TextError is a text that a vocabulary cannot spell.
 type TextError struct {
 	Name   string // of the tokenizer
-	Byte   byte   // with which no token begins that the text goes on with
+	Byte   byte   // at which no token fits the text
 	Offset int    // of Byte in the text
 }
 

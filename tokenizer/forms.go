@@ -11,9 +11,9 @@ import (
 	"unicode/utf8"
 )
 
-// Two other forms of a World vocabulary, both by tools of others: see the package's comment.
+// Two other forms of a World vocabulary, of other programs: see the package's comment.
 
-// isJSON reports whether data is a JSON object, as far as its start says.
+// isJSON reports whether data begins like a JSON object.
 func isJSON(data []byte) bool {
 	return bytes.HasPrefix(bytes.TrimLeft(data, " \t\r\n"), []byte("{"))
 }
@@ -89,7 +89,7 @@ func parseWorldJSON(name string, data []byte) (*World, error) {
 func jsonToken(raw []byte) ([]byte, error) {
 	var text string
 	if json.Unmarshal(raw, &text) == nil {
-		// A half of a surrogate pair, or bytes that are no UTF-8, become U+FFFD without a word.
+		// Half of a surrogate pair, and bytes that are no UTF-8, become U+FFFD without an error.
 		if strings.ContainsRune(text, utf8.RuneError) && !bytes.Contains(raw, []byte(string(utf8.RuneError))) && !bytes.Contains(bytes.ToLower(raw), []byte(`\ufffd`)) {
 			return nil, &Error{Field: "token", Want: "Unicode characters", Got: excerpt(raw)}
 		}

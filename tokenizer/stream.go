@@ -2,9 +2,9 @@ package tokenizer
 
 import "unicode/utf8"
 
-// Stream turns token ids that arrive one at a time into text. A token may end inside a character: its bytes are held
-// back until the character is complete or known to be invalid. Whatever the tokens' borders, the texts that Append and
-// a final AppendEnd append, joined, are [Text] of all bytes. Not safe for concurrent use.
+// Stream turns token ids that arrive one at a time into text. A token may end inside a character. Then its bytes are
+// held back until the character is complete or known to be invalid. The texts of Append and of a final AppendEnd,
+// joined, are [Text] of all bytes, wherever the tokens' borders lie. Not safe for concurrent use.
 type Stream struct {
 	tok  Tokenizer
 	held []byte // between calls: at most three bytes, the start of a valid character
@@ -13,8 +13,8 @@ type Stream struct {
 // NewStream returns an empty stream of the ids of t.
 func NewStream(t Tokenizer) *Stream { return &Stream{tok: t} }
 
-// Append takes the next id and appends to dst the text that is now certain, which may be none. An id without bytes adds
-// nothing. It allocates only where dst must grow.
+// Append takes the next id and appends to dst the text that is now certain. There may be none. An id without bytes adds
+// nothing. Append allocates only if dst must grow.
 func (s *Stream) Append(dst []byte, id int) []byte {
 	s.held = append(s.held, s.tok.Bytes(id)...)
 	dst, n := appendText(dst, s.held)
@@ -25,7 +25,7 @@ func (s *Stream) Append(dst []byte, id int) []byte {
 // Held reports whether a character is unfinished.
 func (s *Stream) Held() bool { return len(s.held) > 0 }
 
-// AppendEnd ends the text: it appends U+FFFD to dst if a character is unfinished. The stream is then as new.
+// AppendEnd ends the text: it appends U+FFFD to dst if a character is unfinished. Then the stream is as good as new.
 func (s *Stream) AppendEnd(dst []byte) []byte {
 	if s.Held() {
 		dst = utf8.AppendRune(dst, utf8.RuneError)
@@ -64,8 +64,8 @@ func appendText(dst, b []byte) ([]byte, int) {
 	return dst, len(b)
 }
 
-// subpart returns the length of the maximal subpart at the start of b, which starts with an invalid sequence. A prefix
-// counts as long as more bytes could still complete it, which is what FullRune denies.
+// subpart returns the length of the maximal subpart at the start of b, which begins with an invalid sequence. A prefix
+// counts as long as more bytes could complete it; then FullRune returns false.
 func subpart(b []byte) int {
 	n := 1
 	for n < len(b) && !utf8.FullRune(b[:n+1]) {

@@ -4,14 +4,15 @@ package tokenizer
 type Tokenizer interface {
 	// Name says which vocabulary this is, for messages.
 	Name() string
-	// Size is the highest id of the vocabulary plus one. A model's vocabulary may be larger: its further ids are
-	// reserved, are never produced by encoding and have no bytes.
+	// Size is the highest id of the vocabulary plus one. A model may have more ids. These are reserved: encoding never
+	// produces them, and they have no bytes.
 	Size() int
-	// AppendEncode appends the ids of text to dst and returns the longer slice. A text that the vocabulary cannot spell is
-	// a *TextError, which only a World vocabulary without all bytes gives; dst is then returned as it was.
+	// AppendEncode appends the ids of text to dst and returns the longer slice. If the vocabulary cannot spell the text,
+	// the error is a *TextError, and dst is returned as it was. Only a World vocabulary without all bytes gives such an
+	// error.
 	AppendEncode(dst []int, text []byte) ([]int, error)
-	// Bytes returns what id stands for, or nil where it stands for nothing: id 0 of World, ids that the vocabulary leaves
-	// out and ids outside 0..Size()-1. The slice must not be written to.
+	// Bytes returns the bytes of id, or nil if id has none: id 0 of World, ids that the vocabulary leaves out, and ids
+	// outside 0..Size()-1. The caller must not write to the slice.
 	Bytes(id int) []byte
 }
 

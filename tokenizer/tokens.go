@@ -37,7 +37,7 @@ func NewWorld(name string, tokens [][]byte) (*World, error) {
 	return v.world(name)
 }
 
-// isName reports whether a token is written as those are that stand for no text: <s>, <|endoftext|>.
+// isName reports whether a token is written like a token without text: <s>, <|endoftext|>.
 func isName(token []byte) bool {
 	return len(token) > 2 && token[0] == '<' && token[len(token)-1] == '>' && !bytes.ContainsAny(token, " \t\r\n")
 }

@@ -2,9 +2,9 @@ package tokenizer
 
 import "math/bits"
 
-// trie is a double-array trie over bytes. The child of a node by byte c lies in cells[base+c], where base is the node's
-// own and no other's: so a cell at base+c that is labelled c can only be that node's child, and the label serves as the
-// check. A cell without a node is all zero: reached by byte 0 it gives no token and no way on, as it must.
+// trie is a double-array trie over bytes. The child of a node by byte c lies in cells[base+c]. No two nodes have the
+// same base. So a cell at base+c with label c can only be that node's child, and the label serves as the check. A cell
+// without a node is all zero: reached by byte 0 it gives no token and no way on, as it must.
 type trie struct {
 	cells []cell // every base+255 is inside
 	root  uint32 // base of the root
@@ -90,11 +90,11 @@ type trieBuilder struct {
 	end   int      // cells from here on are free
 }
 
-// maxTries bounds the search for gaps: what lies before the gaps that did not fit is not looked at again, so that no
-// vocabulary makes the building slow.
+// maxTries bounds the search for gaps. After so many gaps that do not fit, the search no longer looks at the cells
+// before them. So no vocabulary makes the building slow.
 const maxTries = 8
 
-// place returns a base that no node has, for which the cells of all labels are free, and takes them.
+// place returns a base that no node has, whose cells for all labels are free, and takes these cells.
 func (b *trieBuilder) place(labels []byte) uint32 {
 	from := &b.from[min(len(labels)-1, 1)]
 	first := int(labels[0])

@@ -48,8 +48,7 @@ func ParseWorld(name string, data []byte) (*World, error) {
 // byteOrderMark is what some editors put before UTF-8.
 const byteOrderMark = "\xef\xbb\xbf"
 
-// plainText returns data without a byte order mark, and without blank lines at its end, which editors and copying
-// leave.
+// plainText returns data without a byte order mark, and without blank lines at its end. Editors and copying leave both.
 func plainText(name string, data []byte) ([]byte, error) {
 	if bytes.HasPrefix(data, []byte("\xff\xfe")) || bytes.HasPrefix(data, []byte("\xfe\xff")) {
 		return nil, &Error{File: name, Field: "encoding", Want: "UTF-8", Got: "the mark of UTF-16 at the start"}
@@ -153,8 +152,8 @@ func decimal(field []byte, low, high int) (int, bool) {
 	return n, n >= low
 }
 
-// starts returns where each id's bytes start when tokens are joined in order of id, ids without a token taking none,
-// and the end of the last. It is where an id that is there twice is found.
+// starts returns where each id's bytes start if tokens are joined in order of id, and the end of the last. Ids without
+// a token take no bytes. It finds an id that occurs twice.
 func (v *vocabulary) starts() ([]uint32, error) {
 	size := 1
 	for _, e := range v.entries {
@@ -175,7 +174,7 @@ func (v *vocabulary) starts() ([]uint32, error) {
 	return starts, nil
 }
 
-// sorted returns the tokens in byte order. It is where a token that is there twice is found.
+// sorted returns the tokens in byte order. It finds a token that occurs twice.
 func (v *vocabulary) sorted() ([]entry, error) {
 	// Most of the order comes from plain numbers: the first five bytes of a token, and its line in the low 24 bits.
 	const prefixLen, lineBits = 5, 24
@@ -207,7 +206,8 @@ func (v *vocabulary) sorted() ([]entry, error) {
 	return sorted, nil
 }
 
-// firstDuplicate returns the fault of the first line that repeats a token, of those in run and the one found before.
+// firstDuplicate returns the fault of the first line that repeats a token, among the tokens in run and the fault found
+// before.
 func (v *vocabulary) firstDuplicate(run []entry, found *Error) *Error {
 	for i := 1; i < len(run); i++ {
 		first, again := run[i-1], run[i]

@@ -24,7 +24,7 @@ func (a *added) add(text []byte, id int) {
 	slices.SortStableFunc(*list, func(x, y addedToken) int { return cmp.Compare(len(y.text), len(x.text)) })
 }
 
-// split appends, in order, the ids of the added tokens in text and what encode appends for each part between them.
+// split appends, in order, the ids of the added tokens in text, and what encode appends for each part between them.
 func (a *added) split(dst []int, text []byte, encode func([]int, []byte) []int) []int {
 	start := 0
 	for i := 0; i < len(text); {
@@ -63,7 +63,7 @@ func validPrefix(b []byte) int {
 	return i
 }
 
-// kind is what GPT-2's pattern tells apart.
+// kind is a class of characters in GPT-2's pattern.
 type kind uint8
 
 const (
@@ -121,8 +121,8 @@ func wordLen(text []byte) int {
 	return n
 }
 
-// maxNonStarters is how many combining characters in a row package norm takes; it divides longer runs by U+034F, which
-// is not NFC's.
+// maxNonStarters is how many combining characters in a row package norm takes. It divides longer runs by U+034F, which
+// NFC does not do.
 const maxNonStarters = 30
 
 // composed returns text, which is valid UTF-8, in Unicode normalisation form C. It may return text itself.

@@ -29,8 +29,8 @@ the logits are out of tolerance, the exit status is 1 and the first op to blame 
 --device auto means gpu here, and cpu is refused: there would be nothing to compare. Without --tokens the prompt is an
 English sentence, or, where there is no vocabulary, ids spread over all of them.`
 
-// comparedTokens is the length of the prompt unless --tokens gives another one: no multiple of what a kernel takes at
-// once.
+// comparedTokens is the length of the prompt without --tokens. It is no multiple of the number of tokens that a kernel
+// takes at once.
 const comparedTokens = 37
 
 const comparedText = "The keeper of the lighthouse had counted 17 ships since the morning, and each of them, he wrote in " +
@@ -81,7 +81,7 @@ func (a *app) comparedIDs(m *load.Opened, ids []int) ([]int, error) {
 		return nil, err
 	}
 	if tok != nil {
-		if ids, err = tokenizer.Encode(tok, comparedText); err == nil { // a list of few tokens cannot spell it
+		if ids, err = tokenizer.Encode(tok, comparedText); err == nil { // a vocabulary of few tokens cannot spell it
 			return ids[:min(len(ids), comparedTokens)], nil
 		}
 	}
@@ -120,7 +120,7 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compar
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, host.Close()) }()
-	ref, err := open(host) // it needs more memory, which the device may share
+	ref, err := open(host) // last, since it needs more memory, which the device may share
 	if err != nil {
 		return nil, err
 	}
@@ -154,7 +154,7 @@ func (a *app) printReport(r *compare.Report) error {
 	return fmt.Errorf("%s: op %s is out of tolerance", r.Device, *r.FirstBad)
 }
 
-// first orders false before true.
+// first compares two booleans: true comes first.
 func first(a, b bool) int {
 	switch {
 	case a == b:
@@ -165,7 +165,7 @@ func first(a, b bool) int {
 	return 1
 }
 
-// worstOps returns a table of the ops that are out of tolerance, and then of those that differ most.
+// worstOps returns a table of the ops that are out of tolerance, and after these of the ops that differ the most.
 func worstOps(ops []compare.Drift) string {
 	ops = slices.Clone(ops)
 	slices.SortStableFunc(ops, func(a, b compare.Drift) int { return cmp.Or(first(a.OK, b.OK), cmp.Compare(b.NMSE, a.NMSE)) })

@@ -111,7 +111,7 @@ func saveFault(err error) error {
 // exportGGUF returns m as a GGUF file with its vocabulary.
 func (a *app) exportGGUF(m *load.Opened, types map[string]tensor.Type) (*convert.Export, error) {
 	if err := convert.CheckGGUF(m.Model); err != nil {
-		return nil, err // before one that depends on a vocabulary
+		return nil, err // before an error about the vocabulary
 	}
 	tok, err := a.openTokenizer(m)
 	if err != nil {
@@ -134,13 +134,13 @@ type written struct {
 	Path        string         `json:"path"`
 	Format      string         `json:"format"`
 	Bytes       int64          `json:"bytes"`
-	BytesBefore int            `json:"bytes_before"` // of the model that it was made from
+	BytesBefore int            `json:"bytes_before"` // of the original model
 	Tensors     int            `json:"tensors"`
 	Types       map[string]int `json:"types"` // how many tensors are of each
 	Notices     []string       `json:"notices"`
 }
 
-// writeModel opens the model and writes what export makes of it.
+// writeModel opens the model and writes the file that export makes of it.
 func (a *app) writeModel(ctx context.Context, out string, force bool, export func(*load.Opened) (*convert.Export, error)) (err error) {
 	m, err := a.openModel()
 	if err != nil {

@@ -161,7 +161,7 @@ func (a *app) prompt(ctx context.Context, args []string, mayBeEmpty bool) ([]byt
 	return data, checkText(data)
 }
 
-// checkText wants UTF-8.
+// checkText returns an error if data is not UTF-8.
 func checkText(data []byte) error {
 	for i := 0; i < len(data); {
 		r, n := utf8.DecodeRune(data[i:])
@@ -185,7 +185,7 @@ type generated struct {
 	Seed         uint64  `json:"seed"`
 }
 
-// emit generates, writing text as it comes or one object at the end.
+// emit generates text. It writes the text as it comes, or one object at the end.
 func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q generate.Request, prompt []byte) error {
 	out := textOutput{app: a, last: '\n'}
 	if !a.common.json {
@@ -220,8 +220,8 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q g
 	return err
 }
 
-// textOutput writes a text as it is made. On a terminal the prompt stands right before it: what there is to say
-// earlier, as that kernels are measured, is said before the two.
+// textOutput writes a text while it is made. On a terminal the prompt stands right before the text. Earlier messages,
+// for example that kernels are measured, stand before both.
 type textOutput struct {
 	*app
 	prompt string // not yet written
@@ -237,7 +237,8 @@ func (o *textOutput) write(text string) error {
 	return o.printf("%s", text)
 }
 
-// end writes a prompt without a text, unless the text was cut before it began, and a newline unless there is one.
+// end writes the prompt if there was no text, unless the text was cut before it began. It writes a newline unless the
+// output ends with one.
 func (o *textOutput) end(cut bool) error {
 	if cut {
 		o.prompt = ""
@@ -248,7 +249,7 @@ func (o *textOutput) end(cut bool) error {
 	return o.printf("\n")
 }
 
-// emphasis returns text in bold, where a terminal shows that.
+// emphasis returns text in bold for a terminal that shows it.
 func emphasis(text []byte) string {
 	if len(text) == 0 || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
 		return string(text)

@@ -92,7 +92,7 @@ func (a *app) printInfo(m *model.Model, in *modelInfo) error {
 	return a.printf("%s", b.String())
 }
 
-// amount renders a count with three digits and a unit of thousands.
+// amount returns a count with three digits and a suffix for thousands.
 func amount(n float64) string {
 	for _, unit := range []string{"", "k", "M", "G"} {
 		if n < 1000 {

@@ -178,7 +178,7 @@ func (a *app) feed(ctx context.Context, m *model.Model, o *logitsFlags, before *
 	return rows, after, s.Device(), nil
 }
 
-// checkLogits wants finite values: others mean that the weights drive the model out of range.
+// checkLogits returns an error if a value is not finite. Then the weights drive the model out of range.
 func checkLogits(pos int, logits []float32) error {
 	for id, v := range logits {
 		if !tensor.IsFinite(v) {

@@ -1,7 +1,7 @@
 // Command rwkv-gpu runs RWKV language models on Vulkan devices.
 //
-// Results go to standard output; notices, progress and errors to standard error. An error is one line,
-// "rwkv-gpu: COMMAND: WHERE: WHY", and the exit status says of what kind it is (see status.go).
+// Results go to standard output. Notices, progress and errors go to standard error. An error is one line, "rwkv-gpu:
+// COMMAND: WHERE: WHY", and the exit status tells its kind (see status.go).
 package main
 
 import (
@@ -38,7 +38,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	name := commandName(root, args)
 	defer func() {
 		if p := recover(); p != nil {
-			a.started = true // whatever it is, the command line is not to blame
+			a.started = true // later errors are not the command line's fault
 			status = a.report(name, fmt.Errorf("internal error: %v", p))
 		}
 	}()
@@ -59,7 +59,8 @@ func commandName(root *cobra.Command, args []string) string {
 	return ""
 }
 
-// report prints err in one line, unless it only means that nobody reads on, and returns the exit status.
+// report prints err in one line and returns the exit status. It prints nothing if err only means that the reader of
+// standard output has gone.
 func (a *app) report(command string, err error) int {
 	if err == nil || closedEarly(err) {
 		return statusDone
@@ -77,13 +78,13 @@ func (a *app) report(command string, err error) int {
 	}
 	text := err.Error()
 	if errors.Is(err, engine.ErrDeviceLost) || errors.Is(err, engine.ErrTimeout) {
-		text, _, _ = strings.Cut(text, "\n") // what failed after it did so for the same reason
+		text, _, _ = strings.Cut(text, "\n") // later failures have the same reason
 	}
 	_, _ = fmt.Fprintln(a.stderr, line+oneLine(text)) // there is nowhere left to report to
 	return status
 }
 
-// closedEarly reports whether err is nothing but that the reader of standard output has gone.
+// closedEarly reports whether err only means that the reader of standard output has gone.
 func closedEarly(err error) bool {
 	switch e := err.(type) { //nolint:errorlint // it is the tree itself that is walked
 	case interface{ Unwrap() []error }:

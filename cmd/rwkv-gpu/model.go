@@ -30,14 +30,14 @@ func (a *app) exactFlag(f *pflag.FlagSet) {
 	f.BoolVar(&a.common.exact, "exact", false, "numbers that do not depend, in any bit, on how tokens are cut into passes or on other sequences")
 }
 
-// options are what the flags say about what to load.
+// options returns what to load, by the flags.
 func (a *app) options() load.Options {
 	c := &a.common
 	return load.Options{Model: c.model, Vocab: c.vocab, LoRAs: c.loras, Quant: c.quant, State: c.state, StateLayout: c.stateLayout,
 		GroupNormEps: c.groupNormEps, Notice: a.loadNotice}
 }
 
-// loadNotice prints a notice; advice becomes that of a flag.
+// loadNotice prints a notice. If the notice advises a value of an option, it names the option's flag.
 func (a *app) loadNotice(n load.Notice) {
 	text := n.Text
 	if n.Advice != "" {
@@ -46,7 +46,7 @@ func (a *app) loadNotice(n load.Notice) {
 	a.notice("%s", text)
 }
 
-// flagged gives errors of loading their exit status and the flag that they are about.
+// flagged gives errors of loading their exit status, and names the flag that they are about.
 func flagged(err error) error {
 	var option *load.OptionError
 	var file *load.FileError
@@ -82,7 +82,8 @@ func (a *app) openTokenizer(m *load.Opened) (tokenizer.Tokenizer, error) {
 	return t, flagged(err)
 }
 
-// optionalTokenizer opens the vocabulary of m; unless it is needed or asked for, none is fine too.
+// optionalTokenizer opens the vocabulary of m. If there is none, that is an error only if it is needed or a flag names
+// it.
 func (a *app) optionalTokenizer(m *load.Opened, needed bool) (tokenizer.Tokenizer, error) {
 	t, err := a.openTokenizer(m)
 	if err != nil && !needed && a.common.vocab == "" {
@@ -91,7 +92,7 @@ func (a *app) optionalTokenizer(m *load.Opened, needed bool) (tokenizer.Tokenize
 	return t, err
 }
 
-// checkLoading verifies what the flags say about what to load.
+// checkLoading verifies the flags about what to load.
 func (a *app) checkLoading(flags *pflag.FlagSet) error {
 	c := &a.common
 	for _, name := range []string{"model", "vocab", "state"} {

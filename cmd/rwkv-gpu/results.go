@@ -9,7 +9,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// results is standard output, which remembers the first write that failed: what prints help and versions does not look.
+// results is standard output. It remembers the first write that failed, since the code that prints help and versions
+// does not check.
 type results struct {
 	io.Writer
 	err error
@@ -23,7 +24,7 @@ func (r *results) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// standardOutput returns the process's standard output; if it is closed, a stream that says so.
+// standardOutput returns the process's standard output. If that is closed, it returns a stream whose writes fail.
 func standardOutput() io.Writer {
 	if gpu.StdoutClosed() {
 		return closedStream{}

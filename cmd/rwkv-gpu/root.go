@@ -15,7 +15,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 )
 
-// commonFlags are the flags that every command knows.
+// commonFlags are the flags of every command.
 type commonFlags struct {
 	model, vocab, device string
 	quant                string
@@ -27,7 +27,7 @@ type commonFlags struct {
 	json, quiet, exact   bool
 }
 
-// tuningDefault is what --tuning is without the flag.
+// tuningDefault is the value of --tuning without the flag.
 var tuningDefault = "on"
 
 const rootHelp = `rwkv-gpu runs RWKV language models on Vulkan devices.
@@ -67,7 +67,7 @@ func (a *app) rootCommand() *cobra.Command {
 	return root
 }
 
-// helpCommand is cobra's, but for its status when there is no such command.
+// helpCommand is cobra's help command with another exit status if there is no such command.
 func helpCommand() *cobra.Command {
 	return &cobra.Command{
 		Use: "help [COMMAND]", Short: "Help about a command",
@@ -81,7 +81,7 @@ func helpCommand() *cobra.Command {
 	}
 }
 
-// check verifies what can be known before a model is there.
+// check verifies what can be known before a model is opened.
 func (a *app) check(flags *pflag.FlagSet) error {
 	c := &a.common
 	if flags.Changed("device") && c.device == "" {
@@ -137,7 +137,7 @@ func oneText(_ *cobra.Command, args []string) error {
 	return nil
 }
 
-// isTerminal reports whether a stream is one that a person looks at.
+// isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	if r, ok := stream.(*results); ok {
 		stream = r.Writer
@@ -146,7 +146,7 @@ func isTerminal(stream any) bool {
 	return ok && term.IsTerminal(int(f.Fd()))
 }
 
-// maxText bounds what is read from standard input.
+// maxText is the most bytes that are read from standard input.
 const maxText = 64 << 20
 
 // text returns the argument, or for "-" all of standard input.

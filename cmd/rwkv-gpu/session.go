@@ -12,14 +12,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 )
 
-// session is a model at work on a device, with one sequence.
+// session is a model that runs on a device, with one sequence.
 type session struct {
 	*engine.Engine
 	device *device.Device
 	seq    *engine.Seq
 }
 
-// start loads m to the device of --device. chunk is the most tokens of one pass, 0 for the engine's choice.
+// start loads m to the device of --device. chunk is the most tokens of one pass; 0 leaves it to the engine.
 func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, error) {
 	d, err := a.openDevice(a.common.device)
 	if err != nil {
@@ -55,13 +55,13 @@ func (a *app) openDevice(spec string) (*device.Device, error) {
 // Close releases the model's memory and the device.
 func (s *session) Close() error { return errors.Join(s.Engine.Close(), s.device.Close()) }
 
-// progress returns what draws a bar while weights load, where somebody would see it, and ends the load when ctx is
-// done; and what takes the bar away again.
+// progress returns two functions. draw draws a bar while weights load, if somebody would see it, and ends the load when
+// ctx is done. clear removes the bar.
 func (a *app) progress(ctx context.Context) (draw func(done, all int64) error, clear func()) {
 	return a.progressOf(ctx, "loading")
 }
 
-// progressOf is progress of something else.
+// progressOf is progress with other words before the bar.
 func (a *app) progressOf(ctx context.Context, what string) (draw func(done, all int64) error, clear func()) {
 	if a.common.quiet || !isTerminal(a.stderr) {
 		return func(int64, int64) error { return ctx.Err() }, func() {}

@@ -14,11 +14,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
-// patience is how long a run may take to end by itself after a signal. It may be stuck where nothing reaches it, in a
-// driver's call that never returns.
+// patience is how long a run may take to end by itself after a signal. It may be stuck in a driver's call that never
+// returns.
 const patience = 700 * time.Millisecond
 
-// departure is how a process ends: when its run is over, or without waiting for it, whichever comes first.
+// departure ends a process: when its run is over, or without waiting for the run, whichever comes first.
 type departure struct {
 	once           sync.Once
 	args           []string
@@ -29,7 +29,7 @@ type departure struct {
 	exit           func(status int)
 }
 
-// end exits with a status, unless the process is ending already: then it waits for that.
+// end exits with a status. If the process is ending already, it waits for that.
 func (d *departure) end(status int) { d.once.Do(func() { d.exit(status) }) }
 
 // watch cancels the run at the first signal. If that does not end it in time, or at a second signal, it ends the
@@ -45,8 +45,8 @@ func (d *departure) watch(signals <-chan os.Signal, cancel func()) {
 	d.leave(context.Canceled)
 }
 
-// leave ends the process for a reason, whatever the run is stuck in. It does what the run cannot do any more, if a disk
-// or a pipe does not hold that up too.
+// leave ends the process for a reason, even if the run is stuck. It does what the run cannot do any more, unless a disk
+// or a pipe holds that up too.
 func (d *departure) leave(why error) {
 	d.once.Do(func() {
 		left := make(chan struct{})
@@ -68,8 +68,7 @@ func (d *departure) leave(why error) {
 	})
 }
 
-// freeLine leaves the line that the terminal of standard error is at: a bar that stands there goes, a text that is
-// being written there stays.
+// freeLine frees the line of the terminal of standard error: it removes a bar, and leaves a text that is being written.
 func (d *departure) freeLine() {
 	switch {
 	case !d.isTerminal(d.stderr):
@@ -92,9 +91,9 @@ func sameFile(a, b io.Writer) bool {
 	return err == nil && fault == nil && os.SameFile(i, j)
 }
 
-// untilSignal runs the command line until it is done or a signal ends it, or a driver hangs, and exits.
+// untilSignal runs the command line and exits: when the command line is done, a signal ends it, or a driver hangs.
 func untilSignal(run func(ctx context.Context) int) {
-	for _, s := range ignored { // not all at once: of no signals, Ignore would take all
+	for _, s := range ignored { // one by one: without arguments Ignore would ignore all signals
 		signal.Ignore(s)
 	}
 	ctx, cancel := context.WithCancel(context.Background())

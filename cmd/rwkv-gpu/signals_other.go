@@ -4,5 +4,5 @@ package main
 
 import "os"
 
-// ignored are signals of what shows as an error of write; only Unix has them.
+// ignored are signals that are ignored since a write fails too; only Unix has them.
 var ignored []os.Signal

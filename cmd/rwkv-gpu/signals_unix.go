@@ -7,6 +7,5 @@ import (
 	"syscall"
 )
 
-// ignored are signals of what shows as an error of write: a reader that has seen enough, a file that may not grow
-// further.
+// ignored are signals that are ignored since a write fails too: the reader has gone, or a file may not grow further.
 var ignored = []os.Signal{syscall.SIGPIPE, syscall.SIGXFSZ}

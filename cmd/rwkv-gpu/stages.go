@@ -6,7 +6,7 @@ import (
 	"github.com/schollz/progressbar/v3"
 )
 
-// stages shows work that goes through several stages: as a bar for each where somebody would see it, else a line for
+// stages shows the progress of work in several stages: by a bar for each if somebody would see it, else by a line for
 // each.
 type stages struct {
 	*app
@@ -22,7 +22,7 @@ func (a *app) stages(ctx context.Context) *stages {
 	return s
 }
 
-// stage shows that some of all steps of what is called now are done.
+// stage shows how much of the stage called now is done.
 func (s *stages) stage(now string, done, all int64) {
 	if now != s.now {
 		s.end()
@@ -38,7 +38,7 @@ func (s *stages) stage(now string, done, all int64) {
 	}
 }
 
-// end takes away what was drawn.
+// end removes the bar.
 func (s *stages) end() {
 	s.clear()
 	clearBar(s.bar)

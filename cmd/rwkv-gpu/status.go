@@ -57,7 +57,8 @@ func inputf(where, format string, args ...any) error {
 	return &failure{statusInput, where, fmt.Errorf(format, args...)}
 }
 
-// blame makes err, of opening the file where, that file's fault, unless it is known to be another's.
+// blame makes err the fault of the file where, which was being opened, unless err is known to be the fault of something
+// else.
 func blame(where string, err error) error {
 	var f *failure
 	var path *fs.PathError
@@ -72,7 +73,7 @@ func blame(where string, err error) error {
 	return &failure{statusInput, where, err}
 }
 
-// blameModel names the model of a file that ran if it is the model that err is the fault of.
+// blameModel adds the name of the model's file to err, if the model is at fault.
 func blameModel(m *model.Model, err error) error {
 	if errors.Is(err, engine.ErrLogits) {
 		return inputf(m.File.Path, "%w", err)
@@ -80,8 +81,8 @@ func blameModel(m *model.Model, err error) error {
 	return err
 }
 
-// statusOf returns the exit status for an error. It is the one place where errors of all packages become one; errors
-// come here as they are, wrapped or joined.
+// statusOf returns the exit status for an error. It is the one place that maps the errors of all packages to statuses.
+// Errors come here as they are, wrapped or joined.
 func statusOf(err error) int {
 	var (
 		f         *failure
@@ -109,7 +110,7 @@ func statusOf(err error) int {
 	return statusFailed
 }
 
-// asUsage turns what the command line parser found into an error that says where to read on.
+// asUsage turns an error of the command line parser into one that says where to read on.
 func asUsage(command string, err error) error {
 	var f *failure
 	if errors.As(err, &f) {
@@ -145,7 +146,7 @@ func valueWords(typ string) string {
 	return "a value"
 }
 
-// oneLine makes text fit for one line of a terminal.
+// oneLine makes one line of a text.
 func oneLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n") // joined errors, which may have one cause
 	s = strings.Join(slices.Compact(lines), "; ")

@@ -54,7 +54,7 @@ func (a *app) tokenizeCommand() *cobra.Command {
 	})
 }
 
-// vocabulary opens the tokenizer alone, or with the model that it has to fit if --model names one.
+// vocabulary opens the tokenizer alone. If --model names a model, the tokenizer has to fit it.
 func (a *app) vocabulary() (tokenizer.Tokenizer, error) {
 	if a.common.model == "" {
 		tok, err := load.Vocabulary(a.options())

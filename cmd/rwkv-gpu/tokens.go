@@ -24,7 +24,7 @@ func parseTokens(flag, list string) ([]int, error) {
 	return ids, nil
 }
 
-// checkTokens wants ids below size.
+// checkTokens returns an error unless all ids are below size.
 func checkTokens(flag string, ids []int, size int) error {
 	for i, id := range ids {
 		if id >= size {
@@ -34,7 +34,7 @@ func checkTokens(flag string, ids []int, size int) error {
 	return nil
 }
 
-// encode appends the ids of a prompt. One that the vocabulary cannot spell is wrong usage.
+// encode appends the ids of a prompt. A prompt that the vocabulary cannot spell is wrong usage.
 func encode(tok tokenizer.Tokenizer, ids []int, text []byte) ([]int, error) {
 	ids, err := tok.AppendEncode(ids, text)
 	if err != nil {
