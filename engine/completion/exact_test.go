@@ -1,0 +1,80 @@
+package completion
+
+import (
+	"fmt"
+	"math"
+	"slices"
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+)
+
+// told is all that a completion tells of a token, to the last bit.
+func told(t Token) string {
+	s := fmt.Sprintf("%d %x", t.ID, math.Float32bits(t.Logprob))
+	for _, a := range t.Alternatives {
+		s += fmt.Sprintf(" %d %x", a.ID, math.Float32bits(a.Logprob))
+	}
+	return s
+}
+
+// complete returns what a request came to, and its tokens.
+func (d *desk) complete(r Request) (Result, []string) {
+	d.t.Helper()
+	c, err := d.s.Start(d.t.Context(), r)
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	var tokens []string
+	for p := range c.Pieces() {
+		for _, t := range p.Tokens {
+			tokens = append(tokens, told(t))
+		}
+	}
+	out, err := c.Result()
+	if err != nil {
+		d.t.Fatal(err)
+	}
+	return out, tokens
+}
+
+// On an exact engine a completion is the same, bit for bit, whatever the cache had of its prompt: tokens, their
+// log-probabilities, the likeliest others, and the states that are kept; also where tokens of the prompt count for the
+// penalties.
+func TestExact(t *testing.T) {
+	eachDesk(t, engine.Options{Slots: 3, Chunk: 48, Exact: true}, func(t *testing.T, d *desk) {
+		d.o.Every = 24
+		d.reopen()
+		prompt := chat(system, "Once upon a time there was a little girl. What was her name?")
+		for turn := range 4 {
+			r := Request{Space: "ann", Prompt: prompt, Max: 12, Penal: turn%2 == 0,
+				Sample: sample.Params{Temperature: 1, TopP: 0.9, Presence: 0.4, Frequency: 0.3, PenaltyDecay: 0.99, Seed: uint64(turn)}}
+			r.Logprobs, r.Top = turn != 3, 2*min(turn, 2)
+			cold := r
+			cold.Fresh = true
+			want, tokens := d.complete(cold)
+			if want.Cached != 0 {
+				t.Fatalf("a fresh one has %d tokens cached", want.Cached)
+			}
+			for again := range 2 {
+				got, same := d.complete(r)
+				if !slices.Equal(got.IDs, want.IDs) || !slices.Equal(same, tokens) || got.Text != want.Text {
+					t.Errorf("turn %d: with %d tokens cached\n%v %q, want\n%v %q", turn, got.Cached, same, got.Text, tokens, want.Text)
+				}
+				if all := got.Cached + got.Prefilled; again+turn > 0 && got.Cached*2 < all {
+					t.Errorf("turn %d: only %d of %d tokens were cached", turn, got.Cached, all)
+				}
+			}
+			prompt = append(slices.Clone(want.Turn), chat("", fmt.Sprintf("Go on, %d.", turn))...)
+			warm, ids, err := d.s.State(t.Context(), Request{Space: "ann", Prompt: prompt})
+			if err != nil {
+				t.Fatal(err)
+			}
+			alone, other, err := d.s.State(t.Context(), Request{Space: "ann", Prompt: prompt, Fresh: true})
+			if err != nil || !slices.Equal(warm, alone) || !slices.Equal(ids, other) {
+				t.Errorf("turn %d: the state is another than that of a fresh one (%v)", turn, err)
+			}
+		}
+	})
+}
