@@ -80,7 +80,7 @@ func (s *Scheduler) start(j *Job) error {
 	}
 	j.seq, j.at.turn = seq, 0
 	if j.state != nil {
-		s.unpark(j)
+		s.lot.unpark(j)
 	}
 	if !j.begun {
 		if err := j.begin(begin.Tokens); err != nil {
@@ -136,7 +136,7 @@ func (s *Scheduler) park() (bool, error) {
 		return false, nil
 	}
 	j := s.resident[at]
-	state := s.memory()
+	state := s.lot.memory(s.run.stateLen())
 	if err := s.save(j, state); err != nil {
 		s.lot.idle = append(s.lot.idle, state)
 		if lost(err) {
@@ -155,21 +155,21 @@ func (s *Scheduler) park() (bool, error) {
 	return true, nil
 }
 
-// memory returns room for a state.
-func (s *Scheduler) memory() []float32 {
-	if n := len(s.lot.idle); n > 0 {
-		state := s.lot.idle[n-1]
-		s.lot.idle = s.lot.idle[:n-1]
+// memory returns room for a state of so many elements.
+func (l *lot) memory(stateLen int) []float32 {
+	if n := len(l.idle); n > 0 {
+		state := l.idle[n-1]
+		l.idle = l.idle[:n-1]
 		return state
 	}
-	return make([]float32, s.run.stateLen())
+	return make([]float32, stateLen)
 }
 
 // unpark gives back the memory of a job's parked state.
-func (s *Scheduler) unpark(j *Job) {
-	s.lot.idle = append(s.lot.idle, j.state)
+func (l *lot) unpark(j *Job) {
+	l.idle = append(l.idle, j.state)
 	j.state = nil
-	s.lot.parked--
+	l.parked--
 }
 
 // lost reports whether an error says that the device is to be opened anew.
@@ -199,7 +199,7 @@ func (s *Scheduler) trouble(err error) {
 // device that is lost again and again, with nothing done between, or that cannot be opened, is given up: all jobs end,
 // soon, and none are taken in. The error is by what all ends then.
 func (s *Scheduler) reopen(loss error) error {
-	broken := s.broken()
+	broken := s.door.failure()
 	for broken == nil {
 		if s.losses++; s.losses > mostLosses {
 			broken = fmt.Errorf("schedule: the device was lost %d times in a row: %w", s.losses, loss)

@@ -25,8 +25,9 @@ type copies struct {
 	underWay sync.WaitGroup // of the goroutines that wait for transfers
 }
 
-// keep asks a job whether its state is to be kept, now or at its end. It reports whether a copy will be made.
-func (s *Scheduler) keep(j *Job, last bool) (bool, error) {
+// add asks a job whether its state, of so many elements, is to be kept, now or at its end. It reports whether a copy will be
+// made.
+func (x *copies) add(j *Job, stateLen int, last bool) (bool, error) {
 	if j.Keep == nil || j.seq == nil && j.state == nil || j.seen() == 0 {
 		return false, nil
 	}
@@ -37,8 +38,8 @@ func (s *Scheduler) keep(j *Job, last bool) (bool, error) {
 	if kept == nil {
 		kept = func(error) {}
 	}
-	if want := s.run.stateLen(); len(to) != want {
-		err := fmt.Errorf("schedule: keep: want a state of %d elements, got %d", want, len(to))
+	if len(to) != stateLen {
+		err := fmt.Errorf("schedule: keep: want a state of %d elements, got %d", stateLen, len(to))
 		kept(err)
 		return false, err
 	}
@@ -47,9 +48,9 @@ func (s *Scheduler) keep(j *Job, last bool) (bool, error) {
 		kept(nil)
 		return false, nil
 	}
-	s.copies.wanted = append(s.copies.wanted, &copying{j: j, to: to, kept: kept, last: last})
+	x.wanted = append(x.wanted, &copying{j: j, to: to, kept: kept, last: last})
 	if last {
-		s.copies.last++
+		x.last++
 	} else {
 		j.holds.Add(1)
 	}
@@ -85,7 +86,7 @@ func (s *Scheduler) transfer(list []*copying) {
 		t, err = s.run.save(seqs, dst)
 	}
 	for _, c := range list {
-		c.opened = s.opened()
+		c.opened = s.door.opened()
 	}
 	s.copies.underWay.Add(1)
 	go func() {
@@ -95,14 +96,14 @@ func (s *Scheduler) transfer(list []*copying) {
 		}
 		for _, c := range list {
 			c.err = err
-			s.copied(c)
+			s.door.tell(c)
 		}
-		s.poke()
+		s.door.poke()
 	}()
 }
 
-// copied tells of a copy that is there or failed. Whether one at a job's end is tried again is the goroutine's matter.
-func (s *Scheduler) copied(c *copying) {
+// tell tells of a copy that is there or failed. Whether one at a job's end is tried again is the goroutine's matter.
+func (d *door) tell(c *copying) {
 	if !c.last {
 		c.kept(c.err)
 		c.j.let()
@@ -111,9 +112,9 @@ func (s *Scheduler) copied(c *copying) {
 	if !lost(c.err) {
 		c.kept(c.err)
 	}
-	s.door.mu.Lock()
-	s.door.copied = append(s.door.copied, c)
-	s.door.mu.Unlock()
+	d.mu.Lock()
+	d.copied = append(d.copied, c)
+	d.mu.Unlock()
 }
 
 // part ends the jobs whose last states are there, and reports whether there were any. A copy that failed with the device is
@@ -125,10 +126,10 @@ func (s *Scheduler) part() bool {
 	s.door.mu.Unlock()
 	for _, c := range list {
 		if lost(c.err) {
-			if c.opened == s.opened() {
+			if c.opened == s.door.opened() {
 				_ = s.reopen(c.err) // by which all end, soon
 			}
-			if s.broken() == nil {
+			if s.door.failure() == nil {
 				s.copies.wanted = append(s.copies.wanted, c)
 				continue
 			}
@@ -140,18 +141,4 @@ func (s *Scheduler) part() bool {
 		s.end(c.j, c.j.err)
 	}
 	return len(list) > 0
-}
-
-// opened returns how often the device was opened anew.
-func (s *Scheduler) opened() int {
-	s.door.mu.Lock()
-	defer s.door.mu.Unlock()
-	return s.door.stats.Reopened
-}
-
-// broken returns by what nothing goes on, or nil.
-func (s *Scheduler) broken() error {
-	s.door.mu.Lock()
-	defer s.door.mu.Unlock()
-	return s.door.broken
 }

@@ -116,7 +116,7 @@ type progress struct {
 // Cancel ends the request soon, with ErrCanceled.
 func (j *Job) Cancel() {
 	j.canceled.Store(true)
-	j.s.poke()
+	j.s.door.poke()
 }
 
 // Done is closed when the request has ended: nothing of it is used any more, and the states it asked for are there.

@@ -115,7 +115,7 @@ func (s *Scheduler) retain(keep func(*Job) (bool, error)) {
 // finish ends a job, wherever it is. One whose last state is to be kept ends when that is copied.
 func (s *Scheduler) finish(j *Job, err error) {
 	if err == nil || err == j.over() || err == ErrClosed { //nolint:errorlint // what the scheduler itself ends a job by
-		if copying, failed := s.keep(j, true); copying {
+		if copying, failed := s.copies.add(j, s.run.stateLen(), true); copying {
 			j.err = err
 			return
 		} else if failed != nil {
@@ -132,7 +132,7 @@ func (s *Scheduler) end(j *Job, err error) {
 		j.seq = nil
 	}
 	if j.state != nil {
-		s.unpark(j)
+		s.lot.unpark(j)
 	}
 	s.door.mu.Lock()
 	if !j.begun {
@@ -237,9 +237,9 @@ func (j *Job) outcome() error {
 }
 
 // drawn tells a job of its token.
-func (s *Scheduler) drawn(i, id int) (more bool) {
-	c := &s.round.list[i]
-	return s.round.drawing[i].tell(Token{id, c.Logprob, c.Alternatives})
+func (r *round) drawn(i, id int) (more bool) {
+	c := &r.list[i]
+	return r.drawing[i].tell(Token{id, c.Logprob, c.Alternatives})
 }
 
 // read feeds a piece of the prompts that are there, in a time that the tokens of others may wait.
@@ -277,7 +277,7 @@ func (s *Scheduler) read() error {
 	took, fed := s.now().Sub(start), 0
 	for i := range s.round.rows {
 		fed += s.round.rows[i].Taken
-		s.fedRow(s.round.feeding[i], &s.round.rows[i])
+		s.round.feeding[i].took(&s.round.rows[i])
 	}
 	if fed == tokens {
 		s.round.pace.learn(fed, took)
@@ -292,8 +292,8 @@ func (s *Scheduler) read() error {
 	return nil
 }
 
-// fedRow notes what became of a piece of a job's prompt, or of what was forced.
-func (s *Scheduler) fedRow(j *Job, r *engine.Row) {
+// took notes what became of a piece of the job's prompt, or of what was forced.
+func (j *Job) took(r *engine.Row) {
 	if j.prompting() {
 		j.at.fed += r.Taken
 		j.at.turn += r.Taken
@@ -305,7 +305,7 @@ func (s *Scheduler) fedRow(j *Job, r *engine.Row) {
 		return
 	}
 	if j.at.marked < len(j.Marks) && j.Marks[j.at.marked] == j.at.fed {
-		if _, j.c.Err = s.keep(j, false); j.c.Err != nil {
+		if _, j.c.Err = j.s.copies.add(j, j.s.run.stateLen(), false); j.c.Err != nil {
 			j.c.Over = true
 			return
 		}

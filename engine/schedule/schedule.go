@@ -130,7 +130,7 @@ func prepare(r runner, slots, seqs, chunk int, o Options) *Scheduler {
 	}
 	s := &Scheduler{options: o, run: r, size: size{slots, seqs, chunk}, now: time.Now,
 		door: door{wake: make(chan struct{}, 1), stopped: make(chan struct{})}}
-	s.round.onDrawn = s.drawn
+	s.round.onDrawn = s.round.drawn
 	return s
 }
 
@@ -154,17 +154,31 @@ func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
 	}
 	s.door.waiting++
 	s.door.incoming = append(s.door.incoming, j)
-	j.unwatch = context.AfterFunc(ctx, s.poke)
-	s.poke()
+	j.unwatch = context.AfterFunc(ctx, s.door.poke)
+	s.door.poke()
 	return j, nil
 }
 
 // poke has the goroutine look again.
-func (s *Scheduler) poke() {
+func (d *door) poke() {
 	select {
-	case s.door.wake <- struct{}{}:
+	case d.wake <- struct{}{}:
 	default:
 	}
+}
+
+// opened returns how often the device was opened anew.
+func (d *door) opened() int {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.stats.Reopened
+}
+
+// failure returns by what nothing goes on, or nil.
+func (d *door) failure() error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	return d.broken
 }
 
 // Stats waits for nothing.
@@ -182,7 +196,7 @@ func (s *Scheduler) Close(ctx context.Context) {
 	s.door.mu.Lock()
 	s.door.closing = true
 	s.door.mu.Unlock()
-	s.poke()
+	s.door.poke()
 	select {
 	case <-s.door.stopped:
 		return
@@ -191,6 +205,6 @@ func (s *Scheduler) Close(ctx context.Context) {
 	s.door.mu.Lock()
 	s.door.aborting = true
 	s.door.mu.Unlock()
-	s.poke()
+	s.door.poke()
 	<-s.door.stopped
 }
