@@ -20,15 +20,15 @@ type Continuation struct {
 	Logprobs bool  // Logprob is asked for
 	Top      int   // how many Alternatives are asked for
 
-	// What became of it.
+	// The outcome.
 	Logprob      float32            // of Token, by the model's own distribution
 	Alternatives []sample.Candidate // the Top likeliest ids; its memory is used again
 	Over         bool               // the sequence ended, and takes no part in further bursts
 	Err          error              // what it ended by, if that is a mistake of its own
 }
 
-// alone reports whether the sequence takes part in one step of a burst only: its mask may change with each token, or the
-// host has to draw.
+// alone reports whether the sequence takes part in one step of a burst only: its mask may change with each token, or
+// the host has to draw.
 func (c *Continuation) alone() bool { return c.Sampler.Limited() || c.onHost() }
 
 // onHost reports whether only the host can draw.
@@ -44,8 +44,8 @@ type drawer interface {
 
 var _ drawer = (*vulkan.Exec)(nil)
 
-// bursts makes bursts of continuations. Whoever has the turn may use it. What it keeps between calls is there so that a token
-// costs no allocation.
+// bursts makes bursts of continuations. Only the holder of the turn may use it. It keeps memory between calls, so that
+// a token costs no allocation.
 type bursts struct {
 	h *host
 	t *table
@@ -64,18 +64,19 @@ type bursts struct {
 	steps func(seqs, most int) int // instead of the executor's, in tests
 }
 
-// Burst continues sequences by one submission: it feeds each its Token, draws the next by its Sampler, which accepts it,
-// and so on, most steps at most and fewer where they would take long or memory is short. It returns how many steps were taken; 0 if all
-// sequences are over. For every token drawn it calls each, with the continuation's index, which tells whether the
-// sequence shall go on. A sequence that is not to go on, or drew one of its Ends, is Over, and holds the state before that
-// token was fed. Tokens are drawn on the device where it can and that is faster. Of a sequence whose sampler is Limited,
-// or that asks for log-probabilities or has a bias, only the first step counts; the others go on. A constraint's mask is made
-// while the device works. An id that a constraint forces is drawn like others; to feed several at once, have the sampler Accept
-// what it has Forced, and Feed it. A sequence whose constraint is Done is Over.
+// Burst continues sequences by one submission. It feeds each sequence its Token and draws the next one by its Sampler,
+// which accepts it, and so on: most steps at most, fewer if they would take long or memory is short. It returns how
+// many steps it took, 0 if all sequences are over. It calls each for every token drawn, with the continuation's index;
+// each returns whether the sequence shall go on. A sequence that shall not go on, or that drew one of its Ends, is
+// Over, and has the state before that token was fed. The device draws if it can and is faster. A sequence takes the
+// first step only if its sampler is Limited or has a bias, or if it asks for log-probabilities; the others take all
+// steps. A constraint makes its mask while the device works. An id that a constraint forces is drawn like any other. To
+// feed several forced ids at once, have the sampler Accept what it has Forced, and Feed it. A sequence whose constraint
+// is Done is Over.
 //
-// What is wrong with a sequence is its Err, by which it is Over; it concerns no other. The error returned is of the device
-// or of ctx, which is looked at before the submission; what was drawn and told counts nevertheless. For the sequences'
-// states after an error see Pass.
+// If a sequence fails, its Err says why, and it is Over. That concerns no other sequence. The error returned is the
+// device's or ctx's. Burst looks at ctx before the submission. Tokens that each was told count in any case. Pass says
+// what an error means for the sequences' states.
 func (e *Engine) Burst(ctx context.Context, c []Continuation, most int, each func(i, id int) (more bool)) (steps int, err error) {
 	if most < 1 {
 		return 0, nil
@@ -87,7 +88,7 @@ func (e *Engine) Burst(ctx context.Context, c []Continuation, most int, each fun
 	return e.bursts.run(ctx, c, most, each)
 }
 
-// run is Burst of whoever has the turn.
+// run is Burst for the holder of the turn.
 func (b *bursts) run(ctx context.Context, c []Continuation, most int, each func(i, id int) bool) (steps int, err error) {
 	if err := b.gather(c); err != nil || len(b.live) == 0 {
 		return 0, err
@@ -117,13 +118,13 @@ func (b *bursts) run(ctx context.Context, c []Continuation, most int, each func(
 	return steps, err
 }
 
-// forget drops what belongs to the samplers and continuations of a burst.
+// forget drops the samplers and continuations of a burst.
 func (b *bursts) forget() {
 	b.masks.Clear()
 	b.host.Clear()
 }
 
-// gather notes the continuations that go on.
+// gather notes the continuations that are not over.
 func (b *bursts) gather(c []Continuation) error {
 	b.live = b.live[:0]
 	b.t.mark++
@@ -163,14 +164,14 @@ func (b *bursts) check(c *Continuation) error {
 	return b.k.checkState(c.Seq)
 }
 
-// take goes on with a sequence by a token that its sampler has accepted: the one before it was fed.
+// take continues a sequence by a token that its sampler has accepted. The token before it was fed.
 func (c *Continuation) take(k *keeper, i, id int, each func(i, id int) bool) {
 	k.note(c.Seq, c.Token)
 	c.Token = id
 	c.Over = !each(i, id) || slices.Contains(c.Ends, id) || c.Sampler.Done()
 }
 
-// fail ends a sequence of whose logits nothing can be drawn. The token before was fed.
+// fail ends a sequence from whose logits nothing can be drawn. The token before was fed.
 func (c *Continuation) fail(k *keeper, err error) {
 	k.note(c.Seq, c.Token)
 	c.Err, c.Over = err, true

@@ -10,7 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// onHost takes one step of the live sequences, whose tokens the samplers draw.
+// onHost takes one step of the live sequences. The samplers draw their tokens.
 func (b *bursts) onHost(c []Continuation, each func(i, id int) bool) error {
 	b.batch.Reset()
 	for _, i := range b.live {
@@ -52,7 +52,7 @@ func (b *bursts) drawAll() {
 	b.t.drew(len(b.host.List), time.Since(start))
 }
 
-// takeDrawn goes on with the i-th continuation by what the host drew for it.
+// takeDrawn continues the i-th continuation by the token that the host drew for it.
 func (b *bursts) takeDrawn(x *Continuation, i int, d *hostdraw.Draw, each func(i, id int) bool) {
 	x.Logprob, x.Alternatives = d.Logprob, d.Alternatives
 	if d.Err != nil {
@@ -104,7 +104,7 @@ func (b *bursts) onDevice(dev drawer, c []Continuation, most int, each func(i, i
 	return steps, err
 }
 
-// decode runs some steps of the live sequences on the device. Masks that are not there yet are made beside the first.
+// decode runs some steps of the live sequences on the device. Missing masks are made while the first step runs.
 func (b *bursts) decode(dev drawer, c []Continuation, most int) (ids []uint32, steps int, err error) {
 	b.draws, b.stopped = b.draws[:0], b.stopped[:0]
 	alone, late := true, false
@@ -136,8 +136,8 @@ func (b *bursts) decode(dev drawer, c []Continuation, most int) (ids []uint32, s
 	return ids, steps, err
 }
 
-// takeID goes on with the i-th continuation by the id that the device drew for it, and reports whether what the device drew
-// for it after that does not count: it is over, or its constraint, which allowed every id so far, does so no longer.
+// takeID continues the i-th continuation by the id that the device drew for it. stop reports whether later ids of the
+// device for it do not count: it is over, or its constraint allowed every id until now and does so no longer.
 func (b *bursts) takeID(x *Continuation, i int, id uint32, each func(i, id int) bool) (stop bool) {
 	err := x.Sampler.Prepare() // the error of a mask that was made beside the device
 	free := !x.Sampler.Limited()
@@ -154,7 +154,8 @@ func (b *bursts) takeID(x *Continuation, i int, id uint32, each func(i, id int) 
 	if x.take(b.k, i, int(id), each); x.Over {
 		return true
 	}
-	// A constraint that is not at work yet is asked at once, since it costs nothing; an error comes again with the next draw.
+	// A constraint that has not begun to limit is asked at once, since that costs nothing. Its error comes again with the
+	// next draw.
 	return free && x.Sampler.Unprepared() && (x.Sampler.Prepare() != nil || x.Sampler.Limited())
 }
 
@@ -169,7 +170,8 @@ func (b *bursts) rewind(dev drawer, c *Continuation, j, step, steps int, ids []u
 		c.Seq.stale = true
 		return b.h.dev.Fault(err)
 	}
-	// One by one, as they were fed, though not beside the others: with Options.Exact the state is the same to the last bit.
+	// One by one, as they were fed, though not beside the others. With Options.Exact the state is the same to the last
+	// bit.
 	b.fed = append(b.fed[:0], draw.Token)
 	for s := range step {
 		b.fed = append(b.fed, int(ids[s*len(b.draws)+j]))

@@ -11,36 +11,37 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 )
 
-// Options sets what New makes. The zero value is good for one sequence.
+// Options set what New makes. The zero value is good for one sequence.
 type Options struct {
-	Slots int // sequences whose states are held at once; 0 is 1
+	Slots int // states on the device at once; 0 is 1
 	Seqs  int // most sequences of one pass; 0 is as many as there are slots, but at most DefaultSeqs
 	Chunk int // most tokens of one pass; 0 is DefaultChunk
 
-	// Keep lets every sequence be made again after its state is lost, with the device or by an interrupted pass: the engine
-	// holds, in the host's memory, the tokens fed to it and a copy of its state that is at most about so many tokens old. 0
-	// keeps nothing. Where states cannot be read, for want of memory, a sequence is kept until 4 * (Keep + Chunk) tokens
-	// were fed since, and then not until its state was read after all: if it is lost meanwhile, it fails with
-	// ErrStateLost.
+	// Keep lets every sequence be made again after its state is lost, with the device or by an interrupted pass. The
+	// engine keeps, in the host's memory, the tokens fed to a sequence and a copy of its state that is at most about so
+	// many tokens old. 0 keeps nothing. If memory is too short to read states, a sequence is kept until 4 * (Keep + Chunk)
+	// tokens were fed since the last copy. After that it fails with ErrStateLost if it is lost, until its state was read
+	// again.
 	Keep int
 
-	// Exact makes a token's numbers the same, bit for bit, whatever else is in its pass and however its sequence was cut into
-	// passes. On the CPU they always are; bench/README.md says what it costs on a Vulkan device.
+	// Exact makes a token's numbers the same, bit for bit, whatever else is in its pass and however its sequence was cut
+	// into passes. On the CPU they always are. bench/README.md has the cost on a Vulkan device.
 	Exact bool
 
 	Progress func(done, all int64) error // bytes of weights loaded; an error ends New or Reopen; may be nil
 }
 
-// What Options means by 0.
+// The values that 0 stands for in Options.
 const (
 	DefaultSeqs  = 32
 	DefaultChunk = 256
 )
 
-// maxOuts bounds how many logits of one pass are kept at once, besides one for each sequence: they are the largest scratch.
+// maxOuts is the most logits of one pass that are kept at once, besides one for each sequence. They are the largest
+// scratch.
 const maxOuts = 16
 
-// Engine runs one model on one device. See the package's documentation for what may be called side by side.
+// Engine runs one model on one device. The package's documentation says which calls may run side by side.
 type Engine struct {
 	Model *model.Model
 
@@ -78,7 +79,7 @@ func New(m *model.Model, d *device.Device, o Options) (*Engine, error) {
 	return e, nil
 }
 
-// begin takes the turn, which end gives back, unless ctx is done first. No engine reopens the device meanwhile.
+// begin takes the turn, unless ctx is done first; end gives the turn back. No engine reopens the device meanwhile.
 func (e *Engine) begin(ctx context.Context) error {
 	if err := e.table.begin(ctx); err != nil {
 		return err
@@ -95,7 +96,7 @@ func (e *Engine) end() {
 	e.table.end()
 }
 
-// host is an engine's executor and what it is made from. Whoever has the turn may use it.
+// host is an engine's executor, and what the executor is made from. Only the holder of the turn may use it.
 type host struct {
 	model   *model.Model
 	dev     *device.Device
@@ -121,7 +122,8 @@ func (h *host) load() error {
 	return nil
 }
 
-// passRows returns the most rows of the next pass: fewer than fit, on a device that would be busy with all for too long.
+// passRows returns the most rows of the next pass. They are fewer than fit if the device would be busy with all of them
+// for too long.
 func (h *host) passRows() int {
 	if d, ok := h.exec.(interface{ MostRows() int }); ok {
 		return min(h.sizes.Rows, d.MostRows())
@@ -129,7 +131,7 @@ func (h *host) passRows() int {
 	return h.sizes.Rows
 }
 
-// Device names what the engine runs on.
+// Device returns the name of the device that the engine runs on.
 func (e *Engine) Device() string {
 	if err := e.begin(context.Background()); err != nil {
 		return ""
@@ -147,7 +149,7 @@ func (e *Engine) Seqs() int { return e.host.sizes.Seqs }
 // Exact reports whether the engine was made with Options.Exact.
 func (e *Engine) Exact() bool { return e.host.options.Exact }
 
-// Close waits for its turn and releases what the engine holds on the device. Transfers that were started end first.
+// Close waits for its turn and releases the engine's memory on the device. Transfers that have started end first.
 func (e *Engine) Close() error {
 	if !e.table.close() {
 		return nil

@@ -8,10 +8,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// A sequence's state may be lost: with the device, or where a pass was interrupted between its parts. What it is made from
-// again is a state on the host and the tokens fed since; once they are many, the state is read anew, behind a pass and beside
-// the next ones. Tokens are noted when a pass or a burst is over and told, so nothing is fed twice or left out. Where no
-// state can be read, what is kept grows to a bound, and is given up there until one can.
+// A sequence's state may be lost: with the device, or by a pass that was interrupted between submissions. It is made
+// again from a state on the host and the tokens fed since. When these are many, the state is read anew, behind a pass
+// and beside the next ones. Tokens are noted when a pass or a burst is over and its caller was told, so nothing is fed
+// twice or left out. If no state can be read, the tokens grow to a bound. Then they are given up until a state can be
+// read.
 
 // kept is what a sequence is made from again.
 type kept struct {
@@ -25,13 +26,13 @@ type kept struct {
 	moving bool      // it is on its way
 }
 
-// keeper keeps what sequences are made from again. Whoever has the turn may use it.
+// keeper keeps what sequences are made from again. Only the holder of the turn may use it.
 type keeper struct {
 	h *host
 	t *table
 
 	batch    op.Batch    // of tokens that are fed again
-	transfer op.Transfer // the reading of states that is under way, if one is
+	transfer op.Transfer // the reading of states that is under way; nil: none
 	seqs     []*Seq      // of it
 	dst      [][]float32
 	slots    []int
@@ -54,14 +55,14 @@ func (k *keeper) note(s *Seq, tokens ...int) {
 	}
 }
 
-// giveUp forgets what a sequence is made from, if that became too much, and what was noted for a reading that failed.
+// giveUp forgets what a sequence is made from, if that is too much, and the tokens noted for a reading that failed.
 func (k *keeper) giveUp(x *kept) {
 	if x.givenUp || len(x.tokens) > k.mostKept() {
 		*x = kept{givenUp: true}
 	}
 }
 
-// begin has a sequence begin with a state, of which a copy is kept; nil for the initial one.
+// begin makes a sequence begin with a copy of a state; nil is the initial one.
 func (k *kept) begin(state []float32) {
 	*k = kept{tokens: k.tokens[:0]}
 	if state != nil {
@@ -75,8 +76,8 @@ func (k *kept) fork() kept {
 	return kept{state: k.state, shared: true, tokens: slices.Clone(k.tokens), givenUp: k.givenUp}
 }
 
-// keep has the states read of sequences that were fed many tokens since. What was read before counts from now on. If a reading
-// cannot be started, what is kept only gets older.
+// keep starts to read the states of sequences that were fed many tokens since the last reading. States that were read
+// before count from now on. If a reading cannot start, what is kept only gets older.
 func (k *keeper) keep() {
 	if !k.keeps() {
 		return
@@ -107,7 +108,7 @@ func (k *keeper) keep() {
 	}
 }
 
-// settle takes over the states that were read. It follows a pass, behind which the reading is over too.
+// settle takes over the states that were read. It follows a pass, so the reading is over too.
 func (k *keeper) settle() {
 	if k.transfer == nil {
 		return
@@ -140,10 +141,11 @@ func (k *keeper) drop() {
 	k.transfer = nil
 }
 
-// lose notes that the state is not what was fed, unless the executor's error says that it left the states as they were.
+// lose notes that the state is not the one that was fed, unless the executor's error says that it left the states as
+// they were.
 func (s *Seq) lose(err error) { s.stale = s.stale || err != nil && !op.IsNotRun(err) }
 
-// checkState wants a sequence whose state is right, or can be made again.
+// checkState returns an error unless a sequence's state is right or can be made again.
 func (k *keeper) checkState(s *Seq) error {
 	if s.stale && s.kept.givenUp {
 		k.settle() // a reading under way may bring it back
@@ -154,7 +156,7 @@ func (k *keeper) checkState(s *Seq) error {
 	return nil
 }
 
-// revive makes the states of those of some sequences that are stale again: from what is kept, and the tokens since.
+// revive makes the lost states of some sequences again, from the kept states and the tokens since.
 func (k *keeper) revive(ctx context.Context, seqs []*Seq) error {
 	var stale []*Seq
 	var states [][]float32
@@ -190,7 +192,7 @@ func (k *keeper) revive(ctx context.Context, seqs []*Seq) error {
 	return nil
 }
 
-// replay feeds the tokens that sequences were fed since their state was kept, in as few passes as they fit.
+// replay feeds the tokens that sequences were fed since their states were kept, in as few passes as possible.
 func (k *keeper) replay(ctx context.Context, seqs []*Seq) error {
 	fed := make([]int, len(seqs))
 	var tokens []int

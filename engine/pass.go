@@ -16,7 +16,7 @@ type Want uint8
 
 // The wants.
 const (
-	WantNothing Want = iota // the tokens are fed, and that is all
+	WantNothing Want = iota // nothing: the tokens are only fed
 	WantLogits              // logits go to Row.Each
 	WantDraw                // a token is drawn by Row.Sampler, which accepts it
 )
@@ -27,18 +27,19 @@ type Row struct {
 	Tokens []int // which continue the sequence; at least one
 	Want   Want
 
-	// Of WantLogits. Each is called for the last tokens, as many as Last says, with the token's position among Tokens and
-	// the float32[vocab] logits after it, valid during the call; Last of 0 is 1. Its error becomes the row's.
+	// For WantLogits. Each is called for the last tokens, as many as Last says; a Last of 0 is 1. It gets the token's
+	// position among Tokens and the float32[vocab] logits after the token, valid during the call. Its error becomes the
+	// row's.
 	Last int
 	Each func(pos int, logits []float32) error
 
 	Sampler  *sample.Sampler // of WantDraw and Prompt
 	Prompt   bool            // the sampler accepts the tokens that are taken, as a prompt's
-	Logprobs bool            // of WantDraw: Logprob is asked for
-	Top      int             // of WantDraw: how many Alternatives are asked for
+	Logprobs bool            // for WantDraw: asks for Logprob
+	Top      int             // for WantDraw: how many Alternatives are wanted
 
-	// What became of it.
-	Taken        int                // tokens fed, the first ones; fewer than all where the pass was full
+	// The outcome.
+	Taken        int                // how many of Tokens were fed; fewer than all if the pass was full
 	ID           int                // drawn; -1 for none
 	Logprob      float32            // of ID, by the model's own distribution
 	Alternatives []sample.Candidate // the Top likeliest ids; its memory is used again
@@ -47,7 +48,7 @@ type Row struct {
 	done bool // nothing more is to do
 }
 
-// passes makes passes of rows. Whoever has the turn may use it.
+// passes makes passes of rows. Only the holder of the turn may use it.
 type passes struct {
 	h *host
 	t *table
@@ -60,16 +61,18 @@ type passes struct {
 	masks hostdraw.Masks
 }
 
-// outEnd says whose logits an out of a pass is.
+// outEnd says which row and token an out of a pass belongs to.
 type outEnd struct{ row, pos int }
 
-// Pass runs the model once over the tokens of rows, as many as fit: rows are taken in their order, each sequence at most
-// once, until the tokens, sequences or logits of a pass are used up. What is wrong with a row is its Err, and concerns no
-// other: a sequence not in use or given twice, a token out of range, logits from which nothing can be drawn.
+// Pass runs the model once over the tokens of rows, as many as fit. It takes rows in their order, each sequence at most
+// once, until the tokens, sequences or logits of a pass are used up. A mistake in a row is its Err, and concerns no
+// other row: a sequence that is not in use or given twice, a token out of range, logits from which nothing can be
+// drawn.
 //
-// The error returned is of the device or of ctx; then no row was taken. If nothing of the pass was submitted, as where
-// ctx is done or memory is refused before, the sequences are as they were. Else those that would have been taken are
-// made again when they are used next, if Options.Keep is set; without it their rows fail with ErrStateLost.
+// The error returned is the device's or ctx's; then no row was taken. If nothing of the pass was submitted, the
+// sequences are as they were, for example because ctx was done or memory was refused before. Otherwise, with
+// Options.Keep, the sequences of the pass are made again when they are used next. Without it their rows fail with
+// ErrStateLost.
 func (e *Engine) Pass(ctx context.Context, rows []Row) error {
 	beginRows(rows)
 	if err := e.begin(ctx); err != nil {
@@ -80,8 +83,8 @@ func (e *Engine) Pass(ctx context.Context, rows []Row) error {
 	return err
 }
 
-// Feed runs passes until all tokens of rows are taken, and each row has what it asks for or its Err. Other calls may have
-// their turns between the passes. An error is as of Pass; what the rows' Taken counts was fed.
+// Feed runs passes until all tokens of rows are taken, and each row has what it asks for or its Err. Other calls may
+// have their turns between the passes. Errors are those of Pass. The tokens that Taken counts were fed.
 func (e *Engine) Feed(ctx context.Context, rows []Row) error {
 	beginRows(rows)
 	for more := true; more; {
@@ -98,7 +101,7 @@ func (e *Engine) Feed(ctx context.Context, rows []Row) error {
 	return nil
 }
 
-// beginRows clears what became of rows.
+// beginRows clears the outcome of rows.
 func beginRows(rows []Row) {
 	for i := range rows {
 		r := &rows[i]
@@ -106,7 +109,7 @@ func beginRows(rows []Row) {
 	}
 }
 
-// run runs the model once over what rows have left. It reports whether they may have more.
+// run runs the model once over the tokens that rows have left. It reports whether more may be left.
 func (p *passes) run(ctx context.Context, rows []Row) (more bool, err error) {
 	p.fill(rows, p.h.passRows())
 	if len(p.order) == 0 {
@@ -180,7 +183,7 @@ func (p *passes) fill(rows []Row, tokens int) {
 	}
 }
 
-// last returns after how many of the last tokens logits are needed.
+// last returns for how many of the last tokens logits are needed.
 func (r *Row) last() int {
 	switch r.Want {
 	case WantLogits:

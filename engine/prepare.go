@@ -17,9 +17,9 @@ type tunable interface {
 
 var _ tunable = (*vulkan.Exec)(nil)
 
-// Prepare makes ready for a prompt of so many tokens, and for the tokens drawn after it, if any are: what a device is measured
-// for at first is measured now, which takes some seconds, and not while the text appears. When ctx is done it stops, which
-// is no error. No sequence's state changes.
+// Prepare makes ready for a prompt of so many tokens and, if drawn is set, for the tokens drawn after it. It measures
+// kernels now, which takes some seconds on a device's first use, so that the text need not wait for that. When ctx is
+// done it stops, which is no error. No sequence's state changes.
 func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
 	if err := e.begin(context.WithoutCancel(ctx)); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
 	var passes []shape
 	rows := e.host.passRows()
 	rest := prompt % rows
-	if prompt >= rows { // one whole pass stands for all
+	if prompt >= rows { // all whole passes are alike
 		passes = append(passes, shape{rows, 1 - min(rest, 1)})
 	}
 	if rest > 0 {
@@ -55,7 +55,7 @@ func (e *Engine) Prepare(ctx context.Context, prompt int, drawn bool) error {
 	return nil
 }
 
-// Stopwatch returns what tells the time since, less what was spent on measuring kernels.
+// Stopwatch starts a clock and returns its time, without the time spent on measuring kernels.
 func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 	spent := func() time.Duration {
 		if e.host.dev.Tuner == nil {
@@ -67,10 +67,10 @@ func (e *Engine) Stopwatch() (elapsed func() time.Duration) {
 	return func() time.Duration { return time.Since(start) - (spent() - before) }
 }
 
-// Quiet keeps back what the tuner has to say, as while a text is written, until end is called, once.
+// Quiet keeps back the tuner's notices until end is called, once, for example while a text is written.
 func (e *Engine) Quiet() (end func()) { return e.host.dev.Tuner.Quiet() }
 
-// Settled reports whether the passes run so far are as fast as measuring makes them.
+// Settled reports whether the passes run so far are as fast as measuring can make them.
 func (e *Engine) Settled() bool {
 	if e.begin(context.Background()) != nil {
 		return true

@@ -5,15 +5,15 @@ import (
 	"slices"
 )
 
-// Reopen makes the engine anew after the device was lost: it opens the device, loads the weights and gives every sequence in
-// use the state that it had, from what is kept (see Options.Keep) and the tokens fed since. What a pass or burst returned
-// counts; one that failed has not been, and can be made again. Without Keep sequences fail with ErrStateLost until they are
-// restored. Where ctx is done before all are made again, the others are when they are used next. If Reopen fails, so does
-// every other call, by the same error, and it may be called again.
+// Reopen makes the engine anew after the device was lost. It opens the device, loads the weights and gives every
+// sequence in use its state again, from the kept state (see Options.Keep) and the tokens fed since. What a pass or
+// burst returned counts. A call that failed did not happen, and can be made again. Without Keep sequences fail with
+// ErrStateLost until they are restored. If ctx is done before all sequences are made again, the others are made when
+// they are used next. If Reopen fails, every other call fails by the same error, and Reopen may be called again.
 //
-// Reopen waits for the turns of other engines on the same device. If the device was lost, they have to be reopened too:
-// until then their calls fail by ErrDeviceLost. On a device that works, as after the Reopen of another engine or goroutine,
-// the engine alone is made anew.
+// Reopen waits for the turns of other engines on the same device. If the device was lost, they have to be reopened too.
+// Until then their calls fail by ErrDeviceLost. If the device works, for example after another engine's Reopen, only
+// this engine is made anew.
 func (e *Engine) Reopen(ctx context.Context) error {
 	if err := e.table.beginAnyhow(ctx); err != nil {
 		return err

@@ -2,20 +2,20 @@ package engine
 
 import "context"
 
-// Seq is a sequence: a slot of the engine that holds its state. After its Release every call that is given it fails with
-// ErrNotInUse, also when the slot has gone to another sequence.
+// Seq is a sequence: a handle for a slot of the engine with its state. After its Release every call with it fails with
+// ErrNotInUse, even if another sequence has the slot by then.
 type Seq struct {
 	t        *table
 	slot     int
 	released bool // guarded by table.mu
 
-	// Of whoever has the turn.
-	mark  uint64 // of the call that has the sequence among its rows
-	stale bool   // the state on the device is not what was fed
+	// These belong to the holder of the turn.
+	mark  uint64 // the call with a row of the sequence
+	stale bool   // reports whether the state on the device is not the one that was fed
 	kept  kept
 }
 
-// NewSeq takes a free slot and gives it a state, float32[Program.StateLen()], or with nil the model's initial state. Where no
+// NewSeq takes a free slot and gives it a state, float32[Program.StateLen()]; nil is the model's initial state. If no
 // slot is free the error matches ErrNoSlot.
 func (e *Engine) NewSeq(state []float32) (*Seq, error) {
 	return e.newSeq(func(s *Seq) error {
@@ -43,7 +43,7 @@ func (e *Engine) Fork(s *Seq) (*Seq, error) {
 	})
 }
 
-// newSeq takes a free slot, which begin gives its state.
+// newSeq takes a free slot. begin gives it its state.
 func (e *Engine) newSeq(begin func(*Seq) error) (*Seq, error) {
 	if err := e.begin(context.Background()); err != nil {
 		return nil, err
@@ -60,8 +60,8 @@ func (e *Engine) newSeq(begin func(*Seq) error) (*Seq, error) {
 	return s, nil
 }
 
-// Release gives the slot back. It waits for nothing: a call under way that has the sequence ends as it would, and then the
-// slot is free. A sequence that was released stays so.
+// Release gives the slot back. It waits for nothing. A call under way that has the sequence ends as it would; then the
+// slot is free. A released sequence cannot be used again.
 func (s *Seq) Release() {
 	t := s.t
 	t.mu.Lock()

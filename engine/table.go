@@ -10,26 +10,26 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// table says who is in which slot, and whose turn it is on the device.
+// table says which sequence is in which slot, and who has the turn on the device.
 type table struct {
 	turn chan struct{} // full while somebody has it
-	mark uint64        // of whoever has the turn: see Seq.mark
+	mark uint64        // of the holder of the turn: see Seq.mark
 
 	mu      sync.Mutex // guards what follows, and the sequences' handles
 	seqs    []*Seq     // by slot; nil where it is free
 	held    bool       // the turn is
 	leaving []int      // slots released in this turn, free at its end
 	closed  bool
-	broken  error // what a Reopen failed by; nil where there is an executor
+	broken  error // error of a Reopen that failed; nil if there is an executor
 	stats   Stats
-	waited  time.Duration // of stats, for executors before this one
+	waited  time.Duration // by executors before this one
 }
 
 func newTable(slots int) table {
 	return table{turn: make(chan struct{}, 1), seqs: make([]*Seq, slots), leaving: make([]int, 0, slots), stats: Stats{Slots: slots}}
 }
 
-// begin takes the turn on the device, which end gives back, unless ctx is done first.
+// begin takes the turn on the device, unless ctx is done first. end gives it back.
 func (t *table) begin(ctx context.Context) error {
 	err := t.beginAnyhow(ctx)
 	if err == nil && t.broken != nil { // only whoever has the turn changes it
@@ -39,7 +39,7 @@ func (t *table) begin(ctx context.Context) error {
 	return err
 }
 
-// beginAnyhow takes the turn also where there is no executor.
+// beginAnyhow takes the turn even if there is no executor.
 func (t *table) beginAnyhow(ctx context.Context) error {
 	if err := ctx.Err(); err != nil {
 		return err
@@ -71,7 +71,7 @@ func (t *table) end() {
 	<-t.turn
 }
 
-// close waits for the turn and ends all others. It reports whether it is the first.
+// close waits for the turn and ends all other waits. It reports whether it is the first close.
 func (t *table) close() bool {
 	t.turn <- struct{}{}
 	defer func() { <-t.turn }()
@@ -95,7 +95,7 @@ func (t *table) take() (*Seq, error) {
 	return nil, fmt.Errorf("engine: %w: all %d slots are in use", ErrNoSlot, len(t.seqs))
 }
 
-// check wants a sequence of this engine that is in use.
+// check returns an error unless a sequence is one of this engine and in use.
 func (t *table) check(s *Seq) error {
 	if s == nil {
 		return fmt.Errorf("engine: want a sequence, got none: %w", ErrNotInUse)
@@ -123,7 +123,7 @@ func (t *table) live() (list []*Seq) {
 	return list
 }
 
-// replaced notes that the executor is another one, or by what error there is none.
+// replaced notes that there is another executor or, if broken is not nil, none.
 func (t *table) replaced(broken error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
@@ -143,7 +143,7 @@ func (t *table) count(exec op.Executor, add func(*Stats)) {
 	}
 }
 
-// drew notes that so many tokens were drawn on the host in some time.
+// drew notes that the host drew so many tokens in some time.
 func (t *table) drew(n int, took time.Duration) {
 	t.mu.Lock()
 	defer t.mu.Unlock()

@@ -12,7 +12,7 @@ import (
 // Work counts what an engine's passes and bursts have done so far.
 type Work struct {
 	Passes    int           // runs of the program
-	OutPasses int           // of which logits were wanted
+	OutPasses int           // passes with wanted logits
 	Rows      int           // tokens
 	Outs      int           // logits
 	Waited    time.Duration // for the device; 0 on the CPU
@@ -21,19 +21,19 @@ type Work struct {
 	Drawing                time.Duration // on the host
 }
 
-// Sub returns what was done since before.
+// Sub returns the work done since before.
 func (w Work) Sub(before Work) Work {
 	return Work{w.Passes - before.Passes, w.OutPasses - before.OutPasses, w.Rows - before.Rows, w.Outs - before.Outs, w.Waited - before.Waited,
 		w.DeviceDraws - before.DeviceDraws, w.HostDraws - before.HostDraws, w.Drawing - before.Drawing}
 }
 
-// Add returns what was done in both.
+// Add returns the sum of both.
 func (w Work) Add(more Work) Work {
 	return Work{w.Passes + more.Passes, w.OutPasses + more.OutPasses, w.Rows + more.Rows, w.Outs + more.Outs, w.Waited + more.Waited,
 		w.DeviceDraws + more.DeviceDraws, w.HostDraws + more.HostDraws, w.Drawing + more.Drawing}
 }
 
-// Stats tells what an engine has done and holds.
+// Stats says what an engine has done, and how many slots it uses.
 type Stats struct {
 	Work
 	Slots    int // there are
@@ -41,7 +41,7 @@ type Stats struct {
 	Reopened int // times
 }
 
-// Stats waits for nothing.
+// Stats returns counts of the engine's work. It waits for nothing.
 func (e *Engine) Stats() Stats { return e.table.snapshot() }
 
 // count adds a batch.
@@ -71,9 +71,9 @@ func (w *Work) countDecode(draws []vulkan.Draw, steps int) {
 	}
 }
 
-// PassTimes feeds tokens as Pass does, all of the rows in a single pass, and returns the time of each step of the model's
-// program: on a Vulkan device as its timestamps tell it, on the CPU by the clock. Nothing is drawn, and no logits are told.
-// Rows that take more than one pass are an error, and so is a device without timestamps.
+// PassTimes feeds tokens as Pass does, all rows in a single pass, and returns the time of each step of the model's
+// program. The time is from timestamps on a Vulkan device, and from the clock on the CPU. Nothing is drawn, and
+// Row.Each is not called. It is an error if the rows need more than one pass, or if the device has no timestamps.
 func (e *Engine) PassTimes(rows []Row) ([]time.Duration, error) {
 	if err := e.begin(context.Background()); err != nil {
 		return nil, err

@@ -9,7 +9,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Transfer is a copy of states that was started. Any goroutine may wait for it.
+// Transfer is a copy of states that has started. Any goroutine may wait for it.
 type Transfer struct {
 	dev *device.Device
 	t   op.Transfer
@@ -18,9 +18,9 @@ type Transfer struct {
 // Wait returns when the copy is done. It may be called any number of times.
 func (t *Transfer) Wait() error { return t.dev.Fault(t.t.Wait()) }
 
-// Save begins to copy the states of sequences, as they are after all calls before this one, to dst, which has
-// float32[Program.StateLen()] for each, laid out as Model.Fields says. They are there when the transfer is done; passes go
-// on beside it.
+// Save begins to copy the states of sequences to dst, which has float32[Program.StateLen()] for each, laid out as
+// Model.Fields says. The states are those after all calls before this one. dst holds them when the transfer is done.
+// Passes go on beside it.
 func (e *Engine) Save(seqs []*Seq, dst [][]float32) (*Transfer, error) {
 	if err := e.begin(context.Background()); err != nil {
 		return nil, err
@@ -39,8 +39,8 @@ func (e *Engine) Save(seqs []*Seq, dst [][]float32) (*Transfer, error) {
 	return &Transfer{e.host.dev, t}, nil
 }
 
-// Restore begins to set the states of sequences to src, of which nil stands for the model's initial state, and which is
-// free for other use when Restore returns. Calls after it find the new states; nobody has to wait for the transfer.
+// Restore begins to set the states of sequences to src; nil is the model's initial state. The caller may use src for
+// something else when Restore returns. Calls after it find the new states, so nobody has to wait for the transfer.
 func (e *Engine) Restore(seqs []*Seq, src [][]float32) (*Transfer, error) {
 	if err := e.begin(context.Background()); err != nil {
 		return nil, err
@@ -89,7 +89,8 @@ func (e *Engine) restore(seqs []*Seq, src [][]float32, t *Transfer) error {
 	return nil
 }
 
-// checkStates wants sequences in use, each once, and as many states of the right length, or nil where that is allowed.
+// checkStates returns an error unless the sequences are in use, each once, and there are as many states of the right
+// length. A state may be nil if mayBeNil is set.
 func (e *Engine) checkStates(seqs []*Seq, states [][]float32, mayBeNil bool) error {
 	if len(seqs) != len(states) {
 		return fmt.Errorf("engine: want %d states for as many sequences, got %d", len(seqs), len(states))

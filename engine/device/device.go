@@ -15,33 +15,33 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Device is a place where models run: a Vulkan device, or the CPU reference, which the zero value is. Its methods may be called by
-// any goroutine; the fields are set before executors are made.
+// Device is a place where models run: a Vulkan device, or the CPU reference, which is the zero value. Any goroutine may
+// call its methods. Its fields are set before executors are made.
 type Device struct {
 	Tuner *tune.Tuner  // measures which kernels are fastest, as Tune says; nil: the usual ones run
 	Draws vulkan.Draws // where the executors of a Vulkan device draw tokens
 
 	free func() (bytes int, known bool) // nil but in tests
 
-	use    sync.RWMutex // held for reading by who uses what is open, for writing while it is closed and opened anew
+	use    sync.RWMutex // read-locked by users of the open device, locked while it is closed and opened anew
 	mu     sync.Mutex
 	now    opened // nothing for the CPU
-	number int    // of now, among all that were opened
+	number int    // of the present opening
 	users  []*User
 }
 
-// opened is a Vulkan device as it was opened.
+// opened is a Vulkan device that was opened.
 type opened struct {
-	instance *gpu.Instance // nil where the device is another's
+	instance *gpu.Instance // nil if somebody else opened the device
 	device   *gpu.Device
 	kernels  *vulkan.Kernels
 	closed   bool // reports whether the device was lost and could not be opened anew
 }
 
-// works reports whether there is nothing to open anew, or nobody here may.
+// works reports whether the device works, or whether nobody here may open it anew.
 func (o opened) works() bool { return o.instance == nil || !o.closed && o.device.Err() == nil }
 
-// check wants what was opened to be open.
+// check returns an error unless the device is open.
 func (o opened) check() error {
 	if !o.closed {
 		return nil
@@ -49,7 +49,7 @@ func (o opened) check() error {
 	return &Error{Device: o.device.Info().Name, Err: fmt.Errorf("%w: it could not be opened anew", gpu.ErrDeviceLost)}
 }
 
-// current returns what is open now.
+// current returns the present opening.
 func (d *Device) current() opened {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -66,8 +66,8 @@ func List() ([]gpu.Info, error) {
 	return infos, in.Close()
 }
 
-// Open opens the device that spec names: "auto" (the best Vulkan device, else the CPU after one line to notice), "gpu" (the best
-// Vulkan device), "cpu", an index, or a part of a name. notice may be nil.
+// Open opens the device that spec names: "auto" (the best Vulkan device, else the CPU, which notice is told), "gpu"
+// (the best Vulkan device), "cpu", an index, or a part of a name. notice may be nil.
 func Open(spec string, notice func(string)) (*Device, error) {
 	if spec == "cpu" {
 		return &Device{}, nil
@@ -86,7 +86,7 @@ func Open(spec string, notice func(string)) (*Device, error) {
 	return d, nil
 }
 
-// On returns a device that is open already, with the kernels made for it. Close leaves both to whoever opened them, and so a lost
+// On returns a device that is open already, with the kernels made for it. Close leaves both to their owner. So a lost
 // one cannot be opened anew.
 func On(d *gpu.Device, kernels *vulkan.Kernels) *Device {
 	return &Device{now: opened{device: d, kernels: kernels}}
@@ -135,9 +135,9 @@ func choose(infos []gpu.Info, spec string) (int, error) {
 		Err: fmt.Errorf("want auto, gpu, cpu or one of %s", strings.Join(names, ", "))}
 }
 
-// Tune lets executors that are made from now on measure which kernels are fastest for their matrices, for a few seconds
-// in all. What they find is kept among the user's cached files, from where it is taken the next time, unless fresh asks
-// for new measurements. notice, which may be nil, is told.
+// Tune lets executors made from now on measure which kernels are the fastest for their matrices, for a few seconds in
+// all. What they find is kept among the user's cached files and used the next time, unless fresh is set. notice, which
+// may be nil, is told of it.
 func (d *Device) Tune(fresh bool, notice func(string)) {
 	if d.IsCPU() {
 		return
@@ -160,16 +160,16 @@ func (d *Device) Fit(prog *op.Program, s op.Sizes) op.Sizes {
 	return vulkan.Fit(d.current().device.Info().Limits, prog, s)
 }
 
-// Prober makes an executor for a model's program that can be stopped between steps and looked into, as for comparing devices.
-// The device must outlive it. With exact a token's numbers are the same to the bit whatever else is in its pass. progress, which
-// may be nil, is told how many bytes of weights are loaded; its error ends the load and is returned.
+// Prober makes an executor for a model's program that can stop between steps, for example to compare devices. The
+// device must outlive it. With exact a token's numbers are the same to the bit whatever else is in its pass. progress,
+// which may be nil, is told how many bytes of weights are loaded. Its error ends the load and is returned.
 func (d *Device) Prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, error) {
 	d.use.RLock()
 	defer d.use.RUnlock()
 	return d.prober(m, s, exact, progress)
 }
 
-// prober is Prober while the device stays as it is.
+// prober is Prober for a caller during whose call the device stays open.
 func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, error) {
 	if err := d.current().check(); err != nil {
 		return nil, err

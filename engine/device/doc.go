@@ -1,6 +1,7 @@
-// Package device opens the places where models run: a Vulkan device, or the CPU reference. It says what a device is, what it does
-// at best, whether it has memory for a model, and what of an error is the device's fault; it makes executors on it.
+// Package device opens a place where models run: a Vulkan device, or the CPU reference. It knows a device's properties
+// and roofline, whether it has memory for a model, and which errors are the device's fault. It makes executors on the
+// device.
 //
-// A device is shared: several users, as engines are, run executors of their own on it. Each has a User, by which it says when it
-// works on the device. So the device can be opened anew, after it was lost, when nobody works on it.
+// Several users, for example engines, may share a device and run executors of their own on it. Each has a User, and
+// says by it when it works on the device. So a lost device can be opened anew when nobody works on it.
 package device

@@ -7,9 +7,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// Error is trouble with a device: none, unknown, lost, hanging, out of memory, or lacking what a model needs.
+// Error is trouble with a device: there is none, it is unknown, lost, hanging or out of memory, or it lacks what a
+// model needs.
 type Error struct {
-	Device string // what was asked for, or the name of what failed
+	Device string // the spec that was asked for, or the name of the device that failed
 	Err    error
 }
 
@@ -18,7 +19,7 @@ func (e *Error) Error() string { return fmt.Sprintf("device %s: %v", e.Device, e
 // Unwrap returns the cause.
 func (e *Error) Unwrap() error { return e.Err }
 
-// Fault makes err an Error if it is the device's; what is the model's, a file's or the caller's stays as it is.
+// Fault makes err an Error if it is the device's fault. Errors of the model, a file or the caller stay as they are.
 func (d *Device) Fault(err error) error {
 	if d.IsCPU() || !gpu.IsFault(err) {
 		return err
@@ -26,11 +27,11 @@ func (d *Device) Fault(err error) error {
 	return &Error{Device: d.current().device.Info().Name, Err: err}
 }
 
-// OnHang is told of a driver that does not even return from a call that should have ended by time. Whoever waits for that
-// call waits for ever: the process is to be ended. Where a driver returns, the error does, too, and nobody is told. It is
-// set before devices are opened, or stays nil.
+// OnHang is told of a driver that does not even return from a call whose time is over. The goroutine of that call waits
+// for ever, so the process should end. If the driver returns, its error does too, and nobody is told. It is set before
+// devices are opened, or stays nil.
 var OnHang func(err error)
 
-// AcquitForms is for a process that its user ends while it may be trying kernels: they are not blamed for the end, as they
-// would be for one by themselves. It waits for no device.
+// AcquitForms clears kernels under trial of suspicion. A process calls it when its user ends it: otherwise the kernels
+// would be blamed for the end. It waits for no device.
 func AcquitForms() { tune.AcquitForms() }

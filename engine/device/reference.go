@@ -6,8 +6,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// CheckReference reports whether the machine has memory for m on the CPU, as the reference of a comparison with another
-// device.
+// CheckReference returns an error unless the machine has memory for m on the CPU, as the reference of a comparison with
+// another device.
 func CheckReference(m *model.Model, s op.Sizes) error {
 	r := room{device: cpuName}
 	r.weights, r.rest = cpu.Needs(m.Program, s)

@@ -25,8 +25,8 @@ func (d *Device) Roofline(bytes int) (Roofline, error) {
 	return Roofline{read, flops}, d.Fault(err)
 }
 
-// HasRoom reports whether the device has so many bytes of memory to spare, as far as it tells; true on the CPU, and
-// false on a device that could not be opened anew.
+// HasRoom reports whether the device has so many bytes of memory to spare, as far as it says. It is true on the CPU,
+// and false on a device that could not be opened anew.
 func (d *Device) HasRoom(bytes int) bool {
 	d.use.RLock()
 	defer d.use.RUnlock()

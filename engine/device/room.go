@@ -12,9 +12,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// checkRoom tells before any weight is read whether the device has memory for a model, and if it has not, what would fit.
-// A driver may find that out late, or page the memory at a tenth of the speed and say nothing; the CPU's executor would end
-// the process.
+// checkRoom returns an error if the device has no memory for a model, before any weight is read. The error says what
+// would fit. A driver may find that out late, or page the memory at a tenth of the speed and say nothing. The CPU's
+// executor would end the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 	r, needs, find := room{device: cpuName}, cpu.Needs, cpu.Free
 	if !d.IsCPU() {
@@ -46,8 +46,8 @@ type room struct {
 // cpuName names the CPU in errors about memory.
 const cpuName = "CPU"
 
-// check is the error that the free bytes are too few, if they are known. why stands before the figures, advice behind them; it
-// may be nil.
+// check returns an error if the free bytes are known and too few. why stands before the figures. advice, which may be
+// nil, stands behind them.
 func (r room) check(why string, advice func() string) error {
 	need := r.weights + r.rest
 	if !r.known || need <= r.free {
@@ -61,11 +61,11 @@ func (r room) check(why string, advice func() string) error {
 		mebibytes(need), mebibytes(r.weights), mebibytes(r.free), what)}
 }
 
-// advisedTypes are those to quantize to that are advised, the best first.
+// advisedTypes are the types to quantize to that are advised, the best first.
 var advisedTypes = []tensor.Type{tensor.Q8_0, tensor.Q6_K, tensor.Q5_K, tensor.Q4_K, tensor.Q3_K}
 
-// cpuAdvice says what would fit where the CPU, which holds weights as float32, has no memory for them: a device, as they all
-// hold them as they are stored, or quantized. That of a device that is a processor is the machine's.
+// cpuAdvice says what would fit if the CPU has no memory for the weights as float32: a device, since devices keep
+// weights as they are stored, or quantized weights. A device that is a processor uses the machine's memory.
 func cpuAdvice(m *model.Model, rest, free int, devices []gpu.Info) string {
 	_, stored := m.Bytes()
 	for _, typ := range append([]tensor.Type{0}, advisedTypes...) {

@@ -11,17 +11,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// User is one of those who work on a device with an executor of their own. The device is opened anew only while none of
-// them works on it: between Begin and End, and while Executor and Part run. One goroutine at a time may use a User;
-// several Users of a device do not wait for each other, except for a Reopen.
+// User is a user of a device with an executor of its own. The device is opened anew only while no user works on it:
+// between Begin and End, and during Executor and Part. One goroutine at a time may use a User. Users of a device do not
+// wait for each other, except for a Reopen.
 type User struct {
 	d      *Device
 	leave  func()
-	number int // the opening of the device that the user's executor belongs to, or should have
+	number int // the opening of the device that the user's executor is for
 }
 
-// Join returns a new user. leave closes its executor, if there is one, before the device is closed: also from another
-// user's Reopen, while nobody works on the device.
+// Join returns a new user. leave closes its executor, if there is one, before the device is closed. Another user's
+// Reopen may call it too, while nobody works on the device.
 func (d *Device) Join(leave func()) *User {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -30,7 +30,7 @@ func (d *Device) Join(leave func()) *User {
 	return u
 }
 
-// Part ends the use of the device by close, which closes the user's executor unless it has left.
+// Part ends the use of the device. It calls close, which closes the user's executor unless leave has closed it.
 func (u *User) Part(close func() error) error {
 	d := u.d
 	d.use.RLock()
@@ -41,7 +41,7 @@ func (u *User) Part(close func() error) error {
 	return close()
 }
 
-// Begin has the device stay as it is until End. After another user's Reopen, also one that failed, it is an error that
+// Begin keeps the device open until End. After another user's Reopen, also one that failed, it returns an error that
 // matches gpu.ErrDeviceLost, and there is nothing to end.
 func (u *User) Begin() error {
 	d := u.d
@@ -59,10 +59,10 @@ func (u *User) Begin() error {
 	return err
 }
 
-// End is that of what Begin began.
+// End ends what Begin began.
 func (u *User) End() { u.d.use.RUnlock() }
 
-// Executor makes an executor on the device as it is open now. See Prober for the parameters.
+// Executor makes an executor on the open device. See Prober for the parameters.
 func (u *User) Executor(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Executor, error) {
 	d := u.d
 	d.use.RLock()
@@ -77,9 +77,9 @@ func (u *User) Executor(m *model.Model, s op.Sizes, exact bool, progress func(do
 	return e, err
 }
 
-// Reopen opens the device anew, unless it works, as it does where another user reopened it before. In either case the user
-// leaves what was open. If the device is opened, all others have to reopen too: until then their Begin fails. Where it
-// cannot be opened it is closed for all, until some user's Reopen opens it.
+// Reopen opens the device anew if it does not work. It may work since another user has reopened it. In either case the
+// user leaves the old opening. If Reopen opens the device, all other users have to reopen too; until then their Begin
+// fails. If it cannot open the device, the device is closed for all users until one of them opens it by Reopen.
 func (u *User) Reopen() error {
 	d := u.d
 	d.use.Lock()
