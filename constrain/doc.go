@@ -1,8 +1,8 @@
-// Package constrain limits what a model says to a JSON schema or a regular expression.
+// Package constrain limits what a model says to a JSON schema, a regular expression or a grammar in GBNF.
 //
-//	schema, pattern  --compile-->  Grammar  --New, with a vocabulary-->  Constraint: a mask of ids for each draw
+//	schema, pattern, GBNF  --compile-->  Grammar  --New, with a vocabulary-->  Constraint: a mask of ids for each draw
 //
-// A [Grammar] is the one form of both: a context-free grammar whose terminals are regular expressions over bytes. What is
+// A [Grammar] is the one form of all three: a context-free grammar whose terminals are regular expressions over bytes. What is
 // allowed is exactly its language: no text is refused that could still become complete, and the text may end only when it is.
 // What a front end does not support is an error that names its place, and nothing is left out of account.
 //
@@ -22,7 +22,8 @@
 //     characters and "--".
 //
 // Not supported, and so refused: references out of the document, $dynamicRef, uniqueItems of anything but a few listed values,
-// contains beside unevaluatedItems, a minimum of several members of any name, lookaround and word boundaries in patterns, formats of
-// internationalised names, negations of some of this, and keywords that no draft knows, but for those that begin with "x-".
-// A name that comes twice in an object is not noticed where names are free.
+// contains beside unevaluatedItems, a minimum of several members of any name, lookaround and word boundaries in patterns,
+// formats of internationalised names, leap seconds in time zones that are no quarters of an hour off, negations of some of
+// this, and keywords that no draft knows, but for those that begin with "x-". A name that comes twice in an object is not
+// noticed where names are free.
 package constrain

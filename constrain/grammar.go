@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/expr"
+	"github.com/rwkv-gpu/rwkv-gpu/constrain/gbnf"
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/grammar"
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/jsonschema"
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/regex"
@@ -64,4 +65,14 @@ func Regexp(pattern string) (*Grammar, error) {
 		return nil, fmt.Errorf("constrain: %w", err)
 	}
 	return newGrammar(b, b.Terminal(e))
+}
+
+// GBNF returns the grammar of the texts that the rule "root" matches, in the notation of llama.cpp (see package gbnf). An error
+// about the grammar's text is a *gbnf.Error.
+func GBNF(text string) (*Grammar, error) {
+	b, start, err := gbnf.Compile(text, maxExpressions)
+	if err != nil {
+		return nil, fmt.Errorf("constrain: %w", err)
+	}
+	return newGrammar(b, start)
 }

@@ -119,7 +119,8 @@ func (c *Constraint) acceptThought(id int, text []byte) (done bool, err error) {
 		return false, fmt.Errorf("constrain: %w", err)
 	}
 	if next == grammar.Dead {
-		return false, fmt.Errorf("constrain: id %d: want what the grammar allows behind %q, got %q, of which %d bytes fit", id, c.think.end, rest, n)
+		return false, fmt.Errorf("constrain: id %d: want what the grammar allows behind %q, got %q, of which %d bytes fit",
+			id, c.think.end, rest, n)
 	}
 	c.seen, c.state = -1, state
 	return done, nil

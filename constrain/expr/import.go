@@ -54,10 +54,28 @@ func (p *Pool) Absorbs(e, char ID, n int) bool {
 				return true
 			}
 		}
+	case isAnd:
+		return p.absorbsAll(x.list, char, n)
 	case isNot:
 		return x.a == Empty
 	case isRepeat:
 		return (x.max == Unbounded || int(x.max) >= n) && p.Matches(x.a) && !p.Matches(p.And(char, p.Not(x.a)))
 	}
 	return false
+}
+
+// absorbsAll is Absorbs of an intersection: of one expression that goes on without end, and complements of finite ones, which
+// take finitely many texts away.
+func (p *Pool) absorbsAll(list []ID, char ID, n int) bool {
+	endless := 0
+	for _, e := range list {
+		switch x := &p.nodes[e]; {
+		case x.kind == isNot && p.nodes[x.a].finite:
+		case x.kind == isRepeat && x.max == Unbounded && p.Absorbs(e, char, n):
+			endless++
+		default:
+			return false
+		}
+	}
+	return endless == 1
 }

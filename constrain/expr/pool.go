@@ -41,12 +41,14 @@ type node struct {
 	kind     kind
 	nullable bool // reports whether the empty text matches
 	positive bool // reports whether neither And nor Not is within: such an expression matches something, unless it is Empty
+	finite   bool // reports whether it is plain to see that it matches finitely many texts
 	life     life
 	a, b     ID    // Concat: a b; Not and Repeat: a
 	min, max int32 // Repeat; of Set, min is the index of its set
 	list     []ID  // Or and And: ascending, at least two
 	multiple *multiple
 	next     []ID // by class of byte; unknown where not yet asked
+	first    Set  // of what matches, the first bytes, and perhaps others
 }
 
 const unknown ID = -1
@@ -83,7 +85,8 @@ func (p *Pool) Nullable(e ID) bool { return p.nodes[e].nullable }
 
 // intern returns the id of n, which is new or was there before.
 func (p *Pool) intern(n node) ID {
-	k := append(p.key[:0], byte(n.kind))
+	k := p.key[:0]
+	k = append(k, byte(n.kind))
 	k = binary.LittleEndian.AppendUint32(k, uint32(n.a))
 	k = binary.LittleEndian.AppendUint32(k, uint32(n.b))
 	k = binary.LittleEndian.AppendUint32(k, uint32(n.min))
@@ -104,9 +107,54 @@ func (p *Pool) intern(n node) ID {
 	}
 	id := ID(len(p.nodes))
 	n.list = slices.Clone(n.list)
+	n.first, n.finite = p.firstBytes(&n), p.isFinite(&n)
 	p.nodes = append(p.nodes, n)
 	p.index[string(k)] = id
 	return id
+}
+
+// firstBytes returns the bytes with which what n matches may begin.
+func (p *Pool) firstBytes(n *node) Set {
+	var s Set
+	switch n.kind {
+	case isSet:
+		return p.sets[n.min]
+	case isConcat:
+		if s = p.nodes[n.a].first; p.nodes[n.a].nullable {
+			s = s.Or(p.nodes[n.b].first)
+		}
+	case isOr:
+		for _, e := range n.list {
+			s = s.Or(p.nodes[e].first)
+		}
+	case isAnd:
+		s = s.Not()
+		for _, e := range n.list {
+			s = s.Minus(p.nodes[e].first.Not())
+		}
+	case isNot, isMultiple:
+		return s.Not()
+	case isRepeat:
+		return p.nodes[n.a].first
+	}
+	return s
+}
+
+func (p *Pool) isFinite(n *node) bool {
+	all := func(e ID) bool { return p.nodes[e].finite }
+	switch n.kind {
+	case isEmpty, isEpsilon, isSet:
+		return true
+	case isConcat:
+		return all(n.a) && all(n.b)
+	case isOr:
+		return !slices.ContainsFunc(n.list, func(e ID) bool { return !all(e) })
+	case isAnd:
+		return slices.ContainsFunc(n.list, all)
+	case isRepeat:
+		return n.max != Unbounded && all(n.a)
+	}
+	return false
 }
 
 // Bytes matches one byte of set.

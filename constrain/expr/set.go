@@ -53,8 +53,11 @@ type classes struct {
 
 // keep reports whether set tells no bytes of a class apart, as a union of sets does not.
 func (c *classes) keep(set Set) bool {
+	if len(c.example) == 0 {
+		return false
+	}
 	for b, class := range c.of {
-		if c.example == nil || set.Has(byte(b)) != set.Has(c.example[class]) {
+		if set.Has(byte(b)) != set.Has(c.example[class]) {
 			return false
 		}
 	}

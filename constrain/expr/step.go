@@ -23,12 +23,13 @@ func (p *Pool) Step(e ID, class uint8) ID {
 
 // derive returns the derivative of e by b: what may follow b in the texts that e matches.
 func (p *Pool) derive(e ID, b byte) ID {
+	if !p.nodes[e].first.Has(b) {
+		return Empty
+	}
 	n := p.nodes[e] // a copy: nodes may move
 	switch n.kind {
 	case isSet:
-		if p.sets[n.min].Has(b) {
-			return Epsilon
-		}
+		return Epsilon
 	case isConcat:
 		return p.deriveConcat(n, b)
 	case isOr:
@@ -97,10 +98,31 @@ func (p *Pool) Matches(e ID) bool {
 		return e != Empty
 	}
 	if n.life == untold {
-		p.explore(e)
+		known, found := true, false
+		switch n.kind { // what its parts tell
+		case isConcat:
+			found = p.Matches(n.a) && p.Matches(p.nodes[e].b)
+		case isOr:
+			found = slices.ContainsFunc(n.list, p.Matches)
+		case isRepeat:
+			found = p.Matches(n.a) // at least once: else it would be nullable
+		default:
+			known = false
+		}
+		switch {
+		case !known:
+			p.explore(e)
+		case found:
+			p.nodes[e].life = alive
+		case p.err == nil:
+			p.nodes[e].life = dead
+		}
 	}
 	return p.nodes[e].life == alive
 }
+
+// maxExplored bounds the expressions that are looked at to find out whether one matches anything.
+const maxExplored = 1 << 15
 
 // explore finds the shortest text that e matches. What lies on the way to it is alive; where there is none, all that was
 // met is dead.
@@ -109,6 +131,10 @@ func (p *Pool) explore(start ID) {
 	from := map[ID]ID{start: unknown}
 	queue := []ID{start}
 	for i := 0; i < len(queue) && p.err == nil; i++ {
+		if i >= maxExplored {
+			p.err = ErrTooLarge
+			return
+		}
 		e := queue[i]
 		for c := range p.classes.example {
 			d := p.Step(e, uint8(c))

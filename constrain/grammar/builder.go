@@ -74,8 +74,8 @@ func (b *Builder) Err() error {
 	return b.Pool.Err()
 }
 
-// Grammar returns the grammar of the texts that start matches, or an error: ErrTooLarge or ErrEmpty. The builder's pool belongs to
-// the grammar then.
+// Grammar returns the grammar of the texts that start matches, or an error: ErrTooLarge or ErrEmpty. The builder's pool
+// belongs to the grammar then.
 func (b *Builder) Grammar(start Symbol) (*Grammar, error) {
 	if err := b.Err(); err != nil {
 		return nil, err

@@ -1,6 +1,7 @@
 package jsonschema
 
 import (
+	"errors"
 	"strings"
 	"unicode/utf8"
 
@@ -51,7 +52,7 @@ type compiler struct {
 }
 
 // maxExpressions bounds the expressions of a schema.
-const maxExpressions = 1 << 20
+const maxExpressions = 1 << 18
 
 // Compile reads a schema and returns a builder with a symbol that matches the JSON texts of its instances. An error is an *Error,
 // which names the place in the schema.
@@ -100,7 +101,8 @@ func newCompiler(root *value, o Options) *compiler {
 	b := grammar.NewBuilder(maxExpressions)
 	c := &compiler{
 		options: o, root: root, b: b, p: b.Pool, numbers: newNumbers(b.Pool),
-		schemas: make([]*value, never+1), numberOf: map[*value]int32{}, literals: map[*value]goal{}, known: map[string]*values{}, making: map[string]bool{},
+		schemas: make([]*value, never+1), numberOf: map[*value]int32{},
+		literals: map[*value]goal{}, known: map[string]*values{}, making: map[string]bool{},
 		schema: map[*value]*values{}, open: map[*value]bool{}, symbols: map[string]grammar.Symbol{}, formats: map[string]expr.ID{},
 	}
 	c.anyText = regex.AnyJSON(c.p)
@@ -154,7 +156,8 @@ func (c *compiler) compile() (grammar.Symbol, error) {
 			err = c.b.Err()
 		}
 		if err != nil {
-			if e, ok := err.(*Error); ok {
+			var e *Error
+			if errors.As(err, &e) {
 				return 0, e
 			}
 			at := c.root

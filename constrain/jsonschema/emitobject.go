@@ -67,6 +67,10 @@ func (c *compiler) otherMembers(o *object, want clause, some bool) ([]others, er
 	split := func(k clause, some bool) {
 		var next []others
 		for _, x := range out {
+			if x.names == k.names && !some {
+				next = append(next, others{x.names, x.goal.and(k.goal), false})
+				continue
+			}
 			if in := c.clean(c.p.And(x.names, k.names)); in != expr.Empty {
 				if some {
 					next = append(next, others{in, x.goal.and(k.goal), true}, x)

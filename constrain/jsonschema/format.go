@@ -10,26 +10,35 @@ import (
 
 // formats are patterns of whole strings, in Go's syntax. {name} stands for a pattern of parts, or for that of another format.
 var formats = map[string]string{
-	"date":      `{date}`,                                                                                           // RFC 3339, full-date
-	"time":      `(?:{clock}{zone}|{leap})`,                                                                         // full-time
-	"date-time": `{date}[Tt](?:{clock}{zone}|{leap})`,                                                               // date-time
-	"duration":  `P(?:[0-9]+W|(?:[0-9]+D|[0-9]+M(?:[0-9]+D)?|[0-9]+Y(?:[0-9]+M(?:[0-9]+D)?)?)(?:{hours})?|{hours})`, // appendix A
-	"email":     `(?:[{atom}]+(?:\.[{atom}]+)*|"(?:[ !#-\[\]-~]|\\[ -~])*")@(?:{host}|\[(?:{ipv4}|IPv6:{ipv6})\])`,  // RFC 5321, Mailbox
-	"hostname":  `{host}`,                                                                                           // RFC 1123, without the A-labels that RFC 5891 forbids; see hostname
-	"ipv4":      `{ipv4}`,                                                                                           // RFC 2673, section 3.2
-	"ipv6":      `{ipv6}`,                                                                                           // RFC 4291, section 2.2
-	"uuid":      `[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`,                                             // RFC 4122
-	// RFC 3986
-	"uri":                   `[A-Za-z][A-Za-z0-9+.-]*:(?:{net}|{path})(?:\?{query})?(?:#{query})?`,
-	"uri-reference":         `(?:[A-Za-z][A-Za-z0-9+.-]*:(?:{net}|{path})|{net}|{relative})(?:\?{query})?(?:#{query})?`,
-	"json-pointer":          `(?:/(?:[^~/]|~[01])*)*`,                                                  // RFC 6901
-	"relative-json-pointer": `(?:0|[1-9][0-9]*)(?:#|(?:/(?:[^~/]|~[01])*)*)`,                           // draft-handrews-relative-json-pointer-01
-	"uri-template":          `(?:{literal}|%[0-9A-Fa-f]{2}|\{[+#./;?&]?{variable}(?:,{variable})*\})*`, // RFC 6570
+	// RFC 3339: full-date, full-time, date-time, and appendix A.
+	"date":      `{date}`,
+	"time":      `(?:{clock}{zone}|{leap})`,
+	"date-time": `{date}[Tt](?:{clock}{zone}|{leap})`,
+	"duration": `P(?:[0-9]+W|` +
+		`(?:[0-9]+D|[0-9]+M(?:[0-9]+D)?|[0-9]+Y(?:[0-9]+M(?:[0-9]+D)?)?)(?:{hours})?|{hours})`,
+	// RFC 5321, Mailbox.
+	"email": `(?:[{atom}]+(?:\.[{atom}]+)*|"(?:[ !#-\[\]-~]|\\[ -~])*")@(?:{host}|\[(?:{ipv4}|IPv6:{ipv6})\])`,
+	// RFC 1123, without A-labels.
+	"hostname": `{host}`,
+	// RFC 2673, section 3.2, and RFC 4291, section 2.2.
+	"ipv4": `{ipv4}`,
+	"ipv6": `{ipv6}`,
+	// RFC 4122.
+	"uuid": `[0-9A-Fa-f]{8}(?:-[0-9A-Fa-f]{4}){3}-[0-9A-Fa-f]{12}`,
+	// RFC 3986.
+	"uri":           `[A-Za-z][A-Za-z0-9+.-]*:(?:{net}|{path})(?:\?{query})?(?:#{query})?`,
+	"uri-reference": `(?:[A-Za-z][A-Za-z0-9+.-]*:(?:{net}|{path})|{net}|{relative})(?:\?{query})?(?:#{query})?`,
+	// RFC 6901, and draft-handrews-relative-json-pointer-01.
+	"json-pointer":          `(?:/(?:[^~/]|~[01])*)*`,
+	"relative-json-pointer": `(?:0|[1-9][0-9]*)(?:#|(?:/(?:[^~/]|~[01])*)*)`,
+	// RFC 6570.
+	"uri-template": `(?:{literal}|%[0-9A-Fa-f]{2}|\{[+#./;?&]?{variable}(?:,{variable})*\})*`,
 }
 
 // parts are patterns that formats have in common.
 var parts = map[string]string{
-	"date": `(?:{year}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|` +
+	"date": `(?:{year}-(?:(?:0[13578]|1[02])-(?:0[1-9]|[12][0-9]|3[01])|` +
+		`(?:0[469]|11)-(?:0[1-9]|[12][0-9]|30)|02-(?:0[1-9]|1[0-9]|2[0-8]))|` +
 		`(?:[0-9]{2}(?:0[48]|[2468][048]|[13579][26])|(?:[02468][048]|[13579][26])00)-02-29)`,
 	"year":  `[0-9]{4}`,
 	"clock": `(?:[01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9](?:\.[0-9]+)?`,
@@ -43,7 +52,8 @@ var parts = map[string]string{
 	"label": `{alnum}(?:[A-Za-z0-9-]{0,2}{alnum}|[A-Za-z0-9-](?:{alnum}[A-Za-z0-9-]|-{alnum})[A-Za-z0-9-]{0,58}{alnum})?`,
 	"alnum": `[A-Za-z0-9]`,
 
-	"net":      `//(?:(?:[{unreserved}{sub}:]|{percent})*@)?(?:\[(?:{ipv6}|[vV][0-9A-Fa-f]+\.[{unreserved}{sub}:]+)\]|(?:[{unreserved}{sub}]|{percent})*)(?::[0-9]*)?(?:/{char}*)*`,
+	"net": `//(?:(?:[{unreserved}{sub}:]|{percent})*@)?(?:\[(?:{ipv6}|` +
+		`[vV][0-9A-Fa-f]+\.[{unreserved}{sub}:]+)\]|(?:[{unreserved}{sub}]|{percent})*)(?::[0-9]*)?(?:/{char}*)*`,
 	"path":     `(?:/(?:{char}+(?:/{char}*)*)?|{char}+(?:/{char}*)*)?`,
 	"relative": `(?:/(?:{char}+(?:/{char}*)*)?|(?:[{unreserved}{sub}@]|{percent})+(?:/{char}*)*)?`,
 	"query":    `(?:{char}|[/?])*`,

@@ -28,7 +28,8 @@ func findReferences(root *value) (*references, error) {
 	}
 	base, _ := url.Parse("json-schema:///")
 	r.resource[base.String()] = root
-	return r, r.walk(root, base, true)
+	err := r.walk(root, base, true)
+	return r, err
 }
 
 // walk notes the identifiers in v. named says that v's members are schemas by name, and no keywords.

@@ -193,7 +193,7 @@ func hold(t *testing.T, name string, schema []byte, tests []instance, o Options)
 		return nil
 	}
 	if err != nil {
-		if _, ok := err.(*Error); !ok {
+		if e := (*Error)(nil); !errors.As(err, &e) {
 			t.Errorf("%s: %v is no error with a pointer", name, err)
 		}
 		return err

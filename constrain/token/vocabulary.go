@@ -49,8 +49,8 @@ func isPure(text []byte) bool {
 	return !slices.ContainsFunc(text, func(b byte) bool { return b < ' ' || b == '"' || b == '\\' || b == 0x7f })
 }
 
-// NewVocabulary returns the vocabulary of tok for a model of size ids. ends are the ids that end a text; their own bytes, where they
-// have some, are no part of any text. Masks are kept up to budget bytes.
+// NewVocabulary returns the vocabulary of tok for a model of size ids. ends are the ids that end a text; their own bytes, where
+// they have some, are no part of any text. Masks are kept up to budget bytes.
 func NewVocabulary(tok tokenizer.Tokenizer, size int, ends []int, budget int) (*Vocabulary, error) {
 	for _, id := range ends {
 		if id < 0 || id >= size {
