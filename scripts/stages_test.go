@@ -2,11 +2,14 @@
 package scripts
 
 import (
+	"bytes"
 	"fmt"
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -100,7 +103,7 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		{side, "test: gpu: device packages on lavapipe as on a discrete GPU, subgroups of 8\n" +
 			"ran lavapipe.json/discrete/" + goTest + packages + "-short -skip /^cpu$|//^cpu$ ./engine "},
 		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + packages + "-short -skip "},
-		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + packages + "-short ./engine/vulkan/... -run "},
+		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + packages + "-short ./engine/vulkan -run "},
 		{side, "\nran swiftshader.json//" + goTest + packages + "-short -skip "},
 		{side, "\nran radv.json//: go test -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n"},
 		{last, "\nran lavapipe.json//" + goTest + "-race -short example/gpu\n"},
@@ -111,6 +114,30 @@ func TestStagesOfFreshMachine(t *testing.T) {
 	}
 	if !ok || runs != 7 {
 		t.Errorf("success: %t, %d runs, want 7:\n%s", ok, runs, text)
+	}
+}
+
+// Each package of engine/vulkan with tests on a device is one of those that the stages of devices run.
+func TestStagesOfDevices(t *testing.T) {
+	text, err := os.ReadFile("test.sh")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, list, _ := strings.Cut(string(text), "\nvulkan='")
+	list, _, _ = strings.Cut(list, "'")
+	err = filepath.WalkDir("../engine/vulkan", func(path string, _ fs.DirEntry, err error) error {
+		if err != nil || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		dir := "." + strings.TrimPrefix(filepath.ToSlash(filepath.Dir(path)), "..")
+		if bytes.Contains(source, []byte(`/gpu/gputest"`)) && !slices.Contains(strings.Fields(list), dir) {
+			t.Errorf("%s is a test on devices: want %s among %q", path, dir, list)
+		}
+		return err
+	})
+	if err != nil || list == "" {
+		t.Errorf("test.sh names %q (%v)", list, err)
 	}
 }
 
@@ -130,7 +157,7 @@ func TestStagesMissing(t *testing.T) {
 		{"not asked for", 1, []string{"STAGES=race gpu4"}, true, 2, "test: stages: race gpu4\n"},
 		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 cpu4 swiftshader compilers race\n"},
 		{"a stage fails", 3, []string{"FAIL= ./..."}, false, 1, "test: lavapipe: "},
-		{"a later stage fails", 3, []string{"FAIL=/vulkan/..."}, false, 5, "test: gpu: "}, // those beside it run, and none behind it
+		{"a later stage fails", 3, []string{"FAIL=/vulkan/trial"}, false, 5, "test: gpu: "}, // those beside it run, and none behind it
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text, ok, runs := newCheckout(t, c.status, false).make(t, append([]string{"test"}, c.args...)...)

@@ -10,7 +10,7 @@ cd "$(dirname "$0")/.."
 table='
 lavapipe    | every package on lavapipe
 gpu         | device packages on lavapipe as on a discrete GPU, subgroups of 8
-gpu4        | the same with subgroups of 4, few to a workgroup, and poison behind every buffer
+gpu4        | most of them with subgroups of 4, few to a workgroup, and poison behind every buffer
 cpu4        | what lavapipe runs on processors of narrow vectors, such as most of ARM: subgroups of 4, not as a GPU
 swiftshader | device packages on SwiftShader, long cases left out
 compilers   | kernels for five AMD GPUs that are not there, by the compiler of Mesa: none spills registers
@@ -19,7 +19,8 @@ race        | what is concurrent under the race detector, long cases and compari
 # These run two at a time: most of the time in each is that of one package, whose kernels are compiled on one core.
 pairs=' gpu gpu4 cpu4 swiftshader compilers '
 # Where nothing is concurrent, the race detector finds nothing.
-sequential='/(engine/sample|engine/statecache/radix|engine/text|model/op|model/tensor|prompt|shaders|internal/spirv|shaders/internal/.*|scripts)$'
+sequential='/(constrain/jsonschema|engine/(compare|sample|statecache/radix|text)|engine/vulkan/(form|kernel|kernel/emulated|profile)'
+sequential="$sequential|internal/(golden|spirv|words)|model/(demo|op|state|tensor)|prompt|scripts|server/(sse|wire)|shaders|shaders/internal/.*)\$"
 
 stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }
 what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }'; }
@@ -42,6 +43,7 @@ on() {
 
 # Tests that run on the CPU and on a device do so in the first stage and in the last; the others leave the CPU's side out.
 device='-short -skip /^cpu$|//^cpu$'
+vulkan='./engine/vulkan ./engine/vulkan/kernel ./engine/vulkan/layout ./engine/vulkan/state ./engine/vulkan/trial' # on devices
 
 # narrow COMMAND... runs it with subgroups of 4. Mesa does not tell what it has compiled for one width of vectors from what it
 # has for another, so this one has a folder of its own.
@@ -54,10 +56,10 @@ narrow() (
 run() {
 	case $1 in
 	lavapipe) on lavapipe ./... ;;
-	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe $device ./engine ./engine/device ./engine/generate ./engine/compare ./engine/vulkan/...) ;;
-	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device ./engine ./engine/device ./engine/generate ./engine/compare ./engine/vulkan/...) ;;
-	cpu4) narrow on lavapipe -short ./engine/vulkan/... -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
-	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare ./engine/vulkan/... ;;
+	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe $device ./engine ./engine/device ./engine/generate ./engine/compare $vulkan) ;;
+	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device ./engine ./engine/generate $vulkan) ;;
+	cpu4) narrow on lavapipe -short ./engine/vulkan -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
+	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
 	esac
