@@ -8,11 +8,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// admit gives slots to jobs that wait, as long as there are any, or some sequence can be parked. A sequence that is
-// parked queues up at the end of it, so that no other is parked for it in the same round. All who decode wait
-// meanwhile, so no further parking begins once a sixth of the round's time is over. Where somebody else took the slot
-// of a parked sequence, the job waits. Where there is memory for no more parked states, a parked sequence changes places
-// with a resident one, though others may come before it in the queue: these wait for a slot without an owner.
+// admit gives slots to waiting jobs, as long as there are free slots or a sequence can be parked. A parked sequence
+// joins the queue at the end of admit, so no other is parked for it in the same round. All decoding sequences wait
+// meanwhile, so no parking begins after a sixth of the round's time. If somebody else took the slot of a parked
+// sequence, the job waits. If there is no memory for more parked states, a parked sequence changes places with a
+// resident one, even if other jobs come before it in the queue: these wait for a slot without an owner.
 func (s *Scheduler) admit() error {
 	start, before := s.now(), len(s.resident)
 	defer func() {
@@ -23,7 +23,7 @@ func (s *Scheduler) admit() error {
 		s.lot.arriving = s.lot.arriving[:0]
 		s.round.admission = s.now().Sub(start)
 	}()
-	var next *Job // for which a sequence was parked
+	var next *Job // the job for which a sequence was parked
 	for s.queue.n > 0 {
 		j := next
 		if j == nil {
@@ -98,7 +98,7 @@ func (s *Scheduler) start(j *Job) error {
 	return nil
 }
 
-// begin notes that the state has seen the first tokens of the prompt, which count for penalties too.
+// begin notes that the state has seen the first tokens of the prompt. They count for penalties too.
 func (j *Job) begin(tokens int) error {
 	if j.Penal {
 		if err := j.Sampler.AcceptPrompt(j.Prompt[:tokens]); err != nil {
@@ -112,8 +112,8 @@ func (j *Job) begin(tokens int) error {
 	return nil
 }
 
-// exchange returns the job for which a sequence may be parked: the first of the queue, or, where there is memory for no
-// more parked states, the first that is parked itself, which leaves its memory; nil for none.
+// exchange returns the job for which a sequence may be parked: the first of the queue or, if there is no memory for
+// more parked states, the first parked one, whose memory becomes free. It returns nil for none.
 func (s *Scheduler) exchange() *Job {
 	switch {
 	case s.lot.parked < s.options.Parked:
@@ -121,10 +121,10 @@ func (s *Scheduler) exchange() *Job {
 	case s.lot.parked == s.options.Parked:
 		return s.queue.parked()
 	}
-	return nil // the one that was parked last got no slot yet
+	return nil // the job parked last has no slot yet
 }
 
-// park frees the slot of the sequence that has had the most since it got it, if that is enough.
+// park frees the slot of the sequence that has had the most tokens since it got the slot, if they are enough.
 func (s *Scheduler) park() (bool, error) {
 	at := -1
 	for i, j := range s.resident {
@@ -155,7 +155,7 @@ func (s *Scheduler) park() (bool, error) {
 	return true, nil
 }
 
-// memory returns room for a state of so many elements.
+// memory returns memory for a state.
 func (l *lot) memory(stateLen int) []float32 {
 	if n := len(l.idle); n > 0 {
 		state := l.idle[n-1]
@@ -172,13 +172,13 @@ func (l *lot) unpark(j *Job) {
 	l.parked--
 }
 
-// lost reports whether an error says that the device is to be opened anew.
+// lost reports whether an error means that the device has to be opened anew.
 func lost(err error) bool {
 	return errors.Is(err, engine.ErrDeviceLost) || errors.Is(err, engine.ErrTimeout)
 }
 
-// trouble follows an error that is not of one job. A device that was lost is opened anew, and all go on; if that fails,
-// all end. By other errors, such as of memory, the jobs in slots end, for which there is not enough of it.
+// trouble handles an error that is not one job's. A lost device is opened anew, and all jobs go on; if that fails, all
+// end. After any other error, for example of memory, the jobs in slots end.
 func (s *Scheduler) trouble(err error) {
 	if lost(err) {
 		if s.reopen(err) != nil {
@@ -195,9 +195,9 @@ func (s *Scheduler) trouble(err error) {
 	})
 }
 
-// reopen follows the loss of a device. Where the device is lost again while it is opened anew, another try follows. A
-// device that is lost again and again, with nothing done between, or that cannot be opened, is given up: all jobs end,
-// soon, and none are taken in. The error is by what all ends then.
+// reopen opens a lost device anew. If the device is lost again meanwhile, it tries again. A device that is lost again
+// and again with nothing done between, or that cannot be opened, is given up: all jobs end soon, and no new ones are
+// taken. reopen returns the error by which all ends then.
 func (s *Scheduler) reopen(loss error) error {
 	broken := s.door.failure()
 	for broken == nil {
@@ -223,7 +223,7 @@ func (s *Scheduler) reopen(loss error) error {
 	return broken
 }
 
-// note tells Stats how things stand.
+// note updates Stats.
 func (s *Scheduler) note() {
 	drawn := 0
 	for _, j := range s.resident {

@@ -8,25 +8,25 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// copying is a state that is to go to the host.
+// copying is a state to be copied to the host.
 type copying struct {
 	j      *Job
 	to     []float32
 	kept   func(error)
-	last   bool // reports whether the job ends with it; it keeps its slot until then
+	last   bool // reports whether the job ends with the copy; the job keeps its slot until then
 	opened int  // Stats.Reopened when the copy was started
 	err    error
 }
 
-// copies are the states that are to go to the host.
+// copies are the states to be copied to the host.
 type copies struct {
 	wanted   []*copying     // not started yet
 	last     int            // jobs that end when their copies are there
 	underWay sync.WaitGroup // of the goroutines that wait for transfers
 }
 
-// add asks a job whether its state, of so many elements, is to be kept, now or at its end. It reports whether a copy will be
-// made.
+// add asks a job whether its state, of so many elements, is to be kept, now or at its end. It reports whether a copy
+// will be made.
 func (x *copies) add(j *Job, stateLen int, last bool) (bool, error) {
 	if j.Keep == nil || j.seq == nil && j.state == nil || j.seen() == 0 {
 		return false, nil
@@ -57,8 +57,8 @@ func (x *copies) add(j *Job, stateLen int, last bool) (bool, error) {
 	return true, nil
 }
 
-// copy starts the copies that are wanted, in as few transfers as there can be: each has a sequence once. Passes wait for none
-// of them.
+// copy starts the wanted copies, in as few transfers as possible: a transfer has each sequence once. No pass waits for
+// them.
 func (s *Scheduler) copy() {
 	for len(s.copies.wanted) > 0 {
 		var now, later []*copying
@@ -74,7 +74,7 @@ func (s *Scheduler) copy() {
 	}
 }
 
-// transfer starts the copies of some sequences. Where the device is lost meanwhile, it is opened anew for another try.
+// transfer starts the copies of some sequences. If the device is lost meanwhile, it is opened anew for another try.
 func (s *Scheduler) transfer(list []*copying) {
 	var seqs []*engine.Seq
 	var dst [][]float32
@@ -117,8 +117,8 @@ func (d *door) tell(c *copying) {
 	d.mu.Unlock()
 }
 
-// part ends the jobs whose last states are there, and reports whether there were any. A copy that failed with the device is
-// made again when that is open anew.
+// part ends the jobs whose last states are copied, and reports whether there were any. A copy that failed with the
+// device is made again when the device is open again.
 func (s *Scheduler) part() bool {
 	s.door.mu.Lock()
 	list := s.door.copied

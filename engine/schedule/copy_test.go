@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// States that are on their way to the host hold nobody up: the request itself goes on, and so do others, except in the slot of
-// one that has ended, until its last state is there.
+// States that are on their way to the host hold nobody up: the request itself goes on, and so do others, except in the
+// slot of one that has ended, until its last state is there.
 func TestCopiesHoldNobodyUp(t *testing.T) {
 	f, s := manual(2, 2, 64, Options{})
 	f.held = make(chan struct{})

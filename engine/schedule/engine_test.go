@@ -90,8 +90,8 @@ func alone(t *testing.T, e *engine.Engine, r *Request, seed int) (ids []int, fin
 	return ids, final
 }
 
-// On a real engine, with fewer slots than requests and fewer sequences in a pass than slots, each request draws the tokens
-// that it draws alone, from its own state, however often it was parked, beside requests with log-probabilities.
+// On a real engine, with fewer slots than requests and fewer sequences in a pass than slots, each request draws the
+// tokens that it draws alone, from its own state, however often it was parked, beside requests with log-probabilities.
 func TestOnEngine(t *testing.T) {
 	eachEngine(t, engine.Options{Slots: 4, Seqs: 3, Chunk: 16, Keep: 20, Exact: true}, func(t *testing.T, e *engine.Engine) {
 		const n = 14
@@ -154,8 +154,8 @@ func TestOnEngine(t *testing.T) {
 	})
 }
 
-// The logits of a prompt that a request is told of are those of the engine used alone, from any state, in pieces, beside
-// others, and the token drawn after them is the same.
+// The logits of a prompt that a request is told of are those of the engine used alone, from any state, in pieces,
+// beside others, and the token drawn after them is the same.
 func TestPrompted(t *testing.T) {
 	eachEngine(t, engine.Options{Slots: 4, Seqs: 3, Chunk: 16, Exact: true}, func(t *testing.T, e *engine.Engine) {
 		s := New(e, Options{Quantum: 8})

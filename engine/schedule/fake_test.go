@@ -12,8 +12,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 )
 
-// The fake engine's model: a state is a number, of which every token makes another, and which says what is drawn. So a token
-// that is lost, fed twice or fed to another sequence changes all that follows.
+// The fake engine's model: a state is a number, of which every token makes another, and which says what is drawn. So a
+// token that is lost, fed twice or fed to another sequence changes all that follows.
 const fakeVocab = 97
 
 func fakeFeed(state uint32, token int) uint32 {
@@ -23,8 +23,8 @@ func fakeFeed(state uint32, token int) uint32 {
 
 func fakeDraw(state uint32) int { return int(state>>7) % fakeVocab }
 
-// fakeSample draws by a sampler, of which the greedy ones without a constraint draw what fakeDraw does, and has it accept that.
-// Under a constraint they draw the next id that is allowed, behind the last the first.
+// fakeSample draws by a sampler, of which the greedy ones without a constraint draw what fakeDraw does, and has it
+// accept that. Under a constraint they draw the next id that is allowed, behind the last the first.
 func fakeSample(state uint32, s *sample.Sampler) (int, error) {
 	if s == anySampler { // which many share
 		return fakeDraw(state), nil

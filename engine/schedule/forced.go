@@ -1,7 +1,7 @@
 package schedule
 
-// forced is what the constraint of a job has forced: ids that were told and are still to be fed, in one piece where they fit
-// one, behind the token that was drawn before them.
+// forced has the ids that the constraint of a job has forced. They were told, and are still to be fed behind the token
+// drawn before them, in one piece if they fit one.
 type forced struct {
 	ids  []int
 	fed  int
@@ -11,7 +11,7 @@ type forced struct {
 // left returns the ids that are still to be fed.
 func (f *forced) left() []int { return f.ids[f.fed:] }
 
-// unfed returns how many of the ids that were told the state has not seen.
+// unfed returns how many of the told ids the state has not seen.
 func (f *forced) unfed() int {
 	if f.last { // the last one told is not among ids
 		return len(f.left()) + 1
@@ -19,14 +19,14 @@ func (f *forced) unfed() int {
 	return len(f.left())
 }
 
-// forces reports whether the constraint forces an id now that is to be fed without a draw. Where log-probabilities are asked
+// forces reports whether the constraint forces an id now that can be fed without a draw. If log-probabilities are asked
 // for, each id is drawn.
 func (j *Job) forces() bool {
 	return j.Max > 0 && !j.Logprobs && j.Top == 0 && len(j.Sampler.Forced()) > 0
 }
 
-// force tells of the ids that the constraint of a job forces, if the job goes on, and has them fed behind the ids that are not
-// fed yet.
+// force tells of the ids that the constraint of a job forces, if the job goes on. They are fed behind the ids that are
+// not fed yet.
 func (j *Job) force(pending ...int) {
 	if j.c.Over || !j.forces() {
 		return

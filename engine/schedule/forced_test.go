@@ -51,9 +51,9 @@ func (s *script) Clone() sample.Constraint {
 	return &c
 }
 
-// What a constraint forces takes one pass, however long it is, and not one for each token: also at the beginning, and where it
-// ends the request, by the constraint's word or since no more tokens are asked for. The last state is that before the last token
-// that was told.
+// What a constraint forces takes one pass, however long it is, and not one for each token: also at the beginning, and
+// where it ends the request, by the constraint's word or since no more tokens are asked for. The last state is that
+// before the last token that was told.
 func TestForcedInOnePiece(t *testing.T) {
 	first, second := []int{7, 8, 9, 10, 11, 12, 13}, []int{50, 51, 52, 53, 54, 55}
 	all := len(first) + 3 + len(second)
@@ -93,7 +93,8 @@ func TestForcedInOnePiece(t *testing.T) {
 		if !slices.Equal(final, fakeState(state)) {
 			t.Errorf("at most %d tokens: the last state is %v, want %v", most, final, fakeState(state))
 		}
-		// One for the prompt, one for what is forced first, two for the free tokens behind the first, one for what is forced last.
+		// One for the prompt, one for what is forced first, two for the free tokens behind the first, one for what is forced
+		// last.
 		if f.passes > 5 {
 			t.Errorf("at most %d tokens: %d passes", most, f.passes)
 		}
@@ -126,8 +127,8 @@ func TestForcedWithLogprobs(t *testing.T) {
 	})
 }
 
-// underAlone draws what a request draws under a constraint if the engine is its own: one by one on the host, with the sampler's
-// mask set to what the constraint says.
+// underAlone draws what a request draws under a constraint if the engine is its own: one by one on the host, with the
+// sampler's mask set to what the constraint says.
 func underAlone(t *testing.T, e *engine.Engine, r *Request, smp *sample.Sampler, limit *sampletest.Phases) (ids []int, final []float32) {
 	t.Helper()
 	s, err := e.NewSeq(nil)
@@ -159,8 +160,8 @@ func underAlone(t *testing.T, e *engine.Engine, r *Request, smp *sample.Sampler,
 	return ids, final
 }
 
-// On a real and exact engine requests under constraints draw, beside others and however often they are parked, the ids that they
-// draw alone on the host, and leave the same states to the last bit.
+// On a real and exact engine requests under constraints draw, beside others and however often they are parked, the ids
+// that they draw alone on the host, and leave the same states to the last bit.
 func TestUnderConstraints(t *testing.T) {
 	eachEngine(t, engine.Options{Slots: 5, Seqs: 4, Chunk: 16, Exact: true}, func(t *testing.T, e *engine.Engine) {
 		const n = 12

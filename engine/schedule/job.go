@@ -25,24 +25,24 @@ type Request struct {
 	Logprobs bool // Token.Logprob is asked for
 	Top      int  // how many Token.Alternatives are
 
-	// Prompted, if not nil, is told of the logits after each token of the prompt but the last, in order: the place of the
-	// token and float32[vocab], valid during the call, by which the prompt's next token is as likely as it is. It must not
-	// wait. Its error ends the request.
+	// Prompted, if not nil, is told of the logits after each token of the prompt but the last, in order. at is the place
+	// of the token, and logits, float32[vocab] and valid during the call, give the probability of the prompt's next token.
+	// It must not wait. Its error ends the request.
 	Prompted func(at int, logits []float32) error
 
-	// Token is told of each drawn token and says whether there shall be another. It must not wait.
+	// Token is told of each drawn token, and returns whether to draw another. It must not wait.
 	Token func(t Token) (more bool)
 
-	// Keep is asked where the state goes that has seen so many tokens, of the prompt and drawn ones: at each of Marks, and at
-	// the end of a request that had a slot, also of one that was canceled. It returns nil for nowhere. The state is copied
-	// beside the passes. Then kept, unless it is nil, is told that the state is there, or by what it is not; that is before
-	// the request is done. Keep must be quick; kept may take its time.
+	// Keep is asked where to put the state that has seen so many tokens, of the prompt and drawn ones. It is asked at each
+	// of Marks, and at the end of a request that had a slot, canceled or not. It returns nil for nowhere. The state is
+	// copied beside the passes. Then kept, unless it is nil, is told that the state is there, or the error by which it is
+	// not. That is before the request is done. Keep must be quick; kept may take its time.
 	Keep  func(tokens int) (to []float32, kept func(err error))
 	Marks []int // in ascending order, numbers of tokens of the prompt, from 1 on
 }
 
-// Beginning is where a request begins: with a state that has seen the first tokens of its prompt, which are not fed. Begin is
-// asked for it when the request may get its first slot, and again if it got none. It must be quick.
+// Beginning is where a request begins: at a state that has seen the first tokens of its prompt, which are not fed.
+// Begin is called when the request may get its first slot, and again if it got none. It must be quick.
 type Beginning struct {
 	State  []float32 // nil for the initial state
 	Tokens int       // that it has seen; fewer than the prompt has
@@ -56,7 +56,7 @@ type Token struct {
 	Alternatives []sample.Candidate // valid during the call
 }
 
-// check says what is wrong with a request.
+// check returns what is wrong with a request.
 func (r *Request) check() error {
 	switch {
 	case len(r.Prompt) == 0:
@@ -81,7 +81,7 @@ func (r *Request) check() error {
 	return nil
 }
 
-// Job is a request under way.
+// Job is a request that was submitted.
 type Job struct {
 	Request
 	s        *Scheduler
@@ -102,7 +102,7 @@ type Job struct {
 	forced forced
 }
 
-// progress is how far a job has come.
+// progress says how far a job has come.
 type progress struct {
 	cached  int // tokens of the prompt that were not to be fed
 	fed     int // tokens of the prompt, with those
@@ -113,17 +113,18 @@ type progress struct {
 	served  int // round in which it had its turn last
 }
 
-// Cancel ends the request soon, with ErrCanceled.
+// Cancel makes the request end soon, with ErrCanceled.
 func (j *Job) Cancel() {
 	j.canceled.Store(true)
 	j.s.door.poke()
 }
 
-// Done is closed when the request has ended: nothing of it is used any more, and the states it asked for are there.
+// Done returns a channel that is closed when the request has ended. Then nothing of the request is used any more, and
+// the states that it asked for are there.
 func (j *Job) Done() <-chan struct{} { return j.done }
 
-// Err returns what the request ended by before its time, once it is done: ErrCanceled, its context's error, ErrClosed, what is
-// wrong with it, or the device's trouble. nil says that it came to its end.
+// Err returns why a request that is done ended before its time: ErrCanceled, its context's error, ErrClosed, its own
+// mistake, or the device's error. nil says that it came to its end.
 func (j *Job) Err() error {
 	<-j.done
 	return j.err
@@ -142,14 +143,14 @@ func (j *Job) Usage() Usage {
 	return Usage{j.at.cached, j.at.fed - j.at.cached, j.at.drawn}
 }
 
-// let takes one hold off. The last one leaves a job that is done.
+// let takes one hold off the job. The last hold ends a job that is done.
 func (j *Job) let() {
 	if j.holds.Add(-1) == 0 {
 		close(j.done)
 	}
 }
 
-// over returns why the request is to end, if it is.
+// over returns why the request has to end, or nil.
 func (j *Job) over() error {
 	if j.canceled.Load() {
 		return ErrCanceled
@@ -157,14 +158,14 @@ func (j *Job) over() error {
 	return j.ctx.Err()
 }
 
-// reading reports whether there is more to feed: of the prompt, or of what the constraint forced.
+// reading reports whether tokens are left to feed: of the prompt, or forced ones.
 func (j *Job) reading() bool { return j.prompting() || len(j.forced.left()) > 0 }
 
-// prompting reports whether there is more of the prompt.
+// prompting reports whether tokens of the prompt are left to feed.
 func (j *Job) prompting() bool { return j.at.fed < len(j.Prompt) }
 
-// piece returns how many tokens may be fed at once, most at most. Within the prompt a mark ends a piece, and where logits of
-// the prompt are asked for, the last token is a piece of its own.
+// piece returns how many tokens may be fed at once. It is at most most. Within the prompt a piece ends at a mark. If
+// logits of the prompt are asked for, its last token is a piece of its own.
 func (j *Job) piece(most int) int {
 	if !j.prompting() {
 		return min(len(j.forced.left()), most)
@@ -179,7 +180,7 @@ func (j *Job) piece(most int) int {
 	return n
 }
 
-// telling reports whether the logits after the next token of the prompt are asked for.
+// telling reports whether the request asks for the logits after the next token of the prompt.
 func (j *Job) telling() bool { return j.Prompted != nil && j.at.fed < len(j.Prompt)-1 }
 
 // row returns the row of a pass that feeds the next n tokens.
@@ -203,12 +204,13 @@ func (j *Job) row(n int) engine.Row {
 	return r
 }
 
-// seen returns how many tokens the state has seen: the last drawn one was not fed, nor what is left of forced ones.
+// seen returns how many tokens the state has seen. The last drawn one was not fed, nor were the forced ones that are
+// left.
 func (j *Job) seen() int {
 	return j.at.fed + j.at.drawn - max(j.forced.unfed(), min(j.at.drawn, 1))
 }
 
-// tell tells of a drawn token and reports whether there shall be another.
+// tell tells the request of a drawn token, and returns whether to draw another.
 func (j *Job) tell(t Token) (more bool) {
 	j.at.drawn++
 	j.at.turn++

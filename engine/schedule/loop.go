@@ -7,10 +7,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// mostSteps of a burst beside which nobody waits.
+// mostSteps is the most steps of a burst for which nobody waits.
 const mostSteps = 32
 
-// slotsLookedAt is how often, where nothing else is to be done.
+// slotsLookedAt is how often the scheduler looks for a free slot if there is nothing else to do.
 const slotsLookedAt = 10 * time.Millisecond
 
 // loop is the scheduler's goroutine.
@@ -21,7 +21,7 @@ func (s *Scheduler) loop() {
 	s.copies.underWay.Wait()
 }
 
-// cycle does one round of everything and reports whether there is another.
+// cycle does one round, and reports whether there is another.
 func (s *Scheduler) cycle() (more bool) {
 	closing := s.arrive()
 	parted := s.part()
@@ -68,7 +68,7 @@ func (s *Scheduler) arrive() (closing bool) {
 	return s.door.closing
 }
 
-// leave ends the jobs that are over before their time.
+// leave ends the jobs that have to end before their time.
 func (s *Scheduler) leave() {
 	s.door.mu.Lock()
 	all := s.door.broken
@@ -98,7 +98,7 @@ func (s *Scheduler) leave() {
 	})
 }
 
-// retain keeps the residents that keep says stay, and ends the others by its error.
+// retain keeps the residents for which keep returns true, and ends the others with keep's error.
 func (s *Scheduler) retain(keep func(*Job) (bool, error)) {
 	kept := s.resident[:0]
 	for _, j := range s.resident {
@@ -112,7 +112,7 @@ func (s *Scheduler) retain(keep func(*Job) (bool, error)) {
 	s.resident = kept
 }
 
-// finish ends a job, wherever it is. One whose last state is to be kept ends when that is copied.
+// finish ends a job, wherever it is. If its last state is to be kept, the job ends when that is copied.
 func (s *Scheduler) finish(j *Job, err error) {
 	if err == nil || err == j.over() || err == ErrClosed { //nolint:errorlint // what the scheduler itself ends a job by
 		if copying, failed := s.copies.add(j, s.run.stateLen(), true); copying {
@@ -125,7 +125,7 @@ func (s *Scheduler) finish(j *Job, err error) {
 	s.end(j, err)
 }
 
-// end gives back what a job has, and tells that it is done.
+// end gives back the job's slot and memory, and tells that the job is done.
 func (s *Scheduler) end(j *Job, err error) {
 	if j.seq != nil {
 		s.run.release(j.seq)
@@ -146,7 +146,7 @@ func (s *Scheduler) end(j *Job, err error) {
 	j.let()
 }
 
-// save copies a job's state to the host. Where the device is lost meanwhile, it is opened anew for another try.
+// save copies a job's state to the host. If the device is lost meanwhile, it is opened anew for another try.
 func (s *Scheduler) save(j *Job, dst []float32) error {
 	try := func() error {
 		t, err := s.run.save([]*engine.Seq{j.seq}, [][]float32{dst})
@@ -171,10 +171,10 @@ func (s *Scheduler) save(j *Job, dst []float32) error {
 	return err
 }
 
-// mostLosses of the device in a row are taken for a chance.
+// mostLosses is how many losses of the device in a row may be chance.
 const mostLosses = 4
 
-// draw has the sequences that decode draw their next tokens, as many of them as fit a pass.
+// draw draws the next tokens of the decoding sequences, as many of them as fit a pass.
 func (s *Scheduler) draw() {
 	s.round.list, s.round.drawing = s.round.list[:0], s.round.drawing[:0]
 	reading := false
@@ -217,7 +217,8 @@ func (s *Scheduler) draw() {
 	s.retain(func(j *Job) (bool, error) { return !j.c.Over, j.outcome() })
 }
 
-// share returns how long a round may take, of a burst and a piece of prompts, so that all who decode have their turn in time.
+// share returns how long a round, a burst and a piece of prompts, may take, so that all decoding sequences have their
+// turn in time.
 func (s *Scheduler) share() time.Duration {
 	drawing := 0
 	for _, j := range s.resident {
@@ -228,7 +229,7 @@ func (s *Scheduler) share() time.Duration {
 	return s.options.Latency / time.Duration(max((drawing+s.size.seqs-1)/s.size.seqs, 1))
 }
 
-// outcome returns what a sequence that is over ended by.
+// outcome returns the error of a sequence that is over.
 func (j *Job) outcome() error {
 	if j.c.Err != nil {
 		return j.c.Err
@@ -242,7 +243,7 @@ func (r *round) drawn(i, id int) (more bool) {
 	return r.drawing[i].tell(Token{id, c.Logprob, c.Alternatives})
 }
 
-// read feeds a piece of the prompts that are there, in a time that the tokens of others may wait.
+// read feeds a piece of the prompts, in the time for which tokens of others may wait.
 func (s *Scheduler) read() error {
 	s.round.rows, s.round.feeding = s.round.rows[:0], s.round.feeding[:0]
 	readers := 0
@@ -324,7 +325,7 @@ func (j *Job) took(r *engine.Row) {
 	}
 }
 
-// behind puts some residents, in their order, behind the others, who then have the next turn.
+// behind moves some residents, in their order, behind the others, who have the next turn.
 func (s *Scheduler) behind(list []*Job) {
 	s.round.number++
 	for _, j := range list {

@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// pacer says how large a piece of a prompt takes some time. Sizes are powers of two, so that passes are few shapes.
+// pacer says how large a piece of a prompt may be for a time. Sizes are powers of two, so that passes have few shapes.
 type pacer struct {
-	rate  float64       // tokens per second that passes of late have done; 0 before one
+	rate  float64       // tokens per second of recent passes; 0 before the first
 	begun uint64        // sizes, by their bit, that were run before: the first of a shape takes longer
 	step  time.Duration // of the last burst
 }
 
-// besideSteps are the most of a burst that others wait for.
+// besideSteps is the most steps of a burst for which others wait.
 const besideSteps = 4
 
-// steps returns how many of a burst fit a third of a round.
+// steps returns how many steps of a burst fit a third of a round.
 func (p *pacer) steps(round time.Duration) int {
 	if p.step == 0 {
 		return 1
@@ -23,7 +23,7 @@ func (p *pacer) steps(round time.Duration) int {
 	return int(min(max(round/3/p.step, 1), besideSteps))
 }
 
-// burst takes in what a burst took. Before a prompt was fed, it says how many tokens one may have at least.
+// burst notes the time of a burst. Before a prompt was fed, it says how many tokens a piece may have at least.
 func (p *pacer) burst(seqs, steps int, took time.Duration) {
 	p.step = max(took/time.Duration(steps), 1)
 	if p.rate == 0 {
@@ -31,10 +31,10 @@ func (p *pacer) burst(seqs, steps int, took time.Duration) {
 	}
 }
 
-// firstPiece is fed before anything is known.
+// firstPiece is the size of a piece before any time is known.
 const firstPiece = 16
 
-// tokens returns how many may be fed in a time, most at most and one at least.
+// tokens returns how many tokens may be fed in a time: at most most, at least one.
 func (p *pacer) tokens(budget time.Duration, most int) int {
 	n := firstPiece
 	if p.rate > 0 {
@@ -46,7 +46,7 @@ func (p *pacer) tokens(budget time.Duration, most int) int {
 	return 1 << (bits.Len(uint(n)) - 1)
 }
 
-// learn takes in that so many tokens took so long. A slower device counts at once, a faster one bit by bit.
+// learn notes that so many tokens took so long. A slower device counts at once, a faster one bit by bit.
 func (p *pacer) learn(tokens int, took time.Duration) {
 	rate := float64(tokens) / max(took.Seconds(), 1e-6)
 	bit := uint64(1) << (bits.Len(uint(tokens)) & 63)

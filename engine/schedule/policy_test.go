@@ -51,8 +51,8 @@ func (j *Job) ends(s *Scheduler) bool {
 	return true
 }
 
-// A long prompt delays nobody's token by more than the latency, on devices of any speed that a single token allows, and takes
-// not much longer than the tokens drawn meanwhile make it.
+// A long prompt delays nobody's token by more than the latency, on devices of any speed that a single token allows, and
+// takes not much longer than the tokens drawn meanwhile make it.
 func TestLatency(t *testing.T) {
 	for _, each := range []time.Duration{50 * time.Microsecond, time.Millisecond, 4 * time.Millisecond, 15 * time.Millisecond} {
 		for _, decoders := range []int{1, 8, 20} {
@@ -156,7 +156,8 @@ func TestParking(t *testing.T) {
 	}
 }
 
-// crowd has some requests without end decode until each of them had a quantum, and returns how many tokens each has drawn.
+// crowd has some requests without end decode until each of them had a quantum, and returns how many tokens each has
+// drawn.
 func crowd(t *testing.T, s *Scheduler, n int) []int {
 	t.Helper()
 	counts := make([]int, n)
@@ -182,8 +183,8 @@ func TestOneArrivalParksOne(t *testing.T) {
 	}
 }
 
-// Where many wait for slots, a round with its parkings, a burst and a piece of a prompt keeps to the latency, however long a
-// state takes to the host, and all get on.
+// Where many wait for slots, a round with its parkings, a burst and a piece of a prompt keeps to the latency, however
+// long a state takes to the host, and all get on.
 func TestParkingsKeepTime(t *testing.T) {
 	for _, moved := range []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 75 * time.Millisecond} {
 		f, s := manual(16, 16, 256, Options{Quantum: 64, Parked: 64})
@@ -211,8 +212,8 @@ func TestParkingsKeepTime(t *testing.T) {
 	}
 }
 
-// Where there is memory for no more parked states, a request that waits for a slot keeps nobody else from a turn: those that
-// are parked change places with those that have slots. It has the next slot that is free.
+// Where there is memory for no more parked states, a request that waits for a slot keeps nobody else from a turn: those
+// that are parked change places with those that have slots. It has the next slot that is free.
 func TestFullLot(t *testing.T) {
 	for _, parked := range []int{1, 3} {
 		_, s := manual(2, 2, 8, Options{Quantum: 6, Parked: parked})
@@ -256,7 +257,8 @@ func TestFullLot(t *testing.T) {
 	}
 }
 
-// Where somebody else has some of an engine's slots, requests take turns in the rest; where he has all, they wait for one.
+// Where somebody else has some of an engine's slots, requests take turns in the rest; where he has all, they wait for
+// one.
 func TestSlotsOfOthers(t *testing.T) {
 	f, s := manual(4, 4, 64, Options{Quantum: 8})
 	var others []*engine.Seq

@@ -2,7 +2,7 @@ package schedule
 
 import "slices"
 
-// queue holds jobs without a slot: those of each user in the order in which they came, and the users take turns.
+// queue has the jobs without a slot. Each user's jobs are in the order in which they came, and users take turns.
 type queue struct {
 	users []*line // that have jobs, the next in turn first
 	n     int
@@ -40,7 +40,7 @@ func (q *queue) parked() *Job {
 	return nil
 }
 
-// take takes a job out that is there. Its user's turn comes again after the others'.
+// take removes a job. Its user's next turn comes after the others'.
 func (q *queue) take(j *Job) {
 	at := slices.IndexFunc(q.users, func(l *line) bool { return l.user == j.User })
 	l := q.users[at]
@@ -53,7 +53,7 @@ func (q *queue) take(j *Job) {
 	}
 }
 
-// remove takes out the jobs that drop wants out.
+// remove removes the jobs for which drop returns true.
 func (q *queue) remove(drop func(*Job) bool) {
 	users := q.users[:0]
 	for _, l := range q.users {

@@ -6,7 +6,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// runner is what a scheduler asks of an engine.
+// runner is the part of an engine that a scheduler uses.
 type runner interface {
 	Pass(ctx context.Context, rows []engine.Row) error
 	Burst(ctx context.Context, c []engine.Continuation, most int, each func(i, id int) bool) (int, error)

@@ -10,7 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
 
-// Options sets what New makes. The zero value is good for a server.
+// Options set what New makes. The zero value is good for a server.
 type Options struct {
 	Queue   int           // most requests that wait for their first turn; 0 is DefaultQueue
 	Parked  int           // most states in the host's memory; 0 is as many as there are slots, less than 0 none
@@ -18,7 +18,7 @@ type Options struct {
 	Quantum int           // tokens, fed or drawn, after which a sequence may be parked for others; 0 is DefaultQuantum
 }
 
-// What Options means by 0.
+// The values that 0 stands for in Options.
 const (
 	DefaultQueue   = 64
 	DefaultLatency = 250 * time.Millisecond
@@ -49,14 +49,14 @@ type Scheduler struct {
 	losses   int // of the device since a pass, a burst or a copy of a state succeeded
 }
 
-// size is how much an engine holds.
+// size has the sizes of an engine.
 type size struct {
 	slots int
 	seqs  int // of one pass
 	chunk int // tokens of one pass
 }
 
-// door is where requests come in and what is told of them.
+// door is where requests come in, and where their counts are read.
 type door struct {
 	wake    chan struct{} // full when there is something to look at
 	stopped chan struct{} // closed when the goroutine has ended
@@ -71,14 +71,14 @@ type door struct {
 	copied   []*copying // that are there, or failed, and were the last of their jobs
 }
 
-// lot is where states are parked.
+// lot has the parked states.
 type lot struct {
 	parked   int
 	idle     [][]float32 // memory for more
 	arriving []*Job      // parked in this round, and not in the queue yet
 }
 
-// round is what the rounds of draws and prompts use again and again.
+// round has the memory of the rounds of draws and prompts, which is reused.
 type round struct {
 	number    int // see behind
 	pace      pacer
@@ -91,7 +91,7 @@ type round struct {
 	onDrawn   func(i, id int) bool
 }
 
-// Stats tells how things stand and what was done.
+// Stats says how things stand and what was done.
 type Stats struct {
 	Waiting  int // requests without a turn yet
 	Resident int // sequences in slots
@@ -106,15 +106,15 @@ type Stats struct {
 	Reopened     int // times that the device was lost and opened anew
 }
 
-// New starts a scheduler on an engine, which must outlive it. Where others use some of the engine's slots, requests share the
-// rest, and wait while there is none.
+// New starts a scheduler on an engine, which must outlive it. If others use some of the engine's slots, requests share
+// the rest, and wait while there is none.
 func New(e *engine.Engine, o Options) *Scheduler {
 	s := prepare(engineRunner{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), o)
 	go s.loop()
 	return s
 }
 
-// prepare returns a scheduler whose goroutine is not there yet.
+// prepare returns a scheduler without its goroutine.
 func prepare(r runner, slots, seqs, chunk int, o Options) *Scheduler {
 	if o.Queue <= 0 {
 		o.Queue = DefaultQueue
@@ -134,8 +134,8 @@ func prepare(r runner, slots, seqs, chunk int, o Options) *Scheduler {
 	return s
 }
 
-// Submit enters a request into the queue. The error is ErrQueueFull, ErrClosed, or what is wrong with the request. When ctx is
-// done, so is the request.
+// Submit puts a request into the queue. The error is ErrQueueFull, ErrClosed, or the request's own mistake. When ctx is
+// done, the request ends.
 func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
 	if err := r.check(); err != nil {
 		return nil, err
@@ -159,7 +159,7 @@ func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
 	return j, nil
 }
 
-// poke has the goroutine look again.
+// poke makes the goroutine look again.
 func (d *door) poke() {
 	select {
 	case d.wake <- struct{}{}:
@@ -181,7 +181,7 @@ func (d *door) failure() error {
 	return d.broken
 }
 
-// Stats waits for nothing.
+// Stats returns counts of the scheduler's work. It waits for nothing.
 func (s *Scheduler) Stats() Stats {
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
@@ -190,8 +190,8 @@ func (s *Scheduler) Stats() Stats {
 	return st
 }
 
-// Close takes no more requests, lets those there are end until ctx is done, then ends them with ErrClosed, and returns when the
-// engine is no longer used.
+// Close takes no more requests. It lets the present ones go on until ctx is done, then ends them with ErrClosed. It
+// returns when the engine is no longer used.
 func (s *Scheduler) Close(ctx context.Context) {
 	s.door.mu.Lock()
 	s.door.closing = true

@@ -24,8 +24,8 @@ var anySampler = func() *sample.Sampler {
 	return s
 }()
 
-// expected is what a request of the fake model is to draw, under a constraint if there is one, and the states after each number of
-// tokens, from one on.
+// expected is what a request of the fake model is to draw, under a constraint if there is one, and the states after
+// each number of tokens, from one on.
 func expected(r *Request, limit *sampletest.Phases) (ids []int, states [][]float32) {
 	if limit != nil {
 		limit = limit.Clone().(*sampletest.Phases)
@@ -237,9 +237,9 @@ func operations() int {
 	return 100_000
 }
 
-// Whatever many users do at once (submit, cancel by either way, wait, look), with fewer slots than requests, a device that is
-// lost now and then, and states that are parked, every request ends once, with exactly the tokens and states that it has
-// alone; no sequence is in two places, none is left, and the queue keeps its bound.
+// Whatever many users do at once (submit, cancel by either way, wait, look), with fewer slots than requests, a device
+// that is lost now and then, and states that are parked, every request ends once, with exactly the tokens and states
+// that it has alone; no sequence is in two places, none is left, and the queue keeps its bound.
 func TestRandomOperations(t *testing.T) {
 	f := newFake(5, 3, 24, 1)
 	f.loss = 0.002

@@ -16,9 +16,9 @@ func segments(p *prompt.Prompt) (list []Segment) {
 	return list
 }
 
-// In every dialect a turn costs its own tokens, also if the answer before it had blank lines, which the template cleans,
-// or called a tool with white space of its own. Where the answer's thought is left out, it costs the answer's tokens
-// too.
+// In every dialect a turn costs its own tokens, also if the answer before it had blank lines, which the template
+// cleans, or called a tool with white space of its own. Where the answer's thought is left out, it costs the answer's
+// tokens too.
 func TestDialects(t *testing.T) {
 	tools := []prompt.Tool{{Name: "time"}}
 	for _, c := range []struct {

@@ -99,8 +99,8 @@ func (c *Cache) use(e *entry, hit *Hit) bool {
 }
 
 // load reads the file of a pinned entry, and keeps the state in host memory if there is room. If it cannot read the
-// file, it unpins the entry and returns nil. A file that is broken or gone is dropped. Any other error may pass, and the
-// file stays.
+// file, it unpins the entry and returns nil. A file that is broken or gone is dropped. Any other error may pass, and
+// the file stays.
 func (c *Cache) load(e *entry) []float32 {
 	name, ids, state := e.file, e.node.IDs(), c.index.take()
 	var err error

@@ -18,8 +18,8 @@ type Segment struct {
 	Text   string
 	Answer bool // reports whether the model wrote the text; a client may have trimmed it
 	End    Kind // of the place behind the segment
-	// IDs, if there are any, spell the text or its beginning, and take the place of what that would be encoded to. Those of an
-	// answer are the ids that the model drew. IDs that spell something else are not used.
+	// IDs, if there are any, spell the text or its beginning, and take the place of what that would be encoded to. Those
+	// of an answer are the ids that the model drew. IDs that spell something else are not used.
 	IDs []int
 }
 

@@ -33,8 +33,8 @@ type spelling struct {
 	tail  string // the end of the answer that ids do not spell
 }
 
-// spell follows all sequences from the place at. The ids before it spell i bytes of the content, or white space before it
-// that ends in begun, the beginning of a character. It may write behind ids.
+// spell follows all sequences from the place at. The ids before it spell i bytes of the content, or white space before
+// it that ends in begun, the beginning of a character. It may write behind ids.
 func (a *speller) spell(at radix.Cursor[entry], ids []int, i int, begun string) {
 	at.Next(func(id int, to radix.Cursor[entry]) {
 		text := begun + string(a.m.tok.Bytes(id))

@@ -173,8 +173,8 @@ func narrow(ids []int) []uint32 {
 	return out
 }
 
-// Cursor is a place in a tree: a node, or somewhere on the way to it. It is good until the tree changes: then it may lead
-// to any place, or to one that the tree no longer has.
+// Cursor is a place in a tree: a node, or somewhere on the way to it. It is good until the tree changes: then it may
+// lead to any place, or to one that the tree no longer has.
 type Cursor[E any] struct {
 	node *Node[E]
 	at   int // ids of the node's edge that lie behind
