@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/signal"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -17,6 +18,12 @@ import (
 // patience is how long a run may take to end by itself after a signal. It may be stuck in a driver's call that never
 // returns.
 const patience = 700 * time.Millisecond
+
+// morePatience is what a run has asked for beyond that, to end its work in order: a time.Duration.
+var morePatience atomic.Int64
+
+// errTerminated is the cause of a context that a signal other than the user's own Ctrl-C ended.
+var errTerminated = errors.New("terminated")
 
 // departure ends a process: when its run is over, or without waiting for the run, whichever comes first.
 type departure struct {
@@ -34,10 +41,13 @@ func (d *departure) end(status int) { d.once.Do(func() { d.exit(status) }) }
 
 // watch cancels the run at the first signal. If that does not end it in time, or at a second signal, it ends the
 // process.
-func (d *departure) watch(signals <-chan os.Signal, cancel func()) {
-	<-signals
-	cancel()
-	late := time.NewTimer(patience)
+func (d *departure) watch(signals <-chan os.Signal, cancel func(cause error)) {
+	why := context.Canceled
+	if s := <-signals; s != os.Interrupt {
+		why = errTerminated
+	}
+	cancel(why)
+	late := time.NewTimer(patience + time.Duration(morePatience.Load()))
 	select {
 	case <-signals:
 	case <-late.C:
@@ -96,7 +106,7 @@ func untilSignal(run func(ctx context.Context) int) {
 	for _, s := range ignored { // one by one: without arguments Ignore would ignore all signals
 		signal.Ignore(s)
 	}
-	ctx, cancel := context.WithCancel(context.Background())
+	ctx, cancel := context.WithCancelCause(context.Background())
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
 	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it

@@ -142,6 +142,10 @@ func valueWords(typ string) string {
 		return "a number"
 	case "bool":
 		return "true or false"
+	case "bytes":
+		return "a number of bytes such as 500M or 4G"
+	case "duration":
+		return "a time such as 30s or 5m"
 	}
 	return "a value"
 }

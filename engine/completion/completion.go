@@ -11,8 +11,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 )
 
-// Completion is a request under way. Its methods may be called by any goroutine, but for Pieces, which one goroutine
-// ranges over.
+// Completion is a request under way. Its methods may be called by any goroutine, but for Next and
+// Pieces, which one goroutine calls.
 type Completion struct {
 	*beginning
 	prompt   []statecache.Segment
@@ -94,18 +94,28 @@ func (c *Completion) next() Piece {
 	return p
 }
 
-// Pieces returns the text as it comes. Whoever takes no more of them cancels the completion. Without a reader the text
-// grows to Options.Buffer, and then the completion ends with ErrSlowReader.
+// Next waits for more of the text, and reports whether there was any before the end. Without a reader the text grows to
+// Options.Buffer, and then the completion ends with ErrSlowReader.
+func (c *Completion) Next() (p Piece, more bool) {
+	for done := false; !done; {
+		select {
+		case <-c.ready:
+		case <-c.job.Done():
+			done = true
+			c.end()
+		}
+		if p := c.next(); p.Text != "" || len(p.Tokens) > 0 {
+			return p, true
+		}
+	}
+	return Piece{}, false
+}
+
+// Pieces returns the text as it comes. Whoever takes no more of it cancels the completion.
 func (c *Completion) Pieces() iter.Seq[Piece] {
 	return func(yield func(Piece) bool) {
-		for done := false; !done; {
-			select {
-			case <-c.ready:
-			case <-c.job.Done():
-				done = true
-				c.end()
-			}
-			if p := c.next(); (p.Text != "" || len(p.Tokens) > 0) && !yield(p) {
+		for p, more := c.Next(); more; p, more = c.Next() {
+			if !yield(p) {
 				c.job.Cancel()
 				return
 			}

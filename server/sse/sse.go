@@ -4,10 +4,14 @@ package sse
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"net/http"
 	"time"
 )
+
+// ErrReader is what errors of a Writer wrap: the reader is gone, or takes nothing.
+var ErrReader = errors.New("the reader takes nothing more")
 
 // Writer writes events. Not safe for concurrent use.
 type Writer struct {
@@ -17,15 +21,20 @@ type Writer struct {
 	line  bytes.Buffer
 }
 
-// NewWriter writes the head of the answer. limit is how long one event may take to be written, 0 for any time.
-func NewWriter(w http.ResponseWriter, limit time.Duration) (*Writer, error) {
-	h := w.Header()
+// NewWriter makes a writer, and Begin writes the head of the answer. limit is how long one event may take to be written, 0
+// for any time.
+func NewWriter(w http.ResponseWriter, limit time.Duration) *Writer {
+	return &Writer{w: w, ctl: http.NewResponseController(w), limit: limit}
+}
+
+// Begin writes the head of the answer.
+func (s *Writer) Begin() error {
+	h := s.w.Header()
 	h.Set("Content-Type", "text/event-stream; charset=utf-8")
 	h.Set("Cache-Control", "no-cache")
 	h.Set("X-Accel-Buffering", "no") // which proxies of nginx's kind obey
-	s := &Writer{w: w, ctl: http.NewResponseController(w), limit: limit}
-	w.WriteHeader(http.StatusOK)
-	return s, s.ctl.Flush()
+	s.w.WriteHeader(http.StatusOK)
+	return s.flush(nil)
 }
 
 // Event writes one event. name may be "", and data is one line or several.
@@ -51,13 +60,22 @@ func (s *Writer) Ping() error {
 
 func (s *Writer) send() error {
 	s.line.WriteByte('\n')
+	return s.flush(s.line.Bytes())
+}
+
+func (s *Writer) flush(line []byte) error {
+	var err error
 	if s.limit > 0 {
-		if err := s.ctl.SetWriteDeadline(time.Now().Add(s.limit)); err != nil {
-			return err
-		}
+		err = s.ctl.SetWriteDeadline(time.Now().Add(s.limit))
 	}
-	if _, err := s.w.Write(s.line.Bytes()); err != nil {
-		return err
+	if err == nil {
+		_, err = s.w.Write(line)
 	}
-	return s.ctl.Flush()
+	if err == nil {
+		err = s.ctl.Flush()
+	}
+	if err != nil {
+		return fmt.Errorf("%w: %w", ErrReader, err)
+	}
+	return nil
 }

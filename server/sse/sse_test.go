@@ -2,6 +2,7 @@ package sse
 
 import (
 	"bufio"
+	"errors"
 	"io"
 	"net"
 	"net/http"
@@ -13,7 +14,8 @@ import (
 
 func TestEvents(t *testing.T) {
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s, err := NewWriter(w, time.Minute)
+		s := NewWriter(w, time.Minute)
+		err := s.Begin()
 		for _, do := range []func() error{
 			func() error { return s.Event("", []byte(`{"a":1}`)) },
 			s.Ping,
@@ -47,7 +49,8 @@ func TestEvents(t *testing.T) {
 func TestAtOnce(t *testing.T) {
 	read := make(chan struct{})
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s, err := NewWriter(w, 0)
+		s := NewWriter(w, 0)
+		err := s.Begin()
 		if err == nil {
 			err = s.Event("", []byte("first"))
 		}
@@ -71,7 +74,8 @@ func TestAtOnce(t *testing.T) {
 func TestSlowReader(t *testing.T) {
 	ended := make(chan error, 1)
 	server := httptest.NewServer(http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) {
-		s, err := NewWriter(w, 50*time.Millisecond)
+		s := NewWriter(w, 50*time.Millisecond)
+		err := s.Begin()
 		for data := []byte(strings.Repeat("x", 1<<20)); err == nil; {
 			err = s.Event("", data)
 		}
@@ -88,7 +92,7 @@ func TestSlowReader(t *testing.T) {
 	}
 	select { // nothing of the answer is read
 	case err := <-ended:
-		if ne, ok := err.(net.Error); !ok || !ne.Timeout() {
+		if ne := net.Error(nil); !errors.Is(err, ErrReader) || !errors.As(err, &ne) || !ne.Timeout() {
 			t.Errorf("want a timeout, got %v", err)
 		}
 	case <-time.After(time.Minute):

@@ -18,10 +18,15 @@ type Error struct {
 	Status  int    // of HTTP
 	Param   string // the path of the field, such as messages[3].content; "" for the request as a whole
 	Message string // one line, which names the field
-	Code    string // for programs, such as context_length_exceeded; may be ""
+	Code    string // for programs, such as invalid_type; may be ""
+	Told    bool   // reports whether the client has been told, in the middle of an answer
+	Cause   error  // for the log and not for the client; may be nil
 }
 
 func (e *Error) Error() string { return e.Message }
+
+// Unwrap returns the cause.
+func (e *Error) Unwrap() error { return e.Cause }
 
 // Wrong returns the error of a value that cannot be used in the field at a path: what was wanted there and what was there.
 func Wrong(param, want, got string) *Error {

@@ -1,0 +1,364 @@
+package main
+
+import (
+	"context"
+	"crypto/tls"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server"
+	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
+	"github.com/rwkv-gpu/rwkv-gpu/server/local"
+	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
+)
+
+const serveHelp = `Serve the model over HTTP, to any program that speaks OpenAI's protocol:
+
+  rwkv-gpu serve --model MODEL
+  curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"Hello"}]}'
+
+Only programs on this computer reach it, unless --listen names another address. With --api-keys or RWKV_API_KEY, requests
+need a key; each key has texts and states of its own. Logs hold no text of anybody.
+
+SIGTERM and Ctrl-C take no more requests and let the answers under way end within --drain.`
+
+// serveFlags are the flags of serve.
+type serveFlags struct {
+	listen, keyFile      string
+	sequences, queue     int
+	ram, diskBytes       size
+	disk                 string
+	names                []string
+	template, think      string
+	preset, origin       string
+	cert, certKey        string
+	body                 size
+	timeout, drain, ping time.Duration
+	most                 int
+}
+
+func (a *app) serveCommand() *cobra.Command {
+	o := serveFlags{ram: 1 << 30, diskBytes: 10 << 30, body: 16 << 20}
+	c := &cobra.Command{Use: "serve", Short: "Serve the model over HTTP", Long: serveHelp, Args: noArgs}
+	f := c.Flags()
+	f.SortFlags = false
+	f.StringVar(&o.listen, "listen", "127.0.0.1:8080", "`ADDRESS` to listen at; port 0 is any free one")
+	f.StringVar(&o.keyFile, "api-keys", "", "`FILE` of keys, a line each: name key [concurrent=N] [per-minute=N]")
+	f.IntVar(&o.sequences, "max-sequences", 16, "work on `N` requests at once; more of them take turns")
+	f.IntVar(&o.queue, "queue", schedule.DefaultQueue, "let `N` more requests wait")
+	f.Var(&o.ram, "cache-ram", "`BYTES` of memory for the states of texts that may come again, such as 4G; 0 for none")
+	f.StringVar(&o.disk, "cache-disk", "", "`DIR` for such states, which outlive the server")
+	f.Var(&o.diskBytes, "cache-disk-bytes", "`BYTES` of files in the folder of --cache-disk")
+	f.StringArrayVar(&o.names, "model-name", nil, "`NAME` by which requests ask for the model; may be given several times; * is any (default: the file's)")
+	f.StringVar(&o.template, "template", prompt.Auto, "`NAME` of the form of chats: "+strings.Join(dialectNames(), ", "))
+	f.StringVar(&o.think, "think", string(prompt.ThinkOff), "`MODE` of thinking where a chat does not say: "+strings.Join(thinkNames(), ", "))
+	f.StringVar(&o.preset, "preset", "", "`NAME` of the settings for drawing where a request does not say: "+strings.Join(presetNames(), ", ")+" (default: what fits the model)")
+	f.IntVar(&o.most, "max-tokens", 4096, "draw at most `N` tokens for an answer")
+	f.StringVar(&o.origin, "cors", "", "`ORIGIN` of pages of other sites that may use the server; * is any")
+	f.StringVar(&o.cert, "tls-cert", "", "certificate `FILE` (PEM), for HTTPS")
+	f.StringVar(&o.certKey, "tls-key", "", "`FILE` of the certificate's key (PEM)")
+	f.Var(&o.body, "max-body", "take requests of at most `BYTES`")
+	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "end a request after `TIME`; 0 is never")
+	f.DurationVar(&o.drain, "drain", 30*time.Second, "give answers under way `TIME` to end when the server ends")
+	f.DurationVar(&o.ping, "ping", 15*time.Second, "say in a stream that it is alive when nothing came for `TIME`; 0 is never")
+	a.stateFlag(f)
+	a.exactFlag(f)
+	return a.command(c, func(ctx context.Context, _ []string) error { return a.serve(ctx, &o) })
+}
+
+// check finds what is wrong with the flags.
+func (o *serveFlags) check() error {
+	switch {
+	case o.sequences < 1:
+		return usagef("--max-sequences", "want 1 or more, got %d", o.sequences)
+	case o.queue < 1:
+		return usagef("--queue", "want 1 or more, got %d", o.queue)
+	case o.most < 1:
+		return usagef("--max-tokens", "want 1 or more, got %d", o.most)
+	case o.body < 1:
+		return usagef("--max-body", "want 1 or more, got %d", o.body)
+	case (o.cert == "") != (o.certKey == ""):
+		return usagef("--tls-cert", "want both --tls-cert and --tls-key, got one of them")
+	}
+	for name, d := range map[string]time.Duration{"--timeout": o.timeout, "--drain": o.drain, "--ping": o.ping} {
+		if d < 0 {
+			return usagef(name, "want 0 or more, got %v", d)
+		}
+	}
+	_, _, err := net.SplitHostPort(o.listen)
+	if err != nil {
+		return usagef("--listen", "want an address and a port such as 127.0.0.1:8080, got %q", o.listen)
+	}
+	return nil
+}
+
+// ring reads the keys that clients have to send.
+func (o *serveFlags) ring() (*keys.Ring, error) {
+	ring := new(keys.Ring)
+	if o.keyFile != "" {
+		f, err := os.Open(o.keyFile)
+		if err != nil {
+			return nil, blame(o.keyFile, err)
+		}
+		err = ring.Read(f)
+		if err = errors.Join(err, f.Close()); err != nil {
+			return nil, inputf(o.keyFile, "%w", err)
+		}
+		if !ring.Asked() {
+			return nil, inputf(o.keyFile, "want at least one key, got none")
+		}
+	}
+	if key := os.Getenv("RWKV_API_KEY"); key != "" {
+		if err := ring.Add("default", key); err != nil {
+			return nil, usagef("RWKV_API_KEY", "%w", err)
+		}
+	}
+	return ring, nil
+}
+
+// listener opens the address, with TLS if that is wanted.
+func (o *serveFlags) listener() (net.Listener, error) {
+	var config *tls.Config
+	if o.cert != "" {
+		pair, err := tls.LoadX509KeyPair(o.cert, o.certKey)
+		if err != nil {
+			return nil, inputf(o.cert, "%w", err)
+		}
+		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
+	}
+	l, err := net.Listen("tcp", o.listen)
+	if err != nil {
+		return nil, &failure{statusFailed, "--listen", err}
+	}
+	if config != nil {
+		l = tls.NewListener(l, config)
+	}
+	return l, nil
+}
+
+// url returns where clients find the server.
+func (o *serveFlags) url(l net.Listener) string {
+	scheme := "http://"
+	if o.cert != "" {
+		scheme = "https://"
+	}
+	return scheme + l.Addr().String()
+}
+
+// protocol returns how OpenAI's protocol is spoken for a model.
+func (o *serveFlags) protocol(m *load.Opened) (p openai.Options, err error) {
+	choice := chosen(m)
+	p = openai.Options{Dialect: choice.Dialect, Date: choice.Date, Most: o.most, Ping: o.ping, Write: 30 * time.Second}
+	if o.template != prompt.Auto {
+		if p.Dialect, err = prompt.ByName("--template", o.template); err != nil {
+			return p, fieldUsage(err)
+		}
+	}
+	if p.Think, err = prompt.ParseThink("--think", o.think); err != nil {
+		return p, fieldUsage(err)
+	}
+	if o.preset == "" {
+		return p, nil
+	}
+	preset, err := prompt.PresetByName("--preset", o.preset)
+	if err != nil {
+		return p, fieldUsage(err)
+	}
+	p.Preset = new(sample.Params)
+	*p.Preset = openai.PresetParams(preset)
+	return p, nil
+}
+
+// served is the object of serve --json.
+type served struct {
+	Listening string `json:"listening"`
+	Model     string `json:"model"`
+	ModelID   string `json:"model_id"`
+	Device    string `json:"device"`
+	Sequences int    `json:"max_sequences"`
+}
+
+func (a *app) serve(ctx context.Context, o *serveFlags) (err error) {
+	if err := o.check(); err != nil {
+		return err
+	}
+	ring, err := o.ring()
+	if err != nil {
+		return err
+	}
+	l, err := o.listener()
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if closed := l.Close(); !errors.Is(closed, net.ErrClosed) { // as it is once it has served
+			err = errors.Join(err, closed)
+		}
+	}()
+	m, err := a.openModel()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, m.Close()) }()
+	p, err := o.protocol(m)
+	if err != nil {
+		return err
+	}
+	model, err := a.localModel(ctx, m, o)
+	if err != nil {
+		return err
+	}
+	return errors.Join(a.serveModel(ctx, o, l, ring, model, p), model.Close(context.WithoutCancel(ctx)))
+}
+
+// localModel starts the model on the device.
+func (a *app) localModel(ctx context.Context, m *load.Opened, o *serveFlags) (*local.Model, error) {
+	tok, err := a.openTokenizer(m)
+	if err != nil {
+		return nil, err
+	}
+	id, err := m.ID()
+	if err != nil {
+		return nil, err
+	}
+	d, err := a.openDevice(a.common.device)
+	if err != nil {
+		return nil, err
+	}
+	progress, clearBar := a.progress(ctx)
+	e, err := engine.New(m.Model, d, engine.Options{Slots: o.sequences, Keep: 256, Exact: a.common.exact, Progress: progress})
+	clearBar()
+	if err != nil {
+		return nil, errors.Join(err, d.Close())
+	}
+	if err := e.Prepare(ctx, e.Chunk(), true); err != nil {
+		return nil, errors.Join(err, e.Close(), d.Close())
+	}
+	names := o.names
+	if len(names) == 0 {
+		names = []string{modelName(m)}
+	}
+	model, err := local.New(e, tok, local.Options{Names: names, ID: id, First: m.Begin.First(nil),
+		Completion: completion.Options{Schedule: schedule.Options{Queue: o.queue}, Cache: o.cache()}})
+	if err != nil {
+		if o.disk != "" {
+			err = blame(o.disk, err)
+		}
+		return nil, errors.Join(err, e.Close(), d.Close())
+	}
+	model.Own(e.Close, d.Close)
+	return model, nil
+}
+
+// cache returns what is kept of texts.
+func (o *serveFlags) cache() statecache.Options {
+	c := statecache.Options{Host: int64(o.ram), Dir: o.disk}
+	if o.disk != "" {
+		c.Disk = int64(o.diskBytes)
+	}
+	return c
+}
+
+// serveModel answers requests until ctx is done.
+func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, ring *keys.Ring, model *local.Model, p openai.Options) error {
+	level := slog.LevelInfo
+	if a.common.quiet {
+		level = slog.LevelError
+	}
+	metrics := server.NewMetrics()
+	model.Measure(metrics)
+	s, err := server.New(server.Options{Routes: openai.New(model, p).Routes(), Fail: openai.Fail, Health: model.Health, Keys: ring,
+		Origin: o.origin, MaxBody: int64(o.body), Timeout: o.timeout, Metrics: metrics,
+		Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))})
+	if err != nil {
+		return err
+	}
+	host, _, _ := net.SplitHostPort(l.Addr().String())
+	if ip := net.ParseIP(host); !ring.Asked() && (ip == nil || !ip.IsLoopback()) {
+		a.notice("anybody who reaches %s may use this server: --api-keys asks for keys", l.Addr())
+	}
+	morePatience.Store(int64(o.drain))
+	i := model.Info()
+	a.notice("%s on %s, chats as %s", i.Name, model.Device(), p.Dialect.Name)
+	_, _ = fmt.Fprintln(a.stderr, "listening on "+o.url(l)) // a lost line is no reason to stop
+	if a.common.json {
+		if err := a.writeJSON(served{o.url(l), i.Name, i.Fingerprint, model.Device(), i.Sequences}); err != nil {
+			return err
+		}
+	}
+	if err := s.Serve(ctx, l, o.drain); err != nil {
+		return err
+	}
+	if errors.Is(context.Cause(ctx), errTerminated) {
+		return nil
+	}
+	return context.Canceled
+}
+
+// dialectNames, thinkNames and presetNames list what flags take.
+func dialectNames() (list []string) {
+	for _, d := range prompt.Dialects() {
+		list = append(list, d.Name)
+	}
+	return append([]string{prompt.Auto}, list...)
+}
+
+func thinkNames() (list []string) {
+	for _, t := range prompt.Thinks() {
+		list = append(list, string(t))
+	}
+	return list
+}
+
+func presetNames() (list []string) {
+	for _, p := range prompt.Presets() {
+		list = append(list, p.Name)
+	}
+	return list
+}
+
+// modelName returns the name of a model's file without its folder and ending.
+func modelName(m *load.Opened) string {
+	name := filepath.Base(m.File.Path)
+	return strings.TrimSuffix(name, filepath.Ext(name))
+}
+
+// size is a flag of so many bytes, with a letter for larger units.
+type size int64
+
+func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
+
+// Type names the values for messages.
+func (*size) Type() string { return "bytes" }
+
+// Set reads a number of bytes, such as 500M.
+func (s *size) Set(text string) error {
+	number, unit := strings.ToUpper(text), int64(1)
+	number = strings.TrimSuffix(strings.TrimSuffix(number, "B"), "I")
+	if i := strings.IndexAny(number, "KMGT"); i >= 0 && i == len(number)-1 {
+		unit = int64(1) << (10 * (1 + strings.IndexByte("KMGT", number[i])))
+		number = number[:i]
+	}
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n < 0 || n > (1<<62)/unit {
+		return errors.New("want a number of bytes such as 500M or 4G")
+	}
+	*s = size(n * unit)
+	return nil
+}

@@ -1,0 +1,223 @@
+package main
+
+import (
+	"bufio"
+	"encoding/json"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+)
+
+// serving is a server in a process of its own.
+type serving struct {
+	*exec.Cmd
+	url string
+	log *strings.Builder
+}
+
+// startServing starts a server on a free port and waits until it listens.
+func startServing(t *testing.T, args ...string) *serving {
+	t.Helper()
+	s := &serving{Cmd: child(append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...), log: new(strings.Builder)}
+	s.Stderr = s.log
+	out, err := s.StdoutPipe()
+	if err == nil {
+		err = s.Start()
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Process.Kill() })
+	line, err := bufio.NewReader(out).ReadString('\n')
+	if err != nil {
+		_ = s.Wait()
+		t.Fatalf("%v: %s", err, s.log)
+	}
+	var said served
+	decode(t, line, &said)
+	if said.Model == "" || said.ModelID == "" || said.Device == "" || said.Sequences < 1 {
+		t.Errorf("%+v", said)
+	}
+	s.url = said.Listening
+	return s
+}
+
+// end sends a signal and returns the exit status.
+func (s *serving) end(t *testing.T, signal os.Signal) int {
+	t.Helper()
+	if err := s.Process.Signal(signal); err != nil {
+		t.Fatal(err)
+	}
+	_ = s.Wait() // the status says it
+	return s.ProcessState.ExitCode()
+}
+
+// answered is what the protocol's answers have in common.
+type answered struct {
+	Choices []struct {
+		Text    string
+		Message struct{ Content string }
+	}
+	Usage struct {
+		Prompt  int `json:"prompt_tokens"`
+		Details struct {
+			Cached int `json:"cached_tokens"`
+		} `json:"prompt_tokens_details"`
+	}
+}
+
+func (s *serving) post(t *testing.T, path, body string) (a answered) {
+	t.Helper()
+	r, err := http.Post(s.url+path, "application/json", strings.NewReader(body))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s (%v)", r.StatusCode, text, err)
+	}
+	if err := json.Unmarshal(text, &a); err != nil {
+		t.Fatalf("%v: %s", err, text)
+	}
+	return a
+}
+
+const aChat = `{"messages":[{"role":"system","content":"You tell stories to small children about kind animals who live in a forest."},{"role":"user","content":"%s"}],"max_tokens":8,"temperature":0}`
+
+// What is served is what generate writes; a conversation costs its new tokens; and the server ends in order.
+func TestServe(t *testing.T) {
+	var want generated
+	cliJSON(t, &want, "generate", "Once upon a time", "-n", "20", "--temperature", "0", "--device", "cpu")
+	for signal, status := range map[os.Signal]int{syscall.SIGTERM: statusDone, os.Interrupt: statusInterrupted} {
+		s := startServing(t, "--device", "cpu")
+		if got := s.post(t, "/v1/completions", `{"prompt":"Once upon a time","max_tokens":20,"temperature":0}`); got.Choices[0].Text != want.Text {
+			t.Errorf("served %q, generate writes %q", got.Choices[0].Text, want.Text)
+		}
+		first := s.post(t, "/v1/chat/completions", fmt.Sprintf(aChat, "Tell me of a fox."))
+		again := s.post(t, "/v1/chat/completions", fmt.Sprintf(aChat, "Tell me of a hare."))
+		if first.Usage.Details.Cached != 0 || again.Usage.Details.Cached < 15 {
+			t.Errorf("%+v, then %+v", first.Usage, again.Usage)
+		}
+		// An answer under way ends, and the server after it.
+		r, err := http.Post(s.url+"/v1/completions", "", strings.NewReader(`{"prompt":"Once","max_tokens":60,"stream":true,"logit_bias":{"0":-100}}`))
+		if err != nil {
+			t.Fatal(err)
+		}
+		lines := bufio.NewReader(r.Body)
+		if _, err := lines.ReadString('\n'); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Process.Signal(signal); err != nil {
+			t.Fatal(err)
+		}
+		rest, err := io.ReadAll(lines)
+		r.Body.Close()
+		if err != nil || !strings.HasSuffix(string(rest), "data: [DONE]\n\n") {
+			t.Errorf("%v: the answer under way: %v: %.200s", signal, err, rest)
+		}
+		_ = s.Wait() // the status says it
+		if got := s.ProcessState.ExitCode(); got != status {
+			t.Errorf("%v: want status %d, got %d: %s", signal, status, got, s.log)
+		}
+	}
+}
+
+// What is kept in files outlives the server, also one that is killed.
+func TestServeKeepsStates(t *testing.T) {
+	dir := t.TempDir()
+	s := startServing(t, "--device", "cpu", "--cache-disk", dir)
+	first := s.post(t, "/v1/chat/completions", fmt.Sprintf(aChat, "Tell me of a fox."))
+	if status := s.end(t, syscall.SIGTERM); status != statusDone {
+		t.Errorf("status %d: %s", status, s.log)
+	}
+	for range 2 { // the second begins after a kill
+		s = startServing(t, "--device", "cpu", "--cache-disk", dir)
+		if again := s.post(t, "/v1/chat/completions", fmt.Sprintf(aChat, "Tell me of a fox.")); again.Usage.Details.Cached < first.Usage.Prompt-8 || again.Choices[0].Message.Content != first.Choices[0].Message.Content {
+			t.Errorf("%+v, then %+v", first, again)
+		}
+		if status := s.end(t, syscall.SIGKILL); status == statusDone {
+			t.Error("a killed server has status 0")
+		}
+	}
+}
+
+func TestServeKeys(t *testing.T) {
+	file := writeFile(t, "keys", []byte("ann secret-a\n"))
+	s := startServing(t, "--device", "cpu", "--api-keys", file)
+	r, err := http.Post(s.url+"/v1/completions", "", strings.NewReader(`{"prompt":"a"}`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var e struct{ Error struct{ Code string } }
+	err = json.NewDecoder(r.Body).Decode(&e)
+	r.Body.Close()
+	if r.StatusCode != http.StatusUnauthorized || e.Error.Code != "invalid_api_key" || err != nil {
+		t.Errorf("%d %+v %v", r.StatusCode, e, err)
+	}
+	if status := s.end(t, syscall.SIGTERM); status != statusDone || strings.Contains(s.log.String(), "secret-a") {
+		t.Errorf("status %d: %s", status, s.log)
+	}
+}
+
+func TestServeUsage(t *testing.T) {
+	l, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	bad := writeFile(t, "keys", []byte("ann\n"))
+	empty := writeFile(t, "empty", []byte("# nobody\n"))
+	for _, c := range []struct {
+		status int
+		args   []string
+		parts  []string
+	}{
+		{statusUsage, []string{"x"}, []string{"argument", "want none"}},
+		{statusUsage, []string{"--listen", "8080"}, []string{"--listen", "127.0.0.1:8080", `"8080"`}},
+		{statusUsage, []string{"--max-sequences", "0"}, []string{"--max-sequences", "got 0"}},
+		{statusUsage, []string{"--queue", "0"}, []string{"--queue", "got 0"}},
+		{statusUsage, []string{"--cache-ram", "lots"}, []string{"--cache-ram", "500M", `"lots"`}},
+		{statusUsage, []string{"--max-body", "-1"}, []string{"--max-body"}},
+		{statusUsage, []string{"--timeout", "-1s"}, []string{"--timeout", "got -1s"}},
+		{statusUsage, []string{"--template", "x"}, []string{"--template", "g1"}},
+		{statusUsage, []string{"--think", "x"}, []string{"--think", "fast"}},
+		{statusUsage, []string{"--preset", "x"}, []string{"--preset", "chat"}},
+		{statusUsage, []string{"--tls-cert", "x"}, []string{"--tls-cert", "--tls-key"}},
+		{statusInput, []string{"--api-keys", "missing"}, []string{"missing", "no such file"}},
+		{statusInput, []string{"--api-keys", bad}, []string{bad, "line 1", "got 1 word"}},
+		{statusInput, []string{"--api-keys", empty}, []string{empty, "at least one key"}},
+		{statusInput, []string{"--tls-cert", bad, "--tls-key", bad}, []string{bad}},
+		{statusInput, []string{"--model", "missing.pth"}, []string{"missing.pth"}},
+		{statusFailed, []string{"--listen", l.Addr().String()}, []string{"--listen", "address already in use"}},
+		{statusInput, []string{"--cache-disk", filepath.Join(bad, "x")}, []string{filepath.Join(bad, "x"), "not a directory"}},
+	} {
+		args := append([]string{"serve", "--device", "cpu"}, c.args...)
+		if c.args[0] != "--listen" {
+			args = append(args, "--listen", "127.0.0.1:0")
+		}
+		wantError(t, cli(args...), c.status, c.parts...)
+	}
+}
+
+func TestSize(t *testing.T) {
+	for text, want := range map[string]int64{"0": 0, "7": 7, "500M": 500 << 20, "4g": 4 << 30, "2GiB": 2 << 30, "1TB": 1 << 40, "3kb": 3 << 10} {
+		var s size
+		if err := s.Set(text); err != nil || int64(s) != want {
+			t.Errorf("%s: %d, %v, want %d", text, s, err, want)
+		}
+	}
+	for _, text := range []string{"", "M", "-1", "1.5G", "9999999999T", "4GG", "x"} {
+		var s size
+		if err := s.Set(text); err == nil {
+			t.Errorf("%q is taken as %d", text, s)
+		}
+	}
+}

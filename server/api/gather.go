@@ -1,0 +1,97 @@
+package api
+
+import (
+	"errors"
+	"io"
+	"sync"
+	"time"
+)
+
+// Part is what came of one of several answers.
+type Part struct {
+	Index int
+	Piece Piece
+	End   bool // reports whether the answer has ended: then Piece is empty
+}
+
+// Gather waits for several answers at once, and closes them all before it returns. It calls begin first, unless that is nil,
+// then each with what comes, in the order in which it comes, and idle when nothing has come for a while (unless that is 0).
+// An error of an answer or of a function ends all.
+func Gather(streams []Stream, begin func() error, each func(Part) error, while time.Duration, idle func() error) error {
+	parts, stop := make(chan part), make(chan struct{})
+	var readers sync.WaitGroup
+	for i, s := range streams {
+		readers.Add(1)
+		go func() {
+			defer readers.Done()
+			read(i, s, parts, stop)
+		}()
+	}
+	var err error
+	if begin != nil {
+		err = begin()
+	}
+	if err == nil {
+		err = gather(len(streams), parts, each, while, idle)
+	}
+	close(stop)
+	for _, s := range streams {
+		s.Close() // so that no reader waits any longer
+	}
+	readers.Wait()
+	return err
+}
+
+type part struct {
+	Part
+	err error
+}
+
+func read(i int, s Stream, parts chan<- part, stop <-chan struct{}) {
+	for {
+		piece, err := s.Next()
+		p := part{Part{i, piece, errors.Is(err, io.EOF)}, err}
+		if p.End {
+			p.err = nil
+		}
+		select {
+		case parts <- p:
+		case <-stop:
+			return
+		}
+		if err != nil {
+			return
+		}
+	}
+}
+
+func gather(open int, parts <-chan part, each func(Part) error, while time.Duration, idle func() error) error {
+	var quiet <-chan time.Time
+	timer := (*time.Timer)(nil)
+	if while > 0 {
+		timer = time.NewTimer(while)
+		defer timer.Stop()
+		quiet = timer.C
+	}
+	for open > 0 {
+		var err error
+		select {
+		case p := <-parts:
+			if p.End {
+				open--
+			}
+			if err = p.err; err == nil {
+				err = each(p.Part)
+			}
+		case <-quiet:
+			err = idle()
+		}
+		if err != nil {
+			return err
+		}
+		if timer != nil {
+			timer.Reset(while)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,107 @@
+package api
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+// Info tells what a model is.
+type Info struct {
+	Name        string    // by which requests ask for it
+	Aliases     []string  // other such names; "*" stands for all
+	Fingerprint string    // changes with whatever changes the numbers: weights, LoRAs, device
+	Created     time.Time // of its file
+	Version     string    // such as v7
+	Vocab       int       // ids
+	Sequences   int       // most that are worked on at once
+}
+
+// Called reports whether a request that asks for the model of a name means this one. No name means any model.
+func (i *Info) Called(name string) bool {
+	return name == "" || name == i.Name || slices.Contains(i.Aliases, name) || slices.Contains(i.Aliases, "*")
+}
+
+// Model is a model that answers. Its methods may be called by any goroutine.
+type Model interface {
+	Info() Info
+	Tokenizer() tokenizer.Tokenizer
+
+	// Start begins a request. When ctx is done, so is the request. Its error is ErrBusy, ErrClosing or ErrDevice, or a
+	// *wire.Error about the request.
+	Start(ctx context.Context, r *Request) (Stream, error)
+
+	// Health returns nil, ErrClosing or ErrDevice.
+	Health() error
+}
+
+// Errors of Model and Stream, to be tested with errors.Is.
+var (
+	ErrBusy    = errors.New("too many requests wait already")
+	ErrClosing = errors.New("the server is about to end")
+	ErrDevice  = errors.New("the device does not work")
+	ErrSlow    = errors.New("the answer was not read as fast as it came")
+)
+
+// Request asks a model to go on with a prompt.
+type Request struct {
+	User string // whose cached texts and states may be used
+
+	// The prompt: parts that are encoded each by itself, or, if IDs is not nil, ids.
+	Segments []prompt.Segment
+	IDs      []int
+
+	Params     sample.Params
+	Constraint sample.Constraint // which ids may be drawn; nil for all
+	Max        int               // most ids to draw; 0 reads the prompt alone
+	Stop       []string          // stop strings
+	Cold       bool              // reports whether the prefix cache is neither read nor written
+
+	Logprobs bool // Token.Logprob is asked for
+	Top      int  // how many Token.Top are
+	Prompted bool // reports whether the prompt's tokens are told of as well, with as much as drawn ones
+}
+
+// Stream is an answer as it comes. But for Close it is for one goroutine.
+type Stream interface {
+	// Next waits for more of the answer. Its error is io.EOF at the end of the answer, else ErrSlow, ErrClosing, ErrDevice,
+	// that of the context, or a *wire.Error.
+	Next() (Piece, error)
+	// Result tells of the answer, whole once Next has returned io.EOF.
+	Result() Result
+	// Close ends the request if it has not ended, and a Next under way. It may be called by any goroutine, and again.
+	Close()
+}
+
+// Piece is more of an answer. Its slices are the caller's.
+type Piece struct {
+	Text   string  // valid UTF-8
+	Tokens []Token // whose text is part of the texts up to here, if log-probabilities were asked for; first those of the prompt
+}
+
+// Token is a token of an answer or a prompt.
+type Token struct {
+	ID      int
+	Bytes   []byte
+	Logprob float32 // NaN for the first of a prompt, which nothing says how likely it is
+	Top     []sample.Candidate
+	Prompt  bool // reports whether it is the prompt's
+}
+
+// Result is how an answer ended and what it cost.
+type Result struct {
+	Finish text.Finish
+	Stop   string // the stop string that ended it
+
+	Prompt  int           // tokens of the prompt
+	Cached  int           // of these, how many were not read, since a state was kept after them
+	Drawn   int           // tokens of the answer
+	Reading time.Duration // from the request's start to the first token of the answer: in the queue, and reading the prompt
+	Drawing time.Duration // from the first token to the last
+}

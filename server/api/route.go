@@ -1,0 +1,40 @@
+package api
+
+import (
+	"net/http"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+)
+
+// Route is what a server does at a path.
+type Route struct {
+	Pattern string // of http.ServeMux
+	Handle  func(w http.ResponseWriter, c *Call) *wire.Error
+	Fail    func(w http.ResponseWriter, e *wire.Error) // answers with an error in the protocol's shape
+
+	Open  bool // reports whether no key is asked for
+	Light bool // reports whether the request costs next to nothing and so counts for no limit
+}
+
+// Call is a request to a route.
+type Call struct {
+	*http.Request
+	ID       string         // of the request, in logs and in the answer's head
+	User     string         // whose key it brought
+	Most     int64          // bytes of the body
+	BodyTime time.Duration  // that the body may take to come
+	Done     func(r Result) // tells the server of an answer, for logs and metrics; several where a call asks for several
+}
+
+// Decode reads the body, an object, into the struct that v points to.
+func (c *Call) Decode(w http.ResponseWriter, v any) *wire.Error {
+	ctl := http.NewResponseController(w)
+	_ = ctl.SetReadDeadline(time.Now().Add(c.BodyTime)) // a writer without a connection, such as a test's, has no time limit
+	body, err := wire.Read(w, c.Request, c.Most)
+	if err != nil {
+		return err
+	}
+	_ = ctl.SetReadDeadline(time.Time{}) // the connection is watched for a client that leaves
+	return wire.Decode(body, v)
+}

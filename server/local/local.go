@@ -1,0 +1,166 @@
+// Package local is the model that a server has in its own process: an engine's completions, as the protocols ask for them.
+package local
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/http"
+	"slices"
+	"sync/atomic"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+// Options say how a model is served.
+type Options struct {
+	Names      []string // by which requests ask for it, at least one
+	ID         string   // of the weights
+	Created    time.Time
+	First      []int // ids that come before every prompt, such as one that a saved state has not seen yet
+	Completion completion.Options
+}
+
+// Model answers by an engine.
+type Model struct {
+	engine  *engine.Engine
+	service *completion.Service
+	tok     tokenizer.Tokenizer
+	info    api.Info
+	first   []int
+	own     []func() error // what is closed after the service
+
+	closing atomic.Bool
+	broken  atomic.Bool // reports whether the last request ended by the device
+}
+
+// New returns a model on an engine, which must outlive it.
+func New(e *engine.Engine, tok tokenizer.Tokenizer, o Options) (*Model, error) {
+	s, err := completion.New(e, tok, o.Completion)
+	if err != nil {
+		return nil, err
+	}
+	return &Model{engine: e, service: s, tok: tok, first: o.First, info: api.Info{Name: o.Names[0], Aliases: o.Names[1:],
+		Fingerprint: "fp_" + o.ID[:min(len(o.ID), 16)], Created: o.Created, Version: e.Model.Version, Vocab: e.Model.Vocab,
+		Sequences: e.Stats().Slots}}, nil
+}
+
+// Own has the model close something after itself, such as its engine.
+func (m *Model) Own(list ...func() error) { m.own = append(m.own, list...) }
+
+// Info tells what the model is.
+func (m *Model) Info() api.Info { return m.info }
+
+// Device returns the name of the device.
+func (m *Model) Device() string { return m.engine.Device() }
+
+// Tokenizer returns the model's tokenizer.
+func (m *Model) Tokenizer() tokenizer.Tokenizer { return m.tok }
+
+// Health returns nil while requests are answered.
+func (m *Model) Health() error {
+	switch {
+	case m.closing.Load():
+		return api.ErrClosing
+	case m.broken.Load():
+		return api.ErrDevice
+	}
+	return nil
+}
+
+// Close takes no more requests, ends those under way, waits until the states that are kept are in their files, and closes
+// what the model owns.
+func (m *Model) Close(ctx context.Context) error {
+	m.closing.Store(true)
+	err := m.service.Close(ctx)
+	for _, f := range m.own {
+		err = errors.Join(err, f())
+	}
+	return err
+}
+
+// Start begins a request.
+func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
+	s := &stream{m: m, began: time.Now(), top: r.Top, most: r.Max, told: r.Logprobs}
+	q := completion.Request{User: r.User, Space: "user " + r.User, Fresh: r.Cold, Sample: r.Params, Constraint: r.Constraint,
+		Max: max(r.Max, 1), Stop: r.Stop, Logprobs: r.Logprobs, Top: r.Top}
+	var err error
+	if q.Prompt, err = m.segments(r, s); err != nil {
+		return nil, err
+	}
+	if r.Prompted {
+		q.Prompted = s.prompted
+	}
+	if s.c, err = m.service.Start(ctx, q); err != nil {
+		return nil, m.fault(err)
+	}
+	return s, nil
+}
+
+// segments returns the prompt of a request as the cache knows it.
+func (m *Model) segments(r *api.Request, s *stream) ([]statecache.Segment, error) {
+	var list []statecache.Segment
+	add := func(ids []int, end statecache.Kind) {
+		if r.Prompted { // whose tokens are told of
+			s.prompt = append(s.prompt, ids...)
+		}
+		list = append(list, statecache.Segment{Text: string(tokenizer.Decode(m.tok, ids)), IDs: ids, End: end})
+	}
+	if len(m.first) > 0 {
+		add(m.first, statecache.None)
+	}
+	if r.IDs != nil {
+		add(slices.Clone(r.IDs), statecache.Turn)
+		return list, nil
+	}
+	kinds := map[prompt.Mark]statecache.Kind{prompt.Turn: statecache.Turn, prompt.Anchor: statecache.Anchor}
+	for _, part := range r.Segments {
+		next := statecache.Segment{Text: part.Text, Verbatim: part.Verbatim, Answer: part.Answer, End: kinds[part.End]}
+		if r.Prompted { // so the ids are chosen here
+			before := len(s.prompt)
+			var err error
+			if s.prompt, err = m.tok.AppendEncode(s.prompt, []byte(part.Text)); err != nil {
+				return nil, m.fault(err)
+			}
+			next.IDs = slices.Clone(s.prompt[before:])
+		}
+		list = append(list, next)
+	}
+	return list, nil
+}
+
+// fault returns an error as package api has it, and notes whether the device works.
+func (m *Model) fault(err error) error {
+	var text *tokenizer.TextError
+	var lost bool
+	for _, known := range []error{engine.ErrDeviceLost, engine.ErrOutOfMemory, engine.ErrTimeout, engine.ErrStateLost} {
+		lost = lost || errors.Is(err, known)
+	}
+	switch {
+	case err == nil:
+		m.broken.Store(false)
+		return nil
+	case errors.As(err, &text):
+		return &wire.Error{Status: http.StatusBadRequest, Message: "the text has bytes that the model's vocabulary cannot spell", Code: "invalid_value"}
+	case errors.Is(err, schedule.ErrQueueFull):
+		return api.ErrBusy
+	case errors.Is(err, schedule.ErrClosed), errors.Is(err, engine.ErrClosed):
+		return api.ErrClosing
+	case errors.Is(err, schedule.ErrCanceled):
+		return context.Canceled
+	case errors.Is(err, completion.ErrSlowReader):
+		return api.ErrSlow
+	case lost:
+		m.broken.Store(true)
+		return fmt.Errorf("%w: %w", api.ErrDevice, err)
+	}
+	return err
+}

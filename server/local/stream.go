@@ -1,0 +1,138 @@
+package local
+
+import (
+	"io"
+	"math"
+	"slices"
+	"sync"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+)
+
+// stream is a completion as the protocols read it.
+type stream struct {
+	m         *Model
+	c         *completion.Completion
+	began     time.Time
+	top, most int
+	told      bool // reports whether tokens are told of
+
+	prompt []int // the prompt's ids, where they are told of
+	mu     sync.Mutex
+	read   []api.Token // the prompt's, as far as its logits are there
+
+	held        []api.Token // whose text may not be certain yet
+	drawn       int         // tokens that came
+	first, last time.Time   // when they came
+	shown       int         // bytes of text that were returned
+	spelt       int         // bytes of the tokens that were returned
+	result      api.Result
+	ended       bool
+}
+
+// prompted takes the logits after a token of the prompt, from the scheduler.
+func (s *stream) prompted(at int, logits []float32) error {
+	id := s.prompt[at+1]
+	logprob, top, err := sample.Logprobs(logits, id, s.top, nil)
+	if err != nil {
+		return err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.read = append(s.read, api.Token{ID: id, Bytes: s.m.tok.Bytes(id), Logprob: logprob, Top: top, Prompt: true})
+	return nil
+}
+
+// ofPrompt returns the tokens of the prompt before the first of the answer.
+func (s *stream) ofPrompt() []api.Token {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if len(s.prompt) == 0 || len(s.read) < len(s.prompt)-1 {
+		return nil
+	}
+	id := s.prompt[0]
+	all := append([]api.Token{{ID: id, Bytes: s.m.tok.Bytes(id), Logprob: float32(math.NaN()), Prompt: true}}, s.read...)
+	s.prompt, s.read = nil, nil
+	return all
+}
+
+// Next waits for more of the answer.
+func (s *stream) Next() (api.Piece, error) {
+	for !s.ended {
+		p, more := s.c.Next()
+		if !more {
+			return s.end()
+		}
+		if s.drawn == 0 {
+			s.first = time.Now()
+		}
+		s.drawn, s.last = s.drawn+1, time.Now()
+		if out := s.piece(p); out.Text != "" || len(out.Tokens) > 0 {
+			return out, nil
+		}
+	}
+	return api.Piece{}, io.EOF
+}
+
+// piece takes a piece of the completion. Tokens are returned once their text is.
+func (s *stream) piece(p completion.Piece) api.Piece {
+	if s.most == 0 { // what is drawn is nobody's
+		return api.Piece{}
+	}
+	out := api.Piece{Text: p.Text, Tokens: s.ofPrompt()}
+	s.shown += len(p.Text)
+	for _, t := range p.Tokens {
+		s.held = append(s.held, api.Token{ID: t.ID, Bytes: s.m.tok.Bytes(t.ID), Logprob: t.Logprob, Top: slices.Clone(t.Alternatives)})
+	}
+	for len(s.held) > 0 && s.spelt+len(s.held[0].Bytes) <= s.shown && s.held[0].ID != text.EndOfText {
+		s.spelt += len(s.held[0].Bytes)
+		out.Tokens = append(out.Tokens, s.held[0])
+		s.held = s.held[1:]
+	}
+	return out
+}
+
+// end returns what is left of the answer, once.
+func (s *stream) end() (api.Piece, error) {
+	s.ended = true
+	r, err := s.c.Result()
+	s.result = api.Result{Finish: r.Finish, Stop: r.Stop, Prompt: r.Cached + r.Prefilled, Cached: r.Cached, Drawn: r.Drawn,
+		Drawing: s.last.Sub(s.first)}
+	if s.result.Reading = time.Since(s.began); s.drawn > 0 {
+		s.result.Reading = s.first.Sub(s.began)
+	}
+	if s.most == 0 {
+		s.result.Finish, s.result.Stop, s.result.Drawn = text.FinishedLength, "", 0
+	}
+	if err := s.m.fault(err); err != nil {
+		return api.Piece{}, err
+	}
+	// Bytes that are no text were returned as marks of another length, so the answer's ids say which tokens are its own.
+	left := len(r.IDs) - (r.Drawn - len(s.held))
+	out := api.Piece{Tokens: s.ofPrompt()}
+	if s.told && s.most > 0 {
+		out.Tokens = append(out.Tokens, s.held[:max(min(left, len(s.held)), 0)]...)
+	}
+	if len(out.Tokens) > 0 {
+		return out, nil
+	}
+	return out, io.EOF
+}
+
+// Result tells of the answer.
+func (s *stream) Result() api.Result {
+	if !s.ended { // it was closed before
+		s.ended = true
+		s.c.Cancel()
+		r, _ := s.c.Result() // whose error the client was told, or is gone
+		s.result = api.Result{Prompt: r.Cached + r.Prefilled, Cached: r.Cached, Drawn: r.Drawn, Finish: r.Finish}
+	}
+	return s.result
+}
+
+// Close ends the request.
+func (s *stream) Close() { s.c.Cancel() }

@@ -1,0 +1,178 @@
+package openai
+
+import (
+	"net/http"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/sse"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+)
+
+func (h *Handlers) chats(w http.ResponseWriter, c *api.Call) *wire.Error {
+	q := &chat{h: h}
+	err := c.Decode(w, &q.q)
+	if err == nil {
+		err = q.prepare(c.User)
+	}
+	if err != nil {
+		return err
+	}
+	streams, err := h.start(c, q.requests)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, s := range streams {
+			c.Done(s.Result())
+		}
+	}()
+	if q.q.Stream {
+		return q.stream(w, streams)
+	}
+	return q.whole(w, streams)
+}
+
+// stream answers with events.
+func (q *chat) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
+	events := sse.NewWriter(w, q.h.options.Write)
+	q.head.Object = "chat.completion.chunk"
+	begin := func() error {
+		err := events.Begin()
+		for i := 0; err == nil && i < len(streams); i++ {
+			empty := ""
+			err = q.event(events, ChatChoice{Index: i, Delta: &ChatDelta{Role: "assistant", Content: &empty}})
+		}
+		return err
+	}
+	each := func(p api.Part) error {
+		i := p.Index
+		if !p.End {
+			return q.deltas(events, i, q.parsers[i].Push(p.Piece.Text), p.Piece.Tokens)
+		}
+		q.results[i] = streams[i].Result()
+		if err := q.deltas(events, i, q.parsers[i].End(), nil); err != nil {
+			return err
+		}
+		return q.event(events, ChatChoice{Index: i, Delta: &ChatDelta{}, Finish: q.finish(i)})
+	}
+	err := api.Gather(streams, begin, each, q.h.options.Ping, events.Ping)
+	if err == nil && q.q.StreamOptions != nil && q.q.StreamOptions.Usage {
+		last := q.head
+		last.Choices, last.Usage = []ChatChoice{}, q.usage()
+		err = events.Event("", encode(last))
+	}
+	return endStream(events, err)
+}
+
+func (q *chat) event(events *sse.Writer, c ChatChoice) error {
+	part := q.head
+	part.Choices = []ChatChoice{c}
+	return events.Event("", encode(part))
+}
+
+// deltas tells of more of an answer, and of tokens beside it.
+func (q *chat) deltas(events *sse.Writer, i int, list []prompt.Delta, tokens []api.Token) error {
+	if len(list) == 0 && len(tokens) > 0 {
+		empty := ""
+		return q.event(events, ChatChoice{Index: i, Delta: &ChatDelta{Content: &empty}, Logprobs: q.logprobs(tokens)})
+	}
+	for k, d := range list {
+		c := ChatChoice{Index: i, Delta: new(ChatDelta)}
+		if k == 0 {
+			c.Logprobs = q.logprobs(tokens)
+		}
+		switch d.Kind {
+		case prompt.ContentDelta:
+			c.Delta.Content = &d.Text
+		case prompt.ReasoningDelta:
+			c.Delta.Reasoning = &d.Text
+		case prompt.CallDelta:
+			q.calls[i]++
+			c.Delta.Calls = []ToolCall{{Index: &d.Call, ID: newID("call_"), Type: "function", Function: CalledFunction{Name: &d.Text}}}
+		case prompt.ArgumentsDelta:
+			c.Delta.Calls = []ToolCall{{Index: &d.Call, Function: CalledFunction{Arguments: d.Text}}}
+		}
+		if err := q.event(events, c); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// whole answers with all at once.
+func (q *chat) whole(w http.ResponseWriter, streams []api.Stream) *wire.Error {
+	tokens := make([][]api.Token, len(streams))
+	err := api.Gather(streams, nil, func(p api.Part) error {
+		q.parsers[p.Index].Push(p.Piece.Text)
+		tokens[p.Index] = append(tokens[p.Index], p.Piece.Tokens...)
+		return nil
+	}, 0, nil)
+	if err != nil {
+		return api.Fault(err)
+	}
+	answer := q.head
+	answer.Choices = []ChatChoice{}
+	for i, s := range streams {
+		q.results[i] = s.Result()
+		q.parsers[i].End()
+		a := q.parsers[i].Answer()
+		m := &ChatMessage{Role: "assistant", Content: &a.Content}
+		if a.Reasoning != "" {
+			m.Reasoning = &a.Reasoning
+		}
+		q.calls[i] = len(a.Calls)
+		for _, call := range a.Calls {
+			m.Calls = append(m.Calls, ToolCall{ID: newID("call_"), Type: "function", Function: CalledFunction{&call.Name, call.Arguments}})
+		}
+		if len(a.Calls) > 0 && a.Content == "" {
+			m.Content = nil
+		}
+		answer.Choices = append(answer.Choices, ChatChoice{Index: i, Message: m, Logprobs: q.logprobs(tokens[i]), Finish: q.finish(i)})
+	}
+	answer.Usage = q.usage()
+	reply(w, answer)
+	return nil
+}
+
+// finish returns why a choice ended.
+func (q *chat) finish(i int) *string {
+	if q.calls[i] > 0 && q.results[i].Finish != text.FinishedLength {
+		reason := "tool_calls"
+		return &reason
+	}
+	return finishReason(q.results[i].Finish)
+}
+
+func (q *chat) usage() *Usage {
+	u := new(Usage)
+	for i, r := range q.results {
+		u.add(r, i == 0)
+	}
+	return u
+}
+
+// logprobs returns what is told of tokens, nil if nothing was asked for.
+func (q *chat) logprobs(tokens []api.Token) *ChatLogprobs {
+	if !q.q.Logprobs {
+		return nil
+	}
+	l := &ChatLogprobs{Content: []ChatToken{}}
+	for _, t := range tokens {
+		token := ChatToken{TokenLogprob: tokenLogprob(t.ID, t.Bytes, t.Logprob), Top: []TokenLogprob{}}
+		for _, c := range t.Top[:min(q.top, len(t.Top))] {
+			token.Top = append(token.Top, tokenLogprob(c.ID, q.h.model.Tokenizer().Bytes(c.ID), c.Logprob))
+		}
+		l.Content = append(l.Content, token)
+	}
+	return l
+}
+
+func tokenLogprob(id int, b []byte, logprob float32) TokenLogprob {
+	t := TokenLogprob{Token: tokenName(id, b), Logprob: finite(logprob), Bytes: make([]int, len(b))}
+	for i, c := range b {
+		t.Bytes[i] = int(c)
+	}
+	return t
+}

@@ -1,0 +1,263 @@
+package openai
+
+import (
+	"fmt"
+	"net/http"
+	"time"
+	"unicode/utf8"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/sse"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+)
+
+// completion is a request to /v1/completions under way.
+type completion struct {
+	h        *Handlers
+	q        CompletionRequest
+	head     Completion
+	n, bests int // choices a prompt that are answered, and made
+	top      int // alternatives a token
+	requests []api.Request
+	texts    []string // of the prompts, where they are echoed
+	results  []api.Result
+	offsets  []int // characters of each choice so far
+}
+
+func (h *Handlers) completions(w http.ResponseWriter, c *api.Call) *wire.Error {
+	q := &completion{h: h}
+	err := c.Decode(w, &q.q)
+	if err == nil {
+		err = q.prepare(c.User)
+	}
+	if err != nil {
+		return err
+	}
+	streams, err := h.start(c, q.requests)
+	if err != nil {
+		return err
+	}
+	q.results, q.offsets = make([]api.Result, len(streams)), make([]int, len(streams))
+	defer func() {
+		for _, s := range streams {
+			c.Done(s.Result())
+		}
+	}()
+	if q.q.Stream {
+		return q.stream(w, streams)
+	}
+	return q.whole(w, streams)
+}
+
+// start begins requests, all or none.
+func (h *Handlers) start(c *api.Call, requests []api.Request) ([]api.Stream, *wire.Error) {
+	streams := make([]api.Stream, 0, len(requests))
+	for i := range requests {
+		s, err := h.model.Start(c.Context(), &requests[i])
+		if err != nil {
+			for _, s := range streams {
+				s.Close()
+			}
+			return nil, api.Fault(err)
+		}
+		streams = append(streams, s)
+	}
+	return streams, nil
+}
+
+// prepare checks the request and makes those of the model.
+func (q *completion) prepare(user string) (err *wire.Error) {
+	if err := q.h.called(q.q.Model, "model"); err != nil {
+		return err
+	}
+	r := api.Request{User: user, Stop: q.q.Stop, Cold: q.q.Cache != nil && !*q.q.Cache, Prompted: q.q.Echo && q.q.Logprobs != nil}
+	preset := sample.Default()
+	if q.h.options.Preset != nil {
+		preset = *q.h.options.Preset
+	}
+	if r.Params, err = q.q.Params(preset, q.h.model.Info().Vocab); err != nil {
+		return err
+	}
+	for _, field := range []struct {
+		name                string
+		sent                *int
+		otherwise, min, max int
+		to                  *int
+	}{
+		{"max_tokens", q.q.Max, 16, 0, q.h.options.Most, &r.Max},
+		{"n", q.q.N, 1, 1, mostChoices, &q.n},
+		{"logprobs", q.q.Logprobs, 0, 0, 20, &q.top},
+	} {
+		if *field.to, err = count(field.name, field.sent, field.otherwise, field.min, field.max); err != nil {
+			return err
+		}
+	}
+	if q.bests, err = count("best_of", q.q.BestOf, q.n, q.n, mostChoices); err != nil {
+		return err
+	}
+	if q.bests > q.n && q.q.Stream {
+		return wire.Wrong("best_of", "no more than n in a stream, whose answers cannot be chosen afterwards", fmt.Sprint(q.bests))
+	}
+	if err := stops(q.q.Stop); err != nil {
+		return err
+	}
+	if q.q.Suffix != "" {
+		return wire.Wrong("suffix", "none, since the model was not trained to fill in the middle", "a string")
+	}
+	r.Logprobs = q.q.Logprobs != nil || q.bests > q.n
+	if r.Top = q.top; r.Logprobs {
+		r.Top = max(r.Top, 1) // by which a client knows whether a token is the likeliest
+	}
+	if len(q.q.Prompt) == 0 {
+		q.q.Prompt = wire.Prompts{{}}
+	}
+	if most := len(q.q.Prompt) * q.bests; most > mostChoices {
+		return wire.Wrong("prompt", fmt.Sprintf("at most %d answers, prompts times best_of", mostChoices), fmt.Sprint(most))
+	}
+	q.head = Completion{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,
+		Fingerprint: q.h.model.Info().Fingerprint}
+	for i := range q.q.Prompt {
+		if err := q.prompt(r, i); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// prompt makes the requests of one of the prompts.
+func (q *completion) prompt(r api.Request, i int) *wire.Error {
+	p, tok := &q.q.Prompt[i], q.h.model.Tokenizer()
+	name := "prompt"
+	if len(q.q.Prompt) > 1 {
+		name = fmt.Sprintf("prompt[%d]", i)
+	}
+	for at, id := range p.IDs {
+		if id < 0 || id >= q.h.model.Info().Vocab {
+			return wire.Wrong(fmt.Sprintf("%s[%d]", name, at), fmt.Sprintf("a token id from 0 to %d", q.h.model.Info().Vocab-1), fmt.Sprint(id))
+		}
+	}
+	echo := p.Text
+	switch {
+	case len(p.IDs) > 0:
+		r.IDs, echo = p.IDs, tokensText(tok, p.IDs)
+	case p.Text == "":
+		r.IDs = []int{0} // as at the start of a text
+	default:
+		r.Segments = []prompt.Segment{{Text: p.Text, End: prompt.Turn}}
+	}
+	for k := range q.bests {
+		r := r
+		r.Params = q.q.seeds(r.Params, i*q.bests+k)
+		q.requests = append(q.requests, r)
+	}
+	q.texts = append(q.texts, echo)
+	return nil
+}
+
+// stream answers with events.
+func (q *completion) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
+	events := sse.NewWriter(w, q.h.options.Write)
+	begin := func() error {
+		err := events.Begin()
+		for i := 0; q.q.Echo && err == nil && i < len(streams); i++ {
+			err = events.Event("", q.chunk(i, q.texts[i/q.bests], nil, nil))
+		}
+		return err
+	}
+	each := func(p api.Part) error {
+		if p.End {
+			q.results[p.Index] = streams[p.Index].Result()
+			return events.Event("", q.chunk(p.Index, "", nil, finishReason(q.results[p.Index].Finish)))
+		}
+		return events.Event("", q.chunk(p.Index, p.Piece.Text, p.Piece.Tokens, nil))
+	}
+	err := api.Gather(streams, begin, each, q.h.options.Ping, events.Ping)
+	if err == nil && q.q.StreamOptions != nil && q.q.StreamOptions.Usage {
+		last := q.head
+		last.Choices, last.Usage = []CompletionChoice{}, q.usage()
+		err = events.Event("", encode(last))
+	}
+	return endStream(events, err)
+}
+
+// endStream ends a stream of events, with an error if there is one, of which the client is told by an event.
+func endStream(events *sse.Writer, err error) *wire.Error {
+	if err == nil {
+		err = events.Event("", []byte("[DONE]"))
+	}
+	if err == nil {
+		return nil
+	}
+	e := *api.Fault(err)
+	e.Told = true
+	_ = events.Event("", errorJSON(&e)) // the last thing that may be said
+	return &e
+}
+
+func (q *completion) chunk(i int, text string, tokens []api.Token, finish *string) []byte {
+	part := q.head
+	choice := CompletionChoice{Index: i, Text: text, Finish: finish}
+	if q.q.Logprobs != nil && tokens != nil {
+		choice.Logprobs = new(Logprobs)
+		q.offsets[i] = choice.Logprobs.add(tokens, max(q.top, 1), q.h.model.Tokenizer().Bytes, q.offsets[i])
+	}
+	part.Choices = []CompletionChoice{choice}
+	return encode(part)
+}
+
+// whole answers with all at once.
+func (q *completion) whole(w http.ResponseWriter, streams []api.Stream) *wire.Error {
+	texts, tokens := make([]string, len(streams)), make([][]api.Token, len(streams))
+	err := api.Gather(streams, nil, func(p api.Part) error {
+		texts[p.Index] += p.Piece.Text
+		tokens[p.Index] = append(tokens[p.Index], p.Piece.Tokens...)
+		return nil
+	}, 0, nil)
+	if err != nil {
+		return api.Fault(err)
+	}
+	for i, s := range streams {
+		q.results[i] = s.Result()
+	}
+	answer := q.head
+	answer.Choices, answer.Usage = []CompletionChoice{}, q.usage()
+	for p, echo := range q.texts {
+		first := p * q.bests
+		for _, k := range best(tokens[first:first+q.bests], q.n) {
+			choice := CompletionChoice{Index: len(answer.Choices), Text: texts[first+k], Finish: finishReason(q.results[first+k].Finish)}
+			if q.q.Echo {
+				choice.Text = echo + choice.Text
+			}
+			if q.q.Logprobs != nil {
+				at := utf8.RuneCountInString(echo)
+				if q.q.Echo {
+					at = 0
+				}
+				choice.Logprobs = new(Logprobs)
+				choice.Logprobs.add(tokens[first+k], max(q.top, 1), q.h.model.Tokenizer().Bytes, at)
+			}
+			answer.Choices = append(answer.Choices, choice)
+		}
+	}
+	reply(w, answer)
+	return nil
+}
+
+func (q *completion) usage() *Usage {
+	u := new(Usage)
+	for i, r := range q.results {
+		u.add(r, i%q.bests == 0)
+	}
+	return u
+}
+
+// tokensText returns the text of ids.
+func tokensText(tok interface{ Bytes(id int) []byte }, ids []int) string {
+	var text []byte
+	for _, id := range ids {
+		text = append(text, tok.Bytes(id)...)
+	}
+	return string(text)
+}

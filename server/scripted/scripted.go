@@ -1,0 +1,190 @@
+// Package scripted is a model that answers what it is told, for tests of what lies above one: the handlers, and clients.
+package scripted
+
+import (
+	"context"
+	"io"
+	"math"
+	"sync"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+// Model answers by a function. Its tokens are drawn from the vocabulary of Tok as the function's text encodes.
+type Model struct {
+	Tok  tokenizer.Tokenizer
+	What api.Info
+	// Answer returns the text of the answer to a prompt. An answer that does not end by itself goes on with its text again.
+	Answer func(r *api.Request, prompt string) (answer string, ends bool)
+	// Pause, if not nil, is waited for before each token.
+	Pause func(ctx context.Context) error
+	// Fail, if not nil, may fail a request before it starts.
+	Fail func(r *api.Request) error
+
+	mu     sync.Mutex
+	open   int
+	health error
+	asked  []api.Request
+}
+
+// Info returns What.
+func (m *Model) Info() api.Info { return m.What }
+
+// Tokenizer returns Tok.
+func (m *Model) Tokenizer() tokenizer.Tokenizer { return m.Tok }
+
+// Health returns what SetHealth set.
+func (m *Model) Health() error {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.health
+}
+
+// SetHealth sets what Health returns, and Start as well.
+func (m *Model) SetHealth(err error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.health = err
+}
+
+// Open returns how many streams are not closed.
+func (m *Model) Open() int {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return m.open
+}
+
+// Asked returns the requests so far.
+func (m *Model) Asked() []api.Request {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return append([]api.Request(nil), m.asked...)
+}
+
+// Start begins an answer.
+func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
+	if err := m.Health(); err != nil {
+		return nil, err
+	}
+	if m.Fail != nil {
+		if err := m.Fail(r); err != nil {
+			return nil, err
+		}
+	}
+	ids, prompt := r.IDs, ""
+	for _, s := range r.Segments {
+		var err error
+		if ids, err = m.Tok.AppendEncode(ids, []byte(s.Text)); err != nil {
+			return nil, wire.Wrong("prompt", "a text that the vocabulary can spell", err.Error())
+		}
+	}
+	for _, id := range ids {
+		prompt += string(m.Tok.Bytes(id))
+	}
+	answer, ends := m.Answer(r, prompt)
+	w, err := text.NewWriter(m.Tok, text.Options{Stop: r.Stop, Max: r.Max})
+	if err != nil {
+		return nil, err
+	}
+	drawn, err := m.Tok.AppendEncode(nil, []byte(answer))
+	if err != nil {
+		return nil, err
+	}
+	if ends {
+		drawn = append(drawn, text.EndOfText)
+	}
+	ctx, cancel := context.WithCancel(ctx)
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	m.open++
+	m.asked = append(m.asked, *r)
+	s := &stream{m: m, r: r, ctx: ctx, cancel: cancel, w: w, drawn: drawn}
+	s.result = api.Result{Prompt: len(ids), Reading: time.Millisecond}
+	if r.Prompted {
+		for i, id := range ids {
+			s.told = append(s.told, s.token(id, i == 0, true))
+		}
+	}
+	return s, nil
+}
+
+type stream struct {
+	m      *Model
+	r      *api.Request
+	ctx    context.Context
+	cancel func()
+	w      *text.Writer
+	drawn  []int
+	at     int
+	told   []api.Token
+	done   bool
+	result api.Result
+	once   sync.Once
+}
+
+// token tells of a token: how likely it is depends on its id alone.
+func (s *stream) token(id int, first, prompt bool) api.Token {
+	t := api.Token{ID: id, Bytes: s.m.Tok.Bytes(id), Logprob: Logprob(id), Prompt: prompt}
+	if first && prompt {
+		t.Logprob = float32(math.NaN())
+	}
+	for i := range s.r.Top {
+		t.Top = append(t.Top, sample.Candidate{ID: id + i, Logprob: Logprob(id) - float32(i)})
+	}
+	return t
+}
+
+// Logprob is how likely a token is told to be.
+func Logprob(id int) float32 { return -float32(id%13) / 8 }
+
+// Next returns the next token's text.
+func (s *stream) Next() (api.Piece, error) {
+	if s.told != nil {
+		p := api.Piece{Tokens: s.told}
+		s.told = nil
+		return p, nil
+	}
+	if s.done || s.r.Max == 0 {
+		s.result.Finish = s.w.Finish()
+		if s.r.Max == 0 {
+			s.result.Finish = text.FinishedLength
+		}
+		s.result.Stop, s.result.Drawn = s.w.Stop(), s.w.IDs()
+		return api.Piece{}, io.EOF
+	}
+	if s.m.Pause != nil {
+		if err := s.m.Pause(s.ctx); err != nil {
+			return api.Piece{}, err
+		}
+	}
+	if err := s.ctx.Err(); err != nil {
+		return api.Piece{}, err
+	}
+	id := s.drawn[s.at%len(s.drawn)]
+	s.at++
+	more, done := s.w.Push(id)
+	s.done = done
+	p := api.Piece{Text: string(more)}
+	if s.r.Logprobs && id != text.EndOfText {
+		p.Tokens = []api.Token{s.token(id, false, false)}
+	}
+	return p, nil
+}
+
+// Result tells of the answer so far.
+func (s *stream) Result() api.Result { return s.result }
+
+// Close ends the answer.
+func (s *stream) Close() {
+	s.once.Do(func() {
+		s.cancel()
+		s.m.mu.Lock()
+		s.m.open--
+		s.m.mu.Unlock()
+	})
+}

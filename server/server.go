@@ -1,0 +1,219 @@
+package server
+
+import (
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"runtime/debug"
+	"strings"
+	"sync/atomic"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+)
+
+// Options say what is served, and how.
+type Options struct {
+	Routes []api.Route                                // besides /health and /metrics
+	Fail   func(w http.ResponseWriter, e *wire.Error) // answers with an error where no route says how
+	Health func() error                               // of the model, as api.Model has it
+	Keys   *keys.Ring
+	Origin string // that pages of other sites come from which may use the server: one, or * for any; "" for none
+
+	MaxBody int64         // bytes of a request's body
+	Timeout time.Duration // of a request, from its first byte to the last of its answer; 0 for any time
+	Log     *slog.Logger
+	Metrics *Metrics
+}
+
+// Server answers HTTP requests.
+type Server struct {
+	o        Options
+	mux      *http.ServeMux
+	draining atomic.Bool
+}
+
+// Times that clients are given.
+const (
+	headTime = 10 * time.Second // to send the head of a request
+	bodyTime = 60 * time.Second // to send the body
+	idleTime = 2 * time.Minute  // between requests of a connection
+)
+
+// New makes a server. It fails if two routes are the same.
+func New(o Options) (s *Server, err error) {
+	s = &Server{o: o, mux: http.NewServeMux()}
+	defer func() {
+		if p := recover(); p != nil { // which is how ServeMux tells of patterns
+			err = fmt.Errorf("server: %v", p)
+		}
+	}()
+	for _, r := range append(o.Routes,
+		api.Route{Pattern: "GET /health", Handle: s.health, Fail: o.Fail, Open: true, Light: true},
+		api.Route{Pattern: "GET /metrics", Handle: o.Metrics.write, Fail: o.Fail, Light: true},
+		api.Route{Pattern: "/", Handle: s.lost, Fail: o.Fail, Open: true, Light: true},
+	) {
+		s.mux.Handle(r.Pattern, s.route(r))
+	}
+	return s, nil
+}
+
+// health answers 200 while the model answers and the server takes work, else 503.
+func (s *Server) health(w http.ResponseWriter, _ *api.Call) *wire.Error {
+	status, text := http.StatusOK, "ok"
+	switch err := s.o.Health(); {
+	case s.draining.Load() || errors.Is(err, api.ErrClosing):
+		status, text = http.StatusServiceUnavailable, "draining"
+	case err != nil:
+		status, text = http.StatusServiceUnavailable, "the device does not work"
+	}
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(status)
+	_, _ = fmt.Fprintf(w, `{"status":%q}`, text) // if the client has left, nobody is there to be told
+	return nil
+}
+
+// lost answers where there is no route.
+func (s *Server) lost(w http.ResponseWriter, c *api.Call) *wire.Error {
+	var allowed []string
+	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
+		other := *c.Request
+		other.Method = method
+		if _, pattern := s.mux.Handler(&other); pattern != "/" {
+			allowed = append(allowed, method)
+		}
+	}
+	if len(allowed) == 0 {
+		return &wire.Error{Status: http.StatusNotFound, Message: "there is nothing at this path", Code: "unknown_path"}
+	}
+	w.Header().Set("Allow", strings.Join(allowed, ", "))
+	return &wire.Error{Status: http.StatusMethodNotAllowed, Message: "this path takes " + strings.Join(allowed, " and ") + " only", Code: "method_not_allowed"}
+}
+
+// ServeHTTP answers a request.
+func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if s.o.Origin != "" {
+		s.shareWith(w.Header(), r)
+		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
+			w.WriteHeader(http.StatusNoContent)
+			return
+		}
+	}
+	s.mux.ServeHTTP(w, r)
+}
+
+// shareWith says which pages of other sites may read the answer (the fetch standard, CORS protocol).
+func (s *Server) shareWith(h http.Header, r *http.Request) {
+	if s.o.Origin != "*" {
+		h.Add("Vary", "Origin")
+		if r.Header.Get("Origin") != s.o.Origin {
+			return
+		}
+	}
+	h.Set("Access-Control-Allow-Origin", s.o.Origin)
+	h.Set("Access-Control-Allow-Methods", "GET, POST, PUT, DELETE")
+	h.Set("Access-Control-Allow-Headers", "*, Authorization")
+	h.Set("Access-Control-Expose-Headers", "X-Request-Id, Retry-After")
+	h.Set("Access-Control-Max-Age", "600")
+}
+
+// route returns the handler of a route.
+func (s *Server) route(r api.Route) http.Handler {
+	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
+		answer := &answer{ResponseWriter: w}
+		c := &api.Call{Request: req, ID: requestID(), Most: s.o.MaxBody, BodyTime: bodyTime}
+		var did done
+		c.Done = did.add
+		began := time.Now()
+		answer.Header().Set("X-Request-Id", c.ID)
+		s.o.Metrics.begin()
+		err := s.enter(answer, c, &r)
+		if err != nil && !err.Told && answer.status == 0 {
+			if err.Status == http.StatusTooManyRequests && answer.Header().Get("Retry-After") == "" {
+				answer.Header().Set("Retry-After", "1")
+			}
+			r.Fail(answer, err)
+		}
+		s.tell(answer, c, &r, &did, time.Since(began), err)
+	})
+}
+
+// enter checks who asks and lets the route's handler answer.
+func (s *Server) enter(w *answer, c *api.Call, r *api.Route) (err *wire.Error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = &wire.Error{Status: http.StatusInternalServerError, Message: "the server failed; its log says more", Code: "internal",
+				Cause: fmt.Errorf("panic: %v\n%s", p, debug.Stack())}
+			err.Told = w.status != 0
+		}
+	}()
+	user := s.o.Keys.User(c.Header)
+	if user == nil && !r.Open {
+		w.Header().Set("WWW-Authenticate", "Bearer")
+		return &wire.Error{Status: http.StatusUnauthorized, Message: "this server wants a key: Authorization: Bearer KEY", Code: "invalid_api_key"}
+	}
+	if user != nil {
+		c.User = user.Name
+	}
+	if !r.Light {
+		if s.draining.Load() {
+			return api.Fault(api.ErrClosing)
+		}
+		leave, wait := user.Enter(time.Now())
+		if leave == nil {
+			w.Header().Set("Retry-After", fmt.Sprint(max(1, int(wait.Seconds()+0.999))))
+			return &wire.Error{Status: http.StatusTooManyRequests, Message: "this key has as many requests as it may: try again later", Code: "rate_limit_exceeded"}
+		}
+		defer leave()
+		if s.o.Timeout > 0 {
+			ctx, cancel := context.WithTimeout(c.Context(), s.o.Timeout)
+			defer cancel()
+			c.Request = c.WithContext(ctx)
+		}
+	}
+	return r.Handle(w, c)
+}
+
+func requestID() string {
+	var b [12]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return "req_" + hex.EncodeToString(b[:])
+}
+
+// Serve answers the requests that come to a listener until ctx is done. Then it takes no more work and lets answers under
+// way end for as long as drain says. It returns nil, or what the listener failed by.
+func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration) error {
+	h := &http.Server{Handler: s, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
+		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug)}
+	failed := make(chan error, 1)
+	go func() { failed <- h.Serve(l) }()
+	select {
+	case err := <-failed:
+		return err
+	case <-ctx.Done():
+	}
+	s.draining.Store(true)
+	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
+	defer cancel()
+	if err := h.Shutdown(end); err != nil {
+		s.o.Log.Warn("answers were cut off", "after", drain)
+		err = h.Close()
+		if err != nil && !errors.Is(err, net.ErrClosed) {
+			return err
+		}
+	}
+	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
+	return nil
+}
+
+// Draining reports whether the server takes no more work.
+func (s *Server) Draining() bool { return s.draining.Load() }
