@@ -97,9 +97,6 @@ func (c *Cache) Close(ctx context.Context) error {
 		return err
 	}
 	c.index.closed = true
-	if ctx.Err() == nil {
-		c.writer.date()
-	}
 	c.writer.wake.Broadcast()
 	c.writer.rest.Broadcast()
 	var residents []Resident

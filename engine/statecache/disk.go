@@ -3,9 +3,9 @@ package statecache
 import (
 	"cmp"
 	"errors"
-	"maps"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/folder"
 )
@@ -16,7 +16,8 @@ type writer struct {
 	index   *index
 	folder  *folder.Folder
 	queue   []*entry          // entries to write
-	garbage []string          // names of files to remove
+	garbage []file            // to remove
+	touched []*entry          // whose files were used
 	known   map[string]*entry // by the name of the file, also while it is written
 	busy    bool              // reports whether the goroutine is at work
 	err     error             // the first error of writing
@@ -43,15 +44,37 @@ func (w *writer) enqueue(e *entry) {
 	}
 }
 
-// discard orders the removal of a file.
-func (w *writer) discard(name string) {
-	delete(w.known, name)
-	w.garbage = append(w.garbage, name)
+// file is a file by its name, and its last use that is known.
+type file struct {
+	name string
+	used time.Time
+}
+
+// discard orders the removal of an entry's file.
+func (w *writer) discard(e *entry) { w.remove(file{e.file, e.used}) }
+
+func (w *writer) remove(f file) {
+	delete(w.known, f.name)
+	w.garbage = append(w.garbage, f)
 	w.wake.Signal()
 }
 
+// leaving reports whether a file is to be removed.
+func (w *writer) leaving(name string) bool {
+	return slices.ContainsFunc(w.garbage, func(f file) bool { return f.name == name })
+}
+
+// touch has other processes told that the file of an entry is used, if there is one.
+func (w *writer) touch(e *entry) {
+	if e.file != "" && !e.touched {
+		e.touched = true
+		w.touched = append(w.touched, e)
+		w.wake.Signal()
+	}
+}
+
 func (w *writer) working() bool {
-	return w.busy || len(w.queue) > 0 || len(w.garbage) > 0
+	return w.busy || len(w.queue) > 0 || len(w.garbage) > 0 || len(w.touched) > 0
 }
 
 // run is the goroutine.
@@ -67,6 +90,7 @@ func (w *writer) run() {
 			return
 		}
 		w.busy = true
+		w.tell()
 		w.removeGarbage()
 		if len(w.queue) > 0 {
 			e := w.queue[0]
@@ -86,11 +110,26 @@ func (w *writer) run() {
 func (w *writer) removeGarbage() {
 	garbage := w.garbage
 	w.c.unlocked(func() {
-		for _, name := range garbage {
-			w.folder.Remove(name)
+		for _, f := range garbage {
+			w.folder.Remove(f.name, f.used)
 		}
 	})
 	w.garbage = w.garbage[len(garbage):]
+}
+
+// tell tells other processes which files were used.
+func (w *writer) tell() {
+	for len(w.touched) > 0 && !w.index.closed {
+		e := w.touched[0]
+		w.touched, e.touched = w.touched[1:], false
+		if name := e.file; name != "" {
+			var at time.Time
+			w.c.unlocked(func() { at = w.folder.Touch(name) })
+			if e.file == name {
+				e.used = at
+			}
+		}
+	}
 }
 
 // writeEntry writes the file of an entry. It looks at the folder first, since other processes may use it, and makes
@@ -111,7 +150,8 @@ func (w *writer) writeEntry(e *entry) {
 	name := w.folder.Name(h.Space, h.IDs)
 	w.known[name] = e
 	var err error
-	w.c.unlocked(func() { w.buf, err = w.folder.Write(h, e.state, w.buf) })
+	var at time.Time
+	w.c.unlocked(func() { w.buf, at, err = w.folder.Write(h, e.state, w.buf) })
 	switch {
 	case w.index.closed:
 		return
@@ -122,21 +162,10 @@ func (w *writer) writeEntry(e *entry) {
 			w.err = err
 		}
 	default:
-		e.file = name
+		e.file, e.used = name, at
 		w.index.hold(e, onDisk, bytes)
 	}
 	w.index.unpin(e)
-}
-
-// date sets the times of files in the order of their last uses. The next cache that opens the folder goes by them.
-func (w *writer) date() {
-	used := slices.DeleteFunc(slices.Collect(maps.Values(w.known)), func(e *entry) bool { return e.file == "" })
-	slices.SortFunc(used, func(a, b *entry) int { return cmp.Compare(a.copies[onDisk].turn, b.copies[onDisk].turn) })
-	names := make([]string, len(used))
-	for i, e := range used {
-		names[i] = e.file
-	}
-	w.folder.Date(names)
 }
 
 // open makes the folder and adopts the files in it.
@@ -160,8 +189,8 @@ func (w *writer) scan() error {
 		}
 		delete(there, name)
 	}
-	for _, name := range w.garbage {
-		delete(there, name)
+	for _, f := range w.garbage {
+		delete(there, f.name)
 	}
 	w.c.mu.Unlock()
 	var fresh []folder.File
@@ -194,7 +223,7 @@ func (w *writer) look(name string) (f folder.File, ok bool) {
 // adopt makes a copy of a file that was found.
 func (w *writer) adopt(f folder.File) {
 	e := w.index.at(f.Space, f.IDs)
-	if w.index.closed || e != nil && e.copies[onDisk].there || slices.Contains(w.garbage, f.Name) {
+	if w.index.closed || e != nil && e.copies[onDisk].there || w.leaving(f.Name) {
 		return
 	}
 	if e != nil {
@@ -202,13 +231,13 @@ func (w *writer) adopt(f folder.File) {
 		defer w.index.unpin(e)
 	}
 	if !w.index.room(onDisk, f.Size) {
-		w.discard(f.Name)
+		w.remove(file{f.Name, f.Time})
 		return
 	}
 	if e == nil {
 		e = w.index.insert(f.Space, f.IDs, Meta{min(Kind(f.Kind), Anchor), f.Pending, f.Sampler})
 	}
-	e.file = f.Name
+	e.file, e.used = f.Name, f.Time
 	w.known[f.Name] = e
 	w.index.hold(e, onDisk, f.Size)
 }

@@ -1,6 +1,10 @@
 package statecache
 
-import "github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
+import (
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
+)
 
 // Kind says how important a place in a text is.
 type Kind uint8
@@ -45,6 +49,8 @@ type entry struct {
 	resident Resident  // on the device
 	state    []float32 // in host memory
 	file     string    // on disk: the name
+	used     time.Time // of the file: its last use that is known
+	touched  bool      // reports whether that is to be told to other processes
 	queued   bool      // reports whether the entry waits for the writer
 }
 

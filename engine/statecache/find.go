@@ -5,6 +5,7 @@ import (
 	"os"
 	"slices"
 	"sync"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/folder"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
@@ -89,6 +90,7 @@ func (c *Cache) use(e *entry, hit *Hit) bool {
 			return false
 		}
 	}
+	c.writer.touch(e)
 	hit.Meta, hit.Tokens, hit.Resident, hit.State = e.Meta, e.node.Depth(), e.resident, state
 	hit.release = sync.OnceFunc(func() {
 		c.mu.Lock()
@@ -104,7 +106,7 @@ func (c *Cache) use(e *entry, hit *Hit) bool {
 func (c *Cache) load(e *entry) []float32 {
 	name, ids, state := e.file, e.node.IDs(), c.index.take()
 	var err error
-	c.unlocked(func() { err = c.folder.ReadState(name, ids, len(e.Sampler), state) })
+	c.unlocked(func() { err = c.folder.ReadState(name, ids, state) })
 	if c.index.closed {
 		return nil
 	}
@@ -115,6 +117,7 @@ func (c *Cache) load(e *entry) []float32 {
 		}
 		c.index.unpin(e)
 		if (broken || errors.Is(err, os.ErrNotExist)) && e.pins == 0 && e.file == name {
+			e.used = time.Time{} // as it is now, it is of no use to anybody
 			c.index.drop(e, onDisk)
 		}
 		c.index.give(state)

@@ -62,9 +62,9 @@ type index struct {
 	size    int // elements of a state
 	trees   map[spaceKey]*radix.Tree[entry]
 	tiers   [tiers]tier
-	turns   uint64            // counts additions and uses
-	free    [][]float32       // memory for the next drafts
-	discard func(name string) // orders the removal of a file
+	turns   uint64         // counts additions and uses
+	free    [][]float32    // memory for the next drafts
+	discard func(e *entry) // orders the removal of a file
 	stats   Stats
 	closed  bool
 }
@@ -215,7 +215,7 @@ func (x *index) drop(e *entry, t int) {
 		x.give(e.state)
 		e.state = nil
 	case onDisk:
-		x.discard(e.file)
+		x.discard(e)
 		e.file = ""
 	}
 	if last {

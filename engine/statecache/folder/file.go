@@ -190,10 +190,10 @@ func (f *Folder) readHeader(name string) (h Header, size int64, err error) {
 }
 
 // ReadState reads the state of the checkpoint ids from its file. The error matches ErrBroken if the file does not hold
-// it, and os.ErrNotExist if there is none.
-func (f *Folder) ReadState(name string, ids []int, sampler int, state []float32) error {
-	most := f.Bytes(len(ids), sampler)
-	data, err := files.ReadRegular(filepath.Join(f.dir, name), most)
+// it, and os.ErrNotExist if there is none. What else the header tells may have changed: another process may have written
+// the file anew.
+func (f *Folder) ReadState(name string, ids []int, state []float32) error {
+	data, err := files.ReadRegular(filepath.Join(f.dir, name), f.Bytes(len(ids), maxSampler))
 	if err != nil {
 		return unread(err)
 	}
@@ -202,7 +202,7 @@ func (f *Folder) ReadState(name string, ids []int, sampler int, state []float32)
 		return err
 	}
 	end := len(data) - sumBytes
-	if int64(len(data)) != most || name != f.Name(h.Space, h.IDs) ||
+	if int64(len(data)) != f.Bytes(len(h.IDs), len(h.Sampler)) || name != f.Name(h.Space, h.IDs) ||
 		crc32.Checksum(data[:end], castagnoli) != binary.LittleEndian.Uint32(data[end:]) {
 		return ErrBroken
 	}

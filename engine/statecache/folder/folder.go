@@ -14,7 +14,7 @@ type File struct {
 	Header
 	Name string
 	Size int64
-	Time time.Time // of its last change, or its last use as Date told it
+	Time time.Time // of its last use, as Touch told it
 }
 
 // Make makes the folder, open to this user alone, where it is missing, and removes what killed processes left
@@ -56,21 +56,30 @@ func (f *Folder) Look(name string) (file File, err error) {
 	return file, err
 }
 
-// Write writes the file of a checkpoint, whose state has the elements that New was told. buf is memory that Write may
-// use and returns for the next call.
-func (f *Folder) Write(h Header, state []float32, buf []byte) ([]byte, error) {
+// Write writes the file of a checkpoint, whose state has the elements that New was told, and returns the time of this
+// use of it. buf is memory that Write may use and returns for the next call.
+func (f *Folder) Write(h Header, state []float32, buf []byte) ([]byte, time.Time, error) {
 	buf = appendState(f.appendHeader(buf[:0], h), state)
-	return buf, files.Keep(filepath.Join(f.dir, f.Name(h.Space, h.IDs)), buf, false)
+	name := f.Name(h.Space, h.IDs)
+	if err := files.Keep(filepath.Join(f.dir, name), buf, false); err != nil {
+		return buf, time.Time{}, err
+	}
+	return buf, f.Touch(name), nil
 }
 
-// Remove removes a file. One that stays is found again by Names.
-func (f *Folder) Remove(name string) { _ = os.Remove(filepath.Join(f.dir, name)) }
-
-// Date sets the times of files, the one used last coming last.
-func (f *Folder) Date(names []string) {
+// Touch tells other processes that a file is used, and returns the time of that.
+func (f *Folder) Touch(name string) time.Time {
 	now := time.Now()
-	for i, name := range names {
-		at := now.Add(time.Duration(i-len(names)) * time.Millisecond)
-		_ = os.Chtimes(filepath.Join(f.dir, name), at, at) // it may be gone
+	_ = os.Chtimes(filepath.Join(f.dir, name), now, now) // it may be gone
+	return now
+}
+
+// Remove removes a file, unless another process has used it since the time of its last known use; the zero time stands
+// for any. A file that stays is found again by Names.
+func (f *Folder) Remove(name string, used time.Time) {
+	path := filepath.Join(f.dir, name)
+	if info, err := os.Lstat(path); err == nil && !used.IsZero() && info.ModTime().After(used) {
+		return
 	}
+	_ = os.Remove(path)
 }
