@@ -26,9 +26,9 @@ type DeviceOptions struct {
 	LimitOverride    func(*Limits)    // lowers limits that calls are checked against
 	FeatureOverride  func(*Features)  // switches features off
 	OmitBarrier      func(n int) bool // leaves out a recording's n-th derived barrier from 1 on; 0 is the one at its start
-	Poison           int              // bytes behind every buffer, with all bits set, that bindings see too: so reads outside show
+	Poison           int              // bytes behind every buffer, all bits set, that bindings see too
 	NoDirectAccess   bool             // copy by staging even where the host sees the device's memory
-	WaitLimit        time.Duration    // least time after which a device counts as hanging, from 0.1 s on; 0: RWKV_WAIT_LIMIT, or 30 s
+	WaitLimit        time.Duration    // least limit of a wait, from 0.1 s on; 0: RWKV_WAIT_LIMIT, or 30 s
 
 	// Rewrite, if set, may change a module before the driver sees it. local is the size of the module's workgroups.
 	Rewrite func(code []byte, local [3]int) []byte

@@ -19,7 +19,7 @@ import (
 const (
 	leastWait    = 30 * time.Second       // DeviceOptions.WaitLimit
 	shortestWait = 100 * time.Millisecond // the shortest limit: a slice of it is long for the system's clock
-	firstKernels = 6                      // so many kernels that never ran add the least limit again: drivers may compile a kernel at its first run
+	firstKernels = 6                      // so many kernels that never ran add one least limit: they may be compiled only now
 	waitFactor   = 20                     // times the time that the same commands took before, or should take
 	waitLimit    = 24 * time.Hour         // of all that together
 	waitSlices   = 4                      // slices of a wait at least

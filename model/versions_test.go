@@ -55,8 +55,8 @@ func TestVersions(t *testing.T) {
 	}
 }
 
-// Of every version, a tensor that is missing or of another shape is named, unless without it the file is of another
-// version or it may be missing.
+// In every version, a tensor that is missing or has another shape is named, unless the file is of another version
+// without it or the tensor may be missing.
 func TestEveryTensorOfVersions(t *testing.T) {
 	mayLack := []string{"att.time_state", "ffn.s_emb_x.weight"}
 	for version := range allVersions {

@@ -37,7 +37,7 @@ void main() {
     [[unroll]] for (uint i = 0; i < 16; i++) done[i] = 0.0;
     uint per = segment_at(1, p.units) * GROUPS;
     for (uint g0 = 0; g0 < groups; g0 += DEPTH) {
-        // Of a unit of several groups, an invocation takes as many as leave none of the others idle.
+        // An invocation takes so many groups of a unit that no other invocation is idle.
         for (uint i = gl_LocalInvocationID.x; i < BM * DEPTH / SHARE; i += Local) {
             uint m = i / (DEPTH / SHARE), first = i % (DEPTH / SHARE) * SHARE;
             Packed w;

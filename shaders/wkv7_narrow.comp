@@ -36,8 +36,8 @@ const uint N = 64, LANES = 4, C = N / 4 / LANES; // vec4 of a row that a lane ha
 #ifdef STEP
 const uint ROWS = 16;
 #else
-// Of more rows each load serves more arithmetic: 16 were up to a fifth faster, but took more than twice as long to
-// compile.
+// With more rows each load serves more arithmetic. 16 rows were up to a fifth faster, but took more than twice as long
+// to compile.
 const uint ROWS = 8;
 #endif
 const uint PARTS = N / ROWS; // workgroups of a head

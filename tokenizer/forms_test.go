@@ -118,8 +118,8 @@ func TestOtherJSON(t *testing.T) {
 	}
 }
 
-// Of a list without all bytes, a text that it cannot spell is an error at the byte where the longest tokens lead; all
-// others are spelled by the longest token at each place.
+// A list without all bytes cannot spell some texts. Such a text is an error at the byte where the longest tokens lead.
+// All others are spelled by the longest token at each place.
 func TestMissingBytes(t *testing.T) {
 	rng := rand.New(rand.NewPCG(1, 2))
 	for range 300 {

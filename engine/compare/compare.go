@@ -31,7 +31,7 @@ type Report struct {
 	NMSE      float64 `json:"nmse"`       // of all logits
 	Top1Agree float64 `json:"top1_agree"` // share of tokens after which both have the same likeliest token
 	KL        float64 `json:"kl"`         // mean divergence of the token distributions, in nats
-	FirstBad  *string `json:"first_bad"`  // the first op out of tolerance, in the order of passes and steps; every failure has one
+	FirstBad  *string `json:"first_bad"`  // the first op out of tolerance, in order; every failure has one
 	Ops       []Drift `json:"ops"`        // one for each step of the program, and the draw if the device draws
 }
 

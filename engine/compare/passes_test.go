@@ -258,7 +258,7 @@ func TestFindsStatesAfterDraws(t *testing.T) {
 	})
 }
 
-// Of every kernel that prompts and texts run on the device, of one sequence or of several, compare ran each in its op.
+// compare runs every kernel, in its op, that prompts and texts run on the device, of one sequence or of several.
 func TestMeetsKernels(t *testing.T) {
 	m := golden.Demo(t, 0)
 	const longest = 256

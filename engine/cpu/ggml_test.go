@@ -11,9 +11,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// ggmlExec multiplies matrices of blocks as ggml does on a processor, which is not exactly: it rounds the vector too.
-// Of each 32 of its elements it keeps q, integers up to 127, with d = max|x| / 127 and s = d * sum(q), both as
-// binary16, so that
+// ggmlExec multiplies matrices of blocks as ggml does on a processor. That is not exact: it rounds the vector too. For
+// each 32 elements of the vector it keeps q, integers up to 127, with d = max|x| / 127 and s = d * sum(q), both as
+// binary16. Then
 //
 //	y = sum over blocks of  dW d sum(qW q) + mW s
 //

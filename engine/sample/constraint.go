@@ -7,39 +7,41 @@ import (
 	"slices"
 )
 
-// Constraint limits what a sequence may say, token by token, to what fits a grammar or a schema. Sampler.SetConstraint gives it
-// to a sampler, which from then on is its only user: it asks for the mask of each draw, and tells it of each token.
+// Constraint limits what a sequence may say, token by token, to texts of a grammar or a schema. Sampler.SetConstraint
+// gives it to a sampler. From then on the sampler is its only user: it asks for the mask of each draw, and tells it of
+// each token.
 //
-// Methods are called by one goroutine at a time, though not always by the same one: Mask may run beside the device's work on the
-// token before. Constraints of other sequences may be called at the same time, so what they share needs a lock.
+// Methods are called by one goroutine at a time, though not always by the same one: Mask may run beside the device's
+// work on the token before. Constraints of other sequences may be called at the same time, so what they share needs a
+// lock.
 type Constraint interface {
-	// Mask returns the ids that may come next: id i is bit i%64 of word i/64, in (vocabulary+63)/64 words. nil says that every id
-	// may, which costs nothing at all; so a constraint that begins later, as behind think text, returns nil until then. The words
-	// are never written, by either side, so constraints may share them. They stay valid. Bits of ids beyond the vocabulary do
-	// not count.
+	// Mask returns the ids that may come next: id i is bit i%64 of word i/64, in (vocabulary+63)/64 words. nil means that
+	// every id may come, and costs nothing. So a constraint that begins later, for example behind think text, returns nil
+	// until then. Neither side writes to the words, so constraints may share them. They stay valid. Bits of ids beyond the
+	// vocabulary do not count.
 	//
-	// The mask alone says whether an id of the text's end may come: whoever does not want a text to end here leaves it out. An
-	// error, or a mask without any id, ends the sequence with an error that is ErrConstraint.
+	// The mask alone says whether the id of the text's end may come. If a text may not end here, the mask leaves that id
+	// out. An error, or a mask without any id, ends the sequence with an error that is ErrConstraint.
 	//
 	// Mask may be called more than once between two calls of Accept, and returns the same then.
 	Mask() ([]uint64, error)
 
-	// Forced returns the ids that come next in any case; none where there is a choice, or where finding out takes long. They
-	// are fed as one piece, without a draw for each, and accepted one by one. The slice is valid until the next call of Accept,
-	// after which the rest of them is forced still. Where several ways to cut a forced text into ids are allowed, the
-	// constraint chooses one.
+	// Forced returns the ids that come next in any case. It returns none if there is a choice, or if finding out takes
+	// long. The ids are fed as one piece, without a draw for each, and accepted one by one. The slice is valid until the
+	// next call of Accept. After that call the rest of the ids is still forced. If a forced text can be cut into ids in
+	// several ways, the constraint chooses one.
 	Forced() []int
 
-	// Accept moves on by an id that was drawn or forced. done says that nothing can follow, not even an id of the text's end:
-	// the sequence ends with this id. An error says that the id does not fit; then nothing has changed.
+	// Accept notes that an id was drawn or forced. done means that nothing can follow, not even an id of the text's end:
+	// the sequence ends with this id. An error means that the id does not fit; then nothing has changed.
 	Accept(id int) (done bool, err error)
 
-	// Clone returns an independent constraint in the same state, for a fork of the sequence. It is called after any Accept, and
-	// should be cheap.
+	// Clone returns an independent constraint in the same state, for a fork of the sequence. It is called after any
+	// Accept, and should be cheap.
 	Clone() Constraint
 }
 
-// ErrConstraint is what errors of a constraint wrap, by whose mask no id may come, or whose Accept refused one.
+// ErrConstraint is wrapped by the error of a constraint whose mask allows no id, or whose Accept refused one.
 var ErrConstraint = errors.New("constraint")
 
 // limit is what limits the ids of the next draw, besides the settings.
@@ -186,8 +188,8 @@ func (s *Sampler) SetMask(words []uint64) error {
 	return nil
 }
 
-// SetConstraint limits the draws that follow by c, besides the mask; nil lifts the limit. From now on c is the sampler's: it
-// learns of each id that Accept records, but of none of AcceptPrompt.
+// SetConstraint limits the draws that follow by c, besides the mask; nil lifts the limit. From now on c is the
+// sampler's: it learns of each id that Accept records, but of none of AcceptPrompt.
 func (s *Sampler) SetConstraint(c Constraint) {
 	s.limit.constraint, s.limit.next, s.limit.ready, s.limit.done = c, nil, false, false
 }
@@ -195,12 +197,12 @@ func (s *Sampler) SetConstraint(c Constraint) {
 // Unprepared reports whether there is a constraint whose mask for the next draw is still to be made.
 func (s *Sampler) Unprepared() bool { return s.limit.constraint != nil && !s.limit.ready }
 
-// Prepare has the constraint make the mask of the next draw, which otherwise the draw does: it may run beside the device. An
-// error is ErrConstraint.
+// Prepare has the constraint make the mask of the next draw, which otherwise the draw does: it may run beside the
+// device. An error is ErrConstraint.
 func (s *Sampler) Prepare() error { return s.limit.prepare(s.vocab) }
 
-// Forced returns the ids that the constraint forces now, valid until Accept, up to one that a mask or a ban leaves out or that
-// is none. Whoever feeds them without a draw has Accept record each. A draw draws the first of them.
+// Forced returns the ids that the constraint forces now, valid until Accept, up to one that a mask or a ban leaves out
+// or that is none. Whoever feeds them without a draw has Accept record each. A draw draws the first of them.
 func (s *Sampler) Forced() []int {
 	ids := s.limit.forced()
 	for i, id := range ids {

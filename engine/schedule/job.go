@@ -14,7 +14,7 @@ import (
 // Request asks for the continuation of a prompt.
 type Request struct {
 	User    string           // whose turn it is is counted by this
-	State   []float32        // to begin with; nil for the initial state. It is read before the first token is fed, and not later
+	State   []float32        // to begin with, read before the first token is fed; nil: the initial one
 	Begin   func() Beginning // takes the place of State; nil for none. See Beginning
 	Prompt  []int            // at least one token
 	Sampler *sample.Sampler  // may have a constraint: what it forces is fed in one piece, without a draw
@@ -91,7 +91,7 @@ type Job struct {
 	done     chan struct{}
 	err      error // once done
 
-	// Of the scheduler's goroutine.
+	// These belong to the scheduler's goroutine.
 	seq   *engine.Seq // nil without a slot
 	state []float32   // that is parked
 	begun bool        // had a slot

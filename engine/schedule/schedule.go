@@ -40,7 +40,7 @@ type Scheduler struct {
 	now     func() time.Time // time.Now but in tests
 	door    door
 
-	// Of the scheduler's goroutine.
+	// These belong to the scheduler's goroutine.
 	queue    queue
 	resident []*Job
 	copies   copies

@@ -146,7 +146,7 @@ func TestPlan(t *testing.T) {
 	}
 }
 
-// Of two drafts of one text the second to be committed is dropped, and what each took of the budget goes back once.
+// If two drafts of one text are committed, the second is dropped, and what each took of the budget goes back once.
 func TestTwoDrafts(t *testing.T) {
 	c := newCache(t, Options{Size: fakeSize, Host: 1 << 20})
 	s, ids := c.Space(""), []int{1, 2}

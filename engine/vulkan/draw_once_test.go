@@ -10,9 +10,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
-// Of several steps a sequence that is to take one takes the first, with the id that it would draw anyway, and the
-// others go on as if it were like them. Where the host draws, the logits are the model's, also beside sequences whose
-// penalties and bans change theirs.
+// A sequence that takes one step of several takes the first, with the id that it would draw anyway, and the others go
+// on as if it were like them. Where the host draws, the logits are the model's, also beside sequences whose penalties
+// and bans change theirs.
 func TestDrawOnce(t *testing.T) {
 	const vocab, steps = 300, 4
 	var draws []Draw

@@ -2,7 +2,7 @@ package spirv
 
 import "fmt"
 
-// Capability is a number that a module declares for what it uses, as SPIR-V has them in section 3.31.
+// Capability is a number by which a module declares what it uses (SPIR-V specification, section 3.31).
 type Capability uint32
 
 // The capabilities that are named elsewhere.

@@ -3,7 +3,7 @@ package words
 
 import "fmt"
 
-// Plural returns n and what it counts, such as "1 token" and "2 tokens".
+// Plural returns n with a noun, such as "1 token" and "2 tokens".
 func Plural(n int, what string) string {
 	if n == 1 {
 		return "1 " + what

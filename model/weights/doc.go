@@ -59,7 +59,7 @@
 // A .pth file is a pickle, which Python would execute. Here it runs on a machine that can build dicts, lists, tuples,
 // strings, numbers and views of the file's storages, and nothing else: any other opcode, and any name but those of
 // torch's storages, its functions that rebuild a tensor, OrderedDict and a list of harmless classes (harmlessNames), is
-// refused by name. Of what a harmless class would make nothing is kept. The state dict may lie in another dict (under
+// refused by name. Nothing is kept of what a harmless class would make. The state dict may lie in another dict (under
 // state_dict, model, ...). Values in it that are no tensors, and single integers, are left out; tensors of types that
 // are not read are File.Unread, as in safetensors and GGUF files. Zip files must be stored without compression, as
 // torch.save writes them, so that tensors are the mapped bytes themselves; one whose elements do not lie in order is

@@ -9,13 +9,13 @@ import (
 	"unicode/utf8"
 )
 
-// ErrMissing is what a missing tensor's Error wraps.
+// ErrMissing is wrapped by the Error of a missing tensor.
 var ErrMissing = errors.New("missing from the file")
 
-// ErrClosed is what the Error of a Load after Close wraps.
+// ErrClosed is wrapped by the Error of a Load after Close.
 var ErrClosed = errors.New("the file is closed")
 
-// ErrChanged is what the Error of a file that somebody cut or overwrote while it was open wraps.
+// ErrChanged is wrapped by the Error of a file that somebody cut or overwrote while it was open.
 var ErrChanged = errors.New("the file changed while it was read")
 
 // Error is a failure to read a model file. It renders as one line: FILE: tensor NAME: FIELD: want WANT, got GOT.

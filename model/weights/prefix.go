@@ -11,8 +11,8 @@ import (
 // wrappers may stand anywhere in a name.
 var wrappers = []string{"_orig_mod", "_forward_module", "_fsdp_wrapped_module", "_checkpoint_wrapped_module"}
 
-// unwrapped returns name without what wrapping left there. Of the parts module and model, which may be names of a
-// layout too, only those that begin it are dropped, but one model stays before what layouts have it before.
+// unwrapped returns name without the parts that wrapping added. Layouts may use the parts module and model too. So
+// these are dropped only at the beginning, and one model stays if a layout's names begin with it.
 func unwrapped(name string) string {
 	parts := strings.Split(name, ".")
 	parts = slices.DeleteFunc(parts, func(p string) bool { return slices.Contains(wrappers, p) })

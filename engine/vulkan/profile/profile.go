@@ -54,7 +54,8 @@ func Of(info gpu.Info) Profile {
 		p.Shared, p.Band = true, int(p.Local.Reg)
 		p.Local.Norm, p.Local.Single = sub, 1
 	}
-	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (p.CPU || sized) && p.Shuffle && info.Limits.MaxStorageBuffers >= glsl.StepBuffers { // more than the base path asks for
+	buffers := info.Limits.MaxStorageBuffers >= glsl.StepBuffers // wkv7_step needs more than the base path asks for
+	if sized := info.Features.FullSubgroups && info.FixesSubgroup(int(sub)); (p.CPU || sized) && p.Shuffle && buffers {
 		p.Local.Step = max(p.Local.Norm/sub, 1) * sub
 	}
 	p.Local.Subgroups = max(p.Local.Plain/sub, 1)

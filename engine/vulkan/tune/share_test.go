@@ -48,8 +48,8 @@ func TestTunerSharesAtOnce(t *testing.T) {
 	}
 }
 
-// Of what two processes measure of one list, that stays which has got further, and what one has not measured itself it
-// does not bring back to where it was when the process began.
+// If two processes measure one list, the measurement that got further stays. A process that has not measured a list
+// does not bring it back to where it was when the process began.
 func TestTunerSharesFurther(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	at := func(rows uint32, next int) found { return found{Form: Form{Rows: rows}, Next: next, Among: "a list"} }

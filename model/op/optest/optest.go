@@ -117,7 +117,8 @@ func (g *Gen) Result(k op.Kind, width int) *op.Operand { return g.Scratch(g.name
 // Param adds a weight vector.
 func (g *Gen) Param(n int, fill func() float32) *op.Operand { return g.Matrix(tensor.F32, fill, n) }
 
-// Matrix adds a weight of a storage type; its values are rounded to it. Of a block type, fill gives the scales.
+// Matrix adds a weight of a storage type, whose values are rounded to the type. For a block type, fill gives the
+// scales.
 func (g *Gen) Matrix(typ tensor.Type, fill func() float32, shape ...int) *op.Operand {
 	n := 1
 	for _, d := range shape {

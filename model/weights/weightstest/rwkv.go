@@ -44,9 +44,8 @@ func of(version string) *made {
 	return &versions[i]
 }
 
-// RWKV returns the tensors of a model of one of Versions, as RWKV7 does. Of the ranks,
-// v6 has W for the decay and A for the token shift, and v7a multiplies with matrices of 4 * V rows and 8 columns. A v6
-// model carries an initial state.
+// RWKV returns the tensors of a model of one of Versions, as RWKV7 does. v6 uses only two ranks: W for the decay and A
+// for the token shift. v7a multiplies with matrices of 4 * V rows and 8 columns. A v6 model has an initial state.
 func RWKV(version string, s Size, typ tensor.Type, seed uint64) []*tensor.Tensor {
 	return of(version).tensors(s, typ, seed)
 }
