@@ -1,6 +1,7 @@
 package gputest
 
 import (
+	"fmt"
 	"os"
 	"os/exec"
 	"strings"
@@ -38,7 +39,8 @@ const faultyEnv = "RWKV_TEST_FAULTS"
 func FaultyProcess(t *testing.T, ctl *faultvk.Control, env ...string) *exec.Cmd {
 	t.Helper()
 	Instance(t)
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s")
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s",
+		fmt.Sprintf("-test.short=%t", testing.Short()))
 	cmd.Env = append(append(append(os.Environ(), ctl.Env()...), faultyEnv+"=1"), env...)
 	return cmd
 }

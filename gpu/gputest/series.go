@@ -11,11 +11,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
 )
 
-// Faults returns how many faults a test tries: usual, or what RWKV_FAULTS says.
+// Faults returns how many faults a test tries: usual, a third of that in a short run, or what RWKV_FAULTS says.
 func Faults(t *testing.T, usual int) int {
 	t.Helper()
 	text := os.Getenv("RWKV_FAULTS")
-	if text == "" {
+	switch {
+	case text == "" && testing.Short():
+		return max(usual/3, 1)
+	case text == "":
 		return usual
 	}
 	n, err := strconv.Atoi(text)
