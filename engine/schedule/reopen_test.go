@@ -184,7 +184,7 @@ func TestMeanwhileReopening(t *testing.T) {
 			var err error
 			for j, want := range map[*Job]error{canceled: ErrCanceled, ended: context.Canceled, stays: nil} {
 				if got := j.Err(); !closed && !errors.Is(got, want) || closed && got == nil {
-					err = errors.Join(err, fmt.Errorf("want %v, got %w", want, got))
+					err = errors.Join(err, fmt.Errorf("want %s, got %w", fmt.Sprint(want), got))
 				}
 			}
 			if got := late.Err(); !closed && got != nil || closed && !errors.Is(got, ErrClosed) {
