@@ -72,7 +72,7 @@ func New(m *model.Model, d *device.Device, o Options) (*Engine, error) {
 	if h.initial, err = m.Program.InitialState(); err != nil {
 		return nil, err
 	}
-	h.use = d.Join(e.leave)
+	h.use = d.Join(k.leave)
 	if err := h.load(); err != nil {
 		return nil, errors.Join(err, h.use.Part(func() error { return nil }))
 	}

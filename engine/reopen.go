@@ -39,11 +39,11 @@ func (e *Engine) Reopen(ctx context.Context) error {
 }
 
 // leave ends what is under way on the device and closes the executor, if there is one. Nobody uses either meanwhile.
-func (e *Engine) leave() {
-	if e.host.left {
+func (k *keeper) leave() {
+	if k.h.left {
 		return
 	}
-	e.host.left = true
-	e.keeper.settle()
-	_ = e.host.exec.Close() // of a lost device nothing else is to be had
+	k.h.left = true
+	k.settle()
+	_ = k.h.exec.Close() // of a lost device nothing else is to be had
 }

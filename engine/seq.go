@@ -22,7 +22,7 @@ func (e *Engine) NewSeq(state []float32) (*Seq, error) {
 		if state == nil {
 			state = e.host.initial
 		}
-		return e.restore([]*Seq{s}, [][]float32{state}, new(Transfer))
+		return e.keeper.restore([]*Seq{s}, [][]float32{state}, new(Transfer))
 	})
 }
 

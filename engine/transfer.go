@@ -26,7 +26,7 @@ func (e *Engine) Save(seqs []*Seq, dst [][]float32) (*Transfer, error) {
 		return nil, err
 	}
 	defer e.end()
-	if err := e.checkStates(seqs, dst, false); err != nil {
+	if err := e.keeper.checkStates(seqs, dst, false); err != nil {
 		return nil, err
 	}
 	if err := e.keeper.revive(context.Background(), seqs); err != nil {
@@ -46,69 +46,69 @@ func (e *Engine) Restore(seqs []*Seq, src [][]float32) (*Transfer, error) {
 		return nil, err
 	}
 	defer e.end()
-	if err := e.checkStates(seqs, src, true); err != nil {
+	if err := e.keeper.checkStates(seqs, src, true); err != nil {
 		return nil, err
 	}
 	t := new(Transfer)
-	return t, e.restore(seqs, src, t)
+	return t, e.keeper.restore(seqs, src, t)
 }
 
 // restore sets states, and t to the transfer that does.
-func (e *Engine) restore(seqs []*Seq, src [][]float32, t *Transfer) error {
+func (k *keeper) restore(seqs []*Seq, src [][]float32, t *Transfer) error {
 	if slices.ContainsFunc(src, func(s []float32) bool { return s == nil }) {
 		src = slices.Clone(src)
 		for i := range src {
 			if src[i] == nil {
-				src[i] = e.host.initial
+				src[i] = k.h.initial
 			}
 		}
 	}
 	for i, state := range src {
-		if len(state) != len(e.host.initial) {
-			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(e.host.initial), len(state))
+		if len(state) != len(k.h.initial) {
+			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(k.h.initial), len(state))
 		}
 	}
-	started, err := e.host.exec.StartWrite(e.keeper.slotsOf(seqs), src)
+	started, err := k.h.exec.StartWrite(k.slotsOf(seqs), src)
 	if err != nil {
 		for _, s := range seqs { // some of them may have been written
 			s.lose(err)
 		}
-		return e.host.dev.Fault(err)
+		return k.h.dev.Fault(err)
 	}
 	for i, s := range seqs {
 		s.stale = false
-		if e.keeper.keeps() {
+		if k.keeps() {
 			state := src[i]
-			if len(state) > 0 && &state[0] == &e.host.initial[0] {
+			if len(state) > 0 && &state[0] == &k.h.initial[0] {
 				state = nil
 			}
 			s.kept.begin(state)
 		}
 	}
-	t.dev, t.t = e.host.dev, started
+	t.dev, t.t = k.h.dev, started
 	return nil
 }
 
 // checkStates returns an error unless the sequences are in use, each once, and there are as many states of the right
 // length. A state may be nil if mayBeNil is set.
-func (e *Engine) checkStates(seqs []*Seq, states [][]float32, mayBeNil bool) error {
+func (k *keeper) checkStates(seqs []*Seq, states [][]float32, mayBeNil bool) error {
 	if len(seqs) != len(states) {
 		return fmt.Errorf("engine: want %d states for as many sequences, got %d", len(seqs), len(states))
 	}
-	e.table.mark++
+	k.t.mark++
 	for i, s := range seqs {
-		if err := e.table.check(s); err != nil {
+		if err := k.t.check(s); err != nil {
 			return err
 		}
-		if s.mark == e.table.mark {
+		if s.mark == k.t.mark {
 			return errTwice
 		}
-		s.mark = e.table.mark
+		s.mark = k.t.mark
 		if states[i] == nil && mayBeNil {
 			continue
 		}
-		if len(states[i]) != len(e.host.initial) {
-			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(e.host.initial), len(states[i]))
+		if len(states[i]) != len(k.h.initial) {
+			return fmt.Errorf("engine: state %d: want %d elements, got %d", i, len(k.h.initial), len(states[i]))
 		}
 	}
 	return nil
