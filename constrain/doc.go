@@ -13,8 +13,7 @@
 //
 //   - Members come in the order in which "properties" names them, then those that "required" adds, then others. Where
 //     several schemas apply, the names of the first come first.
-//   - Names, and strings of a pattern, a format, an enum or a const, have each character written in one way: as itself, or as
-//     the shortest escape where it needs one. Other strings may use any escape.
+//   - Names and strings have each character written in one way: as itself, or as the shortest escape where it needs one.
 //   - Numbers have no exponent where anything but their type is limited. Those of an enum or a const, and integers, are
 //     written without a point where they have no fraction.
 //   - Between tokens there are up to Options.Blanks blanks and line ends; before and behind the value there are none.

@@ -2,12 +2,10 @@ package jsonschema
 
 import (
 	"errors"
-	"strings"
-	"unicode/utf8"
-
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/expr"
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/grammar"
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/regex"
+	"strings"
 )
 
 // Options are choices that schemas leave open.
@@ -32,9 +30,8 @@ type compiler struct {
 	p       *expr.Pool
 	numbers *numbers
 
-	anyText  expr.ID // the inside of any string, each character written in one way
-	freeText expr.ID // the same, written as JSON allows
-	freeChar expr.ID
+	char    expr.ID // a character of a string, written in the one way of regex.JSON
+	anyText expr.ID // the inside of any string
 
 	schemas  []*value // by number
 	numberOf map[*value]int32
@@ -105,27 +102,10 @@ func newCompiler(root *value, o Options) *compiler {
 		literals: map[*value]goal{}, known: map[string]*values{}, making: map[string]bool{},
 		schema: map[*value]*values{}, open: map[*value]bool{}, symbols: map[string]grammar.Symbol{}, formats: map[string]expr.ID{},
 	}
-	c.anyText = regex.AnyJSON(c.p)
-	c.freeChar = freeChar(c.p)
-	c.p.Character(c.freeChar)
-	c.freeText = c.p.Star(c.freeChar)
+	c.char, c.anyText = regex.AnyJSON(c.p)
 	c.signs = c.newSigns()
 	c.cases = mentions(root, "unevaluatedProperties") || mentions(root, "unevaluatedItems")
 	return c
-}
-
-// freeChar matches a character of a string in any of the ways in which JSON writes it, except half a surrogate pair and a DEL.
-func freeChar(p *expr.Pool) expr.ID {
-	hex := p.Bytes(expr.Of("0123456789abcdefABCDEF"))
-	d := p.Bytes(expr.Of("dD"))
-	u := p.Literal(`\u`)
-	return p.Or(
-		p.Runes([2]rune{' ', '!'}, [2]rune{'#', '['}, [2]rune{']', '~'}, [2]rune{0x80, utf8.MaxRune}),
-		p.Concat(p.Literal(`\`), p.Bytes(expr.Of(`"\/bfnrt`))),
-		p.Concat(u, p.Bytes(expr.Of("0123456789abcefABCEF")), hex, hex, hex),
-		p.Concat(u, d, p.Bytes(expr.Range('0', '7')), hex, hex),
-		p.Concat(u, d, p.Bytes(expr.Of("89abAB")), hex, hex, u, d, p.Bytes(expr.Of("cdefCDEF")), hex, hex),
-	)
 }
 
 // mentions reports whether v has a member of the name somewhere.

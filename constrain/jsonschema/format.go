@@ -131,7 +131,7 @@ func (c *compiler) format(v *value) (expr.ID, error) {
 		e = c.p.Or(e, c.p.Concat(before, c.leapSecond()))
 	}
 	if v.text == "hostname" {
-		e = c.p.And(e, c.p.Repeat(c.freeChar, 1, 253))
+		e = c.p.And(e, c.p.Repeat(c.char, 1, 253))
 	}
 	c.formats[v.text] = e
 	return e, nil

@@ -11,10 +11,7 @@ func (c *compiler) not(v *values, at *value) (*values, error) {
 	if v.number == expr.Empty {
 		out.number, out.shown = c.numbers.any, c.numbers.any
 	}
-	out.text = c.without(c.anyText, v.text, c.freeText)
-	if v.text == expr.Empty {
-		out.text = c.freeText
-	}
+	out.text = c.otherNames(v.text)
 	// What is in none of several sets is in the complement of each.
 	for _, a := range v.arrays {
 		list, err := c.notArray(a, at)
@@ -22,7 +19,7 @@ func (c *compiler) not(v *values, at *value) (*values, error) {
 			return nil, err
 		}
 		if out, err = c.and(out, &values{
-			null: true, yes: true, no: true, number: c.numbers.any, shown: c.numbers.any, text: c.freeText,
+			null: true, yes: true, no: true, number: c.numbers.any, shown: c.numbers.any, text: c.anyText,
 			arrays: list, objects: []*object{newObject(at)},
 		}, at); err != nil {
 			return nil, err
@@ -34,7 +31,7 @@ func (c *compiler) not(v *values, at *value) (*values, error) {
 			return nil, err
 		}
 		if out, err = c.and(out, &values{
-			null: true, yes: true, no: true, number: c.numbers.any, shown: c.numbers.any, text: c.freeText,
+			null: true, yes: true, no: true, number: c.numbers.any, shown: c.numbers.any, text: c.anyText,
 			arrays: []*array{newArray(at)}, objects: list,
 		}, at); err != nil {
 			return nil, err

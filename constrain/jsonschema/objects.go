@@ -70,7 +70,7 @@ func (c *compiler) otherNames(e expr.ID) expr.ID {
 	if e == expr.Empty {
 		return c.anyText
 	}
-	return c.without(c.anyText, e, c.freeText)
+	return c.without(c.anyText, e, c.anyText)
 }
 
 // addClause adds k to list, unless it says nothing.

@@ -11,7 +11,7 @@ type values struct {
 	null, yes, no bool
 	number        expr.ID // in plain notation every spelling or none, or numbers.any
 	shown         expr.ID // those spellings of number that may be written
-	text          expr.ID // the insides of strings, written in the one way of regex.JSON; or compiler.freeText for all
+	text          expr.ID // the insides of strings, written in the one way of regex.JSON
 	arrays        []*array
 	objects       []*object
 }
@@ -85,7 +85,7 @@ func newArray(at *value) *array { return &array{max: -1, at: at} }
 // all is every JSON value.
 func (c *compiler) all(at *value) *values {
 	return &values{
-		null: true, yes: true, no: true, number: c.numbers.any, shown: c.numbers.any, text: c.freeText,
+		null: true, yes: true, no: true, number: c.numbers.any, shown: c.numbers.any, text: c.anyText,
 		arrays: []*array{newArray(at)}, objects: []*object{newObject(at)},
 	}
 }
@@ -104,7 +104,7 @@ func (c *compiler) and(a, b *values, at *value) (*values, error) {
 	out := &values{
 		null: a.null && b.null, yes: a.yes && b.yes, no: a.no && b.no,
 		number: c.meet(a.number, b.number, c.numbers.any), shown: c.meet(a.shown, b.shown, c.numbers.any),
-		text: c.meet(a.text, b.text, c.freeText),
+		text: c.meet(a.text, b.text, c.anyText),
 	}
 	if len(a.arrays)*len(b.arrays) > maxShapes || len(a.objects)*len(b.objects) > maxShapes {
 		return nil, tooLarge(at.at, "more cases than can be told apart")
@@ -154,7 +154,7 @@ func (c *compiler) or(list ...*values) *values {
 		out.arrays = append(out.arrays, v.arrays...)
 		out.objects = append(out.objects, v.objects...)
 	}
-	out.number, out.shown, out.text = c.join(numbers, c.numbers.any), c.join(shown, c.numbers.any), c.join(texts, c.freeText)
+	out.number, out.shown, out.text = c.join(numbers, c.numbers.any), c.join(shown, c.numbers.any), c.join(texts, c.anyText)
 	return out
 }
 

@@ -12,7 +12,7 @@ func inside(text string) string {
 }
 
 func (c *compiler) strings(s *value) (*values, error) {
-	e := c.freeText
+	e := c.anyText
 	least, err := count(s, "minLength", 0)
 	if err != nil {
 		return nil, err
@@ -25,21 +25,21 @@ func (c *compiler) strings(s *value) (*values, error) {
 	case most >= 0 && least > most:
 		e = expr.Empty
 	case least > 0 || most >= 0:
-		e = c.p.Repeat(c.freeChar, least, most)
+		e = c.p.Repeat(c.char, least, most)
 	}
 	if v := s.fields["pattern"]; v != nil {
 		m, err := c.pattern(v)
 		if err != nil {
 			return nil, err
 		}
-		e = c.meet(e, m, c.freeText)
+		e = c.meet(e, m, c.anyText)
 	}
 	if v := s.fields["format"]; v != nil && !c.options.AnnotateFormats {
 		m, err := c.format(v)
 		if err != nil {
 			return nil, err
 		}
-		e = c.meet(e, m, c.freeText)
+		e = c.meet(e, m, c.anyText)
 	}
 	return c.typed(s, func(v *values) { v.text = e }), nil
 }

@@ -69,9 +69,10 @@ func Quote(text string) string {
 	return b.String()
 }
 
-// AnyJSON matches the inside of every JSON string, each character being written in the one way of JSON.
-func AnyJSON(p *expr.Pool) expr.ID {
-	c := JSON(p, [][2]rune{{0, utf8.MaxRune}})
-	p.Character(c)
-	return p.Star(c)
+// AnyJSON returns the expressions of a character of a JSON string, and of the inside of every JSON string, each character being
+// written in the one way of JSON.
+func AnyJSON(p *expr.Pool) (char, text expr.ID) {
+	char = JSON(p, [][2]rune{{0, utf8.MaxRune}})
+	p.Character(char)
+	return char, p.Star(char)
 }
