@@ -5,9 +5,9 @@ import (
 	"path/filepath"
 )
 
-// Claim tells other processes, until release or the end of this one, that who, a name of digits, is at work on the file
-// path. It does so by a locked file beside it: if the process is killed, the system takes the lock away, and the file
-// is removed as Replace does with what was begun.
+// Claim tells other processes that who, a name of digits, works on the file path, until release or the end of this
+// process. It locks a file beside path. If the process is killed, the system takes the lock away, and the file is
+// removed like an unfinished file of Replace.
 func Claim(path, who string) (release func(), err error) {
 	name := claimName(path, who)
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
@@ -22,7 +22,7 @@ func Claim(path, who string) (release func(), err error) {
 	}, nil
 }
 
-// Claimed reports whether who is at work on the file path. Where systems have no such locks it is false.
+// Claimed reports whether who works on the file path. On systems without such locks it is false.
 func Claimed(path, who string) bool { return locked(claimName(path, who)) }
 
 func claimName(path, who string) string {

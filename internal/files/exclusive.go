@@ -10,7 +10,7 @@ import (
 	"time"
 )
 
-// errBusy is what errors of Exclusively wrap where somebody else holds the path.
+// errBusy is wrapped by the errors of Exclusively if somebody else holds the path.
 var errBusy = errors.New("somebody else is at work on it")
 
 const (
@@ -18,10 +18,9 @@ const (
 	heldLong  = 10 * time.Second // so long nobody holds a path who is alive
 )
 
-// Exclusively runs f while nobody else runs one for the same path, in this process or in another. It is for what reads
-// a file, changes it and writes it, in some milliseconds, as a program does with what it keeps for itself: so it makes
-// the folder too. If others keep it waiting for longer than patience, f does not run, and the error is an
-// *fs.PathError.
+// Exclusively runs f while nobody else runs one for the same path, in this process or in another. It is for a program's
+// own file that f reads, changes and writes in some milliseconds, so it makes the folder too. If others keep it waiting
+// for longer than patience, f does not run, and the error is an *fs.PathError.
 func Exclusively(path string, patience time.Duration, f func() error) error {
 	dir, base := filepath.Split(path)
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {

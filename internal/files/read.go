@@ -1,5 +1,5 @@
-// Package files reads and writes whole files so that nothing that lies at a path can hang a program, flood its memory
-// or be lost: reads are bounded, and a file appears under its name when it is complete.
+// Package files reads and writes whole files. Nothing that lies at a path can hang a program, flood its memory or be
+// lost: reads are bounded, and a file appears under its name only when it is complete.
 package files
 
 import (
@@ -21,9 +21,9 @@ var (
 // patience is how long Read waits for somebody to open a pipe for writing.
 const patience = 10 * time.Second
 
-// Read returns what a person's path names, at most so many bytes: a file, or all that comes from a pipe or device,
-// however slow who writes it is. A pipe that nobody opens for writing within 10 seconds is an error, as is more than
-// most bytes. Each error is an *fs.PathError.
+// Read returns the content of a path that a person named, at most so many bytes: a file, or everything that comes from
+// a pipe or device, however slow its writer is. It is an error if nobody opens a pipe for writing within 10 seconds, or
+// if there are more than most bytes. Each error is an *fs.PathError.
 func Read(path string, most int64) ([]byte, error) { return read(path, most, patience) }
 
 func read(path string, most int64, patience time.Duration) ([]byte, error) {
@@ -62,7 +62,7 @@ func read(path string, most int64, patience time.Duration) ([]byte, error) {
 	}
 }
 
-// ReadRegular is Read for a regular file only, as what a program keeps for itself is.
+// ReadRegular is Read for a regular file only, such as a program's own.
 func ReadRegular(path string, most int64) ([]byte, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -92,7 +92,7 @@ func ReadStart(path string, most int64) (data []byte, size int64, err error) {
 	return data, info.Size(), nil
 }
 
-// irregular is the error of what is not a regular file.
+// irregular returns the error for a path that is no regular file.
 func irregular(path string, info fs.FileInfo) error {
 	if info.IsDir() {
 		return at("read", path, fmt.Errorf("want a file, got a directory: %w", ErrNotRegular))

@@ -13,16 +13,16 @@ import (
 	"sync/atomic"
 )
 
-// Replace makes what write writes the content of the file target, with the permissions of the file that was there, if
-// one was. It appears under its name only when it is complete and on the disk; if anything fails, nothing of it stays.
-// last, if not nil, is asked right before whether the file shall take its place. What a process that was killed had
-// begun is taken away by the next that writes the same file.
+// Replace makes the output of write the content of the file target. An earlier file's permissions stay. The file
+// appears under its name only when it is complete and on the disk; if anything fails, nothing of it stays. last, if not
+// nil, is asked right before whether the file may take its place. The next Replace of the same file removes the
+// unfinished file of a killed process.
 func Replace(target string, write func(io.Writer) error, last func() error) error {
 	return replace(target, true, write, last)
 }
 
-// Keep is Replace for what a program keeps for itself: it makes the folder too, and unless the file is to be durable
-// waits for no disk.
+// Keep is Replace for a program's own file. It makes the folder too, and waits for the disk only if the file has to be
+// durable.
 func Keep(target string, data []byte, durable bool) error {
 	if err := os.MkdirAll(filepath.Dir(target), 0o755); err != nil {
 		return err
@@ -128,7 +128,8 @@ func still(f *os.File) bool {
 	return err == nil && os.SameFile(mine, there)
 }
 
-// Sweep removes what killed processes left unfinished in a folder of files with the names that ours reports true for.
+// Sweep removes the unfinished files of killed processes from a folder. ours reports whether a file of that name is the
+// program's.
 func Sweep(dir string, ours func(name string) bool) {
 	if dir == "" {
 		dir = "."

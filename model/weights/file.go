@@ -27,23 +27,25 @@ type File struct {
 	// text (end of document, padding). It is nil if the file has no World tokenizer, else as long as the vocabulary.
 	Vocab [][]byte
 
-	// RescaleEvery is n > 0 in a v6 file whose att.output.weight and ffn.value.weight of layer i are stored divided by
-	// 2^(i/n), rounded down: the hidden vector must then be halved after every n-th layer, so that fp16 holds it.
+	// RescaleEvery is n > 0 in a v6 file that stores att.output.weight and ffn.value.weight of layer i divided by 2^(i/n),
+	// rounded down. A program that uses fp16 then halves the hidden vector after every n-th layer.
 	RescaleEvery int
 
-	// EmbeddingNormed says that the rows of emb.weight are stored as they leave blocks.0.ln0, which the file lacks.
+	// EmbeddingNormed reports whether the rows of emb.weight are stored as they leave blocks.0.ln0. Then the file has no
+	// blocks.0.ln0.
 	EmbeddingNormed bool
 
 	Claims   []Claim  // sizes that the file states, to be compared with the tensors
 	Epsilons Epsilons // of norms, as the file states them
 
-	// Tied says that head.weight is emb.weight under another name, which the file does not hold twice.
+	// Tied reports whether head.weight is emb.weight under another name, so that the file stores it once.
 	Tied bool
 
-	// Forms holds, by name, the tensors that are not Plain: functions of the original numbers.
+	// Forms has the tensors that are not Plain, by name: functions of the original numbers.
 	Forms map[string]Form
 
-	// Base is the file as it was stored and Sources what its tensors are made of besides, in a File of With; else nil.
+	// Base is the file as it was stored, and Sources are the other files that its tensors are made from. They are nil
+	// unless the File is one of With.
 	Base    *File
 	Sources []Source
 
@@ -60,13 +62,13 @@ type hold struct {
 	loaded atomic.Int64 // bytes of tensors since pages were last given back
 }
 
-// mostResident is about how many bytes of tensors that were loaded stay in memory beside the one that is in use: a
-// mapped page that was read counts as the process's own until it is given back.
+// mostResident is about how many bytes of loaded tensors stay in memory beside the tensor in use. A mapped page that
+// was read counts as the process's own until it is given back.
 const mostResident = 16 << 20
 
-// Open maps the model file at path and checks its structure; tensor data is not read. A path may also name a Hugging
-// Face directory, a file in it, or the index.json of a model in several files. If the files change while they are open,
-// what reads them by tensor.Tensor.Use fails with ErrChanged. Every error is an *Error.
+// Open maps the model file at path and checks its structure. It does not read tensor data. A path may also name a
+// Hugging Face directory, a file in it, or the index.json of a model in several files. If the files change while they
+// are open, reads by tensor.Tensor.Use fail with ErrChanged. Every error is an *Error.
 func Open(path string) (*File, error) {
 	if info, err := os.Stat(path); err == nil && info.IsDir() {
 		return openDirectory(path)
@@ -120,7 +122,7 @@ func Parse(path string, data []byte) (*File, error) {
 	return newFile(path, format, c, len(data))
 }
 
-// newFile presents what was read from size bytes.
+// newFile makes a File of the contents of size bytes.
 func newFile(path, format string, c contents, size int) (*File, error) {
 	f := &File{Path: path, Format: format, Meta: c.meta, Forms: c.forms, Vocab: c.vocab, RescaleEvery: c.rescale, size: size, hold: &hold{path: path}}
 	if f.Meta == nil {
@@ -148,8 +150,7 @@ func (f *File) Names() []string {
 // Bytes returns the size of the file, or of all files of the model.
 func (f *File) Bytes() int { return f.size }
 
-// Divisor returns by how much the named tensor was divided before it was stored: a power of two, 1 for most. See
-// RescaleEvery.
+// Divisor returns the divisor of the named tensor's stored numbers: a power of two, 1 for most. See RescaleEvery.
 func (f *File) Divisor(name string) int {
 	rest, ok := strings.CutPrefix(name, "blocks.")
 	layer, part, _ := strings.Cut(rest, ".")
@@ -160,8 +161,8 @@ func (f *File) Divisor(name string) int {
 	return 1 << min(max(i/f.RescaleEvery, 0), 30)
 }
 
-// Tensor returns the named tensor, or an Error: about its type, or one that wraps ErrMissing and names the most similar
-// tensor there is.
+// Tensor returns the named tensor. The error is an *Error about its type, or one that wraps ErrMissing and names the
+// most similar tensor.
 func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	if t, ok := f.Tensors[name]; ok {
 		return t, nil
@@ -176,8 +177,7 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	return nil, &Error{File: f.Path, Tensor: name, Err: err}
 }
 
-// Close unmaps the file. Bytes loaded from it must not be used afterwards; Load then fails. A second Close does
-// nothing.
+// Close unmaps the file. Bytes loaded from it must not be used afterwards, and Load fails. A second Close does nothing.
 func (f *File) Close() error {
 	for _, s := range f.Sources {
 		_ = s.Close() // read only
@@ -195,8 +195,8 @@ func (f *File) Close() error {
 	return nil
 }
 
-// open runs read while the bytes are sure to stay mapped. Pages that earlier calls brought in are given back first,
-// once they are many: who still reads them gets them again from the system's cache.
+// open runs read while the bytes are sure to stay mapped. If many pages of earlier calls are in memory, it gives them
+// back first. A goroutine that still reads them gets them again from the system's cache.
 func (h *hold) open(tensor string, read func() ([]byte, error)) ([]byte, error) {
 	h.RLock()
 	defer h.RUnlock()

@@ -2,8 +2,8 @@ package weights
 
 import "math"
 
-// Form says which function of the original parameter a tensor holds, where a converter applied one that cannot be
-// undone exactly. The model must not apply it again.
+// Form says which function of the original parameter a tensor stores, if a converter applied one that cannot be undone
+// exactly. The model must not apply it again.
 type Form string
 
 // The forms. w and u are the numbers of the original checkpoint.
@@ -14,7 +14,7 @@ const (
 	Exp       Form = "exp(u)"       // time_first of v5.0, as rwkv.cpp stores it: the factor itself
 )
 
-// Of returns what a tensor of the form holds for the original number x.
+// Of returns the stored number for the original number x.
 func (f Form) Of(x float64) float64 {
 	switch f {
 	case NegExp:

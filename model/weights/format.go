@@ -22,8 +22,8 @@ type contents struct {
 	config  string          // the path of the config.json whose values meta has, "" without one
 }
 
-// format is one kind of file, known by its first bytes. Kinds without a read function are known only to be named when
-// somebody tries to open one; those that are no model files at all say so in notModel.
+// format is one kind of file, known by its first bytes. A kind without a read function cannot be opened; it is known so
+// that errors can name it. notModel says that a kind is no model file at all.
 type format struct {
 	name     string
 	detect   func(data []byte) bool
@@ -31,8 +31,8 @@ type format struct {
 	notModel string
 }
 
-// formats are tried in order. The zip test stands first because its magic is also a possible header length of
-// safetensors, and is told apart by what follows.
+// formats are tried in order. The zip test comes first, since its magic is also a possible header length of
+// safetensors. The bytes behind it tell the two apart.
 var formats = []format{
 	{"PyTorch .pth (zip)", isZip, readTorchZip, ""},
 	{"safetensors", isSafetensors, readSafetensors, ""},
@@ -94,7 +94,7 @@ func prefix(magics ...string) func([]byte) bool {
 	}
 }
 
-// isZip wants a local file header whose compression method is one that PyTorch uses: stored or deflated.
+// isZip accepts a local file header with a compression method that PyTorch uses: stored or deflated.
 func isZip(data []byte) bool {
 	if !bytes.HasPrefix(data, []byte("PK\x03\x04")) {
 		return false
@@ -102,8 +102,8 @@ func isZip(data []byte) bool {
 	return len(data) < 10 || data[9] == 0 && (data[8] == 0 || data[8] == 8)
 }
 
-// isSafetensors accepts a possible header length, or an impossible one before what looks like a header, so that
-// a broken header is reported as such.
+// isSafetensors accepts a possible header length, or an impossible one before something like a header, so that errors
+// report a broken header as such.
 func isSafetensors(data []byte) bool {
 	if len(data) < 8 {
 		return false
@@ -114,10 +114,10 @@ func isSafetensors(data []byte) bool {
 	return len(data) > 8 && data[8] == '{' && !isJSON(data) && !isGGML(data)
 }
 
-// isGGML tells the formats of the ggml family, whose ninth byte is a count that may look like a brace.
+// isGGML accepts the formats of the ggml family. Their ninth byte is a count that may look like a brace.
 func isGGML(data []byte) bool { return prefix("GGUF", "fmgg", "lmgg", "tjgg")(data) }
 
-// isPickle wants the protocol opcode of the binary pickle protocols.
+// isPickle accepts the protocol opcode of the binary pickle protocols.
 func isPickle(data []byte) bool {
 	return len(data) >= 3 && data[0] == 0x80 && data[1] >= 2 && data[1] <= 5
 }

@@ -22,7 +22,8 @@ var llamaParts = map[string]string{
 	"channel_mix_key": "ffn.key", "channel_mix_value": "ffn.value",
 }
 
-// llamaV6 is what llama.cpp's converter writes for v6: low-rank matrices transposed, the five mixes in one tensor.
+// llamaV6 is the layout that llama.cpp's converter writes for v6: low-rank matrices transposed, the five mixes in one
+// tensor.
 var llamaV6 = layout{
 	name:  "llama.cpp",
 	match: llama("rwkv6"),
@@ -43,8 +44,8 @@ var llamaV6 = layout{
 	swapped: []string{"time_maa_w1", "time_maa_w2", "time_decay_w1", "time_decay_w2"},
 }
 
-// llamaV7 is what llama.cpp's converter writes for v7: low-rank matrices transposed, the six mixes in one tensor, r_k
-// as a vector, and copies of a0 a1 a2 where layer 0 has no v0 v1 v2.
+// llamaV7 is the layout that llama.cpp's converter writes for v7: low-rank matrices transposed, the six mixes in one
+// tensor, r_k as a vector, and copies of a0 a1 a2 in layer 0 in place of v0 v1 v2.
 var llamaV7 = layout{
 	name:    "llama.cpp",
 	match:   llama("rwkv7"),

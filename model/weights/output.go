@@ -14,7 +14,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// Output is a model file that is yet to be written: its header, and its tensors in order.
+// Output is a model file to be written: its header, and its tensors in order.
 type Output struct {
 	Format  string // "safetensors" or "GGUF"
 	Tensors []Stored
@@ -44,8 +44,8 @@ func (o *Output) Size() int64 {
 
 func (o *Output) padded(s *Stored) int { return (s.Bytes() + o.align - 1) / o.align * o.align }
 
-// Write writes the file, one tensor after the other. Numbers that are not finite, or too large for the type they are to
-// be stored as, are an Error; progress, if not nil, is told the bytes written and may end it by an error.
+// Write writes the file, one tensor after the other. The error is an *Error if a number is not finite, or too large for
+// the type to store it as. progress, if not nil, is told the bytes written, and its error ends the writing.
 func (o *Output) Write(w io.Writer, progress func(done, all int64) error) error {
 	done, all := int64(0), o.Size()
 	put := func(b []byte) error {
@@ -173,12 +173,12 @@ func (c *converter) convert(dst []byte, from, to int) ([]byte, error) {
 	return dst, nil
 }
 
-// tooLarge is the error for element i, which the type to store it as cannot hold.
+// tooLarge returns the error for element i, which is too large for the type to store it as.
 func (s *Stored) tooLarge(value float32, i int, err error) error {
 	return &Error{Tensor: s.Name, Field: "value", Want: "numbers that " + s.As.String() + " can hold", Got: fmt.Sprintf("%v at %v", value, place(i, s.Shape)), Err: err}
 }
 
-// notFinite is the error for element i of data.
+// notFinite returns the error for element i of data.
 func (s *Stored) notFinite(i int, data []byte, typ tensor.Type) error {
 	elements, size := typ.Block()
 	block := make([]float32, elements)
@@ -186,7 +186,8 @@ func (s *Stored) notFinite(i int, data []byte, typ tensor.Type) error {
 	return &Error{Tensor: s.Name, Field: "value", Want: "finite numbers", Got: fmt.Sprintf("%v at %v", block[i%elements], place(i, s.Shape))}
 }
 
-// Safetensors returns a safetensors file of tensors, in their order, whose types must be plain ones, with annotations.
+// Safetensors returns a safetensors file of tensors, in their order, with annotations. The types of the tensors must be
+// plain.
 func Safetensors(tensors []Stored, annotations map[string]string) (*Output, error) {
 	var b bytes.Buffer
 	quote := func(v any) {

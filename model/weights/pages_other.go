@@ -2,5 +2,5 @@
 
 package weights
 
-// giveBack leaves it to the system to take back pages of a mapped file when it needs memory.
+// giveBack does nothing: the system takes pages of a mapped file back when it needs memory.
 func giveBack([]byte) {}

@@ -14,8 +14,8 @@ const (
 	maxValues = 1 << 19  // values pushed on the stack, and also memo slots
 )
 
-// unpickler runs a pickle, a program for a stack machine, that may build nothing but the values of pickle_values.go.
-// No opcode recurses, names of globals are only compared, and nothing is ever imported, called or executed.
+// unpickler runs a pickle, which is a program for a stack machine. It builds only the values of pickle_values.go. No
+// opcode recurses, names of globals are only compared, and nothing is ever imported, called or executed.
 type unpickler struct {
 	data   []byte
 	cut    bool // data is not all there is
@@ -31,8 +31,8 @@ type unpickler struct {
 	storages []*torchStorage // all that were named
 }
 
-// unpickle runs the pickle that data begins with: its value is then stack[0], its length at. Strings in the value alias
-// data.
+// unpickle runs the pickle at the start of data. Its value is then stack[0], and its length at. Strings in the value
+// alias data.
 func unpickle(data []byte) (*unpickler, error) {
 	u := &unpickler{data: data[:min(len(data), maxPickle)], cut: len(data) > maxPickle}
 	if len(data) < 2 || data[0] != 0x80 || data[1] < 2 || data[1] > 5 {

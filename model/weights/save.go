@@ -11,7 +11,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
-// SaveError is a failure to write a file: no space, no permission, no folder. Errors of what is to be written are none.
+// SaveError is a failure to write a file: no space, no permission, no folder. An error of the data to be written is no
+// SaveError.
 type SaveError struct {
 	Path string
 	Err  error
@@ -28,8 +29,8 @@ var (
 	ErrNotFile = errors.New("not a regular file")
 )
 
-// Target returns the file that writing to path replaces, which is path itself unless that is a symbolic link, or a
-// SaveError if it cannot be replaced: since it is no regular file, or is there and force is not given.
+// Target returns the file that writing to path replaces: path itself, or the target of a symbolic link. If the file
+// cannot be replaced, the error is a SaveError: it is no regular file, or it exists and force is not set.
 func Target(path string, force bool) (string, error) {
 	real, err := filepath.EvalSymlinks(path)
 	if errors.Is(err, fs.ErrNotExist) {
@@ -60,9 +61,9 @@ func Target(path string, force bool) (string, error) {
 	return real, nil
 }
 
-// Save creates a file with what write writes, or replaces it, with its permissions, if force is given. It appears under
-// its name only when it is complete and on the disk; if anything fails, nothing of it stays. Errors of writing are
-// SaveErrors.
+// Save creates a file with the output of write. If force is set, it may replace a file, and keeps its permissions. The
+// file appears under its name only when it is complete and on the disk; if anything fails, nothing of it stays. Errors
+// of writing are SaveErrors.
 func Save(path string, force bool, write func(io.Writer) error) error {
 	target, err := Target(path, force)
 	if err != nil {
@@ -97,7 +98,7 @@ func (w *diskWriter) Write(b []byte) (int, error) {
 	return n, err
 }
 
-// NewSaveError names path instead of the temporary file.
+// NewSaveError returns a SaveError that names path and not the temporary file.
 func NewSaveError(path string, err error) *SaveError {
 	var p *fs.PathError
 	var l *os.LinkError

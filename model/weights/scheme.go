@@ -6,8 +6,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// scheme translates the names of a layout that has its own for everything. Each map is asked for a whole name first and
-// then for the name without its last part (".weight", ".bias"), which is kept.
+// scheme translates the names of a layout that has its own names for everything. Each map is asked for a whole name
+// first, then for the name without its last part (".weight", ".bias"), which stays.
 type scheme struct {
 	whole  map[string]string // outside the layers
 	layers []string          // what may stand before a layer's number: "model.layers."

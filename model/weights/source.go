@@ -8,13 +8,13 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// Source is a file beside a model's own that its tensors are made of too.
+// Source is another file that a model's tensors are made from.
 type Source struct {
 	*File
 	Use string // what is made of it, in words that differ where the results would
 }
 
-// With returns a File as f, but for other tensors and forms, which are made of f's own and of the sources. Closing it
+// With returns a File like f with other tensors and forms, which are made from f's and from the sources. Closing it
 // closes f and the sources.
 func (f *File) With(tensors map[string]*tensor.Tensor, forms map[string]Form, sources []Source) *File {
 	out := *f
@@ -22,8 +22,7 @@ func (f *File) With(tensors map[string]*tensor.Tensor, forms map[string]Form, so
 	return &out
 }
 
-// SourcesDigest returns a hash of all that f.Sources bring: their tensors, and what is made of them; "" without
-// sources.
+// SourcesDigest returns a hash of f.Sources: their tensors, and the use of each. It is "" without sources.
 func (f *File) SourcesDigest() (string, error) {
 	if len(f.Sources) == 0 {
 		return "", nil

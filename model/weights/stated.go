@@ -11,7 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// A file may state what its tensors show as well, sizes, and what they cannot show, the epsilons of norms. Every format
+// A file may state sizes, which its tensors show too, and the epsilons of norms, which they do not show. Every format
 // has its own names for these.
 
 // Size is a size of a model that a file may state.
@@ -33,14 +33,14 @@ func Rank(letter string) Size { return Size("rank " + letter) }
 // Letter returns the letter of a rank.
 func (s Size) Letter() (letter string, ok bool) { return strings.CutPrefix(string(s), "rank ") }
 
-// Claim is a size as a file states it.
+// Claim is a size that a file states.
 type Claim struct {
 	Of          Size
 	N           int
 	File, Field string // where: config.json or the model file itself, and its name for the size
 }
 
-// Epsilons are those of a model's norms, as its file states them, 0 where it does not.
+// Epsilons are the epsilons of a model's norms that its file states, 0 for those that it does not state.
 type Epsilons struct {
 	Norm       float32 // layer norms
 	Group      float32 // the norm over each head
@@ -55,8 +55,8 @@ var ggufSizes = map[string]Size{
 	"attention.value_residual_mix_lora_rank": Rank("v"), "attention.gate_lora_rank": Rank("g"),
 }
 
-// configSizes are the names of sizes in a config.json. Heads are only counted where nothing else tells them: fla does
-// not look at num_heads beside head_dim, and the v5 and v6 directories mean a head's size by num_attention_heads.
+// configSizes are the names of sizes in a config.json. The number of heads counts only if nothing else tells it: fla
+// does not look at num_heads beside head_dim, and num_attention_heads is a head's size in the v5 and v6 directories.
 var configSizes = map[string]Size{
 	"num_hidden_layers": Layers, "hidden_size": Width, "attention_hidden_size": Width, "intermediate_size": FFN, "vocab_size": Rows,
 	"head_dim": HeadSize, "head_size": HeadSize,
@@ -64,14 +64,14 @@ var configSizes = map[string]Size{
 	"lora_rank_decay": Rank("w"), "lora_rank_iclr": Rank("a"), "lora_rank_value_residual_mix": Rank("v"), "lora_rank_gate": Rank("g"),
 }
 
-// Annotations of safetensors files under the original names, as convert writes them, for epsilons that are not the
-// original implementation's.
+// Annotations of safetensors files under the original names for epsilons other than the original implementation's.
+// convert writes them.
 const (
 	NormEpsilon      = "norm_eps"
 	GroupNormEpsilon = "group_norm_eps"
 )
 
-// statement reads what f states, whose layout is known. config is the path of its config.json, "" without one.
+// statement reads the claims of f, whose layout is known. config is the path of its config.json, "" without one.
 type statement struct {
 	f      *File
 	config string
@@ -113,7 +113,7 @@ var settled = []struct{ layout, key, want string }{
 	{llamaV7.name, "token_shift_count", "2"}, // a layer has two, in a hybrid one
 }
 
-// tie makes the embedding the head where the configuration says so, as transformers does.
+// tie makes the embedding the head if the configuration says so, as transformers does.
 func (s *statement) tie() error {
 	const key = "config.tie_word_embeddings"
 	emb, head := s.f.Tensors["emb.weight"], s.f.Tensors["head.weight"]
@@ -149,7 +149,7 @@ func sameBytes(a, b *tensor.Tensor) (bool, error) {
 	return same, err
 }
 
-// claim adds what an annotation says of a size, if it is there.
+// claim adds the size that an annotation states, if there is one.
 func (s *statement) claim(of Size, key, path string) error {
 	text, ok := s.f.Meta[key]
 	if !ok {
@@ -166,8 +166,8 @@ func (s *statement) claim(of Size, key, path string) error {
 // field returns an annotation's name in its own file.
 func field(key string) string { return strings.TrimPrefix(key, "config.") }
 
-// epsilons reads the epsilons of norms, the later of two names for one before the earlier: what convert wrote into the
-// file itself stands before what the config.json says that lies beside it.
+// epsilons reads the epsilons of norms. If one has two names, the later name counts first. convert's annotations in the
+// file itself count before the config.json beside it.
 func (s *statement) epsilons(prefix, path string) error {
 	var layer, group, divisor float64
 	type epsilon struct {
@@ -214,5 +214,5 @@ func (s *statement) epsilons(prefix, path string) error {
 	return nil
 }
 
-// smallest is the least epsilon that float32 holds with all its digits.
+// smallest is the least epsilon that float32 stores with all its digits.
 const smallest = 0x1p-126

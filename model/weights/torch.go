@@ -8,8 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// mostSharing bounds how often a file's tensors may view the same bytes: together they hold at most so many times the
-// file's size. Tied weights need 2; without a bound a small file could stand for a model of any size.
+// mostSharing bounds how often a file's tensors may view the same bytes: together they have at most so many times the
+// file's size. Tied weights need 2. Without a bound a small file could stand for a model of any size.
 const mostSharing = 4
 
 // storages gives the bytes of a file's storages, in the file's own memory.
@@ -71,16 +71,16 @@ func tensorName(key any) (string, error) {
 	return string(s), nil
 }
 
-// convertedBy is the key under which convert_model of the rwkv package keeps its strategy: what it converts is turned,
-// scaled and packed for that strategy alone.
+// convertedBy is the key under which convert_model of the rwkv package stores its strategy. It turns, scales and packs
+// tensors for that strategy alone.
 const convertedBy = "_strategy"
 
 // containers are the keys under which training scripts keep a state dict, the likeliest first.
 var containers = []string{"state_dict", "model_state_dict", "model", "module", "weights"}
 
-// findStateDict returns the dict of tensors in d: one under a key of containers, else d itself if it has some that are
-// read, else the only one among its other values; nil if there is none, or no single one. It looks at no dict twice, as
-// one may contain itself.
+// findStateDict returns the dict of tensors in d. It is one under a key of containers; else d, if d has tensors that
+// can be read; else the only such dict among d's other values. It returns nil if there is none, or if there are
+// several. It looks at each dict once, since a dict may contain itself.
 func findStateDict(d *dict, depth int, seen map[*dict]bool) *dict {
 	const deepest = 8
 	if d == nil || depth > deepest || seen[d] {
@@ -155,13 +155,14 @@ func (t *torchTensor) dtype() string {
 	return string(t.storage.kind.name)
 }
 
-// isCounter tells a single integer or bool, which modules keep as a buffer and no RWKV reads.
+// isCounter reports whether t is a single integer or bool. Modules keep such tensors as buffers, and no RWKV reads
+// them.
 func (t *torchTensor) isCounter() bool {
 	return t.storage.kind.integer && !slices.ContainsFunc(t.shape, func(d int64) bool { return d != 1 })
 }
 
-// tensor checks t against its storage and returns it: the storage's own bytes where its elements lie in order, else
-// gathered from there at each Load.
+// tensor checks t against its storage and returns it. If its elements lie in order it has the storage's own bytes, else
+// each Load gathers them.
 func (t *torchTensor) tensor(name string, of storages) (*tensor.Tensor, error) {
 	s := t.storage
 	n, err := t.check()
@@ -192,7 +193,7 @@ func (t *torchTensor) tensor(name string, of storages) (*tensor.Tensor, error) {
 	}), nil
 }
 
-// check returns the number of elements of t, all of which lie in its storage.
+// check returns the number of elements of t, after a check that all of them lie in its storage.
 func (t *torchTensor) check() (n int64, err error) {
 	room := t.storage.count
 	if t.offset < 0 || t.offset >= room {

@@ -81,8 +81,8 @@ func (l *legacy) preamble() error {
 	return nil
 }
 
-// readStorages finds the bytes of every storage. The file does not say how wide their elements are: those who name them
-// do, and must agree.
+// readStorages finds the bytes of every storage. The file does not say how wide their elements are. The tensors that
+// name a storage say it, and must agree.
 func (l *legacy) readStorages(named []*torchStorage) error {
 	l.storages = map[string]legacyStorage{}
 	kinds := make(map[string]*storageKind, len(named))

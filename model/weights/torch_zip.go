@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// readTorchZip reads what torch.save writes since 1.6: a zip file with one directory that holds data.pkl, a pickle
-// whose storages are the entries data/KEY, stored without compression, and a few entries that say nothing about the
+// readTorchZip reads the files of torch.save since 1.6: a zip file with one directory. The directory has data.pkl, a
+// pickle whose storages are the entries data/KEY, stored without compression. A few other entries say nothing about the
 // numbers.
 func readTorchZip(data []byte) (contents, error) {
 	z, err := readZip(data)

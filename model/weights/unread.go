@@ -8,8 +8,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// A tensor of a type that is not read, such as a mask of bools or a step as an integer, is no reason to refuse a file
-// whose model does without it. It is kept by name, so that whoever wants it learns what it is.
+// A tensor may have a type that is not read, for example a mask of bools or a step as an integer. Its file is not
+// refused if the model does without it. The tensor's name and type are kept, so that errors about a wanted tensor can
+// name them.
 
 // unread is such a tensor: its name and type as the file has them.
 type unread struct{ name, typ string }
@@ -39,13 +40,13 @@ func typeNames(format string) string {
 	return strings.Join(names, ", ")
 }
 
-// unreadError is the error about a tensor that is wanted, of a type that is not read.
+// unreadError returns the error about a wanted tensor of a type that is not read.
 func unreadError(file, format, name, typ string) *Error {
 	return &Error{File: file, Tensor: name, Field: "dtype", Want: "one of " + typeNames(format), Got: typ}
 }
 
-// RefuseUnread returns an error about the first tensor of a type that is not read, for files of which every tensor
-// counts.
+// RefuseUnread returns an error about the first tensor of a type that is not read. It is for files in which every
+// tensor counts.
 func (f *File) RefuseUnread() error {
 	for _, name := range slices.Sorted(maps.Keys(f.Unread)) {
 		return unreadError(f.Path, f.Format, name, f.Unread[name])
