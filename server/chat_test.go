@@ -12,13 +12,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
 )
 
 // answers serves a model that always writes the same.
 func answers(t *testing.T, answer string) *served {
-	return serve(t, func(_ *server.Options, m *scripted.Model, _ *openai.Options) {
+	return serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
 		m.Answer = func(*api.Request, string) (string, bool) { return answer, true }
 	})
 }

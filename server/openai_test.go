@@ -11,6 +11,7 @@ import (
 	"github.com/openai/openai-go/v3/option"
 
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
 
@@ -169,7 +170,7 @@ func TestEchoLogprobs(t *testing.T) {
 
 // Bytes that are no text have a name that is.
 func TestByteTokens(t *testing.T) {
-	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *openai.Options) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
 		m.Answer = func(*api.Request, string) (string, bool) { return "€", true }
 	})
 	_, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a","logprobs":0}`)

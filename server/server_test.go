@@ -18,6 +18,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
@@ -49,7 +50,7 @@ func (l *lockedBuffer) String() string {
 	return l.b.String()
 }
 
-func serve(t *testing.T, change func(*server.Options, *scripted.Model, *openai.Options)) *served {
+func serve(t *testing.T, change func(*server.Options, *scripted.Model, *chat.Options)) *served {
 	t.Helper()
 	tok, err := load.Vocabulary(load.Options{})
 	if err != nil {
@@ -63,7 +64,7 @@ func serve(t *testing.T, change func(*server.Options, *scripted.Model, *openai.O
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := openai.Options{Dialect: dialect, Most: 1000, Ping: time.Minute, Write: time.Minute}
+	p := chat.Options{Dialect: dialect, Most: 1000, Ping: time.Minute, Write: time.Minute}
 	if change != nil {
 		change(&o, m, &p)
 	}
@@ -154,7 +155,7 @@ func TestPaths(t *testing.T) {
 }
 
 func TestKeys(t *testing.T) {
-	s := serve(t, func(o *server.Options, m *scripted.Model, _ *openai.Options) {
+	s := serve(t, func(o *server.Options, m *scripted.Model, _ *chat.Options) {
 		if err := o.Keys.Read(strings.NewReader("ann key-a\nbob key-b per-minute=2\n")); err != nil {
 			t.Fatal(err)
 		}
@@ -224,7 +225,7 @@ func TestBadBodies(t *testing.T) {
 
 func TestModelErrors(t *testing.T) {
 	fail := error(nil)
-	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *openai.Options) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
 		m.Fail = func(*api.Request) error { return fail }
 	})
 	for _, c := range []struct {
@@ -252,7 +253,7 @@ func TestModelErrors(t *testing.T) {
 }
 
 func TestPanic(t *testing.T) {
-	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *openai.Options) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
 		m.Fail = func(*api.Request) error { panic("oh") }
 	})
 	status, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a"}`)
@@ -267,7 +268,7 @@ func TestPanic(t *testing.T) {
 
 // Neither logs nor metrics hold anything of a text, and both tell what was done.
 func TestLogsAndMetrics(t *testing.T) {
-	s := serve(t, func(o *server.Options, m *scripted.Model, _ *openai.Options) {
+	s := serve(t, func(o *server.Options, m *scripted.Model, _ *chat.Options) {
 		if err := o.Keys.Add("ann", "key-secret"); err != nil {
 			t.Fatal(err)
 		}
@@ -298,7 +299,7 @@ func TestLogsAndMetrics(t *testing.T) {
 func TestOrigins(t *testing.T) {
 	preflight := []string{"Origin", "http://a.example", "Access-Control-Request-Method", "POST"}
 	for _, c := range []struct{ origin, allowed string }{{"", ""}, {"*", "*"}, {"http://a.example", "http://a.example"}, {"http://b.example", ""}} {
-		s := serve(t, func(o *server.Options, _ *scripted.Model, _ *openai.Options) { o.Origin = c.origin })
+		s := serve(t, func(o *server.Options, _ *scripted.Model, _ *chat.Options) { o.Origin = c.origin })
 		for _, call := range [][]string{{"OPTIONS", "/v1/completions"}, {"GET", "/v1/models"}} {
 			status, head, _ := s.call(t, call[0], call[1], "", preflight...)
 			if got := head.Get("Access-Control-Allow-Origin"); got != c.allowed || call[0] == "GET" && status != 200 {

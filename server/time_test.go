@@ -11,7 +11,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/server"
-	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
 )
 
@@ -19,7 +19,7 @@ import (
 func TestClientLeaves(t *testing.T) {
 	for _, body := range []string{`{"prompt":"a","max_tokens":1000,"stream":true}`, `{"prompt":"a","max_tokens":1000}`} {
 		begun, ended := make(chan struct{}, 1), make(chan struct{})
-		s := serve(t, func(_ *server.Options, m *scripted.Model, _ *openai.Options) {
+		s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
 			m.Pause = func(ctx context.Context) error {
 				begun <- struct{}{}
 				<-ctx.Done()
@@ -46,7 +46,7 @@ func TestClientLeaves(t *testing.T) {
 
 // A request that takes too long is answered with an error, in a stream as an event.
 func TestTimeout(t *testing.T) {
-	s := serve(t, func(o *server.Options, m *scripted.Model, _ *openai.Options) {
+	s := serve(t, func(o *server.Options, m *scripted.Model, _ *chat.Options) {
 		o.Timeout = 50 * time.Millisecond
 		m.Pause = func(ctx context.Context) error { <-ctx.Done(); return ctx.Err() }
 	})
@@ -61,7 +61,7 @@ func TestTimeout(t *testing.T) {
 // Nothing comes for a while, and the stream says that it is alive.
 func TestPings(t *testing.T) {
 	begun, goOn := make(chan struct{}, 100), make(chan struct{})
-	s := serve(t, func(_ *server.Options, m *scripted.Model, p *openai.Options) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, p *chat.Options) {
 		p.Ping = 10 * time.Millisecond
 		m.Pause = func(context.Context) error { begun <- struct{}{}; <-goOn; return nil }
 	})
@@ -85,7 +85,7 @@ func TestPings(t *testing.T) {
 // A server that is about to end answers what it has begun, takes no more, and says so.
 func TestDrain(t *testing.T) {
 	begun, goOn := make(chan struct{}, 100), make(chan struct{})
-	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *openai.Options) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
 		m.Pause = func(context.Context) error { begun <- struct{}{}; <-goOn; return nil }
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")
@@ -128,7 +128,7 @@ func TestDrain(t *testing.T) {
 // Answers that do not end in time are cut off.
 func TestDrainEnds(t *testing.T) {
 	begun := make(chan struct{}, 100)
-	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *openai.Options) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
 		m.Pause = func(ctx context.Context) error { begun <- struct{}{}; <-ctx.Done(); return ctx.Err() }
 	})
 	l, err := net.Listen("tcp", "127.0.0.1:0")

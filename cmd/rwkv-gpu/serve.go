@@ -23,6 +23,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/local"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
@@ -162,9 +163,9 @@ func (o *serveFlags) url(l net.Listener) string {
 }
 
 // protocol returns how OpenAI's protocol is spoken for a model.
-func (o *serveFlags) protocol(m *load.Opened) (p openai.Options, err error) {
+func (o *serveFlags) protocol(m *load.Opened) (p chat.Options, err error) {
 	choice := chosen(m)
-	p = openai.Options{Dialect: choice.Dialect, Date: choice.Date, Most: o.most, Ping: o.ping, Write: 30 * time.Second}
+	p = chat.Options{Dialect: choice.Dialect, Date: choice.Date, Most: o.most, Ping: o.ping, Write: 30 * time.Second}
 	if o.template != prompt.Auto {
 		if p.Dialect, err = prompt.ByName("--template", o.template); err != nil {
 			return p, fieldUsage(err)
@@ -181,7 +182,7 @@ func (o *serveFlags) protocol(m *load.Opened) (p openai.Options, err error) {
 		return p, fieldUsage(err)
 	}
 	p.Preset = new(sample.Params)
-	*p.Preset = openai.PresetParams(preset)
+	*p.Preset = chat.PresetParams(preset)
 	return p, nil
 }
 
@@ -276,7 +277,7 @@ func (o *serveFlags) cache() statecache.Options {
 }
 
 // serveModel answers requests until ctx is done.
-func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, ring *keys.Ring, model *local.Model, p openai.Options) error {
+func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, ring *keys.Ring, model *local.Model, p chat.Options) error {
 	level := slog.LevelInfo
 	if a.common.quiet {
 		level = slog.LevelError

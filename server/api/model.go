@@ -3,12 +3,15 @@ package api
 import (
 	"context"
 	"errors"
+	"fmt"
+	"net/http"
 	"slices"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -24,8 +27,17 @@ type Info struct {
 }
 
 // Called reports whether a request that asks for the model of a name means this one. No name means any model.
-func (i *Info) Called(name string) bool {
+func (i Info) Called(name string) bool {
 	return name == "" || name == i.Name || slices.Contains(i.Aliases, name) || slices.Contains(i.Aliases, "*")
+}
+
+// Want returns the error of a request whose field asks for another model.
+func (i Info) Want(param, name string) *wire.Error {
+	if i.Called(name) {
+		return nil
+	}
+	return &wire.Error{Status: http.StatusNotFound, Param: param, Code: "model_not_found",
+		Message: fmt.Sprintf("%s: this server has the model %q and no %q", param, i.Name, wire.Clip(name))}
 }
 
 // Model is a model that answers. Its methods may be called by any goroutine.

@@ -1,6 +1,8 @@
 package api
 
 import (
+	"crypto/rand"
+	"encoding/base64"
 	"net/http"
 	"time"
 
@@ -37,4 +39,27 @@ func (c *Call) Decode(w http.ResponseWriter, v any) *wire.Error {
 	}
 	_ = ctl.SetReadDeadline(time.Time{}) // the connection is watched for a client that leaves
 	return wire.Decode(body, v)
+}
+
+// Start begins requests of a call, all or none.
+func (c *Call) Start(m Model, requests []Request) ([]Stream, *wire.Error) {
+	streams := make([]Stream, 0, len(requests))
+	for i := range requests {
+		s, err := m.Start(c.Context(), &requests[i])
+		if err != nil {
+			for _, s := range streams {
+				s.Close()
+			}
+			return nil, Fault(err)
+		}
+		streams = append(streams, s)
+	}
+	return streams, nil
+}
+
+// NewID returns the id of an answer.
+func NewID(prefix string) string {
+	var b [18]byte
+	_, _ = rand.Read(b[:]) // never fails
+	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
 }

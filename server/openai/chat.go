@@ -11,7 +11,7 @@ import (
 )
 
 func (h *Handlers) chats(w http.ResponseWriter, c *api.Call) *wire.Error {
-	q := &chat{h: h}
+	q := &chatCall{h: h}
 	err := c.Decode(w, &q.q)
 	if err == nil {
 		err = q.prepare(c.User)
@@ -19,7 +19,7 @@ func (h *Handlers) chats(w http.ResponseWriter, c *api.Call) *wire.Error {
 	if err != nil {
 		return err
 	}
-	streams, err := h.start(c, q.requests)
+	streams, err := c.Start(h.model, q.requests)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (h *Handlers) chats(w http.ResponseWriter, c *api.Call) *wire.Error {
 }
 
 // stream answers with events.
-func (q *chat) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
+func (q *chatCall) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 	events := sse.NewWriter(w, q.h.options.Write)
 	q.head.Object = "chat.completion.chunk"
 	begin := func() error {
@@ -66,14 +66,14 @@ func (q *chat) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 	return endStream(events, err)
 }
 
-func (q *chat) event(events *sse.Writer, c ChatChoice) error {
+func (q *chatCall) event(events *sse.Writer, c ChatChoice) error {
 	part := q.head
 	part.Choices = []ChatChoice{c}
 	return events.Event("", encode(part))
 }
 
 // deltas tells of more of an answer, and of tokens beside it.
-func (q *chat) deltas(events *sse.Writer, i int, list []prompt.Delta, tokens []api.Token) error {
+func (q *chatCall) deltas(events *sse.Writer, i int, list []prompt.Delta, tokens []api.Token) error {
 	if len(list) == 0 && len(tokens) > 0 {
 		empty := ""
 		return q.event(events, ChatChoice{Index: i, Delta: &ChatDelta{Content: &empty}, Logprobs: q.logprobs(tokens)})
@@ -90,7 +90,7 @@ func (q *chat) deltas(events *sse.Writer, i int, list []prompt.Delta, tokens []a
 			c.Delta.Reasoning = &d.Text
 		case prompt.CallDelta:
 			q.calls[i]++
-			c.Delta.Calls = []ToolCall{{Index: &d.Call, ID: newID("call_"), Type: "function", Function: CalledFunction{Name: &d.Text}}}
+			c.Delta.Calls = []ToolCall{{Index: &d.Call, ID: api.NewID("call_"), Type: "function", Function: CalledFunction{Name: &d.Text}}}
 		case prompt.ArgumentsDelta:
 			c.Delta.Calls = []ToolCall{{Index: &d.Call, Function: CalledFunction{Arguments: d.Text}}}
 		}
@@ -102,7 +102,7 @@ func (q *chat) deltas(events *sse.Writer, i int, list []prompt.Delta, tokens []a
 }
 
 // whole answers with all at once.
-func (q *chat) whole(w http.ResponseWriter, streams []api.Stream) *wire.Error {
+func (q *chatCall) whole(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 	tokens := make([][]api.Token, len(streams))
 	err := api.Gather(streams, nil, func(p api.Part) error {
 		q.parsers[p.Index].Push(p.Piece.Text)
@@ -124,7 +124,7 @@ func (q *chat) whole(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 		}
 		q.calls[i] = len(a.Calls)
 		for _, call := range a.Calls {
-			m.Calls = append(m.Calls, ToolCall{ID: newID("call_"), Type: "function", Function: CalledFunction{&call.Name, call.Arguments}})
+			m.Calls = append(m.Calls, ToolCall{ID: api.NewID("call_"), Type: "function", Function: CalledFunction{&call.Name, call.Arguments}})
 		}
 		if len(a.Calls) > 0 && a.Content == "" {
 			m.Content = nil
@@ -137,7 +137,7 @@ func (q *chat) whole(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 }
 
 // finish returns why a choice ended.
-func (q *chat) finish(i int) *string {
+func (q *chatCall) finish(i int) *string {
 	if q.calls[i] > 0 && q.results[i].Finish != text.FinishedLength {
 		reason := "tool_calls"
 		return &reason
@@ -145,7 +145,7 @@ func (q *chat) finish(i int) *string {
 	return finishReason(q.results[i].Finish)
 }
 
-func (q *chat) usage() *Usage {
+func (q *chatCall) usage() *Usage {
 	u := new(Usage)
 	for i, r := range q.results {
 		u.add(r, i == 0)
@@ -154,7 +154,7 @@ func (q *chat) usage() *Usage {
 }
 
 // logprobs returns what is told of tokens, nil if nothing was asked for.
-func (q *chat) logprobs(tokens []api.Token) *ChatLogprobs {
+func (q *chatCall) logprobs(tokens []api.Token) *ChatLogprobs {
 	if !q.q.Logprobs {
 		return nil
 	}

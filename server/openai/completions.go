@@ -9,6 +9,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/sse"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
@@ -35,7 +36,7 @@ func (h *Handlers) completions(w http.ResponseWriter, c *api.Call) *wire.Error {
 	if err != nil {
 		return err
 	}
-	streams, err := h.start(c, q.requests)
+	streams, err := c.Start(h.model, q.requests)
 	if err != nil {
 		return err
 	}
@@ -51,25 +52,9 @@ func (h *Handlers) completions(w http.ResponseWriter, c *api.Call) *wire.Error {
 	return q.whole(w, streams)
 }
 
-// start begins requests, all or none.
-func (h *Handlers) start(c *api.Call, requests []api.Request) ([]api.Stream, *wire.Error) {
-	streams := make([]api.Stream, 0, len(requests))
-	for i := range requests {
-		s, err := h.model.Start(c.Context(), &requests[i])
-		if err != nil {
-			for _, s := range streams {
-				s.Close()
-			}
-			return nil, api.Fault(err)
-		}
-		streams = append(streams, s)
-	}
-	return streams, nil
-}
-
 // prepare checks the request and makes those of the model.
 func (q *completion) prepare(user string) (err *wire.Error) {
-	if err := q.h.called(q.q.Model, "model"); err != nil {
+	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
 		return err
 	}
 	r := api.Request{User: user, Stop: q.q.Stop, Cold: q.q.Cache != nil && !*q.q.Cache, Prompted: q.q.Echo && q.q.Logprobs != nil}
@@ -90,17 +75,17 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 		{"n", q.q.N, 1, 1, mostChoices, &q.n},
 		{"logprobs", q.q.Logprobs, 0, 0, 20, &q.top},
 	} {
-		if *field.to, err = count(field.name, field.sent, field.otherwise, field.min, field.max); err != nil {
+		if *field.to, err = wire.Count(field.name, field.sent, field.otherwise, field.min, field.max); err != nil {
 			return err
 		}
 	}
-	if q.bests, err = count("best_of", q.q.BestOf, q.n, q.n, mostChoices); err != nil {
+	if q.bests, err = wire.Count("best_of", q.q.BestOf, q.n, q.n, mostChoices); err != nil {
 		return err
 	}
 	if q.bests > q.n && q.q.Stream {
 		return wire.Wrong("best_of", "no more than n in a stream, whose answers cannot be chosen afterwards", fmt.Sprint(q.bests))
 	}
-	if err := stops(q.q.Stop); err != nil {
+	if err := chat.Stops("stop", q.q.Stop); err != nil {
 		return err
 	}
 	if q.q.Suffix != "" {
@@ -116,7 +101,7 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 	if most := len(q.q.Prompt) * q.bests; most > mostChoices {
 		return wire.Wrong("prompt", fmt.Sprintf("at most %d answers, prompts times best_of", mostChoices), fmt.Sprint(most))
 	}
-	q.head = Completion{ID: newID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,
+	q.head = Completion{ID: api.NewID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,
 		Fingerprint: q.h.model.Info().Fingerprint}
 	for i := range q.q.Prompt {
 		if err := q.prompt(r, i); err != nil {
@@ -149,7 +134,7 @@ func (q *completion) prompt(r api.Request, i int) *wire.Error {
 	}
 	for k := range q.bests {
 		r := r
-		r.Params = q.q.seeds(r.Params, i*q.bests+k)
+		r.Params = q.q.Seeds(r.Params, i*q.bests+k)
 		q.requests = append(q.requests, r)
 	}
 	q.texts = append(q.texts, echo)

@@ -1,41 +1,23 @@
 package openai
 
 import (
-	"crypto/rand"
-	"encoding/base64"
-	"encoding/binary"
-	"fmt"
 	"math"
 	"net/http"
 	"slices"
-	"strconv"
-	"time"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
-	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
-
-// Options say how the protocol is spoken.
-type Options struct {
-	Preset  *sample.Params  // what holds for settings that are not sent; nil for what fits the dialect
-	Dialect *prompt.Dialect // of chats that name none
-	Think   prompt.Think    // likewise
-	Date    int             // of the model, as prompt.Choice has it
-	Most    int             // most tokens of an answer, and of a chat that does not say how many
-	Ping    time.Duration   // between comments in a stream while nothing comes; 0 for none
-	Write   time.Duration   // that a reader may take for one event; 0 for any time
-}
 
 // Handlers answer requests by a model.
 type Handlers struct {
 	model   api.Model
-	options Options
+	options chat.Options
 }
 
 // New returns handlers for a model.
-func New(m api.Model, o Options) *Handlers { return &Handlers{m, o} }
+func New(m api.Model, o chat.Options) *Handlers { return &Handlers{m, o} }
 
 // Routes returns the routes of the protocol.
 func (h *Handlers) Routes() []api.Route {
@@ -68,71 +50,15 @@ func (h *Handlers) models(w http.ResponseWriter, _ *api.Call) *wire.Error {
 }
 
 func (h *Handlers) oneModel(w http.ResponseWriter, c *api.Call) *wire.Error {
-	if err := h.called(c.PathValue("id"), "id"); err != nil {
+	if err := h.model.Info().Want("id", c.PathValue("id")); err != nil {
 		return err
 	}
 	reply(w, h.object())
 	return nil
 }
 
-// called checks that the model that a request names is this one.
-func (h *Handlers) called(name, param string) *wire.Error {
-	i := h.model.Info()
-	if i.Called(name) {
-		return nil
-	}
-	return &wire.Error{Status: http.StatusNotFound, Param: param, Code: "model_not_found",
-		Message: fmt.Sprintf("%s: this server has the model %q and no %q", param, i.Name, clip(name))}
-}
-
-// count returns a field that counts something, or what holds without it.
-func count(param string, sent *int, otherwise, min, max int) (int, *wire.Error) {
-	if sent == nil {
-		return otherwise, nil
-	}
-	if *sent < min || *sent > max {
-		return 0, wire.Wrong(param, fmt.Sprintf("an integer from %d to %d", min, max), strconv.Itoa(*sent))
-	}
-	return *sent, nil
-}
-
-const (
-	mostStops   = 64
-	mostStop    = 1024 // bytes of a stop string
-	mostChoices = 128
-)
-
-// stops checks stop strings.
-func stops(list []string) *wire.Error {
-	if len(list) > mostStops {
-		return wire.Wrong("stop", fmt.Sprintf("at most %d stop strings", mostStops), strconv.Itoa(len(list)))
-	}
-	for i, s := range list {
-		if s == "" || len(s) > mostStop {
-			return wire.Wrong(fmt.Sprintf("stop[%d]", i), fmt.Sprintf("a string of 1 to %d bytes", mostStop), fmt.Sprintf("%d bytes", len(s)))
-		}
-	}
-	return nil
-}
-
-// seeds returns the settings of one of several answers, which draw differently.
-func (s *Settings) seeds(p sample.Params, i int) sample.Params {
-	if s.Seed != nil {
-		p.Seed += uint64(i)
-		return p
-	}
-	var b [8]byte
-	_, _ = rand.Read(b[:]) // never fails
-	p.Seed = binary.LittleEndian.Uint64(b[:])
-	return p
-}
-
-// newID returns the id of an answer.
-func newID(prefix string) string {
-	var b [18]byte
-	_, _ = rand.Read(b[:]) // never fails
-	return prefix + base64.RawURLEncoding.EncodeToString(b[:])
-}
+// mostChoices bounds the answers to one request.
+const mostChoices = 128
 
 // finite returns x, or a number that stands for minus infinity, which JSON cannot write.
 func finite(x float32) float32 {

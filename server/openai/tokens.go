@@ -8,6 +8,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
@@ -135,17 +136,10 @@ func (h *Handlers) render(w http.ResponseWriter, c *api.Call) *wire.Error {
 
 // renderIDs writes a chat and encodes it as it is encoded where nothing of it is cached: each segment by itself.
 func (h *Handlers) renderIDs(r ChatRequest) (*prompt.Prompt, []int, *wire.Error) {
-	q := chat{h: h, q: r}
+	q := chatCall{h: h, q: r}
 	if err := q.render(); err != nil {
 		return nil, nil, err
 	}
-	ids := []int{}
-	for _, s := range q.prompt.Segments {
-		part, err := h.model.Tokenizer().AppendEncode(ids, []byte(s.Text))
-		if err != nil {
-			return nil, nil, wire.Wrong("messages", "texts that the vocabulary can spell", "others")
-		}
-		ids = part
-	}
-	return q.prompt, ids, nil
+	ids, err := chat.Encode(h.model, q.prompt)
+	return q.prompt, ids, err
 }

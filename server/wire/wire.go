@@ -38,6 +38,25 @@ func Missing(param, want string) *Error {
 	return &Error{Status: http.StatusBadRequest, Param: param, Message: fmt.Sprintf("%s: missing, want %s", param, want), Code: "missing_required_parameter"}
 }
 
+// Count returns a field that counts something, or what holds without it.
+func Count(param string, sent *int, otherwise, min, max int) (int, *Error) {
+	if sent == nil {
+		return otherwise, nil
+	}
+	if *sent < min || *sent > max {
+		return 0, Wrong(param, fmt.Sprintf("an integer from %d to %d", min, max), strconv.Itoa(*sent))
+	}
+	return *sent, nil
+}
+
+// Clip shortens a name that a client sent, for an error.
+func Clip(s string) string {
+	if len(s) > 32 {
+		return s[:32] + "…"
+	}
+	return s
+}
+
 // Wanter is a type that says in words which JSON it takes.
 type Wanter interface{ Want() string }
 
