@@ -104,9 +104,9 @@ func TestFault(t *testing.T) {
 	}
 }
 
-// The limits are those of a device: more than nothing, and nothing is left behind.
-func TestLimits(t *testing.T) {
-	for _, d := range []*Device{{}, vulkanDevice(t)} {
+// The rooflines are those of a device: more than nothing, and nothing is left behind.
+func TestRoofline(t *testing.T) {
+	measure := func(t *testing.T, d *Device) {
 		before, _ := d.Memory()
 		l, err := d.Roofline(1 << 20)
 		if err != nil || l.Read < 1e8 || l.Flops < 1e8 || l.Read > 1e14 || l.Flops > 1e16 {
@@ -116,4 +116,6 @@ func TestLimits(t *testing.T) {
 			t.Errorf("%d bytes in use before, %d after", before, after)
 		}
 	}
+	t.Run("cpu", func(t *testing.T) { measure(t, &Device{}) })
+	t.Run("vulkan", func(t *testing.T) { measure(t, vulkanDevice(t)) })
 }

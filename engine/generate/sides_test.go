@@ -20,7 +20,7 @@ func TestTextsSideBySide(t *testing.T) {
 	for i, prompt := range []string{"Once upon a time there was a little", "The dog ran into the"} {
 		p := sample.Default()
 		p.Seed = uint64(i)
-		requests = append(requests, Request{Prompt: encode(tok, prompt), Max: 24, Sample: p})
+		requests = append(requests, Request{Prompt: encode(tok, prompt), Max: 12, Sample: p})
 	}
 	var want []*Result
 	for _, q := range requests {
@@ -28,7 +28,7 @@ func TestTextsSideBySide(t *testing.T) {
 	}
 	tuned := vulkanDevice(t)
 	tuned.Tuner = tune.New(filepath.Join(t.TempDir(), "tuning.json"), false, nil)
-	tuned.Tuner.Budget = time.Second
+	tuned.Tuner.Budget = 200 * time.Millisecond
 	shared := newEngine(t, m, tuned, engine.Options{Slots: 2})
 	for _, engines := range [][]*engine.Engine{{newEngine(t, m, tuned, engine.Options{}), newEngine(t, m, tuned, engine.Options{})}, {shared, shared}} {
 		var wait sync.WaitGroup
