@@ -22,8 +22,8 @@ func mapped(t *tensor.Tensor, f func(float64) float64) *tensor.Tensor {
 
 // mapped returns a tensor of the layer under the function that form names. The file may store the function's values
 // already.
-func (b *block) mapped(name string, form weights.Form) *tensor.Tensor {
-	if b.file.Forms[b.full(name)] == form {
+func (b *block) mapped(name string, form weights.Function) *tensor.Tensor {
+	if b.file.Functions[b.full(name)] == form {
 		return b.t(name)
 	}
 	return mapped(b.t(name), form.Of)

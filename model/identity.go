@@ -44,7 +44,7 @@ func (m *Model) identify() (string, error) {
 	write := func(format string, args ...any) { _, _ = fmt.Fprintf(h, format+"\n", args...) } // a hash takes all
 	write("%s, norms of %v and %v, embedding normed %v, head tied %v", m.Version, m.NormEps, m.GroupNormEps, f.EmbeddingNormed, f.Tied)
 	for i, name := range names {
-		write("%q %s %v %q divided by %d: %x", name, f.Tensors[name].Type, f.Tensors[name].Shape, f.Forms[name], f.Divisor(name), sums[i])
+		write("%q %s %v %q divided by %d: %x", name, f.Tensors[name].Type, f.Tensors[name].Shape, f.Functions[name], f.Divisor(name), sums[i])
 	}
 	id := hex.EncodeToString(h.Sum(nil)[:idBytes])
 	if loras != "" {

@@ -89,10 +89,12 @@ func TestIdentityOfOthers(t *testing.T) {
 	differs("key and value swapped", modelOf(t, swapped))
 	for what, change := range map[string]func(f *weights.File){
 		"divided": func(f *weights.File) { f.RescaleEvery = 1 },
-		"formed":  func(f *weights.File) { f.Forms = map[string]weights.Form{"blocks.0.att.time_decay": weights.ExpNegExp} },
+		"formed": func(f *weights.File) {
+			f.Functions = map[string]weights.Function{"blocks.0.att.time_decay": weights.ExpNegExp}
+		},
 	} {
 		f := parse(t, list)
-		f.Forms = maps.Clone(f.Forms)
+		f.Functions = maps.Clone(f.Functions)
 		change(f)
 		m, err := New(f)
 		if err != nil {

@@ -23,7 +23,7 @@ var version6 = &version{
 	derive:     derive6,
 	timeMix:    timeMix6,
 	channelMix: channelMix6,
-	llama: &Llama{LlamaForm: weights.LlamaRWKV6, Divided: true,
+	llama: &Llama{LlamaLayout: weights.LlamaRWKV6, Divided: true,
 		Ranks: []LlamaRank{{Key: "time_mix_extra_dim", Rank: "mix"}, {Key: "time_decay_extra_dim", Rank: "decay"}}},
 }
 

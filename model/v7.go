@@ -28,7 +28,7 @@ var version7 = &version{
 	derive:     derive7,
 	timeMix:    timeMix7,
 	channelMix: channelMix7,
-	llama: &Llama{LlamaForm: weights.LlamaRWKV7, Ranks: []LlamaRank{
+	llama: &Llama{LlamaLayout: weights.LlamaRWKV7, Ranks: []LlamaRank{
 		{Key: "attention.decay_lora_rank", Rank: "w"}, {Key: "attention.iclr_lora_rank", Rank: "a"},
 		{Key: "attention.value_residual_mix_lora_rank", Rank: "v", Or: "a"}, // a model of one layer has a's stand-ins
 		{Key: "attention.gate_lora_rank", Rank: "g"},

@@ -57,8 +57,8 @@ func (s *spec) sizes() []string { return strings.Fields(strings.TrimPrefix(s.sha
 
 // Llama is how llama.cpp's GGUF files store a version.
 type Llama struct {
-	*weights.LlamaForm             // names, order and orientation of tensors
-	Ranks              []LlamaRank // the annotations of low-rank widths, in order
+	*weights.LlamaLayout             // names, order and orientation of tensors
+	Ranks                []LlamaRank // the annotations of low-rank widths, in order
 	// Divided reports whether att.output and ffn.value may be stored divided by powers of two. An annotation of the file
 	// says so.
 	Divided bool

@@ -77,7 +77,7 @@ func referenceFormats(t *testing.T, ref *Model, anyType bool, open Open) {
 		if groups[m.Version] == "" {
 			groups[m.Version] = numbers
 		}
-		if numbers != groups[m.Version] && len(m.File.Forms) == 0 && m.File.RescaleEvery == 0 {
+		if numbers != groups[m.Version] && len(m.File.Functions) == 0 && m.File.RescaleEvery == 0 {
 			t.Errorf("%s: other numbers than in the file before it", kind)
 		}
 		if anyType {

@@ -132,7 +132,7 @@ func TestGGUFDividesBlocks(t *testing.T) {
 func TestSafetensorsUndoesExponentials(t *testing.T) {
 	for _, c := range []struct {
 		version, part string
-		form          weights.Form
+		form          weights.Function
 		f             func(float64) float64
 	}{
 		{"v4", "att.time_decay", weights.NegExp, func(x float64) float64 { return -math.Exp(x) }},
@@ -143,7 +143,7 @@ func TestSafetensorsUndoesExponentials(t *testing.T) {
 		m, _ := synthetic(t, c.version, tensor.BF16, nil)
 		f := &weights.File{}
 		*f = *m.File
-		f.Forms = map[string]weights.Form{}
+		f.Functions = map[string]weights.Function{}
 		want := map[string][]float32{}
 		for _, n := range f.Names() {
 			if !strings.HasSuffix(n, c.part) {
@@ -156,7 +156,7 @@ func TestSafetensorsUndoesExponentials(t *testing.T) {
 			if c.form == weights.ExpNegExp {
 				x[0], x[1] = 0, 1 // what the largest and smallest exponents become
 			}
-			f.Tensors[n], want[n], f.Forms[n] = tensor.FromFloats(n, f.Tensors[n].Shape, x), x, c.form
+			f.Tensors[n], want[n], f.Functions[n] = tensor.FromFloats(n, f.Tensors[n].Shape, x), x, c.form
 		}
 		formed, err := model.New(f)
 		if err != nil {
@@ -171,8 +171,8 @@ func TestSafetensorsUndoesExponentials(t *testing.T) {
 				}
 			}
 		}
-		if len(want) != m.Layers || len(e.Notices) != 1 || len(back.File.Forms) != 0 {
-			t.Errorf("%s: notices %q, forms %v", c.version, e.Notices, back.File.Forms)
+		if len(want) != m.Layers || len(e.Notices) != 1 || len(back.File.Functions) != 0 {
+			t.Errorf("%s: notices %q, forms %v", c.version, e.Notices, back.File.Functions)
 		}
 	}
 }

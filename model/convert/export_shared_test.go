@@ -168,7 +168,7 @@ func TestSafetensorsUndoesRWKVCpp(t *testing.T) {
 		bin, pth := of("*.bin"), of("*.pth")
 		e, err := convert.Safetensors(bin, 0)
 		back := export(t, e, err)
-		for n := range bin.File.Forms {
+		for n := range bin.File.Functions {
 			checked++
 			if !slices.Equal(floats(t, back.File.Tensors[n]), floats(t, pth.File.Tensors[n])) {
 				t.Errorf("%s: %s is not what it was", version, n)
@@ -185,7 +185,7 @@ func TestSafetensorsUndoesRWKVCpp(t *testing.T) {
 func sameParameter(t *testing.T, m *model.Model, n string, x *tensor.Tensor) {
 	t.Helper()
 	was := m.File.Tensors[n]
-	form, divisor := m.File.Forms[n], float32(m.File.Divisor(n))
+	form, divisor := m.File.Functions[n], float32(m.File.Divisor(n))
 	switch {
 	case !slices.Equal(x.Shape, was.Shape):
 		t.Errorf("%s: %s is now %s", m.File.Path, was, x)

@@ -28,7 +28,7 @@ func Safetensors(m *model.Model, typ tensor.Type) (*Export, error) {
 		if t.Type.IsBlock() {
 			blocks++
 		}
-		if f := m.File.Forms[name]; f != weights.Plain {
+		if f := m.File.Functions[name]; f != weights.Plain {
 			t = undo(t, f)
 			undone++
 		}

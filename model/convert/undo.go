@@ -30,7 +30,7 @@ func times(t *tensor.Tensor, n int) (*tensor.Tensor, error) {
 // undo returns the original numbers of t as F32. t stores a function of them, which form names. If numbers of 16 bits
 // have the function values of t, up to an exponential's error in float32, it returns these. Otherwise it returns, for
 // each element, a number near the inverse whose function value, computed as the model does, is nearest.
-func undo(t *tensor.Tensor, form weights.Form) *tensor.Tensor {
+func undo(t *tensor.Tensor, form weights.Function) *tensor.Tensor {
 	return tensor.Computed(op.Finite(t), t.Shape, func(y []float32) []float32 {
 		x := make([]float32, len(y))
 		for i, v := range y {

@@ -52,10 +52,10 @@ type lora struct {
 
 // changes are a model's tensors, with those that files of changes replace and the changes to each.
 type changes struct {
-	base    *weights.File
-	tensors map[string]*tensor.Tensor
-	forms   map[string]weights.Form
-	of      map[string][]change // by tensor
+	base      *weights.File
+	tensors   map[string]*tensor.Tensor
+	functions map[string]weights.Function
+	of        map[string][]change // by tensor
 }
 
 // Apply returns a weights.File with base's tensors as the files of the list change them, one after the other, and what
@@ -66,8 +66,8 @@ func Apply(base *weights.File, list []File) (*weights.File, []Merge, error) {
 	if len(list) == 0 {
 		return base, nil, nil
 	}
-	tensors, forms := maps.Clone(base.Tensors), maps.Clone(base.Forms)
-	c := &changes{base: base, tensors: tensors, forms: forms, of: make(map[string][]change)}
+	tensors, functions := maps.Clone(base.Tensors), maps.Clone(base.Functions)
+	c := &changes{base: base, tensors: tensors, functions: functions, of: make(map[string][]change)}
 	var sources []weights.Source
 	var merges []Merge
 	for _, l := range list {
@@ -88,7 +88,7 @@ func Apply(base *weights.File, list []File) (*weights.File, []Merge, error) {
 	for name, list := range c.of {
 		tensors[name] = changed(tensors[name], list)
 	}
-	return base.With(tensors, forms, sources), merges, nil
+	return base.With(tensors, functions, sources), merges, nil
 }
 
 // read replaces the model's tensors by those that l has whole. It adds l's other changes to those of each tensor.
@@ -223,7 +223,7 @@ func (l *lora) replace(name string, t *tensor.Tensor) error {
 		t = tensor.Scaled(t, tensor.F32, 1/float32(d))
 	}
 	l.tensors[name] = t
-	delete(l.forms, name)
+	delete(l.functions, name)
 	delete(l.of, name)
 	return nil
 }

@@ -40,8 +40,8 @@
 //
 // rwkv.cpp: what its converter writes, one layout for its format. Mixes are unpacked and matrices turned back. What it
 // computed from the original numbers and cannot be undone exactly (-exp(w), exp(-exp(w)), exp(u)) stays as it is
-// stored: File.Forms names those tensors, and a model must apply the rest of its formula only. v5 files were made for a
-// group norm epsilon of 1e-5, which nothing in them says.
+// stored: File.Functions names those tensors, and a model must apply the rest of its formula only. v5 files were made
+// for a group norm epsilon of 1e-5, which nothing in them says.
 //
 // Before any layout is looked for, names lose what wrapping a model in modules left there: _orig_mod, _forward_module,
 // module and the like, in any nesting (see unwrapped).

@@ -41,8 +41,8 @@ type File struct {
 	// Tied reports whether head.weight is emb.weight under another name, so that the file stores it once.
 	Tied bool
 
-	// Forms has the tensors that are not Plain, by name: functions of the original numbers.
-	Forms map[string]Form
+	// Functions has the tensors that are not Plain, by name: functions of the original numbers.
+	Functions map[string]Function
 
 	// Base is the file as it was stored, and Sources are the other files that its tensors are made from. They are nil
 	// unless the File is one of With.
@@ -124,7 +124,7 @@ func Parse(path string, data []byte) (*File, error) {
 
 // newFile makes a File of the contents of size bytes.
 func newFile(path, format string, c contents, size int) (*File, error) {
-	f := &File{Path: path, Format: format, Meta: c.meta, Forms: c.forms, Vocab: c.vocab, RescaleEvery: c.rescale, size: size, hold: &hold{path: path}}
+	f := &File{Path: path, Format: format, Meta: c.meta, Functions: c.functions, Vocab: c.vocab, RescaleEvery: c.rescale, size: size, hold: &hold{path: path}}
 	if f.Meta == nil {
 		f.Meta = map[string]string{}
 	}

@@ -12,14 +12,14 @@ import (
 // contents is what a format reads from a file: tensors under the file's own names and shapes, in file order, names
 // unique, sizes within the file.
 type contents struct {
-	tensors []*tensor.Tensor
-	unread  []unread // tensors of types that are not read, their names unique among all
-	meta    map[string]string
-	forms   map[string]Form // see File.Forms; by original name
-	layout  string          // set where the format settles it: the tensors then have their original names
-	vocab   [][]byte        // see File.Vocab
-	rescale int             // see File.RescaleEvery
-	config  string          // the path of the config.json whose values meta has, "" without one
+	tensors   []*tensor.Tensor
+	unread    []unread // tensors of types that are not read, their names unique among all
+	meta      map[string]string
+	functions map[string]Function // see File.Functions; by original name
+	layout    string              // set where the format settles it: the tensors then have their original names
+	vocab     [][]byte            // see File.Vocab
+	rescale   int                 // see File.RescaleEvery
+	config    string              // the path of the config.json whose values meta has, "" without one
 }
 
 // format is one kind of file, known by its first bytes. A kind without a read function cannot be opened; it is known so

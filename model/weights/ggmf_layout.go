@@ -24,7 +24,7 @@ const packedMixes = "x_rwkvag"
 //
 // Nothing in the file names the version, and no original layout has tensors of these shapes.
 func rwkvCpp(tensors []*tensor.Tensor) (contents, error) {
-	c := contents{forms: map[string]Form{}}
+	c := contents{functions: map[string]Function{}}
 	version := rwkvCppVersion(tensors)
 	for _, t := range tensors {
 		list := []*tensor.Tensor{t}
@@ -33,12 +33,12 @@ func rwkvCpp(tensors []*tensor.Tensor) (contents, error) {
 		switch {
 		case part == t.Name || !strings.HasPrefix(part, "att."):
 		case version == 4 && part == "att.time_decay":
-			c.forms[t.Name] = NegExp
+			c.functions[t.Name] = NegExp
 		case version == 5 && part == "att.time_decay":
-			c.forms[t.Name] = ExpNegExp
+			c.functions[t.Name] = ExpNegExp
 			list[0] = squeezed(t)
 		case version == 5 && part == "att.time_first":
-			c.forms[t.Name] = Exp
+			c.functions[t.Name] = Exp
 			list[0] = squeezed(t)
 		case part == "att.time_faaaa":
 			list[0] = squeezed(t)

@@ -13,7 +13,7 @@ import (
 )
 
 // applied returns x after the function that form names.
-func applied(form weights.Form, x float32) float64 {
+func applied(form weights.Function, x float32) float64 {
 	w := float64(x)
 	switch form {
 	case weights.NegExp:
@@ -27,7 +27,7 @@ func applied(form weights.Form, x float32) float64 {
 }
 
 // equalForms wants f to hold the tensors of plain, less those named v0, v1 and v2 of layer 0, each number to the bit
-// or, where a form says so, its image to within three units in the last place.
+// or, where File.Functions says so, its image to within three units in the last place.
 func equalForms(t *testing.T, plain, f *weights.File) {
 	t.Helper()
 	names := slices.DeleteFunc(plain.Names(), func(n string) bool { return strings.HasPrefix(n, "blocks.0.att.v") && len(n) == len("blocks.0.att.v0") })
@@ -43,13 +43,13 @@ func equalForms(t *testing.T, plain, f *weights.File) {
 		}
 		want, got := floats(t, x), floats(t, y)
 		for i := range want {
-			v := applied(f.Forms[n], want[i])
+			v := applied(f.Functions[n], want[i])
 			bound := 0.0
-			if f.Forms[n] != weights.Plain {
+			if f.Functions[n] != weights.Plain {
 				bound = 3 * math.Abs(v) / (1 << 23)
 			}
 			if math.Abs(float64(got[i])-v) > bound {
-				t.Errorf("%s: %s (%q) element %d: want %v, got %v", f.Path, y, f.Forms[n], i, v, got[i])
+				t.Errorf("%s: %s (%q) element %d: want %v, got %v", f.Path, y, f.Functions[n], i, v, got[i])
 				break
 			}
 		}
@@ -64,7 +64,7 @@ func TestSharedGGMF(t *testing.T) {
 	if len(files) != 6 {
 		t.Fatalf("want 6 .bin files, got %v", files)
 	}
-	forms := map[string]map[string]weights.Form{
+	forms := map[string]map[string]weights.Function{
 		"v4":   {"time_decay": weights.NegExp},
 		"v5.0": {"time_decay": weights.ExpNegExp, "time_first": weights.Exp},
 		"v5.2": {"time_decay": weights.ExpNegExp},
@@ -82,8 +82,8 @@ func TestSharedGGMF(t *testing.T) {
 		equalForms(t, open(t, pth[0]), f)
 		version, _, _ := strings.Cut(filepath.Base(path), "-")
 		for _, n := range f.Names() {
-			if want := forms[version][n[strings.LastIndexByte(n, '.')+1:]]; f.Forms[n] != want {
-				t.Errorf("%s: %s: want the form %q, got %q", path, n, want, f.Forms[n])
+			if want := forms[version][n[strings.LastIndexByte(n, '.')+1:]]; f.Functions[n] != want {
+				t.Errorf("%s: %s: want the function %q, got %q", path, n, want, f.Functions[n])
 			}
 		}
 	}
@@ -115,8 +115,8 @@ func TestSharedGGMFTypes(t *testing.T) {
 		for _, n := range f.Names() {
 			x := f.Tensors[n]
 			counts[x.Type]++
-			if !slices.Equal(x.Shape, first.Tensors[n].Shape) || f.Forms[n] != first.Forms[n] {
-				t.Errorf("%s: %s as %q, but %s as %q in %s", path, x, f.Forms[n], first.Tensors[n], first.Forms[n], first.Path)
+			if !slices.Equal(x.Shape, first.Tensors[n].Shape) || f.Functions[n] != first.Functions[n] {
+				t.Errorf("%s: %s as %q, but %s as %q in %s", path, x, f.Functions[n], first.Tensors[n], first.Functions[n], first.Path)
 			}
 			if err := f.CheckFinite(x); err != nil {
 				t.Error(err)

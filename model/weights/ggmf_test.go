@@ -26,8 +26,8 @@ func TestGGMF(t *testing.T) {
 		for _, version := range []int32{100, 101} {
 			f := parse(t, head(weightstest.Tiny, version).File(weightstest.RWKVCpp(original)...))
 			sameTensors(t, want, f)
-			if f.Format != "rwkv.cpp .bin" || f.Layout != "rwkv.cpp" || f.Meta["data_type"] != "F16" || len(f.Forms) != 0 {
-				t.Errorf("%s, %s, %v, %v", f.Format, f.Layout, f.Meta, f.Forms)
+			if f.Format != "rwkv.cpp .bin" || f.Layout != "rwkv.cpp" || f.Meta["data_type"] != "F16" || len(f.Functions) != 0 {
+				t.Errorf("%s, %s, %v, %v", f.Format, f.Layout, f.Meta, f.Functions)
 			}
 		}
 	}
@@ -40,7 +40,7 @@ type cell struct {
 	stored []int
 	shape  []int
 	swap   bool // the last two dimensions are exchanged
-	form   weights.Form
+	form   weights.Function
 }
 
 // olderModels are tensors that tell each older version, and all that its converter changes.
@@ -114,8 +114,8 @@ func TestGGMFOlderVersions(t *testing.T) {
 			if err != nil {
 				t.Fatal(version, err)
 			}
-			if !slices.Equal(x.Shape, c.shape) || f.Forms[c.name] != c.form {
-				t.Errorf("%s: want %s %v as %q, got %s as %q", version, c.name, c.shape, c.form, x, f.Forms[c.name])
+			if !slices.Equal(x.Shape, c.shape) || f.Functions[c.name] != c.form {
+				t.Errorf("%s: want %s %v as %q, got %s as %q", version, c.name, c.shape, c.form, x, f.Functions[c.name])
 				continue
 			}
 			got := floats(t, x)

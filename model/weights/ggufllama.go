@@ -8,8 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// LlamaForm is how llama.cpp stores a version: the inverse of the layout that reads it.
-type LlamaForm struct {
+// LlamaLayout is how llama.cpp stores a version: the inverse of the layout that reads it.
+type LlamaLayout struct {
 	name   string
 	layout *layout
 	mixes  []string // the vectors of the fused mixes, in order
@@ -20,15 +20,15 @@ type LlamaForm struct {
 
 const fusedMixes = "fused"
 
-// LlamaRWKV6 is the form of RWKV-6.
-var LlamaRWKV6 = &LlamaForm{name: "rwkv6", layout: &llamaV6, mixes: lettered("att.time_maa_", "wkvrg"),
+// LlamaRWKV6 is the layout of RWKV-6.
+var LlamaRWKV6 = &LlamaLayout{name: "rwkv6", layout: &llamaV6, mixes: lettered("att.time_maa_", "wkvrg"),
 	order: strings.Fields(`ln1.weight ln1.bias ln2.weight ln2.bias ln0.weight ln0.bias
 		att.time_maa_x fused att.time_maa_w1 att.time_maa_w2 att.time_decay att.time_decay_w1 att.time_decay_w2 att.time_faaaa
 		att.receptance.weight att.key.weight att.value.weight att.output.weight att.gate.weight att.ln_x.weight att.ln_x.bias
 		ffn.time_maa_k ffn.time_maa_r ffn.key.weight ffn.receptance.weight ffn.value.weight`)}
 
-// LlamaRWKV7 is the form of RWKV-7.
-var LlamaRWKV7 = &LlamaForm{name: "rwkv7", layout: &llamaV7, mixes: lettered("att.x_", "rwkvag"),
+// LlamaRWKV7 is the layout of RWKV-7.
+var LlamaRWKV7 = &LlamaLayout{name: "rwkv7", layout: &llamaV7, mixes: lettered("att.x_", "rwkvag"),
 	order: strings.Fields(`ln1.weight ln1.bias ln2.weight ln2.bias ln0.weight ln0.bias
 		fused att.w0 att.w1 att.w2 att.a1 att.a2 att.a0 att.v1 att.v2 att.v0 att.g1 att.g2 att.k_k att.k_a att.r_k
 		att.receptance.weight att.key.weight att.value.weight att.output.weight att.ln_x.weight att.ln_x.bias
@@ -36,7 +36,7 @@ var LlamaRWKV7 = &LlamaForm{name: "rwkv7", layout: &llamaV7, mixes: lettered("at
 	standIns: map[string]string{"att.a0": "att.v0", "att.a1": "att.v1", "att.a2": "att.v2"}}
 
 // Name returns llama.cpp's name for the architecture.
-func (f *LlamaForm) Name() string { return f.name }
+func (f *LlamaLayout) Name() string { return f.name }
 
 func lettered(stem, letters string) (names []string) {
 	for _, l := range letters {
@@ -55,8 +55,8 @@ var llamaPlain = []string{"a1", "a2", "v1", "v2", "g1", "g2"}
 // dimensions of 1, as llama.cpp names, turns, joins and orders them. types says what to store a tensor as, by original
 // name; others stay as they are, but for what llama.cpp has as F32 or does not quantize. Tensors that llama.cpp has no
 // place for are left out.
-func (f *LlamaForm) Stored(layers int, tensors map[string]*tensor.Tensor, types map[string]tensor.Type) []Stored {
-	w := llamaWriter{LlamaForm: f, tensors: tensors, types: types, names: map[string]string{}}
+func (f *LlamaLayout) Stored(layers int, tensors map[string]*tensor.Tensor, types map[string]tensor.Type) []Stored {
+	w := llamaWriter{LlamaLayout: f, tensors: tensors, types: types, names: map[string]string{}}
 	for llama, original := range w.layout.scheme.parts {
 		w.names[original] = llama
 	}
@@ -75,7 +75,7 @@ func (f *LlamaForm) Stored(layers int, tensors map[string]*tensor.Tensor, types 
 
 // llamaWriter is the state of Stored.
 type llamaWriter struct {
-	*LlamaForm
+	*LlamaLayout
 	tensors map[string]*tensor.Tensor
 	types   map[string]tensor.Type
 	names   map[string]string // llama.cpp's, by the original name without blocks.N. or the last part

@@ -14,11 +14,11 @@ type Source struct {
 	Use string // what is made of it, in words that differ where the results would
 }
 
-// With returns a File like f with other tensors and forms, which are made from f's and from the sources. Closing it
+// With returns a File like f with other tensors and functions, which are made from f's and from the sources. Closing it
 // closes f and the sources.
-func (f *File) With(tensors map[string]*tensor.Tensor, forms map[string]Form, sources []Source) *File {
+func (f *File) With(tensors map[string]*tensor.Tensor, functions map[string]Function, sources []Source) *File {
 	out := *f
-	out.Tensors, out.Forms, out.Base, out.Sources = tensors, forms, f, sources
+	out.Tensors, out.Functions, out.Base, out.Sources = tensors, functions, f, sources
 	return &out
 }
 
