@@ -16,7 +16,7 @@ import (
 // A process that is stopped for longer than a wait may take, as by Ctrl-Z, goes on when it is continued.
 func TestStopped(t *testing.T) {
 	if gputest.IsFaulty() {
-		if _, err := work(nil); err != nil {
+		if _, err := work(nil, nil); err != nil {
 			t.Error(err)
 		}
 		return
