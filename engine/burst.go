@@ -32,7 +32,7 @@ type Continuation struct {
 func (c *Continuation) alone() bool { return c.Sampler.Limited() || c.onHost() }
 
 // onHost reports whether only the host can draw.
-func (c *Continuation) onHost() bool { return c.Logprobs || c.Top > 0 || c.Sampler.Biased() }
+func (c *Continuation) onHost() bool { return c.Logprobs || c.Top > 0 }
 
 // drawer is an executor that draws tokens itself, many in one submission: see vulkan.Exec.
 type drawer interface {
@@ -69,8 +69,7 @@ type bursts struct {
 // many steps it took, 0 if all sequences are over. It calls each for every token drawn, with the continuation's index;
 // each returns whether the sequence shall go on. A sequence that shall not go on, or that drew one of its Ends, is
 // Over, and has the state before that token was fed. The device draws if it can and is faster. A sequence takes the
-// first step only if its sampler is Limited or has a bias, or if it asks for log-probabilities; the others take all
-// steps. A constraint makes its mask while the device works. An id that a constraint forces is drawn like any other. To
+// first step only if its sampler is Limited, or if it asks for log-probabilities; the others take all steps. A constraint makes its mask while the device works. An id that a constraint forces is drawn like any other. To
 // feed several forced ids at once, have the sampler Accept what it has Forced, and Feed it. A sequence whose constraint
 // is Done is Over.
 //

@@ -1,5 +1,5 @@
 #version 450
-// Steps 1 and 2 of engine/sample's definition: penalties and masked ids, written into the logits; before that, what
+// Steps 1 and 2 of engine/sample's definition: biases, penalties and masked ids, written into the logits; before that, what
 // Sampler.Accept does for the token that the step before drew. One workgroup per sequence.
 #include "lib/batch.glsl"
 #include "lib/draw.glsl"
@@ -11,7 +11,7 @@ layout(push_constant) uniform Push {
     uint vocab;
     uint stride; // between rows of logits
     uint step;   // 0 is the submission's first: the host has done its acceptance
-    uint room;   // entries of a sequence's list
+    uint room;   // entries of a sequence's lists, of counts and of biases
 } push;
 
 layout(binding = 0) readonly buffer Draws { Draw draws[]; };
@@ -21,7 +21,8 @@ layout(binding = 3) readonly buffer Allowed { uint allowed[]; }; // bits of ids,
 layout(binding = 4) readonly buffer Free { uint free_text[]; };  // likewise: ids whose count stays
 layout(binding = 5) buffer Lengths { uint lengths[]; };          // entries of each list
 layout(binding = 6) buffer Counts { uvec2 counts[]; };           // (id, bits of its count)
-layout(binding = 7) buffer Logits { uint logits[]; };
+layout(binding = 7) coherent buffer Logits { uint logits[]; }; // two lanes may change one of them, by bias and by penalty
+layout(binding = 8) readonly buffer Biases { uvec2 biases[]; };  // (id, bits of its bias)
 
 const float MIN_COUNT = 1.0 / 1099511627776.0; // 2^-40
 
@@ -31,9 +32,25 @@ uint words() { return (push.vocab + 31) / 32; }
 
 bool has_bit(uint word, uint id) { return (word >> (id & 31) & 1) == 1; }
 
-// penalise lowers one id's logit. Masked ids are left to mask, which other lanes run beside it.
+// masked tells whether an id is left to mask, which other lanes run beside what changes single logits.
+bool masked(uint seq, uint id) {
+    return (draws[seq].flags & DRAW_MASK) != 0 && !has_bit(allowed[seq * words() + id / 32], id);
+}
+
+// bias raises the logits of the ids that have a bias.
+void bias(uint seq) {
+    for (uint i = gl_LocalInvocationID.x; i < draws[seq].biased; i += Local) {
+        uvec2 entry = biases[seq * push.room + i];
+        if (masked(seq, entry.x)) continue;
+        uint at = seq * push.stride + entry.x;
+        precise float raised = uintBitsToFloat(logits[at]) + uintBitsToFloat(entry.y);
+        logits[at] = floatBitsToUint(raised);
+    }
+}
+
+// penalise lowers one id's logit.
 void penalise(uint seq, uint id, float count) {
-    if ((draws[seq].flags & DRAW_MASK) != 0 && !has_bit(allowed[seq * words() + id / 32], id)) return;
+    if (masked(seq, id)) return;
     uint at = seq * push.stride + id;
     precise float scaled = count * draws[seq].frequency;
     precise float penalty = draws[seq].presence + scaled;
@@ -56,12 +73,14 @@ void main() {
     uint flags = draws[seq].flags;
     if (spans[seq].len == 0) return;
     if ((flags & DRAW_MASK) != 0) mask(seq);
+    if ((flags & DRAW_BIAS) != 0) bias(seq);
     if ((flags & DRAW_PENALTIES) == 0) return;
 
     uint length = lengths[seq], base = seq * push.room;
     uint token = tokens[seq];
     bool accept = push.step > 0;
     float add = has_bit(free_text[seq * words() + token / 32], token) ? 0.0 : 1.0;
+    memoryBarrierBuffer(); // what bias wrote
     if (lane == 0) found = 0;
     barrier();
     for (uint i = lane; i < length; i += Local) {

@@ -5273,6 +5273,7 @@ type SampleAdjustArgs struct {
 	Lengths gpu.Range // binding 5, read and write: uint
 	Counts  gpu.Range // binding 6, read and write: uvec2
 	Logits  gpu.Range // binding 7, read and write: uint
+	Biases  gpu.Range // binding 8, read: uvec2
 }
 
 // SampleAdjustPush are the push constants of sample_adjust.comp.
@@ -5319,7 +5320,7 @@ func NewSampleAdjust(dev *gpu.Device, v SampleAdjustVariant, spec SampleAdjustSp
 
 // Dispatch records a run of x*y*z workgroups.
 func (k *SampleAdjust) Dispatch(rec *gpu.Recording, a SampleAdjustArgs, p SampleAdjustPush, x, y, z uint32) {
-	args := [...]gpu.Range{a.Draws, a.Spans, a.Tokens, a.Allowed, a.Free, a.Lengths, a.Counts, a.Logits}
+	args := [...]gpu.Range{a.Draws, a.Spans, a.Tokens, a.Allowed, a.Free, a.Lengths, a.Counts, a.Logits, a.Biases}
 	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
 }
 
@@ -5340,6 +5341,7 @@ var sampleAdjustModules = [...]module{
 			{Name: "Lengths", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Counts", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
 			{Name: "Logits", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+			{Name: "Biases", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes: 16,
 	},

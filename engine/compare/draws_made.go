@@ -104,6 +104,16 @@ func madeLogits(rng *rand.Rand, kind logitKind, n int) []float32 {
 	return logits
 }
 
+// madeBias returns biases of some ids, or of none.
+func madeBias(seed uint64, vocab int) map[int]float32 {
+	rng := rand.New(rand.NewPCG(seed, 1))
+	bias := map[int]float32{}
+	for range rng.IntN(3) * rng.IntN(100) {
+		bias[rng.IntN(vocab)] = []float32{-2, 0.5, 3}[rng.IntN(3)]
+	}
+	return bias
+}
+
 // madeSampler returns a sampler somewhere in a text, with settings that suit the kind of logits.
 func madeSampler(rng *rand.Rand, kind logitKind, vocab int) (*sample.Sampler, error) {
 	of := func(list ...float32) float32 { return list[rng.IntN(len(list))] }
@@ -112,6 +122,7 @@ func madeSampler(rng *rand.Rand, kind logitKind, vocab int) (*sample.Sampler, er
 		p.Temperature, p.TopP, p.MinP = of(0, 0.3, 1, 1, 5), of(1, 0.99999994, 0.85, 0.28, 1e-30), of(0, 0, 0.05)
 		p.Presence, p.Frequency, p.PenaltyDecay = of(0, 0.4), of(0, 0.25, -0.2), of(1, 0.9)
 		p.TopK = []int{0, 0, 5, max(vocab/3, 1)}[rng.IntN(4)]
+		p.Bias = madeBias(p.Seed, vocab)
 	}
 	s, err := sample.New(p, sample.NewVocabulary(vocab, nil))
 	if err != nil {

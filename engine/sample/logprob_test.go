@@ -78,8 +78,15 @@ func TestBias(t *testing.T) {
 				t.Fatalf("setting %d: token %d is %d, want %d", n, step, got, want)
 			}
 		}
-		if !s.Biased() || plain.Biased() {
-			t.Error("Biased does not tell")
+		twin, other := s.Twin(), plain.Twin()
+		words := make([]uint32, 2*len(bias))
+		if twin.CopyBiases(words); twin.Biased != len(bias) || other.Biased != 0 {
+			t.Fatalf("%d and %d biases, want %d and none", twin.Biased, other.Biased, len(bias))
+		}
+		for i := 0; i < len(words); i += 2 {
+			if got := math.Float32frombits(words[i+1]); got != bias[int(words[i])] || i > 0 && words[i] <= words[i-2] {
+				t.Errorf("entry %d: id %d has the bias %v", i/2, words[i], got)
+			}
 		}
 	}
 }

@@ -81,6 +81,20 @@ func (p Params) Validate() error {
 	return nil
 }
 
+// biases returns Bias in the order of its ids.
+func (p Params) biases() (list []idBias) {
+	for _, id := range slices.Sorted(maps.Keys(p.Bias)) {
+		list = append(list, idBias{int32(id), p.Bias[id]})
+	}
+	return list
+}
+
+// idBias is what is added to the logit of an id.
+type idBias struct {
+	id   int32
+	bias float32
+}
+
 // clone returns settings that share nothing with p.
 func (p Params) clone() Params {
 	p.Ban, p.Bias = slices.Clone(p.Ban), maps.Clone(p.Bias)

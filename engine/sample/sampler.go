@@ -9,8 +9,9 @@ import (
 type Sampler struct {
 	params   Params
 	ids      *Vocabulary
-	vocab    int   // its size
-	limit    limit // of the next draw
+	vocab    int      // its size
+	biases   []idBias // never changed
+	limit    limit    // of the next draw
 	position uint64
 	past     history // empty while no penalty needs it
 	work     workspace
@@ -35,7 +36,7 @@ func New(p Params, v *Vocabulary) (*Sampler, error) {
 			return nil, fmt.Errorf("sample: bias: want an id below %d, got %d", vocab, id)
 		}
 	}
-	s := &Sampler{params: p.clone(), ids: v, vocab: vocab}
+	s := &Sampler{params: p.clone(), ids: v, vocab: vocab, biases: p.biases()}
 	if p.Presence != 0 || p.Frequency != 0 {
 		s.past = newHistory(vocab)
 	}
@@ -165,7 +166,7 @@ func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error
 		return 0, 0, err
 	}
 	s.work.values = logits
-	if len(s.past.accepted) > 0 || len(s.params.Ban) > 0 || len(s.params.Bias) > 0 || s.limit.limits() {
+	if len(s.past.accepted) > 0 || len(s.params.Ban) > 0 || len(s.biases) > 0 || s.limit.limits() {
 		s.work.copied = append(s.work.copied[:0], logits...)
 		s.work.values = s.work.copied
 		s.penalise(s.work.copied)
@@ -184,8 +185,8 @@ func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error
 
 // penalise applies bias, penalties, bans and the mask to values.
 func (s *Sampler) penalise(values []float32) {
-	for id, bias := range s.params.Bias {
-		values[id] += bias
+	for _, b := range s.biases {
+		values[b.id] += b.bias
 	}
 	for _, id := range s.past.accepted {
 		values[id] -= s.params.Presence + float32(s.past.counts[id]*s.params.Frequency)

@@ -17,6 +17,7 @@ type Twin struct {
 	Penalised, Masked          bool // steps 2 and 1 have something to do
 	Presence, Frequency, Decay float32
 	Accepted                   int // ids accepted so far, each once; 0 unless Penalised
+	Biased                     int // ids that have a bias
 
 	of *Sampler
 }
@@ -26,7 +27,8 @@ func (s *Sampler) Twin() Twin {
 	p := &s.params
 	t := Twin{Greedy: p.Greedy(), Limit: p.limit(), Seed: p.Seed, Position: s.position,
 		Penalised: s.past.counts != nil, Masked: s.limit.limits() || len(p.Ban) > 0,
-		Presence: p.Presence, Frequency: p.Frequency, Decay: p.PenaltyDecay, Accepted: len(s.past.accepted), of: s}
+		Presence: p.Presence, Frequency: p.Frequency, Decay: p.PenaltyDecay, Accepted: len(s.past.accepted),
+		Biased: len(s.biases), of: s}
 	if t.Greedy {
 		return t
 	}
@@ -43,9 +45,6 @@ func (s *Sampler) Twin() Twin {
 // Vocabulary returns the number of ids that the sampler was made for.
 func (s *Sampler) Vocabulary() int { return s.vocab }
 
-// Biased reports whether the settings add to logits, which no device does: the host has to draw.
-func (s *Sampler) Biased() bool { return len(s.params.Bias) > 0 }
-
 // Limited reports whether a mask or a constraint limits the next draw, by other ids after each token. A constraint may as long
 // as its mask is not prepared, and does if it is and leaves an id out.
 func (s *Sampler) Limited() bool { return s.limit.limits() || s.Unprepared() }
@@ -54,6 +53,13 @@ func (s *Sampler) Limited() bool { return s.limit.limits() || s.Unprepared() }
 func (t *Twin) CopyCounts(dst []uint32) {
 	for i, id := range t.of.past.accepted {
 		dst[2*i], dst[2*i+1] = uint32(id), math.Float32bits(t.of.past.counts[id])
+	}
+}
+
+// CopyBiases fills dst (2*Biased words) with the ids that have a bias, each followed by the bias's bit pattern.
+func (t *Twin) CopyBiases(dst []uint32) {
+	for i, b := range t.of.biases {
+		dst[2*i], dst[2*i+1] = uint32(b.id), math.Float32bits(b.bias)
 	}
 }
 

@@ -107,14 +107,15 @@ func (d *decoding) startDraws(draws []Draw, n int, late bool) (k draw.Shape, err
 		return k, err
 	}
 	k.Seqs, k.Steps, k.Late = len(draws), n, late
-	accepted := 0
+	room := 0
 	for i := range d.twins {
 		k.Masked = k.Masked || d.twins[i].Masked || late && draws[i].Sampler.Limited()
 		k.Penalised = k.Penalised || d.twins[i].Penalised
+		k.Biased = k.Biased || d.twins[i].Biased > 0
 		k.Logits = k.Logits || draws[i].OnHost
-		accepted = max(accepted, d.twins[i].Accepted)
+		room = max(room, d.twins[i].Accepted+n, d.twins[i].Biased)
 	}
-	if err := d.growSampling(accepted + n); err != nil {
+	if err := d.growSampling(room); err != nil {
 		return k, err
 	}
 	if !late {
@@ -162,14 +163,14 @@ func twinOf(d *Draw) sample.Twin {
 	return d.Sampler.Twin()
 }
 
-// growSampling makes space for so many accepted ids of each sequence.
-func (d *decoding) growSampling(accepted int) error {
+// growSampling makes space for so many accepted ids of each sequence, and for so many with a bias.
+func (d *decoding) growSampling(least int) error {
 	s := &d.inputs
-	if accepted <= s.Room() {
+	if least <= s.Room() {
 		return nil
 	}
 	room := max(s.Room(), minRoom)
-	for room < accepted {
+	for room < least {
 		room *= 2
 	}
 	d.shapes.release()

@@ -36,6 +36,14 @@ func drawSettings(vocab int) []sample.Params {
 		if i%6 == 5 && vocab > 3 {
 			list[i].Ban = []int{0, vocab / 2, vocab - 1}
 		}
+		if i%3 == 2 || i%7 == 4 {
+			list[i].Bias = map[int]float32{vocab - 1: 0.5, vocab / 2: -3, 0: float32(i) / 3, vocab / 3: 2}
+			for id := range min(vocab, 70*i) {
+				if id%3 > 0 {
+					list[i].Bias[id] = float32(id%11)/4 - 1
+				}
+			}
+		}
 	}
 	return list
 }

@@ -62,6 +62,7 @@ const (
 	DrawPenalties     = 2          // DRAW_PENALTIES of sample_draw.comp
 	DrawMask          = 4          // DRAW_MASK of sample_draw.comp
 	DrawOnce          = 8          // DRAW_ONCE of sample_draw.comp
+	DrawBias          = 16         // DRAW_BIAS of sample_draw.comp
 	DrawNone          = 0xffffffff // DRAW_NONE of sample_draw.comp: in place of an id: the sequence had ended
 	DrawEmpty         = 0xfffffffe // DRAW_EMPTY of sample_draw.comp: no id can be drawn
 	DrawBad           = 0x80000000 // DRAW_BAD of sample_draw.comp: and an id, whose logit is NaN or +Inf
@@ -156,11 +157,12 @@ type Draw struct {
 	Presence   float32   // presence
 	Frequency  float32   // frequency
 	Decay      float32   // decay
+	Biased     uint32    // biased
 	End        [8]uint32 // end
 }
 
 // DrawWords is the size of a Draw in words of 4 bytes.
-const DrawWords = 20
+const DrawWords = 21
 
 // Words returns s as it lies in a buffer.
 func (s *Draw) Words() (w [DrawWords]uint32) {
@@ -181,6 +183,7 @@ func (s *Draw) Words() (w [DrawWords]uint32) {
 	put(math.Float32bits(s.Presence))
 	put(math.Float32bits(s.Frequency))
 	put(math.Float32bits(s.Decay))
+	put(s.Biased)
 	for _, x := range s.End {
 		put(uint32(x))
 	}

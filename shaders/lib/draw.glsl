@@ -12,9 +12,10 @@ struct Draw {
     float presence;
     float frequency;
     float decay;
+    uint biased;     // entries of the list of biases
     uint end[8];     // ids after which nothing is drawn; unused ones are DRAW_NONE
 };
-const uint DRAW_GREEDY = 1, DRAW_PENALTIES = 2, DRAW_MASK = 4, DRAW_ONCE = 8;
+const uint DRAW_GREEDY = 1, DRAW_PENALTIES = 2, DRAW_MASK = 4, DRAW_ONCE = 8, DRAW_BIAS = 16;
 
 // In place of an id: nothing was drawn since the sequence had ended; no id can be drawn; or, DRAW_BAD + id, the logit
 // of that id is none.

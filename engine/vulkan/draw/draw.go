@@ -25,6 +25,7 @@ type Draw struct {
 type Shape struct {
 	Seqs, Steps       int
 	Masked, Penalised bool
+	Biased            bool // reports whether a sequence has biases
 	Late              bool // reports whether the draws' inputs are copied to the device after the first run of the program
 	Logits            bool // reports whether the logits of the first step go to the host
 }

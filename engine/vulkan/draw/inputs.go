@@ -11,13 +11,13 @@ import (
 // Inputs has what the draws of a submission start from, and what they leave. The host writes the former, and the
 // submission copies it to the device. Everything is stored by sequence.
 type Inputs struct {
-	seqs, room int // what there is space for; room is that for accepted ids
+	seqs, room int // what there is space for; room is that for accepted ids, and for ids with a bias
 
 	host, dev *gpu.Buffer // the inputs below
 	words     []uint32    // of host
 	masked    int         // words of a mask
 
-	draws, lengths, allowed, free, counts array
+	draws, lengths, allowed, free, counts, biases array
 
 	weights *gpu.Buffer // sample.WeightTable
 	drawn   *gpu.Buffer // [step][sequence]
@@ -28,7 +28,7 @@ type Inputs struct {
 type array struct{ at, each int }
 
 // Make makes the buffers for draws of so many sequences from a vocabulary of so many ids. Each sequence has room for so
-// many accepted ids.
+// many accepted ids, and for as many ids with a bias.
 func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
 	s.seqs, s.room, s.masked = seqs, room, (vocab+31)/32
 	words := 0
@@ -39,6 +39,7 @@ func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
 	}
 	s.draws, s.lengths = place(glsl.DrawWords), place(1)
 	s.allowed, s.free, s.counts = place(s.masked), place(s.masked), place(2*room)
+	s.biases = place(2 * room)
 	for _, b := range []struct {
 		to   **gpu.Buffer
 		name string
@@ -78,9 +79,9 @@ func (p array) in(b *gpu.Buffer, seqs int) gpu.Range { return b.Range(4*p.at, 4*
 
 // Write writes what the draws of one sequence start from.
 func (s *Inputs) Write(seq int, d *Draw, t *sample.Twin) {
-	draw := glsl.Draw{Flags: pipeline.Flag(t.Greedy, glsl.DrawGreedy) | pipeline.Flag(t.Penalised, glsl.DrawPenalties) | pipeline.Flag(t.Masked, glsl.DrawMask) | pipeline.Flag(d.Once || d.OnHost, glsl.DrawOnce),
+	draw := glsl.Draw{Flags: pipeline.Flag(t.Greedy, glsl.DrawGreedy) | pipeline.Flag(t.Penalised, glsl.DrawPenalties) | pipeline.Flag(t.Masked, glsl.DrawMask) | pipeline.Flag(d.Once || d.OnHost, glsl.DrawOnce) | pipeline.Flag(t.Biased > 0, glsl.DrawBias),
 		Factor: t.Factor, TopP: t.TopP, Limit: t.Limit, TopK: t.TopK, SeedLo: uint32(t.Seed), SeedHi: uint32(t.Seed >> 32),
-		PositionLo: uint32(t.Position), PositionHi: uint32(t.Position >> 32), Presence: t.Presence, Frequency: t.Frequency, Decay: t.Decay}
+		PositionLo: uint32(t.Position), PositionHi: uint32(t.Position >> 32), Presence: t.Presence, Frequency: t.Frequency, Decay: t.Decay, Biased: uint32(t.Biased)}
 	for i := range draw.End {
 		draw.End[i] = glsl.DrawNone
 		if i < len(d.Ends) {
@@ -91,6 +92,9 @@ func (s *Inputs) Write(seq int, d *Draw, t *sample.Twin) {
 	copy(s.of(s.draws, seq), words[:])
 	if t.Masked {
 		t.CopyAllowed(s.of(s.allowed, seq))
+	}
+	if t.Biased > 0 {
+		t.CopyBiases(s.of(s.biases, seq)[:2*t.Biased])
 	}
 	if t.Penalised {
 		s.of(s.lengths, seq)[0] = uint32(t.Accepted)
@@ -108,6 +112,9 @@ func (s *Inputs) Upload(rec *gpu.Recording, k Shape) {
 	if k.Penalised {
 		arrays = append(arrays, s.lengths, s.free, s.counts)
 	}
+	if k.Biased {
+		arrays = append(arrays, s.biases)
+	}
 	for _, p := range arrays {
 		rec.Copy(p.in(s.dev, k.Seqs), p.in(s.host, k.Seqs))
 	}
@@ -124,7 +131,7 @@ func (s *Inputs) IDs(k Shape) []uint32 {
 	return gpu.Uint32s(s.ids.Bytes())[:k.Steps*k.Seqs]
 }
 
-// Room returns how many accepted ids of each sequence the buffers have space for. It is 0 before there are buffers.
+// Room returns how many accepted ids of each sequence the buffers have space for, and how many with a bias. It is 0 before there are buffers.
 func (s *Inputs) Room() int { return s.room }
 
 // Counts returns the ids that a sequence has accepted on the device, each with its count: for tests.

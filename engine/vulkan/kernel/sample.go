@@ -5,7 +5,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
-// SampleAdjust returns the kernel of penalties and masks.
+// SampleAdjust returns the kernel of biases, penalties and masks.
 func (k *Set) SampleAdjust() (*shaders.SampleAdjust, error) {
 	return pipeline.Get(k.Set, shaders.SampleAdjustOnly, func() (*shaders.SampleAdjust, error) {
 		return shaders.NewSampleAdjust(k.Dev, shaders.SampleAdjustOnly, shaders.SampleAdjustSpec{Local: k.Is.Local.Plain})

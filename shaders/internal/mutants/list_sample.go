@@ -9,6 +9,8 @@ var sampleMutants = []mutant{
 	{File: "sample_adjust.comp", Old: "if (lane == 0) found = 0;\n    barrier();", New: "if (lane == 0) found = 0;", Why: "barrier before found is set", Test: "gpu TestBackwards/draws"},
 	{File: "sample_adjust.comp", Old: "    barrier();\n    if (accept && lane == 0 && found == 0) {", New: "    if (accept && lane == 0 && found == 0) {", Why: "barrier before found is read"},
 	{File: "sample_adjust.comp", Old: `lengths[seq] = length + 1;`, New: `lengths[seq] = length;`, Why: "length of the list of counts"},
+	{File: "sample_adjust.comp", Old: `biases[seq * push.room + i]`, New: `biases[i]`, Why: "biases of a second sequence"},
+	{File: "sample_adjust.comp", Old: `i < draws[seq].biased; i += Local`, New: `i < min(draws[seq].biased, 1); i += Local`, Why: "more than one bias"},
 
 	{File: "sample_draw.comp", Old: "        at_most = DRAW_NONE;\n    }", New: "        at_most = 0;\n    }", Why: "lowest id"},
 	{File: "sample_draw.comp", Old: "    barrier();\n    atomicMax(most, order);", New: "    atomicMax(most, order);", Why: "barrier before the largest is looked for", Test: "gpu TestBackwards/draws"},
