@@ -13,18 +13,17 @@ import (
 
 // Options size a cache.
 type Options struct {
-	Size   int   // elements of a state, float32 each
-	Device int64 // bytes of states on the device; 0 for none
-	Host   int64 // bytes of checkpoints in host memory; 0 for none
-	Disk   int64 // bytes of files in Dir; 0 for none. Their ids are in memory besides, 4 bytes each.
-	Dir    string
+	Size int   // elements of a state, float32 each
+	Host int64 // bytes of checkpoints in host memory; 0 for none
+	Disk int64 // bytes of files in Dir; 0 for none. Their ids are in memory besides, 4 bytes each.
+	Dir  string
 	// Identity names everything besides the ids that the numbers of a state depend on: the model with its LoRAs and, if
 	// results shall be exact, the way they are computed. A cache uses no file of another identity.
 	Identity string
 }
 
 // Cache holds checkpoints. The methods of Cache, Space, Draft and Hit are safe for concurrent use. They call functions
-// of the caller, such as Resident.Save, in the goroutine of the caller and without a lock.
+// of the caller, such as a tokenizer, in the goroutine of the caller and without a lock.
 type Cache struct {
 	folder *folder.Folder
 	writer writer
@@ -35,13 +34,13 @@ type Cache struct {
 
 // Stats counts the contents of a cache and its work since Open.
 type Stats struct {
-	Device, Host, Disk int64 // bytes in use
-	Checkpoints        int   // held, with at least one copy each
-	Hits, Misses       int   // calls of Find
-	Tokens             int64 // sum of Hit.Tokens
-	Thinned            int   // checkpoints given up by the rule of Plan
-	Evicted            int   // checkpoints given up for lack of room
-	Broken             int   // broken files, which were removed
+	Host, Disk   int64 // bytes in use
+	Checkpoints  int   // held, with at least one copy each
+	Hits, Misses int   // calls of Find
+	Tokens       int64 // sum of Hit.Tokens
+	Thinned      int   // checkpoints given up by the rule of Plan
+	Evicted      int   // checkpoints given up for lack of room
+	Broken       int   // broken files, which were removed
 }
 
 // spaceKey stands for the name of a namespace, also in files.
@@ -62,9 +61,8 @@ func Open(o Options) (*Cache, error) {
 		return nil, fmt.Errorf("statecache: Size: want at least 1 element, got %d", o.Size)
 	case o.Size > folder.MaxState:
 		return nil, fmt.Errorf("statecache: Size: want at most %d elements, got %d", folder.MaxState, o.Size)
-	case o.Host < 0 || o.Device < 0 || o.Disk < 0:
-		return nil, fmt.Errorf("statecache: want budgets of at least 0 bytes, got device %d, host %d, disk %d",
-			o.Device, o.Host, o.Disk)
+	case o.Host < 0 || o.Disk < 0:
+		return nil, fmt.Errorf("statecache: want budgets of at least 0 bytes, got host %d, disk %d", o.Host, o.Disk)
 	case o.Disk > 0 && o.Dir == "":
 		return nil, errors.New("statecache: Dir: want a folder for the files, got none")
 	}
@@ -72,7 +70,7 @@ func Open(o Options) (*Cache, error) {
 		folder: folder.New(o.Dir, o.Identity, o.Size),
 		index:  index{size: o.Size, trees: map[spaceKey]*radix.Tree[entry]{}},
 	}
-	for t, limit := range [tiers]int64{device: o.Device, host: o.Host, onDisk: o.Disk} {
+	for t, limit := range [tiers]int64{host: o.Host, onDisk: o.Disk} {
 		c.index.tiers[t].limit = limit
 	}
 	c.writer.init(c)
@@ -87,8 +85,7 @@ func Open(o Options) (*Cache, error) {
 	return c, nil
 }
 
-// Close ends the cache. It first waits, like Sync, until the files are written or ctx ends, and then releases the
-// copies on the device. Its error is that of Sync.
+// Close ends the cache. It first waits, like Sync, until the files are written or ctx ends. Its error is that of Sync.
 func (c *Cache) Close(ctx context.Context) error {
 	err := c.Sync(ctx)
 	c.mu.Lock()
@@ -99,21 +96,10 @@ func (c *Cache) Close(ctx context.Context) error {
 	c.index.closed = true
 	c.writer.wake.Broadcast()
 	c.writer.rest.Broadcast()
-	var residents []Resident
-	for _, t := range c.index.trees {
-		t.All(func(n *radix.Node[entry]) {
-			if r := n.Value.resident; r != nil {
-				residents = append(residents, r)
-			}
-		})
-	}
 	clear(c.index.trees)
 	c.index.tiers = [tiers]tier{}
 	c.index.free = nil
 	c.mu.Unlock()
-	for _, r := range residents {
-		r.Release()
-	}
 	<-c.writer.ended
 	return err
 }
@@ -145,6 +131,6 @@ func (c *Cache) Stats() Stats {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	s := c.index.stats
-	s.Device, s.Host, s.Disk = c.index.tiers[device].used, c.index.tiers[host].used, c.index.tiers[onDisk].used
+	s.Host, s.Disk = c.index.tiers[host].used, c.index.tiers[onDisk].used
 	return s
 }

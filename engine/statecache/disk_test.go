@@ -364,7 +364,7 @@ func TestOptions(t *testing.T) {
 		"Size: want at most":         {Size: folder.MaxState + 1},
 		"budgets of at least 0":      {Size: 1, Host: -1},
 		"Dir: want a folder":         {Size: 1, Disk: 1},
-		"want budgets of at least 0": {Size: 1, Device: -1},
+		"want budgets of at least 0": {Size: 1, Disk: -1},
 	} {
 		if _, err := Open(o); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)

@@ -11,7 +11,7 @@
 //
 //	p, err := space.Prompt(tok, segments)
 //	hit := space.Find(p.IDs, len(p.IDs)-1) // at least one token is read, for its logits
-//	// begin a sequence with hit.Resident, with hit.State or, if hit.Tokens is 0, with the initial state
+//	// begin a sequence with hit.State or, if hit.Tokens is 0, with the initial state
 //	hit.Release()
 //	for _, m := range statecache.Plan(hit.Tokens, len(p.IDs), 512, hit, p.Ends) {
 //		// read p.IDs up to m.Tokens
@@ -24,7 +24,7 @@
 //
 // At the end of the answer the caller keeps one state more, after the ids that were fed. If these end in a part of a
 // stop string, the next turn still begins with them where it has the same separator; text.Writer.Covered counts the ids
-// before the stop string. PutDevice takes the place of Reserve for a state on the device.
+// before the stop string.
 //
 // # Places of checkpoints
 //
@@ -46,7 +46,7 @@
 //
 // # Tiers
 //
-// A checkpoint has copies on the device, in host memory and on disk. Each tier has a budget in bytes. A full tier gives
+// A checkpoint has copies in host memory and on disk. Each tier has a budget in bytes. A full tier gives
 // up the copies that save the fewest tokens a byte, where a copy that was not used for long counts less than a new one
 // (GreedyDual; N. Young, The k-server dual and loose competitiveness for paging, 1994). The tokens that a checkpoint
 // saves are those behind the next shorter checkpoint. The only copy of a state moves from the device to host memory

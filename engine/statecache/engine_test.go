@@ -39,7 +39,6 @@ func newTeller(t testing.TB, slots int, o statecache.Options) *teller {
 		t.Fatal(err)
 	}
 	o.Size = m.Program.StateLen()
-	o.Device *= 4 * int64(o.Size)
 	c, err := statecache.Open(o)
 	if err != nil {
 		t.Fatal(err)
@@ -54,19 +53,12 @@ func newTeller(t testing.TB, slots int, o statecache.Options) *teller {
 	return &teller{t, e, tok, c.Space("")}
 }
 
-// resident is a sequence that the cache has.
-type resident struct {
-	*engine.Seq
-	e *engine.Engine
-}
-
-// Save copies its state to host memory.
-func (r resident) Save(state []float32) error {
-	t, err := r.e.Save([]*engine.Seq{r.Seq}, [][]float32{state})
-	if err != nil {
-		return err
-	}
-	return t.Wait()
+// save copies the state of a sequence to host memory.
+func (w *teller) save(s *engine.Seq, state []float32) {
+	w.t.Helper()
+	t, err := w.e.Save([]*engine.Seq{s}, [][]float32{state})
+	w.must(err)
+	w.must(t.Wait())
 }
 
 // must ends the test with an error.
@@ -100,12 +92,7 @@ func (w *teller) tell(segments []statecache.Segment, most int) (read int, ids []
 	p, err := w.space.Prompt(w.tok, segments)
 	w.must(err)
 	hit := w.space.Find(p.IDs, len(p.IDs)-1)
-	var s *engine.Seq
-	if hit.Resident != nil {
-		s, err = w.e.Fork(hit.Resident.(resident).Seq)
-	} else {
-		s, err = w.e.NewSeq(hit.State) // nil where nothing was found: the initial state
-	}
+	s, err := w.e.NewSeq(hit.State) // nil where nothing was found: the initial state
 	w.must(err)
 	defer s.Release()
 	hit.Release()
@@ -131,25 +118,17 @@ func (w *teller) tell(segments []statecache.Segment, most int) (read int, ids []
 	return len(p.IDs) - hit.Tokens, ids, logits
 }
 
-// keep puts the state of s, which is that after ids, on the device or else in host memory.
+// keep puts the state of s, which is that after ids, into the cache.
 func (w *teller) keep(s *engine.Seq, ids []int, kind statecache.Kind) {
 	w.t.Helper()
 	meta := statecache.Meta{Kind: kind, Pending: -1}
-	took, err := w.space.PutDevice(ids, meta, func() (statecache.Resident, error) {
-		f, err := w.e.Fork(s)
-		return resident{f, w.e}, err
-	})
-	w.must(err)
-	if took {
-		return
-	}
 	if d := w.space.Reserve(ids, meta); d != nil {
-		w.must(resident{s, w.e}.Save(d.State()))
+		w.save(s, d.State())
 		d.Commit()
 	}
 }
 
-// A story that goes on from a checkpoint, on the device, in host memory or from a file, has bit for bit the logits of
+// A story that goes on from a checkpoint, in host memory or from a file, has bit for bit the logits of
 // one that is read from its start, and reads only what is new.
 func TestEngineGoesOn(t *testing.T) {
 	reference.Numbers(t)
@@ -159,7 +138,7 @@ func TestEngineGoesOn(t *testing.T) {
 	}
 	fresh := newTeller(t, 1, statecache.Options{})
 	for name, o := range map[string]statecache.Options{
-		"device": {Device: 8}, "host": {Host: 1 << 26}, "moving": {Device: 1, Host: 1 << 26},
+		"host": {Host: 1 << 26},
 		"disk": {Disk: 1 << 26, Host: 1 << 20, Dir: t.TempDir()},
 	} {
 		t.Run(name, func(t *testing.T) {
@@ -260,6 +239,6 @@ func (w *teller) fresh(ids []int) []float32 {
 	defer s.Release()
 	w.feed(s, ids, 0)
 	state := make([]float32, w.e.Model.Program.StateLen())
-	w.must(resident{s, w.e}.Save(state))
+	w.save(s, state)
 	return state
 }

@@ -24,16 +24,9 @@ type Meta struct {
 	Sampler []byte // the sampler in its own form; the caller does not write to it any more
 }
 
-// Resident is a state on the device. It belongs to the cache, which calls Release once.
-type Resident interface {
-	Save(state []float32) error // copies the state to host memory
-	Release()
-}
-
 // A tier is a place for copies.
 const (
-	device = iota
-	host
+	host = iota
 	onDisk
 	tiers
 )
@@ -41,17 +34,16 @@ const (
 // entry is a checkpoint. It is the value of its node while it has a copy.
 type entry struct {
 	Meta
-	space    spaceKey
-	node     *radix.Node[entry]
-	saved    int // tokens between the checkpoint above and this one, to be read again without it
-	pins     int // users of the copies; copies in use stay
-	copies   [tiers]holding
-	resident Resident  // on the device
-	state    []float32 // in host memory
-	file     string    // on disk: the name
-	used     time.Time // of the file: its last use that is known
-	touched  bool      // reports whether that is to be told to other processes
-	queued   bool      // reports whether the entry waits for the writer
+	space   spaceKey
+	node    *radix.Node[entry]
+	saved   int // tokens between the checkpoint above and this one, to be read again without it
+	pins    int // users of the copies; copies in use stay
+	copies  [tiers]holding
+	state   []float32 // in host memory
+	file    string    // on disk: the name
+	used    time.Time // of the file: its last use that is known
+	touched bool      // reports whether that is to be told to other processes
+	queued  bool      // reports whether the entry waits for the writer
 }
 
 // gone reports whether the entry has been forgotten.

@@ -14,11 +14,10 @@ import (
 // Hit is the result of Find. The copies of the checkpoint stay until Release.
 type Hit struct {
 	Meta
-	Tokens   int       // ids before the checkpoint; 0 if there is none
-	Shared   int       // ids up to the place where the text parts from all kept texts; at least Tokens
-	Resident Resident  // the copy on the device, or nil; the caller does not release it
-	State    []float32 // the copy in host memory, or nil if there is a Resident; read only
-	release  func()
+	Tokens  int       // ids before the checkpoint; 0 if there is none
+	Shared  int       // ids up to the place where the text parts from all kept texts; at least Tokens
+	State   []float32 // of the checkpoint; nil if there is none; read only
+	release func()
 }
 
 // Release ends the use of the copies. Any Hit may be released, and again.
@@ -74,10 +73,10 @@ func (c *Cache) find(space spaceKey, ids []int, most int, good func(*entry) bool
 	return hit
 }
 
-// loaded reports whether the entry has a copy in memory that is not leaving the device.
-func (e *entry) loaded() bool { return e.resident != nil || e.state != nil }
+// loaded reports whether the entry has a copy in memory.
+func (e *entry) loaded() bool { return e.state != nil }
 
-// usable reports whether the entry has a copy that is not leaving the device.
+// usable reports whether the entry has a copy.
 func (e *entry) usable() bool { return e.loaded() || e.file != "" }
 
 // use makes the hit of an entry. It fails if the only copy is a file that cannot be read.
@@ -85,13 +84,13 @@ func (c *Cache) use(e *entry, hit *Hit) bool {
 	c.index.pin(e)
 	c.index.touch(e)
 	state := e.state
-	if state == nil && e.resident == nil {
+	if state == nil {
 		if state = c.load(e); state == nil {
 			return false
 		}
 	}
 	c.writer.touch(e)
-	hit.Meta, hit.Tokens, hit.Resident, hit.State = e.Meta, e.node.Depth(), e.resident, state
+	hit.Meta, hit.Tokens, hit.State = e.Meta, e.node.Depth(), state
 	hit.release = sync.OnceFunc(func() {
 		c.mu.Lock()
 		defer c.mu.Unlock()

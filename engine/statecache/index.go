@@ -199,7 +199,7 @@ func (x *index) room(t int, bytes int64) bool {
 	return true
 }
 
-// drop gives a copy up, and forgets the entry with its last copy. The caller releases a copy on the device.
+// drop gives a copy up, and forgets the entry with its last copy.
 func (x *index) drop(e *entry, t int) {
 	h := &e.copies[t]
 	if h.at >= 0 {
@@ -209,8 +209,6 @@ func (x *index) drop(e *entry, t int) {
 	x.tiers[t].used -= h.bytes
 	*h = holding{e: e, at: -1}
 	switch t {
-	case device:
-		e.resident = nil
 	case host:
 		x.give(e.state)
 		e.state = nil

@@ -12,7 +12,6 @@ type naive struct {
 	clock   [tiers]uint64
 	turns   uint64
 	entries []*naiveEntry
-	draft   int64         // bytes of host memory in a draft
 	queue   []*naiveEntry // to be written to disk
 }
 
@@ -30,9 +29,6 @@ type naiveCopy struct {
 }
 
 func (n *naive) used(t int) (sum int64) {
-	if t == host {
-		sum = n.draft
-	}
 	for _, e := range n.entries {
 		if e.copies[t] != nil {
 			sum += e.copies[t].bytes
@@ -98,8 +94,8 @@ func (n *naive) victim(t int) *naiveEntry {
 	return v
 }
 
-// room makes room for bytes; down is what becomes of what leaves the device, and extra what is in use besides.
-func (n *naive) room(t int, bytes int64, down func(*naiveEntry)) bool {
+// room makes room for bytes.
+func (n *naive) room(t int, bytes int64) bool {
 	if bytes > n.limit[t] {
 		return false
 	}
@@ -107,9 +103,6 @@ func (n *naive) room(t int, bytes int64, down func(*naiveEntry)) bool {
 		v := n.victim(t)
 		if v == nil {
 			return false
-		}
-		if down != nil {
-			down(v)
 		}
 		n.drop(v, t)
 	}
@@ -177,7 +170,7 @@ func (n *naive) settle() {
 			continue
 		}
 		e.pins++
-		if n.room(onDisk, n.bytes(e.ids), nil) {
+		if n.room(onDisk, n.bytes(e.ids)) {
 			n.add(e, onDisk, n.bytes(e.ids))
 		}
 		e.pins--

@@ -2,7 +2,6 @@ package statecache
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
 	"os"
 	"slices"
@@ -12,30 +11,12 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache/radix"
 )
 
-// resident is a state on a device that counts what lies there.
-type resident struct {
-	ids  []int
-	fail bool
-	live *int
-}
-
-func (r *resident) Save(state []float32) error {
-	if r.fail {
-		return errors.New("the device is lost")
-	}
-	copy(state, after(r.ids))
-	return nil
-}
-
-func (r *resident) Release() { *r.live-- }
-
 // pair is a cache with its oracle.
 type pair struct {
 	t      *testing.T
 	r      *rand.Rand
 	c      *Cache
 	n      *naive
-	live   int
 	held   []func()
 	hits   int
 	longer int
@@ -62,17 +43,16 @@ func TestAgainstNaive(t *testing.T) {
 		ops    int
 		longer int // texts that mostly go on from one another
 	}{
-		"device and host": {Options{Device: 5*4*fakeSize + 3, Host: 20 * bytes(8)}, operations(t, 20_000), 0},
-		"long texts":      {Options{Device: 4 * 4 * fakeSize, Host: 40 * bytes(50)}, operations(t, 20_000) / 10, 90},
-		"little host":     {Options{Device: 3 * 4 * fakeSize, Host: 2 * bytes(5)}, 5_000, 0},
-		"device alone":    {Options{Device: 8 * 4 * fakeSize}, 5_000, 0},
-		"host and disk":   {Options{Host: 6 * bytes(8), Disk: 15 * bytes(8), Dir: t.TempDir()}, 1_000, 0},
-		"disk alone":      {Options{Host: bytes(8), Disk: 9 * bytes(8), Dir: t.TempDir()}, 500, 0},
+		"host alone":    {Options{Host: 20*bytes(8) + 3}, operations(t, 20_000), 0},
+		"long texts":    {Options{Host: 40 * bytes(50)}, operations(t, 20_000) / 10, 90},
+		"little host":   {Options{Host: 4 * bytes(5)}, 5_000, 0},
+		"host and disk": {Options{Host: 6 * bytes(8), Disk: 15 * bytes(8), Dir: t.TempDir()}, 1_000, 0},
+		"disk alone":    {Options{Host: bytes(8), Disk: 9 * bytes(8), Dir: t.TempDir()}, 500, 0},
 	} {
 		t.Run(name, func(t *testing.T) {
 			c.o.Size = fakeSize
 			p := &pair{t: t, r: rand.New(rand.NewPCG(1, 2)), c: newCache(t, c.o), longer: c.longer}
-			p.n = &naive{size: fakeSize, limit: [tiers]int64{c.o.Device, c.o.Host, c.o.Disk}}
+			p.n = &naive{size: fakeSize, limit: [tiers]int64{c.o.Host, c.o.Disk}}
 			for range c.ops {
 				p.step()
 			}
@@ -102,12 +82,8 @@ func (p *pair) text() (space string, ids []int) {
 func (p *pair) step() {
 	space, ids := p.text()
 	switch op := p.r.IntN(10); {
-	case op < 3:
-		p.putHost(space, ids)
-	case op < 4:
-		p.putAs(space, ids)
-	case op < 6 && p.n.limit[device] > 0:
-		p.putDevice(space, ids)
+	case op < 5:
+		p.put(space, ids)
 	case op < 7 && len(p.held) > 0:
 		i := p.r.IntN(len(p.held))
 		p.held[i]()
@@ -124,7 +100,7 @@ func (p *pair) step() {
 	p.compare()
 }
 
-func (p *pair) putHost(space string, ids []int) {
+func (p *pair) put(space string, ids []int) {
 	kind, n := Passing+Kind(p.r.IntN(3)), p.n
 	if kind == Anchor && p.r.IntN(4) > 0 {
 		kind = Turn
@@ -135,7 +111,7 @@ func (p *pair) putHost(space string, ids []int) {
 	if e := n.at(space, ids); e != nil {
 		e.kind = max(e.kind, kind)
 		n.touch(e)
-	} else if want = n.room(host, n.bytes(ids), nil); want && !abort {
+	} else if want = n.room(host, n.bytes(ids)); want && !abort {
 		e := &naiveEntry{space: space, ids: ids, kind: kind}
 		n.add(e, host, n.bytes(ids))
 		n.thin(e)
@@ -151,76 +127,6 @@ func (p *pair) putHost(space string, ids []int) {
 		d.Abort()
 	}
 	d.Commit()
-}
-
-// putAs puts a state whose ids are told when it is there.
-func (p *pair) putAs(space string, ids []int) {
-	n := p.n
-	meta := Meta{Kind: Turn, Pending: len(ids)}
-	d := p.c.Space(space).Reserve(nil, meta)
-	if want := n.room(host, n.bytes(nil), nil); (d != nil) != want {
-		p.t.Fatalf("draft %v, want %v", d != nil, want)
-	}
-	if d == nil {
-		return
-	}
-	n.draft = n.bytes(nil)
-	copy(d.State(), after(ids))
-	d.CommitAs(ids)
-	room := n.room(host, 4*int64(len(ids)), nil)
-	n.draft = 0
-	if room && n.at(space, ids) == nil {
-		e := &naiveEntry{space: space, ids: ids, kind: Turn}
-		n.add(e, host, n.bytes(ids))
-		n.thin(e)
-	}
-}
-
-func (p *pair) putDevice(space string, ids []int) {
-	n, bytes := p.n, int64(4*fakeSize)
-	failing := p.r.IntN(8) == 0 // of all that leave the device for this one
-	p.c.mu.Lock()
-	for _, t := range p.c.index.trees {
-		for _, e := range all(t) {
-			if e.resident != nil {
-				e.resident.(*resident).fail = failing
-			}
-		}
-	}
-	p.c.mu.Unlock()
-	lost := p.r.IntN(10) == 0
-	got, err := p.c.Space(space).PutDevice(ids, Meta{Kind: Turn, Pending: len(ids)}, func() (Resident, error) {
-		if lost {
-			return nil, errors.New("no slot")
-		}
-		p.live++
-		return &resident{ids: ids, live: &p.live}, nil
-	})
-	e := n.at(space, ids)
-	want, tried := false, false
-	if e != nil && e.copies[device] != nil {
-		e.kind = max(e.kind, Turn)
-		n.touch(e)
-	} else if tried = n.room(device, bytes, func(v *naiveEntry) {
-		if v.copies[host] == nil && v.copies[onDisk] == nil {
-			v.pins++
-			if n.room(host, n.bytes(v.ids), nil) && !failing {
-				n.add(v, host, n.bytes(v.ids))
-			}
-			v.pins--
-		}
-	}); tried && !lost {
-		if e = n.at(space, ids); e == nil {
-			e = &naiveEntry{space: space, ids: ids}
-		}
-		e.kind = max(e.kind, Turn)
-		n.add(e, device, bytes)
-		n.thin(e)
-		want = true
-	}
-	if got != want || (err != nil) != (tried && lost) {
-		p.t.Fatalf("on the device %s %v: %v (%v), want %v", space, ids, got, err, want)
-	}
 }
 
 func (p *pair) find(space string, ids []int) {
@@ -251,16 +157,15 @@ func (p *pair) find(space string, ids []int) {
 	p.hits++
 	n.touch(e)
 	e.pins++
-	if e.copies[device] == nil && e.copies[host] == nil && n.room(host, n.bytes(e.ids), nil) {
+	if e.copies[host] == nil && n.room(host, n.bytes(e.ids)) {
 		n.add(e, host, n.bytes(e.ids))
 	}
 	want := after(e.ids)
-	if hit.State != nil && !slices.Equal(hit.State, want) || hit.Pending != len(e.ids) || hit.State == nil && hit.Resident == nil ||
-		hit.Resident != nil && !slices.Equal(hit.Resident.(*resident).ids, e.ids) {
+	if !slices.Equal(hit.State, want) || hit.Pending != len(e.ids) {
 		p.t.Fatalf("%v: state %v, pending %d, want %v", e.ids, hit.State, hit.Pending, want)
 	}
 	release := func() {
-		if hit.State != nil && !slices.Equal(hit.State, want) {
+		if !slices.Equal(hit.State, want) {
 			p.t.Fatalf("%v: the state changed in use", e.ids)
 		}
 		hit.Release()
@@ -305,8 +210,8 @@ func (p *pair) compare() {
 			}
 		}
 	}
-	if count != len(p.n.entries) || c.index.stats.Checkpoints != count || p.live*4*fakeSize != int(used[device]) {
-		p.t.Fatalf("%d checkpoints (%d by count), want %d; %d on the device", count, c.index.stats.Checkpoints, len(p.n.entries), p.live)
+	if count != len(p.n.entries) || c.index.stats.Checkpoints != count {
+		p.t.Fatalf("%d checkpoints (%d by count), want %d", count, c.index.stats.Checkpoints, len(p.n.entries))
 	}
 	for t := range used {
 		if o := &c.index.tiers[t]; used[t] != o.used || o.used > o.limit || o.clock != p.n.clock[t] {

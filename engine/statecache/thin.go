@@ -126,7 +126,6 @@ func (c *Cache) thin(e *entry) {
 		}
 	}
 	kept := thinned(marks)
-	var residents []Resident
 	for i, b := range chain {
 		if len(kept) > 0 && kept[0] == marks[i] {
 			kept = kept[1:]
@@ -134,20 +133,9 @@ func (c *Cache) thin(e *entry) {
 		}
 		c.index.stats.Thinned++
 		for t := range b.copies {
-			if !b.copies[t].there {
-				continue
+			if b.copies[t].there {
+				c.index.drop(b, t)
 			}
-			if b.resident != nil {
-				residents = append(residents, b.resident)
-			}
-			c.index.drop(b, t)
 		}
-	}
-	if residents != nil {
-		c.unlocked(func() {
-			for _, r := range residents {
-				r.Release()
-			}
-		})
 	}
 }
