@@ -27,6 +27,11 @@ func New(g *Grammar, v *token.Vocabulary) *Constraint {
 	return &Constraint{m: g.machine, v: v, state: g.machine.Start(false), seen: -1}
 }
 
+// NewSpaced returns a constraint that holds from the first byte on, before which a few blanks and line ends may stand.
+func NewSpaced(g *Grammar, v *token.Vocabulary) *Constraint {
+	return &Constraint{m: g.machine, v: v, state: g.machine.Start(true), seen: -1}
+}
+
 // NewAfter returns a constraint that begins behind the first end, such as "</think>", in the text that comes. Before it any
 // text is free, but the text may not end. Behind it a few blanks and line ends may stand before what the grammar matches.
 // The token that has the last byte of end may go on as the grammar allows.

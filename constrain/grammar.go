@@ -48,6 +48,25 @@ func JSONSchema(schema []byte, o jsonschema.Options) (*Grammar, error) {
 	return newGrammar(b, start)
 }
 
+// JSONSchemaBetween is JSONSchema for texts that have one text before the JSON text and another behind it, such as a fence of
+// Markdown.
+func JSONSchemaBetween(before string, schema []byte, behind string, o jsonschema.Options) (*Grammar, error) {
+	b, value, err := jsonschema.Compile(schema, o)
+	if err != nil {
+		return nil, fmt.Errorf("constrain: %w", err)
+	}
+	start := b.Nonterminal()
+	right := []grammar.Symbol{value}
+	if before != "" {
+		right = append([]grammar.Symbol{b.Terminal(b.Pool.Literal(before))}, right...)
+	}
+	if behind != "" {
+		right = append(right, b.Terminal(b.Pool.Literal(behind)))
+	}
+	b.Add(start, right...)
+	return newGrammar(b, start)
+}
+
 // maxExpressions bounds the expressions of a pattern or a GBNF grammar.
 const maxExpressions = 1 << 18
 

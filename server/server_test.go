@@ -19,6 +19,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
@@ -67,6 +68,9 @@ func serve(t *testing.T, change func(*server.Options, *scripted.Model, *chat.Opt
 	p := chat.Options{Dialect: dialect, Most: 1000, Ping: time.Minute, Write: time.Minute}
 	if change != nil {
 		change(&o, m, &p)
+	}
+	if p.Forms, err = grammars.New(tok, m.What.Vocab); err != nil {
+		t.Fatal(err)
 	}
 	o.Routes, o.Fail, o.Health = openai.New(m, p).Routes(), openai.Fail, m.Health
 	s, err := server.New(o)

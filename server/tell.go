@@ -66,7 +66,7 @@ func (s *Server) tell(a *answer, c *api.Call, r *api.Route, did *done, took time
 		list = append(list, slog.String("user", c.User))
 	}
 	if err != nil {
-		list = append(list, slog.String("code", err.Code), slog.String("param", err.Param))
+		list = append(list, slog.String("code", err.Code)) // and no field: its path may have names of the client's
 		if err.Cause != nil {
 			level, list = slog.LevelError, append(list, slog.String("cause", err.Cause.Error()))
 		}

@@ -24,6 +24,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/local"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
@@ -224,6 +225,9 @@ func (a *app) serve(ctx context.Context, o *serveFlags) (err error) {
 	model, err := a.localModel(ctx, m, o)
 	if err != nil {
 		return err
+	}
+	if p.Forms, err = grammars.New(model.Tokenizer(), m.Vocab); err != nil {
+		return errors.Join(err, model.Close(context.WithoutCancel(ctx)))
 	}
 	return errors.Join(a.serveModel(ctx, o, l, ring, model, p), model.Close(context.WithoutCancel(ctx)))
 }

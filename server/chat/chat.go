@@ -12,18 +12,20 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
 // Options say how a server holds conversations.
 type Options struct {
-	Preset  *sample.Params  // what holds for settings that are not sent; nil for what fits the dialect
-	Dialect *prompt.Dialect // of conversations that name none
-	Think   prompt.Think    // likewise
-	Date    int             // of the model, as prompt.Choice has it
-	Most    int             // most tokens of an answer, and of a chat that does not say how many
-	Ping    time.Duration   // between signs of life in a stream while nothing comes; 0 for none
-	Write   time.Duration   // that a reader may take for one event; 0 for any time
+	Preset  *sample.Params     // what holds for settings that are not sent; nil for what fits the dialect
+	Dialect *prompt.Dialect    // of conversations that name none
+	Think   prompt.Think       // likewise
+	Date    int                // of the model, as prompt.Choice has it
+	Forms   *grammars.Compiler // of what answers are held to
+	Most    int                // most tokens of an answer, and of a chat that does not say how many
+	Ping    time.Duration      // between signs of life in a stream while nothing comes; 0 for none
+	Write   time.Duration      // that a reader may take for one event; 0 for any time
 }
 
 // Own are the fields of requests that no other server has.

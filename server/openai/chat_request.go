@@ -22,6 +22,7 @@ type chatCall struct {
 	parsers  []*prompt.Parser
 	results  []api.Result
 	calls    []int // calls of tools that each choice has begun
+	called   bool  // reports whether the answer is held to a call of a tool
 }
 
 // prepare checks the request and makes those of the model.
@@ -47,10 +48,17 @@ func (q *chatCall) prepare(user string) (err *wire.Error) {
 		return err
 	}
 	r.Stop = append(append(r.Stop, q.prompt.Stop...), q.q.Stop...)
+	form, err := q.form()
+	if err != nil {
+		return err
+	}
 	for i := range q.n {
 		r := r
 		r.Params = q.q.Seeds(r.Params, i)
-		q.requests, q.parsers = append(q.requests, r), append(q.parsers, q.prompt.Parser(prompt.ParserOptions{}))
+		if form != nil {
+			r.Constraint = form.Clone()
+		}
+		q.requests, q.parsers = append(q.requests, r), append(q.parsers, q.prompt.Parser(prompt.ParserOptions{Eager: q.called}))
 	}
 	q.calls, q.results = make([]int, q.n), make([]api.Result, q.n)
 	q.head = Chat{ID: api.NewID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,

@@ -88,6 +88,15 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 	if err := chat.Stops("stop", q.q.Stop); err != nil {
 		return err
 	}
+	form, err := q.h.pattern(&q.q.Common)
+	if err != nil {
+		return err
+	}
+	if form != nil {
+		if r.Constraint, err = q.h.options.Forms.Constraint(form, "", false); err != nil {
+			return err
+		}
+	}
 	if q.q.Suffix != "" {
 		return wire.Wrong("suffix", "none, since the model was not trained to fill in the middle", "a string")
 	}
@@ -135,6 +144,9 @@ func (q *completion) prompt(r api.Request, i int) *wire.Error {
 	for k := range q.bests {
 		r := r
 		r.Params = q.q.Seeds(r.Params, i*q.bests+k)
+		if r.Constraint != nil {
+			r.Constraint = r.Constraint.Clone()
+		}
 		q.requests = append(q.requests, r)
 	}
 	q.texts = append(q.texts, echo)

@@ -21,11 +21,9 @@ type Common struct {
 	} `json:"stream_options"`
 
 	// Fields of our own.
-	Grammar     string `json:"grammar"` // GBNF
-	Regex       string `json:"regex"`
-	Cache       *bool  `json:"cache"`
-	State       string `json:"state"`
-	ReturnState bool   `json:"return_state"`
+	Grammar string `json:"grammar"` // GBNF
+	Regex   string `json:"regex"`
+	Cache   *bool  `json:"cache"`
 }
 
 // CompletionRequest is the body of POST /v1/completions.

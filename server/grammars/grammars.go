@@ -1,0 +1,191 @@
+// Package grammars makes the constraints that requests ask for: JSON objects, JSON schemas, calls of tools, regular
+// expressions and grammars. What was compiled is remembered, since a program sends the same schema with every request.
+package grammars
+
+import (
+	"container/list"
+	"crypto/sha256"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"net/http"
+	"strconv"
+	"strings"
+	"sync"
+
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
+	"github.com/rwkv-gpu/rwkv-gpu/constrain/gbnf"
+	"github.com/rwkv-gpu/rwkv-gpu/constrain/jsonschema"
+	"github.com/rwkv-gpu/rwkv-gpu/constrain/token"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
+)
+
+const (
+	mostKept  = 128      // grammars
+	maskBytes = 64 << 20 // for masks of all grammars
+	blanks    = 20       // between the tokens of JSON, which is enough for indented text of some depth
+)
+
+// Compiler compiles and remembers grammars. It is safe for concurrent use.
+type Compiler struct {
+	vocab *token.Vocabulary
+
+	mu    sync.Mutex
+	known map[[sha256.Size]byte]*list.Element
+	order *list.List // of *kept, the last used first
+}
+
+type kept struct {
+	key     [sha256.Size]byte
+	once    sync.Once
+	grammar *constrain.Grammar
+	err     error
+}
+
+// New returns a compiler for a model of so many ids.
+func New(tok tokenizer.Tokenizer, vocab int) (*Compiler, error) {
+	v, err := token.NewVocabulary(tok, vocab, []int{text.EndOfText}, maskBytes)
+	if err != nil {
+		return nil, err
+	}
+	return &Compiler{vocab: v, known: map[[sha256.Size]byte]*list.Element{}, order: list.New()}, nil
+}
+
+// Constraint returns a constraint of a grammar: for the beginning of an answer, where a few blanks may stand before if it is
+// spaced, or behind the first place in the answer where a text ends, such as </think>, if after is not "".
+func (c *Compiler) Constraint(g *constrain.Grammar, after string, spaced bool) (sample.Constraint, *wire.Error) {
+	switch {
+	case after != "":
+		limit, err := constrain.NewAfter(g, c.vocab, after)
+		return limit, refuse("response_format", err)
+	case spaced:
+		return constrain.NewSpaced(g, c.vocab), nil
+	}
+	return constrain.New(g, c.vocab), nil
+}
+
+// compile returns the grammar of a kind and a text, made at most once.
+func (c *Compiler) compile(kind, source string, compile func() (*constrain.Grammar, error)) (*constrain.Grammar, error) {
+	key := sha256.Sum256([]byte(kind + "\x00" + source))
+	c.mu.Lock()
+	e := c.known[key]
+	if e == nil {
+		e = c.order.PushFront(&kept{key: key})
+		c.known[key] = e
+		if last := c.order.Back(); c.order.Len() > mostKept {
+			delete(c.known, c.order.Remove(last).(*kept).key)
+		}
+	} else {
+		c.order.MoveToFront(e)
+	}
+	k := e.Value.(*kept)
+	c.mu.Unlock()
+	k.once.Do(func() { k.grammar, k.err = compile() })
+	return k.grammar, k.err
+}
+
+// Object is the grammar of any JSON object.
+func (c *Compiler) Object() (*constrain.Grammar, *wire.Error) {
+	return c.Schema("response_format", []byte(`{"type":"object"}`))
+}
+
+// Schema is the grammar of the JSON texts that match the schema of a field.
+func (c *Compiler) Schema(param string, schema []byte) (*constrain.Grammar, *wire.Error) {
+	g, err := c.compile("schema", string(schema), func() (*constrain.Grammar, error) {
+		return constrain.JSONSchema(schema, jsonschema.Options{Blanks: blanks})
+	})
+	return g, refuse(param, err)
+}
+
+// between is Schema with a text before the JSON text and one behind it.
+func (c *Compiler) between(before, param string, schema []byte, behind string) (*constrain.Grammar, *wire.Error) {
+	g, err := c.compile("between "+strconv.Quote(before)+strconv.Quote(behind), string(schema), func() (*constrain.Grammar, error) {
+		return constrain.JSONSchemaBetween(before, schema, behind, jsonschema.Options{Blanks: blanks})
+	})
+	return g, refuse(param, err)
+}
+
+// Regexp is the grammar of the texts that the pattern of a field matches.
+func (c *Compiler) Regexp(param, pattern string) (*constrain.Grammar, *wire.Error) {
+	g, err := c.compile("regexp", pattern, func() (*constrain.Grammar, error) { return constrain.Regexp(pattern) })
+	return g, refuse(param, err)
+}
+
+// GBNF is the grammar of a field in the notation of llama.cpp.
+func (c *Compiler) GBNF(param, source string) (*constrain.Grammar, *wire.Error) {
+	g, err := c.compile("gbnf", source, func() (*constrain.Grammar, error) { return constrain.GBNF(source) })
+	return g, refuse(param, err)
+}
+
+// Call is the grammar of an answer that calls one of the tools of a field, or the one of a name if that is not "": a JSON
+// object of the tool's name and its arguments, in a frame.
+func (c *Compiler) Call(param string, tools []prompt.Tool, name string, f prompt.Frame) (*constrain.Grammar, *wire.Error) {
+	var calls []json.RawMessage
+	for i, t := range tools {
+		if name != "" && t.Name != name {
+			continue
+		}
+		parameters := t.Parameters
+		if len(parameters) == 0 {
+			parameters = json.RawMessage(`{"type":"object"}`)
+		}
+		// Each tool's parameters alone, so that an error names them; references in them are to themselves.
+		place := fmt.Sprintf("%s[%d].function.parameters", param, i)
+		if _, err := c.Schema(place, parameters); err != nil {
+			return nil, err
+		}
+		if strings.Contains(string(parameters), `"$ref"`) || strings.Contains(string(parameters), `"$id"`) {
+			var err error
+			if parameters, err = asDocument(parameters, i); err != nil {
+				return nil, wire.Wrong(place, "an object", "something else")
+			}
+		}
+		title, err := json.Marshal(t.Name)
+		if err != nil {
+			return nil, wire.Wrong(param, "names of tools as text", "others")
+		}
+		calls = append(calls, json.RawMessage(fmt.Sprintf(`{"type":"object","properties":{"name":{"const":%s},"arguments":%s},"required":["name","arguments"],"additionalProperties":false}`, title, parameters)))
+	}
+	all, err := json.Marshal(map[string]any{"anyOf": calls})
+	if err != nil {
+		return nil, wire.Wrong(param, "tools as JSON", "others")
+	}
+	return c.between(f.Before, param, all, f.Behind)
+}
+
+// asDocument returns a schema that references lead from its own root, wherever it stands (JSON Schema 2020-12, 9.2.1).
+func asDocument(schema json.RawMessage, i int) (json.RawMessage, error) {
+	var members map[string]json.RawMessage
+	if err := json.Unmarshal(schema, &members); err != nil {
+		return nil, err
+	}
+	if members["$id"] == nil {
+		members["$id"] = json.RawMessage(fmt.Sprintf(`"https://tools.invalid/%d"`, i))
+	}
+	return json.Marshal(members)
+}
+
+// refuse returns the error of HTTP for a grammar that cannot be used.
+func refuse(param string, err error) *wire.Error {
+	var schema *jsonschema.Error
+	var grammar *gbnf.Error
+	e := &wire.Error{Status: http.StatusBadRequest, Param: param, Code: "invalid_grammar"}
+	switch {
+	case err == nil:
+		return nil
+	case errors.As(err, &schema):
+		e.Message = fmt.Sprintf("%s: at %q: want %s, got %s", param, schema.Pointer, schema.Want, schema.Got)
+	case errors.As(err, &grammar):
+		e.Message = fmt.Sprintf("%s: line %d, column %d: want %s, got %s", param, grammar.Line, grammar.Column, grammar.Want, grammar.Got)
+	default:
+		e.Message = param + ": " + err.Error()
+	}
+	if len(e.Message) > 500 {
+		e.Message = strings.ToValidUTF8(e.Message[:500], "") + "…"
+	}
+	return e
+}

@@ -1,0 +1,79 @@
+package openai
+
+import (
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+)
+
+// form returns what the answer is held to, nil for nothing.
+func (q *chatCall) form() (sample.Constraint, *wire.Error) {
+	frame := q.prompt.Frame()
+	g, param, err := q.grammar(frame)
+	if err != nil || g == nil {
+		return nil, err
+	}
+	if frame.Begun {
+		return nil, wire.Wrong(param, "none where the conversation ends with the beginning of the answer", "one")
+	}
+	return q.h.options.Forms.Constraint(g, frame.After, true)
+}
+
+// grammar returns the grammar that one of the fields asks for, and the field.
+func (q *chatCall) grammar(frame prompt.Frame) (g *constrain.Grammar, param string, err *wire.Error) {
+	var asked []string
+	if c := q.q.ToolChoice; c.Mode == "required" || c.Mode == "named" {
+		asked = append(asked, "tool_choice")
+	}
+	if f := q.q.Format; f != nil && f.Type != "text" {
+		asked = append(asked, "response_format")
+	}
+	if q.q.Grammar != "" || q.q.Regex != "" {
+		asked = append(asked, "grammar or regex")
+	}
+	switch {
+	case len(asked) > 1:
+		return nil, "", wire.Wrong(asked[1], "none beside "+asked[0], "one")
+	case len(asked) == 0:
+		return nil, "", nil
+	}
+	switch asked[0] {
+	case "tool_choice":
+		q.called = true
+		g, err = q.h.options.Forms.Call("tools", q.prompt.Tools, q.q.ToolChoice.Name, frame)
+	case "response_format":
+		g, err = q.h.format(q.q.Format)
+	default:
+		g, err = q.h.pattern(&q.q.Common)
+	}
+	return g, strings.Fields(asked[0])[0], err
+}
+
+// format returns the grammar of a response format.
+func (h *Handlers) format(f *ResponseFormat) (*constrain.Grammar, *wire.Error) {
+	switch {
+	case f.Type == "json_object":
+		return h.options.Forms.Object()
+	case f.Type != "json_schema":
+		return nil, wire.Wrong("response_format.type", "text, json_object or json_schema", "another string")
+	case f.Schema == nil || f.Schema.Schema == nil:
+		return nil, wire.Missing("response_format.json_schema.schema", "a JSON schema")
+	}
+	return h.options.Forms.Schema("response_format.json_schema.schema", f.Schema.Schema)
+}
+
+// pattern returns the grammar of our own fields, nil for none.
+func (h *Handlers) pattern(c *Common) (*constrain.Grammar, *wire.Error) {
+	switch {
+	case c.Grammar != "" && c.Regex != "":
+		return nil, wire.Wrong("regex", "none beside grammar", "one")
+	case c.Grammar != "":
+		return h.options.Forms.GBNF("grammar", c.Grammar)
+	case c.Regex != "":
+		return h.options.Forms.Regexp("regex", c.Regex)
+	}
+	return nil, nil
+}
