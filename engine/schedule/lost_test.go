@@ -268,7 +268,7 @@ func lostCrowd(t *testing.T, again int) {
 	l := losses{engine: engine.Options{Slots: decodes + prefills, Chunk: 24, Keep: 11, Exact: true}}
 	l.requests = func(e *engine.Engine) (all []*asked, err error) {
 		for i := range decodes + prefills {
-			prompt, most := 3, 16+i%5
+			prompt, most := 3, 32+i%5
 			if i >= decodes {
 				prompt, most = long/prefills, 5
 			}
