@@ -11,6 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
 
@@ -336,7 +337,7 @@ func TestBurstAllocates(t *testing.T) {
 			for range 64 {
 				run()
 			}
-			if n := testing.AllocsPerRun(16, run); n > 0 && !d.IsCPU() {
+			if n := gputest.Allocs(16, run); n > 0 && !d.IsCPU() {
 				t.Errorf("%d sequences: %v allocations for a burst", len(list), n)
 			}
 		}

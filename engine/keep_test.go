@@ -11,6 +11,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -301,7 +302,7 @@ func TestKeepAllocatesNothing(t *testing.T) {
 	for range 64 {
 		run()
 	}
-	if n := testing.AllocsPerRun(64, run); n > 0 {
+	if n := gputest.Allocs(64, run); n > 0 {
 		t.Errorf("%v allocations for a token", n)
 	}
 }

@@ -11,6 +11,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
 
@@ -355,7 +356,7 @@ func TestPassAllocatesNothing(t *testing.T) {
 	for range 300 { // the sampler's list of accepted tokens grows until it holds all
 		run()
 	}
-	if n := testing.AllocsPerRun(100, run); n != 0 {
+	if n := gputest.Allocs(100, run); n != 0 {
 		t.Errorf("%v allocations a pass, want none", n)
 	}
 }

@@ -43,6 +43,7 @@ on() {
 
 # Tests that run on the CPU and on a device do so in the first stage and in the last; the others leave the CPU's side out.
 device='-short -skip /^cpu$|//^cpu$'
+originals='|^Test(Golden|RWKVCpp|LlamaCpp)$' # which kernels meet with other subgroups, and single ops meet the oracle
 vulkan='./engine/vulkan ./engine/vulkan/kernel ./engine/vulkan/layout ./engine/vulkan/state ./engine/vulkan/trial' # on devices
 
 # narrow COMMAND... runs it with subgroups of 4. Mesa does not tell what it has compiled for one width of vectors from what it
@@ -57,7 +58,7 @@ run() {
 	case $1 in
 	lavapipe) on lavapipe ./... ;;
 	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe $device ./engine ./engine/device ./engine/generate ./engine/compare $vulkan) ;;
-	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device ./engine ./engine/generate $vulkan) ;;
+	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device$originals ./engine ./engine/generate $vulkan) ;;
 	cpu4) narrow on lavapipe -short ./engine/vulkan -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
 	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;

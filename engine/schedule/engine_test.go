@@ -265,7 +265,7 @@ func TestTokensAllocateNothing(t *testing.T) {
 			for range 200 {
 				cycle()
 			}
-			if a := testing.AllocsPerRun(50, cycle); a > 0 {
+			if a := gputest.Allocs(50, cycle); a > 0 {
 				t.Errorf("%d sequences: %v allocations a round", n, a)
 			}
 			for _, j := range jobs {

@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -118,7 +119,7 @@ func TestForwardAllocatesNothing(t *testing.T) {
 		}
 		run()
 		run() // known by now to be short
-		if n := testing.AllocsPerRun(50, run); n != 0 {
+		if n := gputest.Allocs(50, run); n != 0 {
 			t.Errorf("%d sequences: %v allocations a pass, want none", seqs, n)
 		}
 	}
