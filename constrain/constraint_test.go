@@ -170,7 +170,7 @@ func TestWalksAreValid(t *testing.T) {
 			if err != nil {
 				t.Fatalf("%s: %v", schema, err)
 			}
-			for range 25 {
+			for range 12 {
 				text := walk(t, New(g, v), v, rng, 400)
 				if text == "" {
 					continue
@@ -186,7 +186,7 @@ func TestWalksAreValid(t *testing.T) {
 			}
 		}
 	}
-	if want := len(schemas) * 2 * 20; ended < want {
+	if want := len(schemas) * 2 * 10; ended < want {
 		t.Errorf("%d texts ended, want %d", ended, want)
 	}
 }
@@ -240,73 +240,6 @@ func TestRegexp(t *testing.T) {
 			t.Errorf("%s: got %v", pattern, err)
 		}
 	}
-}
-
-// The constraint begins at the byte behind the end of the think text, wherever tokens are cut.
-func TestThink(t *testing.T) {
-	g, err := JSONSchema([]byte(`{"type":"object","properties":{"a":{"type":"integer"}},"required":["a"],"additionalProperties":false}`), jsonschema.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	const text = `I think </thin or </</think>` + "\n\n" + `{"a":17}`
-	rng := rand.New(rand.NewPCG(9, 10))
-	for range 300 {
-		var tokens [][]byte
-		tokens = append(tokens, nil)
-		var sequence []int
-		for rest := text; rest != ""; {
-			n := min(1+rng.IntN(12), len(rest))
-			tokens = append(tokens, []byte(rest[:n]))
-			sequence = append(sequence, len(tokens)-1)
-			rest = rest[n:]
-		}
-		// And tokens that end the think text and go on as the grammar forbids, or allows.
-		bad, good := len(tokens), len(tokens)+1
-		tokens = append(tokens, []byte(`</think>no`), []byte(`x</think>{"`))
-		v := pieces(t, tokens)
-		c, err := NewAfter(g, v, "</think>")
-		if err != nil {
-			t.Fatal(err)
-		}
-		mask, err := c.Mask()
-		if err != nil || allowed(mask, bad) || !allowed(mask, good) || allowed(mask, 0) {
-			t.Fatalf("%q: %v: bad %v, good %v, end %v", tokens, err, allowed(mask, bad), allowed(mask, good), allowed(mask, 0))
-		}
-		if _, err := c.Accept(bad); err == nil {
-			t.Fatal("a token that goes on as the grammar forbids is accepted")
-		}
-		done := false
-		for _, id := range sequence {
-			mask, err := c.Mask()
-			if err != nil || !allowed(mask, id) {
-				t.Fatalf("%q: id %d is masked (%v)", tokens, id, err)
-			}
-			if done, err = c.Accept(id); err != nil {
-				t.Fatalf("%q: id %d: %v", tokens, id, err)
-			}
-		}
-		if !done {
-			t.Fatalf("%q: not done", tokens)
-		}
-	}
-}
-
-// tokens is a tokenizer of a list of tokens, of which none may come twice.
-type tokens struct {
-	tokenizer.Tokenizer
-	list [][]byte
-}
-
-func (k tokens) Size() int           { return len(k.list) }
-func (k tokens) Bytes(id int) []byte { return k.list[id] }
-
-func pieces(t *testing.T, list [][]byte) *token.Vocabulary {
-	t.Helper()
-	v, err := token.NewVocabulary(tokens{list: list}, len(list), []int{0}, 1<<20)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return v
 }
 
 // Tokens with the same bytes are allowed alike, and where no token fits the mask is an error.
@@ -390,6 +323,9 @@ func TestErrors(t *testing.T) {
 		`{"allOf":[` + strings.Repeat(`{"anyOf":[{"required":["a"]},{"required":["b"]},{"required":["c"]}]},`, 20) + `true]}`,
 		strings.Repeat(`{"items":`, 1000) + `{}` + strings.Repeat(`}`, 1000),
 		`{"enum":["` + strings.Repeat("x", 3<<20) + `"]}`,
+		`{"type":"array","contains":{"type":"integer"},"minContains":100,"maxContains":200,"minItems":300,"maxItems":500}`,
+		`{"type":"string","minLength":500000,"pattern":"^[a-z]+$"}`,
+		`{"oneOf":[` + strings.Repeat(`{"required":["a"]},`, 2000) + `{"required":["b"]}]}`,
 	} {
 		if _, err := JSONSchema([]byte(schema), jsonschema.Options{}); err == nil || !strings.Contains(err.Error(), "large") &&
 			!strings.Contains(err.Error(), "same") {

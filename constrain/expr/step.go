@@ -122,7 +122,7 @@ func (p *Pool) Matches(e ID) bool {
 }
 
 // maxExplored bounds the expressions that are looked at to find out whether one matches anything.
-const maxExplored = 1 << 15
+const maxExplored = 1 << 14
 
 // explore finds the shortest text that e matches. What lies on the way to it is alive; where there is none, all that was
 // met is dead.

@@ -20,7 +20,7 @@ func (p *parser) character(what string) (rune, error) {
 	if r != '\\' {
 		return r, nil
 	}
-	digits := 0
+	var digits int
 	c := p.peek()
 	p.at++
 	switch c {

@@ -36,6 +36,7 @@ type Run struct {
 	terminals []expr.ID
 	char      expr.ID
 	size      int // bytes, about
+	work      int // terminals and items that were moved on since Begin
 	err       error
 
 	rows      []row
@@ -44,7 +45,7 @@ type Run struct {
 	chains    map[place]item
 	predicted []int32 // by nonterminal: the last row that predicted it, plus one
 	seen      map[item]struct{}
-	work      []item
+	list      []item
 	kernel    []item
 	key       []byte
 
@@ -76,6 +77,9 @@ func NewMachine(g *Grammar, char func(*expr.Pool) expr.ID, budget int) *Machine 
 
 // maxExpressions bounds the expressions of a run.
 const maxExpressions = 1 << 18
+
+// maxWork bounds what one reader does between Begin and End: some seconds.
+const maxWork = 1 << 22
 
 func (m *Machine) newRun() *Run {
 	r := &Run{
@@ -130,6 +134,7 @@ func (m *Machine) Begin(s State) (*Run, int32) {
 	if m.run == nil || m.run.err != nil || m.run.full(1) {
 		m.run = m.newRun()
 	}
+	m.run.work = 0
 	if s.run != m.run {
 		s.id = m.run.take(s)
 	}
@@ -160,7 +165,8 @@ func (r *Run) Step(s int32, b byte) int32 {
 }
 
 func (r *Run) fill(s int32, class uint8) int32 {
-	if r.err == nil && r.full(4) {
+	r.work += len(r.states[s].threads)
+	if r.err == nil && (r.full(4) || r.work > maxWork) {
 		r.err = ErrTooLarge
 	}
 	if r.err != nil {

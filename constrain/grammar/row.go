@@ -78,13 +78,13 @@ func (r *Run) rowOf(kernel []item) int32 {
 func (r *Run) close(kernel []item, id int32) {
 	g := r.g
 	clear(r.seen)
-	r.work = r.work[:0]
+	r.list = r.list[:0]
 	for _, i := range kernel {
 		r.add(i)
 	}
 	var out row
-	for n := 0; n < len(r.work); n++ {
-		i := r.work[n]
+	for n := 0; n < len(r.list); n++ {
+		i := r.list[n]
 		s := g.symbols[i.dot]
 		if s == end {
 			if left := g.left[i.dot]; left == g.first[0] || left == g.first[1] {
@@ -105,6 +105,7 @@ func (r *Run) close(kernel []item, id int32) {
 			}
 		}
 	}
+	r.work += len(r.list)
 	slices.SortFunc(out.items, func(a, b item) int {
 		return cmp.Or(cmp.Compare(g.symbols[a.dot], g.symbols[b.dot]), compareItems(a, b))
 	})
@@ -121,7 +122,7 @@ func (r *Run) close(kernel []item, id int32) {
 func (r *Run) add(i item) {
 	if _, ok := r.seen[i]; !ok {
 		r.seen[i] = struct{}{}
-		r.work = append(r.work, i)
+		r.list = append(r.list, i)
 	}
 }
 

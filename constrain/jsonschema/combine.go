@@ -1,5 +1,7 @@
 package jsonschema
 
+import "slices"
+
 // list returns the schemas of a keyword.
 func list(v *value) ([]*value, error) {
 	if v.kind != isArray || len(v.items) == 0 {
@@ -85,13 +87,9 @@ func (c *compiler) oneOf(s *value) (*values, error) {
 	if err != nil {
 		return nil, err
 	}
-	cases := make([]*values, len(parts))
+	cases := slices.Clone(parts)
 	for i := range parts {
-		cases[i] = parts[i]
-		for j := range parts {
-			if i == j {
-				continue
-			}
+		for j := range i {
 			both, err := c.and(parts[i], parts[j], at)
 			if err != nil {
 				return nil, err
@@ -99,12 +97,14 @@ func (c *compiler) oneOf(s *value) (*values, error) {
 			if c.emptyValues(both, emptyDepth) {
 				continue
 			}
-			not, err := c.not(parts[j], at.items[j])
-			if err == nil {
-				cases[i], err = c.and(cases[i], not, at)
-			}
-			if err != nil {
-				return nil, err
+			for _, pair := range [][2]int{{i, j}, {j, i}} {
+				not, err := c.not(parts[pair[1]], at.items[pair[1]])
+				if err == nil {
+					cases[pair[0]], err = c.and(cases[pair[0]], not, at)
+				}
+				if err != nil {
+					return nil, err
+				}
 			}
 		}
 	}

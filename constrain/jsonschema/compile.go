@@ -41,6 +41,7 @@ type compiler struct {
 	schema   map[*value]*values
 	formats  map[string]expr.ID
 	open     map[*value]bool // schemas that are being read
+	meetings int             // of two arrays or objects so far
 
 	symbols map[string]grammar.Symbol // by goal
 	queue   []goal

@@ -97,8 +97,9 @@ func least(a, b int) int {
 	return a
 }
 
-// maxShapes bounds how many arrays or objects are told apart in one set.
-const maxShapes = 256
+// maxMeetings bounds how many pairs of arrays or objects are met to read a schema: each negation or alternative may multiply
+// the cases that have to be told apart.
+const maxMeetings = 1 << 18
 
 func (c *compiler) and(a, b *values, at *value) (*values, error) {
 	out := &values{
@@ -106,7 +107,8 @@ func (c *compiler) and(a, b *values, at *value) (*values, error) {
 		number: c.meet(a.number, b.number, c.numbers.any), shown: c.meet(a.shown, b.shown, c.numbers.any),
 		text: c.meet(a.text, b.text, c.anyText),
 	}
-	if len(a.arrays)*len(b.arrays) > maxShapes || len(a.objects)*len(b.objects) > maxShapes {
+	c.meetings += 1 + len(a.arrays)*len(b.arrays) + len(a.objects)*len(b.objects)
+	if c.meetings > maxMeetings {
 		return nil, tooLarge(at.at, "more cases than can be told apart")
 	}
 	for _, x := range a.arrays {
