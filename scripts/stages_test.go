@@ -102,7 +102,7 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		{first, "test: lavapipe: every package on lavapipe\nran lavapipe.json//" + goTest + "./...\n"},
 		{side, "test: gpu: device packages on lavapipe as on a discrete GPU, subgroups of 8\n" +
 			"ran lavapipe.json/discrete/" + goTest + packages + "-short -skip /^cpu$|//^cpu$ ./engine "},
-		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + packages + "-short -skip /^cpu$|//^cpu$|^Test(Golden|RWKVCpp|LlamaCpp)$ ./engine "},
+		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + packages + "-short -skip ^Test(Golden|RWKVCpp|LlamaCpp)$|/^cpu$|//^cpu$ ./engine "},
 		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + packages + "-short ./engine/vulkan -run "},
 		{side, "\nran swiftshader.json//" + goTest + packages + "-short -skip "},
 		{side, "\nran radv.json//: go test -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n"},
