@@ -158,8 +158,8 @@ func (w *crowd) burst() error {
 }
 
 // Wherever the device is lost while many sequences decode and some read prompts in the same passes, all end with the
-// tokens and the states that they have without that, no token twice and none left out, and nothing is left of the device
-// that was lost.
+// tokens and the states that they have without that, no token twice and none left out, and nothing is left of the
+// device that was lost.
 func TestLostDevice(t *testing.T) {
 	ctl, each := gputest.FaultySeries(t)
 	if ctl == nil {

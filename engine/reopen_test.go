@@ -125,8 +125,8 @@ func TestReopenAgain(t *testing.T) {
 	p.end()
 }
 
-// Where several goroutines reopen an engine after one loss, the device is opened once, and another engine that is made anew
-// meanwhile goes on.
+// Where several goroutines reopen an engine after one loss, the device is opened once, and another engine that is made
+// anew meanwhile goes on.
 func TestReopenTwice(t *testing.T) {
 	p := newPairing(t)
 	if p == nil {

@@ -19,8 +19,8 @@ import (
 // waitLimit sets after how many seconds a wait means that the device hangs.
 func waitLimit(seconds string) string { return "RWKV_WAIT_LIMIT=" + seconds }
 
-// work uses every kind of object and call once or more, and gives everything back whatever happens. begins, if not nil, is
-// told of the stages upload, run, download and end.
+// work uses every kind of object and call once or more, and gives everything back whatever happens. begins, if not nil,
+// is told of the stages upload, run, download and end.
 func work(onHang func(error), begins func(stage string)) (result []byte, err error) {
 	if begins == nil {
 		begins = func(string) {}
@@ -139,7 +139,7 @@ func TestFaults(t *testing.T) {
 			got, r, err := run(f)
 			what := fmt.Sprintf("%+v in %s", f, call.Function)
 			var e *gpu.Error
-			if !r.Fired || r.Function != call.Function { // a wait that takes long is several calls, at one time and not at another
+			if !r.Fired || r.Function != call.Function { // a long wait is several calls
 				moved++
 				if !r.Fired || !slices.Contains(faultvk.Results(r.Function), f.Result) {
 					continue

@@ -12,8 +12,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// A device that is lost is opened anew once for all its users. All leave it before it is closed, each can work on it again
-// when it has reopened it as well, and who has parted is not asked. As long as it works only who reopens leaves it.
+// A device that is lost is opened anew once for all its users. All leave it before it is closed, each can work on it
+// again when it has reopened it as well, and who has parted is not asked. As long as it works only who reopens leaves
+// it.
 func TestReopen(t *testing.T) {
 	ctl := gputest.Faulty(t)
 	if ctl == nil {
