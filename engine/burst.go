@@ -69,9 +69,10 @@ type bursts struct {
 // many steps it took, 0 if all sequences are over. It calls each for every token drawn, with the continuation's index;
 // each returns whether the sequence shall go on. A sequence that shall not go on, or that drew one of its Ends, is
 // Over, and has the state before that token was fed. The device draws if it can and is faster. A sequence takes the
-// first step only if its sampler is Limited, or if it asks for log-probabilities; the others take all steps. A constraint makes its mask while the device works. An id that a constraint forces is drawn like any other. To
-// feed several forced ids at once, have the sampler Accept what it has Forced, and Feed it. A sequence whose constraint
-// is Done is Over.
+// first step only if its sampler is Limited, or if it asks for log-probabilities; the others take all steps. A
+// constraint makes its mask while the device works. An id that a constraint forces is drawn like any other. To feed
+// several forced ids at once, have the sampler Accept what it has Forced, and Feed it. A sequence whose constraint is
+// Done is Over.
 //
 // If a sequence fails, its Err says why, and it is Over. That concerns no other sequence. The error returned is the
 // device's or ctx's. Burst looks at ctx before the submission. Tokens that each was told count in any case. Pass says

@@ -77,7 +77,8 @@ func decoders(b *testing.B, s *Scheduler, n, vocab int, token func(i int)) (stop
 	}
 }
 
-// BenchmarkSequences measures the tokens per second of all sequences together, of one and of more, by turns.
+// BenchmarkSequences measures the tokens per second of all sequences together, of one and of more, by turns, and the time of
+// processors for a token, by which devices that are processors can be compared on a machine that has other work too.
 func BenchmarkSequences(b *testing.B) {
 	e := benchEngine(b, 32)
 	for _, n := range []int{1, 8, 32} {
@@ -94,11 +95,13 @@ func BenchmarkSequences(b *testing.B) {
 				<-drawn
 			}
 			b.ResetTimer()
+			before := processorTime(b)
 			for range b.N {
 				<-drawn
 			}
 			b.StopTimer()
 			b.ReportMetric(float64(b.N)/b.Elapsed().Seconds(), "tok/s")
+			b.ReportMetric((processorTime(b)-before).Seconds()*1000/float64(b.N), "cpu-ms/tok")
 			go func() {
 				for range drawn { // so that nothing waits
 				}
