@@ -116,12 +116,13 @@ func (d *desk) reopen() {
 
 // script has exactly these ids drawn.
 type script struct {
-	ids  []int
-	mask []uint64
+	ids    []int
+	mask   []uint64
+	forces bool // reports whether they are fed in one piece and not drawn one by one
 }
 
 func (d *desk) script(ids []int) *script {
-	return &script{ids, make([]uint64, (d.e.Model.Vocab+63)/64)}
+	return &script{ids: ids, mask: make([]uint64, (d.e.Model.Vocab+63)/64)}
 }
 
 func (s *script) Mask() ([]uint64, error) {
@@ -130,14 +131,19 @@ func (s *script) Mask() ([]uint64, error) {
 	return mask, nil
 }
 
-func (s *script) Forced() []int { return nil }
+func (s *script) Forced() []int {
+	if s.forces {
+		return s.ids
+	}
+	return nil
+}
 
 func (s *script) Accept(int) (bool, error) {
 	s.ids = s.ids[1:]
 	return len(s.ids) == 0, nil
 }
 
-func (s *script) Clone() sample.Constraint { return &script{s.ids, s.mask} }
+func (s *script) Clone() sample.Constraint { return &script{s.ids, s.mask, s.forces} }
 
 // ask completes a prompt by the ids given, up to a stop string, and compares the counts with those of the engine.
 func (d *desk) ask(space string, prompt []statecache.Segment, draws []int, stop ...string) Result {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
 )
 
 // told is all that a completion tells of a token, to the last bit.
@@ -37,6 +38,33 @@ func (d *desk) complete(r Request) (Result, []string) {
 		d.t.Fatal(err)
 	}
 	return out, tokens
+}
+
+// What a constraint forces is fed in one piece, past a stop string too. The state that is kept has seen exactly what it is
+// kept for: with the next turn it comes to the state of a run from the start.
+func TestForced(t *testing.T) {
+	eachDesk(t, engine.Options{Slots: 2, Chunk: 8, Exact: true}, func(t *testing.T, d *desk) {
+		p := chat(system, "What is the time?")
+		forced := d.script(append(d.encode(" It is late, and the time is 100."+userStop+" And there?"), 0))
+		forced.forces = true
+		r, _ := d.complete(Request{Space: "ann", Prompt: p, Max: 60, Constraint: forced, Stop: []string{userStop}})
+		if r.Text != " It is late, and the time is 100." {
+			t.Fatalf("%+v", r)
+		}
+		p = slices.Concat(r.Turn, []statecache.Segment{{Text: "\n\n"}}, chat("", "And there?"))
+		next := Request{Space: "ann", Prompt: p, Max: 1}
+		if got, _ := d.complete(next); got.Cached < d.whole(chat(system, "What is the time?")) {
+			t.Errorf("only %d tokens were cached", got.Cached)
+		}
+		warm, _, err := d.s.State(t.Context(), next)
+		if err != nil {
+			t.Fatal(err)
+		}
+		next.Fresh = true
+		if cold, _, err := d.s.State(t.Context(), next); err != nil || !slices.Equal(warm, cold) {
+			t.Errorf("the state is another than that of a run from the start (%v)", err)
+		}
+	})
 }
 
 // On an exact engine a completion is the same, bit for bit, whatever the cache had of its prompt: tokens, their
