@@ -146,25 +146,33 @@ var schemas = []string{
 	`{"not":{"type":["object","array","string"]},"multipleOf":0.25}`,
 }
 
+// validator returns another package's validator of schema.
+func validator(t *testing.T, schema string) *oracle.Schema {
+	t.Helper()
+	compiler := oracle.NewCompiler()
+	compiler.AssertFormat()
+	doc, err := oracle.UnmarshalJSON(strings.NewReader(schema))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := compiler.AddResource("schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := compiler.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 // Whatever is drawn from the masks, the text that comes of it parses and is valid, for a validator of others.
 func TestWalksAreValid(t *testing.T) {
+	reference.Numbers(t)
 	v := small(t)
 	rng := rand.New(rand.NewPCG(3, 4))
 	ended := 0
 	for _, schema := range schemas {
-		compiler := oracle.NewCompiler()
-		compiler.AssertFormat()
-		doc, err := oracle.UnmarshalJSON(strings.NewReader(schema))
-		if err != nil {
-			t.Fatal(err)
-		}
-		if err := compiler.AddResource("schema.json", doc); err != nil {
-			t.Fatal(err)
-		}
-		valid, err := compiler.Compile("schema.json")
-		if err != nil {
-			t.Fatal(err)
-		}
+		valid := validator(t, schema)
 		for _, blanks := range []int{0, 2} {
 			g, err := JSONSchema([]byte(schema), jsonschema.Options{Blanks: blanks})
 			if err != nil {
@@ -193,6 +201,7 @@ func TestWalksAreValid(t *testing.T) {
 
 // A mask has the ids that Accept takes, and no other.
 func TestMaskIsAccept(t *testing.T) {
+	reference.Numbers(t)
 	v := small(t)
 	rng := rand.New(rand.NewPCG(5, 6))
 	for _, schema := range schemas {
@@ -219,6 +228,7 @@ func TestMaskIsAccept(t *testing.T) {
 
 // Regular expressions: what the masks lead to matches, for the standard library.
 func TestRegexp(t *testing.T) {
+	reference.Numbers(t)
 	v := small(t)
 	rng := rand.New(rand.NewPCG(7, 8))
 	for _, pattern := range []string{

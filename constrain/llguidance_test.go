@@ -15,6 +15,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/jsonschema"
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/token"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // foreign is a grammar with texts, and the masks that llguidance has before each of their tokens and behind the last:
@@ -50,6 +51,7 @@ func (f *foreign) grammar(t *testing.T) *Grammar {
 
 // What both read alike, the package and llguidance allow alike, to the last id of every mask.
 func TestLLGuidance(t *testing.T) {
+	reference.Numbers(t)
 	for name, vocabulary := range map[string]func(testing.TB) *token.Vocabulary{"demo": small, "world": world} {
 		t.Run(name, func(t *testing.T) {
 			data, err := os.ReadFile(filepath.Join("testdata", "llguidance_"+name+".json"))

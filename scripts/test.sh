@@ -19,7 +19,7 @@ race        | what is concurrent under the race detector, long cases and compari
 # These run two at a time: most of the time in each is that of one package, whose kernels are compiled on one core.
 pairs=' gpu gpu4 cpu4 swiftshader compilers '
 # Where nothing is concurrent, the race detector finds nothing.
-sequential='/(constrain/jsonschema|engine/(compare|sample|statecache/radix|text)|engine/vulkan/(form|kernel|kernel/emulated|profile)'
+sequential='/(constrain/(expr|gbnf|jsonschema|regex)|engine/(compare|sample|statecache/radix|text)|engine/vulkan/(form|kernel|kernel/emulated|profile)'
 sequential="$sequential|internal/(golden|spirv|words)|model/(demo|op|state|tensor)|prompt|scripts|server/(sse|wire)|shaders|shaders/internal/.*)\$"
 
 stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }

@@ -5,6 +5,8 @@ import (
 	"math/rand/v2"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // set is the texts up to a length that an expression matches: the definition, by which each operation is a line.
@@ -86,6 +88,7 @@ func random(p *Pool, rng *rand.Rand, all []string, depth int) (ID, set) {
 // Random expressions match the texts of the sets that they are by definition, are said to match nothing only if they do, and mean
 // the same in another pool.
 func TestAgainstDefinition(t *testing.T) {
+	reference.Numbers(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	all := texts()
 	nothing := 0

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/expr"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // plain is one byte that is no quote.
@@ -73,6 +74,7 @@ func cyk(rules map[byte][]string, start byte, text string) bool {
 // Random grammars, with left recursion, right recursion, cycles, empty productions and ambiguity: a text is read if and only if
 // the textbook's recogniser takes it, and what is a beginning of some short text that matches is never refused.
 func TestAgainstTextbook(t *testing.T) {
+	reference.Numbers(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	var texts []string
 	for n := 0; n <= 5; n++ {
@@ -167,6 +169,7 @@ func list(b *Builder, left, right bool) Symbol {
 // A list of any length written with left recursion visits a bounded number of states; with right recursion each element's
 // state is new, but costs no more than the one before.
 func TestLongLists(t *testing.T) {
+	reference.Numbers(t)
 	text := "[" + strings.Repeat("17,", 20000) + "4]"
 	for _, form := range []struct{ left, right bool }{{true, false}, {false, true}} {
 		b := NewBuilder(1000)
@@ -223,6 +226,7 @@ func TestBudget(t *testing.T) {
 
 // An expression whose automaton has a state for each set of places is an error that says so, not a lack of memory.
 func TestTooLarge(t *testing.T) {
+	reference.Numbers(t)
 	b := NewBuilder(1000)
 	p := b.Pool
 	any := p.Bytes(expr.Of("ab"))

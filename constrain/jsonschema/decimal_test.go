@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/expr"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // randomNumber returns a plain decimal, short and of few digits so that numbers meet.
@@ -37,6 +38,7 @@ func rat(t *testing.T, text string) *big.Rat {
 
 // Bounds, multiples and values of random numbers, beside rational arithmetic.
 func TestNumbers(t *testing.T) {
+	reference.Numbers(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	p := expr.NewPool(1 << 20)
 	n := newNumbers(p)

@@ -10,6 +10,7 @@ import (
 	oracle "github.com/santhosh-tekuri/jsonschema/v6"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/grammar"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // pick returns one of list.
@@ -108,6 +109,7 @@ func randomInstance(rng *rand.Rand, depth int) any {
 
 // Random schemas of all keywords in each other: what is accepted holds exactly, as a validator of others tells.
 func TestRandomSchemas(t *testing.T) {
+	reference.Numbers(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	accepted, refused, valid := 0, 0, 0
 	for range 700 {

@@ -218,6 +218,7 @@ func hold(t *testing.T, name string, schema []byte, tests []instance, o Options)
 
 // The official suite: every schema is refused with a pointer, or its instances are allowed if and only if they are valid.
 func TestOfficialSuite(t *testing.T) {
+	reference.Numbers(t)
 	root := reference.Shared(t, "json-schema", "test-suite", "tests")
 	accepted, refused := 0, 0
 	for _, draft := range []string{"draft2020-12", "draft7"} {
@@ -269,6 +270,7 @@ func TestOfficialSuite(t *testing.T) {
 
 // MaskBench's schemas with their instances: at least three of four are accepted, and those hold exactly.
 func TestMaskBench(t *testing.T) {
+	reference.Numbers(t)
 	data, err := os.ReadFile(reference.Shared(t, "json-schema", "maskbench-small.jsonl"))
 	if err != nil {
 		t.Fatal(err)

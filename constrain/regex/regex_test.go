@@ -9,6 +9,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/expr"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // random returns a pattern of the given depth over few characters, of one, two and four bytes.
@@ -37,6 +38,7 @@ func texts(rng *rand.Rand) []string {
 
 // Random patterns match what they match for the standard library: as a whole, and somewhere; and written as JSON.
 func TestAgainstStandardLibrary(t *testing.T) {
+	reference.Numbers(t)
 	rng := rand.New(rand.NewPCG(1, 2))
 	refused, matched := 0, 0
 	for range 1500 {
