@@ -350,16 +350,21 @@ func (v value) name() (string, error) {
 	if err != nil {
 		return "", err
 	}
+	return s, CheckName(v.path, s)
+}
+
+// CheckName checks the name of a tool. The error is a *FieldError of field.
+func CheckName(field, s string) error {
 	const want = "a name of a tool"
 	switch {
 	case s == "":
-		return "", &FieldError{v.path, want, "an empty string"}
+		return &FieldError{field, want, "an empty string"}
 	case len(s) > mostName:
-		return "", &FieldError{v.path, fmt.Sprintf("%s of at most %d bytes", want, mostName), fmt.Sprintf("%d bytes", len(s))}
+		return &FieldError{field, fmt.Sprintf("%s of at most %d bytes", want, mostName), fmt.Sprintf("%d bytes", len(s))}
 	case strings.ContainsFunc(s, func(r rune) bool { return r < ' ' || r == '`' || r == 0x7f }):
-		return "", &FieldError{v.path, want + " without control characters and backticks", fmt.Sprintf("%q", s)}
+		return &FieldError{field, want + " without control characters and backticks", fmt.Sprintf("%q", s)}
 	}
-	return s, nil
+	return nil
 }
 
 // oneOf reads a string that is one of some words.

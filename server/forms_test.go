@@ -34,6 +34,7 @@ func TestForms(t *testing.T) {
 	const messages = `{"messages":[{"role":"user","content":"Hi"}],`
 	const schema = `"response_format":{"type":"json_schema","json_schema":{"name":"x","schema":{"type":"object","properties":{"age":{"type":"integer"}},"required":["age"],"additionalProperties":false}}}`
 	const tools = `"tools":[{"type":"function","function":{"name":"go","parameters":{"type":"object","properties":{"to":{"$ref":"#/$defs/place"}},"required":["to"],"additionalProperties":false,"$defs":{"place":{"enum":["north","south"]}}}}},{"type":"function","function":{"name":"stop"}}],`
+	const functions = `"tools":[{"name":"go","parameters":{"type":"object","properties":{"to":{"enum":["north","south"]}},"required":["to"],"additionalProperties":false}},{"name":"stop"}],`
 	for _, c := range []struct {
 		path, body string
 		good, bad  []string
@@ -50,12 +51,18 @@ func TestForms(t *testing.T) {
 		{"chat", tools + `"tool_choice":{"type":"function","function":{"name":"go"}}}`, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"south\"}}"}, []string{"\n{\"name\":\"stop\",\"arguments\":{}}"}},
 		{"chat", `"think":"free",` + tools + `"tool_choice":"required"}`, []string{">\nHm.</think>\n```json\n{\"name\":\"stop\",\"arguments\":{}}\n```"}, []string{">\nHm.</think>\n{\"name\":\"stop\",\"arguments\":{}}"}},
 		{"chat", tools + `"tool_choice":"auto"}`, []string{"anything"}, nil},
+		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"any"}}`, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"north\"}}"}, []string{"\n{\"name\":\"go\",\"arguments\":{}}", "text"}},
+		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"tool","name":"stop"}}`, []string{"\n{\"name\":\"stop\",\"arguments\":{}}"}, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"north\"}}"}},
+		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"auto"}}`, []string{"anything"}, nil},
 		{"", `"prompt":"a","regex":"[ab]+c"}`, []string{"abc"}, []string{" abc", "x"}},
 	} {
 		s := serve(t, nil)
 		path, body := "/v1/completions", "{"+c.body
-		if c.path == "chat" {
+		switch c.path {
+		case "chat":
 			path, body = "/v1/chat/completions", messages+c.body
+		case "messages":
+			path, body = "/v1/messages", messages+`"max_tokens":99,`+c.body
 		}
 		if status, _, answer := s.call(t, "POST", path, body); status != 200 {
 			t.Errorf("%s: %d %s", c.body, status, answer)

@@ -17,6 +17,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
+	"github.com/rwkv-gpu/rwkv-gpu/server/anthropic"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
@@ -72,7 +73,7 @@ func serve(t *testing.T, change func(*server.Options, *scripted.Model, *chat.Opt
 	if p.Forms, err = grammars.New(tok, m.What.Vocab); err != nil {
 		t.Fatal(err)
 	}
-	o.Routes, o.Fail, o.Health = openai.New(m, p).Routes(), openai.Fail, m.Health
+	o.Routes, o.Fail, o.Health = append(openai.New(m, p).Routes(), anthropic.New(m, p).Routes()...), openai.Fail, m.Health
 	s, err := server.New(o)
 	if err != nil {
 		t.Fatal(err)

@@ -23,6 +23,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
+	"github.com/rwkv-gpu/rwkv-gpu/server/anthropic"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
@@ -30,7 +31,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 )
 
-const serveHelp = `Serve the model over HTTP, to any program that speaks OpenAI's protocol:
+const serveHelp = `Serve the model over HTTP, to any program that speaks OpenAI's or Anthropic's protocol:
 
   rwkv-gpu serve --model MODEL
   curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"Hello"}]}'
@@ -163,7 +164,7 @@ func (o *serveFlags) url(l net.Listener) string {
 	return scheme + l.Addr().String()
 }
 
-// protocol returns how OpenAI's protocol is spoken for a model.
+// protocol returns how conversations are held with a model.
 func (o *serveFlags) protocol(m *load.Opened) (p chat.Options, err error) {
 	choice := chosen(m)
 	p = chat.Options{Dialect: choice.Dialect, Date: choice.Date, Most: o.most, Ping: o.ping, Write: 30 * time.Second}
@@ -288,7 +289,8 @@ func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, rin
 	}
 	metrics := server.NewMetrics()
 	model.Measure(metrics)
-	s, err := server.New(server.Options{Routes: openai.New(model, p).Routes(), Fail: openai.Fail, Health: model.Health, Keys: ring,
+	routes := append(openai.New(model, p).Routes(), anthropic.New(model, p).Routes()...)
+	s, err := server.New(server.Options{Routes: routes, Fail: openai.Fail, Health: model.Health, Keys: ring,
 		Origin: o.origin, MaxBody: int64(o.body), Timeout: o.timeout, Metrics: metrics,
 		Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))})
 	if err != nil {

@@ -9,6 +9,7 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
@@ -42,7 +43,8 @@ type Talk struct {
 	Messages []prompt.Message
 	Tools    []prompt.Tool
 	Choice   prompt.ToolChoice
-	Thinking prompt.Think // what the protocol's own fields ask for; "" for nothing
+	Thinking prompt.Think // what the protocol's own field asks for; "" for nothing
+	Field    string       // the name of that field
 }
 
 // Render writes a conversation as the model knows it. A message of an assistant at its end is the beginning of the answer.
@@ -66,10 +68,23 @@ func (o *Options) Render(t *Talk) (*prompt.Prompt, *wire.Error) {
 		}
 	}
 	written, err := dialect.Render(t.Messages, p)
+	var f *prompt.FieldError
+	if errors.As(err, &f) && f.Field == "think" && t.Think == "" && t.Thinking != "" {
+		f.Field = t.Field
+	}
 	if err != nil {
 		return nil, Fault(err)
 	}
 	return written, nil
+}
+
+// Hold returns the constraint that holds the answer to a prompt to a grammar, for which a field asks.
+func (o *Options) Hold(p *prompt.Prompt, param string, g *constrain.Grammar) (sample.Constraint, *wire.Error) {
+	frame := p.Frame()
+	if frame.Begun {
+		return nil, wire.Wrong(param, "none where the conversation ends with the beginning of the answer", "one")
+	}
+	return o.Forms.Constraint(g, frame.After, true)
 }
 
 // efforts are modes of thinking by the names that OpenAI's protocol has for them.

@@ -122,8 +122,8 @@ func (c *Compiler) GBNF(param, source string) (*constrain.Grammar, *wire.Error) 
 }
 
 // Call is the grammar of an answer that calls one of the tools of a field, or the one of a name if that is not "": a JSON
-// object of the tool's name and its arguments, in a frame.
-func (c *Compiler) Call(param string, tools []prompt.Tool, name string, f prompt.Frame) (*constrain.Grammar, *wire.Error) {
+// object of the tool's name and its arguments, in a frame. member is where a tool has the schema of its arguments.
+func (c *Compiler) Call(param, member string, tools []prompt.Tool, name string, f prompt.Frame) (*constrain.Grammar, *wire.Error) {
 	var calls []json.RawMessage
 	for i, t := range tools {
 		if name != "" && t.Name != name {
@@ -134,7 +134,7 @@ func (c *Compiler) Call(param string, tools []prompt.Tool, name string, f prompt
 			parameters = json.RawMessage(`{"type":"object"}`)
 		}
 		// Each tool's parameters alone, so that an error names them; references in them are to themselves.
-		place := fmt.Sprintf("%s[%d].function.parameters", param, i)
+		place := fmt.Sprintf("%s[%d].%s", param, i, member)
 		if _, err := c.Schema(place, parameters); err != nil {
 			return nil, err
 		}

@@ -91,7 +91,7 @@ func (q *chatCall) render() (e *wire.Error) {
 	if len(q.q.Messages) == 0 || q.q.Messages.Kind() == 'n' {
 		return wire.Missing("messages", "a list of messages")
 	}
-	t := chat.Talk{Own: q.q.Own, Choice: q.q.ToolChoice.choice()}
+	t := chat.Talk{Own: q.q.Own, Choice: q.q.ToolChoice.choice(), Field: "reasoning_effort"}
 	var err error
 	if t.Messages, err = prompt.ParseMessages("messages", q.q.Messages); err != nil {
 		return chat.Fault(err)

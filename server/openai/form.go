@@ -16,10 +16,7 @@ func (q *chatCall) form() (sample.Constraint, *wire.Error) {
 	if err != nil || g == nil {
 		return nil, err
 	}
-	if frame.Begun {
-		return nil, wire.Wrong(param, "none where the conversation ends with the beginning of the answer", "one")
-	}
-	return q.h.options.Forms.Constraint(g, frame.After, true)
+	return q.h.options.Hold(q.prompt, param, g)
 }
 
 // grammar returns the grammar that one of the fields asks for, and the field.
@@ -43,26 +40,41 @@ func (q *chatCall) grammar(frame prompt.Frame) (g *constrain.Grammar, param stri
 	switch asked[0] {
 	case "tool_choice":
 		q.called = true
-		g, err = q.h.options.Forms.Call("tools", q.prompt.Tools, q.q.ToolChoice.Name, frame)
+		g, err = q.h.options.Forms.Call("tools", "function.parameters", q.prompt.Tools, q.q.ToolChoice.Name, frame)
 	case "response_format":
-		g, err = q.h.format(q.q.Format)
+		g, err = q.h.format(q.q.Format.form())
 	default:
 		g, err = q.h.pattern(&q.q.Common)
 	}
 	return g, strings.Fields(asked[0])[0], err
 }
 
-// format returns the grammar of a response format.
-func (h *Handlers) format(f *ResponseFormat) (*constrain.Grammar, *wire.Error) {
-	switch {
-	case f.Type == "json_object":
-		return h.options.Forms.Object()
-	case f.Type != "json_schema":
-		return nil, wire.Wrong("response_format.type", "text, json_object or json_schema", "another string")
-	case f.Schema == nil || f.Schema.Schema == nil:
-		return nil, wire.Missing("response_format.json_schema.schema", "a JSON schema")
+// format is a form of answers that a field asks for.
+type format struct {
+	kind, kindField     string // text, json_object or json_schema
+	schema, schemaField string // of json_schema
+}
+
+// form returns the form that the format is.
+func (f *ResponseFormat) form() format {
+	form := format{kind: f.Type, kindField: "response_format.type", schemaField: "response_format.json_schema.schema"}
+	if f.Schema != nil {
+		form.schema = string(f.Schema.Schema)
 	}
-	return h.options.Forms.Schema("response_format.json_schema.schema", f.Schema.Schema)
+	return form
+}
+
+// format returns the grammar of a form.
+func (h *Handlers) format(f format) (*constrain.Grammar, *wire.Error) {
+	switch {
+	case f.kind == "json_object":
+		return h.options.Forms.Object()
+	case f.kind != "json_schema":
+		return nil, wire.Wrong(f.kindField, "text, json_object or json_schema", "another string")
+	case f.schema == "":
+		return nil, wire.Missing(f.schemaField, "a JSON schema")
+	}
+	return h.options.Forms.Schema(f.schemaField, []byte(f.schema))
 }
 
 // pattern returns the grammar of our own fields, nil for none.

@@ -115,6 +115,14 @@ func explain(err error) *Error {
 
 var kindWords = map[jsontext.Kind]string{'n': "null", 't': "true", 'f': "false", '"': "a string", '0': "a number", '{': "an object", '[': "a list"}
 
+// Kind says in words what a value is.
+func Kind(k jsontext.Kind) string {
+	if word, known := kindWords[k]; known {
+		return word
+	}
+	return "none"
+}
+
 // got says what was there. A client's text is never repeated, since errors are logged and texts are not.
 func got(e *json.SemanticError) string {
 	if e.JSONKind == '0' && len(e.JSONValue) > 0 && len(e.JSONValue) <= 32 {
