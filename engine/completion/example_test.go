@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"log"
+	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
@@ -50,7 +51,7 @@ func Example() {
 			log.Fatal(err)
 		}
 		fmt.Println(r.Finish, text != "", "cached", r.Cached > 0, "prefilled", r.Prefilled)
-		prompt = append(r.Turn, statecache.Segment{Text: "."})
+		prompt = slices.Concat(r.Turn, []statecache.Segment{{Text: "."}})
 	}
 	if err := s.Close(context.Background()); err != nil {
 		log.Fatal(err)
