@@ -13,8 +13,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 )
 
-// under draws n tokens one by one on the host, by a sampler whose mask is set to what the constraint says: what draws under the
-// constraint have to equal.
+// under draws n tokens one by one on the host, by a sampler whose mask is set to what the constraint says: what draws
+// under the constraint have to equal.
 func under(t *testing.T, e *Engine, c *Continuation, p sample.Constraint, n int) (ids []int) {
 	t.Helper()
 	for range n {
@@ -38,9 +38,9 @@ func under(t *testing.T, e *Engine, c *Continuation, p sample.Constraint, n int)
 	return ids
 }
 
-// Sequences with constraints draw what their masks allow, whichever device draws and however many steps a burst has: the same
-// ids as on the host one by one, and in the same states. A constraint that allows every id holds no burst up, and no other
-// sequence is held up by one that does not. A fork goes on with a clone.
+// Sequences with constraints draw what their masks allow, whichever device draws and however many steps a burst has:
+// the same ids as on the host one by one, and in the same states. A constraint that allows every id holds no burst up,
+// and no other sequence is held up by one that does not. A fork goes on with a clone.
 func TestBurstUnderConstraints(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDrawing(t, func(t *testing.T, d *device.Device) {

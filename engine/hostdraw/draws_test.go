@@ -33,8 +33,8 @@ func samplers(t testing.TB, n int) (list []*sample.Sampler) {
 	return list
 }
 
-// Tokens drawn side by side are those drawn one after the other, with the same log-probabilities, and what is wrong with one
-// draw is its own.
+// Tokens drawn side by side are those drawn one after the other, with the same log-probabilities, and what is wrong
+// with one draw is its own.
 func TestDraws(t *testing.T) {
 	for _, n := range []int{1, 2, 3, 40} {
 		all, alone := samplers(t, n), samplers(t, n)
@@ -87,8 +87,8 @@ func (c counted) Forced() []int            { return nil }
 func (c counted) Accept(int) (bool, error) { return false, nil }
 func (c counted) Clone() sample.Constraint { return c }
 
-// Every constraint makes its mask once for each draw, also where that begins and is waited for later. Nothing is allocated for
-// a token.
+// Every constraint makes its mask once for each draw, also where that begins and is waited for later. Nothing is
+// allocated for a token.
 func TestMasks(t *testing.T) {
 	var asked atomic.Int64
 	list := samplers(t, 9)

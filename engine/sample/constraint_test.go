@@ -9,8 +9,8 @@ import (
 	"testing"
 )
 
-// randomSets is a constraint whose every step allows another random set, follows from the ids accepted so far, and is checked
-// on the way: in turns it allows all, some, one, or forces ids.
+// randomSets is a constraint whose every step allows another random set, follows from the ids accepted so far, and is
+// checked on the way: in turns it allows all, some, one, or forces ids.
 type randomSets struct {
 	t      testing.TB
 	vocab  int
@@ -87,8 +87,8 @@ func (r *randomSets) Clone() Constraint {
 	return &c
 }
 
-// Under a constraint a sampler draws what one without it draws under the same mask, of any settings, and never an id outside;
-// forced ids are those of a draw; a clone goes on by itself.
+// Under a constraint a sampler draws what one without it draws under the same mask, of any settings, and never an id
+// outside; forced ids are those of a draw; a clone goes on by itself.
 func TestConstraint(t *testing.T) {
 	const vocab, steps = 101, 60
 	for n, p := range settings() {

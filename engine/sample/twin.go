@@ -45,8 +45,8 @@ func (s *Sampler) Twin() Twin {
 // Vocabulary returns the number of ids that the sampler was made for.
 func (s *Sampler) Vocabulary() int { return s.vocab }
 
-// Limited reports whether a mask or a constraint limits the next draw, by other ids after each token. A constraint may as long
-// as its mask is not prepared, and does if it is and leaves an id out.
+// Limited reports whether a mask or a constraint limits the next draw, by other ids after each token. A constraint may
+// as long as its mask is not prepared, and does if it is and leaves an id out.
 func (s *Sampler) Limited() bool { return s.limit.limits() || s.Unprepared() }
 
 // CopyCounts fills dst (2*Accepted words) with the accepted ids, each followed by the bit pattern of its count.

@@ -77,8 +77,9 @@ func decoders(b *testing.B, s *Scheduler, n, vocab int, token func(i int)) (stop
 	}
 }
 
-// BenchmarkSequences measures the tokens per second of all sequences together, of one and of more, by turns, and the time of
-// processors for a token, by which devices that are processors can be compared on a machine that has other work too.
+// BenchmarkSequences measures the tokens per second of all sequences together, of one and of more, by turns, and the
+// time of processors for a token, by which devices that are processors can be compared on a machine that has other work
+// too.
 func BenchmarkSequences(b *testing.B) {
 	e := benchEngine(b, 32)
 	for _, n := range []int{1, 8, 32} {

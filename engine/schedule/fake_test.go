@@ -67,6 +67,7 @@ type fake struct {
 	broken error        // what it failed by last, and every call since
 	passes int
 	held   chan struct{} // by which copies of states are held up
+	thief  *engine.Seq   // somebody else's, which takes the next slot that is released; nil for nobody
 	past   int           // steps of bursts past the end of a sequence
 }
 
@@ -254,6 +255,10 @@ func (f *fake) release(s *engine.Seq) {
 		f.blame("a sequence released twice")
 	}
 	delete(f.states, s)
+	if len(f.thieves) > 0 {
+		f.states[f.thieves[0]] = 1
+		f.thieves = f.thieves[1:]
+	}
 }
 
 func (f *fake) stateLen() int { return 2 }

@@ -257,6 +257,42 @@ func TestFullLot(t *testing.T) {
 	}
 }
 
+// Where somebody else takes the slot that a parked sequence left for another, no more are parked until that one has a slot.
+func TestFullLotAndThief(t *testing.T) {
+	f, s := manual(2, 2, 8, Options{Quantum: 6, Parked: 1})
+	var counts [3]int
+	for i := range counts {
+		submit(t, s, Request{User: fmt.Sprint(i), Prompt: []int{1}, Max: 1 << 20, Token: func(Token) bool {
+			counts[i]++
+			return true
+		}})
+	}
+	for s.lot.parked < 1 {
+		s.cycle()
+	}
+	thief := new(engine.Seq)
+	f.thieves = []*engine.Seq{thief, new(engine.Seq)}
+	for range 100 {
+		if s.cycle(); s.lot.parked > 2 {
+			t.Fatalf("%d states are parked", s.lot.parked)
+		}
+	}
+	if len(f.thieves) != 1 || s.lot.parked != 2 || len(s.resident) != 1 {
+		t.Errorf("the slot was not taken: %d parked, %d have slots", s.lot.parked, len(s.resident))
+	}
+	f.thieves = nil
+	f.release(thief)
+	had := counts
+	for range 200 {
+		s.cycle()
+	}
+	for i, n := range counts {
+		if n < had[i]+40 || s.lot.parked != 1 {
+			t.Errorf("request %d drew %d tokens in 200 rounds; %d are parked", i, n-had[i], s.lot.parked)
+		}
+	}
+}
+
 // Where somebody else has some of an engine's slots, requests take turns in the rest; where he has all, they wait for
 // one.
 func TestSlotsOfOthers(t *testing.T) {

@@ -89,8 +89,8 @@ func (d *decoding) run(draws []Draw, n int, beside func()) ([]uint32, error) {
 	return d.inputs.IDs(k), nil
 }
 
-// ready makes ready for n steps of the draws and returns their pass. If there is more than one step, it starts the copy of
-// the states, and saved is not nil.
+// ready makes ready for n steps of the draws and returns their pass. If there is more than one step, it starts the copy
+// of the states, and saved is not nil.
 func (d *decoding) ready(draws []Draw, n int, late bool) (k draw.Shape, p *pass, saved *gpu.Commands, err error) {
 	if k, err = d.startDraws(draws, n, late); err != nil {
 		return k, nil, nil, err

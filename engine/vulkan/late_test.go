@@ -12,8 +12,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Where an item of a pass waits for the host, a submission begins with it, however many submissions there are. The others
-// divide the items before and after it.
+// Where an item of a pass waits for the host, a submission begins with it, however many submissions there are. The
+// others divide the items before and after it.
 func TestBounds(t *testing.T) {
 	for _, u := range []items{{count: 1}, {count: 7}, {count: 8, hold: 1}, {count: 8, hold: 7}, {count: 40, hold: 9}, {count: 2, hold: 1}} {
 		for submissions := 1; submissions <= u.count; submissions++ {
@@ -34,7 +34,8 @@ func TestBounds(t *testing.T) {
 }
 
 // The inputs of draws may be late: masks that are written while the device runs the first step lead to the same ids as
-// masks that were there before, however many submissions the pass has. On a fast device these become two, and not fewer.
+// masks that were there before, however many submissions the pass has. On a fast device these become two, and not
+// fewer.
 func TestDecodeBeside(t *testing.T) {
 	m := golden.Tiny(t)
 	const seqs, steps = 3, 4

@@ -31,8 +31,8 @@ type items struct {
 	end   func(*gpu.Recording) // after the last
 }
 
-// bounds returns at which items so many submissions begin, and the number of items. A submission begins at the item that
-// waits for the host, so there may be one submission more than asked for. hold is its number; 0 if no item waits.
+// bounds returns at which items so many submissions begin, and the number of items. A submission begins at the item
+// that waits for the host, so there may be one submission more than asked for. hold is its number; 0 if no item waits.
 func (u *items) bounds(submissions int) (bounds []int, hold int) {
 	if u.hold > 0 {
 		submissions = max(submissions, 2)

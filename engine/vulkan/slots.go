@@ -39,8 +39,8 @@ func (e *Exec) RestoreState(i, slot int) error { return e.states.Restore(i, slot
 // not.
 func (e *Exec) Decode(draws []Draw, n int) ([]uint32, error) { return e.decode.run(draws, n, nil) }
 
-// DecodeBeside is Decode with a function that it calls once, while the device runs the program for the first time. Until
-// beside returns, the masks of samplers that are Limited may change. It takes one submission more than Decode.
+// DecodeBeside is Decode with a function that it calls once, while the device runs the program for the first time.
+// Until beside returns, the masks of samplers that are Limited may change. It takes one submission more than Decode.
 func (e *Exec) DecodeBeside(draws []Draw, n int, beside func()) ([]uint32, error) {
 	return e.decode.run(draws, n, beside)
 }

@@ -8,8 +8,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 )
 
-// Phases is a constraint that in turns allows every id for some tokens, and then for some tokens a random set or forced ids.
-// All of it follows from the seed and the ids accepted so far. It refuses what it does not allow.
+// Phases is a constraint that in turns allows every id for some tokens, and then for some tokens a random set or forced
+// ids. All of it follows from the seed and the ids accepted so far. It refuses what it does not allow.
 type Phases struct {
 	vocab  int
 	last   int // the step after which nothing follows; 0 for none
