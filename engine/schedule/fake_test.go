@@ -67,8 +67,9 @@ type fake struct {
 	broken error        // what it failed by last, and every call since
 	passes int
 	held   chan struct{} // by which copies of states are held up
-	thief  *engine.Seq   // somebody else's, which takes the next slot that is released; nil for nobody
-	past   int           // steps of bursts past the end of a sequence
+	// thieves are somebody else's sequences, each of which takes the next slot that is released.
+	thieves []*engine.Seq
+	past    int // steps of bursts past the end of a sequence
 }
 
 func newFake(slots, seqs, chunk int, seed uint64) *fake {
