@@ -26,7 +26,8 @@ func allowed(t *testing.T, s *served, r api.Request, text string) (fits, ends bo
 		}
 	}
 	mask, err := c.Mask()
-	return true, err == nil && (mask == nil || mask[0]&1 != 0)
+	free := mask == nil
+	return true, err == nil && (free || mask[0]&1 != 0)
 }
 
 // What an answer may be is what the fields ask for, wherever thoughts end.

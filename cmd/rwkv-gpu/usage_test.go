@@ -12,7 +12,7 @@ func TestUsage(t *testing.T) {
 		want string
 	}{
 		{"generat", `unknown command "generat" for "rwkv-gpu", did you mean generate?`},
-		{"chat", `unknown command "chat"`},
+		{"talk", `unknown command "talk"`},
 		{"help|nope", `unknown command "nope"`},
 		{"--nope", "unknown flag: --nope"},
 		{"generate|x|--nope", "generate: unknown flag: --nope (see rwkv-gpu generate --help)"},
