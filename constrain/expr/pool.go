@@ -61,10 +61,14 @@ type Pool struct {
 	sets    []Set
 	setID   map[Set]int32
 	limit   int
+	listed  int // operands of all unions and intersections
 	err     error
 	classes classes
 	chars   map[ID]bool // declared by Character
 }
+
+// maxListed is how many operands unions and intersections may have together, for each expression of the limit.
+const maxListed = 8
 
 // NewPool returns a pool that holds at most limit expressions.
 func NewPool(limit int) *Pool {
@@ -79,6 +83,9 @@ func (p *Pool) Err() error { return p.err }
 
 // Len returns the number of expressions.
 func (p *Pool) Len() int { return len(p.nodes) }
+
+// Memory returns how many bytes the pool takes, about.
+func (p *Pool) Memory() int { return len(p.nodes)*(250+4*len(p.classes.example)) + 8*p.listed }
 
 // Nullable reports whether e matches the empty text.
 func (p *Pool) Nullable(e ID) bool { return p.nodes[e].nullable }
@@ -101,12 +108,13 @@ func (p *Pool) intern(n node) ID {
 	if id, ok := p.index[string(k)]; ok {
 		return id
 	}
-	if len(p.nodes) >= p.limit || p.err != nil {
+	if len(p.nodes) >= p.limit || p.listed > maxListed*p.limit || p.err != nil {
 		p.err = ErrTooLarge
 		return Empty
 	}
 	id := ID(len(p.nodes))
 	n.list = slices.Clone(n.list)
+	p.listed += len(n.list)
 	n.first, n.finite = p.firstBytes(&n), p.isFinite(&n)
 	p.nodes = append(p.nodes, n)
 	p.index[string(k)] = id

@@ -153,7 +153,7 @@ func (r *Run) End() error {
 }
 
 func (r *Run) full(times int) bool {
-	return r.size+r.pool.Len()*(200+4*r.count) > times*r.machine.budget
+	return r.size+r.pool.Memory() > times*r.machine.budget
 }
 
 // Step returns the state after byte b.

@@ -46,9 +46,12 @@ func (c *compiler) symbol(g goal) grammar.Symbol {
 func (c *compiler) emit(s grammar.Symbol, v *values) error {
 	p := c.p
 	var scalars []expr.ID
-	for text, has := range map[string]bool{"null": v.null, "true": v.yes, "false": v.no} {
-		if has {
-			scalars = append(scalars, p.Literal(text))
+	for _, word := range []struct {
+		text string
+		has  bool
+	}{{"null", v.null}, {"true", v.yes}, {"false", v.no}} {
+		if word.has {
+			scalars = append(scalars, p.Literal(word.text))
 		}
 	}
 	shown := v.shown

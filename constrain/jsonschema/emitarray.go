@@ -1,6 +1,7 @@
 package jsonschema
 
 import (
+	"fmt"
 	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/grammar"
@@ -42,7 +43,7 @@ func (c *compiler) emitArray(s grammar.Symbol, a *array) error {
 				to[0] = min(to[0], max(stop, 1))
 			}
 			q.add(from, to, from[0] == 0, c.symbol(step.goal))
-			k := grammarKey(to)
+			k := fmt.Sprint(to)
 			if !seen[k] {
 				seen[k] = true
 				queue = append(queue, to)
@@ -53,14 +54,6 @@ func (c *compiler) emitArray(s grammar.Symbol, a *array) error {
 		}
 	}
 	return nil
-}
-
-func grammarKey(state []int) string {
-	k := make([]byte, 0, 4*len(state))
-	for _, n := range state {
-		k = append(k, byte(n), byte(n>>8), byte(n>>16), byte(n>>24))
-	}
-	return string(k)
 }
 
 // accepts reports whether an array may end in a state.

@@ -57,7 +57,7 @@ func (g goal) key() string {
 	return string(k)
 }
 
-// goalOf returns the goal of a schema. at is number; true and false have fixed ones.
+// goalOf returns the goal that schema s is. Schemas are numbered as they come.
 func (c *compiler) goalOf(s *value) goal {
 	switch s.kind {
 	case isTrue:

@@ -100,7 +100,7 @@ func (c *compiler) readKeywords(s *value) (*values, error) {
 	return c.unevaluated(s, out)
 }
 
-// typed returns the values of which all but one type are every value.
+// typed returns all values but for what change makes of one type.
 func (c *compiler) typed(s *value, change func(v *values)) *values {
 	v := c.all(s)
 	change(v)

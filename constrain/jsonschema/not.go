@@ -2,7 +2,7 @@ package jsonschema
 
 import "github.com/rwkv-gpu/rwkv-gpu/constrain/expr"
 
-// not is every JSON value that v has not. at is the schema that v is of.
+// not returns every JSON value that v has not. at is the schema that v is of.
 func (c *compiler) not(v *values, at *value) (*values, error) {
 	out := c.all(at)
 	out.null, out.yes, out.no = !v.null, !v.yes, !v.no
@@ -18,10 +18,7 @@ func (c *compiler) not(v *values, at *value) (*values, error) {
 		if err != nil {
 			return nil, err
 		}
-		if out, err = c.and(out, &values{
-			null: true, yes: true, no: true, number: c.numbers.any, shown: c.numbers.any, text: c.anyText,
-			arrays: list, objects: []*object{newObject(at)},
-		}, at); err != nil {
+		if out, err = c.and(out, c.typed(at, func(v *values) { v.arrays = list }), at); err != nil {
 			return nil, err
 		}
 	}
@@ -30,10 +27,7 @@ func (c *compiler) not(v *values, at *value) (*values, error) {
 		if err != nil {
 			return nil, err
 		}
-		if out, err = c.and(out, &values{
-			null: true, yes: true, no: true, number: c.numbers.any, shown: c.numbers.any, text: c.anyText,
-			arrays: []*array{newArray(at)}, objects: list,
-		}, at); err != nil {
+		if out, err = c.and(out, c.typed(at, func(v *values) { v.objects = list }), at); err != nil {
 			return nil, err
 		}
 	}

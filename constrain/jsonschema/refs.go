@@ -32,7 +32,7 @@ func findReferences(root *value) (*references, error) {
 	return r, err
 }
 
-// walk notes the identifiers in v. named says that v's members are schemas by name, and no keywords.
+// walk notes the identifiers in v. schema reports whether v's members are keywords; otherwise they are schemas by name.
 func (r *references) walk(v *value, base *url.URL, schema bool) error {
 	if schema && v.kind == isObject {
 		var err error

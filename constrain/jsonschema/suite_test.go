@@ -17,7 +17,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
-// reader reads JSON texts byte by byte.
+// textReader reads JSON values as texts in compact form.
 type textReader struct {
 	r *grammar.Run
 	// verbatim has numbers as the instance writes them: in draft 4, 1.0 is no integer.
