@@ -113,8 +113,8 @@ func sameContinuation(t *testing.T, e *Engine, what string, got, want *Continuat
 	}
 }
 
-// eachDrawing runs a test on the CPU and on the Vulkan device, where tokens are drawn there and where they are drawn on the
-// host.
+// eachDrawing runs a test on the CPU and on the Vulkan device, where tokens are drawn there and where they are drawn on
+// the host.
 func eachDrawing(t *testing.T, test func(t *testing.T, d *device.Device)) {
 	t.Run("cpu", func(t *testing.T) { test(t, &device.Device{}) })
 	for _, draws := range []vulkan.Draws{vulkan.DeviceDraws, vulkan.HostDraws} {
@@ -155,8 +155,8 @@ func TestBurst(t *testing.T) {
 	})
 }
 
-// Wherever a sequence ends, by the caller's word, by one of its ends, or because nothing can be drawn, and whether or not the
-// device had gone further, its state is the one before the last token was fed, and the other sequences go on.
+// Wherever a sequence ends, by the caller's word, by one of its ends, or because nothing can be drawn, and whether or
+// not the device had gone further, its state is the one before the last token was fed, and the other sequences go on.
 func TestBurstEnds(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDrawing(t, func(t *testing.T, d *device.Device) {
@@ -195,8 +195,8 @@ func TestBurstEnds(t *testing.T) {
 	})
 }
 
-// A mask may change with every token, and log-probabilities need the host: such a sequence takes one step of a burst, with
-// the id that it draws alone, while the others take theirs, also those with a bias.
+// A mask may change with every token, and log-probabilities need the host: such a sequence takes one step of a burst,
+// with the id that it draws alone, while the others take theirs, also those with a bias.
 func TestBurstBesideMasks(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDrawing(t, func(t *testing.T, d *device.Device) {
@@ -344,8 +344,8 @@ func TestBurstAllocates(t *testing.T) {
 	})
 }
 
-// BenchmarkBurst measures a demo model's decode from start to end: one token a pass, drawn by the CPU, against many in a
-// submission, drawn by the device.
+// BenchmarkBurst measures a demo model's decode from start to end: one token a pass, drawn by the CPU, against many in
+// a submission, drawn by the device.
 func BenchmarkBurst(b *testing.B) {
 	d, err := device.Open("auto", func(s string) { b.Log(s) })
 	if err != nil {

@@ -102,8 +102,9 @@ func (w *worker) once(ctx context.Context) error {
 	return nil
 }
 
-// What a goroutine does with its sequences is what it would be if it were alone, whatever others do at the same time with
-// theirs: passes, bursts, forks, states to and fro, releases of sequences that are in a pass, and a device opened anew.
+// What a goroutine does with its sequences is what it would be if it were alone, whatever others do at the same time
+// with theirs: passes, bursts, forks, states to and fro, releases of sequences that are in a pass, and a device opened
+// anew.
 func TestSideBySide(t *testing.T) {
 	m := golden.Tiny(t)
 	const workers, steps = 6, 60
@@ -202,8 +203,8 @@ func TestTurnEndsWithContext(t *testing.T) {
 	}
 }
 
-// A sequence that is released in the midst of a pass keeps its slot to the pass's end, so that nobody else's state comes into
-// it meanwhile; then the slot is free.
+// A sequence that is released in the midst of a pass keeps its slot to the pass's end, so that nobody else's state
+// comes into it meanwhile; then the slot is free.
 func TestReleaseWithinPass(t *testing.T) {
 	eachDevice(t, func(t *testing.T, d *device.Device) {
 		e := newEngine(t, golden.Tiny(t), d, Options{Slots: 2})

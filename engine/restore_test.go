@@ -21,8 +21,8 @@ func (h halfWriting) StartWrite(slots []int, src [][]float32) (op.Transfer, erro
 	return nil, err
 }
 
-// After a Restore that failed on its way no sequence goes on from what it may have left: with what is kept they have the
-// states from before, and without it they are lost.
+// After a Restore that failed on its way no sequence goes on from what it may have left: with what is kept they have
+// the states from before, and without it they are lost.
 func TestRestoreFails(t *testing.T) {
 	m := golden.Tiny(t)
 	for _, keep := range []int{0, 5} {

@@ -23,7 +23,8 @@ func (l *limited) ForwardContext(ctx context.Context, b *op.Batch) error {
 	return l.Executor.ForwardContext(ctx, b)
 }
 
-// A device that would be busy with a pass for too long gets its rows in several, with the same results as any chunks have.
+// A device that would be busy with a pass for too long gets its rows in several, with the same results as any chunks
+// have.
 func TestStepOnSlowDevice(t *testing.T) {
 	m := golden.Tiny(t)
 	rng := rand.New(rand.NewPCG(6, 1))

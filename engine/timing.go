@@ -110,8 +110,8 @@ func (e *Engine) PassTimes(rows []Row) ([]time.Duration, error) {
 	return times, e.host.dev.Fault(err)
 }
 
-// LongestSubmission returns the longest time that the device took for one submission of a pass or burst since the last call;
-// 0 on the CPU.
+// LongestSubmission returns the longest time that the device took for one submission of a pass or burst since the last
+// call; 0 on the CPU.
 func (e *Engine) LongestSubmission() time.Duration {
 	if e.begin(context.Background()) != nil {
 		return 0

@@ -88,8 +88,8 @@ func (c checkout) make(t *testing.T, args ...string) (text string, ok bool, runs
 	return string(out), err == nil, strings.Count(string(out), "ran ")
 }
 
-// On a machine that has nothing yet, every stage runs on the driver that setup.sh has just brought: the first and the last
-// alone, the others between them.
+// On a machine that has nothing yet, every stage runs on the driver that setup.sh has just brought: the first and the
+// last alone, the others between them.
 func TestStagesOfFreshMachine(t *testing.T) {
 	const goTest, packages = ": go test -count=1 -timeout=30m ", "-p=HALF "
 	c := newCheckout(t, 0, true)

@@ -1,6 +1,6 @@
 #version 450
-// Steps 1 and 2 of engine/sample's definition: biases, penalties and masked ids, written into the logits; before that, what
-// Sampler.Accept does for the token that the step before drew. One workgroup per sequence.
+// Steps 1 and 2 of engine/sample's definition: biases, penalties and masked ids, written into the logits; before that,
+// what Sampler.Accept does for the token that the step before drew. One workgroup per sequence.
 #include "lib/batch.glsl"
 #include "lib/draw.glsl"
 

@@ -9,8 +9,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
 )
 
-// beginning is a prompt on its way, with what the cache has of it and is to have. After Submit, its methods are called by
-// the scheduler's goroutine.
+// beginning is a prompt on its way, with what the cache has of it and is to have. After Submit, its methods are called
+// by the scheduler's goroutine.
 type beginning struct {
 	space *statecache.Space
 	state []float32 // where the prompt begins; nil for the initial state

@@ -208,8 +208,8 @@ func (d *desk) goesOn(name string, before, r Result) {
 	}
 }
 
-// turn is what a further turn costs: what separates it from the answer before, and itself. The engine was fed so many ids
-// of the stop string in place of it.
+// turn is what a further turn costs: what separates it from the answer before, and itself. The engine was fed so many
+// ids of the stop string in place of it.
 func (d *desk) turn(user string) int { return d.count("\n\n", "User:", " "+user, "\n\n", "Assistant:") }
 
 func (d *desk) stopped() int { return d.count(userStop) - 1 }

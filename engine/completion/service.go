@@ -18,8 +18,8 @@ import (
 // Options sets what New makes.
 type Options struct {
 	Schedule schedule.Options
-	// Cache has the budgets and the folder of the states. New sets its Size and appends to its Identity what it knows of the
-	// model and the engine. Where Host is 0, nothing is kept.
+	// Cache has the budgets and the folder of the states. New sets its Size and appends to its Identity what it knows of
+	// the model and the engine. Where Host is 0, nothing is kept.
 	Cache  statecache.Options
 	Every  int // tokens between states kept within long segments; 0 is DefaultEvery
 	Buffer int // bytes that a completion holds for a reader who is slow; 0 is DefaultBuffer

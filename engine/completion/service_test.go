@@ -30,8 +30,8 @@ func onDemo(t *testing.T, o engine.Options, test func(t *testing.T, d *desk)) {
 	onDesk(t, "cpu", m.Model, tok, o, test)
 }
 
-// What one namespace has shows in no other: neither by what is cached, nor by where states are kept, nor by the ids that
-// an answer gets, whatever the names are.
+// What one namespace has shows in no other: neither by what is cached, nor by where states are kept, nor by the ids
+// that an answer gets, whatever the names are.
 func TestSpaces(t *testing.T) {
 	eachDesk(t, few, func(t *testing.T, d *desk) {
 		apart := slices.Concat(d.encode(" H"), d.encode("e"), d.encode("llo"), []int{0})
@@ -181,8 +181,8 @@ func TestRefusals(t *testing.T) {
 	})
 }
 
-// Many talk at once, in namespaces that some share, with few slots, and are canceled now and then: everybody gets what he
-// gets alone, nothing stays, and a turn costs no more than itself where nobody had to give way.
+// Many talk at once, in namespaces that some share, with few slots, and are canceled now and then: everybody gets what
+// he gets alone, nothing stays, and a turn costs no more than itself where nobody had to give way.
 func TestManyAtOnce(t *testing.T) {
 	onDemo(t, engine.Options{Slots: 3, Seqs: 2, Chunk: 32}, func(t *testing.T, d *desk) {
 		d.o.Schedule = schedule.Options{Quantum: 16, Queue: 100}

@@ -7,7 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 )
 
-// A reference that the machine has no memory for is refused with what it needs and what is free; nothing else would fit.
+// A reference that the machine has no memory for is refused with what it needs and what is free; nothing else would
+// fit.
 func TestReferenceRoom(t *testing.T) {
 	const mib = 1 << 20
 	for _, c := range []struct {

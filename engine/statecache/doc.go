@@ -52,8 +52,8 @@
 // saves are those behind the next shorter checkpoint. The only copy of a state moves from the device to host memory
 // when it has to leave. A goroutine of the cache writes the states in host memory to files.
 //
-// Several processes may have one folder. Each finds what the others wrote when it writes next. The time of a file is that
-// of its last use by any of them, and a process removes no file that another used since it looked last.
+// Several processes may have one folder. Each finds what the others wrote when it writes next. The time of a file is
+// that of its last use by any of them, and a process removes no file that another used since it looked last.
 //
 // # Namespaces
 //

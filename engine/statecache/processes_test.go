@@ -157,8 +157,8 @@ func wantWhole(t *testing.T, dir string) {
 	}
 }
 
-// Processes that keep states in one folder find each other's, never a wrong one, and never take a whole file for broken,
-// also where they write the same checkpoint with something else beside it.
+// Processes that keep states in one folder find each other's, never a wrong one, and never take a whole file for
+// broken, also where they write the same checkpoint with something else beside it.
 func TestProcessesOnOneFolder(t *testing.T) {
 	dir := t.TempDir()
 	var all []*exec.Cmd
@@ -176,8 +176,8 @@ func TestProcessesOnOneFolder(t *testing.T) {
 	wantWhole(t, dir)
 }
 
-// A process that is killed, at any moment, leaves no wrong state, and nothing that stays for ever; another one that uses
-// the folder meanwhile notices nothing.
+// A process that is killed, at any moment, leaves no wrong state, and nothing that stays for ever; another one that
+// uses the folder meanwhile notices nothing.
 func TestProcessKilled(t *testing.T) {
 	dir := t.TempDir()
 	witness, told := process(t, dir, 1, "400")

@@ -6,8 +6,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Needs returns how many bytes of the device's memory an executor of a program takes, for weights and for the rest.
-// The rest includes the copies of states that a Decode of several steps makes, though the first Decode takes their memory.
+// Needs returns how many bytes of the device's memory an executor of a program takes, for weights and for the rest. The
+// rest includes the copies of states that a Decode of several steps makes, though the first Decode takes their memory.
 // With Options.Exact a matrix may take seven rows more.
 func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	for _, w := range prog.Of(op.Weight) {

@@ -98,8 +98,8 @@ func ticking(e *Prober, part time.Duration) {
 	}
 }
 
-// A pass in several submissions does what it does in one: bit for bit, with logits and with tokens drawn; on a device that is
-// fast again it becomes one.
+// A pass in several submissions does what it does in one: bit for bit, with logits and with tokens drawn; on a device
+// that is fast again it becomes one.
 func TestDividedAlike(t *testing.T) {
 	m := golden.Tiny(t)
 	s := op.Sizes{Slots: 2, Rows: 8, Seqs: 2, Outs: 2}

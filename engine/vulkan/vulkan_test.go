@@ -39,7 +39,8 @@ func kernels(tb testing.TB, opts ...gpu.DeviceOptions) *Kernels {
 	return k
 }
 
-// numbers skips under the race detector a test of numbers, which runs what others run and nothing besides at the same time.
+// numbers skips under the race detector a test of numbers, which runs what others run and nothing besides at the same
+// time.
 func numbers(t *testing.T) {
 	t.Helper()
 	if reference.Race {
@@ -82,8 +83,8 @@ func openerOf(k *Kernels, product string, l profile.Loads) optest.Open {
 }
 
 // Every form of every kernel takes every case, whatever it would be chosen for. In a short run, the kernels that no
-// choice leads to load in one way only, and on GPUs they take some types only: to unpack a type is the same on a processor.
-// The race detector sees one way to load, too, and only what is chosen.
+// choice leads to load in one way only, and on GPUs they take some types only: to unpack a type is the same on a
+// processor. The race detector sees one way to load, too, and only what is chosen.
 func TestOps(t *testing.T) {
 	k := kernels(t)
 	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
@@ -211,8 +212,8 @@ func someTypes(product string) func(name string) bool {
 	}
 }
 
-// otherHeads are cases of recurrences for each way that heads of a size lie in subgroups and workgroups: the others take
-// the same forms where these are what a device chooses.
+// otherHeads are cases of recurrences for each way that heads of a size lie in subgroups and workgroups: the others
+// take the same forms where these are what a device chooses.
 var otherHeads = regexp.MustCompile(`^WKV(6/(one row|N4|N20|N132|long)|7/(one row|N4|N20|N68|long|one each/.*))$`)
 
 // Weights in the layout that the device would not choose, rows whole as GPUs have them or in bands, give every kernel
@@ -255,9 +256,9 @@ func TestOtherShapes(t *testing.T) {
 	}
 }
 
-// concerns picks the cases that a choice of kernel changes: without one, all. How many tokens a kernel takes at once, how
-// large a product is and how its weights are loaded are other matters than how it unpacks a type. So the numbers between
-// one and many, products of a useful size, and all but a few products by texels are for some types only.
+// concerns picks the cases that a choice of kernel changes: without one, all. How many tokens a kernel takes at once,
+// how large a product is and how its weights are loaded are other matters than how it unpacks a type. So the numbers
+// between one and many, products of a useful size, and all but a few products by texels are for some types only.
 func concerns(product string, l profile.Loads) func(name string) bool {
 	some := someTypes(product)
 	return func(name string) bool {

@@ -100,8 +100,8 @@ func Device(t testing.TB, opts ...gpu.DeviceOptions) *gpu.Device {
 	return dev
 }
 
-// waitLimit is after how long a device counts as hanging: on a busy machine, a driver that compiles a kernel when it first
-// runs, as lavapipe does, may take more than the usual half minute.
+// waitLimit is after how long a device counts as hanging: on a busy machine, a driver that compiles a kernel when it
+// first runs, as lavapipe does, may take more than the usual half minute.
 const waitLimit = 5 * time.Minute
 
 // open opens the device that the environment names.

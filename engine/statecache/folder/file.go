@@ -190,8 +190,8 @@ func (f *Folder) readHeader(name string) (h Header, size int64, err error) {
 }
 
 // ReadState reads the state of the checkpoint ids from its file. The error matches ErrBroken if the file does not hold
-// it, and os.ErrNotExist if there is none. What else the header tells may have changed: another process may have written
-// the file anew.
+// it, and os.ErrNotExist if there is none. What else the header tells may have changed: another process may have
+// written the file anew.
 func (f *Folder) ReadState(name string, ids []int, state []float32) error {
 	data, err := files.ReadRegular(filepath.Join(f.dir, name), f.Bytes(len(ids), maxSampler))
 	if err != nil {

@@ -131,7 +131,8 @@ func (s *Inputs) IDs(k Shape) []uint32 {
 	return gpu.Uint32s(s.ids.Bytes())[:k.Steps*k.Seqs]
 }
 
-// Room returns how many accepted ids of each sequence the buffers have space for, and how many with a bias. It is 0 before there are buffers.
+// Room returns how many accepted ids of each sequence the buffers have space for, and how many with a bias. It is 0
+// before there are buffers.
 func (s *Inputs) Room() int { return s.room }
 
 // Counts returns the ids that a sequence has accepted on the device, each with its count: for tests.
