@@ -52,6 +52,9 @@ func TestForms(t *testing.T) {
 		{"chat", tools + `"tool_choice":{"type":"function","function":{"name":"go"}}}`, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"south\"}}"}, []string{"\n{\"name\":\"stop\",\"arguments\":{}}"}},
 		{"chat", `"think":"free",` + tools + `"tool_choice":"required"}`, []string{">\nHm.</think>\n```json\n{\"name\":\"stop\",\"arguments\":{}}\n```"}, []string{">\nHm.</think>\n{\"name\":\"stop\",\"arguments\":{}}"}},
 		{"chat", tools + `"tool_choice":"auto"}`, []string{"anything"}, nil},
+		{"responses", `"text":{"format":{"type":"json_object"}}}`, []string{"{}"}, []string{"[]", "text"}},
+		{"responses", `"text":{"format":{"type":"json_schema","name":"x","schema":{"enum":[1,2]}}}}`, []string{"1", " 2"}, []string{"3"}},
+		{"responses", functions + `"tool_choice":"required"}`, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"north\"}}"}, []string{"\n{\"name\":\"go\",\"arguments\":{}}", "text"}},
 		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"any"}}`, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"north\"}}"}, []string{"\n{\"name\":\"go\",\"arguments\":{}}", "text"}},
 		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"tool","name":"stop"}}`, []string{"\n{\"name\":\"stop\",\"arguments\":{}}"}, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"north\"}}"}},
 		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"auto"}}`, []string{"anything"}, nil},
@@ -62,6 +65,8 @@ func TestForms(t *testing.T) {
 		switch c.path {
 		case "chat":
 			path, body = "/v1/chat/completions", messages+c.body
+		case "responses":
+			path, body = "/v1/responses", `{"input":"Hi",`+c.body
 		case "messages":
 			path, body = "/v1/messages", messages+`"max_tokens":99,`+c.body
 		}

@@ -75,6 +75,13 @@ type answered struct {
 
 func (s *serving) post(t *testing.T, path, body string) (a answered) {
 	t.Helper()
+	s.read(t, path, body, &a)
+	return a
+}
+
+// read posts a request and reads from the answer what v has fields for.
+func (s *serving) read(t *testing.T, path, body string, v any) {
+	t.Helper()
 	r, err := http.Post(s.url+path, "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
@@ -84,10 +91,9 @@ func (s *serving) post(t *testing.T, path, body string) (a answered) {
 	if err != nil || r.StatusCode != http.StatusOK {
 		t.Fatalf("%d %s (%v)", r.StatusCode, text, err)
 	}
-	if err := json.Unmarshal(text, &a); err != nil {
+	if err := json.Unmarshal(text, v); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
-	return a
 }
 
 const aChat = `{"messages":[{"role":"system","content":"You tell stories to small children about kind animals who live in a forest."},{"role":"user","content":"%s"}],"max_tokens":8,"temperature":0}`
@@ -127,6 +133,62 @@ func TestServe(t *testing.T) {
 		if got := s.ProcessState.ExitCode(); got != status {
 			t.Errorf("%v: want status %d, got %d: %s", signal, status, got, s.log)
 		}
+	}
+}
+
+// A response that goes on from another reads its new tokens alone, also in Anthropic's protocol.
+func TestServeContinues(t *testing.T) {
+	s := startServing(t, "--device", "cpu")
+	type usage struct {
+		Input, Output, Cached int
+		Content               string
+	}
+	ask := func(path, body string) (id string, u usage) {
+		t.Helper()
+		var a struct {
+			ID      string
+			Content []struct{ Text string }
+			Usage   struct {
+				Input   int `json:"input_tokens"`
+				Output  int `json:"output_tokens"`
+				Cached  int `json:"cache_read_input_tokens"`
+				Details struct {
+					Cached int `json:"cached_tokens"`
+				} `json:"input_tokens_details"`
+			}
+		}
+		s.read(t, path, body, &a)
+		for _, c := range a.Content {
+			u.Content += c.Text
+		}
+		u.Cached = a.Usage.Cached + a.Usage.Details.Cached
+		u.Input, u.Output = a.Usage.Input+a.Usage.Cached, a.Usage.Output // which are apart in Anthropic's protocol
+		return a.ID, u
+	}
+	// The last token of an answer is drawn and not read. Behind it come the separator, the user's message and a header.
+	const news = len("\n\nUser: And then?\n\nAssistant:")
+	check := func(what string, before, after usage) {
+		t.Helper()
+		if after.Cached < before.Input+before.Output-1 || after.Input-after.Cached > news || after.Input <= before.Input+before.Output {
+			t.Errorf("%s: %+v, then %+v", what, before, after)
+		}
+	}
+	id, before := ask("/v1/responses", `{"input":"Tell me of a fox.","max_output_tokens":12,"temperature":0}`)
+	for range 2 {
+		next, after := ask("/v1/responses", fmt.Sprintf(`{"input":"And then?","previous_response_id":%q,"max_output_tokens":12,"temperature":0}`, id))
+		check("responses", before, after)
+		id, before = next, after
+	}
+	const message = `{"role":"user","content":"Tell me of a hare."}`
+	_, before = ask("/v1/messages", `{"max_tokens":12,"temperature":0,"messages":[`+message+`]}`)
+	said, err := json.Marshal(before.Content)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after := ask("/v1/messages", fmt.Sprintf(`{"max_tokens":12,"temperature":0,"messages":[%s,{"role":"assistant","content":%s},{"role":"user","content":"And then?"}]}`, message, said))
+	check("messages", before, after)
+	if status := s.end(t, syscall.SIGTERM); status != statusDone {
+		t.Errorf("status %d: %s", status, s.log)
 	}
 }
 

@@ -14,19 +14,22 @@ import (
 type Handlers struct {
 	model   api.Model
 	options chat.Options
+	kept    *keptResponses
 }
 
 // New returns handlers for a model.
-func New(m api.Model, o chat.Options) *Handlers { return &Handlers{m, o} }
+func New(m api.Model, o chat.Options) *Handlers {
+	return &Handlers{m, o, newKeptResponses(mostKept, mostKeptBytes)}
+}
 
 // Routes returns the routes of the protocol.
 func (h *Handlers) Routes() []api.Route {
-	return append(h.tokenRoutes(), []api.Route{
+	return slices.Concat(h.tokenRoutes(), h.responseRoutes(), []api.Route{
 		{Pattern: "GET /v1/models", Handle: h.models, Fail: Fail, Light: true},
 		{Pattern: "GET /v1/models/{id}", Handle: h.oneModel, Fail: Fail, Light: true},
 		{Pattern: "POST /v1/completions", Handle: h.completions, Fail: Fail},
 		{Pattern: "POST /v1/chat/completions", Handle: h.chats, Fail: Fail},
-	}...)
+	})
 }
 
 type modelObject struct {

@@ -1,0 +1,262 @@
+package openai
+
+import (
+	"net/http"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/server/sse"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+)
+
+// responseRoutes are those of responses, which the server remembers.
+func (h *Handlers) responseRoutes() []api.Route {
+	return []api.Route{
+		{Pattern: "POST /v1/responses", Handle: h.responses, Fail: Fail},
+		{Pattern: "GET /v1/responses/{id}", Handle: h.oneResponse, Fail: Fail, Light: true},
+		{Pattern: "DELETE /v1/responses/{id}", Handle: h.deleteResponse, Fail: Fail, Light: true},
+		{Pattern: "POST /v1/responses/input_tokens", Handle: h.inputTokens, Fail: Fail, Light: true},
+	}
+}
+
+// responseCall is a request to /v1/responses under way.
+type responseCall struct {
+	h        *Handlers
+	user     string
+	q        ResponseRequest
+	messages []prompt.Message // the conversation, without instructions
+	prompt   *prompt.Prompt
+	parser   *prompt.Parser
+	request  api.Request
+	answer   Response
+	events   *sse.Writer // nil for an answer that is sent whole
+	sequence int         // number of the next event
+	calls    []string    // ids of the calls of tools so far
+	open     bool        // reports whether the last item of the answer goes on
+}
+
+func (h *Handlers) inputTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
+	q := &responseCall{h: h, user: c.User}
+	err := c.Decode(w, &q.q)
+	if err == nil {
+		err = q.render()
+	}
+	if err != nil {
+		return err
+	}
+	ids, err := chat.Encode(h.model, q.prompt)
+	if err != nil {
+		return ofInput(err)
+	}
+	reply(w, struct {
+		Object string `json:"object"`
+		Input  int    `json:"input_tokens"`
+	}{"response.input_tokens", len(ids)})
+	return nil
+}
+
+func (h *Handlers) responses(w http.ResponseWriter, c *api.Call) *wire.Error {
+	q := &responseCall{h: h, user: c.User}
+	err := c.Decode(w, &q.q)
+	if err == nil {
+		err = q.prepare()
+	}
+	if err != nil {
+		return err
+	}
+	streams, err := c.Start(h.model, []api.Request{q.request})
+	if err != nil {
+		return err
+	}
+	defer func() { c.Done(streams[0].Result()) }()
+	if q.q.Stream {
+		return q.stream(w, streams)
+	}
+	if err := api.Gather(streams, nil, q.part(streams[0]), 0, nil); err != nil {
+		return api.Fault(err)
+	}
+	reply(w, &q.answer)
+	return nil
+}
+
+// render writes the conversation as the model knows it.
+func (q *responseCall) render() (err *wire.Error) {
+	if err := q.check(); err != nil {
+		return err
+	}
+	if q.q.Previous != "" {
+		k := q.h.kept.get(q.user, q.q.Previous, false)
+		if k == nil {
+			return noResponse("previous_response_id")
+		}
+		q.messages = k.messages
+	}
+	said, err := q.q.Input.messages()
+	if err != nil {
+		return err
+	}
+	q.messages = slices.Concat(q.messages, said)
+	t := chat.Talk{Own: q.q.Own, Messages: q.messages, Choice: q.q.ToolChoice.choice(), Field: "reasoning.effort"}
+	if i := q.q.Instructions; i != nil && *i != "" {
+		t.Messages = slices.Concat([]prompt.Message{{Role: prompt.System, Content: *i}}, t.Messages)
+	}
+	if t.Tools, err = tools(q.q.Tools); err != nil {
+		return err
+	}
+	if e := q.q.Reasoning.Effort; e != nil {
+		if t.Thinking, err = chat.Effort("reasoning.effort", *e); err != nil {
+			return err
+		}
+	}
+	q.prompt, err = q.h.options.Render(&t)
+	return ofInput(err)
+}
+
+// check finds what the request must not ask for.
+func (q *responseCall) check() *wire.Error {
+	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
+		return err
+	}
+	none := func(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == 'n' }
+	switch {
+	case len(q.q.Input) == 0:
+		return wire.Missing("input", "a string or a list of at least one item")
+	case q.q.Background:
+		return wire.Wrong("background", "false, since answers are made while the client waits", "true")
+	case !none(q.q.Conversation):
+		return wire.Wrong("conversation", "none: previous_response_id continues a conversation", "one")
+	case !none(q.q.Prompt):
+		return wire.Wrong("prompt", "none, since this server keeps no templates", "one")
+	}
+	_, err := wire.Count("top_logprobs", q.q.TopLogprobs, 0, 0, 0)
+	return err
+}
+
+// ofInput returns an error of messages as one of input.
+func ofInput(err *wire.Error) *wire.Error {
+	if err != nil && err.Param == "messages" {
+		err.Param, err.Message = "input", "input"+strings.TrimPrefix(err.Message, "messages")
+	}
+	return err
+}
+
+// prepare checks the request and makes that of the model.
+func (q *responseCall) prepare() *wire.Error {
+	if err := q.render(); err != nil {
+		return err
+	}
+	r := api.Request{User: q.user, Segments: q.prompt.Segments, Stop: q.prompt.Stop, Cold: q.q.Cache != nil && !*q.q.Cache}
+	preset, err := q.h.options.Settings(q.prompt.Preset)
+	if err != nil {
+		return err
+	}
+	if r.Params, err = q.q.Params(preset, q.h.model.Info().Vocab); err != nil {
+		return err
+	}
+	r.Params = q.q.Seeds(r.Params, 0)
+	if r.Max, err = wire.Count("max_output_tokens", q.q.Max, q.h.options.Most, 1, q.h.options.Most); err != nil {
+		return err
+	}
+	called := false
+	if r.Constraint, called, err = q.form(); err != nil {
+		return err
+	}
+	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: called})
+	q.answer = Response{ID: api.NewID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress",
+		Instructions: q.q.Instructions, Max: q.q.Max, Model: q.h.model.Info().Name, Output: []OutputItem{},
+		Parallel: q.q.Parallel == nil || *q.q.Parallel, Reasoning: q.q.Reasoning, Tier: "default",
+		Store: q.q.Store == nil || *q.q.Store, Temperature: r.Params.Temperature, TopP: r.Params.TopP, Presence: r.Params.Presence,
+		Frequency: r.Params.Frequency, ToolChoice: q.q.ToolChoice.echo(), Tools: q.q.Tools, Truncation: "disabled",
+		Metadata: q.q.Metadata}
+	a := &q.answer
+	if a.Text = q.q.Text; a.Text.Format.Type == "" {
+		a.Text.Format.Type = "text"
+	}
+	if q.q.Previous != "" {
+		a.Previous = &q.q.Previous
+	}
+	if a.Tools.Kind() != '[' {
+		a.Tools = jsontext.Value("[]")
+	}
+	if a.Metadata == nil {
+		a.Metadata = map[string]string{}
+	}
+	return nil
+}
+
+// form returns what the answer is held to, nil for nothing, and reports whether that is a call of a tool.
+func (q *responseCall) form() (limit sample.Constraint, called bool, err *wire.Error) {
+	var g *constrain.Grammar
+	field, asked := "text.format", q.q.Text.Format.Type != "" && q.q.Text.Format.Type != "text"
+	switch c := q.q.ToolChoice; {
+	case c.Mode == "required" || c.Mode == "named":
+		if asked {
+			return nil, false, wire.Wrong(field, "none beside tool_choice", "one")
+		}
+		field, called = "tool_choice", true
+		g, err = q.h.options.Forms.Call("tools", "parameters", q.prompt.Tools, c.Name, q.prompt.Frame())
+	case asked:
+		g, err = q.h.format(q.q.Text.Format.form())
+	default:
+		return nil, false, nil
+	}
+	if err != nil {
+		return nil, false, err
+	}
+	limit, err = q.h.options.Hold(q.prompt, field, g)
+	return limit, called, err
+}
+
+// part returns the function that takes parts of the answer.
+func (q *responseCall) part(s api.Stream) func(api.Part) error {
+	return func(p api.Part) error {
+		if !p.End {
+			return q.add(q.parser.Push(p.Piece.Text))
+		}
+		if err := q.add(q.parser.End()); err != nil {
+			return err
+		}
+		r := s.Result()
+		status := "completed"
+		if r.Finish == text.FinishedLength {
+			status, q.answer.Incomplete = "incomplete", &ResponseEnding{"max_output_tokens"}
+		}
+		if err := q.close(status); err != nil {
+			return err
+		}
+		return q.end(r, status)
+	}
+}
+
+// end ends the answer, and keeps it.
+func (q *responseCall) end(r api.Result, status string) error {
+	said := q.parser.Answer()
+	ids, err := q.h.model.Tokenizer().AppendEncode(nil, []byte(said.Reasoning))
+	if err != nil {
+		return err
+	}
+	q.answer.Status, q.answer.Usage = status, usageOf(r, len(ids))
+	if !q.answer.Store {
+		return nil
+	}
+	m := prompt.Message{Role: prompt.Assistant, Content: said.Content, Reasoning: said.Reasoning, Calls: said.Calls}
+	for i := range m.Calls {
+		m.Calls[i].ID = q.calls[i]
+	}
+	messages := q.messages
+	if n := len(messages); messages[n-1].Role == prompt.Assistant { // whose beginning the client wrote
+		m.Content = messages[n-1].Content + m.Content
+		messages = messages[:n-1]
+	}
+	q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), messages: slices.Concat(messages, []prompt.Message{m})})
+	return nil
+}

@@ -1,0 +1,114 @@
+package openai
+
+import (
+	"container/list"
+	"net/http"
+	"sync"
+
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+)
+
+// Bounds of the responses that are kept for all users together. The oldest make room for new ones.
+const (
+	mostKept      = 10_000
+	mostKeptBytes = 64 << 20
+)
+
+// keptResponse is a response that a user may come back to.
+type keptResponse struct {
+	id, user string
+	body     []byte           // the response as JSON
+	messages []prompt.Message // the conversation with the response at its end, without instructions
+}
+
+// size returns about how many bytes a response takes.
+func (k *keptResponse) size() int64 {
+	const perMessage = 128
+	n := len(k.id) + len(k.user) + len(k.body)
+	for i := range k.messages {
+		m := &k.messages[i]
+		n += perMessage + len(m.Content) + len(m.Reasoning) + len(m.CallID)
+		for _, c := range m.Calls {
+			n += perMessage + len(c.ID) + len(c.Name) + len(c.Arguments)
+		}
+	}
+	return int64(n)
+}
+
+// keptResponses are the responses that are kept, in memory.
+type keptResponses struct {
+	most      int
+	mostBytes int64
+
+	mu    sync.Mutex
+	order list.List // of *keptResponse, the oldest first
+	byID  map[string]*list.Element
+	bytes int64
+}
+
+func newKeptResponses(most int, mostBytes int64) *keptResponses {
+	return &keptResponses{most: most, mostBytes: mostBytes, byID: map[string]*list.Element{}}
+}
+
+// add keeps a response.
+func (s *keptResponses) add(k *keptResponse) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.byID[k.id] = s.order.PushBack(k)
+	s.bytes += k.size()
+	for s.order.Len() > s.most || s.bytes > s.mostBytes {
+		s.drop(s.order.Front())
+	}
+}
+
+func (s *keptResponses) drop(e *list.Element) {
+	k := s.order.Remove(e).(*keptResponse)
+	delete(s.byID, k.id)
+	s.bytes -= k.size()
+}
+
+// get returns a user's response, nil if there is none of the id. remove has it forgotten.
+func (s *keptResponses) get(user, id string, remove bool) *keptResponse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e, found := s.byID[id]
+	if !found || e.Value.(*keptResponse).user != user {
+		return nil
+	}
+	k := e.Value.(*keptResponse)
+	if remove {
+		s.drop(e)
+	}
+	return k
+}
+
+// noResponse is the error of a field that names no response of the user.
+func noResponse(param string) *wire.Error {
+	return &wire.Error{Status: http.StatusNotFound, Param: param, Code: "response_not_found",
+		Message: param + ": there is no response of this id: it was never kept, or deleted, or had to make room for newer ones"}
+}
+
+func (h *Handlers) oneResponse(w http.ResponseWriter, c *api.Call) *wire.Error {
+	k := h.kept.get(c.User, c.PathValue("id"), false)
+	if k == nil {
+		return noResponse("id")
+	}
+	w.Header().Set("Content-Type", "application/json")
+	_, _ = w.Write(k.body) // if the client has left, nobody is there to be told
+	return nil
+}
+
+func (h *Handlers) deleteResponse(w http.ResponseWriter, c *api.Call) *wire.Error {
+	k := h.kept.get(c.User, c.PathValue("id"), true)
+	if k == nil {
+		return noResponse("id")
+	}
+	reply(w, struct {
+		ID      string `json:"id"`
+		Object  string `json:"object"`
+		Deleted bool   `json:"deleted"`
+	}{k.id, "response", true})
+	return nil
+}

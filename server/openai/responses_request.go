@@ -1,0 +1,225 @@
+package openai
+
+import (
+	"fmt"
+	"strings"
+
+	"github.com/go-json-experiment/json"
+	"github.com/go-json-experiment/json/jsontext"
+
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+)
+
+// ResponseRequest is the body of POST /v1/responses and of POST /v1/responses/input_tokens.
+type ResponseRequest struct {
+	Model string `json:"model"`
+	chat.Settings
+	Input        Items             `json:"input"`
+	Instructions *string           `json:"instructions"`
+	Previous     string            `json:"previous_response_id"`
+	Max          *int              `json:"max_output_tokens"`
+	Tools        jsontext.Value    `json:"tools"`
+	ToolChoice   ToolChoice        `json:"tool_choice"`
+	Parallel     *bool             `json:"parallel_tool_calls"`
+	Text         ResponseText      `json:"text"`
+	Reasoning    ResponseEffort    `json:"reasoning"`
+	TopLogprobs  *int              `json:"top_logprobs"`
+	Stream       bool              `json:"stream"`
+	Store        *bool             `json:"store"`
+	Metadata     map[string]string `json:"metadata"`
+
+	// Fields that ask for what there is none of.
+	Background   bool           `json:"background"`
+	Conversation jsontext.Value `json:"conversation"`
+	Prompt       jsontext.Value `json:"prompt"`
+
+	// Fields of our own.
+	chat.Own
+	Cache *bool `json:"cache"`
+}
+
+// ResponseText says of which form the answer's text is.
+type ResponseText struct {
+	Format ResponseTextFormat `json:"format"`
+}
+
+// ResponseTextFormat is a form of a text.
+type ResponseTextFormat struct {
+	Type   string         `json:"type"` // text, json_object or json_schema
+	Name   string         `json:"name,omitzero"`
+	Schema jsontext.Value `json:"schema,omitzero"`
+	Strict *bool          `json:"strict,omitzero"`
+}
+
+// form returns the form that the format is.
+func (f *ResponseTextFormat) form() format {
+	form := format{kind: f.Type, kindField: "text.format.type", schemaField: "text.format.schema"}
+	if f.Schema.Kind() != 'n' {
+		form.schema = string(f.Schema)
+	}
+	return form
+}
+
+// ResponseEffort says how long the model is to think.
+type ResponseEffort struct {
+	Effort  *string `json:"effort"`
+	Summary *string `json:"summary"` // thoughts are told of as they are
+}
+
+// Items are parts of a conversation.
+type Items []Item
+
+// Item is a part of a conversation, of some type. Fields of other types are empty.
+type Item struct {
+	Type      string `json:"type"` // message, reasoning, function_call or function_call_output; "" is message
+	Role      string `json:"role"`
+	Content   Parts  `json:"content"`
+	CallID    string `json:"call_id"`
+	Name      string `json:"name"`
+	Arguments string `json:"arguments"`
+	Output    Parts  `json:"output"`
+}
+
+// Parts is a text or a list of its parts.
+type Parts []Part
+
+// Part is a part of a text, of some type.
+type Part struct {
+	Type    string `json:"type"`
+	Text    string `json:"text"`
+	Refusal string `json:"refusal"`
+}
+
+// UnmarshalJSONFrom reads a string or a list of items.
+func (l *Items) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var text string
+	list, isText, err := textOr[Item](d, &text, l.Want())
+	if isText {
+		list = []Item{{Role: "user", Content: Parts{{Type: "input_text", Text: text}}}}
+	}
+	*l = list
+	return err
+}
+
+// Want says what is taken.
+func (*Items) Want() string { return "a string or a list of items" }
+
+// UnmarshalJSONFrom reads a string or a list of parts.
+func (l *Parts) UnmarshalJSONFrom(d *jsontext.Decoder) error {
+	var text string
+	list, isText, err := textOr[Part](d, &text, l.Want())
+	if isText {
+		list = []Part{{Type: "text", Text: text}}
+	}
+	*l = list
+	return err
+}
+
+// Want says what is taken.
+func (*Parts) Want() string { return "a string or a list of parts" }
+
+// textOr reads a string or a list.
+func textOr[T any](d *jsontext.Decoder, text *string, want string) (list []T, isText bool, err error) {
+	switch kind := d.PeekKind(); kind {
+	case 'n':
+		return nil, false, d.SkipValue()
+	case '"':
+		return nil, true, json.UnmarshalDecode(d, text)
+	case '[':
+		err = json.UnmarshalDecode(d, &list)
+		return list, false, err
+	default:
+		return nil, false, wire.Wrong("", want, wire.Kind(kind))
+	}
+}
+
+// join returns the texts of parts that are of some types.
+func (l Parts) join(at string, types ...string) (string, *wire.Error) {
+	texts := make([]string, len(l))
+next:
+	for i, p := range l {
+		texts[i] = p.Text + p.Refusal
+		for _, t := range append(types, "text") {
+			if p.Type == t {
+				continue next
+			}
+		}
+		return "", wire.Wrong(fmt.Sprintf("%s[%d].type", at, i), strings.Join(types, " or "), other(p.Type))
+	}
+	return strings.Join(texts, "\n"), nil
+}
+
+// other says what a string is that is none of those wanted, without a client's text.
+func other(s string) string {
+	if s == "" {
+		return "none"
+	}
+	return "another string"
+}
+
+// messages returns items as package prompt has them. What an assistant thought, said and called in a row is one message.
+func (l Items) messages() (list []prompt.Message, err *wire.Error) {
+	for i := range l {
+		it, at := &l[i], fmt.Sprintf("input[%d]", i)
+		switch it.Type {
+		case "", "message":
+			list, err = it.message(list, at)
+		case "reasoning":
+			var thought string
+			thought, err = it.Content.join(at+".content", "reasoning_text")
+			if n := len(list); n == 0 || list[n-1].Role != prompt.Assistant || list[n-1].Content != "" || len(list[n-1].Calls) > 0 {
+				list = append(list, prompt.Message{Role: prompt.Assistant})
+			}
+			list[len(list)-1].Reasoning += thought
+		case "function_call":
+			if e := prompt.CheckName(at+".name", it.Name); e != nil {
+				return nil, chat.Fault(e)
+			}
+			if n := len(list); n == 0 || list[n-1].Role != prompt.Assistant {
+				list = append(list, prompt.Message{Role: prompt.Assistant})
+			}
+			a := &list[len(list)-1]
+			a.Calls = append(a.Calls, prompt.Call{ID: it.CallID, Name: it.Name, Arguments: it.Arguments})
+		case "function_call_output":
+			out := prompt.Message{Role: prompt.Output, CallID: it.CallID}
+			out.Content, err = it.Output.join(at+".output", "input_text")
+			list = append(list, out)
+		default:
+			err = wire.Wrong(at+".type", "message, reasoning, function_call or function_call_output", "another string")
+		}
+		if err != nil {
+			return nil, err
+		}
+	}
+	return list, nil
+}
+
+// message appends a message.
+func (it *Item) message(list []prompt.Message, at string) ([]prompt.Message, *wire.Error) {
+	if it.Content == nil {
+		return nil, wire.Missing(at+".content", it.Content.Want())
+	}
+	m, types := prompt.Message{}, []string{"input_text"}
+	switch it.Role {
+	case "user":
+		m.Role = prompt.User
+	case "system", "developer":
+		m.Role = prompt.System
+	case "assistant":
+		m.Role, types = prompt.Assistant, []string{"output_text", "refusal"}
+	default:
+		return nil, wire.Wrong(at+".role", "user, assistant, system or developer", other(it.Role))
+	}
+	text, err := it.Content.join(at+".content", types...)
+	if err != nil {
+		return nil, err
+	}
+	if n := len(list); m.Role == prompt.Assistant && n > 0 && list[n-1].Role == prompt.Assistant && list[n-1].Content == "" && len(list[n-1].Calls) == 0 {
+		list[n-1].Content = text // which it thought before
+		return list, nil
+	}
+	m.Content = text
+	return append(list, m), nil
+}
