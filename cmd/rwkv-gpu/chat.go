@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rwkv-gpu/rwkv-gpu/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/chat/tui"
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
@@ -23,8 +25,8 @@ import (
 	serverchat "github.com/rwkv-gpu/rwkv-gpu/server/chat"
 )
 
-const chatHelp = `Talk with the model. Each line of standard input is a message; the answer follows, and an empty line. With --json an
-answer is a line of JSON. Lines that begin with / are commands, and one that begins with // is a message that begins with /:
+const chatHelp = `Talk with the model. On a terminal there is a screen for it. Otherwise, or with --no-tui, each line of standard input is a
+message; the answer follows, and an empty line. With --json an answer is a line of JSON. Lines that begin with / are commands, and one that begins with // is a message that begins with /:
 
 ` + chat.Help + `
 
@@ -34,6 +36,7 @@ The conversation before a line is not read again: states are kept at the ends of
 type chatFlags struct {
 	system, template, think, preset string
 	save                            string
+	noTUI                           bool
 	max                             int
 	seed                            uint64
 	sample                          sample.Params
@@ -59,6 +62,7 @@ func (a *app) chatCommand() *cobra.Command {
 	f.StringVar(&o.think, "think", string(prompt.ThinkOff), "`MODE` of thinking: "+strings.Join(thinkNames(), ", "))
 	f.StringVar(&o.preset, "preset", "", "`NAME` of settings for drawing: "+strings.Join(presetNames(), ", ")+" (default: what fits the model)")
 	f.StringVar(&o.save, "save", "", "write the state of the conversation to `FILE` at its end")
+	f.BoolVar(&o.noTUI, "no-tui", false, "lines on a terminal too, no screen")
 	f.IntVarP(&o.max, "max-tokens", "n", 2048, "draw at most `N` tokens for an answer")
 	f.Float32Var(&p.Temperature, "temperature", p.Temperature, "`T` >= 0; 0 always takes the likeliest token")
 	f.Float32Var(&p.TopP, "top-p", p.TopP, "keep the likeliest tokens that reach probability `P` together; 1 is off")
@@ -157,13 +161,19 @@ func (a *app) chat(ctx context.Context, o *chatFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close(context.WithoutCancel(ctx))) }()
-	a.notice("%s on %s, in the form %s", modelName(m), e.Device(), options.Dialect.Name)
+	about := fmt.Sprintf("%s on %s, in the form %s", modelName(m), e.Device(), options.Dialect.Name)
 	if m.Begin != nil { // the engine's sequences begin with its numbers
 		begin := *m.Begin
 		begin.Data, options.Begin = nil, &begin
 	}
 	talk := &talk{app: a, s: chat.New(s, tok, options), files: stateFiles{m}}
-	err = blameModel(m.Model, talk.lines(ctx))
+	if o.noTUI || a.common.json || !isTerminal(a.stdin) || !isTerminal(a.stdout) {
+		a.notice("%s", about)
+		err = talk.lines(ctx)
+	} else {
+		err = talk.screen(ctx, about)
+	}
+	err = blameModel(m.Model, err)
 	if o.save != "" && (err == nil || errors.Is(err, context.Canceled)) {
 		_, failed := talk.s.Do(context.WithoutCancel(ctx), "/save "+o.save, talk.files, nil)
 		err = errors.Join(err, failed)
@@ -187,6 +197,12 @@ type talk struct {
 	*app
 	s     *chat.Session
 	files chat.Files
+}
+
+// screen talks on a terminal.
+func (t *talk) screen(ctx context.Context, about string) error {
+	o := tui.Options{Title: about, Files: t.files, Plain: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"}
+	return tui.Run(ctx, t.s, o, t.stdin, t.stdout.(*results).Writer, func(err error) bool { return statusOf(err) == statusDevice })
 }
 
 // said is an answer of chat --json.
