@@ -35,6 +35,13 @@ func (c *Cache) JSONSchema(schema []byte, o jsonschema.Options) (*Grammar, error
 	})
 }
 
+// JSONSchemaBetween is the function of that name, or what it returned before.
+func (c *Cache) JSONSchemaBetween(before string, schema []byte, behind string, o jsonschema.Options) (*Grammar, error) {
+	return c.get(fmt.Sprintf("between %q %q %d %v ", before, behind, o.Blanks, o.AnnotateFormats)+string(schema), func() (*Grammar, error) {
+		return JSONSchemaBetween(before, schema, behind, o)
+	})
+}
+
 // Regexp is the function of that name, or what it returned before.
 func (c *Cache) Regexp(pattern string) (*Grammar, error) {
 	return c.get("regexp "+pattern, func() (*Grammar, error) { return Regexp(pattern) })

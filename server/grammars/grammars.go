@@ -3,15 +3,11 @@
 package grammars
 
 import (
-	"container/list"
-	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"net/http"
-	"strconv"
 	"strings"
-	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain"
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/gbnf"
@@ -33,17 +29,7 @@ const (
 // Compiler compiles and remembers grammars. It is safe for concurrent use.
 type Compiler struct {
 	vocab *token.Vocabulary
-
-	mu    sync.Mutex
-	known map[[sha256.Size]byte]*list.Element
-	order *list.List // of *kept, the last used first
-}
-
-type kept struct {
-	key     [sha256.Size]byte
-	once    sync.Once
-	grammar *constrain.Grammar
-	err     error
+	cache *constrain.Cache
 }
 
 // New returns a compiler for a model of so many ids.
@@ -52,7 +38,7 @@ func New(tok tokenizer.Tokenizer, vocab int) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Compiler{vocab: v, known: map[[sha256.Size]byte]*list.Element{}, order: list.New()}, nil
+	return &Compiler{v, constrain.NewCache(mostKept)}, nil
 }
 
 // Constraint returns a constraint of a grammar: for the beginning of an answer, where a few blanks may stand before if it is
@@ -68,26 +54,6 @@ func (c *Compiler) Constraint(g *constrain.Grammar, after string, spaced bool) (
 	return constrain.New(g, c.vocab), nil
 }
 
-// compile returns the grammar of a kind and a text, made at most once.
-func (c *Compiler) compile(kind, source string, compile func() (*constrain.Grammar, error)) (*constrain.Grammar, error) {
-	key := sha256.Sum256([]byte(kind + "\x00" + source))
-	c.mu.Lock()
-	e := c.known[key]
-	if e == nil {
-		e = c.order.PushFront(&kept{key: key})
-		c.known[key] = e
-		if last := c.order.Back(); c.order.Len() > mostKept {
-			delete(c.known, c.order.Remove(last).(*kept).key)
-		}
-	} else {
-		c.order.MoveToFront(e)
-	}
-	k := e.Value.(*kept)
-	c.mu.Unlock()
-	k.once.Do(func() { k.grammar, k.err = compile() })
-	return k.grammar, k.err
-}
-
 // Object is the grammar of any JSON object.
 func (c *Compiler) Object() (*constrain.Grammar, *wire.Error) {
 	return c.Schema("response_format", []byte(`{"type":"object"}`))
@@ -95,36 +61,26 @@ func (c *Compiler) Object() (*constrain.Grammar, *wire.Error) {
 
 // Schema is the grammar of the JSON texts that match the schema of a field.
 func (c *Compiler) Schema(param string, schema []byte) (*constrain.Grammar, *wire.Error) {
-	g, err := c.compile("schema", string(schema), func() (*constrain.Grammar, error) {
-		return constrain.JSONSchema(schema, jsonschema.Options{Blanks: blanks})
-	})
-	return g, refuse(param, err)
-}
-
-// between is Schema with a text before the JSON text and one behind it.
-func (c *Compiler) between(before, param string, schema []byte, behind string) (*constrain.Grammar, *wire.Error) {
-	g, err := c.compile("between "+strconv.Quote(before)+strconv.Quote(behind), string(schema), func() (*constrain.Grammar, error) {
-		return constrain.JSONSchemaBetween(before, schema, behind, jsonschema.Options{Blanks: blanks})
-	})
+	g, err := c.cache.JSONSchema(schema, jsonschema.Options{Blanks: blanks})
 	return g, refuse(param, err)
 }
 
 // Regexp is the grammar of the texts that the pattern of a field matches.
 func (c *Compiler) Regexp(param, pattern string) (*constrain.Grammar, *wire.Error) {
-	g, err := c.compile("regexp", pattern, func() (*constrain.Grammar, error) { return constrain.Regexp(pattern) })
+	g, err := c.cache.Regexp(pattern)
 	return g, refuse(param, err)
 }
 
 // GBNF is the grammar of a field in the notation of llama.cpp.
 func (c *Compiler) GBNF(param, source string) (*constrain.Grammar, *wire.Error) {
-	g, err := c.compile("gbnf", source, func() (*constrain.Grammar, error) { return constrain.GBNF(source) })
+	g, err := c.cache.GBNF(source)
 	return g, refuse(param, err)
 }
 
 // Call is the grammar of an answer that calls one of the tools of a field, or the one of a name if that is not "": a JSON
 // object of the tool's name and its arguments, in a frame. member is where a tool has the schema of its arguments.
 func (c *Compiler) Call(param, member string, tools []prompt.Tool, name string, f prompt.Frame) (*constrain.Grammar, *wire.Error) {
-	var calls []json.RawMessage
+	var calls []string
 	for i, t := range tools {
 		if name != "" && t.Name != name {
 			continue
@@ -148,13 +104,11 @@ func (c *Compiler) Call(param, member string, tools []prompt.Tool, name string, 
 		if err != nil {
 			return nil, wire.Wrong(param, "names of tools as text", "others")
 		}
-		calls = append(calls, json.RawMessage(fmt.Sprintf(`{"type":"object","properties":{"name":{"const":%s},"arguments":%s},"required":["name","arguments"],"additionalProperties":false}`, title, parameters)))
+		calls = append(calls, fmt.Sprintf(`{"type":"object","properties":{"name":{"const":%s},"arguments":%s},"required":["name","arguments"],"additionalProperties":false}`, title, parameters))
 	}
-	all, err := json.Marshal(map[string]any{"anyOf": calls})
-	if err != nil {
-		return nil, wire.Wrong(param, "tools as JSON", "others")
-	}
-	return c.between(f.Before, param, all, f.Behind)
+	all := []byte(`{"anyOf":[` + strings.Join(calls, ",") + `]}`)
+	g, err := c.cache.JSONSchemaBetween(f.Before, all, f.Behind, jsonschema.Options{Blanks: blanks})
+	return g, refuse(param, err)
 }
 
 // asDocument returns a schema that references lead from its own root, wherever it stands (JSON Schema 2020-12, 9.2.1).
