@@ -132,9 +132,11 @@ func (m *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		m.refresh(false)
 		return m, nil
 	case doneMsg:
-		return m, m.done(msg)
+		cmd := m.done(msg)
+		return m, cmd
 	case tea.KeyMsg:
-		return m, m.key(msg)
+		cmd := m.key(msg)
+		return m, cmd
 	}
 	var cmd tea.Cmd
 	m.input, cmd = m.input.Update(msg)
