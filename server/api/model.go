@@ -49,8 +49,18 @@ type Model interface {
 	// *wire.Error about the request.
 	Start(ctx context.Context, r *Request) (Stream, error)
 
+	// Memory reads the prompt of a request and returns what the model then remembers of it. Its errors are those of Start
+	// and of the context.
+	Memory(ctx context.Context, r *Request) (Memory, error)
+
 	// Health returns nil, ErrClosing or ErrDevice.
 	Health() error
+}
+
+// Memory is what a model remembers of a text.
+type Memory struct {
+	Values []float32 // the recurrent memory of the last layer, all heads one after the other
+	Tokens int       // of the text
 }
 
 // Errors of Model and Stream, to be tested with errors.Is.

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"net/http"
 	"slices"
+	"strings"
 	"sync/atomic"
 	"time"
 
@@ -14,6 +15,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
@@ -103,6 +105,36 @@ func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
 		return nil, m.fault(err)
 	}
 	return s, nil
+}
+
+// Memory returns what the last layer remembers of a request's prompt. Models before RWKV-5 have no such memory.
+func (m *Model) Memory(ctx context.Context, r *api.Request) (api.Memory, error) {
+	from, to := m.memory()
+	if from == to {
+		return api.Memory{}, &wire.Error{Status: http.StatusBadRequest, Param: "model", Code: "invalid_value",
+			Message: "model: want one of RWKV-5 or newer, got " + m.info.Version}
+	}
+	list, err := m.segments(r, nil)
+	if err != nil {
+		return api.Memory{}, err
+	}
+	state, ids, err := m.service.State(ctx, completion.Request{User: r.User, Space: "user " + r.User, Prompt: list, Fresh: r.Cold})
+	if err = m.fault(err); err != nil {
+		return api.Memory{}, err
+	}
+	return api.Memory{Values: state[from:to], Tokens: len(ids)}, nil
+}
+
+// memory returns where the state has the memory of the last layer.
+func (m *Model) memory() (from, to int) {
+	at := 0
+	for _, o := range m.engine.Model.Program.Of(op.State) {
+		if strings.HasSuffix(o.Name, ".att_kv") {
+			from, to = at, at+o.Width
+		}
+		at += o.Width
+	}
+	return from, to
 }
 
 // segments returns the prompt of a request as the cache knows it.

@@ -127,10 +127,8 @@ func (q *completion) prompt(r api.Request, i int) *wire.Error {
 	if len(q.q.Prompt) > 1 {
 		name = fmt.Sprintf("prompt[%d]", i)
 	}
-	for at, id := range p.IDs {
-		if id < 0 || id >= q.h.model.Info().Vocab {
-			return wire.Wrong(fmt.Sprintf("%s[%d]", name, at), fmt.Sprintf("a token id from 0 to %d", q.h.model.Info().Vocab-1), fmt.Sprint(id))
-		}
+	if err := q.h.checkIDs(name, p.IDs); err != nil {
+		return err
 	}
 	echo := p.Text
 	switch {
@@ -248,6 +246,17 @@ func (q *completion) usage() *Usage {
 		u.add(r, i%q.bests == 0)
 	}
 	return u
+}
+
+// checkIDs checks the token ids of a field.
+func (h *Handlers) checkIDs(param string, ids []int) *wire.Error {
+	most := h.model.Info().Vocab - 1
+	for i, id := range ids {
+		if id < 0 || id > most {
+			return wire.Wrong(fmt.Sprintf("%s[%d]", param, i), fmt.Sprintf("a token id from 0 to %d", most), fmt.Sprint(id))
+		}
+	}
+	return nil
 }
 
 // tokensText returns the text of ids.

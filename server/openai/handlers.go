@@ -29,6 +29,7 @@ func (h *Handlers) Routes() []api.Route {
 		{Pattern: "GET /v1/models/{id}", Handle: h.oneModel, Fail: Fail, Light: true},
 		{Pattern: "POST /v1/completions", Handle: h.completions, Fail: Fail},
 		{Pattern: "POST /v1/chat/completions", Handle: h.chats, Fail: Fail},
+		{Pattern: "POST /v1/embeddings", Handle: h.embeddings, Fail: Fail},
 	})
 }
 

@@ -40,7 +40,6 @@ type responseCall struct {
 	answer   Response
 	events   *sse.Writer // nil for an answer that is sent whole
 	sequence int         // number of the next event
-	calls    []string    // ids of the calls of tools so far
 	open     bool        // reports whether the last item of the answer goes on
 }
 
@@ -249,9 +248,6 @@ func (q *responseCall) end(r api.Result, status string) error {
 		return nil
 	}
 	m := prompt.Message{Role: prompt.Assistant, Content: said.Content, Reasoning: said.Reasoning, Calls: said.Calls}
-	for i := range m.Calls {
-		m.Calls[i].ID = q.calls[i]
-	}
 	messages := q.messages
 	if n := len(messages); messages[n-1].Role == prompt.Assistant { // whose beginning the client wrote
 		m.Content = messages[n-1].Content + m.Content

@@ -126,7 +126,6 @@ func (q *responseCall) begin(d *prompt.Delta) error {
 		item.Summary, item.Content = []OutputPart{}, []OutputPart{}
 	default:
 		item.CallID, item.Name, item.Arguments = api.NewID("call_"), d.Text, new(string)
-		q.calls = append(q.calls, item.CallID)
 	}
 	q.answer.Output, q.open = append(q.answer.Output, item), true
 	if err := q.itemEvent(responseEvent{Type: "response.output_item.added", Item: &item}); err != nil || item.Arguments != nil {

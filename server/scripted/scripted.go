@@ -66,23 +66,52 @@ func (m *Model) Asked() []api.Request {
 	return append([]api.Request(nil), m.asked...)
 }
 
-// Start begins an answer.
-func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
+// Memory returns how often each id is in the prompt.
+func (m *Model) Memory(_ context.Context, r *api.Request) (api.Memory, error) {
+	if err := m.refuse(r); err != nil {
+		return api.Memory{}, err
+	}
+	ids, err := m.prompt(r)
+	memory := api.Memory{Values: make([]float32, m.What.Vocab), Tokens: len(ids)}
+	for _, id := range ids {
+		memory.Values[id]++
+	}
+	return memory, err
+}
+
+// refuse returns the error of requests that do not start.
+func (m *Model) refuse(r *api.Request) error {
 	if err := m.Health(); err != nil {
-		return nil, err
+		return err
 	}
 	if m.Fail != nil {
-		if err := m.Fail(r); err != nil {
-			return nil, err
-		}
+		return m.Fail(r)
 	}
-	ids, prompt := r.IDs, ""
+	return nil
+}
+
+// prompt returns the ids of a request's prompt.
+func (m *Model) prompt(r *api.Request) ([]int, error) {
+	ids := r.IDs
 	for _, s := range r.Segments {
 		var err error
 		if ids, err = m.Tok.AppendEncode(ids, []byte(s.Text)); err != nil {
 			return nil, wire.Wrong("prompt", "a text that the vocabulary can spell", err.Error())
 		}
 	}
+	return ids, nil
+}
+
+// Start begins an answer.
+func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
+	if err := m.refuse(r); err != nil {
+		return nil, err
+	}
+	ids, err := m.prompt(r)
+	if err != nil {
+		return nil, err
+	}
+	prompt := ""
 	for _, id := range ids {
 		prompt += string(m.Tok.Bytes(id))
 	}
