@@ -29,9 +29,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/local"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
+	"github.com/rwkv-gpu/rwkv-gpu/server/web"
 )
 
-const serveHelp = `Serve the model over HTTP, to any program that speaks OpenAI's or Anthropic's protocol:
+const serveHelp = `Serve the model over HTTP: a chat in the browser at the address that is printed, and OpenAI's and Anthropic's protocols:
 
   rwkv-gpu serve --model MODEL
   curl http://127.0.0.1:8080/v1/chat/completions -d '{"messages":[{"role":"user","content":"Hello"}]}'
@@ -289,7 +290,11 @@ func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, rin
 	}
 	metrics := server.NewMetrics()
 	model.Measure(metrics)
-	routes := append(openai.New(model, p).Routes(), anthropic.New(model, p).Routes()...)
+	page, err := web.Routes(openai.Fail)
+	if err != nil {
+		return err
+	}
+	routes := append(append(page, openai.New(model, p).Routes()...), anthropic.New(model, p).Routes()...)
 	s, err := server.New(server.Options{Routes: routes, Fail: openai.Fail, Health: model.Health, Keys: ring,
 		Origin: o.origin, MaxBody: int64(o.body), Timeout: o.timeout, Metrics: metrics,
 		Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))})

@@ -1,0 +1,105 @@
+// What the server is asked for, and its answers and errors.
+
+// Fault is an error to show: what happened, and what to do.
+export class Fault extends Error {
+  constructor(message, advice = '', status = 0) {
+    super(message);
+    this.advice = advice;
+    this.status = status;
+  }
+}
+
+const keyName = 'rwkv-gpu.key';
+export const setKey = (key) => sessionStorage.setItem(keyName, key);
+
+function head() {
+  const key = sessionStorage.getItem(keyName);
+  return key ? {Authorization: `Bearer ${key}`} : {};
+}
+
+async function ask(path, init = {}) {
+  let answer;
+  try {
+    answer = await fetch(path, {...init, headers: {...head(), ...init.headers}});
+  } catch (err) {
+    if (err.name === 'AbortError') throw err;
+    throw new Fault('The server cannot be reached.', 'See whether rwkv-gpu serve still runs, then try again.');
+  }
+  if (!answer.ok) throw await failed(answer);
+  return answer;
+}
+
+// advice says what to do about a status.
+const advice = {
+  401: 'Give a key, then try again.',
+  404: 'Load this page anew: the server may have another model now.',
+  413: 'Begin a new chat, or start the server with a larger --max-body.',
+  429: 'Try again in a moment.',
+  503: 'Try again in a moment. The server\'s terminal says more.',
+  504: 'Ask for fewer tokens, or start the server with a longer --timeout.',
+};
+
+async function failed(answer) {
+  let error = {};
+  try {
+    error = (await answer.json()).error ?? {};
+  } catch { /* an answer of something between here and the server */ }
+  return fault(error, answer.status, answer.headers.get('Retry-After'));
+}
+
+function fault(error, status, wait) {
+  const message = error.message || `The server answered with status ${status}.`;
+  let what = advice[status] ?? (status >= 500 ? 'The server\'s terminal says more.' : '');
+  if (status === 429 && wait > 1) what = `Try again in ${wait} seconds.`;
+  if (status === 400) what = error.param?.startsWith('messages') ? 'Edit the message.' : 'Change it in the settings, then try again.';
+  return new Fault(message, what, status);
+}
+
+// model returns the name of the server's model.
+export async function model() { return (await (await ask('v1/models')).json()).data[0].id; }
+
+// choices returns the presets, templates and modes of thinking that the server knows.
+export async function choices() { return (await ask('web/choices.json')).json(); }
+
+// answer asks for an answer and yields what comes of it: {content, reasoning, finish, usage}, each if it is there.
+export async function* answer(body, signal) {
+  const response = await ask('v1/chat/completions', {
+    method: 'POST', signal, headers: {'Content-Type': 'application/json'},
+    body: JSON.stringify({...body, stream: true, stream_options: {include_usage: true}}),
+  });
+  for await (const data of events(response.body)) {
+    if (data === '[DONE]') return;
+    const event = JSON.parse(data);
+    if (event.error) throw fault(event.error, event.error.type === 'invalid_request_error' ? 400 : 503, null);
+    const choice = event.choices?.[0];
+    yield {content: choice?.delta?.content ?? '', reasoning: choice?.delta?.reasoning_content ?? '',
+      finish: choice?.finish_reason ?? '', usage: event.usage};
+  }
+  throw new Fault('The connection ended before the answer did.', 'See whether rwkv-gpu serve still runs, then try again.');
+}
+
+// events yields the data of server-sent events (the HTML standard, section 9.2) whose lines end with a line feed.
+async function* events(stream) {
+  const reader = stream.pipeThrough(new TextDecoderStream()).getReader();
+  let rest = '', data = [];
+  try {
+    for (;;) {
+      const {done, value} = await reader.read();
+      if (done) return;
+      const lines = (rest + value).split('\n');
+      rest = lines.pop();
+      for (const line of lines) {
+        if (line.startsWith('data:')) data.push(line.slice(5).replace(/^ /, ''));
+        if (line === '' && data.length) {
+          yield data.join('\n');
+          data = [];
+        }
+      }
+    }
+  } catch (err) {
+    if (err.name === 'AbortError') throw err;
+    throw new Fault('The connection broke.', 'See whether rwkv-gpu serve still runs, then try again.');
+  } finally {
+    reader.cancel().catch(() => {}); // of a stream that has failed or ended
+  }
+}
