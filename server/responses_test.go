@@ -204,6 +204,19 @@ func TestPreviousResponse(t *testing.T) {
 	tries(bob, "another user's", one.ID)
 	tries(ann, "one that was not kept", lost.ID)
 	tries(ann, "none", "resp_1")
+	// Clients may name an item of an earlier answer instead of sending it again.
+	again := ask("", "")
+	again.Input = input(responses.ResponseInputItemParamOfMessage("Hi", "user"), responses.ResponseInputItemParamOfItemReference(one.Output[0].ID), responses.ResponseInputItemParamOfMessage("Go on.", "user"))
+	if _, err := ann.Responses.New(t.Context(), again); err != nil {
+		t.Error(err)
+	}
+	if asked := s.model.Asked(); segmentsText(asked[len(asked)-1]) != "User: Hi\n\nAssistant: "+answer+"\n\nUser: Go on.\n\nAssistant:" {
+		t.Errorf("%q", segmentsText(asked[len(asked)-1]))
+	}
+	var e *client.Error
+	if _, err := bob.Responses.New(t.Context(), again); !errors.As(err, &e) || e.StatusCode != 404 || e.Code != "item_not_found" || e.Param != "input[1].id" {
+		t.Errorf("another user's item: %v", err)
+	}
 	if err := ann.Responses.Delete(t.Context(), one.ID); err != nil {
 		t.Error(err)
 	}

@@ -30,8 +30,8 @@ type MessageRequest struct {
 	Cache *bool `json:"cache"`
 }
 
-// mostTokens bounds max_tokens. What is above the server's own limit means that limit, since clients of this protocol have to
-// send a number and do not know the limit.
+// mostTokens bounds max_tokens. What is above the server's own limit means that limit, since clients of this protocol
+// have to send a number and do not know the limit.
 const mostTokens = math.MaxInt32
 
 // InputMessage is a message of the conversation.
@@ -96,8 +96,8 @@ type Thinking struct {
 	Budget *int   `json:"budget_tokens"`
 }
 
-// Budgets of thoughts: below the first a model is asked for a short one, from the second on for a long one. How long it thinks
-// is the model's own decision.
+// Budgets of thoughts: below the first a model is asked for a short one, from the second on for a long one. How long
+// it thinks is the model's own decision.
 const (
 	shortBudget = 4096
 	longBudget  = 16384

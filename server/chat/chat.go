@@ -1,5 +1,5 @@
-// Package chat is what the protocols of conversations share: a request's conversation becomes a prompt, its settings those
-// of a sampler. What the JSON of a protocol looks like is the protocol's own business.
+// Package chat is what the protocols of conversations share: a request's conversation becomes a prompt, its settings
+// those of a sampler. What the JSON of a protocol looks like is the protocol's own business.
 package chat
 
 import (
@@ -47,7 +47,8 @@ type Talk struct {
 	Field    string       // the name of that field
 }
 
-// Render writes a conversation as the model knows it. A message of an assistant at its end is the beginning of the answer.
+// Render writes a conversation as the model knows it. A message of an assistant at its end is the beginning of the
+// answer.
 func (o *Options) Render(t *Talk) (*prompt.Prompt, *wire.Error) {
 	p := prompt.Options{Think: o.Think, Date: o.Date, Tools: t.Tools, ToolChoice: t.Choice, KeepReasoning: t.PreserveReasoning,
 		Unclean:  t.Clean != nil && !*t.Clean,

@@ -119,7 +119,7 @@ func (m *Model) Memory(ctx context.Context, r *api.Request) (api.Memory, error) 
 		return api.Memory{}, err
 	}
 	state, ids, err := m.service.State(ctx, completion.Request{User: r.User, Space: "user " + r.User, Prompt: list, Fresh: r.Cold})
-	if err = m.fault(err); err != nil {
+	if err := m.fault(err); err != nil {
 		return api.Memory{}, err
 	}
 	return api.Memory{Values: state[from:to], Tokens: len(ids)}, nil

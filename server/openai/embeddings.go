@@ -137,8 +137,9 @@ func (h *Handlers) memories(ctx context.Context, requests []api.Request) ([]api.
 	return list, api.Fault(context.Cause(ctx))
 }
 
-// sketch makes a vector short so that angles between vectors stay about the same: each element is added to, or taken from,
-// one of n sums that its index chooses (count sketch: Charikar, Chen, Farach-Colton 2002). The result has the length 1.
+// sketch makes a vector short so that angles between vectors stay about the same: each element is added to, or taken
+// from, one of n sums that its index chooses (count sketch: Charikar, Chen, Farach-Colton 2002). The result has the
+// length 1.
 func sketch(x []float32, n int) []float32 {
 	sums := make([]float64, n)
 	for i, v := range x {

@@ -18,10 +18,10 @@ func TestSketch(t *testing.T) {
 	for _, n := range []int{64, 1024, 8192} {
 		for range 20 {
 			x, y := make([]float32, 16384), make([]float32, 16384)
-			share := rng.Float32()
+			share, mean := rng.Float32(), rng.Float64() // a mean that all elements share is what signs are for
 			for i := range x {
-				x[i] = float32(rng.NormFloat64())
-				y[i] = share*x[i] + (1-share)*float32(rng.NormFloat64())
+				x[i] = float32(rng.NormFloat64() + mean)
+				y[i] = share*x[i] + (1-share)*float32(rng.NormFloat64()+mean)
 			}
 			want := dot(x, y) / math.Sqrt(dot(x, x)*dot(y, y))
 			a, b := sketch(x, n), sketch(y, n)

@@ -99,7 +99,7 @@ func (q *responseCall) render() (err *wire.Error) {
 		}
 		q.messages = k.messages
 	}
-	said, err := q.q.Input.messages()
+	said, err := q.q.Input.messages(func(id string) *OutputItem { return q.h.kept.item(q.user, id) })
 	if err != nil {
 		return err
 	}
@@ -165,10 +165,11 @@ func (q *responseCall) prepare() *wire.Error {
 	if r.Max, err = wire.Count("max_output_tokens", q.q.Max, q.h.options.Most, 1, q.h.options.Most); err != nil {
 		return err
 	}
-	called := false
-	if r.Constraint, called, err = q.form(); err != nil {
+	limit, called, err := q.form()
+	if err != nil {
 		return err
 	}
+	r.Constraint = limit
 	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: called})
 	q.answer = Response{ID: api.NewID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress",
 		Instructions: q.q.Instructions, Max: q.q.Max, Model: q.h.model.Info().Name, Output: []OutputItem{},
@@ -253,6 +254,7 @@ func (q *responseCall) end(r api.Result, status string) error {
 		m.Content = messages[n-1].Content + m.Content
 		messages = messages[:n-1]
 	}
-	q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), messages: slices.Concat(messages, []prompt.Message{m})})
+	q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: q.answer.Output,
+		messages: slices.Concat(messages, []prompt.Message{m})})
 	return nil
 }

@@ -20,6 +20,7 @@ const (
 type keptResponse struct {
 	id, user string
 	body     []byte           // the response as JSON
+	items    []OutputItem     // of the response
 	messages []prompt.Message // the conversation with the response at its end, without instructions
 }
 
@@ -34,6 +35,7 @@ func (k *keptResponse) size() int64 {
 			n += perMessage + len(c.ID) + len(c.Name) + len(c.Arguments)
 		}
 	}
+	n += 2*perMessage*len(k.items) + len(k.body) // whose texts are those of the items
 	return int64(n)
 }
 
@@ -45,11 +47,18 @@ type keptResponses struct {
 	mu    sync.Mutex
 	order list.List // of *keptResponse, the oldest first
 	byID  map[string]*list.Element
+	items map[string]keptItem // by their ids
 	bytes int64
 }
 
+// keptItem is an item of a kept response.
+type keptItem struct {
+	user string
+	item *OutputItem
+}
+
 func newKeptResponses(most int, mostBytes int64) *keptResponses {
-	return &keptResponses{most: most, mostBytes: mostBytes, byID: map[string]*list.Element{}}
+	return &keptResponses{most: most, mostBytes: mostBytes, byID: map[string]*list.Element{}, items: map[string]keptItem{}}
 }
 
 // add keeps a response.
@@ -57,6 +66,9 @@ func (s *keptResponses) add(k *keptResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.byID[k.id] = s.order.PushBack(k)
+	for i := range k.items {
+		s.items[k.items[i].ID] = keptItem{k.user, &k.items[i]}
+	}
 	s.bytes += k.size()
 	for s.order.Len() > s.most || s.bytes > s.mostBytes {
 		s.drop(s.order.Front())
@@ -66,6 +78,9 @@ func (s *keptResponses) add(k *keptResponse) {
 func (s *keptResponses) drop(e *list.Element) {
 	k := s.order.Remove(e).(*keptResponse)
 	delete(s.byID, k.id)
+	for i := range k.items {
+		delete(s.items, k.items[i].ID)
+	}
 	s.bytes -= k.size()
 }
 
@@ -82,6 +97,16 @@ func (s *keptResponses) get(user, id string, remove bool) *keptResponse {
 		s.drop(e)
 	}
 	return k
+}
+
+// item returns an item of a user's responses, nil if there is none of the id.
+func (s *keptResponses) item(user, id string) *OutputItem {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if k := s.items[id]; k.item != nil && k.user == user {
+		return k.item
+	}
+	return nil
 }
 
 // noResponse is the error of a field that names no response of the user.

@@ -11,7 +11,8 @@ import (
 // The oldest responses make room, by number and by bytes, and what is counted is what is there.
 func TestKeptResponses(t *testing.T) {
 	one := func(i, bytes int) *keptResponse {
-		return &keptResponse{id: fmt.Sprint(i), user: "ann", messages: []prompt.Message{{Content: strings.Repeat("x", bytes)}}}
+		return &keptResponse{id: fmt.Sprint(i), user: "ann", messages: []prompt.Message{{Content: strings.Repeat("x", bytes)}},
+			items: []OutputItem{{ID: fmt.Sprint("item ", i)}}}
 	}
 	for _, c := range []struct {
 		name      string
@@ -37,6 +38,9 @@ func TestKeptResponses(t *testing.T) {
 			if k != nil {
 				bytes += k.size()
 			}
+			if item := s.item("ann", fmt.Sprint("item ", i)); (item != nil) != (k != nil) || s.item("bob", fmt.Sprint("item ", i)) != nil {
+				t.Errorf("%s: item %d: %v", c.name, i, item)
+			}
 			if s.get("bob", fmt.Sprint(i), true) != nil {
 				t.Errorf("%s: another user has response %d", c.name, i)
 			}
@@ -47,7 +51,7 @@ func TestKeptResponses(t *testing.T) {
 		for i := range 10 {
 			s.get("ann", fmt.Sprint(i), true)
 		}
-		if s.bytes != 0 || len(s.byID) != 0 || s.order.Len() != 0 {
+		if s.bytes != 0 || len(s.byID) != 0 || len(s.items) != 0 || s.order.Len() != 0 {
 			t.Errorf("%s: %d bytes, %d ids are left", c.name, s.bytes, len(s.byID))
 		}
 	}

@@ -2,6 +2,7 @@ package openai
 
 import (
 	"fmt"
+	"net/http"
 	"strings"
 
 	"github.com/go-json-experiment/json"
@@ -73,7 +74,8 @@ type Items []Item
 
 // Item is a part of a conversation, of some type. Fields of other types are empty.
 type Item struct {
-	Type      string `json:"type"` // message, reasoning, function_call or function_call_output; "" is message
+	Type      string `json:"type"` // message, reasoning, function_call, function_call_output or item_reference; "" is message
+	ID        string `json:"id"`   // of item_reference: an item of an earlier response
 	Role      string `json:"role"`
 	Content   Parts  `json:"content"`
 	CallID    string `json:"call_id"`
@@ -159,10 +161,19 @@ func other(s string) string {
 	return "another string"
 }
 
-// messages returns items as package prompt has them. What an assistant thought, said and called in a row is one message.
-func (l Items) messages() (list []prompt.Message, err *wire.Error) {
+// messages returns items as package prompt has them. What an assistant thought, said and called in a row is one
+// message. find returns the item of an earlier response, or nil.
+func (l Items) messages(find func(id string) *OutputItem) (list []prompt.Message, err *wire.Error) {
 	for i := range l {
 		it, at := &l[i], fmt.Sprintf("input[%d]", i)
+		if it.Type == "item_reference" || it.Type == "" && it.Role == "" && it.ID != "" { // whose type may be missing
+			kept := find(it.ID)
+			if kept == nil {
+				return nil, &wire.Error{Status: http.StatusNotFound, Param: at + ".id", Code: "item_not_found",
+					Message: at + ".id: there is no item of this id in the responses that are kept"}
+			}
+			it = kept.input()
+		}
 		switch it.Type {
 		case "", "message":
 			list, err = it.message(list, at)
@@ -187,13 +198,25 @@ func (l Items) messages() (list []prompt.Message, err *wire.Error) {
 			out.Content, err = it.Output.join(at+".output", "input_text")
 			list = append(list, out)
 		default:
-			err = wire.Wrong(at+".type", "message, reasoning, function_call or function_call_output", "another string")
+			err = wire.Wrong(at+".type", "message, reasoning, function_call, function_call_output or item_reference", "another string")
 		}
 		if err != nil {
 			return nil, err
 		}
 	}
 	return list, nil
+}
+
+// input returns an item of an answer as one of a conversation.
+func (o *OutputItem) input() *Item {
+	it := &Item{Type: o.Type, Role: o.Role, Content: Parts{}, CallID: o.CallID, Name: o.Name}
+	for _, part := range o.Content {
+		it.Content = append(it.Content, Part{Type: part.Type, Text: part.Text})
+	}
+	if o.Arguments != nil {
+		it.Arguments = *o.Arguments
+	}
+	return it
 }
 
 // message appends a message.
