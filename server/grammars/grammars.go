@@ -23,7 +23,7 @@ import (
 const (
 	mostKept  = 128      // grammars
 	maskBytes = 64 << 20 // for masks of all grammars
-	blanks    = 20       // between the tokens of JSON, which is enough for indented text of some depth
+	blanks    = 8        // between the tokens of JSON: enough to indent it, and not enough for a small model to get lost in
 )
 
 // Compiler compiles and remembers grammars. It is safe for concurrent use.
@@ -107,7 +107,7 @@ func (c *Compiler) Call(param, member string, tools []prompt.Tool, name string, 
 		calls = append(calls, fmt.Sprintf(`{"type":"object","properties":{"name":{"const":%s},"arguments":%s},"required":["name","arguments"],"additionalProperties":false}`, title, parameters))
 	}
 	all := []byte(`{"anyOf":[` + strings.Join(calls, ",") + `]}`)
-	g, err := c.cache.JSONSchemaBetween(f.Before, all, f.Behind, jsonschema.Options{Blanks: blanks})
+	g, err := c.cache.JSONSchemaBetween(f.Before, all, f.Behind, jsonschema.Options{Blanks: 1}) // which programs read
 	return g, refuse(param, err)
 }
 
