@@ -17,8 +17,8 @@ func newHistory(vocab int) history {
 	return history{counts: make([]float32, vocab), seen: make([]uint64, (vocab+63)/64)}
 }
 
-// accept lets all counts decay and id's grow, unless it is free.
-func (h *history) accept(id int, decay float32, free bool) {
+// accept lets all counts decay and id's grow, unless ids says that it is free.
+func (h *history) accept(id int, decay float32, ids *Vocabulary) {
 	if h.counts == nil {
 		return
 	}
@@ -28,7 +28,7 @@ func (h *history) accept(id int, decay float32, free bool) {
 		}
 	}
 	h.note(id)
-	if !free {
+	if !ids.free(id) {
 		h.counts[id]++
 	}
 }

@@ -62,7 +62,7 @@ func (s *Sampler) Accept(id int) error {
 	if err := s.limit.accept(id); err != nil {
 		return err
 	}
-	s.past.accept(id, s.params.PenaltyDecay, s.ids.free(id))
+	s.past.accept(id, s.params.PenaltyDecay, s.ids)
 	s.position++
 	return nil
 }
@@ -76,7 +76,7 @@ func (s *Sampler) AcceptPrompt(ids []int) error {
 		}
 	}
 	for _, id := range ids {
-		s.past.accept(id, s.params.PenaltyDecay, s.ids.free(id))
+		s.past.accept(id, s.params.PenaltyDecay, s.ids)
 	}
 	return nil
 }

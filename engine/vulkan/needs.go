@@ -1,13 +1,15 @@
 package vulkan
 
 import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/draw"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/layout"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
 // Needs returns how many bytes of the device's memory an executor of a program takes, for weights and for the rest. The
-// rest includes the copies of states that a Decode of several steps makes, though the first Decode takes their memory.
+// rest includes the copies of states that a Decode of several steps makes and the inputs of draws, though the first Decode
+// takes their memory.
 // With Options.Exact a matrix may take seven rows more.
 func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	for _, w := range prog.Of(op.Weight) {
@@ -20,7 +22,8 @@ func (k *Kernels) Needs(prog *op.Program, s op.Sizes) (weights, rest int) {
 	p := op.NewPlan(prog, s, 0)
 	rest = 4 * (p.Scratch + p.State)
 	if prog.Logits != nil {
-		rest += 4 * (p.Extent(prog.Logits) + min(s.Rows, s.Seqs, s.Outs)*prog.StateLen())
+		seqs := min(s.Rows, s.Seqs, s.Outs)
+		rest += 4*(p.Extent(prog.Logits)+seqs*prog.StateLen()) + draw.Bytes(prog.Vocab, seqs, minRoom)
 	}
 	return weights, rest
 }

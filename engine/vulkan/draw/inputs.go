@@ -27,11 +27,15 @@ type Inputs struct {
 // array is where an array lies in the buffers of Inputs, in words.
 type array struct{ at, each int }
 
-// Make makes the buffers for draws of so many sequences from a vocabulary of so many ids. Each sequence has room for so
-// many accepted ids, and for as many ids with a bias.
-func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
+// Bytes returns how much memory Make takes.
+func Bytes(vocab, seqs, room int) int {
+	words := new(Inputs).place(vocab, seqs, room)
+	return 4 * (2*words + len(sample.WeightTable) + 2*seqs*MaxSteps)
+}
+
+// place places the arrays, and returns how many words they have together.
+func (s *Inputs) place(vocab, seqs, room int) (words int) {
 	s.seqs, s.room, s.masked = seqs, room, (vocab+31)/32
-	words := 0
 	place := func(each int) array {
 		p := array{words, each}
 		words += (seqs*each + op.Align - 1) / op.Align * op.Align
@@ -40,6 +44,13 @@ func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
 	s.draws, s.lengths = place(glsl.DrawWords), place(1)
 	s.allowed, s.free, s.counts = place(s.masked), place(s.masked), place(2*room)
 	s.biases = place(2 * room)
+	return words
+}
+
+// Make makes the buffers for draws of so many sequences from a vocabulary of so many ids. Each sequence has room for so
+// many accepted ids, and for as many ids with a bias.
+func (s *Inputs) Make(dev *gpu.Device, vocab, seqs, room int) error {
+	words := s.place(vocab, seqs, room)
 	for _, b := range []struct {
 		to   **gpu.Buffer
 		name string
