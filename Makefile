@@ -68,6 +68,7 @@ bench: ## Go benchmarks on the default device (BENCH=regexp)
 setup: ## install what the targets above need
 	@scripts/setup.sh test
 	@scripts/setup.sh swiftshader || [ $$? = 3 ]
+	@scripts/setup.sh browser || [ $$? = 3 ]
 
 clean: ## remove what was built
 	@rm -rf bin

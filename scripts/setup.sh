@@ -1,10 +1,10 @@
 #!/bin/sh
-# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader
+# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser
 #
 # Installs what that make target needs and this machine lacks, with the system's package manager, one line for each
 # thing. Where all is there it says nothing and touches no network. -n: only say what would be installed.
 # PACKAGE_MANAGER=apt|dnf|pacman|brew overrides the choice. Exit status 3: the package manager does not offer
-# SwiftShader.
+# SwiftShader, or the browser.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -23,6 +23,7 @@ glslc      | glslc                 | glslc                   | glslc            
 cmake      | cmake                 | cmake                   | cmake                    | cmake                    | cmake
 spirv      | spirv-opt, spirv-val  | spirv-tools             | spirv-tools              | spirv-tools              | spirv-tools
 second     | SwiftShader driver    | chromium-common         | chromium-common          | chromium                 | -
+browser    | Chromium              | chromium                | chromium                 | chromium                 | -
 '
 
 say() { echo "setup: $*"; }
@@ -65,6 +66,7 @@ have() {
 	validation) manifests explicit_layer.d | grep -qi khronos_validation ;;
 	spirv) has spirv-opt && has spirv-val ;;
 	second) [ -n "$(driver swiftshader)" ] ;;
+	browser) has chromium || has chromium-browser || has google-chrome ;;
 	esac
 }
 
@@ -211,12 +213,12 @@ offers() {
 	[ "$manager" != apt ] || apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [0-9]'
 }
 
-# second_offered tells whether there is a second driver to get: not every system has one. Of apt, lists that know
-# nothing are refreshed first.
-second_offered() {
-	have second || offers second && return 0
+# offered THING tells whether it is there or to be got: not every system has a second driver or Chromium. Lists of apt
+# that know nothing are refreshed first.
+offered() {
+	have "$1" || offers "$1" && return 0
 	[ -z "$dry" ] && [ "$manager" = apt ] && ! offers lavapipe && { [ -z "$sudo" ] || $sudo true 2>/dev/null; } &&
-		refresh_once && offers second
+		refresh_once && offers "$1"
 }
 
 dry=''
@@ -230,15 +232,18 @@ run) things='certs go cc loader driver' ;;
 check) things='certs go cc git glslc cmake spirv' ;;
 test) things='certs go cc git glslc cmake spirv loader lavapipe validation' ;;
 swiftshader) things='second' ;;
+browser) things='browser' ;;
 *)
-	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader' >&2
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser' >&2
 	exit 2
 	;;
 esac
 
 packages='' go_package=''
 choose_manager
-[ "$1" != swiftshader ] || second_offered || exit 3
+case $1 in
+swiftshader | browser) offered "$things" || exit 3 ;;
+esac
 look $things
 if [ -n "$dry" ]; then
 	go_package='golang-1.N-go (the newest)'
@@ -247,7 +252,9 @@ if [ -n "$dry" ]; then
 	exit 0
 fi
 [ -z "$missing" ] || install_missing $things
-[ "$1" != swiftshader ] || exit 0
+case $1 in
+swiftshader | browser) exit 0 ;;
+esac
 if ! scripts/with-go.sh go version >/dev/null; then
 	look go
 	stop "a newer Go could not be fetched through the module proxy"

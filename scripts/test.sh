@@ -20,7 +20,7 @@ race        | what is concurrent under the race detector, long cases and compari
 pairs=' gpu gpu4 cpu4 swiftshader compilers '
 # Where nothing is concurrent, the race detector finds nothing.
 sequential='/(constrain/(expr|gbnf|jsonschema|regex)|engine/(compare|sample|statecache/radix|text)|engine/vulkan/(form|kernel|kernel/emulated|profile)'
-sequential="$sequential|internal/(golden|spirv|words)|model/(demo|op|state|tensor)|prompt|scripts|server/(sse|wire)|shaders|shaders/internal/.*)\$"
+sequential="$sequential|internal/(golden|spirv|words)|model/(demo|op|state|tensor)|prompt|scripts|server/(sse|web|wire)|shaders|shaders/internal/.*)\$"
 
 stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }
 what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }'; }
@@ -101,6 +101,15 @@ two() {
 prepare() {
 	case $1 in
 	swiftshader) scripts/setup.sh swiftshader || return ;;
+	lavapipe)
+		got=0
+		scripts/setup.sh browser || got=$?
+		case $got in
+		0) export RWKV_REQUIRE_CHROMIUM=1 ;;
+		3) say 'no Chromium is offered on this system: the tests of the web page are left out' ;;
+		*) return 1 ;;
+		esac
+		;;
 	compilers) [ -n "$(driver radv)" ] || return 3 ;; # newer Mesa cannot
 	gpu | gpu4 | cpu4) [ "$(uname)" != Darwin ] || return 3 ;; # which has no lavapipe, but a GPU
 	esac

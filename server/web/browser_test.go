@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/cdproto/input"
 	"github.com/chromedp/cdproto/runtime"
 	"github.com/chromedp/chromedp"
@@ -83,22 +84,50 @@ type opened struct {
 	ctx   context.Context
 	model *scripted.Model
 	url   string
+	site  *httptest.Server
 	gate  chan struct{} // if the answer waits, a token comes for each element
+}
+
+// remembering is a scripted model that has read the first tokens of every prompt before, as many as it says.
+type remembering struct {
+	*scripted.Model
+	cached int
+}
+
+type remembered struct {
+	api.Stream
+	cached int
+}
+
+func (m remembering) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
+	s, err := m.Model.Start(ctx, r)
+	if err != nil {
+		return nil, err
+	}
+	return remembered{s, m.cached}, nil
+}
+
+func (s remembered) Result() api.Result {
+	r := s.Stream.Result()
+	r.Cached = min(s.cached, r.Prompt)
+	return r
 }
 
 // setup changes a server before it starts.
 type setup struct {
 	answer   func(prompt string) string
-	gated    bool // reports whether tokens wait for opened.gate
+	gated    bool                            // reports whether tokens wait for opened.gate
+	pause    func(ctx context.Context) error // before each token, where nothing is gated
+	cached   int                             // tokens of every prompt
 	ring     *keys.Ring
 	w, h     int64
 	fail     func(r *api.Request) error
 	elsewise func(p *chat.Options)
 }
 
-func open(t *testing.T, s setup) *opened {
+// serve starts a server.
+func serve(t *testing.T, s setup) *opened {
 	t.Helper()
-	root := startBrowser(t)
 	tok, err := load.Vocabulary(load.Options{})
 	if err != nil {
 		t.Fatal(err)
@@ -111,6 +140,7 @@ func open(t *testing.T, s setup) *opened {
 		}
 		return s.answer(text), true
 	}
+	p.model.Pause = s.pause
 	if s.gated {
 		p.model.Pause = func(ctx context.Context) error {
 			select {
@@ -139,17 +169,25 @@ func open(t *testing.T, s setup) *opened {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := server.New(server.Options{Routes: append(routes, openai.New(p.model, o).Routes()...), Fail: openai.Fail, Health: p.model.Health, Keys: s.ring,
+	h, err := server.New(server.Options{Routes: append(routes, openai.New(remembering{p.model, s.cached}, o).Routes()...), Fail: openai.Fail, Health: p.model.Health, Keys: s.ring,
 		MaxBody: 1 << 24, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: server.NewMetrics()})
 	if err != nil {
 		t.Fatal(err)
 	}
-	site := httptest.NewServer(h)
+	p.site = httptest.NewServer(h)
 	t.Cleanup(func() {
-		site.CloseClientConnections()
-		site.Close()
+		p.site.CloseClientConnections()
+		p.site.Close()
 	})
-	p.url = site.URL + "/"
+	p.url = p.site.URL + "/"
+	return p
+}
+
+// open starts a server and opens its page.
+func open(t *testing.T, s setup) *opened {
+	t.Helper()
+	root := startBrowser(t)
+	p := serve(t, s)
 	tab, cancel := chromedp.NewContext(root)
 	t.Cleanup(cancel)
 	var stop func()
@@ -256,6 +294,11 @@ func (p *opened) bodies() []string {
 // replaceText puts a text in the place of what is in the field that has the focus.
 func replaceText(text string) chromedp.Action {
 	return chromedp.Tasks{chromedp.Evaluate(`document.activeElement.select()`, nil), input.InsertText(text)}
+}
+
+// colours makes the page believe that the system is light or dark.
+func colours(scheme string) chromedp.Action {
+	return emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: scheme}})
 }
 
 // reload loads the page anew.

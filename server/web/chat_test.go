@@ -12,7 +12,7 @@ import (
 
 // A chat comes as it is written, Escape ends it, and what has come stays.
 func TestStreamAndStop(t *testing.T) {
-	p := open(t, setup{gated: true, answer: func(string) string { return " one two three four five six" }})
+	p := open(t, setup{gated: true, cached: 5, answer: func(string) string { return " one two three four five six" }})
 	p.say("count")
 	p.key("Enter", 13)
 	for range 3 {
@@ -36,7 +36,7 @@ func TestStreamAndStop(t *testing.T) {
 		p.gate <- struct{}{}
 	}
 	p.ask("again")
-	if status := p.text("#messages > li:last-child .status"); !strings.Contains(status, "6 tokens · 0 of 24 prompt tokens cached") {
+	if status := p.text("#messages > li:last-child .status"); !strings.Contains(status, "6 tokens · 5 of 24 prompt tokens cached") {
 		t.Errorf("status %q", status)
 	}
 	if got := js[string](p, `import('/web/messages.js').then((m) => m.describe({finish: 'length', counted: true, drawn: 1, speed: 12.34, prompt: 9, cached: 4}))`); got !=
@@ -186,7 +186,7 @@ func TestKey(t *testing.T) {
 
 // The files come with their types and tags, and with a policy that lets in nothing from elsewhere.
 func TestFiles(t *testing.T) {
-	p := open(t, setup{})
+	p := serve(t, setup{})
 	for path, kind := range map[string]string{"": "text/html; charset=utf-8", "web/app.js": "text/javascript; charset=utf-8", "web/style.css": "text/css; charset=utf-8",
 		"web/icon.svg": "image/svg+xml", "web/choices.json": "application/json"} {
 		for _, tag := range []string{"", "same"} {

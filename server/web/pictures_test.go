@@ -1,11 +1,13 @@
 package web_test
 
 import (
+	"context"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
+	"time"
 
-	"github.com/chromedp/cdproto/emulation"
 	"github.com/chromedp/chromedp"
 
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
@@ -34,29 +36,26 @@ func TestPictures(t *testing.T) {
 	for _, c := range []struct {
 		name, scheme string
 		w, h         int64
-	}{{"web-light", "light", 1100, 760}, {"web-dark", "dark", 1100, 760}, {"web-360", "light", 360, 740}, {"web-360-dark", "dark", 360, 740}, {"web-wide", "light", 1900, 900}} {
-		p := open(t, setup{w: c.w, h: c.h, answer: func(string) string {
-			return ">A string holds bytes, and a character may have several. Runes, then.</think>" + showcase
-		}, elsewise: think})
-		shot := func(name string) {
-			var png []byte
-			p.do(chromedp.CaptureScreenshot(&png))
-			if err := os.WriteFile(filepath.Join(folder, name+".png"), png, 0o644); err != nil {
-				t.Fatal(err)
+	}{{"web", "light", 1100, 860}, {"web-narrow", "dark", 360, 860}} {
+		slowly := func(context.Context) error { time.Sleep(8 * time.Millisecond); return nil } // so that the speed is that of a model
+		p := open(t, setup{w: c.w, h: c.h, elsewise: think, cached: 17, pause: slowly, answer: func(prompt string) string {
+			if !strings.Contains(prompt, "reverses") {
+				return ">A short one will do.</think>Once upon a time there was a fox."
 			}
+			return ">A string holds bytes, and a character may have several. Runes, then.</think>" + showcase
+		}})
+		p.do(colours(c.scheme))
+		for _, message := range []string{"Tell me a story about a fox", "Why is the sky blue?", "Write a Go function that reverses a string, and say how it works"} {
+			p.do(chromedp.Evaluate(`document.querySelector('#new').click()`, nil)) // on a narrow page it is out of sight
+			p.ask(message)
 		}
-		p.do(chromedp.ActionFunc(emulation.SetEmulatedMedia().WithFeatures([]*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: c.scheme}}).Do))
-		shot(c.name + "-empty")
-		p.ask("Tell me a story about a fox")
-		p.do(chromedp.Evaluate(`document.querySelector('#new').click()`, nil))
-		p.ask("Why is the sky blue?")
-		p.do(chromedp.Evaluate(`document.querySelector('#new').click()`, nil))
-		p.ask("Write a Go function that reverses a string, and say how it works")
-		p.do(chromedp.Evaluate(`document.querySelector('.assistant [data-do=again]').click()`, nil))
+		p.click(".assistant [data-do=again]")
 		p.idle()
-		shot(c.name)
-		p.click("#settings-open")
-		shot(c.name + "-settings")
+		var png []byte
+		p.do(chromedp.CaptureScreenshot(&png))
+		if err := os.WriteFile(filepath.Join(folder, c.name+".png"), png, 0o600); err != nil {
+			t.Fatal(err)
+		}
 	}
 }
 

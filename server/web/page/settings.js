@@ -7,7 +7,7 @@ const name = 'rwkv-gpu.settings';
 const numbers = ['temperature', 'top_p', 'top_k', 'min_p', 'presence_penalty', 'frequency_penalty', 'penalty_decay', 'seed', 'max_tokens'];
 
 export class Settings {
-  // changed is called with the system prompt when the dialog is closed.
+  // changed is called with the system prompt when it may have changed.
   constructor(changed) {
     this.values = read();
     this.dialog = $('settings');
@@ -15,16 +15,14 @@ export class Settings {
     this.fields = this.form.elements;
     this.presets = [];
     for (const n of numbers) this.fields[n].placeholder ||= 'server\'s';
-    this.dialog.onclose = () => {
-      this.#keep();
-      changed(this.fields.system.value);
-    };
+    this.form.oninput = this.form.onchange = () => this.#keep();
+    this.fields.system.onchange = this.dialog.onclose = () => changed(this.fields.system.value);
     this.fields.preset.onchange = () => this.#fill();
     for (const n of numbers) this.fields[n].oninput = () => this.#match();
-    $('reset').onclick = () => {
-      this.form.reset();
+    $('reset-numbers').onclick = () => {
       for (const n of [...numbers, 'think', 'template', 'preset']) this.fields[n].value = '';
       this.#match();
+      this.#keep();
     };
   }
 
@@ -60,9 +58,10 @@ export class Settings {
   }
 
   #keep() {
-    this.values = {};
-    for (const n of numbers) if (this.fields[n].value !== '') this.values[n] = this.fields[n].valueAsNumber;
-    for (const n of ['think', 'template']) this.values[n] = this.fields[n].value;
+    const values = {};
+    for (const n of numbers) if (this.fields[n].value !== '') values[n] = this.fields[n].valueAsNumber;
+    for (const n of ['think', 'template']) values[n] = this.fields[n].length ? this.fields[n].value : this.values[n]; // until load is done
+    this.values = values;
     try {
       localStorage.setItem(name, JSON.stringify(this.values));
     } catch { /* no room: they hold until the page is closed */ }

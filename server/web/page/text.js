@@ -164,7 +164,7 @@ function blocks(lines) {
       paragraph.push(line);
     } else {
       flush();
-      list.push(kind === 'rule' ? el('hr') : inline(el(`h${Math.min(6, found[1].length + 2)}`), found[2]));
+      list.push(kind === 'rule' ? el('hr') : inline(el('h3', {className: `level-${found[1].length}`}), found[2]));
     }
   }
   flush();
