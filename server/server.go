@@ -27,6 +27,9 @@ type Options struct {
 	Keys   *keys.Ring
 	Origin string // that pages of other sites come from which may use the server: one, or * for any; "" for none
 
+	Local bool     // reports whether the server is reached from this computer alone
+	Hosts []string // names that it then has besides localhost, in lower case; "*" is any
+
 	MaxBody int64         // bytes of a request's body
 	Timeout time.Duration // of a request, from its first byte to the last of its answer; 0 for any time
 	Log     *slog.Logger
@@ -154,6 +157,9 @@ func (s *Server) enter(w *answer, c *api.Call, r *api.Route) (err *wire.Error) {
 			err.Told = w.status != 0
 		}
 	}()
+	if err := s.trusted(c.Request); err != nil {
+		return err
+	}
 	user := s.o.Keys.User(c.Header)
 	if user == nil && !r.Open {
 		w.Header().Set("WWW-Authenticate", "Bearer")

@@ -48,7 +48,7 @@ type serveFlags struct {
 	sequences, queue     int
 	ram, diskBytes       size
 	disk                 string
-	names                []string
+	names, hosts         []string
 	template, think      string
 	preset, origin       string
 	cert, certKey        string
@@ -75,6 +75,7 @@ func (a *app) serveCommand() *cobra.Command {
 	f.StringVar(&o.preset, "preset", "", "`NAME` of the settings for drawing where a request does not say: "+strings.Join(presetNames(), ", ")+" (default: what fits the model)")
 	f.IntVar(&o.most, "max-tokens", 4096, "draw at most `N` tokens for an answer")
 	f.StringVar(&o.origin, "cors", "", "`ORIGIN` of pages of other sites that may use the server; * is any")
+	f.StringArrayVar(&o.hosts, "allow-host", nil, "`NAME` of this computer besides localhost, for a server without keys behind a proxy; may be given several times; * is any")
 	f.StringVar(&o.cert, "tls-cert", "", "certificate `FILE` (PEM), for HTTPS")
 	f.StringVar(&o.certKey, "tls-key", "", "`FILE` of the certificate's key (PEM)")
 	f.Var(&o.body, "max-body", "take requests of at most `BYTES`")
@@ -296,13 +297,12 @@ func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, rin
 	}
 	routes := append(append(page, openai.New(model, p).Routes()...), anthropic.New(model, p).Routes()...)
 	s, err := server.New(server.Options{Routes: routes, Fail: openai.Fail, Health: model.Health, Keys: ring,
-		Origin: o.origin, MaxBody: int64(o.body), Timeout: o.timeout, Metrics: metrics,
+		Origin: o.origin, Local: loopback(l), Hosts: lower(o.hosts), MaxBody: int64(o.body), Timeout: o.timeout, Metrics: metrics,
 		Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))})
 	if err != nil {
 		return err
 	}
-	host, _, _ := net.SplitHostPort(l.Addr().String())
-	if ip := net.ParseIP(host); !ring.Asked() && (ip == nil || !ip.IsLoopback()) {
+	if !ring.Asked() && !loopback(l) {
 		a.notice("anybody who reaches %s may use this server: --api-keys asks for keys", l.Addr())
 	}
 	morePatience.Store(int64(o.drain))
@@ -343,6 +343,19 @@ func presetNames() (list []string) {
 		list = append(list, p.Name)
 	}
 	return list
+}
+
+// loopback reports whether a listener is reached from this computer alone.
+func loopback(l net.Listener) bool {
+	addr, ok := l.Addr().(*net.TCPAddr)
+	return ok && addr.IP.IsLoopback()
+}
+
+func lower(list []string) (out []string) {
+	for _, s := range list {
+		out = append(out, strings.ToLower(s))
+	}
+	return out
 }
 
 // modelName returns the name of a model's file without its folder and ending.
