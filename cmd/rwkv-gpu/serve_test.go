@@ -107,6 +107,15 @@ func TestServe(t *testing.T) {
 		if got := s.post(t, "/v1/completions", `{"prompt":"Once upon a time","max_tokens":20,"temperature":0}`); got.Choices[0].Text != want.Text {
 			t.Errorf("served %q, generate writes %q", got.Choices[0].Text, want.Text)
 		}
+		page, err := http.Get(s.url + "/")
+		if err != nil {
+			t.Fatal(err)
+		}
+		html, err := io.ReadAll(page.Body)
+		page.Body.Close()
+		if err != nil || page.StatusCode != http.StatusOK || !strings.Contains(string(html), "<title>rwkv-gpu</title>") {
+			t.Errorf("the page: %v: %s: %s", err, page.Status, html)
+		}
 		first := s.post(t, "/v1/chat/completions", fmt.Sprintf(aChat, "Tell me of a fox."))
 		again := s.post(t, "/v1/chat/completions", fmt.Sprintf(aChat, "Tell me of a hare."))
 		if first.Usage.Details.Cached != 0 || again.Usage.Details.Cached < 15 {

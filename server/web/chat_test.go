@@ -15,15 +15,25 @@ func TestStreamAndStop(t *testing.T) {
 	p := open(t, setup{gated: true, cached: 5, answer: func(string) string { return " one two three four five six" }})
 	p.say("count")
 	p.key("Enter", 13)
-	for range 3 {
+	p.gate <- struct{}{}
+	p.until(`document.querySelector('.assistant .body')?.innerText === 'one'`)
+	places := `[...document.querySelectorAll('h1, #messages > li, .assistant :is(h2, .body, .foot), #composer, #send')].map((e) => Math.round(e.getBoundingClientRect().top)).join()`
+	before := js[string](p, places)
+	for range 2 {
 		p.gate <- struct{}{}
 	}
 	p.until(`document.querySelector('.assistant .body')?.innerText === 'one two three'`)
 	if status := p.text(".assistant .status"); !strings.Contains(status, "3 tokens") {
 		t.Errorf("while it is written the status line says %q", status)
 	}
+	if got := js[string](p, places); got != before {
+		t.Errorf("what is there moves while an answer comes: from %s to %s", before, got)
+	}
 	p.key("Escape", 27)
 	p.idle()
+	if got := js[string](p, places); got != before {
+		t.Errorf("what is there moves when an answer ends: from %s to %s", before, got)
+	}
 	if got := p.bodies(); !slices.Equal(got, []string{"count", "one two three"}) {
 		t.Errorf("%q", got)
 	}

@@ -305,6 +305,9 @@ narrow.onchange();
 const ideas = ['Tell me a story about a fox who finds a lantern', 'Explain to a child why the sky is blue', 'Write a poem about rain'];
 $('ideas').append(...ideas.map((idea) => el('li', {}, el('button', {type: 'button', className: 'plain', onclick: () => send(idea)}, idea))));
 
+const here = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname);
+$('about').textContent = here ? 'What you write stays on this computer.' : `What you write goes to ${location.host} and nowhere else.`;
+
 const found = load();
 chats = found.chats;
 if (found.damaged) notice(`${found.damaged} kept chat(s) could not be read. They were left as they are.`);
