@@ -16,7 +16,7 @@ type Part struct {
 
 // Gather waits for several answers at once, and closes them all before it returns. It calls begin first, unless that is nil,
 // then each with what comes, in the order in which it comes, and idle when nothing has come for a while (unless that is 0).
-// An error of an answer or of a function ends all.
+// An error of an answer or of a function ends all, and so does a panic of a function.
 func Gather(streams []Stream, begin func() error, each func(Part) error, while time.Duration, idle func() error) error {
 	parts, stop := make(chan part), make(chan struct{})
 	var readers sync.WaitGroup
@@ -27,19 +27,19 @@ func Gather(streams []Stream, begin func() error, each func(Part) error, while t
 			read(i, s, parts, stop)
 		}()
 	}
-	var err error
+	defer func() {
+		close(stop)
+		for _, s := range streams {
+			s.Close() // so that no reader waits any longer
+		}
+		readers.Wait()
+	}()
 	if begin != nil {
-		err = begin()
+		if err := begin(); err != nil {
+			return err
+		}
 	}
-	if err == nil {
-		err = gather(len(streams), parts, each, while, idle)
-	}
-	close(stop)
-	for _, s := range streams {
-		s.Close() // so that no reader waits any longer
-	}
-	readers.Wait()
-	return err
+	return gather(len(streams), parts, each, while, idle)
 }
 
 type part struct {

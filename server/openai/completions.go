@@ -12,6 +12,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/sse"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
 // completion is a request to /v1/completions under way.
@@ -259,11 +260,11 @@ func (h *Handlers) checkIDs(param string, ids []int) *wire.Error {
 	return nil
 }
 
-// tokensText returns the text of ids.
+// tokensText returns the text of ids, with U+FFFD in place of bytes that are no text.
 func tokensText(tok interface{ Bytes(id int) []byte }, ids []int) string {
 	var text []byte
 	for _, id := range ids {
 		text = append(text, tok.Bytes(id)...)
 	}
-	return string(text)
+	return tokenizer.Text(text)
 }
