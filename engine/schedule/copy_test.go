@@ -9,7 +9,7 @@ import (
 // States that are on their way to the host hold nobody up: the request itself goes on, and so do others, except in the
 // slot of one that has ended, until its last state is there.
 func TestCopiesHoldNobodyUp(t *testing.T) {
-	f, s := manual(2, 2, 64, Options{})
+	f, s := manual(t, 2, 2, 64, Options{})
 	f.held = make(chan struct{})
 	var kept []int
 	slow := Request{Prompt: []int{1, 2, 3, 4}, Marks: []int{2, 4}, Max: 5}
@@ -41,7 +41,7 @@ func TestCopiesHoldNobodyUp(t *testing.T) {
 // A request that is canceled keeps the state after what it was fed, in a slot, parked or within its prompt.
 func TestCanceledKeepsItsState(t *testing.T) {
 	for what, cycles := range map[string]int{"in its prompt": 3, "drawing": 12, "parked": 60} {
-		_, s := manual(1, 1, 8, Options{Quantum: 40})
+		_, s := manual(t, 1, 1, 8, Options{Quantum: 40})
 		var kept []float32
 		seen := 0
 		r := Request{Prompt: make([]int, 40), Max: 1000}
@@ -77,7 +77,7 @@ func TestCanceledKeepsItsState(t *testing.T) {
 
 // Close returns when all states that were asked for are where they go, also those from within prompts.
 func TestCloseWaitsForCopies(t *testing.T) {
-	f, s := manual(1, 1, 8, Options{})
+	f, s := manual(t, 1, 1, 8, Options{})
 	f.held = make(chan struct{})
 	r := Request{Prompt: []int{1, 2, 3, 4}, Marks: []int{2}}
 	r.Keep = func(tokens int) ([]float32, func(error)) {
@@ -94,5 +94,37 @@ func TestCloseWaitsForCopies(t *testing.T) {
 	}()
 	if s.Close(t.Context()); !job.ended() {
 		t.Error("the scheduler is closed before a state is copied")
+	}
+}
+
+// A state that is kept at the end of a prompt is there although the request ends at once and keeps no other: the sequence
+// is copied before it is given back.
+func TestCopyAtTheEnd(t *testing.T) {
+	for most := range 2 {
+		f, s := manual(t, 2, 2, 8, Options{})
+		other := submit(t, s, Request{Prompt: []int{9, 8, 7, 6, 5}, Max: 3})
+		state, asked := make([]float32, 2), 0
+		var failed error
+		j := submit(t, s, Request{Prompt: []int{1, 2, 3, 4}, Marks: []int{4}, Max: most, Keep: func(int) ([]float32, func(error)) {
+			if asked++; asked > 1 {
+				return nil, nil
+			}
+			return state, func(err error) { failed = err }
+		}})
+		for range 20 {
+			if !j.ended() || !other.ended() {
+				s.cycle()
+			}
+		}
+		want := uint32(1)
+		for _, token := range []int{1, 2, 3, 4} {
+			want = fakeFeed(want, token)
+		}
+		if err := j.Err(); err != nil || failed != nil || !slices.Equal(state, fakeState(want)) {
+			t.Errorf("%d drawn: %v, %v; state %v, want %v", most, err, failed, state, fakeState(want))
+		}
+		if err := f.end(); err != nil {
+			t.Error(err)
+		}
 	}
 }

@@ -242,6 +242,10 @@ func (f *fake) save(list []*engine.Seq, dst [][]float32) (waiter, error) {
 	}
 	seen := map[*engine.Seq]bool{}
 	for i, s := range list {
+		if _, ok := f.states[s]; !ok {
+			f.blame("a copy of a sequence that is not in use")
+			return nil, errors.New("fake: a sequence that is not in use")
+		}
 		f.check(s, seen)
 		copy(dst[i], fakeState(f.states[s]))
 		f.clock = f.clock.Add(f.moved)

@@ -58,7 +58,7 @@ func TestForcedInOnePiece(t *testing.T) {
 	first, second := []int{7, 8, 9, 10, 11, 12, 13}, []int{50, 51, 52, 53, 54, 55}
 	all := len(first) + 3 + len(second)
 	for most := 1; most <= all+1; most++ {
-		f, s := manual(2, 2, 64, Options{})
+		f, s := manual(t, 2, 2, 64, Options{})
 		var drawn []int
 		smp := anySampler.Clone()
 		smp.SetConstraint(&script{slices.Clone(first), 3, slices.Clone(second)})

@@ -12,7 +12,7 @@ import (
 // that are parked change places with those that have slots. It has the next slot that is free.
 func TestFullLot(t *testing.T) {
 	for _, parked := range []int{1, 3} {
-		_, s := manual(2, 2, 8, Options{Quantum: 6, Parked: parked})
+		_, s := manual(t, 2, 2, 8, Options{Quantum: 6, Parked: parked})
 		counts := make([]int, 2+parked)
 		var jobs []*Job
 		ask := func(user string, count *int) *Job {
@@ -55,7 +55,7 @@ func TestFullLot(t *testing.T) {
 
 // Where somebody else takes the slot that a parked sequence left for another, no more are parked until that one has a slot.
 func TestFullLotAndThief(t *testing.T) {
-	f, s := manual(2, 2, 8, Options{Quantum: 6, Parked: 1})
+	f, s := manual(t, 2, 2, 8, Options{Quantum: 6, Parked: 1})
 	var counts [3]int
 	for i := range counts {
 		submit(t, s, Request{User: fmt.Sprint(i), Prompt: []int{1}, Max: 1 << 20, Token: func(Token) bool {

@@ -289,6 +289,7 @@ func (s *Scheduler) read() error {
 	}
 	s.door.mu.Unlock()
 	s.behind(s.round.feeding)
+	s.copy() // before a job ends at a mark, which gives its slot to another
 	s.retain(func(j *Job) (bool, error) { return !j.c.Over, j.outcome() })
 	return nil
 }

@@ -13,10 +13,15 @@ import (
 )
 
 // manual is a scheduler of a fake engine whose rounds the test does.
-func manual(slots, seqs, chunk int, o Options) (*fake, *Scheduler) {
+func manual(t *testing.T, slots, seqs, chunk int, o Options) (*fake, *Scheduler) {
 	f := newFake(slots, seqs, chunk, 7)
 	s := prepare(f, slots, seqs, chunk, o)
 	s.now = func() time.Time { return f.clock }
+	t.Cleanup(func() {
+		if f.wrong != nil {
+			t.Error(f.wrong)
+		}
+	})
 	return f, s
 }
 
@@ -56,7 +61,7 @@ func (j *Job) ends(s *Scheduler) bool {
 func TestLatency(t *testing.T) {
 	for _, each := range []time.Duration{50 * time.Microsecond, time.Millisecond, 4 * time.Millisecond, 15 * time.Millisecond} {
 		for _, decoders := range []int{1, 8, 20} {
-			f, s := manual(24, 8, 256, Options{Quantum: 1 << 20})
+			f, s := manual(t, 24, 8, 256, Options{Quantum: 1 << 20})
 			f.took = func(tokens int) time.Duration { return 2*time.Millisecond + time.Duration(tokens)*each }
 			if each > 5*time.Millisecond && decoders > 8 {
 				continue // three turns of bursts take that long alone
@@ -98,7 +103,7 @@ func TestLatency(t *testing.T) {
 
 // Users take turns, however many requests each of them has; those of one user keep their order.
 func TestUsersTakeTurns(t *testing.T) {
-	_, s := manual(1, 1, 8, Options{Quantum: 1 << 20, Queue: 99})
+	_, s := manual(t, 1, 1, 8, Options{Quantum: 1 << 20, Queue: 99})
 	var order []string
 	ask := func(user string, n int) {
 		for range n {
@@ -123,7 +128,7 @@ func TestUsersTakeTurns(t *testing.T) {
 
 // With more requests than slots all go on by turns, by way of the host's memory.
 func TestParking(t *testing.T) {
-	_, s := manual(2, 2, 8, Options{Quantum: 6, Parked: 3})
+	_, s := manual(t, 2, 2, 8, Options{Quantum: 6, Parked: 3})
 	var jobs []*Job
 	most := 0
 	counts := make([]int, 5)
@@ -175,7 +180,7 @@ func crowd(t *testing.T, s *Scheduler, n int) []int {
 
 // A request that waits takes one slot: the sequence that it is taken from waits for another round.
 func TestOneArrivalParksOne(t *testing.T) {
-	_, s := manual(16, 16, 64, Options{Quantum: 8})
+	_, s := manual(t, 16, 16, 64, Options{Quantum: 8})
 	crowd(t, s, 16)
 	late := submit(t, s, Request{User: "late", Prompt: []int{1}, Max: 1 << 20})
 	if s.cycle(); s.Stats().Parkings != 1 || !late.begun {
@@ -187,7 +192,7 @@ func TestOneArrivalParksOne(t *testing.T) {
 // long a state takes to the host, and all get on.
 func TestParkingsKeepTime(t *testing.T) {
 	for _, moved := range []time.Duration{0, 5 * time.Millisecond, 20 * time.Millisecond, 75 * time.Millisecond} {
-		f, s := manual(16, 16, 256, Options{Quantum: 64, Parked: 64})
+		f, s := manual(t, 16, 16, 256, Options{Quantum: 64, Parked: 64})
 		f.moved = moved
 		f.took = func(tokens int) time.Duration { return 5*time.Millisecond + time.Duration(tokens)*time.Millisecond }
 		counts := crowd(t, s, 32)
@@ -215,7 +220,7 @@ func TestParkingsKeepTime(t *testing.T) {
 // Where somebody else has some of an engine's slots, requests take turns in the rest; where he has all, they wait for
 // one.
 func TestSlotsOfOthers(t *testing.T) {
-	f, s := manual(4, 4, 64, Options{Quantum: 8})
+	f, s := manual(t, 4, 4, 64, Options{Quantum: 8})
 	var others []*engine.Seq
 	other := func() {
 		seq, err := f.NewSeq(nil)
@@ -256,7 +261,7 @@ func TestSlotsOfOthers(t *testing.T) {
 
 // A burst ends where the first of its requests has all its tokens.
 func TestBurstsEndAtMax(t *testing.T) {
-	f, s := manual(8, 8, 64, Options{})
+	f, s := manual(t, 8, 8, 64, Options{})
 	var jobs []*Job
 	for i := range 8 {
 		jobs = append(jobs, submit(t, s, Request{Prompt: []int{i}, Max: 20 + i*i}))
@@ -271,7 +276,7 @@ func TestBurstsEndAtMax(t *testing.T) {
 
 // An error of a burst ends the requests that go on; one whose last token it drew has come to its end.
 func TestErrorAfterTheEnd(t *testing.T) {
-	f, s := manual(2, 2, 8, Options{})
+	f, s := manual(t, 2, 2, 8, Options{})
 	short := submit(t, s, Request{Prompt: []int{1}, Max: 2})
 	long := submit(t, s, Request{Prompt: []int{1}, Max: 9})
 	f.fail = errors.New("no memory")
@@ -285,7 +290,7 @@ func TestErrorAfterTheEnd(t *testing.T) {
 
 // A device that every call loses is given up, and its requests end.
 func TestHopelessDevice(t *testing.T) {
-	f, s := manual(2, 2, 8, Options{})
+	f, s := manual(t, 2, 2, 8, Options{})
 	j := submit(t, s, Request{Prompt: []int{1}, Max: 9})
 	s.cycle()
 	f.loss = 1
@@ -321,7 +326,7 @@ func TestPacer(t *testing.T) {
 
 // Bad requests are refused, and so are requests after the end.
 func TestRefusals(t *testing.T) {
-	_, s := manual(1, 1, 8, Options{Queue: 1})
+	_, s := manual(t, 1, 1, 8, Options{Queue: 1})
 	token := func(Token) bool { return true }
 	for want, r := range map[string]Request{
 		"want at least one token":         {},

@@ -15,7 +15,7 @@ import (
 // their last states, and one for a state in the midst of its prompt.
 func lossy(t *testing.T, most int) (f *fake, s *Scheduler, all []*asked) {
 	t.Helper()
-	f, s = manual(3, 2, 4, Options{Quantum: 4})
+	f, s = manual(t, 3, 2, 4, Options{Quantum: 4})
 	for i := range 6 {
 		a := &asked{r: Request{Prompt: []int{i, 2, 3, 4, 5, 6}, Max: most, Sampler: anySampler}}
 		a.keep(2)
@@ -147,7 +147,7 @@ func TestNoMemoryToPark(t *testing.T) {
 func TestMeanwhileReopening(t *testing.T) {
 	for _, closed := range []bool{false, true} {
 		for at := 1; at < 60; at += 2 {
-			f, s := manual(2, 2, 8, Options{Quantum: 6})
+			f, s := manual(t, 2, 2, 8, Options{Quantum: 6})
 			ctx, cancel := context.WithCancel(t.Context())
 			ask := func(ctx context.Context) *Job {
 				r := Request{Prompt: []int{1, 2, 3}, Max: 90, Sampler: anySampler, Token: func(Token) bool { return true }}
