@@ -30,10 +30,11 @@ type Options struct {
 	Local bool     // reports whether the server is reached from this computer alone
 	Hosts []string // names that it then has besides localhost, in lower case; "*" is any
 
-	MaxBody int64         // bytes of a request's body
-	Timeout time.Duration // of a request, from its first byte to the last of its answer; 0 for any time
-	Log     *slog.Logger
-	Metrics *Metrics
+	MaxBody  int64         // bytes of a request's body
+	BodyTime time.Duration // that a request's body may take to come; 0 for a minute
+	Timeout  time.Duration // of a request, from its first byte to the last of its answer; 0 for any time
+	Log      *slog.Logger
+	Metrics  *Metrics
 }
 
 // Server answers HTTP requests.
@@ -45,13 +46,17 @@ type Server struct {
 
 // Times that clients are given.
 const (
-	headTime = 10 * time.Second // to send the head of a request
-	bodyTime = 60 * time.Second // to send the body
-	idleTime = 2 * time.Minute  // between requests of a connection
+	headTime   = 10 * time.Second // to send the head of a request
+	bodyTime   = time.Minute      // to send the body
+	lingerTime = time.Second      // to send on with a body that nobody reads
+	idleTime   = 2 * time.Minute  // between requests of a connection
 )
 
 // New makes a server. It fails if two routes are the same.
 func New(o Options) (s *Server, err error) {
+	if o.BodyTime == 0 {
+		o.BodyTime = bodyTime
+	}
 	s = &Server{o: o, mux: http.NewServeMux()}
 	defer func() {
 		if p := recover(); p != nil { // which is how ServeMux tells of patterns
@@ -102,6 +107,9 @@ func (s *Server) lost(w http.ResponseWriter, c *api.Call) *wire.Error {
 
 // ServeHTTP answers a request.
 func (s *Server) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	if r.Body != nil && r.Body != http.NoBody { // which has to come in time, whoever reads it
+		_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(s.o.BodyTime)) // tests' writers have no connection
+	}
 	if s.o.Origin != "" {
 		s.shareWith(w.Header(), r)
 		if r.Method == http.MethodOptions && r.Header.Get("Access-Control-Request-Method") != "" {
@@ -131,7 +139,7 @@ func (s *Server) shareWith(h http.Header, r *http.Request) {
 func (s *Server) route(r api.Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
 		answer := &answer{ResponseWriter: w}
-		c := &api.Call{Request: req, ID: requestID(), Most: s.o.MaxBody, BodyTime: bodyTime}
+		c := &api.Call{Request: req, ID: requestID(), Most: s.o.MaxBody, BodyTime: s.o.BodyTime}
 		var did done
 		c.Done = did.add
 		began := time.Now()
@@ -142,10 +150,23 @@ func (s *Server) route(r api.Route) http.Handler {
 			if err.Status == http.StatusTooManyRequests && answer.Header().Get("Retry-After") == "" {
 				answer.Header().Set("Retry-After", "1")
 			}
+			if !c.Read {
+				s.leave(answer, req)
+			}
 			r.Fail(answer, err)
 		}
 		s.tell(answer, c, &r, &did, time.Since(began), err)
 	})
+}
+
+// leave has a connection end with the answer to a request whose body nobody read. Otherwise net/http would wait for the
+// body before it answers.
+func (s *Server) leave(w http.ResponseWriter, r *http.Request) {
+	if r.Body == nil || r.Body == http.NoBody {
+		return
+	}
+	w.Header().Set("Connection", "close")
+	_ = http.NewResponseController(w).SetReadDeadline(time.Now().Add(lingerTime)) // tests' writers have no connection
 }
 
 // enter checks who asks and lets the route's handler answer.

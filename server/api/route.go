@@ -26,11 +26,13 @@ type Call struct {
 	User     string         // whose key it brought
 	Most     int64          // bytes of the body
 	BodyTime time.Duration  // that the body may take to come
+	Read     bool           // reports whether Decode was called
 	Done     func(r Result) // tells the server of an answer, for logs and metrics; several where a call asks for several
 }
 
 // Decode reads the body, an object, into the struct that v points to.
 func (c *Call) Decode(w http.ResponseWriter, v any) *wire.Error {
+	c.Read = true
 	ctl := http.NewResponseController(w)
 	_ = ctl.SetReadDeadline(time.Now().Add(c.BodyTime)) // a writer without a connection, such as a test's, has no time limit
 	body, err := wire.Read(w, c.Request, c.Most)

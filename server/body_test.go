@@ -1,0 +1,63 @@
+package server_test
+
+import (
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/server"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
+	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
+)
+
+// Who announces a body and does not send it is answered and let go: at once where no one would read the body, else when the
+// time for it is over.
+func TestBodyDoesNotCome(t *testing.T) {
+	for _, c := range []struct {
+		request string
+		time    time.Duration // for the body
+		want    int
+	}{
+		{"POST /v1/completions", time.Hour, http.StatusUnauthorized},
+		{"GET /v1/models", time.Hour, http.StatusUnauthorized},
+		{"POST /nowhere", time.Hour, http.StatusNotFound},
+		{"PUT /health", time.Hour, http.StatusMethodNotAllowed},
+		{"GET /health", 20 * time.Millisecond, http.StatusOK},
+		{"POST /v1//completions", 20 * time.Millisecond, http.StatusTemporaryRedirect},
+	} {
+		s := serve(t, func(o *server.Options, _ *scripted.Model, _ *chat.Options) {
+			o.BodyTime = c.time
+			o.Keys = &keys.Ring{}
+			if err := o.Keys.Read(strings.NewReader("ann secret")); err != nil {
+				t.Fatal(err)
+			}
+		})
+		got, err := announce(s.Listener.Addr().String(), c.request)
+		if status := fmt.Sprintf("HTTP/1.1 %d ", c.want); err != nil || !strings.HasPrefix(got, status) {
+			t.Errorf("%s: want %s and the end of the connection, got %.60q (%v)", c.request, status, got, err)
+		}
+	}
+}
+
+// announce sends the head of a request with a body that does not come, and returns all that is answered until the
+// connection ends.
+func announce(address, request string) (string, error) {
+	c, err := net.Dial("tcp", address)
+	if err != nil {
+		return "", err
+	}
+	defer c.Close()
+	if err := c.SetDeadline(time.Now().Add(time.Minute)); err != nil {
+		return "", err
+	}
+	if _, err := fmt.Fprintf(c, "%s HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{", request); err != nil {
+		return "", err
+	}
+	answer, err := io.ReadAll(c)
+	return string(answer), err
+}
