@@ -2,10 +2,15 @@ package server_test
 
 import (
 	"encoding/json"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/server"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
+	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
 )
 
 // complete asks for a completion, which has to succeed.
@@ -55,4 +60,73 @@ func TestEchoHalfCharacter(t *testing.T) {
 	if text != want {
 		t.Errorf("in a stream: %q, want %q", text, want)
 	}
+}
+
+// A token's place counts from the start of the prompt, whether or not the prompt is told of, whole and in a stream.
+func TestTextOffsets(t *testing.T) {
+	s := serve(t, nil)
+	for body, want := range map[string][]int{
+		`{"prompt":"Oncé","logprobs":0,"max_tokens":2`:               {4, 10},
+		`{"prompt":"a","echo":true,"logprobs":0,"max_tokens":2`:      {0, 1, 7},
+		`{"prompt":["a","bcd"],"n":2,"logprobs":0,"max_tokens":1`:    {1},
+		`{"prompt":[[233]],"logprobs":0,"echo":false,"max_tokens":1`: {1},
+	} {
+		if got := s.complete(t, body+"}").Choices[0].Logprobs.Offsets; !slices.Equal(got, want) {
+			t.Errorf("%s: %v, want %v", body, got, want)
+		}
+		got := []int{}
+		for _, piece := range s.pieces(t, body+`,"stream":true}`) {
+			if c := piece.Choices[0]; c.Index == 0 && c.Logprobs != nil {
+				got = append(got, c.Logprobs.Offsets...)
+			}
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("%s in a stream: %v, want %v", body, got, want)
+		}
+	}
+}
+
+// The lists of an answer without tokens are empty, and not null.
+func TestNoLogprobs(t *testing.T) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
+		m.Answer = func(*api.Request, string) (string, bool) { return "", true }
+	})
+	_, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a","logprobs":1}`)
+	const want = `"logprobs":{"tokens":[],"token_logprobs":[],"top_logprobs":[],"text_offset":[]}`
+	if !strings.Contains(body, want) {
+		t.Errorf("want %s in %s", want, body)
+	}
+}
+
+// An answer without tokens is no better than one that has some.
+func TestBestOfIsNotEmpty(t *testing.T) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
+		m.Answer = func(r *api.Request, _ string) (string, bool) {
+			if r.Params.Seed == 7 {
+				return "", true
+			}
+			return " there", true
+		}
+	})
+	if got := s.complete(t, `{"prompt":"a","best_of":2,"seed":7}`).Choices[0].Text; got != " there" {
+		t.Errorf("the best is %q", got)
+	}
+}
+
+// Some clients send -1 for no bound on the tokens that are drawn from.
+func TestTopKOff(t *testing.T) {
+	s := serve(t, nil)
+	for path, body := range map[string]string{"/v1/completions": `{"prompt":"a","top_k":-1}`,
+		"/v1/chat/completions": `{"messages":[{"role":"user","content":"a"}],"top_k":-1}`} {
+		if status, _, text := s.call(t, "POST", path, body); status != 200 {
+			t.Errorf("%s: %d %s", path, status, text)
+		}
+	}
+	for _, r := range s.model.Asked() {
+		if err := r.Params.Validate(); err != nil || r.Params.TopK != 0 {
+			t.Errorf("%d: %v", r.Params.TopK, err)
+		}
+	}
+	status, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a","top_k":-2}`)
+	wantError(t, "top_k", status, 400, body, "top_k", "-1 to")
 }

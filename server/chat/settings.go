@@ -31,6 +31,7 @@ func (s *Settings) Params(preset sample.Params, vocab int) (sample.Params, *wire
 	set(&p.Temperature, s.Temperature)
 	set(&p.TopP, s.TopP)
 	set(&p.TopK, s.TopK)
+	p.TopK = max(p.TopK, 0) // of all tokens, for which some clients send -1
 	set(&p.MinP, s.MinP)
 	set(&p.Presence, s.Presence)
 	set(&p.Frequency, s.Frequency)
@@ -72,8 +73,8 @@ func (s *Settings) check() *wire.Error {
 			return wire.Wrong(f.name, fmt.Sprintf("a number from %g to %g", f.min, f.max), number(*f.value))
 		}
 	}
-	if s.TopK != nil && (*s.TopK < -1 || *s.TopK > math.MaxInt32) { // -1 is "off" for some clients
-		return wire.Wrong("top_k", "an integer of at least 0", strconv.Itoa(*s.TopK))
+	if s.TopK != nil && (*s.TopK < -1 || *s.TopK > math.MaxInt32) {
+		return wire.Wrong("top_k", fmt.Sprintf("an integer from -1 to %d", math.MaxInt32), strconv.Itoa(*s.TopK))
 	}
 	return nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -172,6 +173,7 @@ func (m *Model) segments(r *api.Request, s *stream) ([]statecache.Segment, error
 // fault returns an error as package api has it, and notes whether the device works.
 func (m *Model) fault(err error) error {
 	var text *tokenizer.TextError
+	var param *sample.ParamError
 	var lost bool
 	for _, known := range []error{engine.ErrDeviceLost, engine.ErrOutOfMemory, engine.ErrTimeout, engine.ErrStateLost} {
 		lost = lost || errors.Is(err, known)
@@ -182,6 +184,8 @@ func (m *Model) fault(err error) error {
 		return nil
 	case errors.As(err, &text):
 		return &wire.Error{Status: http.StatusBadRequest, Message: "the text has bytes that the model's vocabulary cannot spell", Code: "invalid_value"}
+	case errors.As(err, &param):
+		return &wire.Error{Status: http.StatusBadRequest, Param: param.Name, Message: param.Name + ": " + param.Why, Code: "invalid_value"}
 	case errors.Is(err, schedule.ErrQueueFull):
 		return api.ErrBusy
 	case errors.Is(err, schedule.ErrClosed), errors.Is(err, engine.ErrClosed):

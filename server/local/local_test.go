@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"net/http"
 	"slices"
 	"strings"
 	"sync"
@@ -282,6 +283,12 @@ func TestFaults(t *testing.T) {
 		s.Result()
 	}
 	var own *wire.Error
+	p.TopK = -1
+	if _, err := m.Start(t.Context(), &api.Request{Segments: said("Once"), Params: p, Max: 1}); !errors.As(err, &own) ||
+		own.Status != http.StatusBadRequest || own.Param != "top_k" {
+		t.Errorf("settings that cannot be used: %v", err)
+	}
+	own = nil
 	if err := m.fault(fmt.Errorf("x: %w", engine.ErrDeviceLost)); !errors.Is(err, api.ErrDevice) || !errors.Is(m.Health(), api.ErrDevice) || errors.As(err, &own) {
 		t.Errorf("a lost device: %v, %v", err, m.Health())
 	}

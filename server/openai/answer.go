@@ -60,6 +60,11 @@ type Logprobs struct {
 	Offsets []int                `json:"text_offset"`    // in characters, from the start of the text that is answered
 }
 
+// newLogprobs returns those of no tokens, whose lists are empty and not null.
+func newLogprobs() *Logprobs {
+	return &Logprobs{Tokens: []string{}, Token: []*float32{}, Top: []map[string]float32{}, Offsets: []int{}}
+}
+
 // add adds tokens, whose text begins at a number of characters. It returns the number behind them.
 func (l *Logprobs) add(tokens []api.Token, top int, bytesOf func(id int) []byte, at int) int {
 	for _, t := range tokens {

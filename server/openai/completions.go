@@ -25,7 +25,7 @@ type completion struct {
 	requests []api.Request
 	texts    []string // of the prompts, where they are echoed
 	results  []api.Result
-	offsets  []int // characters of each choice so far
+	offsets  []int // characters before the next token of each choice, from the start of its prompt
 }
 
 func (h *Handlers) completions(w http.ResponseWriter, c *api.Call) *wire.Error {
@@ -42,6 +42,11 @@ func (h *Handlers) completions(w http.ResponseWriter, c *api.Call) *wire.Error {
 		return err
 	}
 	q.results, q.offsets = make([]api.Result, len(streams)), make([]int, len(streams))
+	for i := range q.offsets {
+		if !q.q.Echo { // so that no token of the prompt is told of
+			q.offsets[i] = utf8.RuneCountInString(q.texts[i/q.bests])
+		}
+	}
 	defer func() {
 		for _, s := range streams {
 			c.Done(s.Result())
@@ -196,7 +201,7 @@ func (q *completion) chunk(i int, text string, tokens []api.Token, finish *strin
 	part := q.head
 	choice := CompletionChoice{Index: i, Text: text, Finish: finish}
 	if q.q.Logprobs != nil && tokens != nil {
-		choice.Logprobs = new(Logprobs)
+		choice.Logprobs = newLogprobs()
 		q.offsets[i] = choice.Logprobs.add(tokens, max(q.top, 1), q.h.model.Tokenizer().Bytes, q.offsets[i])
 	}
 	part.Choices = []CompletionChoice{choice}
@@ -227,12 +232,8 @@ func (q *completion) whole(w http.ResponseWriter, streams []api.Stream) *wire.Er
 				choice.Text = echo + choice.Text
 			}
 			if q.q.Logprobs != nil {
-				at := utf8.RuneCountInString(echo)
-				if q.q.Echo {
-					at = 0
-				}
-				choice.Logprobs = new(Logprobs)
-				choice.Logprobs.add(tokens[first+k], max(q.top, 1), q.h.model.Tokenizer().Bytes, at)
+				choice.Logprobs = newLogprobs()
+				choice.Logprobs.add(tokens[first+k], max(q.top, 1), q.h.model.Tokenizer().Bytes, q.offsets[first+k])
 			}
 			answer.Choices = append(answer.Choices, choice)
 		}

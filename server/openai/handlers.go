@@ -72,7 +72,7 @@ func finite(x float32) float32 {
 	return x
 }
 
-// meanLogprob is what the best answers are chosen by.
+// meanLogprob is what the best answers are chosen by. An answer without tokens is the worst.
 func meanLogprob(tokens []api.Token) float64 {
 	sum, n := 0.0, 0
 	for _, t := range tokens {
@@ -80,7 +80,10 @@ func meanLogprob(tokens []api.Token) float64 {
 			sum, n = sum+float64(finite(t.Logprob)), n+1
 		}
 	}
-	return sum / float64(max(n, 1))
+	if n == 0 {
+		return math.Inf(-1)
+	}
+	return sum / float64(n)
 }
 
 // best returns the indices of the n best answers, the best first.
