@@ -154,6 +154,9 @@ func (c *Completion) Result() (Result, error) {
 	}
 	u := c.job.Usage()
 	r := Result{Text: c.text.String(), Finish: c.out.Finish(), Stop: c.out.Stop(), Cached: u.Cached, Prefilled: u.Fed, Drawn: u.Drawn}
+	if err == nil && r.Finish == text.Unfinished { // its constraint allowed nothing more
+		r.Finish = text.FinishedEnd
+	}
 	covered, _ := c.out.Covered()
 	r.IDs = slices.Clone(c.ids[len(c.ids)-c.drawn:][:covered])
 	r.Turn = slices.Clone(c.prompt)

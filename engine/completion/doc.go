@@ -33,6 +33,7 @@
 //
 // # Exactness
 //
-// On an engine with engine.Options.Exact, tokens and log-probabilities do not depend on what the cache had, bit for
-// bit. On any other engine they agree within rounding.
+// On an engine with engine.Options.Exact, tokens and log-probabilities after a prompt of the same ids do not depend on
+// what the cache had, bit for bit. On any other engine they agree within rounding. The ids of an answer that comes back
+// as text are those that were drawn for it, if the cache still knows them; otherwise the text is encoded.
 package completion

@@ -18,7 +18,7 @@ type Request struct {
 	Space  string // the namespace of the states: nothing of one shows in another
 	Prompt []statecache.Segment
 	State  []float32 // to begin the prompt with; nil for the model's initial state
-	Fresh  bool      // reports whether the cache is left alone: nothing of it is used, and nothing is kept
+	Fresh  bool      // reports whether no state of the cache is used, and none is kept
 
 	Sample     sample.Params
 	Constraint sample.Constraint // nil for none

@@ -231,3 +231,37 @@ func TestManyAtOnce(t *testing.T) {
 		}
 	})
 }
+
+// A text that its constraint ends has come to its end.
+func TestFinishOfConstraint(t *testing.T) {
+	onDemo(t, few, func(t *testing.T, d *desk) {
+		c, err := d.s.Start(t.Context(), Request{Prompt: chat(system, "Hello!"), Max: 9, Constraint: &yes{d.encode("yes"), d.e.Model.Vocab}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r, err := c.Result(); err != nil || r.Text != "yes" || r.Finish != text.FinishedEnd {
+			t.Errorf("%+v, %v", r, err)
+		}
+	})
+}
+
+// yes is a constraint that ends with its last id.
+type yes struct {
+	ids   []int
+	vocab int
+}
+
+func (y *yes) Mask() ([]uint64, error) {
+	mask := make([]uint64, (y.vocab+63)/64)
+	mask[y.ids[0]/64] = 1 << (y.ids[0] % 64)
+	return mask, nil
+}
+
+func (y *yes) Forced() []int { return nil }
+
+func (y *yes) Accept(int) (bool, error) {
+	y.ids = y.ids[1:]
+	return len(y.ids) == 0, nil
+}
+
+func (y *yes) Clone() sample.Constraint { return &yes{y.ids, y.vocab} }

@@ -49,8 +49,8 @@
 // A checkpoint has copies in host memory and on disk. Each tier has a budget in bytes. A full tier gives
 // up the copies that save the fewest tokens a byte, where a copy that was not used for long counts less than a new one
 // (GreedyDual; N. Young, The k-server dual and loose competitiveness for paging, 1994). The tokens that a checkpoint
-// saves are those behind the next shorter checkpoint. The only copy of a state moves from the device to host memory
-// when it has to leave. A goroutine of the cache writes the states in host memory to files.
+// saves are those behind the next shorter checkpoint. A goroutine of the cache writes the states in host memory to
+// files.
 //
 // Several processes may have one folder. Each finds what the others wrote when it writes next. The time of a file is
 // that of its last use by any of them, and a process removes no file that another used since it looked last.
