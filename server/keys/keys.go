@@ -82,11 +82,11 @@ func (r *Ring) add(name, key string, limits []string) error {
 			return fmt.Errorf("the key of %q is also that of %q", name, other.Name)
 		}
 	}
-	for _, limit := range limits {
+	for i, limit := range limits { // which may be a part of a key that has a space
 		what, text, _ := strings.Cut(limit, "=")
 		n, err := strconv.Atoi(text)
 		if err != nil || n < 1 || n > 1e6 {
-			return fmt.Errorf("limit %q: want concurrent=N or per-minute=N with N from 1 to 1000000", limit)
+			return fmt.Errorf("limit %d: want concurrent=N or per-minute=N with N from 1 to 1000000", i+1)
 		}
 		switch what {
 		case "concurrent":
@@ -94,7 +94,7 @@ func (r *Ring) add(name, key string, limits []string) error {
 		case "per-minute":
 			u.rate = rate.NewLimiter(rate.Limit(float64(n)/60), n)
 		default:
-			return fmt.Errorf("limit %q: want concurrent=N or per-minute=N", limit)
+			return fmt.Errorf("limit %d: want concurrent=N or per-minute=N", i+1)
 		}
 	}
 	r.users = append(r.users, u)
