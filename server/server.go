@@ -11,7 +11,7 @@ import (
 	"net/http"
 	"runtime/debug"
 	"strings"
-	"sync/atomic"
+	"sync"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
@@ -39,9 +39,13 @@ type Options struct {
 
 // Server answers HTTP requests.
 type Server struct {
-	o        Options
-	mux      *http.ServeMux
-	draining atomic.Bool
+	o   Options
+	mux *http.ServeMux
+
+	mu       sync.Mutex
+	draining bool
+	working  int           // requests under way that are not light
+	still    chan struct{} // closed when the server drains and no such request is under way
 }
 
 // Times that clients are given.
@@ -57,7 +61,7 @@ func New(o Options) (s *Server, err error) {
 	if o.BodyTime == 0 {
 		o.BodyTime = bodyTime
 	}
-	s = &Server{o: o, mux: http.NewServeMux()}
+	s = &Server{o: o, mux: http.NewServeMux(), still: make(chan struct{})}
 	defer func() {
 		if p := recover(); p != nil { // which is how ServeMux tells of patterns
 			err = fmt.Errorf("server: %v", p)
@@ -77,7 +81,7 @@ func New(o Options) (s *Server, err error) {
 func (s *Server) health(w http.ResponseWriter, _ *api.Call) *wire.Error {
 	status, text := http.StatusOK, "ok"
 	switch err := s.o.Health(); {
-	case s.draining.Load() || errors.Is(err, api.ErrClosing):
+	case s.Draining() || errors.Is(err, api.ErrClosing):
 		status, text = http.StatusServiceUnavailable, "draining"
 	case err != nil:
 		status, text = http.StatusServiceUnavailable, "the device does not work"
@@ -190,9 +194,10 @@ func (s *Server) enter(w *answer, c *api.Call, r *api.Route) (err *wire.Error) {
 		c.User = user.Name
 	}
 	if !r.Light {
-		if s.draining.Load() {
+		if !s.begin() {
 			return api.Fault(api.ErrClosing)
 		}
+		defer s.end()
 		leave, wait := user.Enter(time.Now())
 		if leave == nil {
 			w.Header().Set("Retry-After", fmt.Sprint(max(1, int(wait.Seconds()+0.999))))
@@ -214,8 +219,8 @@ func requestID() string {
 	return "req_" + hex.EncodeToString(b[:])
 }
 
-// Serve answers the requests that come to a listener until ctx is done. Then it takes no more work and lets answers under
-// way end for as long as drain says. It returns nil, or what the listener failed by.
+// Serve answers the requests that come to a listener until ctx is done. Then it takes no more work, says so to
+// who asks, and lets answers under way end for as long as drain says. It returns nil, or what the listener failed by.
 func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration) error {
 	h := &http.Server{Handler: s, ReadHeaderTimeout: headTime, IdleTimeout: idleTime, MaxHeaderBytes: 64 << 10,
 		ErrorLog: slog.NewLogLogger(s.o.Log.Handler(), slog.LevelDebug)}
@@ -226,9 +231,15 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 		return err
 	case <-ctx.Done():
 	}
-	s.draining.Store(true)
+	s.drain()
 	end, cancel := context.WithTimeout(context.WithoutCancel(ctx), drain)
 	defer cancel()
+	select { // until then who asks is told that the server is about to end
+	case <-s.still:
+	case <-end.Done():
+	case err := <-failed:
+		return err
+	}
 	if err := h.Shutdown(end); err != nil {
 		s.o.Log.Warn("answers were cut off", "after", drain)
 		err = h.Close()
@@ -242,5 +253,41 @@ func (s *Server) Serve(ctx context.Context, l net.Listener, drain time.Duration)
 	return nil
 }
 
+// drain has the server take no more work.
+func (s *Server) drain() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return
+	}
+	if s.draining = true; s.working == 0 {
+		close(s.still)
+	}
+}
+
+// begin counts a request, and reports whether the server takes it.
+func (s *Server) begin() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.draining {
+		return false
+	}
+	s.working++
+	return true
+}
+
+// end ends what begin counted.
+func (s *Server) end() {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.working--; s.draining && s.working == 0 {
+		close(s.still)
+	}
+}
+
 // Draining reports whether the server takes no more work.
-func (s *Server) Draining() bool { return s.draining.Load() }
+func (s *Server) Draining() bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.draining
+}

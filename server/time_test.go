@@ -111,7 +111,9 @@ func TestDrain(t *testing.T) {
 	for !s.s.Draining() {
 		time.Sleep(time.Millisecond)
 	}
-	status, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a"}`) // by another listener of the same server
+	s.URL = "http://" + l.Addr().String() // who is there already is not the only one to be told
+	http.DefaultClient.CloseIdleConnections()
+	status, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a"}`)
 	wantError(t, "a new one", status, 503, body, "", "about to end")
 	if status, _, body := s.call(t, "GET", "/health", ""); status != 503 || body != `{"status":"draining"}` {
 		t.Errorf("health: %d %s", status, body)
