@@ -262,7 +262,7 @@ func (a *app) localModel(ctx context.Context, m *load.Opened, o *serveFlags) (*l
 	if len(names) == 0 {
 		names = []string{modelName(m)}
 	}
-	model, err := local.New(e, tok, local.Options{Names: names, ID: id, First: m.Begin.First(nil),
+	model, err := local.New(e, tok, local.Options{Names: names, ID: id, Created: created(a.common.model), First: m.Begin.First(nil),
 		Completion: completion.Options{Schedule: schedule.Options{Queue: o.queue}, Cache: o.cache()}})
 	if err != nil {
 		if o.disk != "" {
@@ -362,6 +362,14 @@ func lower(list []string) (out []string) {
 func modelName(m *load.Opened) string {
 	name := filepath.Base(m.File.Path)
 	return strings.TrimSuffix(name, filepath.Ext(name))
+}
+
+// created returns when a model's file was written, and now for a model that is no file.
+func created(path string) time.Time {
+	if i, err := os.Stat(path); err == nil {
+		return i.ModTime()
+	}
+	return time.Now()
 }
 
 // size is a flag of so many bytes, with a letter for larger units.

@@ -13,6 +13,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // serving is a server in a process of its own.
@@ -96,6 +97,36 @@ func (s *serving) read(t *testing.T, path, body string, v any) {
 	}
 }
 
+// modelCreated returns when the model was made, in seconds since 1970.
+func (s *serving) modelCreated(t *testing.T) int64 {
+	t.Helper()
+	r, err := http.Get(s.url + "/v1/models")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	var list struct{ Data []struct{ Created int64 } }
+	if err := json.NewDecoder(r.Body).Decode(&list); err != nil || len(list.Data) != 1 {
+		t.Fatalf("%+v, %v", list, err)
+	}
+	return list.Data[0].Created
+}
+
+// The time of a model is that of its file.
+func TestCreated(t *testing.T) {
+	path, want := filepath.Join(t.TempDir(), "model.st"), time.Unix(1e9, 0)
+	err := os.WriteFile(path, nil, 0o600)
+	if err == nil {
+		err = os.Chtimes(path, want, want)
+	}
+	if err != nil {
+		t.Fatal(err)
+	}
+	if got := created(path); !got.Equal(want) {
+		t.Errorf("%v, want %v", got, want)
+	}
+}
+
 const aChat = `{"messages":[{"role":"system","content":"You tell stories to small children about kind animals who live in a forest."},{"role":"user","content":"%s"}],"max_tokens":8,"temperature":0}`
 
 // What is served is what generate writes; a conversation costs its new tokens; and the server ends in order.
@@ -106,6 +137,9 @@ func TestServe(t *testing.T) {
 		s := startServing(t, "--device", "cpu")
 		if got := s.post(t, "/v1/completions", `{"prompt":"Once upon a time","max_tokens":20,"temperature":0}`); got.Choices[0].Text != want.Text {
 			t.Errorf("served %q, generate writes %q", got.Choices[0].Text, want.Text)
+		}
+		if age := time.Since(time.Unix(s.modelCreated(t), 0)); age < 0 || age > time.Hour {
+			t.Errorf("the model of the binary is said to be %v old", age)
 		}
 		page, err := http.Get(s.url + "/")
 		if err != nil {
