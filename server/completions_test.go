@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"encoding/json"
+	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -129,4 +130,30 @@ func TestTopKOff(t *testing.T) {
 	}
 	status, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a","top_k":-2}`)
 	wantError(t, "top_k", status, 400, body, "top_k", "-1 to")
+}
+
+// A client does not know the server's limit of tokens, so what is above it, and -1, mean the limit.
+func TestMostTokens(t *testing.T) {
+	s := serve(t, func(_ *server.Options, m *scripted.Model, o *chat.Options) { o.Most = 5 })
+	for _, field := range []struct{ path, body string }{
+		{"/v1/completions", `{"prompt":"a","max_tokens":%d}`},
+		{"/v1/chat/completions", `{"messages":[{"role":"user","content":"a"}],"max_tokens":%d}`},
+		{"/v1/chat/completions", `{"messages":[{"role":"user","content":"a"}],"max_completion_tokens":%d}`},
+		{"/v1/responses", `{"input":"a","max_output_tokens":%d}`},
+	} {
+		for sent, want := range map[int]int{-1: 5, 3: 3, 5: 5, 6: 5, 1 << 30: 5} {
+			status, _, body := s.call(t, "POST", field.path, fmt.Sprintf(field.body, sent))
+			asked := s.model.Asked()
+			if status != 200 || len(asked) == 0 || asked[len(asked)-1].Max != want {
+				t.Errorf("%s with %d: want at most %d tokens: %d %s", field.path, sent, want, status, body)
+			}
+		}
+		if status, _, body := s.call(t, "POST", field.path, fmt.Sprintf(field.body, -2)); status != 400 {
+			t.Errorf("%s with -2: %d %s", field.path, status, body)
+		}
+	}
+	s.complete(t, `{"prompt":"a"}`)
+	if asked := s.model.Asked(); asked[len(asked)-1].Max != 5 {
+		t.Errorf("without max_tokens: %d", asked[len(asked)-1].Max)
+	}
 }

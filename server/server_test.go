@@ -211,7 +211,7 @@ func TestBadBodies(t *testing.T) {
 		`{"prompt":"a","top_p":2}`:                 {400, "top_p", "got the number 2"},
 		`{"prompt":"a","logit_bias":{"x":1}}`:      {400, "logit_bias", "token ids"},
 		`{"prompt":"a","logit_bias":{"1":101}}`:    {400, "logit_bias[1]", "from -100 to 100"},
-		`{"prompt":"a","max_tokens":-1}`:           {400, "max_tokens", "from 0 to 1000"},
+		`{"prompt":"a","max_tokens":-2}`:           {400, "max_tokens", "from 0 on, or -1"},
 		`{"prompt":"a","n":0}`:                     {400, "n", "from 1 to"},
 		`{"prompt":"a","n":3,"best_of":2}`:         {400, "best_of", "from 3"},
 		`{"prompt":"a","best_of":2,"stream":true}`: {400, "best_of", "stream"},

@@ -68,11 +68,10 @@ func (q *chatCall) prepare(user string) (err *wire.Error) {
 
 // counts checks the fields that count something.
 func (q *chatCall) counts(r *api.Request) (err *wire.Error) {
-	most := q.h.options.Most
-	if r.Max, err = wire.Count("max_tokens", q.q.Max, most, 1, most); err != nil {
+	if r.Max, err = q.h.most("max_tokens", q.q.Max, q.h.options.Most, 1); err != nil {
 		return err
 	}
-	if r.Max, err = wire.Count("max_completion_tokens", q.q.MaxCompletion, r.Max, 1, most); err != nil {
+	if r.Max, err = q.h.most("max_completion_tokens", q.q.MaxCompletion, r.Max, 1); err != nil {
 		return err
 	}
 	if q.n, err = wire.Count("n", q.q.N, 1, 1, mostChoices); err != nil {

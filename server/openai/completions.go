@@ -77,13 +77,15 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 		otherwise, min, max int
 		to                  *int
 	}{
-		{"max_tokens", q.q.Max, 16, 0, q.h.options.Most, &r.Max},
 		{"n", q.q.N, 1, 1, mostChoices, &q.n},
 		{"logprobs", q.q.Logprobs, 0, 0, 20, &q.top},
 	} {
 		if *field.to, err = wire.Count(field.name, field.sent, field.otherwise, field.min, field.max); err != nil {
 			return err
 		}
+	}
+	if r.Max, err = q.h.most("max_tokens", q.q.Max, 16, 0); err != nil {
+		return err
 	}
 	if q.bests, err = wire.Count("best_of", q.q.BestOf, q.n, q.n, mostChoices); err != nil {
 		return err

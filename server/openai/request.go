@@ -1,6 +1,9 @@
 package openai
 
 import (
+	"fmt"
+	"strconv"
+
 	"github.com/go-json-experiment/json/jsontext"
 
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
@@ -24,6 +27,21 @@ type Common struct {
 	Grammar string `json:"grammar"` // GBNF
 	Regex   string `json:"regex"`
 	Cache   *bool  `json:"cache"`
+}
+
+// most returns how many tokens an answer may have, by a field of a request. What is above the server's own limit means
+// that limit, and so does -1, since clients do not know the limit.
+func (h *Handlers) most(param string, sent *int, otherwise, least int) (int, *wire.Error) {
+	limit := h.options.Most
+	switch {
+	case sent == nil:
+		return min(otherwise, limit), nil
+	case *sent == -1:
+		return limit, nil
+	case *sent < least:
+		return 0, wire.Wrong(param, fmt.Sprintf("an integer from %d on, or -1 for the server's limit", least), strconv.Itoa(*sent))
+	}
+	return min(*sent, limit), nil
 }
 
 // CompletionRequest is the body of POST /v1/completions.

@@ -162,7 +162,7 @@ func (q *responseCall) prepare() *wire.Error {
 		return err
 	}
 	r.Params = q.q.Seeds(r.Params, 0)
-	if r.Max, err = wire.Count("max_output_tokens", q.q.Max, q.h.options.Most, 1, q.h.options.Most); err != nil {
+	if r.Max, err = q.h.most("max_output_tokens", q.q.Max, q.h.options.Most, 1); err != nil {
 		return err
 	}
 	limit, called, err := q.form()
