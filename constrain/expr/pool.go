@@ -3,6 +3,7 @@ package expr
 import (
 	"encoding/binary"
 	"errors"
+	"math"
 	"slices"
 )
 
@@ -62,6 +63,7 @@ type Pool struct {
 	setID   map[Set]int32
 	limit   int
 	listed  int // operands of all unions and intersections
+	left    int // steps of work that may still be done
 	err     error
 	classes classes
 	chars   map[ID]bool // declared by Character
@@ -72,13 +74,13 @@ const maxListed = 8
 
 // NewPool returns a pool that holds at most limit expressions.
 func NewPool(limit int) *Pool {
-	p := &Pool{index: map[string]ID{}, setID: map[Set]int32{}, chars: map[ID]bool{}, limit: limit}
+	p := &Pool{index: map[string]ID{}, setID: map[Set]int32{}, chars: map[ID]bool{}, limit: limit, left: math.MaxInt}
 	p.intern(node{kind: isEmpty, positive: true})
 	p.intern(node{kind: isEpsilon, nullable: true, positive: true})
 	return p
 }
 
-// Err returns ErrTooLarge once the limit was met, else nil.
+// Err returns ErrTooLarge once the limit was met, ErrWork once more was spent than Allow allowed, else nil.
 func (p *Pool) Err() error { return p.err }
 
 // Len returns the number of expressions.
@@ -109,7 +111,9 @@ func (p *Pool) intern(n node) ID {
 		return id
 	}
 	if len(p.nodes) >= p.limit || p.listed > maxListed*p.limit || p.err != nil {
-		p.err = ErrTooLarge
+		if p.err == nil {
+			p.err = ErrTooLarge
+		}
 		return Empty
 	}
 	id := ID(len(p.nodes))
@@ -231,6 +235,7 @@ func (p *Pool) Or(parts ...ID) ID {
 			list = append(list, e)
 		}
 	}
+	p.Spend(len(list))
 	rest := list[:0]
 	for _, e := range list {
 		if n := &p.nodes[e]; n.kind == isSet {
@@ -291,6 +296,7 @@ func (p *Pool) And(parts ...ID) ID {
 			list = append(list, e)
 		}
 	}
+	p.Spend(len(list))
 	slices.Sort(list)
 	list = p.meet(slices.Compact(list))
 	slices.Sort(list)

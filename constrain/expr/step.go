@@ -23,7 +23,8 @@ func (p *Pool) Step(e ID, class uint8) ID {
 
 // derive returns the derivative of e by b: what may follow b in the texts that e matches.
 func (p *Pool) derive(e ID, b byte) ID {
-	if !p.nodes[e].first.Has(b) {
+	p.Spend(1)
+	if p.err != nil || !p.nodes[e].first.Has(b) {
 		return Empty
 	}
 	n := p.nodes[e] // a copy: nodes may move
@@ -136,6 +137,7 @@ func (p *Pool) explore(start ID) {
 			return
 		}
 		e := queue[i]
+		p.Spend(len(p.classes.example))
 		for c := range p.classes.example {
 			d := p.Step(e, uint8(c))
 			if _, met := from[d]; met || d == Empty {

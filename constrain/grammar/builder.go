@@ -34,9 +34,14 @@ type Builder struct {
 	symbols   int
 }
 
-// NewBuilder returns an empty builder with a pool of at most limit expressions.
+// maxCompiling bounds the steps of work of a builder's pool: some tenths of a second.
+const maxCompiling = 1 << 24
+
+// NewBuilder returns an empty builder with a pool of at most limit expressions, whose work is bounded.
 func NewBuilder(limit int) *Builder {
-	return &Builder{Pool: expr.NewPool(limit), index: map[expr.ID]Symbol{}, Lead: expr.Epsilon}
+	b := &Builder{Pool: expr.NewPool(limit), index: map[expr.ID]Symbol{}, Lead: expr.Epsilon}
+	b.Pool.Allow(maxCompiling)
+	return b
 }
 
 // Terminal returns the symbol that matches what e does.

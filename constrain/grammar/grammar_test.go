@@ -24,10 +24,16 @@ func machine(t testing.TB, b *Builder, start Symbol, budget int) *Machine {
 
 // reads tells how much of text m allows, and whether the text may end there.
 func reads(m *Machine, text string) (n int, accepting bool) {
-	r, id := m.Begin(m.Start(false))
-	defer func() { _ = r.End() }()
-	id, n = r.Advance(id, []byte(text))
-	return n, n == len(text) && r.Accepting(id)
+	s := m.Start(false)
+	for {
+		piece := text[n:min(n+256, len(text))]
+		r, id := m.Begin(s)
+		id, more := r.Advance(id, []byte(piece))
+		s, n, accepting = r.State(id), n+more, r.Accepting(id)
+		if r.End() != nil || more < len(piece) || n == len(text) {
+			return n, accepting
+		}
+	}
 }
 
 // cyk is the textbook's recogniser of words by any grammar, cubic in the text: which nonterminals match which spans, until
@@ -239,5 +245,37 @@ func TestTooLarge(t *testing.T) {
 	}
 	if err := r.End(); !errors.Is(err, ErrTooLarge) {
 		t.Errorf("%d states: got %v", len(r.states), err)
+	}
+}
+
+// The work for one more byte of an ambiguous text grows with the text. It ends with an error before it takes long, and other
+// readers of the machine go on.
+func TestAmbiguous(t *testing.T) {
+	reference.Numbers(t)
+	b := NewBuilder(1000)
+	s := b.Nonterminal()
+	b.Add(s, s, s)
+	b.Add(s, b.Terminal(b.Pool.Literal("a")))
+	m := machine(t, b, s, 1<<28)
+	state, n := m.Start(false), 0
+	var early State
+	var err error
+	for ; n < 5000 && err == nil; n++ {
+		r, id := m.Begin(state)
+		next, _ := r.Advance(id, []byte(strings.Repeat("a", 32)))
+		if state = r.State(next); n == 2 {
+			early = state
+		}
+		err = r.End()
+	}
+	if !errors.Is(err, ErrTooLarge) || !strings.Contains(err.Error(), "too ambiguous for the text so far") {
+		t.Fatalf("%d bytes: got %v, want that the grammar is too ambiguous", 32*n, err)
+	}
+	r, id := m.Begin(early)
+	if next, _ := r.Advance(id, []byte("aaa")); next == Dead || !r.Accepting(next) {
+		t.Error("another reader cannot go on")
+	}
+	if err := r.End(); err != nil {
+		t.Error(err)
 	}
 }

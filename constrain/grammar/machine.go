@@ -2,6 +2,8 @@ package grammar
 
 import (
 	"encoding/binary"
+	"errors"
+	"fmt"
 	"slices"
 	"sync"
 	"sync/atomic"
@@ -36,7 +38,6 @@ type Run struct {
 	terminals []expr.ID
 	char      expr.ID
 	size      int // bytes, about
-	work      int // terminals and items that were moved on since Begin
 	err       error
 
 	rows      []row
@@ -78,8 +79,12 @@ func NewMachine(g *Grammar, char func(*expr.Pool) expr.ID, budget int) *Machine 
 // maxExpressions bounds the expressions of a run.
 const maxExpressions = 1 << 18
 
-// maxWork bounds what one reader does between Begin and End: some seconds.
-const maxWork = 1 << 22
+// maxWork bounds what one reader does between Begin and End, in steps of the pool: about a tenth of a second.
+const maxWork = 1 << 24
+
+// itemSteps is what an item or a terminal that is moved on counts, in steps of the pool. Unambiguous grammars move on few, so
+// that they are given a smaller share of the time: some milliseconds.
+const itemSteps = 64
 
 func (m *Machine) newRun() *Run {
 	r := &Run{
@@ -134,7 +139,7 @@ func (m *Machine) Begin(s State) (*Run, int32) {
 	if m.run == nil || m.run.err != nil || m.run.full(1) {
 		m.run = m.newRun()
 	}
-	m.run.work = 0
+	m.run.pool.Allow(maxWork)
 	if s.run != m.run {
 		s.id = m.run.take(s)
 	}
@@ -144,10 +149,19 @@ func (m *Machine) Begin(s State) (*Run, int32) {
 // State returns the state with the number id.
 func (r *Run) State(id int32) State { return State{r, id} }
 
-// End gives the machine back. It returns ErrTooLarge if a state could not be made since Begin: then some numbers of states
+// errAmbiguous is the error of a reader that needs more than maxWork.
+var errAmbiguous = fmt.Errorf("the grammar is too ambiguous for the text so far: %w", expr.ErrWork)
+
+// End gives the machine back. It returns an error that wraps ErrTooLarge if a state could not be made since Begin: then some numbers of states
 // are Dead that should not be.
 func (r *Run) End() error {
+	if r.err == nil {
+		r.err = r.pool.Err() // of a state that was taken from another run
+	}
 	err := r.err
+	if errors.Is(err, expr.ErrWork) {
+		err = errAmbiguous
+	}
 	r.machine.mu.Unlock()
 	return err
 }
@@ -165,9 +179,12 @@ func (r *Run) Step(s int32, b byte) int32 {
 }
 
 func (r *Run) fill(s int32, class uint8) int32 {
-	r.work += len(r.states[s].threads)
-	if r.err == nil && (r.full(4) || r.work > maxWork) {
+	r.pool.Spend(itemSteps * len(r.states[s].threads))
+	if r.err == nil && r.full(4) {
 		r.err = ErrTooLarge
+	}
+	if r.err == nil {
+		r.err = r.pool.Err()
 	}
 	if r.err != nil {
 		return Dead

@@ -36,7 +36,10 @@ func compareThreads(a, b thread) int {
 func (r *Run) waiting(of int32, s Symbol) []item {
 	items := r.rows[of].items
 	bySymbol := func(i item, s Symbol) int { return cmp.Compare(r.g.symbols[i.dot], s) }
-	low, _ := slices.BinarySearchFunc(items, s, bySymbol)
+	low, found := slices.BinarySearchFunc(items, s, bySymbol)
+	if !found {
+		return nil
+	}
 	high := low
 	for high < len(items) && r.g.symbols[items[high].dot] == s {
 		high++
@@ -46,7 +49,9 @@ func (r *Run) waiting(of int32, s Symbol) []item {
 
 // scan appends to kernel the items of row of behind terminal t.
 func (r *Run) scan(kernel []item, of, t int32) []item {
-	for _, i := range r.waiting(of, terminal(t)) {
+	waiting := r.waiting(of, terminal(t))
+	r.pool.Spend(itemSteps * len(waiting))
+	for _, i := range waiting {
 		kernel = append(kernel, item{i.dot + 1, i.origin})
 	}
 	return kernel
@@ -83,7 +88,8 @@ func (r *Run) close(kernel []item, id int32) {
 		r.add(i)
 	}
 	var out row
-	for n := 0; n < len(r.list); n++ {
+	for n := 0; n < len(r.list) && r.pool.Err() == nil; n++ {
+		r.pool.Spend(itemSteps)
 		i := r.list[n]
 		s := g.symbols[i.dot]
 		if s == end {
@@ -105,7 +111,6 @@ func (r *Run) close(kernel []item, id int32) {
 			}
 		}
 	}
-	r.work += len(r.list)
 	slices.SortFunc(out.items, func(a, b item) int {
 		return cmp.Or(cmp.Compare(g.symbols[a.dot], g.symbols[b.dot]), compareItems(a, b))
 	})
@@ -132,7 +137,9 @@ func (r *Run) complete(s Symbol, origin int32) {
 		r.add(top)
 		return
 	}
-	for _, i := range r.waiting(origin, s) {
+	waiting := r.waiting(origin, s)
+	r.pool.Spend(itemSteps * len(waiting))
+	for _, i := range waiting {
 		r.add(item{i.dot + 1, i.origin})
 	}
 }
@@ -160,6 +167,7 @@ func (r *Run) topmost(origin int32, s Symbol) item {
 		r.chains[p] = item{} // what leads back to itself has no top
 		chain = append(chain, p)
 		w := r.waiting(origin, s)
+		r.pool.Spend(itemSteps * len(w))
 		if len(w) != 1 || r.g.symbols[w[0].dot+1] != end {
 			break
 		}
