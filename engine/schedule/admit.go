@@ -113,15 +113,28 @@ func (j *Job) begin(tokens int) error {
 }
 
 // exchange returns the job for which a sequence may be parked: the first of the queue or, if there is no memory for
-// more parked states, the first parked one, whose memory becomes free. It returns nil for none.
+// more parked states, the first parked one, whose memory becomes free. It returns nil for none. A user of whom nothing
+// is resident or parked does not wait for those who have all the memory: there is some more for such users.
 func (s *Scheduler) exchange() *Job {
-	switch {
-	case s.lot.parked < s.options.Parked:
-		return s.queue.first()
-	case s.lot.parked == s.options.Parked:
-		return s.queue.parked()
+	if s.options.Parked < 0 {
+		return nil
 	}
-	return nil // the job parked last has no slot yet
+	most := s.options.Parked + s.lot.extra
+	if s.lot.parked < most {
+		s.lot.extra = max(s.lot.parked-s.options.Parked, 0)
+		most = s.options.Parked + s.lot.extra
+	}
+	first := s.queue.first()
+	switch {
+	case s.lot.parked < most:
+		return first
+	case s.lot.parked > most:
+		return nil // the job parked last has no slot yet
+	case s.lot.extra < s.size.slots && s.queue.newcomer(first.User, s.resident):
+		s.lot.extra++
+		return first
+	}
+	return s.queue.parked()
 }
 
 // park frees the slot of the sequence that has had the most tokens since it got the slot, if they are enough.

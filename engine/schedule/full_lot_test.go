@@ -28,7 +28,7 @@ func TestFullLot(t *testing.T) {
 			s.cycle()
 		}
 		var late, later int
-		first, second := ask("late", &late), ask("later", &later)
+		first, second := ask("all", &late), ask("all", &later)
 		had := slices.Clone(counts)
 		for range 300 {
 			s.cycle()
@@ -49,6 +49,40 @@ func TestFullLot(t *testing.T) {
 		s.cycle()
 		if !first.begun || second.begun {
 			t.Errorf("%d parked: a free slot went to the first that waits: %t, to the second: %t", parked, first.begun, second.begun)
+		}
+	}
+}
+
+// A user who comes when others have all slots and all memory for parked states has a turn soon, and keeps nobody from
+// theirs.
+func TestNewcomers(t *testing.T) {
+	const parked = 3
+	_, s := manual(t, 2, 2, 8, Options{Quantum: 6, Parked: parked})
+	counts := make([]int, 2+parked+3)
+	ask := func(user string, i int) {
+		submit(t, s, Request{User: user, Prompt: []int{1}, Max: 1 << 20, Token: func(Token) bool {
+			counts[i]++
+			return true
+		}})
+	}
+	for i := range 2 + parked {
+		ask("first", i)
+	}
+	for s.lot.parked < parked {
+		s.cycle()
+	}
+	for i, user := range []string{"second", "third", "fourth"} {
+		ask(user, 2+parked+i)
+	}
+	had := slices.Clone(counts)
+	for range 300 {
+		if s.cycle(); s.lot.parked > parked+2 {
+			t.Fatalf("%d states are parked", s.lot.parked)
+		}
+	}
+	for i, n := range counts {
+		if wants := i < 2+parked+2; wants && n < had[i]+100/len(counts) { // the fourth user waits for a slot
+			t.Errorf("request %d drew %d tokens in 300 rounds; all drew %v after %v", i, n-had[i], counts, had)
 		}
 	}
 }

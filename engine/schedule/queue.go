@@ -40,6 +40,17 @@ func (q *queue) parked() *Job {
 	return nil
 }
 
+// newcomer reports whether no job of a user has had a slot, beside those that have one.
+func (q *queue) newcomer(user string, resident []*Job) bool {
+	begun := func(j *Job) bool { return j.User == user && j.begun }
+	for _, l := range q.users {
+		if l.user == user && slices.ContainsFunc(l.jobs, begun) {
+			return false
+		}
+	}
+	return !slices.ContainsFunc(resident, begun)
+}
+
 // take removes a job. Its user's next turn comes after the others'.
 func (q *queue) take(j *Job) {
 	at := slices.IndexFunc(q.users, func(l *line) bool { return l.user == j.User })

@@ -13,7 +13,7 @@ import (
 // Options set what New makes. The zero value is good for a server.
 type Options struct {
 	Queue   int           // most requests that wait for their first turn; 0 is DefaultQueue
-	Parked  int           // most states in the host's memory; 0 is as many as there are slots, less than 0 none
+	Parked  int           // most states in the host's memory, besides a few for newcomers; 0 is as many as there are slots, less than 0 none
 	Latency time.Duration // longest that a token should wait for others' prompts; 0 is DefaultLatency
 	Quantum int           // tokens, fed or drawn, after which a sequence may be parked for others; 0 is DefaultQuantum
 }
@@ -74,6 +74,7 @@ type door struct {
 // lot has the parked states.
 type lot struct {
 	parked   int
+	extra    int         // how many more than Options.Parked there may be, for newcomers
 	idle     [][]float32 // memory for more
 	arriving []*Job      // parked in this round, and not in the queue yet
 }

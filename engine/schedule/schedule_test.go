@@ -301,7 +301,7 @@ func TestRandomOperations(t *testing.T) {
 					end(rng.IntN(len(open)), false)
 					mine["ended"]++
 				default:
-					if st := s.Stats(); st.Waiting > 12 || st.Resident > f.slots || st.Parked > 5 || st.Waiting < 0 || st.Parked < 0 {
+					if st := s.Stats(); st.Waiting > 12 || st.Resident > f.slots || st.Parked > 4+1+f.slots || st.Waiting < 0 || st.Parked < 0 {
 						t.Errorf("%+v", st)
 					}
 				}
