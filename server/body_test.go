@@ -1,18 +1,23 @@
 package server_test
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"net"
 	"net/http"
+	"os"
 	"strings"
 	"testing"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/server"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
+	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
+	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
 // Who announces a body and does not send it is answered and let go: at once where no one would read the body, else when the
@@ -41,6 +46,36 @@ func TestBodyDoesNotCome(t *testing.T) {
 		if status := fmt.Sprintf("HTTP/1.1 %d ", c.want); err != nil || !strings.HasPrefix(got, status) {
 			t.Errorf("%s: want %s and the end of the connection, got %.60q (%v)", c.request, status, got, err)
 		}
+	}
+}
+
+// A client that does not read an answer keeps nothing of the server for long.
+func TestAnswerIsNotRead(t *testing.T) {
+	ended, own := make(chan struct{}), errors.New("the answer was written")
+	s := serve(t, func(o *server.Options, _ *scripted.Model, _ *chat.Options) {
+		o.WriteTime = 20 * time.Millisecond
+		o.Routes = append(o.Routes, api.Route{Pattern: "GET /large", Fail: openai.Fail,
+			Handle: func(w http.ResponseWriter, _ *api.Call) *wire.Error {
+				defer close(ended)
+				_, own = w.Write(make([]byte, 64<<20)) // more than any connection takes on its way
+				return nil
+			}})
+	})
+	c, err := net.Dial("tcp", s.Listener.Addr().String())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer c.Close()
+	if _, err := io.WriteString(c, "GET /large HTTP/1.1\r\nHost: localhost\r\n\r\n"); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-ended:
+	case <-time.After(20 * time.Second):
+		t.Fatal("the handler still waits for its reader")
+	}
+	if !errors.Is(own, os.ErrDeadlineExceeded) {
+		t.Errorf("want the time limit's error, got %v", own)
 	}
 }
 

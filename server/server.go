@@ -30,11 +30,12 @@ type Options struct {
 	Local bool     // reports whether the server is reached from this computer alone
 	Hosts []string // names that it then has besides localhost, in lower case; "*" is any
 
-	MaxBody  int64         // bytes of a request's body
-	BodyTime time.Duration // that a request's body may take to come; 0 for a minute
-	Timeout  time.Duration // of a request, from its first byte to the last of its answer; 0 for any time
-	Log      *slog.Logger
-	Metrics  *Metrics
+	MaxBody   int64         // bytes of a request's body
+	BodyTime  time.Duration // that a request's body may take to come; 0 for a minute
+	WriteTime time.Duration // that a client may take to read some of an answer; 0 for half a minute
+	Timeout   time.Duration // of a request, from its first byte to the last of its answer; 0 for any time
+	Log       *slog.Logger
+	Metrics   *Metrics
 }
 
 // Server answers HTTP requests.
@@ -52,6 +53,7 @@ type Server struct {
 const (
 	headTime   = 10 * time.Second // to send the head of a request
 	bodyTime   = time.Minute      // to send the body
+	writeTime  = 30 * time.Second // to read some of an answer
 	lingerTime = time.Second      // to send on with a body that nobody reads
 	idleTime   = 2 * time.Minute  // between requests of a connection
 )
@@ -60,6 +62,9 @@ const (
 func New(o Options) (s *Server, err error) {
 	if o.BodyTime == 0 {
 		o.BodyTime = bodyTime
+	}
+	if o.WriteTime == 0 {
+		o.WriteTime = writeTime
 	}
 	s = &Server{o: o, mux: http.NewServeMux(), still: make(chan struct{})}
 	defer func() {
@@ -142,7 +147,7 @@ func (s *Server) shareWith(h http.Header, r *http.Request) {
 // route returns the handler of a route.
 func (s *Server) route(r api.Route) http.Handler {
 	return http.HandlerFunc(func(w http.ResponseWriter, req *http.Request) {
-		answer := &answer{ResponseWriter: w}
+		answer := &answer{ResponseWriter: w, limit: s.o.WriteTime}
 		c := &api.Call{Request: req, ID: requestID(), Most: s.o.MaxBody, BodyTime: s.o.BodyTime}
 		var did done
 		c.Done = did.add

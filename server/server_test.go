@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -73,7 +74,8 @@ func serve(t *testing.T, change func(*server.Options, *scripted.Model, *chat.Opt
 	if p.Forms, err = grammars.New(tok, m.What.Vocab); err != nil {
 		t.Fatal(err)
 	}
-	o.Routes, o.Fail, o.Health = append(openai.New(m, p).Routes(), anthropic.New(m, p).Routes()...), openai.Fail, m.Health
+	o.Routes = slices.Concat(o.Routes, openai.New(m, p).Routes(), anthropic.New(m, p).Routes())
+	o.Fail, o.Health = openai.Fail, m.Health
 	s, err := server.New(o)
 	if err != nil {
 		t.Fatal(err)
@@ -185,6 +187,14 @@ func TestKeys(t *testing.T) {
 			if h.Get("Retry-After") == "" {
 				t.Error("no Retry-After")
 			}
+		}
+	}
+	for _, path := range []string{"POST /tokenize", "POST /detokenize", "GET /tokenizer_info", "POST /v1/chat/completions/render",
+		"POST /v1/messages/count_tokens", "POST /v1/responses/input_tokens", "GET /v1/responses/x"} {
+		method, path, _ := strings.Cut(path, " ")
+		status, _, body := s.call(t, method, path, `{}`, "X-Api-Key", "key-b")
+		if status != 429 || !strings.Contains(body, "as many requests as it may") {
+			t.Errorf("%s with no requests left: %d %s", path, status, body)
 		}
 	}
 	if status, _, _ := s.call(t, "POST", "/v1/completions", `{"prompt":"a"}`, "Authorization", "Bearer key-a"); status != 200 {

@@ -12,12 +12,17 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
-// answer remembers how a request was answered.
+// answer remembers how a request was answered, and gives up a client that does not read. A stream of events sets time limits
+// of its own after the head.
 type answer struct {
 	http.ResponseWriter
+	limit  time.Duration // for the head and for each piece of the body
 	status int
 	bytes  int64
 }
+
+// pieceSize is how many bytes of an answer a client has to read within the time limit.
+const pieceSize = 64 << 10
 
 // Unwrap lets http.ResponseController reach what is below.
 func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
@@ -26,17 +31,28 @@ func (a *answer) Unwrap() http.ResponseWriter { return a.ResponseWriter }
 func (a *answer) WriteHeader(status int) {
 	if a.status == 0 {
 		a.status = status
+		a.hurry()
 	}
 	a.ResponseWriter.WriteHeader(status)
 }
 
-func (a *answer) Write(b []byte) (int, error) {
+// hurry gives the client the time to read a piece.
+func (a *answer) hurry() {
+	_ = http.NewResponseController(a).SetWriteDeadline(time.Now().Add(a.limit)) // tests' writers have no connection
+}
+
+func (a *answer) Write(b []byte) (written int, err error) {
 	if a.status == 0 {
-		a.status = http.StatusOK
+		a.WriteHeader(http.StatusOK)
 	}
-	n, err := a.ResponseWriter.Write(b)
-	a.bytes += int64(n)
-	return n, err
+	for {
+		n, err := a.ResponseWriter.Write(b[:min(len(b), pieceSize)])
+		written, a.bytes = written+n, a.bytes+int64(n)
+		if b = b[n:]; err != nil || len(b) == 0 {
+			return written, err
+		}
+		a.hurry()
+	}
 }
 
 // done sums up what handlers tell of the answers of a call.

@@ -26,7 +26,7 @@ func New(m api.Model, o chat.Options) *Handlers { return &Handlers{m, o} }
 func (h *Handlers) Routes() []api.Route {
 	return []api.Route{
 		{Pattern: "POST /v1/messages", Handle: h.messages, Fail: Fail},
-		{Pattern: "POST /v1/messages/count_tokens", Handle: h.countTokens, Fail: Fail, Light: true},
+		{Pattern: "POST /v1/messages/count_tokens", Handle: h.countTokens, Fail: Fail},
 	}
 }
 

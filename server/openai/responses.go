@@ -22,9 +22,9 @@ import (
 func (h *Handlers) responseRoutes() []api.Route {
 	return []api.Route{
 		{Pattern: "POST /v1/responses", Handle: h.responses, Fail: Fail},
-		{Pattern: "GET /v1/responses/{id}", Handle: h.oneResponse, Fail: Fail, Light: true},
-		{Pattern: "DELETE /v1/responses/{id}", Handle: h.deleteResponse, Fail: Fail, Light: true},
-		{Pattern: "POST /v1/responses/input_tokens", Handle: h.inputTokens, Fail: Fail, Light: true},
+		{Pattern: "GET /v1/responses/{id}", Handle: h.oneResponse, Fail: Fail},
+		{Pattern: "DELETE /v1/responses/{id}", Handle: h.deleteResponse, Fail: Fail},
+		{Pattern: "POST /v1/responses/input_tokens", Handle: h.inputTokens, Fail: Fail},
 	}
 }
 

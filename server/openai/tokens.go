@@ -16,10 +16,10 @@ import (
 // tokenRoutes are what vLLM's server has beside OpenAI's protocol, for programs that want a model's tokens.
 func (h *Handlers) tokenRoutes() []api.Route {
 	return []api.Route{
-		{Pattern: "POST /tokenize", Handle: h.tokenize, Fail: Fail, Light: true},
-		{Pattern: "POST /detokenize", Handle: h.detokenize, Fail: Fail, Light: true},
-		{Pattern: "GET /tokenizer_info", Handle: h.tokenizerInfo, Fail: Fail, Light: true},
-		{Pattern: "POST /v1/chat/completions/render", Handle: h.render, Fail: Fail, Light: true},
+		{Pattern: "POST /tokenize", Handle: h.tokenize, Fail: Fail},
+		{Pattern: "POST /detokenize", Handle: h.detokenize, Fail: Fail},
+		{Pattern: "GET /tokenizer_info", Handle: h.tokenizerInfo, Fail: Fail},
+		{Pattern: "POST /v1/chat/completions/render", Handle: h.render, Fail: Fail},
 	}
 }
 

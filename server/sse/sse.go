@@ -67,6 +67,8 @@ func (s *Writer) flush(line []byte) error {
 	var err error
 	if s.limit > 0 {
 		err = s.ctl.SetWriteDeadline(time.Now().Add(s.limit))
+	} else {
+		_ = s.ctl.SetWriteDeadline(time.Time{}) // a writer without time limits has none to take back
 	}
 	if err == nil {
 		_, err = s.w.Write(line)
