@@ -203,12 +203,26 @@ func (s *Server) enter(w *answer, c *api.Call, r *api.Route) (err *wire.Error) {
 			return api.Fault(api.ErrClosing)
 		}
 		defer s.end()
-		leave, wait := user.Enter(time.Now())
-		if leave == nil {
-			w.Header().Set("Retry-After", fmt.Sprint(max(1, int(wait.Seconds()+0.999))))
-			return &wire.Error{Status: http.StatusTooManyRequests, Message: "this key has as many requests as it may: try again later", Code: "rate_limit_exceeded"}
+		var left []func()
+		defer func() {
+			for _, leave := range left {
+				leave()
+			}
+		}()
+		c.More = func(n int) *wire.Error {
+			leave, wait := user.Enter(time.Now(), n)
+			if leave == nil {
+				w.Header().Set("Retry-After", fmt.Sprint(max(1, int(wait.Seconds()+0.999))))
+				return &wire.Error{Status: http.StatusTooManyRequests, Code: "rate_limit_exceeded",
+					Message: "this key has as many requests as it may: try again later"}
+			}
+			left = append(left, leave)
+			return nil
 		}
-		defer leave()
+		c.Answers = user.Most()
+		if err := c.More(1); err != nil {
+			return err
+		}
 		if s.o.Timeout > 0 {
 			ctx, cancel := context.WithTimeout(c.Context(), s.o.Timeout)
 			defer cancel()

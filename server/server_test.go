@@ -207,6 +207,36 @@ func TestKeys(t *testing.T) {
 	}
 }
 
+// Each answer counts for the limits of a key, and what can never be had is no matter of waiting.
+func TestAnswersCount(t *testing.T) {
+	s := serve(t, func(o *server.Options, m *scripted.Model, _ *chat.Options) {
+		m.What.Together = 8
+		if err := o.Keys.Read(strings.NewReader("ann key-a concurrent=4\nbob key-b per-minute=5\ncarl key-c\n")); err != nil {
+			t.Fatal(err)
+		}
+	})
+	for _, c := range []struct {
+		key    string
+		n      int
+		status int
+		want   string
+	}{
+		{"key-a", 5, 400, "asks for 5 answers together, and this key may have at most 4"},
+		{"key-a", 4, 200, ""},
+		{"key-a", 4, 200, ""},
+		{"key-b", 3, 200, ""},
+		{"key-b", 3, 429, "as many requests as it may"},
+		{"key-b", 1, 200, ""},
+		{"key-c", 8, 200, ""},
+		{"key-c", 9, 400, "asks for 9 answers together, and this server takes at most 8"},
+	} {
+		status, _, body := s.call(t, "POST", "/v1/completions", fmt.Sprintf(`{"prompt":"a","n":%d}`, c.n), "X-Api-Key", c.key)
+		if status != c.status || !strings.Contains(body, c.want) {
+			t.Errorf("%s n=%d: want %d %q, got %d %.200s", c.key, c.n, c.status, c.want, status, body)
+		}
+	}
+}
+
 func TestBadBodies(t *testing.T) {
 	s := serve(t, nil)
 	for body, want := range map[string]struct {

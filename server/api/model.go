@@ -24,6 +24,7 @@ type Info struct {
 	Version     string    // such as v7
 	Vocab       int       // ids
 	Sequences   int       // most that are worked on at once
+	Together    int       // most that one call may begin, all of which a model without other work takes; 0 for any number
 }
 
 // Called reports whether a request that asks for the model of a name means this one. No name means any model.

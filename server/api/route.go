@@ -3,6 +3,7 @@ package api
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"fmt"
 	"net/http"
 	"time"
 
@@ -22,12 +23,14 @@ type Route struct {
 // Call is a request to a route.
 type Call struct {
 	*http.Request
-	ID       string         // of the request, in logs and in the answer's head
-	User     string         // whose key it brought
-	Most     int64          // bytes of the body
-	BodyTime time.Duration  // that the body may take to come
-	Read     bool           // reports whether Decode was called
-	Done     func(r Result) // tells the server of an answer, for logs and metrics; several where a call asks for several
+	ID       string                  // of the request, in logs and in the answer's head
+	User     string                  // whose key it brought
+	Most     int64                   // bytes of the body
+	BodyTime time.Duration           // that the body may take to come
+	Read     bool                    // reports whether Decode was called
+	Answers  int                     // most that it may ask for; 0 for any number
+	More     func(n int) *wire.Error // counts n more answers than one, for the limits of its key; nil where there are none
+	Done     func(r Result)          // tells the server of an answer, for logs and metrics; several where a call asks for several
 }
 
 // Decode reads the body, an object, into the struct that v points to.
@@ -43,8 +46,11 @@ func (c *Call) Decode(w http.ResponseWriter, v any) *wire.Error {
 	return wire.Decode(body, v)
 }
 
-// Start begins requests of a call, all or none.
+// Start begins requests of a call, all or none. Each counts for the limits of the call's key.
 func (c *Call) Start(m Model, requests []Request) ([]Stream, *wire.Error) {
+	if err := c.count(len(requests), m.Info().Together); err != nil {
+		return nil, err
+	}
 	streams := make([]Stream, 0, len(requests))
 	for i := range requests {
 		s, err := m.Start(c.Context(), &requests[i])
@@ -57,6 +63,23 @@ func (c *Call) Start(m Model, requests []Request) ([]Stream, *wire.Error) {
 		streams = append(streams, s)
 	}
 	return streams, nil
+}
+
+// count counts the answers of a call, of which the model takes as many together as most says.
+func (c *Call) count(n, most int) *wire.Error {
+	for _, limit := range []struct {
+		most  int
+		whose string
+	}{{most, "this server takes"}, {c.Answers, "this key may have"}} {
+		if limit.most > 0 && n > limit.most {
+			return &wire.Error{Status: http.StatusBadRequest, Code: "too_many_answers",
+				Message: fmt.Sprintf("the request asks for %d answers together, and %s at most %d", n, limit.whose, limit.most)}
+		}
+	}
+	if n == 1 || c.More == nil {
+		return nil
+	}
+	return c.More(n - 1)
 }
 
 // NewID returns the id of an answer.

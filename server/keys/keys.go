@@ -123,24 +123,40 @@ func (r *Ring) User(h http.Header) *User {
 	return found
 }
 
-// Enter begins a request at a time, and returns the function that ends it. Where the user has too many, the function is nil
-// and wait is how long it may take until there is room, 0 if that is not known.
-func (u *User) Enter(now time.Time) (leave func(), wait time.Duration) {
-	if u.atOnce != nil {
-		select {
-		case u.atOnce <- struct{}{}:
-		default:
-			return nil, 0
-		}
+// Most returns how many requests the user may begin together, 0 for any number.
+func (u *User) Most() int {
+	most := cap(u.atOnce)
+	if u.rate != nil && (most == 0 || u.rate.Burst() < most) {
+		most = u.rate.Burst()
 	}
+	return most
+}
+
+// Enter begins n requests at a time, all or none, and returns the function that ends them. Where the user has too many, the
+// function is nil and wait is how long it may take until there is room, 0 if that is not known.
+func (u *User) Enter(now time.Time, n int) (leave func(), wait time.Duration) {
+	entered := 0
 	leave = func() {
-		if u.atOnce != nil {
+		for range entered {
 			<-u.atOnce
 		}
 	}
+	for u.atOnce != nil && entered < n {
+		select {
+		case u.atOnce <- struct{}{}:
+			entered++
+		default:
+			leave()
+			return nil, 0
+		}
+	}
 	if u.rate != nil {
-		turn := u.rate.ReserveN(now, 1)
-		if wait := turn.DelayFrom(now); wait > 0 {
+		turn := u.rate.ReserveN(now, n)
+		wait := turn.DelayFrom(now)
+		if !turn.OK() {
+			wait = 0 // there is never room for so many
+		}
+		if !turn.OK() || wait > 0 {
 			turn.CancelAt(now)
 			leave()
 			return nil, wait

@@ -72,26 +72,56 @@ func TestEnter(t *testing.T) {
 	}
 	now := time.Now()
 	one, many, free := r.users[0], r.users[1], r.users[2]
-	leave, _ := one.Enter(now)
-	if again, _ := one.Enter(now); leave == nil || again != nil {
+	leave, _ := one.Enter(now, 1)
+	if again, _ := one.Enter(now, 1); leave == nil || again != nil {
 		t.Error("two at once where one is the most")
 	}
 	leave()
-	if again, _ := one.Enter(now); again == nil {
+	if again, _ := one.Enter(now, 1); again == nil {
 		t.Error("no room after the first has left")
 	}
 	for i := range 3 {
-		leave, wait := many.Enter(now)
+		leave, wait := many.Enter(now, 1)
 		if (leave != nil) != (i < 2) || i == 2 && (wait < 29*time.Second || wait > 31*time.Second) {
 			t.Errorf("request %d of 2 a minute: let in %v, wait %v", i+1, leave != nil, wait)
 		}
 	}
-	if leave, _ := many.Enter(now.Add(31 * time.Second)); leave == nil {
+	if leave, _ := many.Enter(now.Add(31*time.Second), 1); leave == nil {
 		t.Error("not let in half a minute later")
 	}
 	for range 100 {
-		if leave, _ := free.Enter(now); leave == nil {
+		if leave, _ := free.Enter(now, 1); leave == nil {
 			t.Fatal("a user without limits was held up")
 		}
+	}
+}
+
+// Several requests enter together or not at all.
+func TestEnterSeveral(t *testing.T) {
+	var r Ring
+	if err := r.Read(strings.NewReader("both a concurrent=3 per-minute=4\nminute b per-minute=2\nfree c")); err != nil {
+		t.Fatal(err)
+	}
+	now := time.Now()
+	both, minute, free := r.users[0], r.users[1], r.users[2]
+	if both.Most() != 3 || minute.Most() != 2 || free.Most() != 0 {
+		t.Errorf("most: got %d, %d and %d", both.Most(), minute.Most(), free.Most())
+	}
+	if leave, wait := minute.Enter(now, 3); leave != nil || wait != 0 {
+		t.Error("more than ever may enter did, or were told to wait")
+	}
+	if leave, _ := both.Enter(now, 4); leave != nil || len(both.atOnce) != 0 {
+		t.Errorf("4 of 3 at once entered, or left %d behind", len(both.atOnce))
+	}
+	leave, _ := both.Enter(now, 3)
+	if again, _ := both.Enter(now, 1); leave == nil || again != nil {
+		t.Fatal("3 at once do not count as 3")
+	}
+	leave()
+	if leave, wait := both.Enter(now, 2); leave != nil || wait == 0 || len(both.atOnce) != 0 {
+		t.Errorf("5 of 4 a minute entered, or left %d behind", len(both.atOnce))
+	}
+	if leave, _ := both.Enter(now, 1); leave == nil {
+		t.Error("those that did not enter count")
 	}
 }

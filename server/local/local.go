@@ -51,9 +51,13 @@ func New(e *engine.Engine, tok tokenizer.Tokenizer, o Options) (*Model, error) {
 	if err != nil {
 		return nil, err
 	}
+	queue := o.Completion.Schedule.Queue
+	if queue <= 0 {
+		queue = schedule.DefaultQueue
+	}
 	return &Model{engine: e, service: s, tok: tok, first: o.First, info: api.Info{Name: o.Names[0], Aliases: o.Names[1:],
 		Fingerprint: "fp_" + o.ID[:min(len(o.ID), 16)], Created: o.Created, Version: e.Model.Version, Vocab: e.Model.Vocab,
-		Sequences: e.Stats().Slots}}, nil
+		Sequences: e.Stats().Slots, Together: queue}}, nil
 }
 
 // Own has the model close something after itself, such as its engine.
