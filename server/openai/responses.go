@@ -136,6 +136,9 @@ func (q *responseCall) check() *wire.Error {
 	case !none(q.q.Prompt):
 		return wire.Wrong("prompt", "none, since this server keeps no templates", "one")
 	}
+	if err := checkMetadata(q.q.Metadata); err != nil {
+		return err
+	}
 	_, err := wire.Count("top_logprobs", q.q.TopLogprobs, 0, 0, 0)
 	return err
 }

@@ -10,7 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
-// Bounds of the responses that are kept for all users together. The oldest make room for new ones.
+// Bounds of the responses that are kept for all users together. The oldest of the user who has the most make room for new
+// ones, so no user can have those of others forgotten by making many.
 const (
 	mostKept      = 10_000
 	mostKeptBytes = 64 << 20
@@ -45,9 +46,15 @@ type keptResponses struct {
 	mostBytes int64
 
 	mu    sync.Mutex
-	order list.List // of *keptResponse, the oldest first
+	users map[string]*keptShare
 	byID  map[string]*list.Element
 	items map[string]keptItem // by their ids
+	bytes int64
+}
+
+// keptShare has the responses of a user.
+type keptShare struct {
+	order list.List // of *keptResponse, the oldest first
 	bytes int64
 }
 
@@ -58,30 +65,55 @@ type keptItem struct {
 }
 
 func newKeptResponses(most int, mostBytes int64) *keptResponses {
-	return &keptResponses{most: most, mostBytes: mostBytes, byID: map[string]*list.Element{}, items: map[string]keptItem{}}
+	return &keptResponses{most: most, mostBytes: mostBytes, users: map[string]*keptShare{}, byID: map[string]*list.Element{},
+		items: map[string]keptItem{}}
 }
 
 // add keeps a response.
 func (s *keptResponses) add(k *keptResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	s.byID[k.id] = s.order.PushBack(k)
+	u := s.users[k.user]
+	if u == nil {
+		u = new(keptShare)
+		s.users[k.user] = u
+	}
+	s.byID[k.id] = u.order.PushBack(k)
 	for i := range k.items {
 		s.items[k.items[i].ID] = keptItem{k.user, &k.items[i]}
 	}
-	s.bytes += k.size()
-	for s.order.Len() > s.most || s.bytes > s.mostBytes {
-		s.drop(s.order.Front())
+	u.bytes, s.bytes = u.bytes+k.size(), s.bytes+k.size()
+	for len(s.byID) > s.most || s.bytes > s.mostBytes {
+		s.drop(s.largest().order.Front())
 	}
 }
 
+// largest returns the share that has the most of what there is too much of.
+func (s *keptResponses) largest() *keptShare {
+	var most *keptShare
+	for _, u := range s.users {
+		switch {
+		case most == nil,
+			s.bytes > s.mostBytes && u.bytes > most.bytes,
+			s.bytes <= s.mostBytes && u.order.Len() > most.order.Len():
+			most = u
+		}
+	}
+	return most
+}
+
 func (s *keptResponses) drop(e *list.Element) {
-	k := s.order.Remove(e).(*keptResponse)
+	k := e.Value.(*keptResponse)
+	u := s.users[k.user]
+	u.order.Remove(e)
 	delete(s.byID, k.id)
 	for i := range k.items {
 		delete(s.items, k.items[i].ID)
 	}
-	s.bytes -= k.size()
+	u.bytes, s.bytes = u.bytes-k.size(), s.bytes-k.size()
+	if u.order.Len() == 0 {
+		delete(s.users, k.user)
+	}
 }
 
 // get returns a user's response, nil if there is none of the id. remove has it forgotten.

@@ -45,14 +45,59 @@ func TestKeptResponses(t *testing.T) {
 				t.Errorf("%s: another user has response %d", c.name, i)
 			}
 		}
-		if s.bytes != bytes || len(s.byID) != c.left || s.order.Len() != c.left {
-			t.Errorf("%s: %d bytes, %d ids, %d in order; %d bytes are there", c.name, s.bytes, len(s.byID), s.order.Len(), bytes)
+		if s.bytes != bytes || len(s.byID) != c.left {
+			t.Errorf("%s: %d bytes, %d ids; %d bytes are there", c.name, s.bytes, len(s.byID), bytes)
 		}
 		for i := range 10 {
 			s.get("ann", fmt.Sprint(i), true)
 		}
-		if s.bytes != 0 || len(s.byID) != 0 || len(s.items) != 0 || s.order.Len() != 0 {
+		if s.bytes != 0 || len(s.byID) != 0 || len(s.items) != 0 || len(s.users) != 0 {
 			t.Errorf("%s: %d bytes, %d ids are left", c.name, s.bytes, len(s.byID))
+		}
+	}
+}
+
+// A user who makes many responses, or large ones, has their own forgotten and nobody else's.
+func TestKeptShares(t *testing.T) {
+	one := func(user string, i, bytes int) *keptResponse {
+		return &keptResponse{id: fmt.Sprint(user, i), user: user, messages: []prompt.Message{{Content: strings.Repeat("x", bytes)}}}
+	}
+	for name, s := range map[string]*keptResponses{
+		"number": newKeptResponses(5, 1<<20),
+		"bytes":  newKeptResponses(1000, 5000),
+	} {
+		s.add(one("ann", 0, 500))
+		s.add(one("ann", 1, 500))
+		for i := range 100 {
+			s.add(one("bob", i, 1000))
+		}
+		for i := range 2 {
+			if s.get("ann", fmt.Sprint("ann", i), false) == nil {
+				t.Errorf("%s: response %d of ann was forgotten for those of bob", name, i)
+			}
+		}
+		if s.get("bob", "bob99", false) == nil || s.get("bob", "bob0", false) != nil {
+			t.Errorf("%s: not the oldest of bob were forgotten", name)
+		}
+	}
+}
+
+func TestMetadata(t *testing.T) {
+	many := map[string]string{}
+	for i := range 16 {
+		many[fmt.Sprint(i)] = strings.Repeat("ä", 512)
+	}
+	if err := checkMetadata(many); err != nil {
+		t.Error(err)
+	}
+	many["16"] = ""
+	for want, m := range map[string]map[string]string{
+		"want at most 16 entries, got 17":                       many,
+		"want names of at most 64 characters, got one of 65":    {strings.Repeat("ä", 65): ""},
+		"want values of at most 512 characters, got one of 513": {"a": strings.Repeat("ä", 513)},
+	} {
+		if err := checkMetadata(m); err == nil || err.Status != 400 || err.Param != "metadata" || !strings.Contains(err.Message, want) {
+			t.Errorf("want %s, got %v", want, err)
 		}
 	}
 }

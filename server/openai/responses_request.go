@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"net/http"
 	"strings"
+	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
@@ -245,4 +246,21 @@ func (it *Item) message(list []prompt.Message, at string) ([]prompt.Message, *wi
 	}
 	m.Content = text
 	return append(list, m), nil
+}
+
+// checkMetadata checks what a client wants to find again with its response. The bounds are those of the protocol.
+func checkMetadata(m map[string]string) *wire.Error {
+	const most, mostName, mostValue = 16, 64, 512
+	if len(m) > most {
+		return wire.Wrong("metadata", fmt.Sprintf("at most %d entries", most), fmt.Sprint(len(m)))
+	}
+	for name, value := range m {
+		if n := utf8.RuneCountInString(name); n > mostName {
+			return wire.Wrong("metadata", fmt.Sprintf("names of at most %d characters", mostName), fmt.Sprintf("one of %d", n))
+		}
+		if n := utf8.RuneCountInString(value); n > mostValue {
+			return wire.Wrong("metadata", fmt.Sprintf("values of at most %d characters", mostValue), fmt.Sprintf("one of %d", n))
+		}
+	}
+	return nil
 }
