@@ -106,6 +106,9 @@ type Stats struct {
 // Stats returns the counts so far.
 func (s *Service) Stats() Stats { return Stats{s.scheduler.Stats(), s.cache.Stats()} }
 
+// Err returns the error by which the device was given up, so that nothing goes on, or nil.
+func (s *Service) Err() error { return s.scheduler.Err() }
+
 // Close takes no more requests, lets those there are end until ctx is done, ends the others, and waits until the states
 // are in their files, so far as ctx allows.
 func (s *Service) Close(ctx context.Context) error {

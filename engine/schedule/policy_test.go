@@ -297,7 +297,7 @@ func TestHopelessDevice(t *testing.T) {
 	for i := 0; i < 50 && !j.ended(); i++ {
 		s.cycle()
 	}
-	if !j.ended() || !errors.Is(j.Err(), engine.ErrDeviceLost) || s.Stats().Reopened != mostLosses {
+	if !j.ended() || !errors.Is(s.Err(), engine.ErrDeviceLost) || !errors.Is(j.Err(), engine.ErrDeviceLost) || s.Stats().Reopened != mostLosses {
 		t.Errorf("ended %t, %+v", j.ended(), s.Stats())
 	}
 	if _, err := s.Submit(t.Context(), j.Request); !errors.Is(err, engine.ErrDeviceLost) {

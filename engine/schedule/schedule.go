@@ -191,6 +191,9 @@ func (s *Scheduler) Stats() Stats {
 	return st
 }
 
+// Err returns the error by which the device was given up, so that nothing goes on, or nil. It waits for nothing.
+func (s *Scheduler) Err() error { return s.door.failure() }
+
 // Close takes no more requests. It lets the present ones go on until ctx is done, then ends them with ErrClosed. It
 // returns when the engine is no longer used.
 func (s *Scheduler) Close(ctx context.Context) {

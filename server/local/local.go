@@ -42,7 +42,7 @@ type Model struct {
 	own     []func() error // what is closed after the service
 
 	closing atomic.Bool
-	broken  atomic.Bool // reports whether the last request ended by the device
+	failed  func() error // returns the error by which the device was given up, or nil
 }
 
 // New returns a model on an engine, which must outlive it.
@@ -55,7 +55,7 @@ func New(e *engine.Engine, tok tokenizer.Tokenizer, o Options) (*Model, error) {
 	if queue <= 0 {
 		queue = schedule.DefaultQueue
 	}
-	return &Model{engine: e, service: s, tok: tok, first: o.First, info: api.Info{Name: o.Names[0], Aliases: o.Names[1:],
+	return &Model{engine: e, service: s, tok: tok, first: o.First, failed: s.Err, info: api.Info{Name: o.Names[0], Aliases: o.Names[1:],
 		Fingerprint: "fp_" + o.ID[:min(len(o.ID), 16)], Created: o.Created, Version: e.Model.Version, Vocab: e.Model.Vocab,
 		Sequences: e.Stats().Slots, Together: queue}}, nil
 }
@@ -72,12 +72,13 @@ func (m *Model) Device() string { return m.engine.Device() }
 // Tokenizer returns the model's tokenizer.
 func (m *Model) Tokenizer() tokenizer.Tokenizer { return m.tok }
 
-// Health returns nil while requests are answered.
+// Health returns nil while requests are answered. A device that is lost is opened anew: only one that was given up makes
+// the model ill.
 func (m *Model) Health() error {
 	switch {
 	case m.closing.Load():
 		return api.ErrClosing
-	case m.broken.Load():
+	case m.failed() != nil:
 		return api.ErrDevice
 	}
 	return nil
@@ -174,7 +175,7 @@ func (m *Model) segments(r *api.Request, s *stream) ([]statecache.Segment, error
 	return list, nil
 }
 
-// fault returns an error as package api has it, and notes whether the device works.
+// fault returns an error as package api has it.
 func (m *Model) fault(err error) error {
 	var text *tokenizer.TextError
 	var param *sample.ParamError
@@ -184,7 +185,6 @@ func (m *Model) fault(err error) error {
 	}
 	switch {
 	case err == nil:
-		m.broken.Store(false)
 		return nil
 	case errors.As(err, &text):
 		return &wire.Error{Status: http.StatusBadRequest, Message: "the text has bytes that the model's vocabulary cannot spell", Code: "invalid_value"}
@@ -199,7 +199,6 @@ func (m *Model) fault(err error) error {
 	case errors.Is(err, completion.ErrSlowReader):
 		return api.ErrSlow
 	case lost:
-		m.broken.Store(true)
 		return fmt.Errorf("%w: %w", api.ErrDevice, err)
 	}
 	return err

@@ -289,11 +289,12 @@ func TestFaults(t *testing.T) {
 		t.Errorf("settings that cannot be used: %v", err)
 	}
 	own = nil
-	if err := m.fault(fmt.Errorf("x: %w", engine.ErrDeviceLost)); !errors.Is(err, api.ErrDevice) || !errors.Is(m.Health(), api.ErrDevice) || errors.As(err, &own) {
-		t.Errorf("a lost device: %v, %v", err, m.Health())
+	if err := m.fault(fmt.Errorf("x: %w", engine.ErrDeviceLost)); !errors.Is(err, api.ErrDevice) || m.Health() != nil || errors.As(err, &own) {
+		t.Errorf("a lost device, which is opened anew: %v, %v", err, m.Health())
 	}
-	if err := m.fault(nil); err != nil || m.Health() != nil {
-		t.Error("the device works again and is not healthy")
+	m.failed = func() error { return engine.ErrDeviceLost }
+	if err := m.fault(nil); err != nil || !errors.Is(m.Health(), api.ErrDevice) {
+		t.Errorf("a device that was given up: %v, %v", err, m.Health())
 	}
 	if i := m.Info(); !i.Called("demo") || !i.Called("also") || !i.Called("") || i.Called("other") || i.Sequences != 1 {
 		t.Errorf("%+v", i)
