@@ -3,29 +3,39 @@ package constrain
 import (
 	"container/list"
 	"crypto/sha256"
+	"errors"
 	"fmt"
 	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/jsonschema"
 )
 
-// Cache keeps the grammars that were used last, by what they are compiled from. It is safe for concurrent use; whoever asks for
-// a grammar that another one is compiling may compile it too.
+// atOnce is how many grammars a cache compiles at once: the others wait, and the model goes on.
+const atOnce = 2
+
+// Cache keeps the grammars that were used last, by what they are compiled from, and the errors of those that cannot be compiled.
+// It is safe for concurrent use; whoever asks for a grammar that another one is compiling waits for that one.
 type Cache struct {
-	most  int
-	mu    sync.Mutex
-	byUse list.List // of cached, the last used first
-	by    map[[sha256.Size]byte]*list.Element
+	most, bytes int
+	compiling   chan struct{} // has one element for each compilation
+	mu          sync.Mutex
+	byUse       list.List // of *cached, the last used first
+	by          map[[sha256.Size]byte]*list.Element
 }
 
 type cached struct {
-	key [sha256.Size]byte
-	g   *Grammar
+	key  [sha256.Size]byte
+	done chan struct{} // closed when g or err is there
+	g    *Grammar
+	err  error
 }
 
-// NewCache returns a cache of at most most grammars, at least one.
-func NewCache(most int) *Cache {
-	return &Cache{most: max(most, 1), by: map[[sha256.Size]byte]*list.Element{}}
+// NewCache returns a cache of at most most grammars, at least one, which take about so many bytes together. Grammars grow while
+// texts are read: those that are too much go when a grammar is asked for.
+func NewCache(most, bytes int) *Cache {
+	return &Cache{
+		most: max(most, 1), bytes: bytes, compiling: make(chan struct{}, atOnce), by: map[[sha256.Size]byte]*list.Element{},
+	}
 }
 
 // JSONSchema is the function of that name, or what it returned before.
@@ -55,27 +65,46 @@ func (c *Cache) GBNF(text string) (*Grammar, error) {
 func (c *Cache) get(source string, compile func() (*Grammar, error)) (*Grammar, error) {
 	key := sha256.Sum256([]byte(source))
 	c.mu.Lock()
-	e := c.by[key]
-	if e != nil {
+	if e := c.by[key]; e != nil {
 		c.byUse.MoveToFront(e)
+		c.shrink()
+		c.mu.Unlock()
+		kept := e.Value.(*cached)
+		<-kept.done
+		return kept.g, kept.err
 	}
+	kept := &cached{key: key, done: make(chan struct{}), err: errInterrupted}
+	c.by[key] = c.byUse.PushFront(kept)
+	c.shrink()
 	c.mu.Unlock()
-	if e != nil {
-		return e.Value.(cached).g, nil
-	}
+	defer close(kept.done)
+	c.compiling <- struct{}{}
+	defer func() { <-c.compiling }()
 	g, err := compile()
-	if err != nil {
-		return nil, err
-	}
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if e := c.by[key]; e != nil {
-		return e.Value.(cached).g, nil
+	kept.g, kept.err = g, err
+	c.shrink()
+	return g, err
+}
+
+// errInterrupted is what those who wait get if the compiler panics.
+var errInterrupted = errors.New("constrain: the compiler was interrupted")
+
+// shrink drops the grammars that were used longest ago until the others are few and small enough. The last used one stays.
+func (c *Cache) shrink() {
+	n, bytes := 0, 0
+	for e := c.byUse.Front(); e != nil; {
+		next := e.Next()
+		kept := e.Value.(*cached)
+		n++
+		if kept.g != nil {
+			bytes += kept.g.machine.Memory()
+		}
+		if n > 1 && (n > c.most || bytes > c.bytes) {
+			c.byUse.Remove(e)
+			delete(c.by, kept.key)
+		}
+		e = next
 	}
-	c.by[key] = c.byUse.PushFront(cached{key, g})
-	if c.byUse.Len() > c.most {
-		old := c.byUse.Remove(c.byUse.Back()).(cached)
-		delete(c.by, old.key)
-	}
-	return g, nil
 }

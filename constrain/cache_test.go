@@ -55,7 +55,7 @@ func TestConcurrentUse(t *testing.T) {
 
 // Grammars are kept by what they are compiled from, as many as the cache has room for.
 func TestCache(t *testing.T) {
-	c := NewCache(2)
+	c := NewCache(2, 1<<30)
 	schema := func(s string, o jsonschema.Options) *Grammar {
 		g, err := c.JSONSchema([]byte(s), o)
 		if err != nil {

@@ -24,7 +24,7 @@ type Grammar struct {
 }
 
 // budget is how many bytes a grammar keeps of the states that its texts have visited.
-const budget = 64 << 20
+const budget = 8 << 20
 
 // lead is the most blanks and line ends between think text and what a grammar matches.
 const lead = 4

@@ -25,6 +25,9 @@ type Grammar struct {
 // Size returns the number of symbols in all productions.
 func (g *Grammar) Size() int { return len(g.symbols) }
 
+// memory returns how many bytes g takes, about.
+func (g *Grammar) memory() int { return g.pool.Memory() + 16*len(g.symbols) + 32*len(g.starts) }
+
 func (g *Grammar) findNullable(b *Builder) {
 	g.nullable = make([]bool, len(g.starts))
 	g.nullableTerm = make([]bool, len(g.terminals))

@@ -17,8 +17,9 @@ type Machine struct {
 	char   func(*expr.Pool) expr.ID
 	budget int // bytes
 
-	mu  sync.Mutex
-	run *Run
+	mu     sync.Mutex
+	run    *Run
+	memory atomic.Int64
 }
 
 // State is a place in a text that a machine reads.
@@ -38,6 +39,8 @@ type Run struct {
 	terminals []expr.ID
 	char      expr.ID
 	size      int // bytes, about
+	base      int // bytes of a run that has read nothing
+	renew     int // bytes from which on readers go on in a new run
 	err       error
 
 	rows      []row
@@ -71,9 +74,14 @@ const notYet int32 = -1
 
 var serial atomic.Uint64
 
-// NewMachine returns a machine for g that keeps about budget bytes. char makes the expression of a character for Absorbs.
+// most is how many times its budget one text may take.
+const most = 8
+
+// NewMachine returns a machine for g that keeps about budget bytes of what its texts have visited, besides the grammar. char makes the expression of a character for Absorbs.
 func NewMachine(g *Grammar, char func(*expr.Pool) expr.ID, budget int) *Machine {
-	return &Machine{g: g, char: char, budget: budget}
+	m := &Machine{g: g, char: char, budget: budget}
+	m.memory.Store(int64(g.memory()))
+	return m
 }
 
 // maxExpressions bounds the expressions of a run.
@@ -107,6 +115,8 @@ func (m *Machine) newRun() *Run {
 	for c := range r.count {
 		r.next[c] = Dead
 	}
+	r.base = r.memory()
+	r.renew = r.base + m.budget
 	return r
 }
 
@@ -117,7 +127,9 @@ func (m *Machine) Start(lead bool) State {
 	if m.run == nil {
 		m.run = m.newRun()
 	}
-	return State{m.run, m.run.start(lead)}
+	s := State{m.run, m.run.start(lead)}
+	m.weigh()
+	return s
 }
 
 func (r *Run) start(lead bool) int32 {
@@ -136,12 +148,16 @@ func (r *Run) start(lead bool) int32 {
 // a new State before that.
 func (m *Machine) Begin(s State) (*Run, int32) {
 	m.mu.Lock()
-	if m.run == nil || m.run.err != nil || m.run.full(1) {
+	fresh := m.run == nil || m.run.err != nil || m.run.memory() > m.run.renew
+	if fresh {
 		m.run = m.newRun()
 	}
 	m.run.pool.Allow(maxWork)
 	if s.run != m.run {
 		s.id = m.run.take(s)
+	}
+	if fresh { // so that a text that takes much does not begin anew for each token
+		m.run.renew = max(m.run.renew, 2*m.run.memory())
 	}
 	return m.run, s.id
 }
@@ -162,13 +178,17 @@ func (r *Run) End() error {
 	if errors.Is(err, expr.ErrWork) {
 		err = errAmbiguous
 	}
+	r.machine.weigh()
 	r.machine.mu.Unlock()
 	return err
 }
 
-func (r *Run) full(times int) bool {
-	return r.size+r.pool.Memory() > times*r.machine.budget
-}
+// Memory returns how many bytes the grammar and what is kept of its texts take, about. It waits for no reader.
+func (m *Machine) Memory() int { return int(m.memory.Load()) }
+
+func (m *Machine) weigh() { m.memory.Store(int64(m.g.memory() + m.run.memory())) }
+
+func (r *Run) memory() int { return r.size + 40*len(r.chains) + r.pool.Memory() }
 
 // Step returns the state after byte b.
 func (r *Run) Step(s int32, b byte) int32 {
@@ -180,7 +200,7 @@ func (r *Run) Step(s int32, b byte) int32 {
 
 func (r *Run) fill(s int32, class uint8) int32 {
 	r.pool.Spend(itemSteps * len(r.states[s].threads))
-	if r.err == nil && r.full(4) {
+	if r.err == nil && r.memory() > r.base+most*r.machine.budget {
 		r.err = ErrTooLarge
 	}
 	if r.err == nil {

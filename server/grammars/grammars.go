@@ -21,9 +21,10 @@ import (
 )
 
 const (
-	mostKept  = 128      // grammars
-	maskBytes = 64 << 20 // for masks of all grammars
-	blanks    = 8        // between the tokens of JSON: enough to indent it, and not enough for a small model to get lost in
+	mostKept  = 128       // grammars
+	keptBytes = 256 << 20 // of them together
+	maskBytes = 64 << 20  // for masks of all grammars
+	blanks    = 8         // between the tokens of JSON: enough to indent it, and not enough for a small model to get lost in
 )
 
 // Compiler compiles and remembers grammars. It is safe for concurrent use.
@@ -38,7 +39,7 @@ func New(tok tokenizer.Tokenizer, vocab int) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Compiler{v, constrain.NewCache(mostKept)}, nil
+	return &Compiler{v, constrain.NewCache(mostKept, keptBytes)}, nil
 }
 
 // Constraint returns a constraint of a grammar: for the beginning of an answer, where a few blanks may stand before if it is
