@@ -157,3 +157,22 @@ func TestMostTokens(t *testing.T) {
 		t.Errorf("without max_tokens: %d", asked[len(asked)-1].Max)
 	}
 }
+
+// What all answers to a request read together is bounded, since each has a prompt of its own in memory.
+func TestManyLongAnswers(t *testing.T) {
+	s := serve(t, func(o *server.Options, _ *scripted.Model, _ *chat.Options) { o.MaxBody = 1 << 20 })
+	ids, text := strings.Repeat("1,", 1<<17)+"1", strings.Repeat("x", 1<<19)
+	for body, param := range map[string]string{
+		`{"prompt":[` + ids + `],"n":60,"max_tokens":1}`:                                "prompt",
+		`{"prompt":"` + text + `","best_of":60,"max_tokens":1}`:                         "prompt",
+		`{"prompt":["` + text + `","x"],"n":60,"max_tokens":1}`:                         "prompt",
+		`{"messages":[{"role":"user","content":"` + text + `"}],"n":60,"max_tokens":1}`: "messages",
+	} {
+		path := "/v1/completions"
+		if strings.Contains(body, "messages") {
+			path = "/v1/chat/completions"
+		}
+		status, _, answer := s.call(t, "POST", path, body)
+		wantError(t, body[:20], status, 400, answer, param, "for 60 answers")
+	}
+}

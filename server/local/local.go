@@ -156,7 +156,7 @@ func (m *Model) segments(r *api.Request, s *stream) ([]statecache.Segment, error
 		add(m.first, statecache.None)
 	}
 	if r.IDs != nil {
-		add(slices.Clone(r.IDs), statecache.Turn)
+		add(r.IDs, statecache.Turn)
 		return list, nil
 	}
 	kinds := map[prompt.Mark]statecache.Kind{prompt.Turn: statecache.Turn, prompt.Anchor: statecache.Anchor}

@@ -44,6 +44,9 @@ func (q *chatCall) prepare(user string) (err *wire.Error) {
 	if err := q.counts(&r); err != nil {
 		return err
 	}
+	if err := readable("messages", len(q.prompt.Text()), q.n); err != nil {
+		return err
+	}
 	if err := chat.Stops("stop", q.q.Stop); err != nil {
 		return err
 	}

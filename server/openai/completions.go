@@ -118,6 +118,13 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 	if most := len(q.q.Prompt) * q.bests; most > mostChoices {
 		return wire.Wrong("prompt", fmt.Sprintf("at most %d answers, prompts times best_of", mostChoices), fmt.Sprint(most))
 	}
+	bytes := 0
+	for _, p := range q.q.Prompt {
+		bytes += len(p.Text) + idBytes*len(p.IDs)
+	}
+	if err := readable("prompt", bytes, q.bests); err != nil {
+		return err
+	}
 	q.head = Completion{ID: api.NewID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,
 		Fingerprint: q.h.model.Info().Fingerprint}
 	for i := range q.q.Prompt {

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"fmt"
 	"math"
 	"net/http"
 	"slices"
@@ -61,8 +62,20 @@ func (h *Handlers) oneModel(w http.ResponseWriter, c *api.Call) *wire.Error {
 	return nil
 }
 
-// mostChoices bounds the answers to one request.
-const mostChoices = 128
+const (
+	mostChoices = 128     // answers to one request
+	mostRead    = 1 << 24 // bytes of prompts that several answers to one request read; a token id counts as idBytes
+	idBytes     = 4
+)
+
+// readable returns the error of a field whose bytes each of several answers would read, if these are too many for the
+// memory of the server. The size of the body alone bounds what one answer reads.
+func readable(param string, bytes, answers int) *wire.Error {
+	if most := mostRead / answers; answers > 1 && bytes > most {
+		return wire.Wrong(param, fmt.Sprintf("at most %d bytes for %d answers, and %d for each token id", most, answers, idBytes), fmt.Sprint(bytes))
+	}
+	return nil
+}
 
 // finite returns x, or a number that stands for minus infinity, which JSON cannot write.
 func finite(x float32) float32 {
