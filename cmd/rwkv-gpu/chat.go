@@ -166,7 +166,7 @@ func (a *app) chat(ctx context.Context, o *chatFlags) (err error) {
 		begin := *m.Begin
 		begin.Data, options.Begin = nil, &begin
 	}
-	talk := &talk{app: a, s: chat.New(s, tok, options), files: stateFiles{m}}
+	talk := &talk{app: a, s: chat.New(s, tok, options), files: stateFiles{m}, terminal: isTerminal(a.stdout)}
 	if o.noTUI || a.common.json || !isTerminal(a.stdin) || !isTerminal(a.stdout) {
 		a.notice("%s", about)
 		err = talk.lines(ctx)
@@ -195,8 +195,9 @@ func (f stateFiles) Load(path string) (*state.State, error) { return state.Read(
 // talk is a conversation by lines.
 type talk struct {
 	*app
-	s     *chat.Session
-	files chat.Files
+	s        *chat.Session
+	files    chat.Files
+	terminal bool // reports whether answers go to a terminal
 }
 
 // screen talks on a terminal.
@@ -279,15 +280,20 @@ func (t *talk) line(ctx context.Context, in *bufio.Reader) (string, error) {
 	}
 }
 
+// show writes more of an answer as it comes.
+func (t *talk) show(d prompt.Delta) error {
+	switch {
+	case t.common.json || d.Kind != prompt.ContentDelta:
+		return nil
+	case t.terminal:
+		return t.printf("%s", printable(d.Text))
+	}
+	return t.printf("%s", d.Text)
+}
+
 // one answers one line.
 func (t *talk) one(ctx context.Context, line string) error {
-	each := func(d prompt.Delta) error {
-		if t.common.json || d.Kind != prompt.ContentDelta {
-			return nil
-		}
-		return t.printf("%s", d.Text)
-	}
-	o, err := t.s.Do(ctx, line, t.files, each)
+	o, err := t.s.Do(ctx, line, t.files, t.show)
 	if o.Note != "" {
 		_, _ = fmt.Fprintln(t.stderr, o.Note) // a lost note is no reason to stop
 	}

@@ -187,9 +187,9 @@ type generated struct {
 
 // emit generates text. It writes the text as it comes, or one object at the end.
 func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q generate.Request, prompt []byte) error {
-	out := textOutput{app: a, last: '\n'}
+	out := textOutput{app: a, last: '\n', terminal: isTerminal(a.stdout)}
 	if !a.common.json {
-		if isTerminal(a.stdout) && !a.common.quiet {
+		if out.terminal && !a.common.quiet {
 			out.prompt = emphasis(prompt)
 		}
 		q.Emit = out.write
@@ -224,11 +224,15 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q g
 // for example that kernels are measured, stand before both.
 type textOutput struct {
 	*app
-	prompt string // not yet written
-	last   byte   // written
+	prompt   string // not yet written
+	last     byte   // written
+	terminal bool   // reports whether a terminal reads it
 }
 
 func (o *textOutput) write(text string) error {
+	if o.terminal {
+		text = printable(text)
+	}
 	text, o.prompt = o.prompt+text, ""
 	if text == "" {
 		return nil
