@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
@@ -175,4 +176,28 @@ func TestManyLongAnswers(t *testing.T) {
 		status, _, answer := s.call(t, "POST", path, body)
 		wantError(t, body[:20], status, 400, answer, param, "for 60 answers")
 	}
+}
+
+// A model whose dialect knows gaps fills in what stands before a suffix.
+func TestSuffix(t *testing.T) {
+	s := serve(t, nil)
+	const body = `{"prompt":"def f():","suffix":"return x","echo":true,"max_tokens":1,"stop":"z"}`
+	if got := s.complete(t, body).Choices[0].Text; got != "def f(): there" {
+		t.Errorf("%q", got)
+	}
+	gap, err := prompt.Dialects()[0].Fill("def f():", "return x")
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := s.model.Asked()[0]
+	if segmentsText(r) != gap.Text() || !slices.Equal(r.Stop, append(gap.Stop, "z")) {
+		t.Errorf("%q with stops %q, want %q", segmentsText(r), r.Stop, gap.Text())
+	}
+	world := serve(t, func(_ *server.Options, _ *scripted.Model, o *chat.Options) {
+		if o.Dialect, err = prompt.ByName("template", prompt.World); err != nil {
+			t.Fatal(err)
+		}
+	})
+	status, _, answer := world.call(t, "POST", "/v1/completions", body)
+	wantError(t, "a dialect without gaps", status, 400, answer, "suffix", "none with the template")
 }

@@ -3,6 +3,7 @@ package openai
 import (
 	"fmt"
 	"net/http"
+	"slices"
 	"time"
 	"unicode/utf8"
 
@@ -105,8 +106,8 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 			return err
 		}
 	}
-	if q.q.Suffix != "" {
-		return wire.Wrong("suffix", "none, since the model was not trained to fill in the middle", "a string")
+	if q.q.Suffix != "" && r.Prompted {
+		return wire.Wrong("suffix", "none beside echo and logprobs together", "one")
 	}
 	r.Logprobs = q.q.Logprobs != nil || q.bests > q.n
 	if r.Top = q.top; r.Logprobs {
@@ -120,7 +121,7 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 	}
 	bytes := 0
 	for _, p := range q.q.Prompt {
-		bytes += len(p.Text) + idBytes*len(p.IDs)
+		bytes += len(p.Text) + idBytes*len(p.IDs) + len(q.q.Suffix)
 	}
 	if err := readable("prompt", bytes, q.bests); err != nil {
 		return err
@@ -147,6 +148,15 @@ func (q *completion) prompt(r api.Request, i int) *wire.Error {
 	}
 	echo := p.Text
 	switch {
+	case q.q.Suffix != "":
+		if len(p.IDs) > 0 {
+			return wire.Wrong("suffix", "none beside a prompt of token ids", "one")
+		}
+		gap, err := q.h.options.Dialect.Fill(p.Text, q.q.Suffix)
+		if err != nil {
+			return chat.Fault(err)
+		}
+		r.Segments, r.Stop = gap.Segments, slices.Concat(gap.Stop, r.Stop)
 	case len(p.IDs) > 0:
 		r.IDs, echo = p.IDs, tokensText(tok, p.IDs)
 	case p.Text == "":
