@@ -58,6 +58,34 @@ func TestTimeout(t *testing.T) {
 	}
 }
 
+// A panic in the middle of an answer ends neither the server nor, as if all were said, a stream.
+func TestPanicInAnswer(t *testing.T) {
+	tokens := 0
+	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
+		m.Pause = func(context.Context) error {
+			if tokens++; tokens%3 == 0 {
+				panic("a fault of the model")
+			}
+			return nil
+		}
+	})
+	const talk = `"max_tokens":9,"messages":[{"role":"user","content":"a"}]`
+	for path, fields := range map[string]string{"/v1/completions": `"prompt":"a"`, "/v1/chat/completions": talk, "/v1/messages": talk, "/v1/responses": `"input":"a"`} {
+		tokens = 0
+		status, _, body := s.call(t, "POST", path, "{"+fields+`,"stream":true}`)
+		if status != 200 || !strings.Contains(body, "its log says more") || strings.Contains(body, "[DONE]") || strings.Contains(body, "message_stop") {
+			t.Errorf("%s: want an event of an error at the end, got %d %s", path, status, body)
+		}
+		tokens = 0
+		if status, _, body := s.call(t, "POST", path, "{"+fields+"}"); status != 500 || strings.Contains(body, "a fault") {
+			t.Errorf("%s: want 500, got %d %s", path, status, body)
+		}
+	}
+	if !strings.Contains(s.log.String(), "a fault of the model") {
+		t.Errorf("the log does not say why: %s", s.log)
+	}
+}
+
 // Nothing comes for a while, and the stream says that it is alive.
 func TestPings(t *testing.T) {
 	begun, goOn := make(chan struct{}, 100), make(chan struct{})

@@ -2,7 +2,9 @@ package api
 
 import (
 	"errors"
+	"fmt"
 	"io"
+	"runtime/debug"
 	"sync"
 	"time"
 )
@@ -16,8 +18,8 @@ type Part struct {
 
 // Gather waits for several answers at once, and closes them all before it returns. It calls begin first, unless that is nil,
 // then each with what comes, in the order in which it comes, and idle when nothing has come for a while (unless that is 0).
-// An error of an answer or of a function ends all, and so does a panic of a function.
-func Gather(streams []Stream, begin func() error, each func(Part) error, while time.Duration, idle func() error) error {
+// An error of an answer or of a function ends all, and so does a panic of a function, which becomes an error.
+func Gather(streams []Stream, begin func() error, each func(Part) error, while time.Duration, idle func() error) (err error) {
 	parts, stop := make(chan part), make(chan struct{})
 	var readers sync.WaitGroup
 	for i, s := range streams {
@@ -28,6 +30,9 @@ func Gather(streams []Stream, begin func() error, each func(Part) error, while t
 		}()
 	}
 	defer func() {
+		if p := recover(); p != nil { // so that who reads a stream is told that it is not whole
+			err = panicked(p)
+		}
 		close(stop)
 		for _, s := range streams {
 			s.Close() // so that no reader waits any longer
@@ -49,7 +54,7 @@ type part struct {
 
 func read(i int, s Stream, parts chan<- part, stop <-chan struct{}) {
 	for {
-		piece, err := s.Next()
+		piece, err := next(s)
 		p := part{Part{i, piece, errors.Is(err, io.EOF)}, err}
 		if p.End {
 			p.err = nil
@@ -64,6 +69,19 @@ func read(i int, s Stream, parts chan<- part, stop <-chan struct{}) {
 		}
 	}
 }
+
+// next returns what s.Next does, and a panic as an error: it would end the server.
+func next(s Stream) (piece Piece, err error) {
+	defer func() {
+		if p := recover(); p != nil {
+			err = panicked(p)
+		}
+	}()
+	return s.Next()
+}
+
+// panicked returns the error of a panic, for the log.
+func panicked(p any) error { return fmt.Errorf("panic: %v\n%s", p, debug.Stack()) }
 
 func gather(open int, parts <-chan part, each func(Part) error, while time.Duration, idle func() error) error {
 	var quiet <-chan time.Time

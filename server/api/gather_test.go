@@ -2,6 +2,7 @@ package api
 
 import (
 	"io"
+	"strings"
 	"testing"
 )
 
@@ -21,7 +22,7 @@ func (s *endless) Result() Result { return Result{} }
 
 func (s *endless) Close() { close(s.closed) }
 
-// TestGatherPanic checks that a function that panics leaves no answer open.
+// TestGatherPanic checks that a function that panics leaves no answer open, and that the caller is told.
 func TestGatherPanic(t *testing.T) {
 	panics := func() error { panic("a fault") }
 	for name, gather := range map[string]func([]Stream) error{
@@ -29,14 +30,9 @@ func TestGatherPanic(t *testing.T) {
 		"each":  func(list []Stream) error { return Gather(list, nil, func(Part) error { return panics() }, 0, nil) },
 	} {
 		a, b := &endless{make(chan struct{})}, &endless{make(chan struct{})}
-		func() {
-			defer func() {
-				if recover() == nil {
-					t.Errorf("%s: the panic did not reach the caller", name)
-				}
-			}()
-			_ = gather([]Stream{a, b})
-		}()
+		if err := gather([]Stream{a, b}); err == nil || !strings.HasPrefix(err.Error(), "panic: a fault\n") {
+			t.Errorf("%s: want the panic as an error, got %v", name, err)
+		}
 		for i, s := range []*endless{a, b} {
 			select {
 			case <-s.closed:
