@@ -38,9 +38,9 @@ func (p *Pool) derive(e ID, b byte) ID {
 	case isAnd:
 		return p.And(p.deriveAll(n.list, b)...)
 	case isNot:
-		return p.Not(p.derive(n.a, b))
+		return p.Not(p.inner(n.a, b))
 	case isRepeat:
-		d := p.derive(n.a, b)
+		d := p.inner(n.a, b)
 		if d == Empty {
 			return Empty
 		}
@@ -59,7 +59,7 @@ func (p *Pool) derive(e ID, b byte) ID {
 func (p *Pool) deriveConcat(n node, b byte) ID {
 	var alternatives []ID
 	for {
-		if d := p.derive(n.a, b); d != Empty {
+		if d := p.inner(n.a, b); d != Empty {
 			alternatives = append(alternatives, p.concat(d, n.b))
 		}
 		if !p.nodes[n.a].nullable {
@@ -69,16 +69,24 @@ func (p *Pool) deriveConcat(n node, b byte) ID {
 			n = rest
 			continue
 		}
-		alternatives = append(alternatives, p.derive(n.b, b))
+		alternatives = append(alternatives, p.inner(n.b, b))
 		break
 	}
 	return p.Or(alternatives...)
 }
 
+// inner is derive for a part of an expression. It keeps what it finds, as Step does, unless that is quick to find.
+func (p *Pool) inner(e ID, b byte) ID {
+	if n := &p.nodes[e]; n.kind == isSet || !n.first.Has(b) {
+		return p.derive(e, b)
+	}
+	return p.Step(e, p.classes.of[b])
+}
+
 func (p *Pool) deriveAll(list []ID, b byte) []ID {
 	out := make([]ID, len(list))
 	for i, e := range list {
-		out[i] = p.derive(e, b)
+		out[i] = p.inner(e, b)
 	}
 	return out
 }

@@ -87,12 +87,12 @@ func NewMachine(g *Grammar, char func(*expr.Pool) expr.ID, budget int) *Machine 
 // maxExpressions bounds the expressions of a run.
 const maxExpressions = 1 << 18
 
-// maxWork bounds what one reader does between Begin and End, in steps of the pool: about a tenth of a second.
-const maxWork = 1 << 24
+// maxWork bounds what one reader does between Begin and End, in steps of the pool: less than a tenth of a second.
+const maxWork = 1 << 23
 
 // itemSteps is what an item or a terminal that is moved on counts, in steps of the pool. Unambiguous grammars move on few, so
 // that they are given a smaller share of the time: some milliseconds.
-const itemSteps = 64
+const itemSteps = 32
 
 func (m *Machine) newRun() *Run {
 	r := &Run{
