@@ -34,6 +34,8 @@ type ParserOptions struct {
 	// what has begun as a call stays one, though its JSON may end too early or prove wrong. Otherwise a call is given
 	// when it is whole, and what is none stays content. Eager fits answers that a grammar keeps in order.
 	Eager bool
+	// Single has the first call given alone. Calls behind it are left out.
+	Single bool
 }
 
 // Parser divides the text of an answer, as it comes, into content, reasoning and calls of tools. It holds text back as
@@ -66,6 +68,8 @@ type Parser struct {
 	args   []*strings.Builder // of the calls
 	deltas []Delta
 	ended  bool
+	single bool // ParserOptions.Single
+	past   bool // reports whether the call that began last is left out
 }
 
 // thought is where a Parser is.
@@ -82,7 +86,7 @@ const (
 
 // Parser returns a parser for the answer to a prompt.
 func (p *Prompt) Parser(o ParserOptions) *Parser {
-	r := &Parser{}
+	r := &Parser{single: o.Single}
 	r.calls = callParser{give: r, eager: o.Eager, names: map[string]bool{}}
 	for i := range p.Tools {
 		r.calls.names[p.Tools[i].Name] = true
@@ -223,8 +227,11 @@ func (p *Parser) content(text string) {
 	p.put(ContentDelta, text[:n])
 }
 
-// call gives the beginning of a call on.
+// call gives the beginning of a call on, unless the call is to be left out.
 func (p *Parser) call(name string) {
+	if p.past = p.single && len(p.args) > 0; p.past {
+		return
+	}
 	p.answer.Calls = append(p.answer.Calls, Call{Name: name})
 	p.args = append(p.args, new(strings.Builder))
 	p.deltas = append(p.deltas, Delta{CallDelta, len(p.args) - 1, name})
@@ -232,7 +239,7 @@ func (p *Parser) call(name string) {
 
 // put appends to the answer and to the last delta, if that is of the same kind.
 func (p *Parser) put(kind Kind, text string) {
-	if text == "" {
+	if text == "" || kind == ArgumentsDelta && p.past {
 		return
 	}
 	call := 0

@@ -121,7 +121,8 @@ func (q *call) prepare(user string) *wire.Error {
 		}
 	}
 	// Arguments that are not whole are no JSON, which only a stream may show.
-	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: q.q.Stream && r.Constraint != nil})
+	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: q.q.Stream && r.Constraint != nil,
+		Single: q.q.Choice != nil && q.q.Choice.Single})
 	q.answer = Message{ID: api.NewID("msg_"), Type: "message", Role: "assistant", Model: q.h.model.Info().Name, Content: []Block{}}
 	if q.q.Stream {
 		ids, err := chat.Encode(q.h.model, q.prompt)

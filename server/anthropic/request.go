@@ -86,8 +86,9 @@ type Tool struct {
 
 // Choice says whether the answer is to call a tool, and which.
 type Choice struct {
-	Type string `json:"type"` // auto, any, tool or none
-	Name string `json:"name"`
+	Type   string `json:"type"` // auto, any, tool or none
+	Name   string `json:"name"`
+	Single bool   `json:"disable_parallel_tool_use"`
 }
 
 // Thinking says whether the model is to think, and for how many tokens about.

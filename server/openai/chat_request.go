@@ -61,7 +61,8 @@ func (q *chatCall) prepare(user string) (err *wire.Error) {
 		if form != nil {
 			r.Constraint = form.Clone()
 		}
-		q.requests, q.parsers = append(q.requests, r), append(q.parsers, q.prompt.Parser(prompt.ParserOptions{Eager: q.called}))
+		parser := q.prompt.Parser(prompt.ParserOptions{Eager: q.called, Single: q.q.Parallel != nil && !*q.q.Parallel})
+		q.requests, q.parsers = append(q.requests, r), append(q.parsers, parser)
 	}
 	q.calls, q.results = make([]int, q.n), make([]api.Result, q.n)
 	q.head = Chat{ID: api.NewID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,

@@ -173,7 +173,7 @@ func (q *responseCall) prepare() *wire.Error {
 		return err
 	}
 	r.Constraint = limit
-	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: called})
+	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: called, Single: q.q.Parallel != nil && !*q.q.Parallel})
 	q.answer = Response{ID: api.NewID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress",
 		Instructions: q.q.Instructions, Max: q.q.Max, Model: q.h.model.Info().Name, Output: []OutputItem{},
 		Parallel: q.q.Parallel == nil || *q.q.Parallel, Reasoning: q.q.Reasoning, Tier: "default",
