@@ -189,7 +189,7 @@ func (s *Scheduler) draw() {
 	if len(s.round.list) == 0 {
 		return
 	}
-	s.behind(s.round.drawing)
+	s.resident = s.round.behind(s.resident, s.round.drawing)
 	most := mostSteps
 	if reading || s.queue.n > 0 {
 		most = s.round.pace.steps(s.share())
@@ -288,7 +288,7 @@ func (s *Scheduler) read() error {
 		s.door.stats.LongestPiece = max(s.door.stats.LongestPiece, took)
 	}
 	s.door.mu.Unlock()
-	s.behind(s.round.feeding)
+	s.resident = s.round.behind(s.resident, s.round.feeding)
 	s.copy() // before a job ends at a mark, which gives its slot to another
 	s.retain(func(j *Job) (bool, error) { return !j.c.Over, j.outcome() })
 	return nil
@@ -326,18 +326,18 @@ func (j *Job) took(r *engine.Row) {
 	}
 }
 
-// behind moves some residents, in their order, behind the others, who have the next turn.
-func (s *Scheduler) behind(list []*Job) {
-	s.round.number++
+// behind returns the residents with some of them moved, in their order, behind the others, who have the next turn. It
+// reuses the memory of residents.
+func (r *round) behind(residents, list []*Job) []*Job {
+	r.number++
 	for _, j := range list {
-		j.at.served = s.round.number
+		j.at.served = r.number
 	}
-	rest := s.resident[:0]
-	for _, j := range s.resident {
-		if j.at.served != s.round.number {
+	rest := residents[:0]
+	for _, j := range residents {
+		if j.at.served != r.number {
 			rest = append(rest, j)
 		}
 	}
-	rest = append(rest, list...)
-	s.resident = rest
+	return append(rest, list...)
 }
