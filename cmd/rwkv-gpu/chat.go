@@ -56,7 +56,6 @@ func (a *app) chatCommand() *cobra.Command {
 	f := c.Flags()
 	f.SortFlags = false
 	o.flags = f
-	p := &o.sample
 	f.StringVar(&o.system, "system", "", "say `TEXT` to the model before all else")
 	f.StringVar(&o.template, "template", prompt.Auto, "`NAME` of the form of the conversation: "+strings.Join(dialectNames(), ", "))
 	f.StringVar(&o.think, "think", string(prompt.ThinkOff), "`MODE` of thinking: "+strings.Join(thinkNames(), ", "))
@@ -64,13 +63,7 @@ func (a *app) chatCommand() *cobra.Command {
 	f.StringVar(&o.save, "save", "", "write the state of the conversation to `FILE` at its end")
 	f.BoolVar(&o.noTUI, "no-tui", false, "lines on a terminal too, no screen")
 	f.IntVarP(&o.max, "max-tokens", "n", 2048, "draw at most `N` tokens for an answer")
-	f.Float32Var(&p.Temperature, "temperature", p.Temperature, "`T` >= 0; 0 always takes the likeliest token")
-	f.Float32Var(&p.TopP, "top-p", p.TopP, "keep the likeliest tokens that reach probability `P` together; 1 is off")
-	f.IntVar(&p.TopK, "top-k", p.TopK, "keep the `K` likeliest tokens; 0 is off")
-	f.Float32Var(&p.MinP, "min-p", p.MinP, "keep tokens at least `P` times as likely as the likeliest; 0 is off")
-	f.Float32Var(&p.Presence, "presence", p.Presence, "`PENALTY` on tokens that occurred")
-	f.Float32Var(&p.Frequency, "frequency", p.Frequency, "`PENALTY` on tokens for each time they occurred")
-	f.Float32Var(&p.PenaltyDecay, "penalty-decay", p.PenaltyDecay, "`FACTOR` on the occurrences after each token")
+	drawFlags(f, &o.sample)
 	f.Uint64Var(&o.seed, "seed", 0, "`SEED` of the random numbers (default: another one for each answer)")
 	a.stateFlag(f)
 	a.exactFlag(f)

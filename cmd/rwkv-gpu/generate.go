@@ -10,6 +10,7 @@ import (
 	"unicode/utf8"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/generate"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
@@ -50,13 +51,7 @@ func (a *app) generateCommand() *cobra.Command {
 	f.SortFlags = false
 	p := &o.sample
 	f.IntVarP(&o.max, "max-tokens", "n", 256, "generate at most `N` tokens")
-	f.Float32Var(&p.Temperature, "temperature", p.Temperature, "`T` >= 0; 0 always takes the likeliest token")
-	f.Float32Var(&p.TopP, "top-p", p.TopP, "keep the likeliest tokens that reach probability `P` together; 1 is off")
-	f.IntVar(&p.TopK, "top-k", p.TopK, "keep the `K` likeliest tokens; 0 is off")
-	f.Float32Var(&p.MinP, "min-p", p.MinP, "keep tokens at least `P` times as likely as the likeliest; 0 is off")
-	f.Float32Var(&p.Presence, "presence", p.Presence, "`PENALTY` on tokens that occurred")
-	f.Float32Var(&p.Frequency, "frequency", p.Frequency, "`PENALTY` on tokens for each time they occurred")
-	f.Float32Var(&p.PenaltyDecay, "penalty-decay", p.PenaltyDecay, "`FACTOR` on the occurrences after each token")
+	drawFlags(f, p)
 	f.Uint64Var(&o.seed, "seed", 0, "`SEED` of the random numbers (default: another one in each run)")
 	f.StringArrayVar(&o.stop, "stop", nil, "end before `TEXT` would appear; may be given several times")
 	f.StringVar(&o.tokens, "tokens", "", "token `IDS` to continue, such as 1,2,3, in place of a text")
@@ -70,6 +65,17 @@ func (a *app) generateCommand() *cobra.Command {
 		p.Seed = o.seed
 		return a.generate(ctx, &o, args)
 	})
+}
+
+// drawFlags adds the flags that say how tokens are drawn, but for the seed.
+func drawFlags(f *pflag.FlagSet, p *sample.Params) {
+	f.Float32Var(&p.Temperature, "temperature", p.Temperature, "`T` >= 0; 0 always takes the likeliest token")
+	f.Float32Var(&p.TopP, "top-p", p.TopP, "keep the likeliest tokens that reach probability `P` together; 1 is off")
+	f.IntVar(&p.TopK, "top-k", p.TopK, "keep the `K` likeliest tokens; 0 is off")
+	f.Float32Var(&p.MinP, "min-p", p.MinP, "keep tokens at least `P` times as likely as the likeliest; 0 is off")
+	f.Float32Var(&p.Presence, "presence", p.Presence, "`PENALTY` on tokens that occurred")
+	f.Float32Var(&p.Frequency, "frequency", p.Frequency, "`PENALTY` on tokens for each time they occurred")
+	f.Float32Var(&p.PenaltyDecay, "penalty-decay", p.PenaltyDecay, "`FACTOR` on the occurrences after each token")
 }
 
 func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (err error) {

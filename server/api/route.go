@@ -46,6 +46,29 @@ func (c *Call) Decode(w http.ResponseWriter, v any) *wire.Error {
 	return wire.Decode(body, v)
 }
 
+// Answer takes the steps that all calls for answers have: it reads the body into the struct that v points to, has it
+// prepared as requests, begins them, has them answered, and tells the server of each.
+func (c *Call) Answer(w http.ResponseWriter, m Model, v any, prepare func() ([]Request, *wire.Error),
+	answer func([]Stream) *wire.Error) *wire.Error {
+	if err := c.Decode(w, v); err != nil {
+		return err
+	}
+	requests, err := prepare()
+	if err != nil {
+		return err
+	}
+	streams, err := c.Start(m, requests)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		for _, s := range streams {
+			c.Done(s.Result())
+		}
+	}()
+	return answer(streams)
+}
+
 // Start begins requests of a call, all or none. Each counts for the limits of the call's key.
 func (c *Call) Start(m Model, requests []Request) ([]Stream, *wire.Error) {
 	if err := c.count(len(requests), m.Info().Together); err != nil {

@@ -12,26 +12,15 @@ import (
 
 func (h *Handlers) chats(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &chatCall{h: h}
-	err := c.Decode(w, &q.q)
-	if err == nil {
-		err = q.prepare(c.User)
-	}
-	if err != nil {
-		return err
-	}
-	streams, err := c.Start(h.model, q.requests)
-	if err != nil {
-		return err
-	}
-	defer func() {
-		for _, s := range streams {
-			c.Done(s.Result())
+	return c.Answer(w, h.model, &q.q, func() ([]api.Request, *wire.Error) {
+		err := q.prepare(c.User)
+		return q.requests, err
+	}, func(streams []api.Stream) *wire.Error {
+		if q.q.Stream {
+			return q.stream(w, streams)
 		}
-	}()
-	if q.q.Stream {
-		return q.stream(w, streams)
-	}
-	return q.whole(w, streams)
+		return q.whole(w, streams)
+	})
 }
 
 // stream answers with events.

@@ -31,32 +31,21 @@ type completion struct {
 
 func (h *Handlers) completions(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &completion{h: h}
-	err := c.Decode(w, &q.q)
-	if err == nil {
-		err = q.prepare(c.User)
-	}
-	if err != nil {
-		return err
-	}
-	streams, err := c.Start(h.model, q.requests)
-	if err != nil {
-		return err
-	}
-	q.results, q.offsets = make([]api.Result, len(streams)), make([]int, len(streams))
-	for i := range q.offsets {
-		if !q.q.Echo { // so that no token of the prompt is told of
-			q.offsets[i] = utf8.RuneCountInString(q.texts[i/q.bests])
+	return c.Answer(w, h.model, &q.q, func() ([]api.Request, *wire.Error) {
+		err := q.prepare(c.User)
+		return q.requests, err
+	}, func(streams []api.Stream) *wire.Error {
+		q.results, q.offsets = make([]api.Result, len(streams)), make([]int, len(streams))
+		for i := range q.offsets {
+			if !q.q.Echo { // so that no token of the prompt is told of
+				q.offsets[i] = utf8.RuneCountInString(q.texts[i/q.bests])
+			}
 		}
-	}
-	defer func() {
-		for _, s := range streams {
-			c.Done(s.Result())
+		if q.q.Stream {
+			return q.stream(w, streams)
 		}
-	}()
-	if q.q.Stream {
-		return q.stream(w, streams)
-	}
-	return q.whole(w, streams)
+		return q.whole(w, streams)
+	})
 }
 
 // prepare checks the request and makes those of the model.

@@ -65,26 +65,19 @@ func (h *Handlers) inputTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
 
 func (h *Handlers) responses(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &responseCall{h: h, user: c.User}
-	err := c.Decode(w, &q.q)
-	if err == nil {
-		err = q.prepare()
-	}
-	if err != nil {
-		return err
-	}
-	streams, err := c.Start(h.model, []api.Request{q.request})
-	if err != nil {
-		return err
-	}
-	defer func() { c.Done(streams[0].Result()) }()
-	if q.q.Stream {
-		return q.stream(w, streams)
-	}
-	if err := api.Gather(streams, nil, q.part(streams[0]), 0, nil); err != nil {
-		return api.Fault(err)
-	}
-	reply(w, &q.answer)
-	return nil
+	return c.Answer(w, h.model, &q.q, func() ([]api.Request, *wire.Error) {
+		err := q.prepare()
+		return []api.Request{q.request}, err
+	}, func(streams []api.Stream) *wire.Error {
+		if q.q.Stream {
+			return q.stream(w, streams)
+		}
+		if err := api.Gather(streams, nil, q.part(streams[0]), 0, nil); err != nil {
+			return api.Fault(err)
+		}
+		reply(w, &q.answer)
+		return nil
+	})
 }
 
 // render writes the conversation as the model knows it.
