@@ -100,9 +100,13 @@ func parseMessage(v value) (m Message, err error) {
 // parseAnswer reads the fields of an assistant's message.
 func (m *Message) parseAnswer(o object) (err error) {
 	for _, name := range []string{"reasoning_content", "reasoning"} {
-		if v := o.field(name); !v.null() && m.Reasoning == "" {
-			if m.Reasoning, err = v.text(); err != nil {
+		if v := o.field(name); !v.null() {
+			text, err := v.text()
+			if err != nil {
 				return err
+			}
+			if m.Reasoning == "" {
+				m.Reasoning = text
 			}
 		}
 	}

@@ -18,6 +18,9 @@ func TestParseMessages(t *testing.T) {
 		{"role": "assistant", "reasoning_content": "s", "reasoning": "r", "tool_calls": null},
 		{"role": "assistant", "content": [{"type": "refusal", "refusal": "no"}, {"type": "output_text", "text": "b"}]}
 	]`))
+	if _, err := ParseMessages("messages", []byte(`[{"role": "assistant", "reasoning_content": "s", "reasoning": 5}]`)); err == nil {
+		t.Error("reasoning of 5 is taken beside reasoning_content")
+	}
 	want := []Message{
 		{Role: System, Content: "d"}, {Role: User, Content: "a\n你🌸"},
 		{Role: Assistant, Reasoning: "r", Calls: []Call{{"1", "f", `{"x": 1}`}, {"", "g", `{"y": [ ]}`}, {"", "h", ""}}},

@@ -199,10 +199,11 @@ func TestBadChats(t *testing.T) {
 		`{` + messages + `,"reasoning_effort":"x"}`:                       {400, "reasoning_effort", "low"},
 		`{` + messages + `,"tools":[{"type":"x"}]}`:                       {400, "tools[0].type", "want"},
 		`{` + messages + `,"tool_choice":"x"}`:                            {400, "tool_choice", `"none"`},
-		`{` + messages + `,"tool_choice":{"type":"function"}}`:            {400, "tool_choice", `"none"`},
-		`{` + messages + `,"top_logprobs":2}`:                             {400, "top_logprobs", "without logprobs"},
-		`{` + messages + `,"max_tokens":0}`:                               {400, "max_tokens", "from 1"},
-		`{` + messages + `,"presence_penalty":3}`:                         {400, "presence_penalty", "from -2 to 2"},
+		`{` + messages + `,"tools":[` + aTool + `],"tool_choice":{"type":"function","name":"x","function":{"name":"f"}},"n":0}`: {400, "n", "from 1"},
+		`{` + messages + `,"tool_choice":{"type":"function"}}`:                                                                  {400, "tool_choice", `"none"`},
+		`{` + messages + `,"top_logprobs":2}`:                                                                                   {400, "top_logprobs", "without logprobs"},
+		`{` + messages + `,"max_tokens":0}`:                                                                                     {400, "max_tokens", "from 1"},
+		`{` + messages + `,"presence_penalty":3}`:                                                                               {400, "presence_penalty", "from -2 to 2"},
 	} {
 		status, _, got := s.call(t, "POST", "/v1/chat/completions", body)
 		wantError(t, body, status, want.status, got, want.param, want.part)

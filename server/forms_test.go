@@ -99,7 +99,7 @@ func TestBadForms(t *testing.T) {
 		messages + `"regex":"("}`:                                          {"regex", "missing"},
 		messages + `"grammar":"root ::= x"}`:                               {"grammar", "line 1"},
 		messages + `"grammar":"root ::= \"a\"","regex":"a"}`:               {"regex", "none beside"},
-		messages + `"regex":"a","response_format":{"type":"json_object"}}`: {"grammar or regex", "none beside"},
+		messages + `"regex":"a","response_format":{"type":"json_object"}}`: {"regex", "none beside"},
 		messages + `"tools":[{"type":"function","function":{"name":"f","parameters":{"type":"x"}}}],"tool_choice":"required"}`:      {"tools[0].function.parameters", "/type"},
 		`{"messages":[{"role":"user","content":"Hi"},{"role":"assistant","content":"{"}],"response_format":{"type":"json_object"}}`: {"response_format", "beginning of the answer"},
 	} {

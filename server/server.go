@@ -10,6 +10,7 @@ import (
 	"net"
 	"net/http"
 	"runtime/debug"
+	"slices"
 	"strings"
 	"sync"
 	"time"
@@ -40,8 +41,9 @@ type Options struct {
 
 // Server answers HTTP requests.
 type Server struct {
-	o   Options
-	mux *http.ServeMux
+	o        Options
+	mux      *http.ServeMux
+	patterns []string // of all routes
 
 	mu       sync.Mutex
 	draining bool
@@ -78,9 +80,13 @@ func New(o Options) (s *Server, err error) {
 		api.Route{Pattern: "/", Handle: s.lost, Fail: o.Fail, Open: true, Light: true},
 	) {
 		s.mux.Handle(r.Pattern, s.route(r))
+		s.patterns = append(s.patterns, r.Pattern)
 	}
 	return s, nil
 }
+
+// Patterns lists the patterns of all routes, as http.ServeMux has them. The last is / alone, where there is no route.
+func (s *Server) Patterns() []string { return slices.Clone(s.patterns) }
 
 // health answers 200 while the model answers and the server takes work, else 503.
 func (s *Server) health(w http.ResponseWriter, _ *api.Call) *wire.Error {

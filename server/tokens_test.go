@@ -38,6 +38,9 @@ func TestTokens(t *testing.T) {
 	if _, _, body := s.call(t, "GET", "/tokenizer_info", ""); !strings.Contains(body, `"eos_token":"<|endoftext|>"`) {
 		t.Error(body)
 	}
+	if status, _, body := s.call(t, "POST", "/tokenize", `{"prompt":"a","messages":null}`); status != 200 {
+		t.Errorf("messages of null beside a prompt: %d %s", status, body)
+	}
 	for body, param := range map[string]string{`{}`: "prompt", `{"prompt":"a","messages":[]}`: "messages", `{"prompt":3}`: "prompt"} {
 		status, _, got := s.call(t, "POST", "/tokenize", body)
 		wantError(t, body, status, 400, got, param, "want")
@@ -72,6 +75,10 @@ func TestRender(t *testing.T) {
 	}
 	if got.Prompt != "System: Be kind.\n\nUser: Hi\n\nAssistant: <think" || got.Prompt != segmentsText(asked) || !slices.Equal(got.Tokens, ids) || !slices.Equal(got.Stop, asked.Stop) {
 		t.Errorf("%s", body)
+	}
+	for field, param := range map[string]string{`"n":0`: "n", `"regex":"("`: "regex", `"regex":"a","grammar":"root ::= \"a\""`: "regex"} {
+		status, _, body := s.call(t, "POST", "/v1/chat/completions/render", chat[:len(chat)-1]+","+field+"}")
+		wantError(t, field, status, 400, body, param, "")
 	}
 	if _, _, body := s.call(t, "POST", "/tokenize", chat); !jsonEqual(body, map[string]any{"count": len(ids), "max_model_len": 1<<31 - 1, "tokens": ids}) {
 		t.Errorf("tokenize: %s, want %v", body, ids)

@@ -23,13 +23,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
-	"github.com/rwkv-gpu/rwkv-gpu/server/anthropic"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/local"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
-	"github.com/rwkv-gpu/rwkv-gpu/server/web"
 )
 
 const serveHelp = `Serve the model over HTTP: a chat in the browser at the address that is printed, and OpenAI's and Anthropic's protocols:
@@ -291,11 +289,10 @@ func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, rin
 	}
 	metrics := server.NewMetrics()
 	model.Measure(metrics)
-	page, err := web.Routes(openai.Fail)
+	routes, err := routesOf(model, p, ring.Asked())
 	if err != nil {
 		return err
 	}
-	routes := append(append(page, openai.New(model, p).Routes()...), anthropic.New(model, p).Routes()...)
 	s, err := server.New(server.Options{Routes: routes, Fail: openai.Fail, Health: model.Health, Keys: ring,
 		Origin: o.origin, Local: loopback(l), Hosts: lower(o.hosts), MaxBody: int64(o.body), Timeout: o.timeout, Metrics: metrics,
 		Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))})

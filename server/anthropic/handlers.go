@@ -45,7 +45,7 @@ type call struct {
 
 func (h *Handlers) countTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &call{h: h}
-	err := c.Decode(w, &q.q)
+	err := c.Decode(w, &q.q.Conversation)
 	if err == nil {
 		err = q.render()
 	}
@@ -105,7 +105,11 @@ func (q *call) prepare(user string) *wire.Error {
 	}
 	r.Stop = slices.Concat(q.prompt.Stop, q.q.Stop)
 	if c := q.q.Choice; c != nil && (c.Type == "any" || c.Type == "tool") {
-		g, err := q.h.options.Forms.Call("tools", "input_schema", q.prompt.Tools, c.Name, q.prompt.Frame())
+		name := ""
+		if c.Type == "tool" {
+			name = c.Name
+		}
+		g, err := q.h.options.Forms.Call("tools", "input_schema", q.prompt.Tools, name, q.prompt.Frame())
 		if err != nil {
 			return err
 		}

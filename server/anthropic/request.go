@@ -12,22 +12,27 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
-// MessageRequest is the body of POST /v1/messages and of POST /v1/messages/count_tokens.
+// MessageRequest is the body of POST /v1/messages.
 type MessageRequest struct {
-	Model string `json:"model"`
+	Conversation
 	chat.Settings
-	Max      *int           `json:"max_tokens"`
+	Max    *int     `json:"max_tokens"`
+	Stop   []string `json:"stop_sequences"`
+	Stream bool     `json:"stream"`
+	Cache  *bool    `json:"cache"`
+}
+
+// Conversation are the fields from which the text for the model is written. It is the body of POST
+// /v1/messages/count_tokens.
+type Conversation struct {
+	Model    string         `json:"model"`
 	System   Texts          `json:"system"`
 	Messages []InputMessage `json:"messages"`
-	Stop     []string       `json:"stop_sequences"`
-	Stream   bool           `json:"stream"`
 	Tools    []Tool         `json:"tools"`
 	Choice   *Choice        `json:"tool_choice"`
 	Thinking *Thinking      `json:"thinking"`
 
-	// Fields of our own.
 	chat.Own
-	Cache *bool `json:"cache"`
 }
 
 // mostTokens bounds max_tokens. What is above the server's own limit means that limit, since clients of this protocol

@@ -12,17 +12,18 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
-// Settings are the fields that say how tokens are drawn. Where one is not sent, that of the preset holds.
+// Settings are the fields that say how tokens are drawn. Where one is not sent, that of the preset holds. Numbers are as they
+// were sent, so that none is rounded into its range.
 type Settings struct {
-	Temperature  *float32           `json:"temperature"`
-	TopP         *float32           `json:"top_p"`
+	Temperature  *float64           `json:"temperature"`
+	TopP         *float64           `json:"top_p"`
 	TopK         *int               `json:"top_k"`
-	MinP         *float32           `json:"min_p"`
-	Presence     *float32           `json:"presence_penalty"`
-	Frequency    *float32           `json:"frequency_penalty"`
-	PenaltyDecay *float32           `json:"penalty_decay"`
+	MinP         *float64           `json:"min_p"`
+	Presence     *float64           `json:"presence_penalty"`
+	Frequency    *float64           `json:"frequency_penalty"`
+	PenaltyDecay *float64           `json:"penalty_decay"`
 	Seed         *int64             `json:"seed"`
-	Bias         map[string]float32 `json:"logit_bias"`
+	Bias         map[string]float64 `json:"logit_bias"`
 }
 
 // Params returns the settings of a preset with those that were sent in their place, for a vocabulary of so many ids.
@@ -30,8 +31,9 @@ func (s *Settings) Params(preset sample.Params, vocab int) (sample.Params, *wire
 	p := preset
 	set(&p.Temperature, s.Temperature)
 	set(&p.TopP, s.TopP)
-	set(&p.TopK, s.TopK)
-	p.TopK = max(p.TopK, 0) // of all tokens, for which some clients send -1
+	if s.TopK != nil {
+		p.TopK = max(*s.TopK, 0) // of all tokens, for which some clients send -1
+	}
 	set(&p.MinP, s.MinP)
 	set(&p.Presence, s.Presence)
 	set(&p.Frequency, s.Frequency)
@@ -44,13 +46,13 @@ func (s *Settings) Params(preset sample.Params, vocab int) (sample.Params, *wire
 	}
 	for text, bias := range s.Bias {
 		id, err := strconv.Atoi(text)
-		if err != nil || id < 0 || id >= vocab {
+		if err != nil || id < 0 || id >= vocab || strconv.Itoa(id) != text { // so that no two names mean one id
 			return p, wire.Wrong("logit_bias", fmt.Sprintf("token ids from 0 to %d as names", vocab-1), strconv.Quote(wire.Clip(text)))
 		}
 		if !(bias >= -100 && bias <= 100) {
 			return p, wire.Wrong("logit_bias["+text+"]", "a number from -100 to 100", number(bias))
 		}
-		p.Bias[id] = bias
+		p.Bias[id] = float32(bias)
 	}
 	return p, s.check()
 }
@@ -59,8 +61,8 @@ func (s *Settings) Params(preset sample.Params, vocab int) (sample.Params, *wire
 func (s *Settings) check() *wire.Error {
 	for _, f := range []struct {
 		name     string
-		value    *float32
-		min, max float32
+		value    *float64
+		min, max float64
 	}{
 		{"temperature", s.Temperature, 0, 100},
 		{"top_p", s.TopP, 0, 1},
@@ -79,13 +81,13 @@ func (s *Settings) check() *wire.Error {
 	return nil
 }
 
-func set[T any](dst, src *T) {
+func set(dst *float32, src *float64) {
 	if src != nil {
-		*dst = *src
+		*dst = float32(*src)
 	}
 }
 
-func number(x float32) string { return "the number " + strconv.FormatFloat(float64(x), 'g', -1, 32) }
+func number(x float64) string { return "the number " + strconv.FormatFloat(x, 'g', -1, 64) }
 
 // Seeds returns the settings of one of several answers, which draw differently.
 func (s *Settings) Seeds(p sample.Params, i int) sample.Params {

@@ -7,6 +7,15 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
+// namedTool is the choice of a tool.
+type namedTool struct {
+	Type     string `json:"type"`
+	Name     string `json:"name"` // of responses
+	Function *struct {
+		Name string `json:"name"`
+	} `json:"function"`
+}
+
 func (c *ToolChoice) read(d *jsontext.Decoder) error {
 	*c = ToolChoice{}
 	switch d.PeekKind() {
@@ -22,17 +31,14 @@ func (c *ToolChoice) read(d *jsontext.Decoder) error {
 		}
 		return wire.Wrong("", c.Want(), "another string")
 	}
-	var o struct {
-		Type     string `json:"type"`
-		Name     string `json:"name"` // of responses
-		Function struct {
-			Name string `json:"name"`
-		} `json:"function"`
-	}
+	var o namedTool
 	if err := json.UnmarshalDecode(d, &o); err != nil {
 		return err
 	}
-	c.Mode, c.Name = "named", o.Function.Name+o.Name
+	c.Mode, c.Name = "named", o.Name
+	if o.Function != nil {
+		c.Name = o.Function.Name
+	}
 	if o.Type != "function" || c.Name == "" {
 		return wire.Wrong("", c.Want(), "another object")
 	}

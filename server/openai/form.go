@@ -1,8 +1,6 @@
 package openai
 
 import (
-	"strings"
-
 	"github.com/rwkv-gpu/rwkv-gpu/constrain"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
@@ -28,8 +26,10 @@ func (q *chatCall) grammar(frame prompt.Frame) (g *constrain.Grammar, param stri
 	if f := q.q.Format; f != nil && f.Type != "text" {
 		asked = append(asked, "response_format")
 	}
-	if q.q.Grammar != "" || q.q.Regex != "" {
-		asked = append(asked, "grammar or regex")
+	for _, own := range []struct{ name, sent string }{{"grammar", q.q.Grammar}, {"regex", q.q.Regex}} {
+		if own.sent != "" {
+			asked = append(asked, own.name)
+		}
 	}
 	switch {
 	case len(asked) > 1:
@@ -46,7 +46,7 @@ func (q *chatCall) grammar(frame prompt.Frame) (g *constrain.Grammar, param stri
 	default:
 		g, err = q.h.pattern(&q.q.Common)
 	}
-	return g, strings.Fields(asked[0])[0], err
+	return g, asked[0], err
 }
 
 // format is a form of answers that a field asks for.

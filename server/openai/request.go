@@ -57,16 +57,21 @@ type CompletionRequest struct {
 // ChatRequest is the body of POST /v1/chat/completions.
 type ChatRequest struct {
 	Common
-	Messages      jsontext.Value  `json:"messages"`
+	Conversation
 	MaxCompletion *int            `json:"max_completion_tokens"`
 	Logprobs      bool            `json:"logprobs"`
 	TopLogprobs   *int            `json:"top_logprobs"`
 	Format        *ResponseFormat `json:"response_format"`
-	Tools         jsontext.Value  `json:"tools"`
-	ToolChoice    ToolChoice      `json:"tool_choice"`
 	Parallel      *bool           `json:"parallel_tool_calls"`
-	Effort        string          `json:"reasoning_effort"`
-	TemplateArgs  *struct {
+}
+
+// Conversation are the fields from which the text for the model is written.
+type Conversation struct {
+	Messages     jsontext.Value `json:"messages"`
+	Tools        jsontext.Value `json:"tools"`
+	ToolChoice   ToolChoice     `json:"tool_choice"`
+	Effort       string         `json:"reasoning_effort"`
+	TemplateArgs *struct {
 		Thinking *bool `json:"enable_thinking"`
 	} `json:"chat_template_kwargs"`
 

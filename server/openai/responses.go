@@ -45,7 +45,7 @@ type responseCall struct {
 
 func (h *Handlers) inputTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &responseCall{h: h, user: c.User}
-	err := c.Decode(w, &q.q)
+	err := c.Decode(w, &q.q.ResponseConversation)
 	if err == nil {
 		err = q.render()
 	}
@@ -82,7 +82,7 @@ func (h *Handlers) responses(w http.ResponseWriter, c *api.Call) *wire.Error {
 
 // render writes the conversation as the model knows it.
 func (q *responseCall) render() (err *wire.Error) {
-	if err := q.check(); err != nil {
+	if err := q.checkConversation(); err != nil {
 		return err
 	}
 	if q.q.Previous != "" {
@@ -113,8 +113,8 @@ func (q *responseCall) render() (err *wire.Error) {
 	return ofInput(err)
 }
 
-// check finds what the request must not ask for.
-func (q *responseCall) check() *wire.Error {
+// checkConversation finds what the conversation must not ask for.
+func (q *responseCall) checkConversation() *wire.Error {
 	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
 		return err
 	}
@@ -122,12 +122,18 @@ func (q *responseCall) check() *wire.Error {
 	switch {
 	case len(q.q.Input) == 0:
 		return wire.Missing("input", "a string or a list of at least one item")
-	case q.q.Background:
-		return wire.Wrong("background", "false, since answers are made while the client waits", "true")
 	case !none(q.q.Conversation):
 		return wire.Wrong("conversation", "none: previous_response_id continues a conversation", "one")
 	case !none(q.q.Prompt):
 		return wire.Wrong("prompt", "none, since this server keeps no templates", "one")
+	}
+	return nil
+}
+
+// check finds what else the request must not ask for.
+func (q *responseCall) check() *wire.Error {
+	if q.q.Background {
+		return wire.Wrong("background", "false, since answers are made while the client waits", "true")
 	}
 	if err := checkMetadata(q.q.Metadata); err != nil {
 		return err
@@ -147,6 +153,9 @@ func ofInput(err *wire.Error) *wire.Error {
 // prepare checks the request and makes that of the model.
 func (q *responseCall) prepare() *wire.Error {
 	if err := q.render(); err != nil {
+		return err
+	}
+	if err := q.check(); err != nil {
 		return err
 	}
 	r := api.Request{User: q.user, Segments: q.prompt.Segments, Stop: q.prompt.Stop, Cold: q.q.Cache != nil && !*q.q.Cache}

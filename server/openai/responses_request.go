@@ -14,32 +14,37 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
-// ResponseRequest is the body of POST /v1/responses and of POST /v1/responses/input_tokens.
+// ResponseRequest is the body of POST /v1/responses.
 type ResponseRequest struct {
-	Model string `json:"model"`
+	ResponseConversation
 	chat.Settings
-	Input        Items             `json:"input"`
-	Instructions *string           `json:"instructions"`
-	Previous     string            `json:"previous_response_id"`
-	Max          *int              `json:"max_output_tokens"`
-	Tools        jsontext.Value    `json:"tools"`
-	ToolChoice   ToolChoice        `json:"tool_choice"`
-	Parallel     *bool             `json:"parallel_tool_calls"`
-	Text         ResponseText      `json:"text"`
-	Reasoning    ResponseEffort    `json:"reasoning"`
-	TopLogprobs  *int              `json:"top_logprobs"`
-	Stream       bool              `json:"stream"`
-	Store        *bool             `json:"store"`
-	Metadata     map[string]string `json:"metadata"`
+	Max         *int              `json:"max_output_tokens"`
+	Parallel    *bool             `json:"parallel_tool_calls"`
+	Text        ResponseText      `json:"text"`
+	TopLogprobs *int              `json:"top_logprobs"` // there are none
+	Stream      bool              `json:"stream"`
+	Store       *bool             `json:"store"`
+	Metadata    map[string]string `json:"metadata"`
+	Background  bool              `json:"background"` // there is none
+	Cache       *bool             `json:"cache"`
+}
+
+// ResponseConversation are the fields from which the text for the model is written. It is the body of POST
+// /v1/responses/input_tokens.
+type ResponseConversation struct {
+	Model        string         `json:"model"`
+	Input        Items          `json:"input"`
+	Instructions *string        `json:"instructions"`
+	Previous     string         `json:"previous_response_id"`
+	Tools        jsontext.Value `json:"tools"`
+	ToolChoice   ToolChoice     `json:"tool_choice"`
+	Reasoning    ResponseEffort `json:"reasoning"`
 
 	// Fields that ask for what there is none of.
-	Background   bool           `json:"background"`
 	Conversation jsontext.Value `json:"conversation"`
 	Prompt       jsontext.Value `json:"prompt"`
 
-	// Fields of our own.
 	chat.Own
-	Cache *bool `json:"cache"`
 }
 
 // ResponseText says of which form the answer's text is.

@@ -6,7 +6,6 @@ import (
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
-	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
@@ -23,24 +22,36 @@ func (h *Handlers) tokenRoutes() []api.Route {
 	}
 }
 
+// TokenizeRequest is the body of POST /tokenize.
+type TokenizeRequest struct {
+	Conversation
+	Prompt *string `json:"prompt"`
+	Names  bool    `json:"return_token_strs"`
+}
+
+// DetokenizeRequest is the body of POST /detokenize.
+type DetokenizeRequest struct {
+	Tokens []int `json:"tokens"`
+}
+
 func (h *Handlers) tokenize(w http.ResponseWriter, c *api.Call) *wire.Error {
-	var q struct {
-		ChatRequest
-		Prompt *string `json:"prompt"`
-		Names  bool    `json:"return_token_strs"`
-	}
+	var q TokenizeRequest
 	if err := c.Decode(w, &q); err != nil {
 		return err
 	}
 	var ids []int
 	var err *wire.Error
+	talk := len(q.Messages) > 0 && q.Messages.Kind() != 'n'
 	switch {
-	case q.Prompt != nil && q.Messages != nil:
+	case q.Prompt != nil && talk:
 		return wire.Wrong("messages", "none beside a prompt", "some")
 	case q.Prompt != nil:
 		ids, err = h.encode("prompt", *q.Prompt)
-	case q.Messages != nil:
-		_, ids, err = h.renderIDs(q.ChatRequest)
+	case talk:
+		t := &chatCall{h: h, q: ChatRequest{Conversation: q.Conversation}}
+		if err = t.render(); err == nil {
+			ids, err = chat.Encode(h.model, t.prompt)
+		}
 	default:
 		return wire.Missing("prompt", "a string, or messages")
 	}
@@ -79,9 +90,7 @@ func (h *Handlers) encode(param, s string) ([]int, *wire.Error) {
 }
 
 func (h *Handlers) detokenize(w http.ResponseWriter, c *api.Call) *wire.Error {
-	var q struct {
-		Tokens []int `json:"tokens"`
-	}
+	var q DetokenizeRequest
 	if err := c.Decode(w, &q); err != nil {
 		return err
 	}
@@ -116,13 +125,18 @@ func (h *Handlers) tokenizerInfo(w http.ResponseWriter, _ *api.Call) *wire.Error
 	return nil
 }
 
-// render answers with the text and the ids that a chat becomes.
+// render answers with the text and the ids that a chat becomes: each segment is encoded by itself, as where nothing is kept.
+// What is wrong with the chat's other fields is an error as well.
 func (h *Handlers) render(w http.ResponseWriter, c *api.Call) *wire.Error {
-	var q ChatRequest
-	if err := c.Decode(w, &q); err != nil {
+	q := &chatCall{h: h}
+	err := c.Decode(w, &q.q)
+	if err == nil {
+		err = q.prepare(c.User)
+	}
+	if err != nil {
 		return err
 	}
-	p, ids, err := h.renderIDs(q)
+	ids, err := chat.Encode(h.model, q.prompt)
 	if err != nil {
 		return err
 	}
@@ -130,16 +144,6 @@ func (h *Handlers) render(w http.ResponseWriter, c *api.Call) *wire.Error {
 		Prompt string   `json:"prompt"`
 		Tokens []int    `json:"tokens"`
 		Stop   []string `json:"stop"`
-	}{p.Text(), ids, p.Stop})
+	}{q.prompt.Text(), ids, q.prompt.Stop})
 	return nil
-}
-
-// renderIDs writes a chat and encodes it as it is encoded where nothing of it is cached: each segment by itself.
-func (h *Handlers) renderIDs(r ChatRequest) (*prompt.Prompt, []int, *wire.Error) {
-	q := chatCall{h: h, q: r}
-	if err := q.render(); err != nil {
-		return nil, nil, err
-	}
-	ids, err := chat.Encode(h.model, q.prompt)
-	return q.prompt, ids, err
 }

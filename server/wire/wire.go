@@ -78,7 +78,41 @@ func Decode(body []byte, v any) *Error {
 	if kind := jsontext.Value(body).Kind(); kind != '{' && kind != 0 {
 		return &Error{Status: http.StatusBadRequest, Message: "the body: want an object, got " + kindWords[kind], Code: "invalid_type"}
 	}
-	return explain(json.Unmarshal(body, v))
+	return explain(json.Unmarshal(body, v, integers))
+}
+
+// integers reads integers as JSON Schema has them: 1.0 is one. null, which stands for a field that is not there, is none: in a
+// list it would become 0.
+var integers = json.WithUnmarshalers(json.JoinUnmarshalers(
+	json.UnmarshalFromFunc(readInteger[int]), json.UnmarshalFromFunc(readInteger[int64])))
+
+func readInteger[T int | int64](d *jsontext.Decoder, to *T) error {
+	const want = "an integer"
+	switch d.PeekKind() {
+	case 'n':
+		e := Wrong("", want, kindWords['n'])
+		e.Code = "invalid_type"
+		return e
+	case '0':
+	default:
+		return json.SkipFunc
+	}
+	number, err := d.ReadValue()
+	if err != nil {
+		return err
+	}
+	text := string(number)
+	if whole, fraction, found := strings.Cut(text, "."); found && strings.Trim(fraction, "0") == "" {
+		text = whole
+	}
+	n, err := strconv.ParseInt(text, 10, strconv.IntSize)
+	if err != nil {
+		e := Wrong("", want, numeral(number))
+		e.Code = "invalid_type"
+		return e
+	}
+	*to = T(n)
+	return nil
 }
 
 func explain(err error) *Error {
@@ -125,10 +159,17 @@ func Kind(k jsontext.Kind) string {
 
 // got says what was there. A client's text is never repeated, since errors are logged and texts are not.
 func got(e *json.SemanticError) string {
-	if e.JSONKind == '0' && len(e.JSONValue) > 0 && len(e.JSONValue) <= 32 {
-		return "the number " + string(e.JSONValue)
+	if e.JSONKind == '0' {
+		return numeral(e.JSONValue)
 	}
 	return kindWords[e.JSONKind]
+}
+
+func numeral(v jsontext.Value) string {
+	if len(v) > 0 && len(v) <= 32 {
+		return "the number " + string(v)
+	}
+	return kindWords['0']
 }
 
 func wanted(t reflect.Type) string {

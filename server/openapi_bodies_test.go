@@ -1,0 +1,124 @@
+package server_test
+
+import (
+	"encoding/json"
+	"fmt"
+	"net/http"
+	"net/http/httptest"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+)
+
+const (
+	aTool      = `{"type":"function","function":{"name":"f","description":"d","parameters":{"type":"object"}}}`
+	aFlatTool  = `{"type":"function","name":"f","description":"d","parameters":{"type":"object"}}`
+	aCall      = `{"id":"c","type":"function","function":{"name":"f","arguments":"{}"}}`
+	aChatBegin = `{"messages":[{"role":"user","content":"a"}]`
+)
+
+// bodies are bodies that are taken, by the operation. Together they have every member that is described, so that each is
+// changed by itself.
+var bodies = map[string][]string{
+	"POST /v1/completions": {`{"prompt":"a","stop":["b"],"stream_options":{"include_usage":true},"logit_bias":{"1":1}}`,
+		`{"prompt":["a",[1,2]],"stop":"b","logprobs":1,"echo":true}`, `{"prompt":[1,2],"regex":"a+","n":2,"best_of":3}`, `{"prompt":"a","stream":true}`},
+	"POST /v1/chat/completions": chatBodies, "POST /v1/chat/completions/render": chatBodies,
+	"POST /v1/responses": slices.Concat(inputBodies, []string{`{"input":"a","max_output_tokens":5,"text":{"format":{"type":"json_object","name":"n","strict":true}}}`,
+		`{"input":"a","text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"},"strict":true}}}`,
+		`{"input":"a","metadata":{"a":"b"},"reasoning":{"effort":"low","summary":"auto"}}`}),
+	"POST /v1/responses/input_tokens": inputBodies,
+	"POST /v1/messages":               withMax(talkBodies), "POST /v1/messages/count_tokens": talkBodies,
+	"POST /v1/embeddings": {`{"input":["a",[1,2]],"dimensions":4}`, `{"input":[1,2]}`, `{"input":"a"}`},
+	"POST /tokenize": {`{"prompt":"a","return_token_strs":true}`,
+		aChatBegin + `,"tools":[` + aTool + `],"chat_template_kwargs":{"enable_thinking":true}}`},
+	"POST /detokenize": {`{"tokens":[1,2]}`},
+}
+
+var chatBodies = []string{
+	aChatBegin + `,"logprobs":true,"stop":["b"],"stream_options":{"include_usage":true},"logit_bias":{"1":1},"chat_template_kwargs":{"enable_thinking":true}}`,
+	aChatBegin + `,"tools":[` + aTool + `,` + strings.Replace(aFlatTool, `"f"`, `"g"`, 1) + `],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
+	aChatBegin + `,"tools":[` + aTool + `],"tool_choice":{"type":"function","name":"f"}}`,
+	aChatBegin + `,"response_format":{"type":"json_object"}}`,
+	aChatBegin + `,"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object"}}}}`,
+	`{"messages":[{"role":"system","content":[{"type":"text","text":"s"}]},{"role":"user","content":"a"},
+		{"role":"assistant","content":"b","reasoning_content":"r","reasoning":"q","tool_calls":[` + aCall + `]},{"role":"tool","content":"o","tool_call_id":"c"},
+		{"role":"assistant","content":null,"tool_calls":[` + aCall + `]},{"role":"assistant","reasoning":"r"},
+		{"role":"assistant","content":[{"type":"text","text":"t"},{"type":"refusal","refusal":"r"}]},{"role":"user","content":[]}]}`,
+}
+
+var inputBodies = []string{
+	`{"input":"a","instructions":"i"}`,
+	`{"input":"a","tools":[` + aTool + `,` + strings.Replace(aFlatTool, `"f"`, `"g"`, 1) + `],"tool_choice":{"type":"function","name":"f"},"reasoning":{"effort":"low"}}`,
+	`{"input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]},{"role":"assistant","content":[{"type":"output_text","text":"b"},{"type":"refusal","refusal":"c"}]},
+		{"type":"reasoning","content":[{"type":"reasoning_text","text":"r"}]},{"type":"function_call","name":"f","arguments":"{}","call_id":"c"},
+		{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"o"}]},{"role":"user","content":"a"}]}`,
+}
+
+var talkBodies = []string{
+	`{"messages":[{"role":"user","content":"a"}],"system":[{"type":"text","text":"s"}],"thinking":{"type":"adaptive"}}`,
+	`{"messages":[{"role":"user","content":"a"}],"system":"s","thinking":{"type":"enabled","budget_tokens":1}}`,
+	`{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"custom","name":"f","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"f"}}`,
+	`{"messages":[{"role":"user","content":"a"}],"tools":[{"name":"f"}],"tool_choice":{"type":"any","disable_parallel_tool_use":true}}`,
+	`{"messages":[{"role":"system","content":[{"type":"text","text":"s"}]},{"role":"user","content":[{"type":"text","text":"a"}]},
+		{"role":"assistant","content":[{"type":"text","text":"b"},{"type":"thinking","thinking":"t"},{"type":"tool_use","id":"u","name":"f","input":{}}]},
+		{"role":"user","content":[{"type":"tool_result","tool_use_id":"u","content":[{"type":"text","text":"o"}]},{"type":"text","text":"c"}]}]}`,
+}
+
+func withMax(list []string) (out []string) {
+	for _, body := range list {
+		out = append(out, `{"max_tokens":100,`+body[1:])
+	}
+	return append(out, `{"max_tokens":100,"stop_sequences":["x"],"messages":[{"role":"user","content":"a"}]}`)
+}
+
+// What the description allows is taken, and what it does not allow is refused by an error that names the field: each member of
+// each body gets values of all kinds and at all bounds.
+func TestDescribedBodies(t *testing.T) {
+	s := serve(t, nil)
+	each := 1
+	if testing.Short() {
+		each = 20
+	}
+	for operation, list := range bodies {
+		method, path, _ := strings.Cut(operation, " ")
+		n, added := 0, map[string]bool{}
+		for _, body := range list {
+			changes, err := description(t, s.model.What.Vocab).Mutations(operation, body)
+			if err != nil {
+				t.Fatal(err)
+			}
+			for _, m := range changes {
+				key := indices.ReplaceAllString(m.Path, "") + fmt.Sprint(m.Value)
+				if m.Added && added[key] {
+					continue // once is enough for what no body has
+				}
+				added[key] = m.Added
+				if n++; n%each != 0 {
+					continue
+				}
+				w := httptest.NewRecorder()
+				s.s.ServeHTTP(w, httptest.NewRequest(method, path, strings.NewReader(string(m.Body))))
+				refused := w.Code == http.StatusBadRequest
+				if w.Code != http.StatusOK && w.Code != http.StatusNotFound && !refused {
+					t.Errorf("%s: %.300s: status %d: %s", operation, m.Body, w.Code, w.Body)
+				}
+				if refused == m.Valid && !(refused && unsaid.MatchString(w.Body.String())) {
+					value, _ := json.Marshal(m.Value) // of which the body was made
+					t.Errorf("%s: %s = %.200s: described as valid: %v, status %d: %.300s\nin %.300s", operation, m.Path, value, m.Valid, w.Code, w.Body, m.Body)
+				}
+			}
+		}
+		t.Logf("%s: %d bodies", operation, n)
+	}
+}
+
+// indices matches the numbers of elements in the path of a value.
+var indices = regexp.MustCompile(`\d+`)
+
+// unsaid matches what is said of values that match their schemas and cannot be used, beside others of the body. The description
+// says so in words.
+var unsaid = regexp.MustCompile(`none beside |none where the conversation ends with the beginning of the answer|"invalid_grammar"|` +
+	`with the template |the name of one of the tools|since tool_choice requires one|an assistant's text as the last message|` +
+	`none without logprobs|best_of: want an integer from|no more than n in a stream|prompts times best_of|` +
+	`thinking.budget_tokens: want an integer from|no such keyword is known|no text matches`)
