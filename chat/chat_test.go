@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
@@ -16,6 +17,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
 // files keeps states by their path, through the form that they have in files.
@@ -224,5 +226,30 @@ func TestWrongCommands(t *testing.T) {
 	}
 	if o := do(t, s, f, "/help"); o.Note != Help {
 		t.Error(o.Note)
+	}
+}
+
+// A thought that is asked for begins, though the model wants nothing but "</".
+func TestThoughts(t *testing.T) {
+	s, _ := begin(t, Options{Think: prompt.ThinkFree})
+	s.o.Params.Bias = map[int]float32{}
+	for _, text := range []string{"<", "/"} {
+		ids, err := s.tok.AppendEncode(nil, []byte(text))
+		if err != nil || len(ids) != 1 {
+			t.Fatalf("%q is %v, %v", text, ids, err)
+		}
+		s.o.Params.Bias[ids[0]] = 100
+	}
+	for _, begins := range []bool{false, true} {
+		if begins {
+			s.o.Thoughts = constrain.NewThoughts(s.tok.Size(), s.tok.Bytes)
+		}
+		r, err := s.Say(t.Context(), "Hi", quiet)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if text := string(tokenizer.Decode(s.tok, r.IDs)); strings.HasPrefix(text, ">") != begins {
+			t.Errorf("with thoughts %v: the answer is %q", begins, text)
+		}
 	}
 }

@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
@@ -29,6 +30,8 @@ type Options struct {
 	Seeded  bool         // reports whether Params.Seed was chosen; otherwise each answer has another one
 	Max     int          // most tokens of an answer
 	Begin   *state.State // what the conversation goes on from, nil for nothing
+	// Thoughts has the model begin the thoughts that a mode of thinking asks for; nil leaves that to the model.
+	Thoughts *constrain.Thoughts
 }
 
 // Service is what a conversation needs of a completion.Service.
@@ -126,6 +129,9 @@ func (s *Session) answer(ctx context.Context, each func(prompt.Delta) error) (*R
 	}
 	r := s.request(b, p.Segments)
 	r.Sample, r.Max, r.Stop, r.Logprobs = s.o.Params, s.o.Max, p.Stop, true // so that the pieces tell when tokens come
+	if s.o.Thoughts != nil && p.Frame().Thought {
+		r.Constraint = s.o.Thoughts.Begin(nil)
+	}
 	if s.answers++; s.o.Seeded {
 		r.Sample.Seed += s.answers - 1
 	} else {

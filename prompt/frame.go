@@ -5,6 +5,7 @@ type Frame struct {
 	After          string // the text stands behind the first of these in the answer; "" for the answer's beginning
 	Before, Behind string // what a call of a tool has before its JSON object, and behind it
 	Begun          bool   // reports whether the answer's beginning is the client's, so that its form is too
+	Thought        bool   // reports whether the answer begins with a thought whose tag the prompt has opened
 }
 
 // Frame returns where a text of a form stands in the answer to the prompt.
@@ -12,7 +13,7 @@ func (p *Prompt) Frame() Frame {
 	f := Frame{Before: jsonFence + "\n", Behind: "\n" + fence}
 	switch p.opening {
 	case inThought:
-		f.After = endThinkTag
+		f.After, f.Thought = endThinkTag, true
 	case pastThought:
 		f.After = ">"
 	case inCall: // the closing fence is a stop string

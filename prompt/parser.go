@@ -58,8 +58,7 @@ type ParserOptions struct {
 //
 // A name has to be that of a tool. Arguments may be a string that holds an object. All that is no call stays content.
 type Parser struct {
-	state  thought
-	held   string // text of the thought or before the content that is not certain
+	thoughts
 	calls  callParser
 	begun  bool   // reports whether there was content
 	breaks string // line breaks at the end of the content so far
@@ -72,34 +71,17 @@ type Parser struct {
 	past   bool // reports whether the call that began last is left out
 }
 
-// thought is where a Parser is.
-type thought int
-
-const (
-	beforeContent thought = iota // white space and tags may follow
-	openTag                      // the > of <think> may follow
-	closeTag                     // the > of </think> may follow
-	firstLine                    // a line break that is dropped may follow
-	thinkText
-	contentText
-)
-
 // Parser returns a parser for the answer to a prompt.
 func (p *Prompt) Parser(o ParserOptions) *Parser {
-	r := &Parser{single: o.Single}
+	r := &Parser{thoughts: p.thoughts(), single: o.Single}
 	r.calls = callParser{give: r, eager: o.Eager, names: map[string]bool{}}
 	for i := range p.Tools {
 		r.calls.names[p.Tools[i].Name] = true
 	}
 	switch p.opening {
-	case inThought:
-		r.state = openTag
-	case pastThought:
-		r.state = closeTag
 	case inAnswer:
-		r.state, r.begun = contentText, true
+		r.begun = true
 	case inCall:
-		r.state = contentText
 		r.calls.begin(jsonFence)
 	}
 	return r
@@ -125,11 +107,6 @@ func (p *Parser) End() []Delta {
 	return p.deltas
 }
 
-// Thinking reports whether the text so far ends within a thought.
-func (p *Parser) Thinking() bool {
-	return p.state == openTag || p.state == firstLine || p.state == thinkText
-}
-
 // Answer returns what was read so far.
 func (p *Parser) Answer() Answer {
 	a := p.answer
@@ -143,63 +120,10 @@ func (p *Parser) Answer() Answer {
 
 // read goes through a piece of text, and through all that is held back if it is the last.
 func (p *Parser) read(text string, last bool) {
-	if p.state != contentText {
-		text = p.held + text
-		p.held = ""
+	text, found := p.thoughts.read(text, last, func(reasoning string) { p.put(ReasoningDelta, reasoning) })
+	if found {
+		p.calls.read(text, last)
 	}
-	for p.state != contentText {
-		var more bool
-		if text, more = p.thought(text, last); !more {
-			return
-		}
-	}
-	p.calls.read(text, last)
-}
-
-// thought goes one step in a text before the content. It returns the rest, and reports whether there is another step.
-func (p *Parser) thought(text string, last bool) (rest string, more bool) {
-	switch p.state {
-	case openTag, closeTag, firstLine:
-		mark, next := ">", firstLine
-		switch p.state {
-		case closeTag:
-			next = beforeContent
-		case firstLine:
-			mark, next = "\n", thinkText
-		}
-		if text == "" && !last {
-			return "", false
-		}
-		p.state = next
-		return strings.TrimPrefix(text, mark), true
-	case thinkText:
-		before, after, found := strings.Cut(text, endThinkTag)
-		if found {
-			p.put(ReasoningDelta, before)
-			p.state = beforeContent
-			return after, true
-		}
-		n := 0
-		if !last {
-			n = begun(text, endThinkTag)
-		}
-		p.put(ReasoningDelta, text[:len(text)-n])
-		p.held = text[len(text)-n:]
-		return "", false
-	}
-	text = strings.TrimLeft(text, space)
-	for tag, next := range map[string]thought{thinkTag: firstLine, endThinkTag: beforeContent} {
-		if rest, found := strings.CutPrefix(text, tag); found {
-			p.state = next
-			return rest, true
-		}
-		if strings.HasPrefix(tag, text) && (!last || text == "") {
-			p.held = text
-			return "", false
-		}
-	}
-	p.state = contentText
-	return text, true
 }
 
 // begun returns the length of the longest end of text that is a beginning of one of the marks, and none of them whole.

@@ -26,7 +26,8 @@ var bodies = map[string][]string{
 	"POST /v1/chat/completions": chatBodies, "POST /v1/chat/completions/render": chatBodies,
 	"POST /v1/responses": slices.Concat(inputBodies, []string{`{"input":"a","max_output_tokens":5,"text":{"format":{"type":"json_object","name":"n","strict":true}}}`,
 		`{"input":"a","text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"},"strict":true}}}`,
-		`{"input":"a","metadata":{"a":"b"},"reasoning":{"effort":"low","summary":"auto"}}`}),
+		`{"input":"a","metadata":{"a":"b"},"stream_options":{},"include":["reasoning.encrypted_content"]}`,
+		`{"input":"a","reasoning":{"effort":"low","summary":"auto","context":"all_turns","mode":"standard"}}`}),
 	"POST /v1/responses/input_tokens": inputBodies,
 	"POST /v1/messages":               withMax(talkBodies), "POST /v1/messages/count_tokens": talkBodies,
 	"POST /v1/embeddings": {`{"input":["a",[1,2]],"dimensions":4}`, `{"input":[1,2]}`, `{"input":"a"}`},
@@ -39,7 +40,7 @@ var chatBodies = []string{
 	aChatBegin + `,"logprobs":true,"stop":["b"],"stream_options":{"include_usage":true},"logit_bias":{"1":1},"chat_template_kwargs":{"enable_thinking":true}}`,
 	aChatBegin + `,"tools":[` + aTool + `,` + strings.Replace(aFlatTool, `"f"`, `"g"`, 1) + `],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
 	aChatBegin + `,"tools":[` + aTool + `],"tool_choice":{"type":"function","name":"f"}}`,
-	aChatBegin + `,"response_format":{"type":"json_object"}}`,
+	aChatBegin + `,"response_format":{"type":"json_object"},"metadata":{"a":"b"},"modalities":["text"],"stream_options":{"include_obfuscation":false}}`,
 	aChatBegin + `,"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object"}}}}`,
 	`{"messages":[{"role":"system","content":[{"type":"text","text":"s"}]},{"role":"user","content":"a"},
 		{"role":"assistant","content":"b","reasoning_content":"r","reasoning":"q","tool_calls":[` + aCall + `]},{"role":"tool","content":"o","tool_call_id":"c"},
@@ -49,7 +50,7 @@ var chatBodies = []string{
 
 var inputBodies = []string{
 	`{"input":"a","instructions":"i"}`,
-	`{"input":"a","tools":[` + aTool + `,` + strings.Replace(aFlatTool, `"f"`, `"g"`, 1) + `],"tool_choice":{"type":"function","name":"f"},"reasoning":{"effort":"low"}}`,
+	`{"input":"a","tools":[` + aTool + `,` + strings.Replace(aFlatTool, `"f"`, `"g"`, 1) + `],"tool_choice":{"type":"function","name":"f"},"reasoning":{"effort":"low","context":"auto","mode":"standard"}}`,
 	`{"input":[{"type":"message","role":"user","content":[{"type":"input_text","text":"a"}]},{"role":"assistant","content":[{"type":"output_text","text":"b"},{"type":"refusal","refusal":"c"}]},
 		{"type":"reasoning","content":[{"type":"reasoning_text","text":"r"}]},{"type":"function_call","name":"f","arguments":"{}","call_id":"c"},
 		{"type":"function_call_output","call_id":"c","output":[{"type":"input_text","text":"o"}]},{"role":"user","content":"a"}]}`,

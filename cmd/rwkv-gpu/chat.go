@@ -15,10 +15,12 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/chat/tui"
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
@@ -154,6 +156,12 @@ func (a *app) chat(ctx context.Context, o *chatFlags) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close(context.WithoutCancel(ctx))) }()
+	options.Thoughts = constrain.NewThoughts(m.Vocab, func(id int) []byte {
+		if id == text.EndOfText {
+			return nil
+		}
+		return tok.Bytes(id)
+	})
 	about := fmt.Sprintf("%s on %s, in the form %s", modelName(m), e.Device(), options.Dialect.Name)
 	if m.Begin != nil { // the engine's sequences begin with its numbers
 		begin := *m.Begin

@@ -25,6 +25,8 @@ type Request struct {
 	Penal      bool              // reports whether tokens of the prompt count for the penalties too
 	Max        int               // most tokens to draw
 	Stop       []string
+	Late       []string  // stop strings that count behind the place that Gate finds
+	Gate       text.Gate // nil has Late count from the start
 
 	Logprobs bool // reports whether Piece.Tokens are asked for, with Token.Logprob
 	Top      int  // how many Token.Alternatives each of Piece.Tokens has, if not 0
@@ -46,7 +48,7 @@ func (s *Service) Start(ctx context.Context, r Request) (*Completion, error) {
 	if r.Constraint != nil {
 		smp.SetConstraint(r.Constraint)
 	}
-	out, err := text.NewWriter(s.tok, text.Options{Stop: r.Stop, Max: r.Max})
+	out, err := text.NewWriter(s.tok, text.Options{Stop: r.Stop, Late: r.Late, Gate: r.Gate, Max: r.Max})
 	if err != nil {
 		return nil, err
 	}

@@ -13,15 +13,16 @@ type stops struct {
 	matched []int   // bytes of each stop that the text so far ends with, the longest such prefix
 }
 
-// newStops checks the stop strings. A stop string that is not valid UTF-8 could only be found inside a character.
-func newStops(all []string) (*stops, error) {
+// newStops checks the stop strings of a field of Options. One that is not valid UTF-8 could only be found inside a
+// character.
+func newStops(field string, all []string) (*stops, error) {
 	s := &stops{all: append([]string(nil), all...), matched: make([]int, len(all))}
 	for i, stop := range all {
 		switch {
 		case stop == "":
-			return nil, fmt.Errorf("text: stop[%d]: want a string that is not empty, got \"\"", i)
+			return nil, fmt.Errorf("text: %s[%d]: want a string that is not empty, got \"\"", field, i)
 		case !utf8.ValidString(stop):
-			return nil, fmt.Errorf("text: stop[%d]: want valid UTF-8, got %q", i, stop)
+			return nil, fmt.Errorf("text: %s[%d]: want valid UTF-8, got %q", field, i, stop)
 		}
 		s.fails = append(s.fails, borders(stop))
 	}

@@ -19,6 +19,8 @@ const (
 // Options say what ends a text.
 type Options struct {
 	Stop []string // stop strings, in valid UTF-8; none of them is empty
+	Late []string // further ones, which count only behind the place that Gate finds
+	Gate Gate     // of one text; nil has Late count from the start
 	Max  int      // most ids; 0 for any number
 }
 
@@ -26,6 +28,7 @@ type Options struct {
 type Writer struct {
 	stream  *tokenizer.Stream
 	stops   *stops
+	late    late
 	max     int
 	buf     []byte // the text that was returned last, and the text held back
 	given   int    // bytes of buf that were returned
@@ -34,7 +37,7 @@ type Writer struct {
 	borders []border
 	covered border
 	finish  Finish
-	stop    int // index of the stop string found, or -1
+	stop    string // that was found, or ""
 }
 
 // border is a number of ids that end in no unfinished character, and the bytes of text that they spell.
@@ -42,11 +45,18 @@ type border struct{ ids, bytes int }
 
 // NewWriter returns a Writer for the ids of tok. An error names the stop string that is to blame.
 func NewWriter(tok tokenizer.Tokenizer, o Options) (*Writer, error) {
-	s, err := newStops(o.Stop)
+	s, err := newStops("stop", o.Stop)
 	if err != nil {
 		return nil, err
 	}
-	return &Writer{stream: tokenizer.NewStream(tok), stops: s, max: o.Max, stop: -1}, nil
+	w := &Writer{stream: tokenizer.NewStream(tok), stops: s, max: o.Max}
+	if len(o.Late) > 0 {
+		w.late.gate = o.Gate
+		if w.late.stops, err = newStops("late", o.Late); err != nil {
+			return nil, err
+		}
+	}
+	return w, nil
 }
 
 // Push takes the next id. It returns the text that is now certain, which is valid until the next call and may be empty,
@@ -62,7 +72,7 @@ func (w *Writer) Push(id int) (text []byte, done bool) {
 	w.ids++
 	from := len(w.buf)
 	w.buf = w.stream.Append(w.buf, id)
-	text = w.take(from)
+	text = w.take(from, false)
 	if w.finish == Unfinished && w.ids == w.max {
 		return w.end(FinishedLength), true
 	}
@@ -86,27 +96,35 @@ func (w *Writer) end(why Finish) []byte {
 	w.buf = w.stream.AppendEnd(w.buf)
 	w.total -= w.given // this call returns its text with the rest
 	w.given = 0
-	if w.take(from); w.finish != Unfinished {
+	if w.take(from, true); w.finish != Unfinished {
 		return w.buf[:w.given]
 	}
 	w.finish = why
 	w.give(len(w.buf))
 	w.stops.reset()
+	w.late.reset()
 	return w.buf
 }
 
 // take looks for stop strings in buf[from:] and returns the certain text.
-func (w *Writer) take(from int) []byte {
-	stop, n := w.stops.find(w.buf[from:])
-	if stop >= 0 {
-		w.finish, w.stop = FinishedStop, stop
-		w.mark()
-		w.buf = w.buf[:from+n-len(w.stops.all[stop])]
+func (w *Writer) take(from int, last bool) []byte {
+	end := 0
+	if i, n := w.stops.find(w.buf[from:]); i >= 0 {
+		w.stop, end = w.stops.all[i], from+n
+	}
+	if i, n := w.late.find(w.buf, from, last); i >= 0 {
+		if stop := w.late.stops.all[i]; w.stop == "" || n < end || n == end && len(stop) > len(w.stop) {
+			w.stop, end = stop, n
+		}
+	}
+	w.mark()
+	if w.stop != "" {
+		w.finish = FinishedStop
+		w.buf = w.buf[:end-len(w.stop)]
 		w.give(len(w.buf))
 		return w.buf
 	}
-	w.mark()
-	w.give(len(w.buf) - w.stops.begun())
+	w.give(len(w.buf) - max(w.stops.begun(), w.late.begun()))
 	return w.buf[:w.given]
 }
 
@@ -144,12 +162,7 @@ func (w *Writer) drop() {
 func (w *Writer) Finish() Finish { return w.finish }
 
 // Stop returns the stop string that ended the text, or "".
-func (w *Writer) Stop() string {
-	if w.stop < 0 {
-		return ""
-	}
-	return w.stops.all[w.stop]
-}
+func (w *Writer) Stop() string { return w.stop }
 
 // IDs returns how many ids were pushed until the text ended, with those of the stop string and without the end-of-text
 // id.

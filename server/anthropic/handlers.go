@@ -100,25 +100,12 @@ func (q *call) prepare(user string) *wire.Error {
 		return err
 	}
 	r.Max = min(r.Max, q.h.options.Most)
-	if err := chat.Stops("stop_sequences", q.q.Stop); err != nil {
+	called, err := q.limit(&r)
+	if err != nil {
 		return err
 	}
-	r.Stop = slices.Concat(q.prompt.Stop, q.q.Stop)
-	if c := q.q.Choice; c != nil && (c.Type == "any" || c.Type == "tool") {
-		name := ""
-		if c.Type == "tool" {
-			name = c.Name
-		}
-		g, err := q.h.options.Forms.Call("tools", "input_schema", q.prompt.Tools, name, q.prompt.Frame())
-		if err != nil {
-			return err
-		}
-		if r.Constraint, err = q.h.options.Hold(q.prompt, "tool_choice", g); err != nil {
-			return err
-		}
-	}
 	// Arguments that are not whole are no JSON, which only a stream may show.
-	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: q.q.Stream && r.Constraint != nil,
+	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: q.q.Stream && called,
 		Single: q.q.Choice != nil && q.q.Choice.Single})
 	q.answer = Message{ID: api.NewID("msg_"), Type: "message", Role: "assistant", Model: q.h.model.Info().Name, Content: []Block{}}
 	if q.q.Stream {
@@ -129,6 +116,33 @@ func (q *call) prepare(user string) *wire.Error {
 		q.answer.Usage.Input = len(ids) // how many of these are not read is known at the end
 	}
 	return nil
+}
+
+// limit sets what limits the answer: its form, if it has to be a call of a tool, else the client's stop strings. It
+// reports whether it has to be a call.
+func (q *call) limit(r *api.Request) (called bool, err *wire.Error) {
+	if err := chat.Stops("stop_sequences", q.q.Stop); err != nil {
+		return false, err
+	}
+	r.Stop = q.prompt.Stop
+	if c := q.q.Choice; c != nil && (c.Type == "any" || c.Type == "tool") {
+		called = true
+		name := ""
+		if c.Type == "tool" {
+			name = c.Name
+		}
+		g, err := q.h.options.Forms.Call("tools", "input_schema", q.prompt.Tools, name, q.prompt.Frame())
+		if err != nil {
+			return false, err
+		}
+		if r.Constraint, err = q.h.options.Hold(q.prompt, "tool_choice", g); err != nil {
+			return false, err
+		}
+	} else {
+		r.Late, r.Gate = q.q.Stop, q.prompt.Start()
+	}
+	r.Constraint = q.h.options.Open(q.prompt, r.Constraint)
+	return called, nil
 }
 
 // part returns the function that takes parts of the answer.

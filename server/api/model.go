@@ -78,12 +78,15 @@ type Request struct {
 
 	// The prompt: parts that are encoded each by itself, or, if IDs is not nil, ids.
 	Segments []prompt.Segment
+	Encoded  [][]int // the ids of each segment, where several requests have one prompt; nil where one has it alone
 	IDs      []int
 
 	Params     sample.Params
 	Constraint sample.Constraint // which ids may be drawn; nil for all
 	Max        int               // most ids to draw; 0 reads the prompt alone
 	Stop       []string          // stop strings
+	Late       []string          // stop strings that count behind the place that Gate finds
+	Gate       text.Gate         // of this answer alone; nil has Late count from the start
 	Cold       bool              // reports whether the prefix cache is neither read nor written
 
 	Logprobs bool // Token.Logprob is asked for

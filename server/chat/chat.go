@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"slices"
 	"strconv"
 	"time"
 
@@ -88,30 +89,44 @@ func (o *Options) Hold(p *prompt.Prompt, param string, g *constrain.Grammar) (sa
 	return o.Forms.Constraint(g, frame.After, true)
 }
 
+// Open returns the constraint of an answer to a prompt, beside another one that may be nil: where the prompt opens a
+// thought, the model neither breaks its tag nor ends it before there is one.
+func (o *Options) Open(p *prompt.Prompt, limit sample.Constraint) sample.Constraint {
+	if !p.Frame().Thought {
+		return limit
+	}
+	return o.Forms.Thought(limit)
+}
+
 // efforts are modes of thinking by the names that OpenAI's protocol has for them.
 var efforts = map[string]prompt.Think{"none": prompt.ThinkFast, "minimal": prompt.ThinkFast, "low": prompt.ThinkShort,
-	"medium": prompt.ThinkFree, "high": prompt.ThinkLong, "xhigh": prompt.ThinkLong}
+	"medium": prompt.ThinkFree, "high": prompt.ThinkLong, "xhigh": prompt.ThinkLong, "max": prompt.ThinkLong}
 
 // Effort returns the mode of thinking for an effort, of a field of a name.
 func Effort(param, effort string) (prompt.Think, *wire.Error) {
 	think, known := efforts[effort]
 	if !known {
-		return "", wire.Wrong(param, "none, minimal, low, medium, high or xhigh", "another string")
+		return "", wire.Wrong(param, "none, minimal, low, medium, high, xhigh or max", "another string")
 	}
 	return think, nil
 }
 
 // Encode returns the ids of a prompt of which nothing is kept: each segment is encoded by itself.
 func Encode(m api.Model, p *prompt.Prompt) ([]int, *wire.Error) {
-	ids := []int{}
-	for _, s := range p.Segments {
-		part, err := m.Tokenizer().AppendEncode(ids, []byte(s.Text))
-		if err != nil {
-			return nil, wire.Wrong("messages", "texts that the vocabulary can spell", "others")
+	parts, err := EncodeEach(m, "messages", p.Segments)
+	return slices.Concat([]int{}, slices.Concat(parts...)), err
+}
+
+// EncodeEach returns the ids of each segment of a field's prompt, as api.Request has them.
+func EncodeEach(m api.Model, param string, segments []prompt.Segment) ([][]int, *wire.Error) {
+	parts := make([][]int, len(segments))
+	for i, s := range segments {
+		var err error
+		if parts[i], err = m.Tokenizer().AppendEncode(nil, []byte(s.Text)); err != nil {
+			return nil, wire.Wrong(param, "texts that the vocabulary can spell", "others")
 		}
-		ids = part
 	}
-	return ids, nil
+	return parts, nil
 }
 
 // Fault returns the error of HTTP for one of package prompt.

@@ -29,8 +29,9 @@ const (
 
 // Compiler compiles and remembers grammars. It is safe for concurrent use.
 type Compiler struct {
-	vocab *token.Vocabulary
-	cache *constrain.Cache
+	vocab    *token.Vocabulary
+	cache    *constrain.Cache
+	thoughts *constrain.Thoughts
 }
 
 // New returns a compiler for a model of so many ids.
@@ -39,8 +40,12 @@ func New(tok tokenizer.Tokenizer, vocab int) (*Compiler, error) {
 	if err != nil {
 		return nil, err
 	}
-	return &Compiler{v, constrain.NewCache(mostKept, keptBytes)}, nil
+	return &Compiler{v, constrain.NewCache(mostKept, keptBytes), constrain.NewThoughts(v.Size(), v.Bytes)}, nil
 }
+
+// Thought returns a constraint for an answer that begins with a thought, whose tag the prompt has opened: the thought
+// begins before it ends. next, which may be nil, holds beside it.
+func (c *Compiler) Thought(next sample.Constraint) sample.Constraint { return c.thoughts.Begin(next) }
 
 // Constraint returns a constraint of a grammar: for the beginning of an answer, where a few blanks may stand before if it is
 // spaced, or behind the first place in the answer where a text ends, such as </think>, if after is not "".

@@ -30,10 +30,11 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/local"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
+	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
-// serveDemo serves the demo model on the CPU.
-func serveDemo(t *testing.T) *httptest.Server {
+// serveDemo serves the demo model on the CPU, with its tokenizer or one around that.
+func serveDemo(t *testing.T, around ...func(tokenizer.Tokenizer) tokenizer.Tokenizer) *httptest.Server {
 	t.Helper()
 	m, err := load.Open(load.Options{})
 	if err != nil {
@@ -51,16 +52,19 @@ func serveDemo(t *testing.T) *httptest.Server {
 	if err != nil {
 		t.Fatal(err)
 	}
+	forms, err := grammars.New(tok, m.Vocab)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, f := range around {
+		tok = f(tok)
+	}
 	model, err := local.New(e, tok, local.Options{Names: []string{"demo"}, ID: "x", Completion: completion.Options{Cache: statecache.Options{Host: 64 << 20}}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	model.Own(e.Close, d.Close, m.Close)
 	dialect, err := prompt.ByName("template", prompt.G1)
-	if err != nil {
-		t.Fatal(err)
-	}
-	forms, err := grammars.New(tok, m.Vocab)
 	if err != nil {
 		t.Fatal(err)
 	}

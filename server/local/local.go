@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -99,7 +98,7 @@ func (m *Model) Close(ctx context.Context) error {
 func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
 	s := &stream{m: m, began: time.Now(), top: r.Top, most: r.Max, told: r.Logprobs}
 	q := completion.Request{User: r.User, Space: "user " + r.User, Fresh: r.Cold, Sample: r.Params, Constraint: r.Constraint,
-		Max: max(r.Max, 1), Stop: r.Stop, Logprobs: r.Logprobs, Top: r.Top}
+		Max: max(r.Max, 1), Stop: r.Stop, Late: r.Late, Gate: r.Gate, Logprobs: r.Logprobs, Top: r.Top}
 	var err error
 	if q.Prompt, err = m.segments(r, s); err != nil {
 		return nil, err
@@ -160,15 +159,19 @@ func (m *Model) segments(r *api.Request, s *stream) ([]statecache.Segment, error
 		return list, nil
 	}
 	kinds := map[prompt.Mark]statecache.Kind{prompt.Turn: statecache.Turn, prompt.Anchor: statecache.Anchor}
-	for _, part := range r.Segments {
+	for i, part := range r.Segments {
 		next := statecache.Segment{Text: part.Text, Verbatim: part.Verbatim, Answer: part.Answer, End: kinds[part.End]}
+		if r.Encoded != nil {
+			next.IDs = r.Encoded[i]
+		}
 		if r.Prompted { // so the ids are chosen here
-			before := len(s.prompt)
-			var err error
-			if s.prompt, err = m.tok.AppendEncode(s.prompt, []byte(part.Text)); err != nil {
-				return nil, m.fault(err)
+			if r.Encoded == nil {
+				var err error
+				if next.IDs, err = m.tok.AppendEncode(nil, []byte(part.Text)); err != nil {
+					return nil, m.fault(err)
+				}
 			}
-			next.IDs = slices.Clone(s.prompt[before:])
+			s.prompt = append(s.prompt, next.IDs...)
 		}
 		list = append(list, next)
 	}

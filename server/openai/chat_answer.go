@@ -8,6 +8,7 @@ type Chat struct {
 	Model       string       `json:"model"`
 	Fingerprint string       `json:"system_fingerprint"`
 	Choices     []ChatChoice `json:"choices"`
+	Tier        string       `json:"service_tier,omitzero"`
 	Usage       *Usage       `json:"usage,omitzero"`
 }
 

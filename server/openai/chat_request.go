@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/go-json-experiment/json/jsontext"
@@ -27,7 +28,7 @@ type chatCall struct {
 
 // prepare checks the request and makes those of the model.
 func (q *chatCall) prepare(user string) (err *wire.Error) {
-	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
+	if err := q.check(); err != nil {
 		return err
 	}
 	if err := q.render(); err != nil {
@@ -50,24 +51,58 @@ func (q *chatCall) prepare(user string) (err *wire.Error) {
 	if err := chat.Stops("stop", q.q.Stop); err != nil {
 		return err
 	}
-	r.Stop = append(append(r.Stop, q.prompt.Stop...), q.q.Stop...)
+	r.Stop = q.prompt.Stop
 	form, err := q.form()
 	if err != nil {
 		return err
 	}
+	if q.n > 1 {
+		if r.Encoded, err = chat.EncodeEach(q.h.model, "messages", r.Segments); err != nil {
+			return err
+		}
+	}
 	for i := range q.n {
 		r := r
 		r.Params = q.q.Seeds(r.Params, i)
+		if !q.called { // a call stays whole
+			r.Late, r.Gate = q.q.Stop, q.prompt.Start()
+		}
 		if form != nil {
 			r.Constraint = form.Clone()
 		}
+		r.Constraint = q.h.options.Open(q.prompt, r.Constraint)
 		parser := q.prompt.Parser(prompt.ParserOptions{Eager: q.called, Single: q.q.Parallel != nil && !*q.q.Parallel})
 		q.requests, q.parsers = append(q.requests, r), append(q.parsers, parser)
 	}
 	q.calls, q.results = make([]int, q.n), make([]api.Result, q.n)
 	q.head = Chat{ID: api.NewID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,
-		Fingerprint: q.h.model.Info().Fingerprint}
+		Fingerprint: q.h.model.Info().Fingerprint, Tier: tier(q.q.Tier)}
 	return nil
+}
+
+// check finds what the request must not ask for.
+func (q *chatCall) check() *wire.Error {
+	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
+		return err
+	}
+	for i, m := range q.q.Modalities {
+		if m != "text" {
+			return wire.Wrong(fmt.Sprintf("modalities[%d]", i), "text", "another string")
+		}
+	}
+	if err := q.q.StreamOptions.check(); err != nil {
+		return err
+	}
+	if err := checkMetadata(q.q.Metadata); err != nil {
+		return err
+	}
+	return refuse(
+		absent{"audio", q.q.Audio, "none, since the model writes text alone"},
+		absent{"functions", q.q.Functions, "none: tools takes its place"},
+		absent{"function_call", q.q.FunctionCall, "none: tool_choice takes its place"},
+		absent{"moderation", q.q.Moderation, "none, since this server has no moderation"},
+		absent{"web_search_options", q.q.WebSearch, "none, since this server does not search"},
+	)
 }
 
 // counts checks the fields that count something.

@@ -53,6 +53,9 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
 		return err
 	}
+	if err := q.q.StreamOptions.check(); err != nil {
+		return err
+	}
 	r := api.Request{User: user, Stop: q.q.Stop, Cold: q.q.Cache != nil && !*q.q.Cache, Prompted: q.q.Echo && q.q.Logprobs != nil}
 	preset := sample.Default()
 	if q.h.options.Preset != nil {
@@ -152,6 +155,12 @@ func (q *completion) prompt(r api.Request, i int) *wire.Error {
 		r.IDs = []int{0} // as at the start of a text
 	default:
 		r.Segments = []prompt.Segment{{Text: p.Text, End: prompt.Turn}}
+	}
+	if q.bests > 1 && len(r.Segments) > 0 {
+		var err *wire.Error
+		if r.Encoded, err = chat.EncodeEach(q.h.model, name, r.Segments); err != nil {
+			return err
+		}
 	}
 	for k := range q.bests {
 		r := r

@@ -19,9 +19,7 @@ type Common struct {
 	N             *int              `json:"n"`
 	Stop          wire.List[string] `json:"stop"`
 	Stream        bool              `json:"stream"`
-	StreamOptions *struct {
-		Usage bool `json:"include_usage"`
-	} `json:"stream_options"`
+	StreamOptions *StreamOptions    `json:"stream_options"`
 
 	// Fields of our own.
 	Grammar string `json:"grammar"` // GBNF
@@ -58,11 +56,21 @@ type CompletionRequest struct {
 type ChatRequest struct {
 	Common
 	Conversation
-	MaxCompletion *int            `json:"max_completion_tokens"`
-	Logprobs      bool            `json:"logprobs"`
-	TopLogprobs   *int            `json:"top_logprobs"`
-	Format        *ResponseFormat `json:"response_format"`
-	Parallel      *bool           `json:"parallel_tool_calls"`
+	MaxCompletion *int              `json:"max_completion_tokens"`
+	Logprobs      bool              `json:"logprobs"`
+	TopLogprobs   *int              `json:"top_logprobs"`
+	Format        *ResponseFormat   `json:"response_format"`
+	Parallel      *bool             `json:"parallel_tool_calls"`
+	Tier          *string           `json:"service_tier"`
+	Metadata      map[string]string `json:"metadata"`
+	Modalities    []string          `json:"modalities"`
+
+	// Fields that ask for what there is none of.
+	Audio        jsontext.Value `json:"audio"`
+	Functions    jsontext.Value `json:"functions"`
+	FunctionCall jsontext.Value `json:"function_call"`
+	Moderation   jsontext.Value `json:"moderation"`
+	WebSearch    jsontext.Value `json:"web_search_options"`
 }
 
 // Conversation are the fields from which the text for the model is written.

@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -24,6 +25,8 @@ func (h *Handlers) responseRoutes() []api.Route {
 		{Pattern: "POST /v1/responses", Handle: h.responses, Fail: Fail},
 		{Pattern: "GET /v1/responses/{id}", Handle: h.oneResponse, Fail: Fail},
 		{Pattern: "DELETE /v1/responses/{id}", Handle: h.deleteResponse, Fail: Fail},
+		{Pattern: "GET /v1/responses/{id}/input_items", Handle: h.inputItems, Fail: Fail},
+		{Pattern: "POST /v1/responses/{id}/cancel", Handle: h.cancelResponse, Fail: Fail},
 		{Pattern: "POST /v1/responses/input_tokens", Handle: h.inputTokens, Fail: Fail},
 	}
 }
@@ -34,6 +37,8 @@ type responseCall struct {
 	user     string
 	q        ResponseRequest
 	messages []prompt.Message // the conversation, without instructions
+	items    []OutputItem     // likewise, as items
+	own      int              // of these, the first that the request has brought
 	prompt   *prompt.Prompt
 	parser   *prompt.Parser
 	request  api.Request
@@ -90,13 +95,14 @@ func (q *responseCall) render() (err *wire.Error) {
 		if k == nil {
 			return noResponse("previous_response_id")
 		}
-		q.messages = k.messages
+		q.messages, q.items = k.messages, slices.Concat(k.input, k.items)
+		q.own = len(q.items)
 	}
-	said, err := q.q.Input.messages(func(id string) *OutputItem { return q.h.kept.item(q.user, id) })
+	said, items, err := q.q.Input.messages(func(id string) *OutputItem { return q.h.kept.item(q.user, id) })
 	if err != nil {
 		return err
 	}
-	q.messages = slices.Concat(q.messages, said)
+	q.messages, q.items = slices.Concat(q.messages, said), slices.Concat(q.items, items)
 	t := chat.Talk{Own: q.q.Own, Messages: q.messages, Choice: q.q.ToolChoice.choice(), Field: "reasoning.effort"}
 	if i := q.q.Instructions; i != nil && *i != "" {
 		t.Messages = slices.Concat([]prompt.Message{{Role: prompt.System, Content: *i}}, t.Messages)
@@ -104,6 +110,11 @@ func (q *responseCall) render() (err *wire.Error) {
 	if t.Tools, err = tools(q.q.Tools); err != nil {
 		return err
 	}
+	keeps, err := q.q.Reasoning.keeps()
+	if err != nil {
+		return err
+	}
+	t.PreserveReasoning = t.PreserveReasoning || keeps
 	if e := q.q.Reasoning.Effort; e != nil {
 		if t.Thinking, err = chat.Effort("reasoning.effort", *e); err != nil {
 			return err
@@ -118,24 +129,39 @@ func (q *responseCall) checkConversation() *wire.Error {
 	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
 		return err
 	}
-	none := func(v jsontext.Value) bool { return len(v) == 0 || v.Kind() == 'n' }
-	switch {
-	case len(q.q.Input) == 0:
+	if len(q.q.Input) == 0 {
 		return wire.Missing("input", "a string or a list of at least one item")
-	case !none(q.q.Conversation):
-		return wire.Wrong("conversation", "none: previous_response_id continues a conversation", "one")
-	case !none(q.q.Prompt):
-		return wire.Wrong("prompt", "none, since this server keeps no templates", "one")
 	}
-	return nil
+	return refuse(
+		absent{"conversation", q.q.Conversation, "none: previous_response_id continues a conversation"},
+		absent{"prompt", q.q.Prompt, "none, since this server keeps no templates"},
+	)
 }
 
 // check finds what else the request must not ask for.
 func (q *responseCall) check() *wire.Error {
-	if q.q.Background {
+	switch t := q.q.Truncation; {
+	case q.q.Background:
 		return wire.Wrong("background", "false, since answers are made while the client waits", "true")
+	case t != nil && *t != "auto" && *t != "disabled":
+		return wire.Wrong("truncation", "auto or disabled", other(*t))
+	}
+	if err := refuse(
+		absent{"context_management", q.q.Management, "none, since a state has one size after any number of tokens"},
+		absent{"moderation", q.q.Moderation, "none, since this server has no moderation"},
+	); err != nil {
+		return err
+	}
+	if err := q.q.StreamOptions.check(); err != nil {
+		return err
+	}
+	if err := checkInclude(q.q.Include); err != nil {
+		return err
 	}
 	if err := checkMetadata(q.q.Metadata); err != nil {
+		return err
+	}
+	if _, err := wire.Count("max_tool_calls", q.q.MaxCalls, 0, 1, math.MaxInt32); err != nil {
 		return err
 	}
 	_, err := wire.Count("top_logprobs", q.q.TopLogprobs, 0, 0, 0)
@@ -174,15 +200,18 @@ func (q *responseCall) prepare() *wire.Error {
 	if err != nil {
 		return err
 	}
-	r.Constraint = limit
+	r.Constraint = q.h.options.Open(q.prompt, limit)
 	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: called, Single: q.q.Parallel != nil && !*q.q.Parallel})
 	q.answer = Response{ID: api.NewID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress",
-		Instructions: q.q.Instructions, Max: q.q.Max, Model: q.h.model.Info().Name, Output: []OutputItem{},
-		Parallel: q.q.Parallel == nil || *q.q.Parallel, Reasoning: q.q.Reasoning, Tier: "default",
+		Instructions: q.q.Instructions, Max: q.q.Max, MaxCalls: q.q.MaxCalls, Model: q.h.model.Info().Name, Output: []OutputItem{},
+		Parallel: q.q.Parallel == nil || *q.q.Parallel, Reasoning: q.q.Reasoning, Tier: oneTier,
 		Store: q.q.Store == nil || *q.q.Store, Temperature: r.Params.Temperature, TopP: r.Params.TopP, Presence: r.Params.Presence,
 		Frequency: r.Params.Frequency, ToolChoice: q.q.ToolChoice.echo(), Tools: q.q.Tools, Truncation: "disabled",
-		Metadata: q.q.Metadata}
+		Metadata: q.q.Metadata, CacheKey: q.q.CacheKey, SafetyID: q.q.SafetyID, User: q.q.User}
 	a := &q.answer
+	if q.q.Truncation != nil {
+		a.Truncation = *q.q.Truncation
+	}
 	if a.Text = q.q.Text; a.Text.Format.Type == "" {
 		a.Text.Format.Type = "text"
 	}
@@ -249,7 +278,8 @@ func (q *responseCall) end(r api.Result, status string) error {
 	if err != nil {
 		return err
 	}
-	q.answer.Status, q.answer.Usage = status, usageOf(r, len(ids))
+	now := time.Now().Unix()
+	q.answer.Status, q.answer.Completed, q.answer.Usage = status, &now, usageOf(r, len(ids))
 	if !q.answer.Store {
 		return nil
 	}
@@ -259,7 +289,7 @@ func (q *responseCall) end(r api.Result, status string) error {
 		m.Content = messages[n-1].Content + m.Content
 		messages = messages[:n-1]
 	}
-	q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: q.answer.Output,
+	q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: q.answer.Output, input: q.items, own: q.own,
 		messages: slices.Concat(messages, []prompt.Message{m})})
 	return nil
 }

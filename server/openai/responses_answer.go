@@ -11,6 +11,7 @@ type Response struct {
 	ID           string            `json:"id"`
 	Object       string            `json:"object"` // response
 	Created      int64             `json:"created_at"`
+	Completed    *int64            `json:"completed_at"`
 	Status       string            `json:"status"` // in_progress, completed, incomplete or failed
 	Background   bool              `json:"background"`
 	Error        *ResponseError    `json:"error"`
@@ -33,9 +34,12 @@ type Response struct {
 	ToolChoice   any               `json:"tool_choice"`
 	Tools        jsontext.Value    `json:"tools"`
 	TopLogprobs  int               `json:"top_logprobs"`
-	Truncation   string            `json:"truncation"` // disabled
+	Truncation   string            `json:"truncation"` // as it was sent
 	Usage        *ResponseUsage    `json:"usage"`
 	Metadata     map[string]string `json:"metadata"`
+	CacheKey     string            `json:"prompt_cache_key,omitzero"`
+	SafetyID     string            `json:"safety_identifier,omitzero"`
+	User         string            `json:"user,omitzero"`
 }
 
 // ResponseError is why an answer failed.
@@ -52,7 +56,7 @@ type ResponseEnding struct {
 // OutputItem is a part of an answer.
 type OutputItem struct {
 	ID        string       `json:"id"`
-	Type      string       `json:"type"` // reasoning, message or function_call
+	Type      string       `json:"type"` // reasoning, message, function_call or, of a conversation, function_call_output
 	Status    string       `json:"status"`
 	Role      string       `json:"role,omitzero"`
 	Summary   []OutputPart `json:"summary,omitzero"`
@@ -60,12 +64,14 @@ type OutputItem struct {
 	CallID    string       `json:"call_id,omitzero"`
 	Name      string       `json:"name,omitzero"`
 	Arguments *string      `json:"arguments,omitzero"`
+	Output    *string      `json:"output,omitzero"` // of function_call_output
 }
 
 // OutputPart is a text of an item.
 type OutputPart struct {
-	Type        string `json:"type"` // output_text or reasoning_text
+	Type        string `json:"type"` // output_text, reasoning_text or, of a conversation, input_text or refusal
 	Text        string `json:"text"`
+	Refusal     string `json:"refusal,omitzero"`
 	Annotations []any  `json:"annotations,omitzero"` // none
 	Logprobs    []any  `json:"logprobs,omitzero"`    // none
 }

@@ -22,6 +22,8 @@ type keptResponse struct {
 	id, user string
 	body     []byte           // the response as JSON
 	items    []OutputItem     // of the response
+	input    []OutputItem     // that the response was made from, without instructions
+	own      int              // of input, the first that its own request has brought
 	messages []prompt.Message // the conversation with the response at its end, without instructions
 }
 
@@ -36,7 +38,12 @@ func (k *keptResponse) size() int64 {
 			n += perMessage + len(c.ID) + len(c.Name) + len(c.Arguments)
 		}
 	}
-	n += 2*perMessage*len(k.items) + len(k.body) // whose texts are those of the items
+	n += 2*perMessage*(len(k.items)+len(k.input)) + len(k.body) // whose texts are those of the items
+	for i := range k.input[k.own:] {
+		for _, part := range k.input[k.own+i].Content {
+			n += len(part.Text)
+		}
+	}
 	return int64(n)
 }
 
@@ -58,9 +65,9 @@ type keptShare struct {
 	bytes int64
 }
 
-// keptItem is an item of a kept response.
+// keptItem is an item that came with a kept response: of its answer, or of its request.
 type keptItem struct {
-	user string
+	of   *keptResponse
 	item *OutputItem
 }
 
@@ -79,8 +86,12 @@ func (s *keptResponses) add(k *keptResponse) {
 		s.users[k.user] = u
 	}
 	s.byID[k.id] = u.order.PushBack(k)
-	for i := range k.items {
-		s.items[k.items[i].ID] = keptItem{k.user, &k.items[i]}
+	for _, list := range [][]OutputItem{k.items, k.input[k.own:]} {
+		for i := range list {
+			if _, there := s.items[list[i].ID]; !there { // else the request named it by its id
+				s.items[list[i].ID] = keptItem{k, &list[i]}
+			}
+		}
 	}
 	u.bytes, s.bytes = u.bytes+k.size(), s.bytes+k.size()
 	for len(s.byID) > s.most || s.bytes > s.mostBytes {
@@ -107,8 +118,12 @@ func (s *keptResponses) drop(e *list.Element) {
 	u := s.users[k.user]
 	u.order.Remove(e)
 	delete(s.byID, k.id)
-	for i := range k.items {
-		delete(s.items, k.items[i].ID)
+	for _, list := range [][]OutputItem{k.items, k.input[k.own:]} {
+		for i := range list {
+			if s.items[list[i].ID].of == k {
+				delete(s.items, list[i].ID)
+			}
+		}
 	}
 	u.bytes, s.bytes = u.bytes-k.size(), s.bytes-k.size()
 	if u.order.Len() == 0 {
@@ -135,7 +150,7 @@ func (s *keptResponses) get(user, id string, remove bool) *keptResponse {
 func (s *keptResponses) item(user, id string) *OutputItem {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if k := s.items[id]; k.item != nil && k.user == user {
+	if k := s.items[id]; k.item != nil && k.of.user == user {
 		return k.item
 	}
 	return nil
@@ -148,6 +163,9 @@ func noResponse(param string) *wire.Error {
 }
 
 func (h *Handlers) oneResponse(w http.ResponseWriter, c *api.Call) *wire.Error {
+	if err := checkQuery(c.URL.Query()); err != nil {
+		return err
+	}
 	k := h.kept.get(c.User, c.PathValue("id"), false)
 	if k == nil {
 		return noResponse("id")

@@ -2,14 +2,12 @@ package openai
 
 import (
 	"fmt"
-	"net/http"
 	"strings"
 	"unicode/utf8"
 
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
-	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
@@ -26,7 +24,21 @@ type ResponseRequest struct {
 	Store       *bool             `json:"store"`
 	Metadata    map[string]string `json:"metadata"`
 	Background  bool              `json:"background"` // there is none
+	Include     []string          `json:"include"`
+	Truncation  *string           `json:"truncation"`     // nothing is ever cut off
+	MaxCalls    *int              `json:"max_tool_calls"` // of tools of the server, which has none
 	Cache       *bool             `json:"cache"`
+
+	StreamOptions *StreamOptions `json:"stream_options"`
+
+	// Fields that the response shows again.
+	CacheKey string `json:"prompt_cache_key"`
+	SafetyID string `json:"safety_identifier"`
+	User     string `json:"user"`
+
+	// Fields that ask for what there is none of.
+	Management jsontext.Value `json:"context_management"`
+	Moderation jsontext.Value `json:"moderation"`
 }
 
 // ResponseConversation are the fields from which the text for the model is written. It is the body of POST
@@ -72,7 +84,26 @@ func (f *ResponseTextFormat) form() format {
 // ResponseEffort says how long the model is to think.
 type ResponseEffort struct {
 	Effort  *string `json:"effort"`
-	Summary *string `json:"summary"` // thoughts are told of as they are
+	Summary *string `json:"summary"`          // thoughts are told of as they are
+	Context *string `json:"context,omitzero"` // all_turns, if thoughts of earlier answers stay; else auto or current_turn
+	Mode    *string `json:"mode,omitzero"`    // standard
+}
+
+// keeps reports whether thoughts of earlier answers stay in the conversation.
+func (e *ResponseEffort) keeps() (bool, *wire.Error) {
+	if e.Mode != nil && *e.Mode != "standard" {
+		return false, wire.Wrong("reasoning.mode", "standard", other(*e.Mode))
+	}
+	if e.Context == nil {
+		return false, nil
+	}
+	switch *e.Context {
+	case "auto", "current_turn":
+		return false, nil
+	case "all_turns":
+		return true, nil
+	}
+	return false, wire.Wrong("reasoning.context", "auto, current_turn or all_turns", other(*e.Context))
 }
 
 // Items are parts of a conversation.
@@ -165,92 +196,6 @@ func other(s string) string {
 		return "none"
 	}
 	return "another string"
-}
-
-// messages returns items as package prompt has them. What an assistant thought, said and called in a row is one
-// message. find returns the item of an earlier response, or nil.
-func (l Items) messages(find func(id string) *OutputItem) (list []prompt.Message, err *wire.Error) {
-	for i := range l {
-		it, at := &l[i], fmt.Sprintf("input[%d]", i)
-		if it.Type == "item_reference" || it.Type == "" && it.Role == "" && it.ID != "" { // whose type may be missing
-			kept := find(it.ID)
-			if kept == nil {
-				return nil, &wire.Error{Status: http.StatusNotFound, Param: at + ".id", Code: "item_not_found",
-					Message: at + ".id: there is no item of this id in the responses that are kept"}
-			}
-			it = kept.input()
-		}
-		switch it.Type {
-		case "", "message":
-			list, err = it.message(list, at)
-		case "reasoning":
-			var thought string
-			thought, err = it.Content.join(at+".content", "reasoning_text")
-			if n := len(list); n == 0 || list[n-1].Role != prompt.Assistant || list[n-1].Content != "" || len(list[n-1].Calls) > 0 {
-				list = append(list, prompt.Message{Role: prompt.Assistant})
-			}
-			list[len(list)-1].Reasoning += thought
-		case "function_call":
-			if e := prompt.CheckName(at+".name", it.Name); e != nil {
-				return nil, chat.Fault(e)
-			}
-			if n := len(list); n == 0 || list[n-1].Role != prompt.Assistant {
-				list = append(list, prompt.Message{Role: prompt.Assistant})
-			}
-			a := &list[len(list)-1]
-			a.Calls = append(a.Calls, prompt.Call{ID: it.CallID, Name: it.Name, Arguments: it.Arguments})
-		case "function_call_output":
-			out := prompt.Message{Role: prompt.Output, CallID: it.CallID}
-			out.Content, err = it.Output.join(at+".output", "input_text")
-			list = append(list, out)
-		default:
-			err = wire.Wrong(at+".type", "message, reasoning, function_call, function_call_output or item_reference", "another string")
-		}
-		if err != nil {
-			return nil, err
-		}
-	}
-	return list, nil
-}
-
-// input returns an item of an answer as one of a conversation.
-func (o *OutputItem) input() *Item {
-	it := &Item{Type: o.Type, Role: o.Role, Content: Parts{}, CallID: o.CallID, Name: o.Name}
-	for _, part := range o.Content {
-		it.Content = append(it.Content, Part{Type: part.Type, Text: part.Text})
-	}
-	if o.Arguments != nil {
-		it.Arguments = *o.Arguments
-	}
-	return it
-}
-
-// message appends a message.
-func (it *Item) message(list []prompt.Message, at string) ([]prompt.Message, *wire.Error) {
-	if it.Content == nil {
-		return nil, wire.Missing(at+".content", it.Content.Want())
-	}
-	m, types := prompt.Message{}, []string{"input_text"}
-	switch it.Role {
-	case "user":
-		m.Role = prompt.User
-	case "system", "developer":
-		m.Role = prompt.System
-	case "assistant":
-		m.Role, types = prompt.Assistant, []string{"output_text", "refusal"}
-	default:
-		return nil, wire.Wrong(at+".role", "user, assistant, system or developer", other(it.Role))
-	}
-	text, err := it.Content.join(at+".content", types...)
-	if err != nil {
-		return nil, err
-	}
-	if n := len(list); m.Role == prompt.Assistant && n > 0 && list[n-1].Role == prompt.Assistant && list[n-1].Content == "" && len(list[n-1].Calls) == 0 {
-		list[n-1].Content = text // which it thought before
-		return list, nil
-	}
-	m.Content = text
-	return append(list, m), nil
 }
 
 // checkMetadata checks what a client wants to find again with its response. The bounds are those of the protocol.

@@ -116,7 +116,7 @@ func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
 		prompt += string(m.Tok.Bytes(id))
 	}
 	answer, ends := m.Answer(r, prompt)
-	w, err := text.NewWriter(m.Tok, text.Options{Stop: r.Stop, Max: r.Max})
+	w, err := text.NewWriter(m.Tok, text.Options{Stop: r.Stop, Late: r.Late, Gate: r.Gate, Max: r.Max})
 	if err != nil {
 		return nil, err
 	}
