@@ -69,6 +69,7 @@ setup: ## install what the targets above need
 	@scripts/setup.sh test
 	@scripts/setup.sh swiftshader || [ $$? = 3 ]
 	@scripts/setup.sh browser || [ $$? = 3 ]
+	@scripts/axe.sh >/dev/null || [ $$? = 3 ]
 
 clean: ## remove what was built
 	@rm -rf bin

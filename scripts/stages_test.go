@@ -38,9 +38,11 @@ swiftshader)
 	exit %d ;;
 esac
 `, brings, status))
+	c.write(t, "scripts/axe.sh", "exit 3\n")
 	c.write(t, "scripts/with-go.sh", `#!/bin/sh
 [ "$2" != list ] || { echo example/gpu && echo example/shaders && exit; }
 echo "ran $VK_DRIVER_FILES$RWKV_RADV/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH${MESA_SHADER_CACHE_DIR+ in $MESA_SHADER_CACHE_DIR}${RWKV_POISON+/poison}: $*"
+[ -z "${RWKV_AXE:-}" ] || echo "axe $RWKV_AXE"
 case "$*" in *"$FAIL") exit 1 ;; esac
 `)
 	return c
@@ -165,5 +167,26 @@ func TestStagesMissing(t *testing.T) {
 				t.Errorf("success: %t, %d runs; want %t, %d, and %q in\n%s", ok, runs, c.ok, c.runs, c.text, text)
 			}
 		})
+	}
+}
+
+// The first stage looks at the web page with axe-core where that can be had, and says so where it cannot. A file that is not
+// what it should be fails the run before it begins.
+func TestStagesAxe(t *testing.T) {
+	for script, want := range map[string]struct {
+		ok   bool
+		runs int
+		text string
+	}{
+		"echo axe.js": {true, 1, "\naxe axe.js\n"},
+		"exit 3":      {true, 1, "test: axe-core cannot be had here, for want of npm or of the network: the test of the web page with it is left out\n"},
+		"exit 1":      {false, 0, ""},
+	} {
+		c := newCheckout(t, 3, false)
+		c.write(t, "scripts/axe.sh", script+"\n")
+		text, ok, runs := c.make(t, "test", "STAGES=lavapipe")
+		if ok != want.ok || runs != want.runs || !strings.Contains(text, want.text) || strings.Contains(text, "\naxe ") != (script == "echo axe.js") {
+			t.Errorf("%s: success: %t, %d runs; want %t, %d, and %q in\n%s", script, ok, runs, want.ok, want.runs, want.text, text)
+		}
 	}
 }

@@ -96,6 +96,17 @@ two() {
 	esac
 }
 
+# accessible gets what looks for what keeps people out of the web page. Without npm or the network the tests do without.
+accessible() {
+	got=0
+	RWKV_AXE=$(scripts/axe.sh) || got=$?
+	case $got in
+	0) export RWKV_AXE ;;
+	3) say 'axe-core cannot be had here, for want of npm or of the network: the test of the web page with it is left out' ;;
+	*) return 1 ;;
+	esac
+}
+
 # prepare STAGE gets what the stage needs beyond scripts/setup.sh test. It fails with 3 where the system does not offer
 # that.
 prepare() {
@@ -105,7 +116,10 @@ prepare() {
 		got=0
 		scripts/setup.sh browser || got=$?
 		case $got in
-		0) export RWKV_REQUIRE_CHROMIUM=1 ;;
+		0)
+			export RWKV_REQUIRE_CHROMIUM=1
+			accessible || return
+			;;
 		3) say 'no Chromium is offered on this system: the tests of the web page are left out' ;;
 		*) return 1 ;;
 		esac

@@ -244,11 +244,11 @@ func TestCuts(t *testing.T) {
 	}
 }
 
-// axe finds nothing that keeps people out. RWKV_AXE names its program, which scripts/axe.sh gets.
+// axe finds nothing that keeps people out. RWKV_AXE names its program, which scripts/axe.sh gets and prints.
 func TestAxe(t *testing.T) {
 	file := os.Getenv("RWKV_AXE")
 	if file == "" {
-		t.Skip("RWKV_AXE names no file (scripts/axe.sh)")
+		t.Skip("RWKV_AXE names no file (RWKV_AXE=$(scripts/axe.sh))")
 	}
 	program, err := os.ReadFile(file)
 	if err != nil {
