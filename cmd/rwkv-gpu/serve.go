@@ -2,7 +2,6 @@ package main
 
 import (
 	"context"
-	"crypto/tls"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -133,35 +132,6 @@ func (o *serveFlags) ring() (*keys.Ring, error) {
 		}
 	}
 	return ring, nil
-}
-
-// listener opens the address, with TLS if that is wanted.
-func (o *serveFlags) listener() (net.Listener, error) {
-	var config *tls.Config
-	if o.cert != "" {
-		pair, err := tls.LoadX509KeyPair(o.cert, o.certKey)
-		if err != nil {
-			return nil, inputf(o.cert, "%w", err)
-		}
-		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
-	}
-	l, err := net.Listen("tcp", o.listen)
-	if err != nil {
-		return nil, &failure{statusFailed, "--listen", err}
-	}
-	if config != nil {
-		l = tls.NewListener(l, config)
-	}
-	return l, nil
-}
-
-// url returns where clients find the server.
-func (o *serveFlags) url(l net.Listener) string {
-	scheme := "http://"
-	if o.cert != "" {
-		scheme = "https://"
-	}
-	return scheme + l.Addr().String()
 }
 
 // protocol returns how conversations are held with a model.
@@ -306,6 +276,7 @@ func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, rin
 	i := model.Info()
 	a.notice("%s on %s, chats as %s", i.Name, model.Device(), p.Dialect.Name)
 	_, _ = fmt.Fprintln(a.stderr, "listening on "+o.url(l)) // a lost line is no reason to stop
+	a.notice("for a chat, open %s in a browser; Ctrl-C ends the server", o.page(l))
 	if a.common.json {
 		if err := a.writeJSON(served{o.url(l), i.Name, i.Fingerprint, model.Device(), i.Sequences}); err != nil {
 			return err
@@ -340,12 +311,6 @@ func presetNames() (list []string) {
 		list = append(list, p.Name)
 	}
 	return list
-}
-
-// loopback reports whether a listener is reached from this computer alone.
-func loopback(l net.Listener) bool {
-	addr, ok := l.Addr().(*net.TCPAddr)
-	return ok && addr.IP.IsLoopback()
 }
 
 func lower(list []string) (out []string) {

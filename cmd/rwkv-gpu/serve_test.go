@@ -254,6 +254,31 @@ func TestServeKeepsStates(t *testing.T) {
 	}
 }
 
+// addressed is a listener of an address.
+type addressed struct {
+	net.Listener
+	at *net.TCPAddr
+}
+
+func (l addressed) Addr() net.Addr { return l.at }
+
+// The server says where its page is, at an address to which a browser can go.
+func TestServePage(t *testing.T) {
+	for address, want := range map[string]string{"127.0.0.1": "http://127.0.0.1:81/", "0.0.0.0": "http://localhost:81/", "::": "http://localhost:81/",
+		"::1": "http://[::1]:81/", "192.0.2.7": "http://192.0.2.7:81/"} {
+		if got := new(serveFlags).page(addressed{at: &net.TCPAddr{IP: net.ParseIP(address), Port: 81}}); got != want {
+			t.Errorf("%s: %s, want %s", address, got, want)
+		}
+	}
+	if got := (&serveFlags{cert: "c"}).page(addressed{at: &net.TCPAddr{IP: net.IPv6zero, Port: 81}}); got != "https://localhost:81/" {
+		t.Errorf("with TLS: %s", got)
+	}
+	s := startServing(t, "--device", "cpu")
+	if status := s.end(t, syscall.SIGTERM); status != statusDone || !strings.Contains(s.log.String(), "for a chat, open "+s.url+"/ in a browser; Ctrl-C ends the server\n") {
+		t.Errorf("status %d: %s", status, s.log)
+	}
+}
+
 func TestServeKeys(t *testing.T) {
 	file := writeFile(t, "keys", []byte("ann secret-a\n"))
 	s := startServing(t, "--device", "cpu", "--api-keys", file)
