@@ -3,13 +3,14 @@
 ARGS     ?= generate "Once upon a time" -n 200
 FUZZTIME ?= 2m
 BENCH    ?= .
+LOAD     ?= --duration 20s
 STAGES   ?=
 GPUS     ?=
 
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help run build test race gpus check shaders mutants fuzz bench setup clean
+.PHONY: help run build test race gpus check shaders mutants fuzz bench load setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -64,6 +65,12 @@ fuzz: ## every fuzz target for FUZZTIME (2m)
 bench: ## Go benchmarks on the default device (BENCH=regexp)
 	@scripts/setup.sh run
 	@$(GO) test -run '^$$' -bench '$(BENCH)' ./...
+
+load: ## 32 clients of a server at once, then more than it takes (LOAD="--duration 10m --json F" for other flags)
+	@scripts/setup.sh run
+	@$(MAKE) -s build
+	@$(GO) run ./bench/load --clients 32 --overload 160 $(LOAD) -- \
+		bin/rwkv-gpu serve --json --quiet --listen 127.0.0.1:0 --queue 64 --cache-ram 64M
 
 setup: ## install what the targets above need
 	@scripts/setup.sh test

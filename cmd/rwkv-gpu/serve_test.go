@@ -19,14 +19,15 @@ import (
 // serving is a server in a process of its own.
 type serving struct {
 	*exec.Cmd
-	url string
-	log *strings.Builder
+	url    string
+	log    *strings.Builder
+	client *http.Client
 }
 
 // startServing starts a server on a free port and waits until it listens.
 func startServing(t *testing.T, args ...string) *serving {
 	t.Helper()
-	s := &serving{Cmd: child(append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...), log: new(strings.Builder)}
+	s := &serving{Cmd: child(append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...), log: new(strings.Builder), client: http.DefaultClient}
 	s.Stderr = s.log
 	out, err := s.StdoutPipe()
 	if err == nil {

@@ -22,9 +22,9 @@ const recent = 8
 // places in between, every so many tokens (none if every is 0).
 //
 // Plan leaves out the end of a segment that lies less than 16 tokens before the next one, and any other place less than
-// 16 tokens behind the one before it. An end at n yields to another less than 16 tokens before it, since a sequence
-// that reads the same text again needs a token to read. Plan also leaves out the places that a text of this length
-// would not keep.
+// 16 tokens behind the one before it. A sequence that reads the same text again needs a token to read. So an end at n
+// yields to another less than 16 tokens before it, and where there is none, to the place one token before n if at least
+// 16 tokens are to be read. Plan also leaves out the places that a text of this length would not keep.
 //
 // # The rule of keeping
 //
@@ -53,6 +53,9 @@ func Plan(from, n, every int, hit *Hit, ends []Mark) []Mark {
 	})
 	marks = slices.CompactFunc(marks, func(a, b Mark) bool { return a.Tokens == b.Tokens })
 	marks = apart(from, n, marks)
+	if k := len(marks) - 1; k >= 0 && marks[k] == (Mark{n, Turn}) && n-from >= near {
+		marks[k].Tokens--
+	}
 	if every > 0 {
 		marks = between(from, every, marks)
 	}

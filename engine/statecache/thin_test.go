@@ -116,16 +116,18 @@ func TestPlan(t *testing.T) {
 		from, n, every, shared int
 		ends, want             []Mark
 	}{
-		"ends":            {0, 100, 0, 0, []Mark{{30, Anchor}, {60, Turn}, {100, Turn}}, []Mark{{30, Anchor}, {60, Turn}, {100, Turn}}},
+		"ends":            {0, 100, 0, 0, []Mark{{30, Anchor}, {60, Turn}, {100, Turn}}, []Mark{{30, Anchor}, {60, Turn}, {99, Turn}}},
 		"behind":          {40, 100, 0, 40, []Mark{{30, Anchor}, {60, Turn}}, []Mark{{60, Turn}}},
 		"the end yields":  {0, 64, 0, 0, []Mark{{60, Turn}, {64, Turn}}, []Mark{{60, Turn}}},
 		"near the next":   {0, 90, 0, 0, []Mark{{60, Turn}, {64, Turn}}, []Mark{{64, Turn}}},
-		"alone":           {0, 64, 0, 0, []Mark{{64, Turn}}, []Mark{{64, Turn}}},
+		"alone":           {0, 64, 0, 0, []Mark{{64, Turn}}, []Mark{{63, Turn}}},
+		"alone and short": {0, 15, 0, 0, []Mark{{15, Turn}}, []Mark{{15, Turn}}},
+		"alone, read":     {50, 64, 0, 0, []Mark{{64, Turn}}, []Mark{{64, Turn}}},
 		"parting":         {10, 100, 0, 50, []Mark{{60, Turn}}, []Mark{{50, Passing}, {60, Turn}}},
 		"parting near":    {10, 100, 0, 20, []Mark{{60, Turn}}, []Mark{{60, Turn}}},
 		"parting at end":  {10, 100, 0, 60, []Mark{{60, Turn}}, []Mark{{60, Turn}}},
 		"within":          {0, 100, 40, 0, []Mark{{90, Turn}}, []Mark{{40, Passing}, {90, Turn}}},
-		"within, from":    {30, 130, 40, 30, []Mark{{130, Turn}}, []Mark{{70, Passing}, {110, Passing}, {130, Turn}}},
+		"within, from":    {30, 130, 40, 30, []Mark{{130, Turn}}, []Mark{{70, Passing}, {110, Passing}, {129, Turn}}},
 		"no place at all": {0, 100, 0, 0, []Mark{{50, None}}, nil},
 	} {
 		got := Plan(c.from, c.n, c.every, &Hit{Shared: c.shared}, c.ends)

@@ -12,6 +12,7 @@ func (m *Model) Measure(g Gauges) {
 	g.Gauge("queue_requests", "Requests that wait for their first turn.", func() float64 { return float64(stats().Schedule.Waiting) })
 	g.Gauge("sequences_resident", "Sequences whose state is on the device.", func() float64 { return float64(stats().Schedule.Resident) })
 	g.Gauge("sequences_parked", "Sequences whose state waits in memory for a turn.", func() float64 { return float64(stats().Schedule.Parked) })
+	g.Counter("fed_tokens_total", "Tokens that the model has read at once: of prompts, and what forms of answers leave no choice about.", func() float64 { return float64(stats().Schedule.Fed) })
 	g.Counter("device_reopened_total", "Times that the device was lost and opened anew.", func() float64 { return float64(stats().Schedule.Reopened) })
 	g.Gauge("cache_states", "States that are kept of texts.", func() float64 { return float64(stats().Cache.Checkpoints) })
 	g.Gauge("cache_ram_bytes", "Memory that they take.", func() float64 { return float64(stats().Cache.Host) })

@@ -25,6 +25,8 @@ type Model struct {
 	Pause func(ctx context.Context) error
 	// Fail, if not nil, may fail a request before it starts.
 	Fail func(r *api.Request) error
+	// Forgets reports whether Asked stays empty, for tests of very many requests.
+	Forgets bool
 
 	mu     sync.Mutex
 	open   int
@@ -131,7 +133,9 @@ func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
 	m.mu.Lock()
 	defer m.mu.Unlock()
 	m.open++
-	m.asked = append(m.asked, *r)
+	if !m.Forgets {
+		m.asked = append(m.asked, *r)
+	}
 	s := &stream{m: m, r: r, ctx: ctx, cancel: cancel, w: w, drawn: drawn}
 	s.result = api.Result{Prompt: len(ids), Reading: time.Millisecond}
 	if r.Prompted {
