@@ -6,11 +6,12 @@ BENCH    ?= .
 LOAD     ?= --duration 20s
 STAGES   ?=
 GPUS     ?=
+CLIENTS  ?=
 
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help run build test race gpus check shaders mutants fuzz bench load setup clean
+.PHONY: help run build test race clients gpus check shaders mutants fuzz bench load setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -31,6 +32,10 @@ test: ## the whole suite: stages on several drivers, as on GPUs, and the race de
 race: ## what is concurrent under the race detector, without long cases and comparisons of numbers
 	@scripts/setup.sh test
 	@scripts/test.sh race
+
+clients: ## programs that others wrote for OpenAI's and Anthropic's protocols, against the server (CLIENTS="openai-node litellm" for some)
+	@scripts/setup.sh clients
+	@scripts/clients.sh $(CLIENTS)
 
 gpus: ## what the compilers of GPUs that are not there make of the kernels (GPUS="navi21 gfx1100" for some)
 	@scripts/setup.sh test

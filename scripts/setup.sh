@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser
+# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients
 #
 # Installs what that make target needs and this machine lacks, with the system's package manager, one line for each
 # thing. Where all is there it says nothing and touches no network. -n: only say what would be installed.
@@ -24,6 +24,8 @@ cmake      | cmake                 | cmake                   | cmake            
 spirv      | spirv-opt, spirv-val  | spirv-tools             | spirv-tools              | spirv-tools              | spirv-tools
 second     | SwiftShader driver    | chromium-common         | chromium-common          | chromium                 | -
 browser    | Chromium              | chromium                | chromium                 | chromium                 | -
+python     | Python with venv      | python3 python3-venv    | python3 python3-pip      | python                   | python
+node       | Node.js with npm      | nodejs npm              | nodejs nodejs-npm        | nodejs npm               | node
 '
 
 say() { echo "setup: $*"; }
@@ -67,6 +69,8 @@ have() {
 	spirv) has spirv-opt && has spirv-val ;;
 	second) [ -n "$(driver swiftshader)" ] ;;
 	browser) has chromium || has chromium-browser || has google-chrome ;;
+	python) python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ;;
+	node) has npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null ;;
 	esac
 }
 
@@ -233,8 +237,9 @@ check) things='certs go cc git glslc cmake spirv' ;;
 test) things='certs go cc git glslc cmake spirv loader lavapipe validation' ;;
 swiftshader) things='second' ;;
 browser) things='browser' ;;
+clients) things='certs go cc loader driver python node' ;;
 *)
-	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser' >&2
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients' >&2
 	exit 2
 	;;
 esac
