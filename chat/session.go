@@ -123,7 +123,7 @@ func (s *Session) Say(ctx context.Context, said string, each func(prompt.Delta) 
 // answer lets the model answer the last turn. With an error it returns what there is of the answer, nil if there is nothing.
 func (s *Session) answer(ctx context.Context, each func(prompt.Delta) error) (*Reply, error) {
 	b := s.branches[s.current]
-	p, err := s.o.Dialect.Render(s.messages(), prompt.Options{Think: s.o.Think, Date: s.o.Date})
+	p, err := s.o.Dialect.Render(s.messages(), prompt.Options{Think: s.o.Think, Date: s.o.Date, Begun: b.begin != nil})
 	if err != nil {
 		return nil, err
 	}
@@ -217,18 +217,11 @@ func (s *Session) State(ctx context.Context) (*state.State, error) {
 	if len(messages) == 0 {
 		return nil, errors.New("want a conversation, got none yet")
 	}
-	last := messages[len(messages)-1].Role
-	p, err := s.o.Dialect.Render(messages, prompt.Options{Date: s.o.Date, Continue: last == prompt.Assistant})
+	p, err := s.o.Dialect.Render(messages, prompt.Options{Date: s.o.Date, Begun: b.begin != nil, Closed: true})
 	if err != nil {
 		return nil, err
 	}
-	segments := p.Segments
-	if last == prompt.Assistant {
-		segments = append(segments, prompt.Segment{Text: s.o.Dialect.Separator})
-	} else { // without the beginning of an answer
-		segments = slices.DeleteFunc(segments, func(x prompt.Segment) bool { return x.Part == prompt.Opening })
-	}
-	data, ids, err := s.service.State(ctx, s.request(b, segments))
+	data, ids, err := s.service.State(ctx, s.request(b, p.Segments))
 	if err != nil {
 		return nil, fmt.Errorf("the state of the conversation: %w", err)
 	}

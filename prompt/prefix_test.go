@@ -126,6 +126,38 @@ func TestTurnExtendsIDs(t *testing.T) {
 	})
 }
 
+// A conversation that is cut behind a message, written closed up to there and begun from there, has the ids that it has
+// as a whole.
+func TestBegunExtendsClosed(t *testing.T) {
+	vocabularies(t, func(t *testing.T, tok tokenizer.Tokenizer) {
+		r := rand.New(rand.NewPCG(3, 4))
+		for range 1500 {
+			d := Dialects()[r.IntN(len(dialects))]
+			if d.AfterSystem != "" {
+				continue // what a user's header is depends on the messages before
+			}
+			o := Options{KeepReasoning: r.IntN(2) == 0, Unclean: r.IntN(4) == 0}
+			if d.Thinks {
+				o.Think = Thinks()[r.IntN(5)]
+			}
+			if d.Tools != NoTools && r.IntN(2) == 0 {
+				o.Tools = weather()
+			}
+			messages := append(made(r, d.Tools != NoTools), answered(r), Message{Role: System, Content: scrapText(r)},
+				Message{Role: User, Content: scrapText(r)})
+			cut := 1 + r.IntN(len(messages)-1)
+			closed, begun := o, o
+			closed.Closed, begun.Begun = true, true
+			ids := encode(t, tok, render(t, d.Name, messages[:cut], closed).Segments)
+			ids = append(ids, encode(t, tok, render(t, d.Name, messages[cut:], begun).Segments)...)
+			whole := render(t, d.Name, messages, o)
+			if want := encode(t, tok, whole.Segments); !slices.Equal(ids, want) {
+				t.Fatalf("%s %+v, cut behind %d messages:\n%q\n%q", d.Name, o, cut, tokenizer.Decode(tok, ids), whole.Text())
+			}
+		}
+	})
+}
+
 func (o *Options) suffix() string { return thinkingOf(o.Date).suffix[o.Think] }
 
 // Headers and the texts behind them have the ids that they had in training, when the text was encoded as a whole.

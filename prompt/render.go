@@ -17,6 +17,8 @@ type Options struct {
 	Unclean       bool // reports whether texts stay as they are, with blank lines and white space at their ends
 	Continue      bool // reports whether the last message, of an assistant, is the beginning of the answer
 	Paragraph     bool // reports whether the answer also ends at a blank line
+	Begun         bool // reports whether the messages go on with a conversation that was written Closed before
+	Closed        bool // reports whether the prompt ends behind the last message's separator, with no answer begun
 }
 
 // ToolChoice says whether the model calls a tool. The zero value leaves it to the model.
@@ -117,9 +119,12 @@ func (d *Dialect) Render(messages []Message, o Options) (*Prompt, error) {
 	if err := d.check(messages, &o); err != nil {
 		return nil, err
 	}
-	r := renderer{d: d, o: o, prompt: &Prompt{Dialect: d, Think: o.Think, Tools: o.Tools, Stop: slices.Clone(d.Stop), Preset: d.Preset}}
+	r := renderer{d: d, o: o, talked: o.Begun,
+		prompt: &Prompt{Dialect: d, Think: o.Think, Tools: o.Tools, Stop: slices.Clone(d.Stop), Preset: d.Preset}}
 	r.conversation(messages)
-	r.open(messages)
+	if !o.Closed {
+		r.open(messages)
+	}
 	if o.Paragraph {
 		r.prompt.Stop = append([]string{Paragraph}, r.prompt.Stop...)
 	}
@@ -194,7 +199,7 @@ type renderer struct {
 	o      Options
 	prompt *Prompt
 	system bool // reports whether a system's message was written
-	talked bool // reports whether another message was written
+	talked bool // reports whether another message was written, here or before
 }
 
 // add appends a segment, unless it is empty.
@@ -223,10 +228,11 @@ func (r *renderer) lead(text string) string {
 // conversation writes all messages but one to continue.
 func (r *renderer) conversation(messages []Message) {
 	first := 0 // message that is not of the system
-	for first < len(messages) && messages[first].Role == System {
+	for !r.o.Begun && first < len(messages) && messages[first].Role == System {
 		first++
 	}
 	switch {
+	case r.o.Begun: // what stands at the start of a conversation was written
 	case first > 0 || len(r.o.Tools) > 0:
 		r.systemMessages(messages[:first])
 	case len(r.d.Introduction) > 0:
@@ -237,7 +243,7 @@ func (r *renderer) conversation(messages []Message) {
 	}
 	asks := -1 // the last user's message, which asks for a thought of some length
 	for i := range messages {
-		if messages[i].Role == User {
+		if messages[i].Role == User && !r.o.Closed {
 			asks = i
 		}
 	}

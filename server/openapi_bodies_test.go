@@ -34,6 +34,8 @@ var bodies = map[string][]string{
 	"POST /tokenize": {`{"prompt":"a","return_token_strs":true}`,
 		aChatBegin + `,"tools":[` + aTool + `],"chat_template_kwargs":{"enable_thinking":true}}`},
 	"POST /detokenize": {`{"tokens":[1,2]}`},
+	"POST /v1/states": {`{"prompt":"a","name":"n"}`, `{"prompt":[1,2]}`, aChatBegin + `,"tools":[` + aTool + `]}`,
+		`{"messages":[{"role":"system","content":"a"}]}`},
 }
 
 var chatBodies = []string{
@@ -121,5 +123,5 @@ var indices = regexp.MustCompile(`\d+`)
 // says so in words.
 var unsaid = regexp.MustCompile(`none beside |none where the conversation ends with the beginning of the answer|"invalid_grammar"|` +
 	`with the template |the name of one of the tools|since tool_choice requires one|an assistant's text as the last message|` +
-	`none without logprobs|best_of: want an integer from|no more than n in a stream|prompts times best_of|` +
+	`none without logprobs|false where there are several answers|best_of: want an integer from|no more than n in a stream|prompts times best_of|` +
 	`thinking.budget_tokens: want an integer from|no such keyword is known|no text matches`)

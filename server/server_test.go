@@ -26,6 +26,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openapi"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
+	"github.com/rwkv-gpu/rwkv-gpu/server/states"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
@@ -74,6 +75,9 @@ func serve(t *testing.T, change func(*server.Options, *scripted.Model, *chat.Opt
 	}
 	if p.Forms, err = grammars.New(tok, m.What.Vocab); err != nil {
 		t.Fatal(err)
+	}
+	if p.States == nil {
+		p.States = states.New(m, states.Options{})
 	}
 	described, err := openapi.Routes(openapi.Options{Keys: o.Keys.Asked(), Vocab: m.What.Vocab}, openai.Fail)
 	if err != nil {

@@ -8,7 +8,6 @@ import (
 	"net"
 	"os"
 	"path/filepath"
-	"strconv"
 	"strings"
 	"time"
 
@@ -27,6 +26,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/local"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
+	"github.com/rwkv-gpu/rwkv-gpu/server/states"
 )
 
 const serveHelp = `Serve the model over HTTP: a chat in the browser at the address that is printed, and OpenAI's and Anthropic's protocols:
@@ -44,6 +44,7 @@ type serveFlags struct {
 	listen, keyFile      string
 	sequences, queue     int
 	ram, diskBytes       size
+	states, statesPerKey size
 	disk                 string
 	names, hosts         []string
 	template, think      string
@@ -55,7 +56,7 @@ type serveFlags struct {
 }
 
 func (a *app) serveCommand() *cobra.Command {
-	o := serveFlags{ram: 1 << 30, diskBytes: 10 << 30, body: 16 << 20}
+	o := serveFlags{ram: 1 << 30, diskBytes: 10 << 30, body: 16 << 20, states: states.DefaultBytes}
 	c := &cobra.Command{Use: "serve", Short: "Serve the model over HTTP", Long: serveHelp, Args: noArgs}
 	f := c.Flags()
 	f.SortFlags = false
@@ -66,6 +67,8 @@ func (a *app) serveCommand() *cobra.Command {
 	f.Var(&o.ram, "cache-ram", "`BYTES` of memory for the states of texts that may come again, such as 4G; 0 for none")
 	f.StringVar(&o.disk, "cache-disk", "", "`DIR` for such states, which outlive the server")
 	f.Var(&o.diskBytes, "cache-disk-bytes", "`BYTES` of files in the folder of --cache-disk")
+	f.Var(&o.states, "state-bytes", "`BYTES` of states that clients keep by id, in memory or in the folder of --cache-disk; 0 for none")
+	f.Var(&o.statesPerKey, "state-bytes-per-key", "`BYTES` of these for each key (default: half of them, and all where no key is asked for)")
 	f.StringArrayVar(&o.names, "model-name", nil, "`NAME` by which requests ask for the model; may be given several times; * is any (default: the file's)")
 	f.StringVar(&o.template, "template", prompt.Auto, "`NAME` of the form of chats: "+strings.Join(dialectNames(), ", "))
 	f.StringVar(&o.think, "think", string(prompt.ThinkOff), "`MODE` of thinking where a chat does not say: "+strings.Join(thinkNames(), ", "))
@@ -197,7 +200,10 @@ func (a *app) serve(ctx context.Context, o *serveFlags) (err error) {
 	if err != nil {
 		return err
 	}
-	if p.Forms, err = grammars.New(model.Tokenizer(), m.Vocab); err != nil {
+	if p.Forms, err = grammars.New(model.Tokenizer(), m.Vocab); err == nil {
+		p.States, err = a.keptStates(o, m, model, ring)
+	}
+	if err != nil {
 		return errors.Join(err, model.Close(context.WithoutCancel(ctx)))
 	}
 	return errors.Join(a.serveModel(ctx, o, l, ring, model, p), model.Close(context.WithoutCancel(ctx)))
@@ -259,6 +265,7 @@ func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, rin
 	}
 	metrics := server.NewMetrics()
 	model.Measure(metrics)
+	measureStates(metrics, p.States)
 	routes, err := routesOf(model, p, ring.Asked())
 	if err != nil {
 		return err
@@ -332,28 +339,4 @@ func created(path string) time.Time {
 		return i.ModTime()
 	}
 	return time.Now()
-}
-
-// size is a flag of so many bytes, with a letter for larger units.
-type size int64
-
-func (s *size) String() string { return strconv.FormatInt(int64(*s), 10) }
-
-// Type names the values for messages.
-func (*size) Type() string { return "bytes" }
-
-// Set reads a number of bytes, such as 500M.
-func (s *size) Set(text string) error {
-	number, unit := strings.ToUpper(text), int64(1)
-	number = strings.TrimSuffix(strings.TrimSuffix(number, "B"), "I")
-	if i := strings.IndexAny(number, "KMGT"); i >= 0 && i == len(number)-1 {
-		unit = int64(1) << (10 * (1 + strings.IndexByte("KMGT", number[i])))
-		number = number[:i]
-	}
-	n, err := strconv.ParseInt(number, 10, 64)
-	if err != nil || n < 0 || n > (1<<62)/unit {
-		return errors.New("want a number of bytes such as 500M or 4G")
-	}
-	*s = size(n * unit)
-	return nil
 }

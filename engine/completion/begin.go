@@ -24,14 +24,15 @@ type beginning struct {
 // begin chooses ids for the prompt of a request, looks for the longest state, and chooses what is kept.
 func (s *Service) begin(r *Request) (*beginning, error) {
 	name := r.Space
-	if r.State != nil {
-		if len(r.State) != s.size {
-			return nil, fmt.Errorf("completion: state: want %d elements, got %d", s.size, len(r.State))
-		}
-		// What follows another state than the initial one is another text.
-		name = fmt.Sprintf("%x %s", digest(r.State), r.Space)
-	} else {
+	switch { // what follows another state than the initial one is another text
+	case r.State == nil:
 		name = "initial " + name
+	case len(r.State) != s.size:
+		return nil, fmt.Errorf("completion: state: want %d elements, got %d", s.size, len(r.State))
+	case r.Origin != "":
+		name = fmt.Sprintf("origin %q %s", r.Origin, name)
+	default:
+		name = fmt.Sprintf("%x %s", digest(r.State), name)
 	}
 	b := &beginning{space: s.cache.Space(name), state: r.State, fresh: r.Fresh || r.Prompted != nil, hit: new(statecache.Hit)}
 	p, err := b.space.Prompt(s.tok, r.Prompt)

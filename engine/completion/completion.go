@@ -49,6 +49,10 @@ type Result struct {
 	Stop   string // the stop string that was found
 	// Turn is the prompt and the text, for the next turn to go on from.
 	Turn []statecache.Segment
+	// Whole has the ids of the prompt and all that were drawn for the text. Rest is the end of the text where these do not
+	// spell it, since a token holds also a part of the stop string. Whole belongs to the completion.
+	Whole []int
+	Rest  string
 
 	Cached    int // tokens of the prompt that were not fed
 	Prefilled int // tokens of the prompt that were fed
@@ -157,8 +161,12 @@ func (c *Completion) Result() (Result, error) {
 	if err == nil && r.Finish == text.Unfinished { // its constraint allowed nothing more
 		r.Finish = text.FinishedEnd
 	}
-	covered, _ := c.out.Covered()
-	r.IDs = slices.Clone(c.ids[len(c.ids)-c.drawn:][:covered])
+	covered, bytes := c.out.Covered()
+	prompt, drawn := len(c.ids)-c.drawn, c.out.IDs()
+	if r.Finish == text.FinishedStop {
+		drawn, r.Rest = covered, r.Text[bytes:]
+	}
+	r.IDs, r.Whole = slices.Clone(c.ids[prompt:][:covered]), c.ids[:prompt+drawn:prompt+drawn]
 	r.Turn = slices.Clone(c.prompt)
 	if r.Text != "" {
 		r.Turn = append(r.Turn, statecache.Segment{Text: r.Text, Answer: true, IDs: r.IDs, End: statecache.Turn})

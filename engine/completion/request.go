@@ -18,10 +18,15 @@ type Request struct {
 	Space  string // the namespace of the states: nothing of one shows in another
 	Prompt []statecache.Segment
 	State  []float32 // to begin the prompt with; nil for the model's initial state
+	Origin string    // by which the cache knows State, of no other state; "" for a hash of it
 	Fresh  bool      // reports whether no state of the cache is used, and none is kept
+
+	// Follows reports whether the request is the rest of one that has ended. It then enters a full queue too.
+	Follows bool
 
 	Sample     sample.Params
 	Constraint sample.Constraint // nil for none
+	Sampler    []byte            // where the sampler goes on, as its MarshalBinary returned it; nil for a new one
 	Penal      bool              // reports whether tokens of the prompt count for the penalties too
 	Max        int               // most tokens to draw
 	Stop       []string
@@ -45,6 +50,11 @@ func (s *Service) Start(ctx context.Context, r Request) (*Completion, error) {
 	if err != nil {
 		return nil, err
 	}
+	if r.Sampler != nil {
+		if err := smp.UnmarshalBinary(r.Sampler); err != nil {
+			return nil, err
+		}
+	}
 	if r.Constraint != nil {
 		smp.SetConstraint(r.Constraint)
 	}
@@ -58,8 +68,8 @@ func (s *Service) Start(ctx context.Context, r Request) (*Completion, error) {
 	}
 	c := &Completion{beginning: b, prompt: r.Prompt, out: out, detailed: r.Logprobs || r.Top > 0, buffer: s.options.Buffer,
 		ready: make(chan struct{}, 1)}
-	q := schedule.Request{User: r.User, Prompt: b.ids, Begin: b.begin, Marks: b.places(), Sampler: smp, Penal: r.Penal, Max: r.Max,
-		Ends: []int{text.EndOfText}, Logprobs: r.Logprobs, Top: r.Top, Prompted: r.Prompted, Token: c.take}
+	q := schedule.Request{User: r.User, Follows: r.Follows, Prompt: b.ids, Begin: b.begin, Marks: b.places(), Sampler: smp,
+		Penal: r.Penal, Max: r.Max, Ends: []int{text.EndOfText}, Logprobs: r.Logprobs, Top: r.Top, Prompted: r.Prompted, Token: c.take}
 	if !r.Fresh {
 		q.Keep = b.keep
 	}
@@ -75,8 +85,8 @@ func (s *Service) Start(ctx context.Context, r Request) (*Completion, error) {
 }
 
 // State feeds the prompt of a request, from the longest state that the cache has of it, and returns the state after it
-// with the prompt's ids. It is for a state that is to be given away. Of the request, User, Space, Prompt, State and
-// Fresh count.
+// with the prompt's ids. It is for a state that is to be given away. Of the request, User, Space, Prompt, State, Origin,
+// Fresh and Follows count.
 func (s *Service) State(ctx context.Context, r Request) (state []float32, ids []int, err error) {
 	r.Prompted = nil
 	b, err := s.begin(&r)
@@ -92,7 +102,7 @@ func (s *Service) State(ctx context.Context, r Request) (state []float32, ids []
 		}
 	}
 	failed := errors.New("completion: no state was kept")
-	q := schedule.Request{User: r.User, Prompt: b.ids, Begin: b.begin, Marks: b.places()}
+	q := schedule.Request{User: r.User, Follows: r.Follows, Prompt: b.ids, Begin: b.begin, Marks: b.places()}
 	q.Keep = func(tokens int) ([]float32, func(error)) {
 		if tokens < len(b.ids) || state != nil {
 			return b.keep(tokens)

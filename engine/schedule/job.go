@@ -19,6 +19,7 @@ type Request struct {
 	Prompt  []int            // at least one token
 	Sampler *sample.Sampler  // may have a constraint: what it forces is fed in one piece, without a draw
 	Penal   bool             // the sampler accepts the prompt, for its penalties
+	Follows bool             // reports whether it is the rest of one that has ended, so a full queue takes it too
 	Max     int              // most tokens to draw; 0 for a prompt alone
 	Ends    []int
 

@@ -150,7 +150,7 @@ func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
 		return nil, s.door.broken
 	case s.door.closing:
 		return nil, ErrClosed
-	case s.door.waiting >= s.options.Queue:
+	case s.door.waiting >= s.options.Queue && !r.Follows:
 		return nil, fmt.Errorf("%w: %d requests wait", ErrQueueFull, s.door.waiting)
 	}
 	s.door.waiting++

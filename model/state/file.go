@@ -78,9 +78,14 @@ func replaceable(path string) bool {
 // maxHeader bounds the header of a state file: most of it is the sampler's counts as base64.
 const maxHeader = 2 << 20
 
+// MostBytes bounds the files of sequences of m.
+func MostBytes(m *model.Model) int64 {
+	return int64(tensor.F32.Bytes(m.Program.StateLen()) + maxHeader)
+}
+
 // Read reads a state file of m. Every error of the file is a *weights.Error, or of the system.
 func Read(m *model.Model, path string) (*State, error) {
-	data, err := files.Read(path, int64(tensor.F32.Bytes(m.Program.StateLen())+maxHeader))
+	data, err := files.Read(path, MostBytes(m))
 	if err != nil {
 		return nil, err
 	}

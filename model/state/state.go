@@ -134,14 +134,12 @@ func Encode(m *model.Model, s *State) ([]byte, error) {
 	if err := s.check(m); err != nil {
 		return nil, err
 	}
-	type entry struct {
-		Type    string `json:"dtype"`
-		Shape   []int  `json:"shape"`
-		Offsets [2]int `json:"data_offsets"`
+	meta, err := annotations(m, s)
+	if err != nil {
+		return nil, err
 	}
-	header, body := make(map[string]any), []byte{}
+	body := make([]byte, 0, bodySize(m))
 	for _, t := range stack(m) {
-		begin := len(body)
 		for _, f := range t.fields {
 			part := s.Data[f.Off : f.Off+f.Len()]
 			for i, v := range part {
@@ -153,8 +151,34 @@ func Encode(m *model.Model, s *State) ([]byte, error) {
 			body = append(body, make([]byte, tensor.F32.Bytes(len(part)))...)
 			tensor.F32.Encode(body[at:], part)
 		}
-		header[t.name] = entry{tensor.F32.String(), t.shape, [2]int{begin, len(body)}}
 	}
+	meta[keyChecksum] = checksum(meta, body)
+	out, err := head(m, meta)
+	return append(out, body...), err
+}
+
+// Size returns how many bytes the file of a sequence of m has, without a look at its Data. The first call computes the
+// model's identity, which takes time.
+func Size(m *model.Model, s *State) (int, error) {
+	meta, err := annotations(m, s)
+	if err != nil {
+		return 0, err
+	}
+	meta[keyChecksum] = checksum(meta, nil) // which is as long as that of the body
+	out, err := head(m, meta)
+	return len(out) + bodySize(m), err
+}
+
+// bodySize returns how many bytes the tensors of a file have.
+func bodySize(m *model.Model) (n int) {
+	for i := range m.Fields {
+		n += tensor.F32.Bytes(m.Fields[i].Len())
+	}
+	return n
+}
+
+// annotations returns those of a sequence of m, without the checksum.
+func annotations(m *model.Model, s *State) (map[string]string, error) {
 	meta := fitting(m)
 	maps.Copy(meta, epsilons(m))
 	meta[keyVersion] = fileVersion
@@ -169,8 +193,24 @@ func Encode(m *model.Model, s *State) ([]byte, error) {
 	if len(s.Sampler) > 0 {
 		meta[keySampler] = base64.StdEncoding.EncodeToString(s.Sampler)
 	}
-	meta[keyChecksum] = checksum(meta, body)
-	header["__metadata__"] = meta
+	return meta, nil
+}
+
+// head returns what a file has before its tensors.
+func head(m *model.Model, meta map[string]string) ([]byte, error) {
+	type entry struct {
+		Type    string `json:"dtype"`
+		Shape   []int  `json:"shape"`
+		Offsets [2]int `json:"data_offsets"`
+	}
+	header, at := map[string]any{"__metadata__": meta}, 0
+	for _, t := range stack(m) {
+		begin := at
+		for _, f := range t.fields {
+			at += tensor.F32.Bytes(f.Len())
+		}
+		header[t.name] = entry{tensor.F32.String(), t.shape, [2]int{begin, at}}
+	}
 	text, err := json.Marshal(header)
 	if err != nil {
 		return nil, err
@@ -178,8 +218,7 @@ func Encode(m *model.Model, s *State) ([]byte, error) {
 	for len(text)%8 != 0 {
 		text = append(text, ' ')
 	}
-	out := binary.LittleEndian.AppendUint64(nil, uint64(len(text)))
-	return append(append(out, text...), body...), nil
+	return append(binary.LittleEndian.AppendUint64(nil, uint64(len(text))), text...), nil
 }
 
 // checksum returns the SHA-256 of annotations and tensors. In a file of version 1 it is that of the tensors alone.

@@ -21,6 +21,7 @@ type Message struct {
 	StopReason   *string `json:"stop_reason"` // end_turn, max_tokens, stop_sequence or tool_use
 	StopSequence *string `json:"stop_sequence"`
 	Usage        Usage   `json:"usage"`
+	State        string  `json:"state,omitzero"` // behind the answer
 }
 
 // Block is a part of an answer: a text, a thought or a call of a tool.

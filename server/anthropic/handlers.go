@@ -10,6 +10,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/sse"
+	"github.com/rwkv-gpu/rwkv-gpu/server/states"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
@@ -19,8 +20,13 @@ type Handlers struct {
 	options chat.Options
 }
 
-// New returns handlers for a model.
-func New(m api.Model, o chat.Options) *Handlers { return &Handlers{m, o} }
+// New returns handlers for a model. Without a store of states, the handlers have one of their own.
+func New(m api.Model, o chat.Options) *Handlers {
+	if o.States == nil {
+		o.States = states.New(m, states.Options{})
+	}
+	return &Handlers{m, o}
+}
 
 // Routes returns the routes of the protocol.
 func (h *Handlers) Routes() []api.Route {
@@ -34,6 +40,8 @@ func (h *Handlers) Routes() []api.Route {
 type call struct {
 	h       *Handlers
 	q       MessageRequest
+	talk    chat.Talk
+	span    *chat.Span
 	prompt  *prompt.Prompt
 	parser  *prompt.Parser
 	request api.Request
@@ -64,8 +72,9 @@ func (h *Handlers) countTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
 
 func (h *Handlers) messages(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &call{h: h}
+	defer func() { q.span.End() }()
 	return c.Answer(w, h.model, &q.q, func() ([]api.Request, *wire.Error) {
-		err := q.prepare(c.User)
+		err := q.prepare(c)
 		return []api.Request{q.request}, err
 	}, func(streams []api.Stream) *wire.Error {
 		if q.q.Stream {
@@ -80,11 +89,11 @@ func (h *Handlers) messages(w http.ResponseWriter, c *api.Call) *wire.Error {
 }
 
 // prepare checks the request and makes that of the model.
-func (q *call) prepare(user string) *wire.Error {
+func (q *call) prepare(c *api.Call) *wire.Error {
 	if err := q.render(); err != nil {
 		return err
 	}
-	r := api.Request{User: user, Segments: q.prompt.Segments, Cold: q.q.Cache != nil && !*q.q.Cache}
+	r := api.Request{User: c.User, Segments: q.prompt.Segments, Cold: q.q.Cache != nil && !*q.q.Cache}
 	preset, err := q.h.options.Settings(q.prompt.Preset)
 	if err != nil {
 		return err
@@ -104,6 +113,10 @@ func (q *call) prepare(user string) *wire.Error {
 	if err != nil {
 		return err
 	}
+	if q.span, err = q.h.options.Span(q.h.model, c, q.q.State, q.q.ReturnState); err != nil {
+		return err
+	}
+	r.State = q.span.Begin
 	// Arguments that are not whole are no JSON, which only a stream may show.
 	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: q.q.Stream && called,
 		Single: q.q.Choice != nil && q.q.Choice.Single})
@@ -155,7 +168,15 @@ func (q *call) part(s api.Stream) func(api.Part) error {
 			return err
 		}
 		q.end(s.Result())
-		return q.close()
+		if err := q.close(); err != nil {
+			return err
+		}
+		state, err := q.span.AfterTalk(&q.h.options, q.talk, q.parser.Answer(), &q.request)
+		if err != nil {
+			return err
+		}
+		q.answer.State = state
+		return nil
 	}
 }
 

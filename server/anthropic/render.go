@@ -14,7 +14,8 @@ func (q *call) render() (err *wire.Error) {
 	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
 		return err
 	}
-	t := chat.Talk{Own: q.q.Own, Field: "thinking"}
+	t := &q.talk
+	*t = chat.Talk{Own: q.q.Own, Field: "thinking", Begun: q.q.State != ""}
 	if t.Messages, err = q.conversation(); err != nil {
 		return err
 	}
@@ -27,7 +28,7 @@ func (q *call) render() (err *wire.Error) {
 	if t.Thinking, err = q.q.Thinking.mode(&q.h.options, q.q.Max); err != nil {
 		return err
 	}
-	q.prompt, err = q.h.options.Render(&t)
+	q.prompt, err = q.h.options.Render(t)
 	return err
 }
 

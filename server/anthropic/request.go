@@ -20,12 +20,15 @@ type MessageRequest struct {
 	Stop   []string `json:"stop_sequences"`
 	Stream bool     `json:"stream"`
 	Cache  *bool    `json:"cache"`
+
+	ReturnState bool `json:"return_state"`
 }
 
 // Conversation are the fields from which the text for the model is written. It is the body of POST
 // /v1/messages/count_tokens.
 type Conversation struct {
 	Model    string         `json:"model"`
+	State    string         `json:"state"` // that the messages follow
 	System   Texts          `json:"system"`
 	Messages []InputMessage `json:"messages"`
 	Tools    []Tool         `json:"tools"`

@@ -19,6 +19,7 @@ type event struct {
 	Block   *Block   `json:"content_block,omitzero"`
 	Delta   any      `json:"delta,omitzero"`
 	Usage   *Usage   `json:"usage,omitzero"`
+	State   string   `json:"state,omitzero"` // of message_delta: behind the answer
 }
 
 // delta is more of a block.
@@ -50,7 +51,7 @@ func (q *call) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 	err := api.Gather(streams, begin, q.part(streams[0]), q.h.options.Ping, ping)
 	a := &q.answer
 	if err == nil {
-		err = q.event(&event{Type: "message_delta", Delta: ending{a.StopReason, a.StopSequence}, Usage: &a.Usage})
+		err = q.event(&event{Type: "message_delta", Delta: ending{a.StopReason, a.StopSequence}, Usage: &a.Usage, State: a.State})
 	}
 	if err == nil {
 		err = q.event(&event{Type: "message_stop"})

@@ -54,6 +54,10 @@ type Model interface {
 	// and of the context.
 	Memory(ctx context.Context, r *Request) (Memory, error)
 
+	// State reads the prompt of a request and returns the state behind it. Its errors are those of Start and of the context.
+	State(ctx context.Context, r *Request) (*State, error)
+	StateCodec
+
 	// Health returns nil, ErrClosing or ErrDevice.
 	Health() error
 }
@@ -62,6 +66,31 @@ type Model interface {
 type Memory struct {
 	Values []float32 // the recurrent memory of the last layer, all heads one after the other
 	Tokens int       // of the text
+}
+
+// State is what a model remembers of all that it has read, for requests to begin from. Nobody changes it.
+type State struct {
+	Data    []float32 // the model's own
+	Tokens  int       // that the model has read, as far as that is known
+	Pending int       // id of a token that comes before all others, NoToken for none
+	Sampler []byte    // where the sampler goes on, for a state that came with a file; nil for a new one
+	Origin  string    // by which a cache knows the state, of no other one
+}
+
+// NoToken is the State.Pending of a state that has read all of its text.
+const NoToken = -1
+
+// StateCodec makes files of states, and states of files.
+type StateCodec interface {
+	// EncodeState returns the file of a state.
+	EncodeState(s *State) ([]byte, error)
+	// DecodeState returns the state of a file. The error of a file that is no state of the model is a *wire.Error of the
+	// field content.
+	DecodeState(file []byte) (*State, error)
+	// StateSize returns how many bytes EncodeState would. For nil these are as many as any state without a Sampler has.
+	StateSize(s *State) int64
+	// MostState returns how many bytes DecodeState takes.
+	MostState() int64
 }
 
 // Errors of Model and Stream, to be tested with errors.Is.
@@ -74,7 +103,9 @@ var (
 
 // Request asks a model to go on with a prompt.
 type Request struct {
-	User string // whose cached texts and states may be used
+	User    string // whose cached texts and states may be used
+	State   *State // that the prompt follows; nil for the model's initial state
+	Follows bool   // reports whether the request is the rest of one that has ended, so a full queue takes it too
 
 	// The prompt: parts that are encoded each by itself, or, if IDs is not nil, ids.
 	Segments []prompt.Segment
@@ -92,6 +123,7 @@ type Request struct {
 	Logprobs bool // Token.Logprob is asked for
 	Top      int  // how many Token.Top are
 	Prompted bool // reports whether the prompt's tokens are told of as well, with as much as drawn ones
+	Whole    bool // Result.Whole is asked for
 }
 
 // Stream is an answer as it comes. But for Close it is for one goroutine.
@@ -125,9 +157,14 @@ type Result struct {
 	Finish text.Finish
 	Stop   string // the stop string that ended it
 
-	Prompt  int           // tokens of the prompt
+	Prompt  int           // tokens of the prompt, and those before it that its state has read
 	Cached  int           // of these, how many were not read, since a state was kept after them
 	Drawn   int           // tokens of the answer
 	Reading time.Duration // from the request's start to the first token of the answer: in the queue, and reading the prompt
 	Drawing time.Duration // from the first token to the last
+
+	// Whole has the ids of the prompt and the answer. Rest is the end of the answer where no token ends: the last one holds
+	// also the beginning of a stop string.
+	Whole []int
+	Rest  string
 }

@@ -27,7 +27,7 @@ type Call struct {
 	User     string                  // whose key it brought
 	Most     int64                   // bytes of the body
 	BodyTime time.Duration           // that the body may take to come
-	Read     bool                    // reports whether Decode was called
+	Read     bool                    // reports whether the body was read
 	Answers  int                     // most that it may ask for; 0 for any number
 	More     func(n int) *wire.Error // counts n more answers than one, for the limits of its key; nil where there are none
 	Done     func(r Result)          // tells the server of an answer, for logs and metrics; several where a call asks for several
@@ -35,15 +35,24 @@ type Call struct {
 
 // Decode reads the body, an object, into the struct that v points to.
 func (c *Call) Decode(w http.ResponseWriter, v any) *wire.Error {
-	c.Read = true
-	ctl := http.NewResponseController(w)
-	_ = ctl.SetReadDeadline(time.Now().Add(c.BodyTime)) // a writer without a connection, such as a test's, has no time limit
-	body, err := wire.Read(w, c.Request, c.Most)
+	body, err := c.Body(w, c.Most)
 	if err != nil {
 		return err
 	}
-	_ = ctl.SetReadDeadline(time.Time{}) // the connection is watched for a client that leaves
 	return wire.Decode(body, v)
+}
+
+// Body reads the body, of most bytes at the most.
+func (c *Call) Body(w http.ResponseWriter, most int64) ([]byte, *wire.Error) {
+	c.Read = true
+	ctl := http.NewResponseController(w)
+	_ = ctl.SetReadDeadline(time.Now().Add(c.BodyTime)) // a writer without a connection, such as a test's, has no time limit
+	body, err := wire.Read(w, c.Request, most)
+	if err != nil {
+		return nil, err
+	}
+	_ = ctl.SetReadDeadline(time.Time{}) // the connection is watched for a client that leaves
+	return body, nil
 }
 
 // Answer takes the steps that all calls for answers have: it reads the body into the struct that v points to, has it

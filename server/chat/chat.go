@@ -15,6 +15,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
+	"github.com/rwkv-gpu/rwkv-gpu/server/states"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
@@ -28,6 +29,7 @@ type Options struct {
 	Most    int                // most tokens of an answer, and of a chat that does not say how many
 	Ping    time.Duration      // between signs of life in a stream while nothing comes; 0 for none
 	Write   time.Duration      // that a reader may take for one event; 0 for any time
+	States  *states.Store      // that requests may begin from
 }
 
 // Own are the fields of requests that no other server has.
@@ -46,14 +48,16 @@ type Talk struct {
 	Choice   prompt.ToolChoice
 	Thinking prompt.Think // what the protocol's own field asks for; "" for nothing
 	Field    string       // the name of that field
+	Begun    bool         // as prompt.Options has it
+	Closed   bool         // likewise
 }
 
 // Render writes a conversation as the model knows it. A message of an assistant at its end is the beginning of the
 // answer.
 func (o *Options) Render(t *Talk) (*prompt.Prompt, *wire.Error) {
 	p := prompt.Options{Think: o.Think, Date: o.Date, Tools: t.Tools, ToolChoice: t.Choice, KeepReasoning: t.PreserveReasoning,
-		Unclean:  t.Clean != nil && !*t.Clean,
-		Continue: len(t.Messages) > 0 && t.Messages[len(t.Messages)-1].Role == prompt.Assistant}
+		Unclean: t.Clean != nil && !*t.Clean, Begun: t.Begun, Closed: t.Closed,
+		Continue: !t.Closed && len(t.Messages) > 0 && t.Messages[len(t.Messages)-1].Role == prompt.Assistant}
 	if t.Thinking != "" {
 		p.Think = t.Thinking
 	}

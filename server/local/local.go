@@ -16,6 +16,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
@@ -46,6 +47,9 @@ type Model struct {
 
 // New returns a model on an engine, which must outlive it.
 func New(e *engine.Engine, tok tokenizer.Tokenizer, o Options) (*Model, error) {
+	if _, err := state.Size(e.Model, &state.State{}); err != nil { // which computes the model's identity, for files of states
+		return nil, err
+	}
 	s, err := completion.New(e, tok, o.Completion)
 	if err != nil {
 		return nil, err
@@ -96,9 +100,14 @@ func (m *Model) Close(ctx context.Context) error {
 
 // Start begins a request.
 func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
-	s := &stream{m: m, began: time.Now(), top: r.Top, most: r.Max, told: r.Logprobs}
-	q := completion.Request{User: r.User, Space: "user " + r.User, Fresh: r.Cold, Sample: r.Params, Constraint: r.Constraint,
-		Max: max(r.Max, 1), Stop: r.Stop, Late: r.Late, Gate: r.Gate, Logprobs: r.Logprobs, Top: r.Top}
+	s := &stream{m: m, began: time.Now(), top: r.Top, most: r.Max, told: r.Logprobs, before: read(r), hidden: len(m.begun(r)),
+		wholly: r.Whole}
+	q := asked(r)
+	q.Sample, q.Constraint, q.Max, q.Logprobs, q.Top = r.Params, r.Constraint, max(r.Max, 1), r.Logprobs, r.Top
+	q.Stop, q.Late, q.Gate = r.Stop, r.Late, r.Gate
+	if r.State != nil {
+		q.Sampler = r.State.Sampler
+	}
 	var err error
 	if q.Prompt, err = m.segments(r, s); err != nil {
 		return nil, err
@@ -123,11 +132,13 @@ func (m *Model) Memory(ctx context.Context, r *api.Request) (api.Memory, error) 
 	if err != nil {
 		return api.Memory{}, err
 	}
-	state, ids, err := m.service.State(ctx, completion.Request{User: r.User, Space: "user " + r.User, Prompt: list, Fresh: r.Cold})
+	q := asked(r)
+	q.Prompt = list
+	data, ids, err := m.service.State(ctx, q)
 	if err := m.fault(err); err != nil {
 		return api.Memory{}, err
 	}
-	return api.Memory{Values: state[from:to], Tokens: len(ids)}, nil
+	return api.Memory{Values: data[from:to], Tokens: len(ids)}, nil
 }
 
 // memory returns where the state has the memory of the last layer.
@@ -146,14 +157,15 @@ func (m *Model) memory() (from, to int) {
 func (m *Model) segments(r *api.Request, s *stream) ([]statecache.Segment, error) {
 	var list []statecache.Segment
 	add := func(ids []int, end statecache.Kind) {
+		if len(ids) == 0 {
+			return
+		}
 		if r.Prompted { // whose tokens are told of
 			s.prompt = append(s.prompt, ids...)
 		}
 		list = append(list, statecache.Segment{Text: string(tokenizer.Decode(m.tok, ids)), IDs: ids, End: end})
 	}
-	if len(m.first) > 0 {
-		add(m.first, statecache.None)
-	}
+	add(m.begun(r), statecache.None)
 	if r.IDs != nil {
 		add(r.IDs, statecache.Turn)
 		return list, nil

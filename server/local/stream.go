@@ -20,6 +20,9 @@ type stream struct {
 	began     time.Time
 	top, most int
 	told      bool // reports whether tokens are told of
+	before    int  // tokens that the request's state had read
+	hidden    int  // ids of the prompt that are not the request's own
+	wholly    bool // reports whether the result has all ids
 
 	prompt []int // the prompt's ids, where they are told of
 	mu     sync.Mutex
@@ -57,7 +60,7 @@ func (s *stream) ofPrompt() []api.Token {
 	id := s.prompt[0]
 	all := append([]api.Token{{ID: id, Bytes: s.m.tok.Bytes(id), Logprob: float32(math.NaN()), Prompt: true}}, s.read...)
 	s.prompt, s.read = nil, nil
-	return all
+	return all[s.hidden:]
 }
 
 // Next waits for more of the answer.
@@ -100,13 +103,17 @@ func (s *stream) piece(p completion.Piece) api.Piece {
 func (s *stream) end() (api.Piece, error) {
 	s.ended = true
 	r, err := s.c.Result()
-	s.result = api.Result{Finish: r.Finish, Stop: r.Stop, Prompt: r.Cached + r.Prefilled, Cached: r.Cached, Drawn: r.Drawn,
-		Drawing: s.last.Sub(s.first)}
+	s.result = api.Result{Finish: r.Finish, Stop: r.Stop, Prompt: s.before + r.Cached + r.Prefilled, Cached: s.before + r.Cached,
+		Drawn: r.Drawn, Drawing: s.last.Sub(s.first)}
+	if s.wholly {
+		s.whole(&r)
+	}
 	if s.result.Reading = time.Since(s.began); s.drawn > 0 {
 		s.result.Reading = s.first.Sub(s.began)
 	}
 	if s.most == 0 {
 		s.result.Finish, s.result.Stop, s.result.Drawn = text.FinishedLength, "", 0
+		s.result.Whole, s.result.Rest = s.result.Whole[:min(max(r.Cached+r.Prefilled-s.hidden, 0), len(s.result.Whole))], ""
 	}
 	if err := s.m.fault(err); err != nil {
 		return api.Piece{}, err
@@ -129,7 +136,7 @@ func (s *stream) Result() api.Result {
 		s.ended = true
 		s.c.Cancel()
 		r, _ := s.c.Result() // whose error the client was told, or is gone
-		s.result = api.Result{Prompt: r.Cached + r.Prefilled, Cached: r.Cached, Drawn: r.Drawn, Finish: r.Finish}
+		s.result = api.Result{Prompt: s.before + r.Cached + r.Prefilled, Cached: s.before + r.Cached, Drawn: r.Drawn, Finish: r.Finish}
 	}
 	return s.result
 }

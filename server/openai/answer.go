@@ -42,6 +42,7 @@ type Completion struct {
 	Fingerprint string             `json:"system_fingerprint"`
 	Choices     []CompletionChoice `json:"choices"`
 	Usage       *Usage             `json:"usage,omitzero"`
+	State       string             `json:"state,omitzero"` // behind the answer; in a stream, in the piece that ends it
 }
 
 // CompletionChoice is one of the answers.

@@ -12,8 +12,9 @@ import (
 
 func (h *Handlers) chats(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &chatCall{h: h}
+	defer func() { q.span.End() }()
 	return c.Answer(w, h.model, &q.q, func() ([]api.Request, *wire.Error) {
-		err := q.prepare(c.User)
+		err := q.prepare(c)
 		return q.requests, err
 	}, func(streams []api.Stream) *wire.Error {
 		if q.q.Stream {
@@ -42,6 +43,9 @@ func (q *chatCall) stream(w http.ResponseWriter, streams []api.Stream) *wire.Err
 		}
 		q.results[i] = streams[i].Result()
 		if err := q.deltas(events, i, q.parsers[i].End(), nil); err != nil {
+			return err
+		}
+		if err := q.keep(); err != nil {
 			return err
 		}
 		return q.event(events, ChatChoice{Index: i, Delta: &ChatDelta{}, Finish: q.finish(i)})
@@ -101,11 +105,16 @@ func (q *chatCall) whole(w http.ResponseWriter, streams []api.Stream) *wire.Erro
 	if err != nil {
 		return api.Fault(err)
 	}
-	answer := q.head
-	answer.Choices = []ChatChoice{}
 	for i, s := range streams {
 		q.results[i] = s.Result()
 		q.parsers[i].End()
+	}
+	if err := q.keep(); err != nil {
+		return err
+	}
+	answer := q.head
+	answer.Choices = []ChatChoice{}
+	for i := range streams {
 		a := q.parsers[i].Answer()
 		m := &ChatMessage{Role: "assistant", Content: &a.Content}
 		if a.Reasoning != "" {
@@ -123,6 +132,12 @@ func (q *chatCall) whole(w http.ResponseWriter, streams []api.Stream) *wire.Erro
 	answer.Usage = q.usage()
 	reply(w, answer)
 	return nil
+}
+
+// keep keeps the state behind the conversation with its answer, if that is asked for.
+func (q *chatCall) keep() (err *wire.Error) {
+	q.head.State, err = q.span.AfterTalk(&q.h.options, q.talk, q.parsers[0].Answer(), &q.requests[0])
+	return err
 }
 
 // finish returns why a choice ended.

@@ -10,6 +10,7 @@ type Chat struct {
 	Choices     []ChatChoice `json:"choices"`
 	Tier        string       `json:"service_tier,omitzero"`
 	Usage       *Usage       `json:"usage,omitzero"`
+	State       string       `json:"state,omitzero"` // behind the answer; in a stream, in the piece that ends it
 }
 
 // ChatChoice is one of the answers: a Message, or in a stream a Delta.

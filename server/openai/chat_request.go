@@ -16,6 +16,8 @@ import (
 type chatCall struct {
 	h        *Handlers
 	q        ChatRequest
+	talk     chat.Talk
+	span     *chat.Span
 	prompt   *prompt.Prompt
 	head     Chat
 	n, top   int
@@ -27,14 +29,14 @@ type chatCall struct {
 }
 
 // prepare checks the request and makes those of the model.
-func (q *chatCall) prepare(user string) (err *wire.Error) {
+func (q *chatCall) prepare(c *api.Call) (err *wire.Error) {
 	if err := q.check(); err != nil {
 		return err
 	}
 	if err := q.render(); err != nil {
 		return err
 	}
-	r := api.Request{User: user, Segments: q.prompt.Segments, Cold: q.q.Cache != nil && !*q.q.Cache, Logprobs: q.q.Logprobs}
+	r := api.Request{User: c.User, Segments: q.prompt.Segments, Cold: q.q.Cache != nil && !*q.q.Cache, Logprobs: q.q.Logprobs}
 	preset, err := q.h.options.Settings(q.prompt.Preset)
 	if err != nil {
 		return err
@@ -61,6 +63,13 @@ func (q *chatCall) prepare(user string) (err *wire.Error) {
 			return err
 		}
 	}
+	if err := single(q.q.ReturnState, q.n); err != nil {
+		return err
+	}
+	if q.span, err = q.h.options.Span(q.h.model, c, q.q.State, q.q.ReturnState); err != nil {
+		return err
+	}
+	r.State = q.span.Begin
 	for i := range q.n {
 		r := r
 		r.Params = q.q.Seeds(r.Params, i)
@@ -129,7 +138,8 @@ func (q *chatCall) render() (e *wire.Error) {
 	if len(q.q.Messages) == 0 || q.q.Messages.Kind() == 'n' {
 		return wire.Missing("messages", "a list of messages")
 	}
-	t := chat.Talk{Own: q.q.Own, Choice: q.q.ToolChoice.choice(), Field: "reasoning_effort"}
+	t := &q.talk
+	*t = chat.Talk{Own: q.q.Own, Choice: q.q.ToolChoice.choice(), Field: "reasoning_effort", Begun: q.q.State != ""}
 	var err error
 	if t.Messages, err = prompt.ParseMessages("messages", q.q.Messages); err != nil {
 		return chat.Fault(err)
@@ -140,7 +150,7 @@ func (q *chatCall) render() (e *wire.Error) {
 	if t.Thinking, e = q.thinking(); e != nil {
 		return e
 	}
-	q.prompt, e = q.h.options.Render(&t)
+	q.prompt, e = q.h.options.Render(t)
 	return e
 }
 

@@ -23,6 +23,7 @@ type completion struct {
 	head     Completion
 	n, bests int // choices a prompt that are answered, and made
 	top      int // alternatives a token
+	span     *chat.Span
 	requests []api.Request
 	texts    []string // of the prompts, where they are echoed
 	results  []api.Result
@@ -31,8 +32,9 @@ type completion struct {
 
 func (h *Handlers) completions(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &completion{h: h}
+	defer func() { q.span.End() }()
 	return c.Answer(w, h.model, &q.q, func() ([]api.Request, *wire.Error) {
-		err := q.prepare(c.User)
+		err := q.prepare(c)
 		return q.requests, err
 	}, func(streams []api.Stream) *wire.Error {
 		q.results, q.offsets = make([]api.Result, len(streams)), make([]int, len(streams))
@@ -49,14 +51,14 @@ func (h *Handlers) completions(w http.ResponseWriter, c *api.Call) *wire.Error {
 }
 
 // prepare checks the request and makes those of the model.
-func (q *completion) prepare(user string) (err *wire.Error) {
+func (q *completion) prepare(c *api.Call) (err *wire.Error) {
 	if err := q.h.model.Info().Want("model", q.q.Model); err != nil {
 		return err
 	}
 	if err := q.q.StreamOptions.check(); err != nil {
 		return err
 	}
-	r := api.Request{User: user, Stop: q.q.Stop, Cold: q.q.Cache != nil && !*q.q.Cache, Prompted: q.q.Echo && q.q.Logprobs != nil}
+	r := api.Request{User: c.User, Stop: q.q.Stop, Cold: q.q.Cache != nil && !*q.q.Cache, Prompted: q.q.Echo && q.q.Logprobs != nil}
 	preset := sample.Default()
 	if q.h.options.Preset != nil {
 		preset = *q.h.options.Preset
@@ -118,6 +120,13 @@ func (q *completion) prepare(user string) (err *wire.Error) {
 	if err := readable("prompt", bytes, q.bests); err != nil {
 		return err
 	}
+	if err := single(q.q.ReturnState, len(q.q.Prompt)*q.bests); err != nil {
+		return err
+	}
+	if q.span, err = q.h.options.Span(q.h.model, c, q.q.State, q.q.ReturnState); err != nil {
+		return err
+	}
+	r.State, r.Whole = q.span.Begin, q.q.ReturnState
 	q.head = Completion{ID: api.NewID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,
 		Fingerprint: q.h.model.Info().Fingerprint}
 	for i := range q.q.Prompt {
@@ -151,8 +160,12 @@ func (q *completion) prompt(r api.Request, i int) *wire.Error {
 		r.Segments, r.Stop = gap.Segments, slices.Concat(gap.Stop, r.Stop)
 	case len(p.IDs) > 0:
 		r.IDs, echo = p.IDs, tokensText(tok, p.IDs)
-	case p.Text == "":
+	case p.Text == "" && r.State == nil:
 		r.IDs = []int{0} // as at the start of a text
+	case p.Text == "" && r.State.Pending == api.NoToken:
+		return wire.Wrong(name, "a text of at least one token, since the state has read all of its tokens", "none")
+	case p.Text == "":
+		r.IDs = []int{}
 	default:
 		r.Segments = []prompt.Segment{{Text: p.Text, End: prompt.Turn}}
 	}
@@ -187,6 +200,9 @@ func (q *completion) stream(w http.ResponseWriter, streams []api.Stream) *wire.E
 	each := func(p api.Part) error {
 		if p.End {
 			q.results[p.Index] = streams[p.Index].Result()
+			if err := q.keep(); err != nil {
+				return err
+			}
 			return events.Event("", q.chunk(p.Index, "", nil, finishReason(q.results[p.Index].Finish)))
 		}
 		return events.Event("", q.chunk(p.Index, p.Piece.Text, p.Piece.Tokens, nil))
@@ -239,6 +255,9 @@ func (q *completion) whole(w http.ResponseWriter, streams []api.Stream) *wire.Er
 	for i, s := range streams {
 		q.results[i] = s.Result()
 	}
+	if err := q.keep(); err != nil {
+		return err
+	}
 	answer := q.head
 	answer.Choices, answer.Usage = []CompletionChoice{}, q.usage()
 	for p, echo := range q.texts {
@@ -257,6 +276,12 @@ func (q *completion) whole(w http.ResponseWriter, streams []api.Stream) *wire.Er
 	}
 	reply(w, answer)
 	return nil
+}
+
+// keep keeps the state behind the answer, if that is asked for.
+func (q *completion) keep() (err *wire.Error) {
+	q.head.State, err = q.span.AfterText(&q.requests[0], q.results[0])
+	return err
 }
 
 func (q *completion) usage() *Usage {

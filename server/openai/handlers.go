@@ -8,6 +8,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/server/states"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
@@ -18,14 +19,17 @@ type Handlers struct {
 	kept    *keptResponses
 }
 
-// New returns handlers for a model.
+// New returns handlers for a model. Without a store of states, the handlers have one of their own.
 func New(m api.Model, o chat.Options) *Handlers {
+	if o.States == nil {
+		o.States = states.New(m, states.Options{})
+	}
 	return &Handlers{m, o, newKeptResponses(mostKept, mostKeptBytes)}
 }
 
 // Routes returns the routes of the protocol.
 func (h *Handlers) Routes() []api.Route {
-	return slices.Concat(h.tokenRoutes(), h.responseRoutes(), []api.Route{
+	return slices.Concat(h.tokenRoutes(), h.responseRoutes(), h.stateRoutes(), []api.Route{
 		{Pattern: "GET /v1/models", Handle: h.models, Fail: Fail, Light: true},
 		{Pattern: "GET /v1/models/{id}", Handle: h.oneModel, Fail: Fail, Light: true},
 		{Pattern: "POST /v1/completions", Handle: h.completions, Fail: Fail},

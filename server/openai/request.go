@@ -25,6 +25,8 @@ type Common struct {
 	Grammar string `json:"grammar"` // GBNF
 	Regex   string `json:"regex"`
 	Cache   *bool  `json:"cache"`
+
+	ReturnState bool `json:"return_state"`
 }
 
 // most returns how many tokens an answer may have, by a field of a request. What is above the server's own limit means
@@ -50,6 +52,7 @@ type CompletionRequest struct {
 	Echo     bool         `json:"echo"`
 	Logprobs *int         `json:"logprobs"` // how many alternatives
 	BestOf   *int         `json:"best_of"`
+	State    string       `json:"state"`
 }
 
 // ChatRequest is the body of POST /v1/chat/completions.
@@ -75,6 +78,7 @@ type ChatRequest struct {
 
 // Conversation are the fields from which the text for the model is written.
 type Conversation struct {
+	State        string         `json:"state"` // that the messages follow
 	Messages     jsontext.Value `json:"messages"`
 	Tools        jsontext.Value `json:"tools"`
 	ToolChoice   ToolChoice     `json:"tool_choice"`

@@ -39,6 +39,9 @@ type responseCall struct {
 	messages []prompt.Message // the conversation, without instructions
 	items    []OutputItem     // likewise, as items
 	own      int              // of these, the first that the request has brought
+	from     string           // the id of the kept state that the conversation follows; "" for none
+	talk     chat.Talk
+	span     *chat.Span
 	prompt   *prompt.Prompt
 	parser   *prompt.Parser
 	request  api.Request
@@ -70,8 +73,9 @@ func (h *Handlers) inputTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
 
 func (h *Handlers) responses(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &responseCall{h: h, user: c.User}
+	defer func() { q.span.End() }()
 	return c.Answer(w, h.model, &q.q, func() ([]api.Request, *wire.Error) {
-		err := q.prepare()
+		err := q.prepare(c)
 		return []api.Request{q.request}, err
 	}, func(streams []api.Stream) *wire.Error {
 		if q.q.Stream {
@@ -90,12 +94,16 @@ func (q *responseCall) render() (err *wire.Error) {
 	if err := q.checkConversation(); err != nil {
 		return err
 	}
+	q.from = q.q.State
 	if q.q.Previous != "" {
 		k := q.h.kept.get(q.user, q.q.Previous, false)
-		if k == nil {
+		switch {
+		case k == nil:
 			return noResponse("previous_response_id")
+		case q.q.State != "":
+			return wire.Wrong("state", "none beside previous_response_id", "one")
 		}
-		q.messages, q.items = k.messages, slices.Concat(k.input, k.items)
+		q.messages, q.items, q.from = k.messages, slices.Concat(k.input, k.items), k.begin
 		q.own = len(q.items)
 	}
 	said, items, err := q.q.Input.messages(func(id string) *OutputItem { return q.h.kept.item(q.user, id) })
@@ -103,7 +111,8 @@ func (q *responseCall) render() (err *wire.Error) {
 		return err
 	}
 	q.messages, q.items = slices.Concat(q.messages, said), slices.Concat(q.items, items)
-	t := chat.Talk{Own: q.q.Own, Messages: q.messages, Choice: q.q.ToolChoice.choice(), Field: "reasoning.effort"}
+	t := &q.talk
+	*t = chat.Talk{Own: q.q.Own, Messages: q.messages, Choice: q.q.ToolChoice.choice(), Field: "reasoning.effort", Begun: q.from != ""}
 	if i := q.q.Instructions; i != nil && *i != "" {
 		t.Messages = slices.Concat([]prompt.Message{{Role: prompt.System, Content: *i}}, t.Messages)
 	}
@@ -120,7 +129,7 @@ func (q *responseCall) render() (err *wire.Error) {
 			return err
 		}
 	}
-	q.prompt, err = q.h.options.Render(&t)
+	q.prompt, err = q.h.options.Render(t)
 	return ofInput(err)
 }
 
@@ -177,7 +186,7 @@ func ofInput(err *wire.Error) *wire.Error {
 }
 
 // prepare checks the request and makes that of the model.
-func (q *responseCall) prepare() *wire.Error {
+func (q *responseCall) prepare(c *api.Call) *wire.Error {
 	if err := q.render(); err != nil {
 		return err
 	}
@@ -201,6 +210,13 @@ func (q *responseCall) prepare() *wire.Error {
 		return err
 	}
 	r.Constraint = q.h.options.Open(q.prompt, limit)
+	if q.span, err = q.h.options.Span(q.h.model, c, q.from, q.q.ReturnState); err != nil {
+		if q.q.Previous != "" && err.Param == "state" {
+			err.Param, err.Message = "previous_response_id", "previous_response_id: the state that the conversation began from is not there any more"
+		}
+		return err
+	}
+	r.State = q.span.Begin
 	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: called, Single: q.q.Parallel != nil && !*q.q.Parallel})
 	q.answer = Response{ID: api.NewID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress",
 		Instructions: q.q.Instructions, Max: q.q.Max, MaxCalls: q.q.MaxCalls, Model: q.h.model.Info().Name, Output: []OutputItem{},
@@ -278,18 +294,15 @@ func (q *responseCall) end(r api.Result, status string) error {
 	if err != nil {
 		return err
 	}
+	state, failed := q.span.AfterTalk(&q.h.options, q.talk, said, &q.request)
+	if failed != nil {
+		return failed
+	}
 	now := time.Now().Unix()
-	q.answer.Status, q.answer.Completed, q.answer.Usage = status, &now, usageOf(r, len(ids))
-	if !q.answer.Store {
-		return nil
+	q.answer.Status, q.answer.Completed, q.answer.Usage, q.answer.State = status, &now, usageOf(r, len(ids)), state
+	if q.answer.Store {
+		q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: q.answer.Output, input: q.items, own: q.own,
+			messages: chat.Answered(q.messages, said), begin: q.from})
 	}
-	m := prompt.Message{Role: prompt.Assistant, Content: said.Content, Reasoning: said.Reasoning, Calls: said.Calls}
-	messages := q.messages
-	if n := len(messages); messages[n-1].Role == prompt.Assistant { // whose beginning the client wrote
-		m.Content = messages[n-1].Content + m.Content
-		messages = messages[:n-1]
-	}
-	q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: q.answer.Output, input: q.items, own: q.own,
-		messages: slices.Concat(messages, []prompt.Message{m})})
 	return nil
 }

@@ -40,6 +40,7 @@ type Response struct {
 	CacheKey     string            `json:"prompt_cache_key,omitzero"`
 	SafetyID     string            `json:"safety_identifier,omitzero"`
 	User         string            `json:"user,omitzero"`
+	State        string            `json:"state,omitzero"` // behind the answer
 }
 
 // ResponseError is why an answer failed.

@@ -25,6 +25,7 @@ type keptResponse struct {
 	input    []OutputItem     // that the response was made from, without instructions
 	own      int              // of input, the first that its own request has brought
 	messages []prompt.Message // the conversation with the response at its end, without instructions
+	begin    string           // the id of the kept state that the conversation follows; "" for none
 }
 
 // size returns about how many bytes a response takes.

@@ -28,6 +28,7 @@ type ResponseRequest struct {
 	Truncation  *string           `json:"truncation"`     // nothing is ever cut off
 	MaxCalls    *int              `json:"max_tool_calls"` // of tools of the server, which has none
 	Cache       *bool             `json:"cache"`
+	ReturnState bool              `json:"return_state"`
 
 	StreamOptions *StreamOptions `json:"stream_options"`
 
@@ -48,6 +49,7 @@ type ResponseConversation struct {
 	Input        Items          `json:"input"`
 	Instructions *string        `json:"instructions"`
 	Previous     string         `json:"previous_response_id"`
+	State        string         `json:"state"` // that the conversation follows
 	Tools        jsontext.Value `json:"tools"`
 	ToolChoice   ToolChoice     `json:"tool_choice"`
 	Reasoning    ResponseEffort `json:"reasoning"`

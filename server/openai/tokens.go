@@ -129,9 +129,10 @@ func (h *Handlers) tokenizerInfo(w http.ResponseWriter, _ *api.Call) *wire.Error
 // What is wrong with the chat's other fields is an error as well.
 func (h *Handlers) render(w http.ResponseWriter, c *api.Call) *wire.Error {
 	q := &chatCall{h: h}
+	defer func() { q.span.End() }()
 	err := c.Decode(w, &q.q)
 	if err == nil {
-		err = q.prepare(c.User)
+		err = q.prepare(c)
 	}
 	if err != nil {
 		return err

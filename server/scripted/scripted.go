@@ -32,7 +32,10 @@ type Model struct {
 	open   int
 	health error
 	asked  []api.Request
+	read   []api.Request // for states
 }
+
+var _ api.Model = (*Model)(nil)
 
 // Info returns What.
 func (m *Model) Info() api.Info { return m.What }
@@ -92,9 +95,10 @@ func (m *Model) refuse(r *api.Request) error {
 	return nil
 }
 
-// prompt returns the ids of a request's prompt.
+// prompt returns the ids of a request's prompt, behind those of its state.
 func (m *Model) prompt(r *api.Request) ([]int, error) {
-	ids := r.IDs
+	ids, _ := before(r)
+	ids = append(ids, r.IDs...)
 	for _, s := range r.Segments {
 		var err error
 		if ids, err = m.Tok.AppendEncode(ids, []byte(s.Text)); err != nil {
@@ -137,10 +141,15 @@ func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
 		m.asked = append(m.asked, *r)
 	}
 	s := &stream{m: m, r: r, ctx: ctx, cancel: cancel, w: w, drawn: drawn}
-	s.result = api.Result{Prompt: len(ids), Reading: time.Millisecond}
+	_, read := before(r)
+	s.result = api.Result{Prompt: len(ids), Cached: read, Reading: time.Millisecond}
+	s.prompt = ids[read:]
+	if r.State != nil && r.State.Pending != api.NoToken {
+		s.prompt = s.prompt[1:]
+	}
 	if r.Prompted {
-		for i, id := range ids {
-			s.told = append(s.told, s.token(id, i == 0, true))
+		for i, id := range s.prompt {
+			s.told = append(s.told, s.token(id, i == 0 && r.State == nil, true))
 		}
 	}
 	return s, nil
@@ -153,9 +162,12 @@ type stream struct {
 	cancel func()
 	w      *text.Writer
 	drawn  []int
+	prompt []int
+	pushed []int
 	at     int
 	told   []api.Token
 	done   bool
+	text   string // so far
 	result api.Result
 	once   sync.Once
 }
@@ -188,6 +200,9 @@ func (s *stream) Next() (api.Piece, error) {
 			s.result.Finish = text.FinishedLength
 		}
 		s.result.Stop, s.result.Drawn = s.w.Stop(), s.w.IDs()
+		if s.r.Whole {
+			s.whole()
+		}
 		return api.Piece{}, io.EOF
 	}
 	if s.m.Pause != nil {
@@ -202,11 +217,22 @@ func (s *stream) Next() (api.Piece, error) {
 	s.at++
 	more, done := s.w.Push(id)
 	s.done = done
+	s.pushed, s.text = append(s.pushed, id), s.text+string(more)
 	p := api.Piece{Text: string(more)}
 	if s.r.Logprobs && id != text.EndOfText {
 		p.Tokens = []api.Token{s.token(id, false, false)}
 	}
 	return p, nil
+}
+
+// whole sets the ids of the prompt and the answer.
+func (s *stream) whole() {
+	n, bytes := s.w.Covered()
+	if s.w.Finish() != text.FinishedStop {
+		n, bytes = s.w.IDs(), len(s.text)
+	}
+	s.result.Whole = append(append([]int{}, s.prompt...), s.pushed[:n]...)
+	s.result.Rest = s.text[bytes:]
 }
 
 // Result tells of the answer so far.

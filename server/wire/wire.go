@@ -75,7 +75,7 @@ func Read(w http.ResponseWriter, r *http.Request, most int64) ([]byte, *Error) {
 
 // Decode reads body, one JSON object, into the struct that v points to.
 func Decode(body []byte, v any) *Error {
-	if kind := jsontext.Value(body).Kind(); kind != '{' && kind != 0 {
+	if kind := jsontext.Value(body).Kind(); kind != '{' && kindWords[kind] != "" {
 		return &Error{Status: http.StatusBadRequest, Message: "the body: want an object, got " + kindWords[kind], Code: "invalid_type"}
 	}
 	return explain(json.Unmarshal(body, v, integers))

@@ -52,6 +52,7 @@ func TestDecodeWrong(t *testing.T) {
 		`{"model":"a","model":"b"}`:          {"model", "duplicate"},
 		"{\"model\":\"\xff\"}":               {"model", "UTF-8"},
 		`[1]`:                                {"", "want an object, got a list"},
+		`x`:                                  {"", "the body is no JSON: at byte 0"},
 		`"a"`:                                {"", "want an object, got a string"},
 		`{"model":3}`:                        {"model", "model: want a string, got a number"},
 		`{"max_tokens":1.5}`:                 {"max_tokens", "max_tokens: want an integer, got the number 1.5"},

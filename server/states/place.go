@@ -1,0 +1,211 @@
+package states
+
+import (
+	"cmp"
+	"maps"
+	"slices"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+)
+
+// Place is room for a state.
+type Place struct {
+	s       *Store
+	user    string
+	bytes   int64 // that are reserved still
+	lasting bool
+}
+
+// Reserve makes room for a state of so many bytes, which may be a few more than it will have. The error is a *FullError;
+// then no state has made room.
+func (s *Store) Reserve(user string, bytes int64, lasting bool) (*Place, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if err := s.room(user, bytes, nil); err != nil {
+		return nil, err
+	}
+	return &Place{s, user, bytes, lasting}, nil
+}
+
+// room takes so many bytes for a user, and has other states than stay make room for them.
+func (s *Store) room(user string, bytes int64, stay *entry) error {
+	has, all := maps.Clone(s.taken), s.bytes+bytes
+	has[user] += bytes
+	var others map[string][]*entry
+	if has[user] > s.o.PerUser || all > s.o.Bytes {
+		others = s.giving(stay)
+	}
+	var leave []*entry
+	next := func(u string) {
+		e := others[u][0]
+		others[u] = others[u][1:]
+		has[u], all = has[u]-e.size, all-e.size
+		leave = append(leave, e)
+	}
+	for has[user] > s.o.PerUser {
+		if len(others[user]) == 0 {
+			return &FullError{bytes, max(s.o.PerUser-has[user]+bytes, 0), s.o.PerUser, s.o.PerUser < s.o.Bytes}
+		}
+		next(user)
+	}
+	for all > s.o.Bytes {
+		u, found := largest(has, others)
+		if !found {
+			return &FullError{bytes, max(s.o.Bytes-all+bytes, 0), s.o.Bytes, false}
+		}
+		next(u)
+	}
+	for _, e := range leave {
+		s.remove(e)
+	}
+	s.take(user, bytes)
+	return nil
+}
+
+// giving returns the states of each user that make room for others, the least recently used first.
+func (s *Store) giving(stay *entry) map[string][]*entry {
+	list := map[string][]*entry{}
+	for user, states := range s.users {
+		for _, e := range states {
+			if !e.lasting && e != stay {
+				list[user] = append(list[user], e)
+			}
+		}
+		slices.SortFunc(list[user], func(a, b *entry) int { return cmp.Compare(a.used, b.used) })
+	}
+	return list
+}
+
+// largest returns the user who has the most bytes, of those with states that make room.
+func largest(has map[string]int64, others map[string][]*entry) (user string, found bool) {
+	for u, list := range others {
+		if len(list) > 0 && (!found || has[u] > has[user] || has[u] == has[user] && u < user) {
+			user, found = u, true
+		}
+	}
+	return user, found
+}
+
+// Drop gives the room back, if no state is kept there.
+func (p *Place) Drop() {
+	if p == nil {
+		return
+	}
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.s.take(p.user, -p.bytes)
+	p.bytes = 0
+}
+
+// Keep keeps a state under a new id.
+func (p *Place) Keep(name string, state *api.State) (Info, error) {
+	return p.keep(p.entry(name, state.Tokens, state.Origin), state, nil)
+}
+
+// entry returns a new entry of the place's user. Without an origin the state is one that nobody has seen before.
+func (p *Place) entry(name string, tokens int, origin string) *entry {
+	if origin == "" {
+		origin = api.NewID("")
+	}
+	return &entry{Info: Info{ID: api.NewID("state_"), Name: name, Created: time.Now(), Tokens: tokens}, user: p.user, origin: origin,
+		lasting: p.lasting}
+}
+
+// keep gives an entry its state, or the file of it, and puts it into the place.
+func (p *Place) keep(e *entry, state *api.State, file []byte) (Info, error) {
+	if err := p.s.fill(e, state, file); err != nil {
+		return Info{}, err
+	}
+	p.s.mu.Lock()
+	defer p.s.mu.Unlock()
+	p.put(e)
+	return e.Info, nil
+}
+
+// put puts an entry into the place.
+func (p *Place) put(e *entry) {
+	p.s.take(p.user, e.size-p.bytes)
+	p.bytes = 0
+	p.s.insert(e)
+}
+
+// fill gives an entry its state. In a folder that is a file, which is made if it is nil.
+func (s *Store) fill(e *entry, state *api.State, file []byte) (err error) {
+	if s.o.Dir == "" {
+		own := *state
+		own.Origin = e.origin
+		e.state, e.Bytes = &own, s.codec.StateSize(&own)
+		e.size = e.Bytes
+		return nil
+	}
+	if file == nil {
+		if file, err = s.codec.EncodeState(state); err != nil {
+			return err
+		}
+	}
+	e.Bytes = int64(len(file))
+	e.size = e.Bytes
+	return e.write(s.o.Dir, file)
+}
+
+// Fork keeps a user's state under one more id, for good. The error is ErrNone, a *FullError, or as of Get.
+func (s *Store) Fork(user, id, name string) (Info, error) {
+	e := s.find(user, id)
+	if e == nil {
+		return Info{}, ErrNone
+	}
+	p, err := s.Reserve(user, e.size, true)
+	if err != nil {
+		return Info{}, err
+	}
+	defer p.Drop()
+	var file []byte
+	if e.path != "" {
+		if e, file, err = s.read(e); err != nil {
+			return Info{}, err
+		}
+	}
+	return p.keep(p.entry(name, e.Tokens, e.origin), e.state, file)
+}
+
+// Replace puts another state in the place of a user's, which then stays for good. The error is ErrNone, a *FullError, or
+// of the folder.
+func (s *Store) Replace(user, id string, state *api.State) (Info, error) {
+	p, e, err := s.replacing(user, id, s.codec.StateSize(state))
+	if err != nil {
+		return Info{}, err
+	}
+	defer p.Drop()
+	e.Tokens = state.Tokens
+	if err := s.fill(e, state, nil); err != nil {
+		return Info{}, err
+	}
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.users[user][id]
+	if old == nil { // it was deleted meanwhile
+		e.discard()
+		return Info{}, ErrNone
+	}
+	s.remove(old)
+	p.put(e)
+	return e.Info, nil
+}
+
+// replacing makes room for what a user's state is to grow by, and returns the entry that is to take its place.
+func (s *Store) replacing(user, id string, bytes int64) (*Place, *entry, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	old := s.users[user][id]
+	if old == nil {
+		return nil, nil, ErrNone
+	}
+	p := &Place{s, user, max(bytes-old.size, 0), true}
+	if err := s.room(user, p.bytes, old); err != nil {
+		return nil, nil, err
+	}
+	e := p.entry(old.Name, 0, "")
+	e.ID, e.Created = old.ID, old.Created
+	return p, e, nil
+}
