@@ -60,6 +60,9 @@ func (c *Constraint) Mask() ([]uint64, error) {
 	return nil, fmt.Errorf("constrain: no token of the vocabulary begins what the grammar allows next")
 }
 
+// Lasts reports, after Mask, whether the mask is expected to stay, as in think text.
+func (c *Constraint) Lasts() bool { return c.seen >= 0 && c.think.lasts(c.seen) }
+
 // Forced returns the ids that must come next, and that encoding would give whatever follows.
 func (c *Constraint) Forced() []int {
 	if c.seen >= 0 {

@@ -2,6 +2,7 @@ package constrain
 
 import (
 	"fmt"
+	"slices"
 	"sync"
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/grammar"
@@ -9,12 +10,13 @@ import (
 )
 
 // thinking finds the end of think text, a byte at a time. The masks before it are kept, one for each number of bytes of
-// the end that have come.
+// the end that have come. Most of them leave out only the ids that end a text; these are the same words.
 type thinking struct {
 	end   string
 	back  []int // of Knuth, Morris and Pratt: the longest beginning of end that ends behind so many of its bytes
 	mu    sync.Mutex
 	masks [][]uint64
+	text  []uint64 // the mask of every id that has text
 }
 
 // thinkKey is what the masks before the end of think text depend on, besides the grammar.
@@ -80,14 +82,15 @@ func (t *thinking) mask(c *Constraint) ([]uint64, error) {
 	if mask := t.masks[c.seen]; mask != nil {
 		return mask, nil
 	}
-	mask := make([]uint64, (c.v.Size()+63)/64)
+	text, mask := make([]uint64, (c.v.Size()+63)/64), make([]uint64, (c.v.Size()+63)/64)
 	r, s := c.m.Begin(c.state)
 	for id := range c.v.Size() {
-		text := c.v.Bytes(id)
-		if len(text) == 0 {
+		piece := c.v.Bytes(id)
+		if len(piece) == 0 {
 			continue
 		}
-		if _, rest, complete := t.read(c.seen, text); complete {
+		text[id/64] |= 1 << (id % 64)
+		if _, rest, complete := t.read(c.seen, piece); complete {
 			if next, _ := r.Advance(s, rest); next == grammar.Dead {
 				continue
 			}
@@ -97,8 +100,22 @@ func (t *thinking) mask(c *Constraint) ([]uint64, error) {
 	if err := r.End(); err != nil {
 		return nil, fmt.Errorf("constrain: %w", err)
 	}
+	if t.text == nil {
+		t.text = text
+	}
+	if slices.Equal(mask, text) {
+		mask = t.text
+	}
 	t.masks[c.seen] = mask
 	return mask, nil
+}
+
+// lasts reports whether the mask is that of every id that has text, as it is nearly everywhere in think text.
+func (t *thinking) lasts(seen int) bool {
+	t.mu.Lock()
+	defer t.mu.Unlock()
+	mask := t.masks[seen]
+	return len(mask) > 0 && &mask[0] == &t.text[0]
 }
 
 // acceptThought moves on by a token of the think text, or by that which completes its end.

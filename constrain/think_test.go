@@ -7,6 +7,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/jsonschema"
 	"github.com/rwkv-gpu/rwkv-gpu/constrain/token"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -56,6 +57,52 @@ func TestThink(t *testing.T) {
 		if !done {
 			t.Fatalf("%q: not done", tokens)
 		}
+	}
+}
+
+// In think text the mask stays the same words from token to token, but for the place where a token may complete the end,
+// so that one submission can draw many tokens. Nowhere in it may the text end.
+func TestThinkLasts(t *testing.T) {
+	g, err := Regexp("yes|no")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := world(t)
+	tok, err := tokenizer.Open(reference.Shared(t, "vocab", "rwkv_vocab_v20230424.txt"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := NewAfter(g, v, "</think>")
+	if err != nil {
+		t.Fatal(err)
+	}
+	ids, err := tokenizer.Encode(tok, "I think 1 < 2 </ and </thin air.\n\nSo it is. </think>\nno")
+	if err != nil {
+		t.Fatal(err)
+	}
+	var first []uint64
+	others := 0
+	for i, id := range ids {
+		thought := c.seen >= 0
+		mask, err := c.Mask()
+		if err != nil || allowed(mask, 0) {
+			t.Fatalf("%q: %v, or the text may end", tok.Bytes(id), err)
+		}
+		if i == 0 {
+			first = mask
+		}
+		switch same := &mask[0] == &first[0]; {
+		case c.Lasts() != same:
+			t.Errorf("before %q: it lasts %t, the words are the first %t", tok.Bytes(id), c.Lasts(), same)
+		case thought && !same:
+			others++
+		}
+		if _, err := c.Accept(id); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if others != 1 { // before the last byte of the end
+		t.Errorf("%d other masks in %d tokens", others, len(ids))
 	}
 }
 

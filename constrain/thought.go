@@ -102,6 +102,9 @@ func (c *Thought) Mask() ([]uint64, error) {
 	return both, nil
 }
 
+// Lasts reports, after Mask, whether the mask is expected to stay.
+func (c *Thought) Lasts() bool { return c.place == begunThought && c.next != nil && c.next.Lasts() }
+
 // Forced returns the ids that must come next.
 func (c *Thought) Forced() []int {
 	if c.next == nil || c.place != begunThought {

@@ -137,10 +137,10 @@ func (b *bursts) decode(dev drawer, c []Continuation, most int) (ids []uint32, s
 }
 
 // takeID continues the i-th continuation by the id that the device drew for it. stop reports whether later ids of the
-// device for it do not count: it is over, or its constraint allowed every id until now and does so no longer.
+// device for it do not count: it is over, or its constraint's mask lasted until now and is another one.
 func (b *bursts) takeID(x *Continuation, i int, id uint32, each func(i, id int) bool) (stop bool) {
 	err := x.Sampler.Prepare() // the error of a mask that was made beside the device
-	free := !x.Sampler.Limited()
+	lasts := !x.Sampler.Limited()
 	if err == nil {
 		err = vulkan.DrawError(id)
 	}
@@ -154,9 +154,8 @@ func (b *bursts) takeID(x *Continuation, i int, id uint32, each func(i, id int) 
 	if x.take(b.k, i, int(id), each); x.Over {
 		return true
 	}
-	// A constraint that has not begun to limit is asked at once, since that costs nothing. Its error comes again with the
-	// next draw.
-	return free && x.Sampler.Unprepared() && (x.Sampler.Prepare() != nil || x.Sampler.Limited())
+	// A constraint whose mask lasts is asked at once, since that costs little. Its error comes again with the next draw.
+	return lasts && x.Sampler.Unprepared() && (x.Sampler.Prepare() != nil || !x.Sampler.Same())
 }
 
 // rewind gives the j-th live sequence, which took the ids up to that of a step, the state from before that id was fed.

@@ -123,6 +123,69 @@ func TestBurstUnderConstraints(t *testing.T) {
 	})
 }
 
+// lasting is a constraint with two masks that last, each for six tokens.
+type lasting struct {
+	masks [2][]uint64
+	n     int
+}
+
+func newLasting(vocab int) *lasting {
+	l := new(lasting)
+	for i, without := range []uint64{1, 0x5555555555555555} {
+		l.masks[i] = slices.Repeat([]uint64{^without}, (vocab+63)/64)
+	}
+	return l
+}
+
+func (l *lasting) Mask() ([]uint64, error) { return l.masks[l.n/6%2], nil }
+
+func (l *lasting) Lasts() bool { return true }
+
+func (l *lasting) Forced() []int { return nil }
+
+func (l *lasting) Accept(int) (bool, error) {
+	l.n++
+	return false, nil
+}
+
+func (l *lasting) Clone() sample.Constraint {
+	c := *l
+	return &c
+}
+
+// A mask that lasts, as one of think text does, holds no burst up. As soon as it is known a burst takes all steps, up to
+// the token behind which it is another mask.
+func TestBurstUnderMaskThatLasts(t *testing.T) {
+	m := golden.Tiny(t)
+	eachDrawing(t, func(t *testing.T, d *device.Device) {
+		const n = 24
+		e := newEngine(t, m, d, Options{Slots: 16, Chunk: 8, Exact: true})
+		params := decodeSettings()[3:4]
+		want, got := begin(t, e, params), begin(t, e, params)
+		ids := under(t, e, &want[0], newLasting(m.Vocab), n)
+		got[0].Sampler.SetConstraint(newLasting(m.Vocab))
+		e.bursts.steps = func(_, most int) int { return min(most, 8) }
+		var drawn []int
+		bursts := 0
+		for ; len(drawn) < n; bursts++ {
+			if _, err := e.Burst(t.Context(), got, n-len(drawn), func(_, id int) bool {
+				drawn = append(drawn, id)
+				return true
+			}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if !slices.Equal(drawn, ids) {
+			t.Errorf("drew %v, want %v", drawn, ids)
+		}
+		sameContinuation(t, e, "a mask that lasts", &got[0], &want[0])
+		if several := d.Draws == vulkan.DeviceDraws; several && bursts != 1+n/6 {
+			t.Errorf("%d bursts for %d tokens", bursts, n)
+		}
+		end(slices.Concat(want, got))
+	})
+}
+
 // stubborn is a constraint that after some tokens has no mask, or refuses an id that its mask allowed.
 type stubborn struct {
 	free, mask, refuse int // tokens until it does; 0 for never
@@ -138,6 +201,8 @@ func (s *stubborn) Mask() ([]uint64, error) {
 	}
 	return slices.Repeat([]uint64{1<<60 - 1}, (s.vocab+63)/64), nil
 }
+
+func (s *stubborn) Lasts() bool { return false }
 
 func (s *stubborn) Forced() []int { return nil }
 

@@ -131,6 +131,8 @@ func (s *script) Mask() ([]uint64, error) {
 	return mask, nil
 }
 
+func (s *script) Lasts() bool { return false }
+
 func (s *script) Forced() []int {
 	if s.forces {
 		return s.ids

@@ -257,6 +257,8 @@ func (y *yes) Mask() ([]uint64, error) {
 	return mask, nil
 }
 
+func (y *yes) Lasts() bool { return false }
+
 func (y *yes) Forced() []int { return nil }
 
 func (y *yes) Accept(int) (bool, error) {

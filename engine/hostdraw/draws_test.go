@@ -83,6 +83,7 @@ func (c counted) Mask() ([]uint64, error) {
 	c.asked.Add(1)
 	return onlyNine, nil
 }
+func (c counted) Lasts() bool              { return false }
 func (c counted) Forced() []int            { return nil }
 func (c counted) Accept(int) (bool, error) { return false, nil }
 func (c counted) Clone() sample.Constraint { return c }

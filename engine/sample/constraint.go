@@ -26,6 +26,11 @@ type Constraint interface {
 	// Mask may be called more than once between two calls of Accept, and returns the same then.
 	Mask() ([]uint64, error)
 
+	// Lasts reports, after Mask, whether the mask is expected to be the same words behind the next tokens too, as it is in
+	// think text. Then one submission draws several tokens by the mask. Those that it draws behind the token that changes
+	// the mask do not count. A nil mask lasts anyway.
+	Lasts() bool
+
 	// Forced returns the ids that come next in any case. It returns none if there is a choice, or if finding out takes
 	// long. The ids are fed as one piece, without a draw for each, and accepted one by one. The slice is valid until the
 	// next call of Accept. After that call the rest of the ids is still forced. If a forced text can be cut into ids in
@@ -49,7 +54,9 @@ type limit struct {
 	mask       []uint64   // of SetMask
 	constraint Constraint // nil for none
 	next       []uint64   // the constraint's mask for the next draw; nil for every id
+	before     []uint64   // what next was at the last draw
 	ready      bool       // reports whether next is there
+	lasts      bool       // reports whether next is expected to be the same at the draws behind it
 	done       bool       // reports whether the constraint wants no other id
 	own        []uint64   // memory for what is no mask of others
 }
@@ -69,6 +76,7 @@ func (l *limit) prepare(vocab int) error {
 	if err != nil {
 		return fmt.Errorf("sample: %w: mask: %w", ErrConstraint, err)
 	}
+	lasts := next == nil || l.constraint.Lasts()
 	if forced := l.forced(); len(forced) > 0 {
 		id := forced[0]
 		if id < 0 || id >= vocab {
@@ -76,8 +84,9 @@ func (l *limit) prepare(vocab int) error {
 		}
 		next = l.words(vocab)
 		next[id/64] = 1 << (id % 64)
+		lasts = false
 	}
-	l.next, l.ready = next, true
+	l.next, l.lasts, l.ready = next, lasts, true
 	return nil
 }
 
@@ -161,7 +170,7 @@ func (l *limit) accept(id int) error {
 	if err != nil {
 		return fmt.Errorf("sample: %w: %w", ErrConstraint, err)
 	}
-	l.done, l.next, l.ready = done, nil, false
+	l.before, l.next, l.ready, l.done = l.next, nil, false, done
 	return nil
 }
 
@@ -196,6 +205,12 @@ func (s *Sampler) SetConstraint(c Constraint) {
 
 // Unprepared reports whether there is a constraint whose mask for the next draw is still to be made.
 func (s *Sampler) Unprepared() bool { return s.limit.constraint != nil && !s.limit.ready }
+
+// Same reports whether the mask of the next draw, which Prepare made, is the one of the draw before.
+func (s *Sampler) Same() bool {
+	next, before := s.limit.next, s.limit.before
+	return len(next) == len(before) && (len(next) == 0 || s.limit.lasts && &next[0] == &before[0])
+}
 
 // Prepare has the constraint make the mask of the next draw, which otherwise the draw does: it may run beside the
 // device. An error is ErrConstraint.

@@ -65,6 +65,8 @@ func (r *randomSets) Mask() ([]uint64, error) {
 	return r.mask, nil
 }
 
+func (r *randomSets) Lasts() bool { return false }
+
 func (r *randomSets) Forced() []int { return r.forced }
 
 func (r *randomSets) Accept(id int) (done bool, err error) {
@@ -179,11 +181,13 @@ func TestPrepare(t *testing.T) {
 // fixed is a constraint that answers always alike.
 type fixed struct {
 	mask   []uint64
+	lasts  bool
 	forced []int
 	err    error
 }
 
 func (f fixed) Mask() ([]uint64, error)  { return f.mask, f.err }
+func (f fixed) Lasts() bool              { return f.lasts }
 func (f fixed) Forced() []int            { return f.forced }
 func (f fixed) Accept(int) (bool, error) { return false, f.err }
 func (f fixed) Clone() Constraint        { return f }

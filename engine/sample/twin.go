@@ -45,9 +45,11 @@ func (s *Sampler) Twin() Twin {
 // Vocabulary returns the number of ids that the sampler was made for.
 func (s *Sampler) Vocabulary() int { return s.vocab }
 
-// Limited reports whether a mask or a constraint limits the next draw, by other ids after each token. A constraint may
-// as long as its mask is not prepared, and does if it is and leaves an id out.
-func (s *Sampler) Limited() bool { return s.limit.limits() || s.Unprepared() }
+// Limited reports whether the ids that may be drawn may be others after each token: by a mask, or by a constraint whose
+// mask is not prepared yet or does not last.
+func (s *Sampler) Limited() bool {
+	return s.limit.mask != nil || s.Unprepared() || s.limit.constraint != nil && !s.limit.lasts
+}
 
 // CopyCounts fills dst (2*Accepted words) with the accepted ids, each followed by the bit pattern of its count.
 func (t *Twin) CopyCounts(dst []uint32) {

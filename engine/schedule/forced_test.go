@@ -21,6 +21,8 @@ type script struct {
 
 func (s *script) Mask() ([]uint64, error) { return nil, nil }
 
+func (s *script) Lasts() bool { return false }
+
 func (s *script) Forced() []int {
 	switch {
 	case len(s.first) > 0:

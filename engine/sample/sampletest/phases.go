@@ -8,17 +8,19 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 )
 
-// Phases is a constraint that in turns allows every id for some tokens, and then for some tokens a random set or forced
-// ids. All of it follows from the seed and the ids accepted so far. It refuses what it does not allow.
+// Phases is a constraint that in turns allows every id, or every id of a set that lasts, for some tokens, and then for
+// some tokens a random set or forced ids. All of it follows from the seed and the ids accepted so far. It refuses what
+// it does not allow.
 type Phases struct {
 	vocab  int
 	last   int // the step after which nothing follows; 0 for none
 	state  uint64
 	steps  int
-	free   int // tokens left of a phase that allows every id
+	free   int // tokens left of a phase whose mask lasts
 	bound  int // tokens left of a phase that does not
 	forced []int
 	mask   []uint64
+	lasts  []uint64 // the mask of a phase that allows every id of a set; nil where that is every id
 }
 
 // New returns a constraint on ids of a vocabulary, after last tokens of which nothing follows, or never if last is 0.
@@ -33,10 +35,14 @@ func (p *Phases) step() {
 	rng := rand.New(rand.NewPCG(p.state, uint64(p.steps)))
 	p.mask = nil
 	if p.free == 0 && p.bound == 0 {
-		p.free, p.bound = rng.IntN(14), 1+rng.IntN(8)
+		p.free, p.bound, p.lasts = rng.IntN(14), 1+rng.IntN(8), nil
+		if rng.IntN(2) == 0 {
+			p.lasts = p.set(rng, 1+p.vocab/2)
+		}
 	}
 	if p.free > 0 {
 		p.free--
+		p.mask = p.lasts
 		return
 	}
 	p.bound--
@@ -45,23 +51,31 @@ func (p *Phases) step() {
 			p.forced = append(p.forced, rng.IntN(p.vocab))
 		}
 	}
-	var ids []int
-	if len(p.forced) > 0 {
-		p.bound = max(p.bound, len(p.forced)-1)
-		ids = p.forced[:1]
-	} else {
-		for range 1 + rng.IntN(5) {
-			ids = append(ids, rng.IntN(p.vocab))
-		}
+	if len(p.forced) == 0 {
+		p.mask = p.set(rng, 1+rng.IntN(5))
+		return
 	}
+	p.bound = max(p.bound, len(p.forced)-1)
+	id := p.forced[0]
 	p.mask = make([]uint64, (p.vocab+63)/64)
-	for _, id := range ids {
-		p.mask[id/64] |= 1 << (id % 64)
+	p.mask[id/64] = 1 << (id % 64)
+}
+
+// set returns a mask of at most n ids.
+func (p *Phases) set(rng *rand.Rand, n int) []uint64 {
+	mask := make([]uint64, (p.vocab+63)/64)
+	for range n {
+		id := rng.IntN(p.vocab)
+		mask[id/64] |= 1 << (id % 64)
 	}
+	return mask
 }
 
 // Mask implements sample.Constraint.
 func (p *Phases) Mask() ([]uint64, error) { return p.mask, nil }
+
+// Lasts implements sample.Constraint.
+func (p *Phases) Lasts() bool { return p.lasts != nil && &p.mask[0] == &p.lasts[0] }
 
 // Forced implements sample.Constraint.
 func (p *Phases) Forced() []int { return p.forced }
