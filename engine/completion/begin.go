@@ -75,6 +75,17 @@ func (b *beginning) begin() schedule.Beginning {
 	return schedule.Beginning{State: b.state}
 }
 
+// keepCopy gives the cache a copy of the state after the whole prompt, if a state is to be kept there.
+func (b *beginning) keepCopy(state []float32) {
+	if n := len(b.marks); n == 0 || b.marks[n-1].Tokens < len(b.ids) {
+		return
+	}
+	if to, kept := b.keep(len(b.ids)); to != nil {
+		copy(to, state)
+		kept(nil)
+	}
+}
+
 // keep makes room in the cache for the state after the first of the ids.
 func (b *beginning) keep(tokens int) (to []float32, kept func(error)) {
 	b.hit.Release()

@@ -104,11 +104,14 @@ func (s *Service) State(ctx context.Context, r Request) (state []float32, ids []
 	failed := errors.New("completion: no state was kept")
 	q := schedule.Request{User: r.User, Follows: r.Follows, Prompt: b.ids, Begin: b.begin, Marks: b.places()}
 	q.Keep = func(tokens int) ([]float32, func(error)) {
-		if tokens < len(b.ids) || state != nil {
-			return b.keep(tokens)
+		switch {
+		case tokens == len(b.ids):
+			state = make([]float32, s.size)
+			return state, func(err error) { failed = err }
+		case r.Fresh: // and canceled
+			return nil, nil
 		}
-		state = make([]float32, s.size)
-		return state, func(err error) { failed = err }
+		return b.keep(tokens)
 	}
 	if r.Fresh {
 		q.Marks = nil
@@ -124,6 +127,9 @@ func (s *Service) State(ctx context.Context, r Request) (state []float32, ids []
 	b.hit.Release()
 	if err != nil {
 		return nil, nil, err
+	}
+	if !r.Fresh {
+		b.keepCopy(state)
 	}
 	return state, b.ids, nil
 }

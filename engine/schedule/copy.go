@@ -22,7 +22,7 @@ type copying struct {
 type copies struct {
 	wanted   []*copying     // not started yet
 	last     int            // jobs that end when their copies are there
-	underWay sync.WaitGroup // of the goroutines that wait for transfers
+	underWay sync.WaitGroup // of the goroutines that wait for transfers or tell jobs
 }
 
 // add asks a job whether its state, of so many elements, is to be kept, now or at its end. It reports whether a copy
@@ -40,12 +40,12 @@ func (x *copies) add(j *Job, stateLen int, last bool) (bool, error) {
 	}
 	if len(to) != stateLen {
 		err := fmt.Errorf("schedule: keep: want a state of %d elements, got %d", stateLen, len(to))
-		kept(err)
+		x.tell(j, kept, err)
 		return false, err
 	}
 	if j.seq == nil { // it is parked
 		copy(to, j.state)
-		kept(nil)
+		x.tell(j, kept, nil)
 		return false, nil
 	}
 	x.wanted = append(x.wanted, &copying{j: j, to: to, kept: kept, last: last})
@@ -55,6 +55,17 @@ func (x *copies) add(j *Job, stateLen int, last bool) (bool, error) {
 		j.holds.Add(1)
 	}
 	return true, nil
+}
+
+// tell tells a job what became of a state. Since the job's function may take its time, a goroutine of its own calls it.
+func (x *copies) tell(j *Job, kept func(error), err error) {
+	j.holds.Add(1)
+	x.underWay.Add(1)
+	go func() {
+		defer x.underWay.Done()
+		kept(err)
+		j.let()
+	}()
 }
 
 // copy starts the wanted copies, in as few transfers as possible: a transfer has each sequence once. No pass waits for
@@ -95,23 +106,21 @@ func (s *Scheduler) transfer(list []*copying) {
 			err = t.Wait()
 		}
 		for _, c := range list {
-			c.err = err
-			s.door.tell(c)
+			if c.err = err; !c.last || !lost(err) { // whether one at a job's end is tried again is the scheduler's matter
+				s.copies.tell(c.j, c.kept, err)
+			}
+			if c.last {
+				s.door.ended(c)
+			} else {
+				c.j.let()
+			}
 		}
 		s.door.poke()
 	}()
 }
 
-// tell tells of a copy that is there or failed. Whether one at a job's end is tried again is the goroutine's matter.
-func (d *door) tell(c *copying) {
-	if !c.last {
-		c.kept(c.err)
-		c.j.let()
-		return
-	}
-	if !lost(c.err) {
-		c.kept(c.err)
-	}
+// ended hands over a copy at a job's end that is there or failed.
+func (d *door) ended(c *copying) {
 	d.mu.Lock()
 	d.copied = append(d.copied, c)
 	d.mu.Unlock()
@@ -133,7 +142,7 @@ func (s *Scheduler) part() bool {
 				s.copies.wanted = append(s.copies.wanted, c)
 				continue
 			}
-			c.kept(c.err)
+			s.copies.tell(c.j, c.kept, c.err)
 		} else if c.err == nil {
 			s.losses = 0
 		}

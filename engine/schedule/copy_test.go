@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"slices"
+	"strings"
 	"testing"
 	"time"
 )
@@ -75,6 +76,59 @@ func TestCanceledKeepsItsState(t *testing.T) {
 	}
 }
 
+// What a job does when it is told of a state may take its time, also where the job is parked or the memory for the state
+// has another size: the scheduler goes on meanwhile, and the job is done afterwards.
+func TestSlowKeeper(t *testing.T) {
+	for what, size := range map[string]int{"parked": 2, "parked, wrong memory": 3, "in its slot": 2, "in its slot, wrong memory": 3} {
+		parked := strings.HasPrefix(what, "parked")
+		_, s := manual(t, 1, 1, 8, Options{Quantum: 10})
+		told, release := make(chan error, 1), make(chan struct{})
+		r := Request{Prompt: make([]int, 8), Max: 1000, Keep: func(int) ([]float32, func(error)) {
+			return make([]float32, size), func(err error) {
+				told <- err
+				select {
+				case <-release:
+				case <-time.After(time.Minute): // where it holds the scheduler up
+				}
+			}
+		}}
+		job := submit(t, s, r)
+		other := submit(t, s, Request{Prompt: []int{1}, Max: 200})
+		for parked && job.state == nil || !parked && job.at.fed == 0 {
+			s.cycle()
+		}
+		job.Cancel()
+		for !other.ended() {
+			s.cycle()
+		}
+		if err := <-told; (err == nil) != (size == 2) || job.ended() {
+			t.Errorf("%s: told %v, the job ended %t", what, err, job.ended())
+		}
+		close(release)
+		go s.loop()
+		<-job.Done()
+		s.Close(t.Context())
+	}
+}
+
+// A state is asked for once, though a mark lies at the end of the request.
+func TestMarkAtTheEnd(t *testing.T) {
+	for most := range 3 {
+		_, s := manual(t, 1, 1, 8, Options{})
+		var kept []int
+		job := submit(t, s, Request{Prompt: []int{1, 2, 3, 4}, Marks: []int{2, 4}, Max: most, Keep: func(tokens int) ([]float32, func(error)) {
+			kept = append(kept, tokens)
+			return make([]float32, 2), nil
+		}})
+		go s.loop()
+		<-job.Done()
+		s.Close(t.Context())
+		if want := []int{2, 4, 5}[:2+most/2]; job.Err() != nil || !slices.Equal(kept, want) {
+			t.Errorf("%d drawn: states after %v tokens, want %v (%v)", most, kept, want, job.Err())
+		}
+	}
+}
+
 // Close returns when all states that were asked for are where they go, also those from within prompts.
 func TestCloseWaitsForCopies(t *testing.T) {
 	f, s := manual(t, 1, 1, 8, Options{})
@@ -111,11 +165,9 @@ func TestCopyAtTheEnd(t *testing.T) {
 			}
 			return state, func(err error) { failed = err }
 		}})
-		for range 20 {
-			if !j.ended() || !other.ended() {
-				s.cycle()
-			}
-		}
+		go s.loop()
+		<-other.Done()
+		s.Close(t.Context())
 		want := uint32(1)
 		for _, token := range []int{1, 2, 3, 4} {
 			want = fakeFeed(want, token)

@@ -12,8 +12,8 @@
 // The ids that a sampler's constraint forces are told at once and fed in one piece, like a prompt. Sequences with
 // constraints draw beside the others.
 //
-// One goroutine of the scheduler does all this. It calls the functions of requests, which have to be quick. A request
-// may be canceled at any time. A token costs no allocation.
+// One goroutine of the scheduler does all this. It calls the functions of requests, which have to be quick, but for those
+// that are told of kept states. A request may be canceled at any time. A token costs no allocation.
 //
 // A lost device is opened anew. If the engine keeps sequences (engine.Options.Keep), all of them go on. A token that
 // was told is never told again. If the device is lost time after time, with nothing done between, it is given up: all

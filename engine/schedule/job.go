@@ -35,10 +35,11 @@ type Request struct {
 	Token func(t Token) (more bool)
 
 	// Keep is asked where to put the state that has seen so many tokens, of the prompt and drawn ones. It is asked at each
-	// of Marks, and at the end of a request that had a slot, canceled or not. It returns nil for nowhere. The state is
-	// copied beside the passes. Then kept, unless it is nil, is told that the state is there, or the error by which it is
-	// not. That is before the request is done. Keep must be quick; kept may take its time. The kept
-	// functions of a request may run at once, and in any order.
+	// of Marks, and at the end of a request that had a slot, canceled or not. It is asked once for a state: at the end if a
+	// mark lies there. It returns nil for nowhere. The state is copied beside the passes. Then kept, unless it is nil, is
+	// told that the state is there, or the error by which it is not. That is before the request is done. Keep must be
+	// quick. kept may take its time: it is not called by the scheduler's goroutine. The kept functions of a request may run
+	// at once, and in any order.
 	Keep  func(tokens int) (to []float32, kept func(err error))
 	Marks []int // in ascending order, numbers of tokens of the prompt, from 1 on
 }

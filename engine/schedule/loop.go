@@ -306,13 +306,18 @@ func (j *Job) took(r *engine.Row) {
 		j.c.Over = true
 		return
 	}
-	if j.at.marked < len(j.Marks) && j.Marks[j.at.marked] == j.at.fed {
-		if _, j.c.Err = j.s.copies.add(j, j.s.run.stateLen(), false); j.c.Err != nil {
-			j.c.Over = true
-			return
-		}
-		j.at.marked++
+	j.goOn(r)
+	if j.at.marked == len(j.Marks) || j.Marks[j.at.marked] != j.at.fed || j.c.Over && j.c.Err == nil {
+		return // the state at the job's end is asked for when it ends
 	}
+	j.at.marked++
+	if _, err := j.s.copies.add(j, j.s.run.stateLen(), false); err != nil && j.c.Err == nil {
+		j.c.Err, j.c.Over = err, true
+	}
+}
+
+// goOn goes on behind a piece of the job's prompt, or of what was forced.
+func (j *Job) goOn(r *engine.Row) {
 	switch {
 	case j.reading():
 	case j.forced.last || j.Max == 0:
