@@ -140,6 +140,9 @@ func (e *Engine) Device() string {
 	return e.host.exec.Device()
 }
 
+// Arithmetic names what the last bits of the numbers depend on if the engine is Exact, besides the model.
+func (e *Engine) Arithmetic() string { return e.host.dev.Arithmetic() }
+
 // Chunk returns the most tokens of one pass.
 func (e *Engine) Chunk() int { return e.host.sizes.Rows }
 

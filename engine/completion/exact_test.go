@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"math"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
@@ -65,6 +66,17 @@ func TestForced(t *testing.T) {
 			t.Errorf("the state is another than that of a run from the start (%v)", err)
 		}
 	})
+}
+
+// Files of exact states belong to one arithmetic. Without exactness, states of any device are as good.
+func TestIdentity(t *testing.T) {
+	for _, exact := range []bool{false, true} {
+		eachDesk(t, engine.Options{Slots: 1, Chunk: 8, Exact: exact}, func(t *testing.T, d *desk) {
+			if id, err := identity(d.e); err != nil || strings.Contains(id, d.e.Arithmetic()) != exact || d.e.Arithmetic() == "" {
+				t.Errorf("exact %t: %q (%v) for %q", exact, id, err, d.e.Arithmetic())
+			}
+		})
+	}
 }
 
 // On an exact engine a completion is the same, bit for bit, whatever the cache had of its prompt: tokens, their

@@ -70,7 +70,7 @@ func New(e *engine.Engine, tok tokenizer.Tokenizer, o Options) (*Service, error)
 }
 
 // identity names what the numbers of the engine's states depend on, besides ids: the weights as they are stored, the
-// initial state and, where results are exact, the device and its arithmetic.
+// initial state and, where results are exact, the device, its driver, its kernels and the build of the program.
 func identity(e *engine.Engine) (string, error) {
 	id, err := e.Model.ID()
 	if err != nil {
@@ -83,7 +83,7 @@ func identity(e *engine.Engine) (string, error) {
 	quantized := sha256.Sum256(fmt.Append(nil, e.Model.Quantized)) // a map is printed in the order of its keys
 	id = fmt.Sprintf("%s quantized %x initial %x", id, quantized, digest(initial))
 	if e.Exact() {
-		id += " exact on " + e.Device()
+		id += " exact on " + e.Arithmetic()
 	}
 	return id, nil
 }

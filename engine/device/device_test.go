@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -12,6 +13,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
 
 // shared are the kernels of all tests.
@@ -26,6 +28,20 @@ func vulkanDevice(tb testing.TB) *Device {
 		shared = vulkan.NewKernels(d)
 	}
 	return On(d, shared)
+}
+
+// What exact results depend on has the driver and the kernels in it, and the build of the program.
+func TestArithmetic(t *testing.T) {
+	d := vulkanDevice(t)
+	got, host := d.Arithmetic(), new(Device).Arithmetic()
+	for _, part := range []string{d.current().device.Info().Name, d.Driver(), shaders.Sum(""), build()} {
+		if part == "" || !strings.Contains(got, part) {
+			t.Errorf("want %q in %q", part, got)
+		}
+	}
+	if !strings.HasPrefix(host, "CPU "+runtime.GOARCH) || !strings.HasSuffix(host, build()) || len(build()) != 64 {
+		t.Errorf("%q", host)
+	}
 }
 
 // Devices are found by index and by a part of their name in any case; what finds none names them all.

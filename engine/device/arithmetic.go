@@ -1,0 +1,25 @@
+package device
+
+import (
+	"crypto/sha256"
+	"fmt"
+	"runtime"
+	"runtime/debug"
+	"sync"
+)
+
+// Arithmetic names what the last bits of exact results depend on besides the model: the device, its driver, its kernels
+// and the build of this program.
+func (d *Device) Arithmetic() string {
+	if d.IsCPU() {
+		return "CPU " + runtime.GOARCH + " | " + build()
+	}
+	return d.current().kernels.Arithmetic() + " | " + build()
+}
+
+// build returns a checksum of what this program was built from: its revision, the libraries, the Go version and the
+// settings.
+var build = sync.OnceValue(func() string {
+	info, _ := debug.ReadBuildInfo()
+	return fmt.Sprintf("%x", sha256.Sum256(fmt.Append(nil, info)))
+})
