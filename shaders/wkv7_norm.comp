@@ -30,10 +30,10 @@ FLOATS(6, Params);
 ALIASED layout(binding = 7) writeonly buffer Y { float y[]; };
 
 void main() {
-    uint unit = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID;
-    if (unit >= push.tokens * push.heads) return;
-    uint channel = unit % push.heads * push.n; // of the head's first element
-    uint at = unit / push.heads * push.stride + channel;
+    uint pair = gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID; // of a token and a head
+    if (pair >= push.tokens * push.heads) return;
+    uint channel = pair % push.heads * push.n; // of the head's first element
+    uint at = pair / push.heads * push.stride + channel;
 
     float sum = 0.0, bonus = 0.0;
     for (uint c = gl_SubgroupInvocationID; c < push.n; c += gl_SubgroupSize) {

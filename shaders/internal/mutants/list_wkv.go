@@ -22,7 +22,7 @@ var wkvMutants = []mutant{
 	{File: "wkv6.comp", Old: `min(t + 1, last);`, New: `t;`, Why: "vectors of the next token"},
 	{File: "wkv6.comp", Old: `if (inside(part, j)) state_out[state_at + (4 * column(part, j) + c) * N] = s[j][c];`, New: `if (inside(part, j)) state_out[state_at + (4 * column(part, j) + c) * N] = s[j][0];`, Why: "what is left for the next pass"},
 
-	{File: "wkv6_norm.comp", Old: `if (unit >= push.tokens * push.heads) return;`, New: `if (unit + 1 >= push.tokens * push.heads) return;`, Why: "last head"},
+	{File: "wkv6_norm.comp", Old: `if (pair >= push.tokens * push.heads) return;`, New: `if (pair + 1 >= push.tokens * push.heads) return;`, Why: "last head"},
 	{File: "wkv6_norm.comp", Old: `inversesqrt(subgroupAdd(sq) / float(push.n) + push.eps)`, New: `inversesqrt(subgroupAdd(sq) / float(push.n))`, Why: "epsilon"},
 	{File: "wkv6_norm.comp", Old: `push.norm_w + channel + c`, New: `push.norm_w + c`, Why: "weights of the second head"},
 	{File: "wkv6_norm.comp", Old: `if (push.gated != 0) o *= F(G, at + c);`, New: `o *= F(G, at + c);`, Why: "models without a gate"},
@@ -64,8 +64,8 @@ var wkvMutants = []mutant{
 
 	{File: "wkv7_norm.comp", Old: `bonus = subgroupAdd(bonus);`, New: ``, Why: "sum over lanes"},
 	{File: "wkv7_norm.comp", Old: `(F(A, at + c) - 1.0)`, New: `F(A, at + c)`, Why: "rate of a key"},
-	{File: "wkv7_norm.comp", Old: `unit % push.heads * push.n;`, New: `0;`, Why: "channel of the second head"},
-	{File: "wkv7_norm.comp", Old: `if (unit >= push.tokens * push.heads) return;`, New: ``, Why: "bound of the heads"},
+	{File: "wkv7_norm.comp", Old: `pair % push.heads * push.n;`, New: `0;`, Why: "channel of the second head"},
+	{File: "wkv7_norm.comp", Old: `if (pair >= push.tokens * push.heads) return;`, New: ``, Why: "bound of the heads"},
 
 	{File: "wkv7_chunk.comp", Old: "        squares[lane / 4][lane % 4] = sum;\n    }\n    barrier();", New: "        squares[lane / 4][lane % 4] = sum;\n    }", Why: "barrier before squares are read"},
 	{File: "wkv7_chunk.comp", Old: "if (!values) chunks[to + P_ROW * N + j] = p;\n    }\n    barrier();", New: "if (!values) chunks[to + P_ROW * N + j] = p;\n    }", Why: "barrier before rows are read"},
