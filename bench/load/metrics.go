@@ -14,6 +14,7 @@ import (
 type sample struct {
 	Second     float64 `json:"s"` // since the start
 	Memory     float64 `json:"resident_memory_bytes"`
+	Heap       float64 `json:"go_heap_bytes"` // Go's, of which some may be garbage; the rest is the device's driver's
 	Goroutines float64 `json:"goroutines"`
 	Files      float64 `json:"open_files"`
 	Running    float64 `json:"requests_running"` // the one for the metrics aside
@@ -52,7 +53,8 @@ func (t *target) measure(ctx context.Context, began time.Time) (s sample, err er
 			sums[name] += x
 		}
 	}
-	s = sample{Second: time.Since(began).Seconds(), Memory: sums["process_resident_memory_bytes"], Goroutines: sums["go_goroutines"],
+	s = sample{Second: time.Since(began).Seconds(), Memory: sums["process_resident_memory_bytes"],
+		Heap: sums["go_memstats_heap_inuse_bytes"], Goroutines: sums["go_goroutines"],
 		Files: sums["process_open_fds"], Running: sums["rwkv_requests_running"] - 1, Waiting: sums["rwkv_queue_requests"],
 		Resident: sums["rwkv_sequences_resident"], Parked: sums["rwkv_sequences_parked"], Cache: sums["rwkv_cache_ram_bytes"],
 		Drawn: sums["rwkv_drawn_tokens_total"], Prompt: sums["rwkv_prompt_tokens_total"], Cached: sums["rwkv_cached_tokens_total"]}

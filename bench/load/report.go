@@ -256,10 +256,10 @@ func (p *printer) bars(name string, t *times) {
 // samples writes some of the samples, from the first to the last.
 func (p *printer) samples(list []sample) {
 	const rows = 10
-	p.f("\n%8s %12s %11s %6s %8s %8s %9s %7s %10s\n", "s", "memory MiB", "goroutines", "files", "running", "waiting", "resident", "parked", "cache MiB")
+	p.f("\n%8s %12s %8s %11s %6s %8s %8s %9s %7s %10s\n", "s", "memory MiB", "Go MiB", "goroutines", "files", "running", "waiting", "resident", "parked", "cache MiB")
 	for i := range min(rows, len(list)) {
 		s := list[i*(len(list)-1)/max(min(rows, len(list))-1, 1)]
-		p.f("%8.0f %12.1f %11.0f %6.0f %8.0f %8.0f %9.0f %7.0f %10.1f\n", s.Second, s.Memory/(1<<20), s.Goroutines, s.Files, s.Running, s.Waiting,
+		p.f("%8.0f %12.1f %8.1f %11.0f %6.0f %8.0f %8.0f %9.0f %7.0f %10.1f\n", s.Second, s.Memory/(1<<20), s.Heap/(1<<20), s.Goroutines, s.Files, s.Running, s.Waiting,
 			s.Resident, s.Parked, s.Cache/(1<<20))
 	}
 }

@@ -43,7 +43,7 @@ func TestServeLeaving(t *testing.T) {
 		}},
 	} {
 		for _, stream := range []bool{true, false} {
-			t.Run(fmt.Sprintf("%s, stream %t", c.how, stream), func(t *testing.T) {
+			ok := t.Run(fmt.Sprintf("%s, stream %t", c.how, stream), func(t *testing.T) {
 				drawn := s.metric(t, "rwkv_drawn_tokens_total", "")
 				var list []*net.TCPConn
 				for range clients {
@@ -71,6 +71,9 @@ func TestServeLeaving(t *testing.T) {
 					}
 				}
 			})
+			if !ok {
+				return // the slots are taken for long
+			}
 		}
 	}
 	got := s.post(t, "/v1/completions", `{"prompt":"Once upon a time","max_tokens":3}`)

@@ -142,10 +142,10 @@ func (s *serving) send(t *testing.T, key, method, path string, body any, status 
 	return text
 }
 
-// try sends a request with a key, and returns the answer. A body is any value that JSON can write; nil is none.
+// try sends a request with a key, and returns the answer. A body is bytes or any value that JSON can write; nil is none.
 func (s *serving) try(ctx context.Context, key, method, path string, body any) (status int, text string, err error) {
-	data := []byte(nil)
-	if body != nil {
+	data, raw := body.([]byte)
+	if body != nil && !raw {
 		if data, err = json.Marshal(body); err != nil {
 			return 0, "", err
 		}

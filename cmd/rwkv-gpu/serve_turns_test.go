@@ -91,7 +91,7 @@ func turns(t *testing.T, signal os.Signal, args []string) {
 func (s *serving) written(t *testing.T, dir string) {
 	t.Helper()
 	for from := time.Now(); ; time.Sleep(time.Millisecond) {
-		files, err := filepath.Glob(filepath.Join(dir, "*"))
+		files, err := filepath.Glob(filepath.Join(dir, "*.checkpoint"))
 		if err != nil {
 			t.Fatal(err)
 		}
