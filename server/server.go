@@ -105,13 +105,20 @@ func (s *Server) health(w http.ResponseWriter, _ *api.Call) *wire.Error {
 
 // lost answers where there is no route.
 func (s *Server) lost(w http.ResponseWriter, c *api.Call) *wire.Error {
-	var allowed []string
+	var allowed, exact []string
 	for _, method := range []string{http.MethodGet, http.MethodPost, http.MethodPut, http.MethodDelete} {
 		other := *c.Request
 		other.Method = method
-		if _, pattern := s.mux.Handler(&other); pattern != "/" {
+		_, pattern := s.mux.Handler(&other)
+		if pattern != "/" {
 			allowed = append(allowed, method)
 		}
+		if pattern == method+" "+c.URL.Path {
+			exact = append(exact, method)
+		}
+	}
+	if len(exact) > 0 { // and not those of a pattern that takes any word in its place
+		allowed = exact
 	}
 	if len(allowed) == 0 {
 		return &wire.Error{Status: http.StatusNotFound, Message: "there is nothing at this path", Code: "unknown_path"}

@@ -24,7 +24,6 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
-	"github.com/rwkv-gpu/rwkv-gpu/server/openapi"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
 	"github.com/rwkv-gpu/rwkv-gpu/server/states"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
@@ -79,11 +78,7 @@ func serve(t *testing.T, change func(*server.Options, *scripted.Model, *chat.Opt
 	if p.States == nil {
 		p.States = states.New(m, states.Options{})
 	}
-	described, err := openapi.Routes(openapi.Options{Keys: o.Keys.Asked(), Vocab: m.What.Vocab}, openai.Fail)
-	if err != nil {
-		t.Fatal(err)
-	}
-	o.Routes = slices.Concat(o.Routes, openai.New(m, p).Routes(), anthropic.New(m, p).Routes(), described)
+	o.Routes = slices.Concat(o.Routes, openai.New(m, p).Routes(), anthropic.New(m, p).Routes())
 	o.Fail, o.Health = openai.Fail, m.Health
 	s, err := server.New(o)
 	if err != nil {
@@ -153,6 +148,8 @@ func TestPaths(t *testing.T) {
 		{"GET", "/v1/nothing", 404, "nothing at this path"},
 		{"GET", "/v1/completions", 405, "POST only"},
 		{"DELETE", "/v1/models", 405, "GET only"},
+		{"PATCH", "/v1/responses/input_tokens", 405, "takes POST only"},
+		{"PATCH", "/v1/responses/x", 405, "takes GET and DELETE only"},
 		{"GET", "/v1/models/other", 404, `this server has the model "rwkv-test" and no "other"`},
 	} {
 		status, _, body := s.call(t, c.method, c.path, "")

@@ -44,6 +44,7 @@ const (
 func New(document []byte) (*Contract, error) {
 	c := &Contract{compiler: jsonschema.NewCompiler(), schemas: map[string]*jsonschema.Schema{}, seen: map[string]bool{}}
 	c.compiler.DefaultDraft(jsonschema.Draft2020)
+	c.compiler.AssertContent() // the data of events is JSON of a schema
 	for url, doc := range map[string]*map[string]any{plainURL: &c.doc, strictURL: &c.strict} {
 		v, err := jsonschema.UnmarshalJSON(bytes.NewReader(document))
 		if err != nil {
@@ -227,34 +228,36 @@ func (c *Contract) checkJSON(url, at string, body []byte) error {
 	return err
 }
 
-// checkEvents checks a stream of events (the HTML standard, section 9.2). The last one may be [DONE].
+// checkEvents checks each event of a stream (the HTML standard, section 9.2) as an object with the names of its fields.
 func (c *Contract) checkEvents(at string, body []byte) error {
 	done := false
+	schema, err := c.schema(strictURL, at)
+	if err != nil {
+		return err
+	}
 	for _, event := range strings.Split(strings.TrimSuffix(string(body), "\n\n"), "\n\n") {
-		name, data := "", ""
+		fields := map[string]any{}
 		for line := range strings.SplitSeq(event, "\n") {
-			switch field, value, _ := strings.Cut(line, ": "); field {
-			case "event":
-				name = value
-			case "data":
-				data += value
-			case "": // a comment
-			default:
-				return fmt.Errorf("want an event, got %.100q", line)
+			if name, value, _ := strings.Cut(line, ": "); name != "" { // else it is a comment
+				fields[name] = value
 			}
 		}
-		switch {
-		case done:
+		data, _ := fields["data"].(string)
+		if data == "" {
+			continue // no event comes of it
+		}
+		if done {
 			return errors.New("want no events behind [DONE]")
-		case data == "[DONE]":
-			done = true
-		case data != "":
-			if err := c.checkJSON(strictURL, at, []byte(data)); err != nil {
-				return err
-			}
-			if name != "" && !strings.Contains(data, `"type":"`+name+`"`) {
-				return fmt.Errorf("want an event of its type, got %s for %.200s", name, data)
-			}
+		}
+		done = data == "[DONE]"
+		if err := schema.Validate(fields); err != nil {
+			return fmt.Errorf("the event %.300q: %w", event, err)
+		}
+		if err := c.visit(at, fields); err != nil {
+			return err
+		}
+		if name, ok := fields["event"].(string); ok && !strings.Contains(data, `"type":"`+name+`"`) {
+			return fmt.Errorf("want an event of its type, got %s for %.200s", name, data)
 		}
 	}
 	return nil

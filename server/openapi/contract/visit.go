@@ -4,6 +4,8 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+
+	"github.com/santhosh-tekuri/jsonschema/v6"
 )
 
 // visit notes what of a schema's description a value has: members, and which of several schemas it matches.
@@ -26,6 +28,15 @@ func (c *Contract) visit(at string, v any) error {
 		}
 	}
 	switch v := v.(type) {
+	case string:
+		if schema["contentSchema"] == nil {
+			return nil
+		}
+		inner, err := jsonschema.UnmarshalJSON(strings.NewReader(v))
+		if err != nil {
+			return err
+		}
+		return c.visit(at+pointer("contentSchema"), inner)
 	case []any:
 		if schema["items"] == nil {
 			return nil
@@ -88,7 +99,7 @@ func (c *Contract) Unseen() (list []string) {
 			note(at + pointer("properties", name))
 			schema(at + pointer("properties", name))
 		}
-		for _, word := range []string{"items", "additionalProperties"} {
+		for _, word := range []string{"items", "additionalProperties", "contentSchema"} {
 			if isObject(node[word]) {
 				schema(at + pointer(word))
 			}
