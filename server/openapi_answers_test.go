@@ -179,13 +179,14 @@ func answersOf(t *testing.T, c *contract.Contract) {
 	const user, tools = `"messages":[{"role":"user","content":"a"}]`, `"tools":[` + aTool + `]`
 	for _, stream := range []string{`"stream":false`, `"stream":true,"stream_options":{"include_usage":true}`} {
 		for operation, list := range map[string][]string{
-			"POST /v1/chat/completions": {user + `,"think":"free",` + tools, user + `,"logprobs":true,"top_logprobs":2`, user + `,"max_tokens":1`,
+			"POST /v1/chat/completions": {user + `,"think":"free",` + tools, user + `,"logprobs":true,"top_logprobs":2`, user + `,"max_tokens":1,"service_tier":"auto","return_state":true`,
 				user + `,"tool_choice":"required",` + tools},
-			"POST /v1/completions": {`"prompt":"a","logprobs":1,"echo":true`, `"prompt":"a","max_tokens":1`},
-			"POST /v1/messages": {`"max_tokens":99,"think":"free","tools":[{"name":"f"}],` + user, `"max_tokens":99,"stop_sequences":["The"],` + user, `"max_tokens":1,` + user,
+			"POST /v1/completions": {`"prompt":"a","logprobs":1,"echo":true`, `"prompt":"a","max_tokens":1,"return_state":true`},
+			"POST /v1/messages": {`"max_tokens":99,"think":"free","tools":[{"name":"f"}],` + user, `"max_tokens":99,"stop_sequences":["The"],` + user, `"max_tokens":1,"return_state":true,` + user,
 				`"max_tokens":99,"tools":[{"name":"f"}],"tool_choice":{"type":"any"},` + user},
 			"POST /v1/responses": {`"input":"a","think":"free",` + tools, `"input":"a","max_output_tokens":1,"instructions":"b","metadata":{"a":"b"}`,
-				`"input":"a","tool_choice":{"type":"function","name":"f"},` + tools, `"input":"a","store":false,"reasoning":{"effort":"low"}`,
+				`"input":"a","tool_choice":{"type":"function","name":"f"},` + tools, `"input":"a","store":false,"return_state":true,"reasoning":{"effort":"low"}`,
+				`"input":"a","prompt_cache_key":"k","safety_identifier":"s","user":"u","reasoning":{"context":"all_turns","mode":"standard"}`,
 				`"input":"a","text":{"format":{"type":"json_schema","name":"n","strict":true,"schema":{"type":"object"}}}`},
 		} {
 			for _, body := range list {
@@ -198,14 +199,34 @@ func answersOf(t *testing.T, c *contract.Contract) {
 	for _, body := range []string{`{"input":["a"],"encoding_format":"base64"}`, `{"input":"a"}`} {
 		d.ask(t, "POST /v1/embeddings", body)
 	}
-	_, text := d.ask(t, "POST /v1/responses", `{"input":"a"}`)
-	id, _, _ := strings.Cut(strings.TrimPrefix(text, `{"id":"`), `"`)
-	for _, operation := range []string{"GET", "DELETE", "GET"} {
-		d.ask(t, operation+" /v1/responses/"+id, "")
+	id := d.id(t, "POST /v1/responses", inputBodies[len(inputBodies)-1])
+	for _, operation := range []string{"GET /v1/responses/{}", "GET /v1/responses/{}?stream=x", "GET /v1/responses/{}/input_items",
+		"GET /v1/responses/{}/input_items?limit=0", "POST /v1/responses/{}/cancel", "DELETE /v1/responses/{}", "GET /v1/responses/{}"} {
+		d.ask(t, strings.Replace(operation, "{}", id, 1), "")
+	}
+	state := d.id(t, "POST /v1/states", `{"prompt":"a"}`)
+	_, file := d.ask(t, "GET /v1/states/"+state+"/content", "")
+	for _, wrong := range []string{"no file", strings.Repeat(" ", 2*len(file)+1<<20)} {
+		d.ask(t, "PUT /v1/states/"+state+"/content", wrong)
+	}
+	for _, operation := range []string{"GET /v1/states/{}", "PUT /v1/states/{}/content", "POST /v1/states/{}/fork", "GET /v1/states", "DELETE /v1/states/{}"} {
+		body := ""
+		if strings.HasPrefix(operation, "PUT") {
+			body = file
+		}
+		d.ask(t, strings.Replace(operation, "{}", state, 1), body)
 	}
 	for _, operation := range []string{"GET /nothing", "PUT /v1/models", "HEAD /v1/models"} {
 		d.ask(t, operation, "")
 	}
+}
+
+// id asks for something to be made, and returns its id.
+func (d *described) id(t *testing.T, operation, body string) string {
+	t.Helper()
+	_, text := d.ask(t, operation, body)
+	id, _, _ := strings.Cut(strings.TrimPrefix(text, `{"id":"`), `"`)
+	return id
 }
 
 // brokenStreams has streams end with an error, after a sign of life where the protocol has one for that.

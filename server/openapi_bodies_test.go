@@ -5,10 +5,14 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"reflect"
 	"regexp"
 	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/server/anthropic"
+	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 )
 
 const (
@@ -36,6 +40,7 @@ var bodies = map[string][]string{
 	"POST /detokenize": {`{"tokens":[1,2]}`},
 	"POST /v1/states": {`{"prompt":"a","name":"n"}`, `{"prompt":[1,2]}`, aChatBegin + `,"tools":[` + aTool + `]}`,
 		`{"messages":[{"role":"system","content":"a"}]}`},
+	"POST /v1/states/{id}/fork": {`{"name":"n"}`},
 }
 
 var chatBodies = []string{
@@ -73,6 +78,41 @@ func withMax(list []string) (out []string) {
 		out = append(out, `{"max_tokens":100,`+body[1:])
 	}
 	return append(out, `{"max_tokens":100,"stop_sequences":["x"],"messages":[{"role":"user","content":"a"}]}`)
+}
+
+// readInto are the structs that bodies are read into. What chats have of messages and tools is read by package prompt: values of
+// other kinds are refused there, which TestDescribedBodies shows.
+var readInto = map[string]reflect.Type{
+	"POST /v1/completions":             reflect.TypeFor[openai.CompletionRequest](),
+	"POST /v1/chat/completions":        reflect.TypeFor[openai.ChatRequest](),
+	"POST /v1/chat/completions/render": reflect.TypeFor[openai.ChatRequest](),
+	"POST /v1/responses":               reflect.TypeFor[openai.ResponseRequest](),
+	"POST /v1/responses/input_tokens":  reflect.TypeFor[openai.ResponseConversation](),
+	"POST /v1/messages":                reflect.TypeFor[anthropic.MessageRequest](),
+	"POST /v1/messages/count_tokens":   reflect.TypeFor[anthropic.Conversation](),
+	"POST /v1/embeddings":              reflect.TypeFor[openai.EmbeddingRequest](),
+	"POST /tokenize":                   reflect.TypeFor[openai.TokenizeRequest](),
+	"POST /detokenize":                 reflect.TypeFor[openai.DetokenizeRequest](),
+	"POST /v1/states":                  reflect.TypeFor[openai.StateRequest](),
+	"POST /v1/states/{id}/fork":        reflect.TypeFor[openai.ForkRequest](),
+}
+
+// Each member that is read is described, and each that is described is read.
+func TestDescribedFields(t *testing.T) {
+	c := newDescription(t, 10)
+	as := map[reflect.Type]reflect.Type{reflect.TypeFor[openai.ToolChoice](): reflect.TypeFor[openai.NamedTool]()}
+	for _, operation := range c.Operations() {
+		if body := readInto[operation]; body != nil {
+			for _, difference := range c.Fields(operation, body, as) {
+				t.Errorf("%s: %s", operation, difference)
+			}
+		} else if c.HasBody(operation) {
+			t.Errorf("%s: want the struct that its body is read into in the list of this test", operation)
+		}
+		if len(bodies[operation]) == 0 && readInto[operation] != nil {
+			t.Errorf("%s: want bodies in the list of this test", operation)
+		}
+	}
 }
 
 // What the description allows is taken, and what it does not allow is refused by an error that names the field: each member of

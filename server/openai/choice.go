@@ -7,8 +7,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
-// namedTool is the choice of a tool.
-type namedTool struct {
+// NamedTool is the choice of a tool.
+type NamedTool struct {
 	Type     string `json:"type"`
 	Name     string `json:"name"` // of responses
 	Function *struct {
@@ -31,7 +31,7 @@ func (c *ToolChoice) read(d *jsontext.Decoder) error {
 		}
 		return wire.Wrong("", c.Want(), "another string")
 	}
-	var o namedTool
+	var o NamedTool
 	if err := json.UnmarshalDecode(d, &o); err != nil {
 		return err
 	}

@@ -53,32 +53,6 @@ func (c *Contract) Mutations(operation string, body string) ([]Mutation, error) 
 	return m.list, m.err
 }
 
-// RequestFields returns the names of the members that the description of an operation's body has, with paths such as
-// messages[].content. Those of members that recur, as blocks in blocks do, stand once.
-func (c *Contract) RequestFields(operation string) []string {
-	i := slices.IndexFunc(c.routes, func(r route) bool { return r.String() == operation })
-	if i < 0 {
-		return nil
-	}
-	m, names := mutator{doc: c.doc}, map[string]bool{}
-	var walk func(path string, parts []map[string]any, depth int)
-	walk = func(path string, parts []map[string]any, depth int) {
-		if depth > 8 {
-			return
-		}
-		for name, inner := range m.members(parts) {
-			place := strings.TrimPrefix(path+"."+name, ".")
-			names[place] = true
-			walk(place, inner, depth+1)
-		}
-		if items := m.items(parts); len(items) > 0 {
-			walk(path+"[]", items, depth+1)
-		}
-	}
-	walk("", m.parts(lookup(c.doc, c.routes[i].at+pointer("requestBody", "content", "application/json", "schema"))), 0)
-	return slices.Sorted(maps.Keys(names))
-}
-
 type mutator struct {
 	doc    any
 	schema *jsonschema.Schema
