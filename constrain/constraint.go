@@ -39,7 +39,16 @@ func NewAfter(g *Grammar, v *token.Vocabulary, end string) (*Constraint, error) 
 	if end == "" {
 		return nil, fmt.Errorf("constrain: end of the think text: want at least one byte, got none")
 	}
-	return &Constraint{m: g.machine, v: v, state: g.machine.Start(true), think: g.thinkingTo(v, end)}, nil
+	return &Constraint{m: g.machine, v: v, state: g.machine.Start(true), think: g.thinkingTo(v, end, false)}, nil
+}
+
+// NewBehind is NewAfter where end has to come first, such as the ">" of a tag that the prompt has begun.
+func NewBehind(g *Grammar, v *token.Vocabulary, end string) (*Constraint, error) {
+	c, err := NewAfter(g, v, end)
+	if err == nil {
+		c.think = g.thinkingTo(v, end, true)
+	}
+	return c, err
 }
 
 // Mask returns the ids that may come next. That there are none, as when a byte has no token, is an error.

@@ -13,6 +13,7 @@ import (
 // the end that have come. Most of them leave out only the ids that end a text; these are the same words.
 type thinking struct {
 	end   string
+	first bool  // reports whether nothing may come before end
 	back  []int // of Knuth, Morris and Pratt: the longest beginning of end that ends behind so many of its bytes
 	mu    sync.Mutex
 	masks [][]uint64
@@ -21,24 +22,26 @@ type thinking struct {
 
 // thinkKey is what the masks before the end of think text depend on, besides the grammar.
 type thinkKey struct {
-	v   *token.Vocabulary
-	end string
+	v     *token.Vocabulary
+	end   string
+	first bool
 }
 
 // maxThinking bounds the kept thinking of a grammar.
 const maxThinking = 16
 
 // thinkingTo returns the thinking up to end, which constraints of the same grammar and vocabulary share.
-func (g *Grammar) thinkingTo(v *token.Vocabulary, end string) *thinking {
+func (g *Grammar) thinkingTo(v *token.Vocabulary, end string, first bool) *thinking {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	k := thinkKey{v, end}
+	k := thinkKey{v, end, first}
 	t := g.thinking[k]
 	if t == nil {
 		if len(g.thinking) >= maxThinking {
 			clear(g.thinking)
 		}
 		t = newThinking(end)
+		t.first = first
 		g.thinking[k] = t
 	}
 	return t
@@ -63,6 +66,12 @@ func (t *thinking) next(seen int, b byte) int {
 		}
 		seen = t.back[seen]
 	}
+}
+
+// fits reports whether a token may come that is not empty, as far as end goes.
+func (t *thinking) fits(seen int, text []byte) bool {
+	n := min(len(text), len(t.end)-seen)
+	return !t.first || string(text[:n]) == t.end[seen:][:n]
 }
 
 // read goes on by text. It returns how many bytes of end have come last, and, if end is complete, what stands behind it.
@@ -90,6 +99,9 @@ func (t *thinking) mask(c *Constraint) ([]uint64, error) {
 			continue
 		}
 		text[id/64] |= 1 << (id % 64)
+		if !t.fits(c.seen, piece) {
+			continue
+		}
 		if _, rest, complete := t.read(c.seen, piece); complete {
 			if next, _ := r.Advance(s, rest); next == grammar.Dead {
 				continue
@@ -122,6 +134,9 @@ func (t *thinking) lasts(seen int) bool {
 func (c *Constraint) acceptThought(id int, text []byte) (done bool, err error) {
 	if len(text) == 0 {
 		return false, fmt.Errorf("constrain: id %d: want think text up to %q, got a token without text", id, c.think.end)
+	}
+	if !c.think.fits(c.seen, text) {
+		return false, fmt.Errorf("constrain: id %d: want %q, got %q", id, c.think.end[c.seen:], text)
 	}
 	seen, rest, complete := c.think.read(c.seen, text)
 	if !complete {

@@ -2,6 +2,8 @@ package constrain
 
 import (
 	"math/rand/v2"
+	"regexp"
+	"slices"
 	"strings"
 	"testing"
 
@@ -56,6 +58,29 @@ func TestThink(t *testing.T) {
 		}
 		if !done {
 			t.Fatalf("%q: not done", tokens)
+		}
+	}
+}
+
+// Where the end has to come first, nothing else does, and the constraint begins behind it.
+func TestBehind(t *testing.T) {
+	g, err := Regexp("yes|no")
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := small(t)
+	for range 50 {
+		c, err := NewBehind(g, v, ">")
+		if err != nil {
+			t.Fatal(err)
+		}
+		mask, err := c.Mask()
+		if err != nil || !slices.Equal(ids(mask), naive(t, c, v)) || c.Lasts() {
+			t.Fatalf("%v: the mask is not what is accepted", err)
+		}
+		text := walk(t, c, v, rand.New(rand.NewPCG(13, rand.Uint64())), 40)
+		if !regexp.MustCompile(`^>[ \t\r\n]*(yes|no)$`).MatchString(text) {
+			t.Fatalf("%q", text)
 		}
 	}
 }

@@ -3,6 +3,7 @@ package prompt
 // Frame says where in an answer a text stands that is to have a form, such as JSON of a schema.
 type Frame struct {
 	After          string // the text stands behind the first of these in the answer; "" for the answer's beginning
+	First          bool   // reports whether the answer has to begin with After
 	Before, Behind string // what a call of a tool has before its JSON object, and behind it
 	Begun          bool   // reports whether the answer's beginning is the client's, so that its form is too
 	Thought        bool   // reports whether the answer begins with a thought whose tag the prompt has opened
@@ -15,7 +16,7 @@ func (p *Prompt) Frame() Frame {
 	case inThought:
 		f.After, f.Thought = endThinkTag, true
 	case pastThought:
-		f.After = ">"
+		f.After, f.First = ">", true
 	case inCall: // the closing fence is a stop string
 		f.Before, f.Behind = "\n", ""
 	case inAnswer:

@@ -27,7 +27,7 @@ func TestFrame(t *testing.T) {
 				parser.Push(answer)
 				parser.End()
 				a := parser.Answer()
-				if len(a.Calls) != 1 || a.Calls[0].Name != "get_weather" || a.Calls[0].Arguments != `{"city":"Oslo"}` || strings.TrimSpace(a.Content) != "" || f.Begun {
+				if len(a.Calls) != 1 || a.Calls[0].Name != "get_weather" || a.Calls[0].Arguments != `{"city":"Oslo"}` || strings.TrimSpace(a.Content) != "" || f.Begun || f.First != (f.After == ">") {
 					t.Errorf("%s, think %s, mode %d: %q is read as %+v", d.Name, think, mode, answer, a)
 				}
 			}

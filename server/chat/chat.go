@@ -90,6 +90,9 @@ func (o *Options) Hold(p *prompt.Prompt, param string, g *constrain.Grammar) (sa
 	if frame.Begun {
 		return nil, wire.Wrong(param, "none where the conversation ends with the beginning of the answer", "one")
 	}
+	if frame.First {
+		return o.Forms.Behind(g, frame.After)
+	}
 	return o.Forms.Constraint(g, frame.After, true)
 }
 

@@ -60,6 +60,12 @@ func (c *Compiler) Constraint(g *constrain.Grammar, after string, spaced bool) (
 	return constrain.New(g, c.vocab), nil
 }
 
+// Behind returns a constraint of a grammar for an answer that has to begin with a text, such as the end of a tag.
+func (c *Compiler) Behind(g *constrain.Grammar, first string) (sample.Constraint, *wire.Error) {
+	limit, err := constrain.NewBehind(g, c.vocab, first)
+	return limit, refuse("response_format", err)
+}
+
 // Object is the grammar of any JSON object.
 func (c *Compiler) Object() (*constrain.Grammar, *wire.Error) {
 	return c.Schema("response_format", []byte(`{"type":"object"}`))
