@@ -1,8 +1,8 @@
 package tui
 
 import (
+	"strconv"
 	"strings"
-	"unicode"
 
 	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
@@ -45,35 +45,56 @@ func (m *screen) bar() string {
 
 // refresh draws the conversation anew. It stays where it was scrolled to, unless that was the end, or end says so.
 func (m *screen) refresh(end bool) {
-	end = end || m.view.AtBottom()
-	m.view.SetContent(m.conversation())
-	if end {
-		m.view.GotoBottom()
+	var b strings.Builder
+	turns, answered := m.present()
+	for _, t := range turns[:len(turns)-answered] {
+		m.write(&b, userStyle, "› "+t.User)
+		m.answer(&b, t.Reasoning, t.Content)
 	}
+	if answered > 0 {
+		m.write(&b, userStyle, "› "+turns[len(turns)-1].User)
+	}
+	m.before = b.String()
+	m.add(end)
 }
 
-func (m *screen) conversation() string {
+// add draws what has come since refresh.
+func (m *screen) add(end bool) {
+	end = end || m.view.AtBottom()
 	var b strings.Builder
-	turns := m.turns
-	if m.asked != "" && !strings.HasPrefix(m.asked, "/") || strings.HasPrefix(m.asked, "//") {
-		turns = append(turns[:len(turns):len(turns)], chat.Turn{User: strings.TrimPrefix(m.asked, "/")})
-	}
-	for i, t := range turns {
-		last := i == len(turns)-1 && m.asked != ""
-		m.write(&b, userStyle, "› "+t.User)
-		if last {
-			m.answer(&b, m.coming.reasoning.String(), m.coming.content.String())
-		} else {
-			m.answer(&b, t.Reasoning, t.Content)
-		}
-	}
-	if m.asked != "" && len(turns) == len(m.turns) {
+	b.WriteString(m.before)
+	switch _, answered := m.present(); {
+	case answered > 0:
+		m.answer(&b, m.coming.reasoning.String(), m.coming.content.String())
+	case m.asked != "":
 		m.write(&b, noteStyle, m.asked)
 	}
 	if m.note != "" {
 		m.write(&b, noteStyle, m.note)
 	}
-	return b.String()
+	m.view.SetContent(b.String())
+	if end {
+		m.view.GotoBottom()
+	}
+}
+
+// present returns the turns as they are shown. answered is 1 if the last of them is being answered, and 0 if none is.
+func (m *screen) present() (turns []chat.Turn, answered int) {
+	turns = m.turns
+	if m.asked == "" {
+		return turns, 0
+	}
+	name, rest, _ := strings.Cut(m.asked, " ")
+	number, said, _ := strings.Cut(strings.TrimSpace(rest), " ")
+	switch n, err := strconv.Atoi(number); {
+	case !strings.HasPrefix(name, "/") || strings.HasPrefix(name, "//"):
+		return append(turns[:len(turns):len(turns)], chat.Turn{User: strings.TrimPrefix(m.asked, "/")}), 1
+	case name == "/retry" && len(turns) > 0:
+		return turns, 1
+	case name == "/edit" && err == nil && n >= 1 && n <= len(turns):
+		return append(turns[:n-1:n-1], chat.Turn{User: strings.TrimSpace(said)}), 1
+	}
+	return turns, 0
 }
 
 // answer writes an answer, its thoughts before it as one line unless they are unfolded.
@@ -91,17 +112,7 @@ func (m *screen) answer(b *strings.Builder, reasoning, content string) {
 
 // write adds a paragraph as wide as the screen. What a model writes is text: nothing of it reaches the terminal as a command.
 func (m *screen) write(b *strings.Builder, style lipgloss.Style, text string) {
-	text = strings.Map(func(r rune) rune {
-		switch {
-		case r == '\n':
-			return r
-		case r == '\t':
-			return ' '
-		case !unicode.IsPrint(r):
-			return '\uFFFD'
-		}
-		return r
-	}, text)
+	text = strings.ReplaceAll(words.Shown(text), "\t", "    ")
 	for line := range strings.SplitSeq(ansi.Wrap(text, max(m.width-1, 1), ""), "\n") {
 		b.WriteString(m.paint(style, line) + "\n")
 	}

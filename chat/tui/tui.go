@@ -64,7 +64,8 @@ type screen struct {
 	unfolded      bool // reports whether thoughts are shown
 	note          string
 	status        string
-	failed        error // what ended the conversation
+	before        string // what is drawn before the answer that is coming
+	failed        error  // what ended the conversation
 
 	turns  []chat.Turn // as they were when the last line was done
 	branch string
@@ -120,8 +121,9 @@ func (m *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = max(msg.Width, 20), max(msg.Height, inputLines+4)
 		m.input.SetWidth(m.width)
+		end := m.view.AtBottom()
 		m.view.Width, m.view.Height = m.width, m.height-inputLines-2
-		m.refresh(true)
+		m.refresh(end)
 		return m, nil
 	case deltaMsg:
 		to := &m.coming.content
@@ -129,7 +131,7 @@ func (m *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 			to = &m.coming.reasoning
 		}
 		to.WriteString(msg.Text)
-		m.refresh(false)
+		m.add(false)
 		return m, nil
 	case doneMsg:
 		cmd := m.done(msg)
@@ -240,6 +242,6 @@ func (m *screen) done(d doneMsg) tea.Cmd {
 		m.note = d.err.Error()
 		m.input.SetValue(line)
 	}
-	m.refresh(true)
+	m.refresh(false)
 	return nil
 }

@@ -236,3 +236,62 @@ func TestRun(t *testing.T) {
 		t.Errorf("%v", err)
 	}
 }
+
+// While a command answers, the conversation is shown as it will be: another answer to the last message, or to a changed
+// one. Under other commands it stays.
+func TestCommandsUnderWay(t *testing.T) {
+	for line, want := range map[string]struct{ sees, not []string }{
+		"/retry":         {[]string{"› one", "First.", "› two", "Coming."}, []string{"Second."}},
+		"/edit 1 other":  {[]string{"› other", "Coming."}, []string{"First.", "› two", "Second."}},
+		"/edit 2  again": {[]string{"› one", "First.", "› again", "Coming."}, []string{"› two", "Second."}},
+		"/edit 9 other":  {[]string{"First.", "Second.", "/edit 9 other"}, []string{"Coming."}},
+		"/stats":         {[]string{"› one", "First.", "› two", "Second.", "/stats"}, []string{"Coming."}},
+		"//three":        {[]string{"First.", "Second.", "› /three", "Coming."}, nil},
+		"three":          {[]string{"First.", "Second.", "› three", "Coming."}, nil},
+	} {
+		begun, end := make(chan struct{}), make(chan struct{})
+		c := &scripted{turns: []chat.Turn{{User: "one", Content: "First.", Answered: true}, {User: "two", Content: "Second.", Answered: true}},
+			answer: func(_ context.Context, _ string, each func(prompt.Delta) error) (chat.Outcome, error) {
+				err := each(prompt.Delta{Text: "Coming."})
+				close(begun)
+				<-end
+				return chat.Outcome{}, err
+			}}
+		d := drive(c, Options{})
+		d.input.SetValue(line)
+		d.press(tea.KeyEnter)
+		<-begun
+		d.Update(<-d.msgs)
+		d.sees(t, want.sees...)
+		for _, part := range want.not {
+			if strings.Contains(ansi.Strip(d.View()), part) {
+				t.Errorf("%s: %q is shown:\n%s", line, part, ansi.Strip(d.View()))
+			}
+		}
+		close(end)
+		d.until(t)
+	}
+}
+
+// Who reads further up stays there while an answer comes and ends, and when the screen gets another size.
+func TestScrolledUp(t *testing.T) {
+	c := &scripted{answer: func(_ context.Context, _ string, each func(prompt.Delta) error) (chat.Outcome, error) {
+		return chat.Outcome{Reply: &chat.Reply{Content: "The answer."}}, each(prompt.Delta{Text: "The answer."})
+	}}
+	for range 30 {
+		c.turns = append(c.turns, chat.Turn{User: "Q", Content: "An answer.", Answered: true})
+	}
+	d := drive(c, Options{})
+	d.keys("Hi")
+	d.press(tea.KeyEnter)
+	d.press(tea.KeyCtrlHome)
+	d.until(t)
+	d.Update(tea.WindowSizeMsg{Width: 50, Height: 25})
+	if !d.view.AtTop() {
+		t.Error("the screen moved")
+	}
+	d.press(tea.KeyCtrlEnd)
+	d.sees(t, "› Hi", "The answer.")
+	d.Update(tea.WindowSizeMsg{Width: 30, Height: 12})
+	d.sees(t, "The answer.")
+}

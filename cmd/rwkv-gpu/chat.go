@@ -21,6 +21,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
@@ -168,7 +169,7 @@ func (a *app) chat(ctx context.Context, o *chatFlags) (err error) {
 		begin.Data, options.Begin = nil, &begin
 	}
 	talk := &talk{app: a, s: chat.New(s, tok, options), files: stateFiles{m}, terminal: isTerminal(a.stdout)}
-	if o.noTUI || a.common.json || !isTerminal(a.stdin) || !isTerminal(a.stdout) {
+	if o.noTUI || a.common.json || !isTerminal(a.stdin) || !isTerminal(a.stdout) || os.Getenv("TERM") == "dumb" {
 		a.notice("%s", about)
 		err = talk.lines(ctx)
 	} else {
@@ -203,7 +204,7 @@ type talk struct {
 
 // screen talks on a terminal.
 func (t *talk) screen(ctx context.Context, about string) error {
-	o := tui.Options{Title: about, Files: t.files, Plain: os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb"}
+	o := tui.Options{Title: about, Files: t.files, Plain: os.Getenv("NO_COLOR") != ""}
 	return tui.Run(ctx, t.s, o, t.stdin, t.stdout.(*results).Writer, func(err error) bool { return statusOf(err) == statusDevice })
 }
 
@@ -287,7 +288,7 @@ func (t *talk) show(d prompt.Delta) error {
 	case t.common.json || d.Kind != prompt.ContentDelta:
 		return nil
 	case t.terminal:
-		return t.printf("%s", printable(d.Text))
+		return t.printf("%s", words.Shown(d.Text))
 	}
 	return t.printf("%s", d.Text)
 }

@@ -237,7 +237,7 @@ type textOutput struct {
 
 func (o *textOutput) write(text string) error {
 	if o.terminal {
-		text = printable(text)
+		text = words.Shown(text)
 	}
 	text, o.prompt = o.prompt+text, ""
 	if text == "" {

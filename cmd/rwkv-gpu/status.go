@@ -150,16 +150,6 @@ func valueWords(typ string) string {
 	return "a value"
 }
 
-// printable returns what a terminal may show of a model's text: nothing of it is a command for the terminal.
-func printable(s string) string {
-	return strings.Map(func(r rune) rune {
-		if r != '\n' && r != '\t' && !unicode.IsPrint(r) {
-			return unicode.ReplacementChar
-		}
-		return r
-	}, s)
-}
-
 // oneLine makes one line of a text.
 func oneLine(s string) string {
 	lines := strings.Split(strings.TrimSpace(s), "\n") // joined errors, which may have one cause
