@@ -8,13 +8,13 @@ import (
 	"testing"
 )
 
-// Each client in clients/ is a row of the table in clients.sh, and docs/serve.md says at which version it is tested.
+// Each client in clients/ is a row of the table in clients.sh, and docs/clients.md says at which version it is tested.
 func TestClients(t *testing.T) {
 	script, err := os.ReadFile("clients.sh")
 	if err != nil {
 		t.Fatal(err)
 	}
-	docs, err := os.ReadFile("../docs/serve.md")
+	docs, err := os.ReadFile("../docs/clients.md")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -32,7 +32,7 @@ func TestClients(t *testing.T) {
 		for _, one := range strings.Fields(cells[2]) {
 			version := locked(t, name, one)
 			if row := regexp.MustCompile("(?m)^\\| .*`" + regexp.QuoteMeta(one) + " " + regexp.QuoteMeta(version) + "`"); !row.Match(docs) {
-				t.Errorf("docs/serve.md: want a row with `%s %s`, of clients/%s", one, version, name)
+				t.Errorf("docs/clients.md: want a row with `%s %s`, of clients/%s", one, version, name)
 			}
 		}
 	}

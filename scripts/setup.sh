@@ -23,6 +23,7 @@ glslc      | glslc                 | glslc                   | glslc            
 cmake      | cmake                 | cmake                   | cmake                    | cmake                    | cmake
 spirv      | spirv-opt, spirv-val  | spirv-tools             | spirv-tools              | spirv-tools              | spirv-tools
 second     | SwiftShader driver    | chromium-common         | chromium-common          | chromium                 | -
+curl       | curl                  | curl                    | curl                     | curl                     | curl
 browser    | Chromium              | chromium                | chromium                 | chromium                 | -
 python     | Python with venv      | python3 python3-venv    | python3 python3-pip      | python                   | python
 node       | Node.js with npm      | nodejs npm              | nodejs nodejs-npm        | nodejs npm               | node
@@ -61,7 +62,7 @@ have() {
 		/etc/ssl/cert.pem /etc/pki/tls/certs/*.crt /etc/pki/ca-trust/extracted/pem/*.pem ;;
 	go) find_go ;;
 	cc) echo '#include <stdlib.h>' | "${CC:-cc}" -E - >/dev/null 2>&1 ;;
-	git | glslc | cmake) has "$1" ;;
+	git | glslc | cmake | curl) has "$1" ;;
 	loader) have_library libvulkan.so.1 || have_library libvulkan.1.dylib ;;
 	driver) have_driver ;;
 	lavapipe) [ -n "$(driver lavapipe)" ] || { [ "$(uname)" = Darwin ] && have_driver; } ;;
@@ -234,7 +235,7 @@ case ${1:-} in
 build) things='certs go cc' ;;
 run) things='certs go cc loader driver' ;;
 check) things='certs go cc git glslc cmake spirv' ;;
-test) things='certs go cc git glslc cmake spirv loader lavapipe validation' ;;
+test) things='certs go cc git glslc cmake spirv loader lavapipe validation curl' ;;
 swiftshader) things='second' ;;
 browser) things='browser' ;;
 clients) things='certs go cc loader driver python node' ;;

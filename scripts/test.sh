@@ -27,9 +27,9 @@ what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }
 say() { echo "test: $*"; }
 
 # Tests fail rather than skip: no device, a silent validation layer or missing reference data is an error here.
-RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_SHARED=0
+RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_CURL=1 RWKV_REQUIRE_SHARED=0
 [ ! -d ../shared ] || RWKV_REQUIRE_SHARED=1
-export RWKV_REQUIRE_GPU RWKV_REQUIRE_VALIDATION RWKV_REQUIRE_SHARED
+export RWKV_REQUIRE_GPU RWKV_REQUIRE_VALIDATION RWKV_REQUIRE_CURL RWKV_REQUIRE_SHARED
 
 # on DRIVER ARGUMENTS... runs go test on one driver; on a Mac there is no lavapipe, and the default one is taken.
 # -timeout: under the race detector, on a busy machine, a package may take more than the ten minutes that Go allows.

@@ -27,8 +27,14 @@ type serving struct {
 // startServing starts a server on a free port and waits until it listens.
 func startServing(t *testing.T, args ...string) *serving {
 	t.Helper()
+	return startServingIn(t, "", args...)
+}
+
+// startServingIn starts it in a folder, "" for the test's own.
+func startServingIn(t *testing.T, dir string, args ...string) *serving {
+	t.Helper()
 	s := &serving{Cmd: child(append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...), log: new(strings.Builder), client: http.DefaultClient}
-	s.Stderr = s.log
+	s.Dir, s.Stderr = dir, s.log
 	out, err := s.StdoutPipe()
 	if err == nil {
 		err = s.Start()
@@ -96,6 +102,21 @@ func (s *serving) read(t *testing.T, path, body string, v any) {
 	if err := json.Unmarshal(text, v); err != nil {
 		t.Fatalf("%v: %s", err, text)
 	}
+}
+
+// get returns the text at a path.
+func (s *serving) get(t *testing.T, path string) string {
+	t.Helper()
+	r, err := http.Get(s.url + path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Body.Close()
+	text, err := io.ReadAll(r.Body)
+	if err != nil || r.StatusCode != http.StatusOK {
+		t.Fatalf("%d %s (%v)", r.StatusCode, text, err)
+	}
+	return string(text)
 }
 
 // modelCreated returns when the model was made, in seconds since 1970.
