@@ -57,6 +57,9 @@ type Model interface {
 	// State reads the prompt of a request and returns the state behind it. Its errors are those of Start and of the context.
 	State(ctx context.Context, r *Request) (*State, error)
 	StateCodec
+	// DrawState returns a picture of a state: a small file with the largest numbers of what each layer and head remembers. Its
+	// error is a *wire.Error where the model has no such size, layer or head.
+	DrawState(s *State, d Drawing) ([]byte, error)
 
 	// Health returns nil, ErrClosing or ErrDevice.
 	Health() error
@@ -92,6 +95,15 @@ type StateCodec interface {
 	// MostState returns how many bytes DecodeState takes.
 	MostState() int64
 }
+
+// Drawing says what of a state a picture has.
+type Drawing struct {
+	Size        int // cells on each side of a head; 0 for the usual ones
+	Layer, Head int // the only ones, from 0, or All
+}
+
+// All is the Drawing.Layer and Drawing.Head that stand for all of them.
+const All = -1
 
 // Errors of Model and Stream, to be tested with errors.Is.
 var (

@@ -25,6 +25,8 @@ func (h *Handlers) stateRoutes() []api.Route {
 		{Pattern: "GET /v1/states/{id}/content", Handle: h.stateContent, Fail: Fail},
 		{Pattern: "PUT /v1/states/{id}/content", Handle: h.putState, Fail: Fail},
 		{Pattern: "POST /v1/states/{id}/fork", Handle: h.forkState, Fail: Fail},
+		{Pattern: "GET /v1/states/{id}/picture", Handle: h.statePicture, Fail: Fail},
+		{Pattern: "POST /v1/states/picture", Handle: h.textPicture, Fail: Fail},
 	}
 }
 
@@ -159,25 +161,42 @@ func (h *Handlers) makeState(w http.ResponseWriter, c *api.Call) *wire.Error {
 		i, err := h.options.States.Fork(c.User, q.From, q.Name)
 		return h.tellState(w, i, "from", err)
 	}
-	read := 0
-	if q.From != "" {
-		if r.State, err = h.options.KeptState("from", c.User, q.From); err != nil {
-			return err
-		}
-		read = r.State.Tokens
+	if err := h.follow(c.User, &q, r); err != nil {
+		return err
 	}
 	place, full := h.options.States.Reserve(c.User, h.model.StateSize(nil), true)
 	if full != nil {
 		return chat.StateFault("", full)
 	}
 	defer place.Drop()
-	s, failed := h.model.State(c.Context(), r)
-	if failed != nil {
-		return api.Fault(failed)
+	s, err := h.behind(c, r)
+	if err != nil {
+		return err
 	}
-	c.Done(api.Result{Prompt: s.Tokens, Cached: read})
 	i, failed := place.Keep(q.Name, s)
 	return h.tellState(w, i, "", failed)
+}
+
+// follow has the text of a request follow the state that it names, if it names one.
+func (h *Handlers) follow(user string, q *StateRequest, r *api.Request) (err *wire.Error) {
+	if q.From != "" {
+		r.State, err = h.options.KeptState("from", user, q.From)
+	}
+	return err
+}
+
+// behind returns the state behind the text of a request.
+func (h *Handlers) behind(c *api.Call, r *api.Request) (*api.State, *wire.Error) {
+	s, err := h.model.State(c.Context(), r)
+	if err != nil {
+		return nil, api.Fault(err)
+	}
+	read := 0
+	if r.State != nil {
+		read = r.State.Tokens
+	}
+	c.Done(api.Result{Prompt: s.Tokens, Cached: read})
+	return s, nil
 }
 
 // stateRequest checks a request and makes that of the model, without the state that it begins from.

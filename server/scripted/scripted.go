@@ -23,6 +23,8 @@ type Model struct {
 	Answer func(r *api.Request, prompt string) (answer string, ends bool)
 	// Pause, if not nil, is waited for before each token.
 	Pause func(ctx context.Context) error
+	// Draw, if not nil, makes the pictures of states; else they are of type Picture.
+	Draw func(s *api.State, d api.Drawing) ([]byte, error)
 	// Fail, if not nil, may fail a request before it starts.
 	Fail func(r *api.Request) error
 	// Forgets reports whether Asked stays empty, for tests of very many requests.

@@ -102,3 +102,18 @@ func (m *Model) StateSize(s *api.State) int64 {
 
 // MostState returns how large a file may be.
 func (m *Model) MostState() int64 { return mostState }
+
+// Picture is a picture of a state: the ids that were read, and what was asked for.
+type Picture struct {
+	IDs []int `json:"ids"`
+	api.Drawing
+}
+
+// DrawState returns what Draw does or, without it, a Picture.
+func (m *Model) DrawState(s *api.State, d api.Drawing) ([]byte, error) {
+	if m.Draw != nil {
+		return m.Draw(s, d)
+	}
+	ids, _ := before(&api.Request{State: &api.State{Data: s.Data, Pending: api.NoToken}})
+	return json.Marshal(Picture{ids, d})
+}

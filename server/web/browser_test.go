@@ -1,6 +1,7 @@
 package web_test
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -123,6 +124,8 @@ type setup struct {
 	w, h     int64
 	fail     func(r *api.Request) error
 	elsewise func(p *chat.Options)
+	model    api.Model // in place of the scripted one
+	version  string    // of the model whose pictures of states are shown; v7 if nothing is said
 }
 
 // serve starts a server.
@@ -151,6 +154,7 @@ func serve(t *testing.T, s setup) *opened {
 			}
 		}
 	}
+	p.model.Draw = painter(t, cmp.Or(s.version, "v7"))
 	if s.ring == nil {
 		s.ring = &keys.Ring{}
 	}
@@ -169,7 +173,11 @@ func serve(t *testing.T, s setup) *opened {
 	if err != nil {
 		t.Fatal(err)
 	}
-	h, err := server.New(server.Options{Routes: append(routes, openai.New(remembering{p.model, s.cached}, o).Routes()...), Fail: openai.Fail, Health: p.model.Health, Keys: s.ring,
+	var m api.Model = remembering{p.model, s.cached}
+	if s.model != nil {
+		m = s.model
+	}
+	h, err := server.New(server.Options{Routes: append(routes, openai.New(m, o).Routes()...), Fail: openai.Fail, Health: p.model.Health, Keys: s.ring,
 		MaxBody: 1 << 24, Log: slog.New(slog.NewTextHandler(io.Discard, nil)), Metrics: server.NewMetrics()})
 	if err != nil {
 		t.Fatal(err)
@@ -193,7 +201,7 @@ func open(t *testing.T, s setup) *opened {
 	var stop func()
 	p.ctx, stop = context.WithTimeout(tab, patience)
 	t.Cleanup(stop)
-	p.watch()
+	p.watch(stop)
 	if s.w == 0 {
 		s.w, s.h = 1100, 760
 	}
@@ -202,11 +210,13 @@ func open(t *testing.T, s setup) *opened {
 	return p
 }
 
-// watch fails the test at an error that no part of the page expected, such as a breach of the policy.
-func (p *opened) watch() {
+// watch fails the test at an error that no part of the page expected, such as a breach of the policy, and has it wait for
+// nothing more.
+func (p *opened) watch(stop func()) {
 	chromedp.ListenTarget(p.ctx, func(event any) {
 		if e, ok := event.(*runtime.EventExceptionThrown); ok {
 			p.t.Errorf("the page failed: %v", e.ExceptionDetails)
+			stop()
 		}
 	})
 }

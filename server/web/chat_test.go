@@ -69,6 +69,28 @@ func TestStreamAndStop(t *testing.T) {
 	}
 }
 
+// What has come of an answer stays when the server goes in the midst of it, and the page says what to do.
+func TestServerGoes(t *testing.T) {
+	p := open(t, setup{gated: true, answer: func(string) string { return " one two three four" }})
+	p.say("count")
+	p.key("Enter", 13)
+	p.gate <- struct{}{}
+	p.until(`document.querySelector('.assistant .body')?.innerText === 'one'`)
+	p.site.CloseClientConnections()
+	p.idle()
+	if got := p.bodies(); !slices.Equal(got, []string{"count", "one"}) {
+		t.Errorf("%q", got)
+	}
+	if got := p.text(".assistant .problem"); !strings.HasPrefix(got, "The connection ") || !strings.HasSuffix(got, "See whether rwkv-gpu serve still runs, then try again.") {
+		t.Errorf("%q", got)
+	}
+	p.do(reload())
+	p.click("#chat-list .name")
+	if got := p.text(".assistant .problem"); len(p.bodies()) != 2 || !strings.HasPrefix(got, "The connection ") {
+		t.Errorf("after the page was loaded anew: %q, %q", p.bodies(), got)
+	}
+}
+
 // An edit and another answer are versions beside the old ones, and a fork is a chat of its own.
 func TestBranches(t *testing.T) {
 	p := open(t, setup{answer: func(prompt string) string {

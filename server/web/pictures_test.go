@@ -2,6 +2,7 @@ package web_test
 
 import (
 	"context"
+	"errors"
 	"os"
 	"path/filepath"
 	"strings"
@@ -10,8 +11,12 @@ import (
 
 	"github.com/chromedp/chromedp"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
+	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/server/local"
 )
 
 const showcase = ` Here is a function that turns a string around, and why it works.
@@ -51,12 +56,56 @@ func TestPictures(t *testing.T) {
 		}
 		p.click(".assistant [data-do=again]")
 		p.idle()
-		var png []byte
-		p.do(chromedp.CaptureScreenshot(&png))
-		if err := os.WriteFile(filepath.Join(folder, c.name+".png"), png, 0o600); err != nil {
-			t.Fatal(err)
-		}
+		p.shoot(filepath.Join(folder, c.name+".png"))
 	}
+	pictureOfMemory(t, filepath.Join(folder, "web-memory.png"))
+}
+
+// shoot writes what the window shows into a file.
+func (p *opened) shoot(path string) {
+	p.t.Helper()
+	var png []byte
+	p.do(chromedp.CaptureScreenshot(&png))
+	if err := os.WriteFile(path, png, 0o600); err != nil {
+		p.t.Fatal(err)
+	}
+}
+
+// pictureOfMemory shows what the embedded model remembers of a story.
+func pictureOfMemory(t *testing.T, path string) {
+	m, err := load.Open(load.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	d, err := device.Open("cpu", func(string) {})
+	if err != nil {
+		t.Fatal(err)
+	}
+	e, err := engine.New(m.Model, d, engine.Options{Slots: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	tok, err := load.Vocabulary(load.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	demo, err := local.New(e, tok, local.Options{Names: []string{"demo"}, ID: "demo"})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := errors.Join(demo.Close(context.Background()), e.Close(), d.Close(), m.Close()); err != nil {
+			t.Error(err)
+		}
+	})
+	p := open(t, setup{model: demo, w: 1300, h: 860})
+	p.do(colours("dark"), chromedp.Evaluate(`localStorage.setItem('rwkv-gpu.settings', '{"max_tokens":120,"seed":3}')`, nil), reload())
+	p.ask("Tell me a story about a fox who finds a lantern")
+	p.ask("What did the fox see then?")
+	p.look()
+	p.click("#memory-before")
+	p.looked()
+	p.shoot(path)
 }
 
 // think lets models think as long as they like.

@@ -101,7 +101,7 @@ func TestNarrow(t *testing.T) {
 	fits := func(when string) {
 		t.Helper()
 		got := js[string](p, `[...document.querySelectorAll('body, body *')].filter((e) => e.getClientRects().length && e.tagName !== 'CODE' &&
-			!e.closest('svg, .hidden, .skip') && e.getBoundingClientRect().right > 360.5).map((e) => e.tagName + '.' + e.className).join() + [document.documentElement, document.querySelector('#scroll'), document.querySelector('#settings'), document.querySelector('#chats')].filter((e) => e.scrollWidth > e.clientWidth).map((e) => ' scrolls: ' + e.id).join()`)
+			!e.closest('svg, .hidden, .skip') && e.getBoundingClientRect().right > 360.5).map((e) => e.tagName + '.' + e.className).join() + [document.documentElement, document.querySelector('#scroll'), document.querySelector('#settings'), document.querySelector('#chats'), document.querySelector('#states'), document.querySelector('#memory')].filter((e) => e.scrollWidth > e.clientWidth).map((e) => ' scrolls: ' + e.id).join()`)
 		if got != "" {
 			t.Errorf("%s: beyond 360 px: %s", when, got)
 		}
@@ -122,6 +122,19 @@ func TestNarrow(t *testing.T) {
 	p.until(`!document.querySelector('#chats').matches(':popover-open')`)
 	p.click("#settings-open")
 	fits("with the settings")
+	p.key("Escape", 27)
+	p.states()
+	p.do(replaceText(wide))
+	p.key("Enter", 13)
+	p.until(`document.querySelectorAll('#states-list li').length === 1`)
+	p.done()
+	fits("with the states")
+	p.click("#states-list [aria-label^='Delete']")
+	fits("with a state that is about to be deleted")
+	p.key("Enter", 13)
+	p.click("#states-list [aria-label^='Look at']")
+	p.looked()
+	fits("with the memory")
 }
 
 // The settings go with the request, and a preset's are those of package prompt.
@@ -254,7 +267,7 @@ func TestAxe(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for _, width := range []int64{360, 1100} {
+	for _, width := range []int64{360, 1400} {
 		for _, scheme := range []string{"light", "dark"} {
 			p := open(t, setup{w: width, h: 760, elsewise: think, answer: func(string) string { return ">Well.</think>" + showcase }})
 			p.do(colours(scheme), chromedp.Evaluate(string(program), nil))
@@ -274,6 +287,16 @@ func TestAxe(t *testing.T) {
 			p.key("Escape", 27)
 			p.click("#settings-open")
 			check("with the settings")
+			p.key("Escape", 27)
+			p.states()
+			p.click("#states-save button")
+			p.until(`document.querySelectorAll('#states-list li').length === 1`)
+			p.done()
+			check("with the states")
+			p.click("#states-list [aria-label^='Look at']")
+			p.looked()
+			p.do(chromedp.Evaluate(`document.querySelector('#memory-table').open = true`, nil))
+			check("with the memory")
 		}
 	}
 }

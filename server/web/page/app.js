@@ -1,13 +1,18 @@
 // The page: which chat is shown, and what happens when somebody does something.
 
-import {$, el, icon, iconButton} from './dom.js';
-import {Fault, answer, model, setKey} from './client.js';
+import {$, arrange, el, icon, iconButton} from './dom.js';
+import {failed, read} from './answer.js';
+import {answer, model, picture, statePicture} from './client.js';
 import {Chat, isChat, load, remove, save} from './chats.js';
 import {Messages, describe} from './messages.js';
+import {askKey, download, notice, say, tell} from './notices.js';
+import {Panel} from './panel.js';
 import {Settings} from './settings.js';
+import {States, called} from './states.js';
 
 let chats = []; // the last changed one first
 let chat = Chat.fresh();
+let listed = new Map(); // the items of chats, by what they show
 let live = null; // {chat, node, stop}: the answer that is being written
 
 const settings = new Settings((system) => {
@@ -16,6 +21,12 @@ const settings = new Settings((system) => {
   if (!chat.empty) keep(chat);
 });
 const messages = new Messages({edit, edited, again, fork, go});
+const panel = new Panel(points, () => states.refresh());
+const states = new States({
+  current: () => (chat.path().length || chat.from ? {body: {...settings.written(), ...after(chat.path().at(-1))}, name: chat.title} : null),
+  goOn: (state) => open(Chat.fresh('', {id: state.id, name: called(state)})),
+  look: (state) => panel.open(`state ${state.id}`),
+});
 const input = $('input'), scroll = $('scroll');
 
 // Showing.
@@ -25,19 +36,26 @@ function show() {
   $('title').textContent = chat.title;
   $('export').disabled = chat.empty;
   $('empty').hidden = !chat.empty;
+  $('from').hidden = !chat.from;
+  $('from').textContent = chat.from ? `This chat goes on from the state ${chat.from.name}.` : '';
   const writing = live?.chat === chat ? live.node : null;
   messages.show(chat, writing ?? (live && {id: -1}));
-  $('chat-list').replaceChildren(...chats.map(listItem));
+  listed = new Map(chats.map((c) => {
+    const key = JSON.stringify([c.id, c.title, c.id === chat.id]);
+    return [key, listed.get(key) ?? listItem(c)];
+  }));
+  arrange($('chat-list'), [...listed.values()]);
   const send = $('send');
   send.replaceChildren(icon(live ? 'stop' : 'send'));
   send.title = live ? 'Stop' : 'Send';
   send.setAttribute('aria-label', send.title);
+  panel.update();
 }
 
-function listItem(c) {
-  const now = c.id === chat.id;
-  const item = el('li', {}, el('button', {type: 'button', className: 'name', title: c.title, onclick: () => open(c)}, c.title),
-    iconButton('delete', `Delete ${c.title}`, () => drop(c)));
+function listItem({id, title}) {
+  const now = id === chat.id, it = () => chats.find((c) => c.id === id);
+  const item = el('li', {}, el('button', {type: 'button', className: 'name', title, onclick: () => open(it())}, title),
+    iconButton('delete', `Delete ${title}`, () => drop(it())));
   if (now) {
     item.dataset.now = '';
     item.firstChild.setAttribute('aria-current', 'true');
@@ -49,27 +67,24 @@ function listItem(c) {
 const atEnd = () => scroll.scrollHeight - scroll.scrollTop - scroll.clientHeight < 48;
 const toEnd = () => { scroll.scrollTop = scroll.scrollHeight; };
 
-const say = (text) => { $('said').textContent = text; };
-
-// notice shows a line above the message box, with something to do about it.
-function notice(text, label, action) {
-  const close = () => { $('notice').hidden = true; };
-  const buttons = [iconButton('close', 'Close', close)];
-  if (label) {
-    buttons.unshift(el('button', {type: 'button', className: 'plain', onclick: () => {
-      close();
-      action();
-    }}, label));
-  }
-  $('notice').replaceChildren(el('span', {}, text), ...buttons);
-  $('notice').hidden = false;
-}
-
 // Chats.
 
 function keep(c) {
+  const {id} = c;
   if (!save(c)) notice('The browser has no room for more chats. Export this one, or delete others.');
+  if (c.id !== id) {
+    notice('Another tab has changed this chat too. What you write here goes on as a chat of its own.');
+    refresh(c);
+  }
   chats = [c, ...chats.filter((other) => other.id !== c.id)].sort((a, b) => b.changed - a.changed);
+}
+
+// refresh takes what other tabs have changed. Nothing here is newer, but for chats that are being written.
+function refresh(...held) {
+  if (live) held.push(live.chat);
+  chats = load(held).chats;
+  chat = chats.find((c) => c.id === chat.id) ?? chat;
+  show();
 }
 
 function open(c) {
@@ -101,11 +116,9 @@ function fork(node) {
   say('A new chat goes on from here.');
 }
 
-function download() {
-  const url = URL.createObjectURL(new Blob([JSON.stringify(chat, null, 2)], {type: 'application/json'}));
+function exported() {
   const name = chat.title.replace(/[^\p{L}\p{N}]+/gu, '-').slice(0, 40);
-  el('a', {href: url, download: `${name || 'chat'}.json`}).click();
-  setTimeout(() => URL.revokeObjectURL(url), 60000);
+  download(`${name || 'chat'}.json`, new Blob([JSON.stringify(chat, null, 2)], {type: 'application/json'}));
 }
 
 // Messages.
@@ -154,21 +167,22 @@ function go(node, action) {
 // write asks for an answer to the message of an id and shows it as it comes.
 async function write(id) {
   if (live) return;
-  const body = {...settings.body(), messages: chat.messages(id)};
+  const body = {...settings.body(), messages: chat.messages(id), ...(chat.from && {state: chat.from.id})};
   const job = {chat, node: chat.add(id, 'assistant'), stop: new AbortController()};
   live = job;
   job.node.about = {finish: 'lost'};
-  keep(job.chat);
   $('notice').hidden = true;
+  keep(job.chat);
   show();
   toEnd();
   input.focus({preventScroll: true});
   say('The answer is being written.');
   try {
-    await read(job, answer(body, job.stop.signal));
+    await read(job.node, answer(body, job.stop.signal), (content, reasoning) => more(job, content, reasoning), () => keep(job.chat));
     say('The answer is complete.');
   } catch (err) {
-    failed(job, err);
+    say(failed(job.node, err));
+    if (err.status === 401) askKey(() => again(job.node));
   }
   live = null;
   if (chats.includes(job.chat)) keep(job.chat);
@@ -177,64 +191,31 @@ async function write(id) {
   if (end && job.chat === chat) toEnd();
 }
 
-function failed({node, chat}, err) {
-  if (err.name === 'AbortError') {
-    node.about.finish = 'stopped';
-    say('The answer is stopped.');
-    return;
-  }
-  node.about.finish = 'failed';
-  node.about.problem = err instanceof Fault ? err.message : `The page failed: ${err}`;
-  node.about.advice = err.advice ?? '';
-  say(`${node.about.problem} ${node.about.advice}`);
-  if (err.status === 401) askKey(() => again(node), 'The server does not know this key.');
+// more shows more of the answer that is being written.
+function more({chat: of, node}, content, reasoning) {
+  if (of !== chat) return;
+  const end = atEnd();
+  messages.more(node, content, reasoning, describe({drawn: node.about.drawn, speed: node.about.speed}));
+  if (end) toEnd();
+  panel.grow();
 }
 
-// read takes what comes of an answer, and shows it once a frame.
-async function read({chat: of, node}, pieces) {
-  let content = '', reasoning = '', frame = 0, first = 0, last = 0, count = 0, kept = Date.now();
-  const about = node.about;
-  const draw = () => {
-    frame = 0;
-    if (of === chat) {
-      const end = atEnd();
-      messages.more(node, content, reasoning, describe({drawn: count, speed: about.speed}));
-      if (end) toEnd();
-    }
-    content = reasoning = '';
-  };
-  try {
-    for await (const piece of pieces) {
-      if (piece.content || piece.reasoning) {
-        last = performance.now();
-        first ||= last;
-        count++;
-        if (last - first > 300) about.speed = (count - 1) / (last - first) * 1000;
-        about.drawn = count;
-      }
-      node.text += piece.content;
-      node.thought += piece.reasoning;
-      content += piece.content;
-      reasoning += piece.reasoning;
-      if (piece.finish) about.finish = piece.finish;
-      if (piece.usage) Object.assign(about, counted(piece.usage, last - first));
-      frame ||= requestAnimationFrame(draw);
-      if (Date.now() - kept > 3000) {
-        keep(of);
-        kept = Date.now();
-      }
-    }
-  } finally {
-    cancelAnimationFrame(frame);
-    draw();
-  }
-}
+// after returns what the server is asked with for the state after a message, or before the first one.
+const after = (node) => ({...(node && {messages: chat.messages(node.id)}), ...(chat.from && {from: chat.from.id})});
 
-// counted returns what an answer cost by the server's count, and its speed over so many milliseconds.
-function counted(usage, time) {
-  const drawn = usage.completion_tokens;
-  return {counted: true, drawn, prompt: usage.prompt_tokens, cached: usage.prompt_tokens_details?.cached_tokens ?? 0,
-    speed: drawn > 1 && time > 0 ? (drawn - 1) / time * 1000 : 0};
+// points returns the states that can be looked at: those that the server keeps, the one that the chat begins with, and those
+// after its messages.
+function points() {
+  const point = (label, body) => ({label, key: JSON.stringify(body), look: (options, signal) => picture(body, options, signal)});
+  const list = states.list.map((state) => ({label: `kept state ${called(state)}`, key: `state ${state.id}`,
+    look: (options, signal) => statePicture(state.id, options, signal)}));
+  if (chat.from && !states.list.some((state) => state.id === chat.from.id)) list.push(point(`before the first message`, after()));
+  chat.path().filter((node) => node.text).forEach((node, i) => {
+    const text = node.text.trim().replace(/\s+/g, ' '), from = node.role === 'user' ? 'yours' : 'an answer';
+    list.push(point(`after message ${i + 1}, ${from}${node === live?.node ? ' so far' : ''}: “${text.slice(0, 40)}${text.length > 40 ? '…' : ''}”`,
+      {...settings.written(), ...after(node)}));
+  });
+  return list;
 }
 
 // The server.
@@ -245,28 +226,8 @@ async function meet() {
     $('model').textContent = messages.model;
     show();
   } catch (err) {
-    if (err.status === 401) askKey(meet, 'The server does not know this key.');
-    else notice(`${err.message} ${err.advice}`, 'Try again', meet);
+    tell(err, meet);
   }
-}
-
-let asked = false;
-
-// askKey asks for a key, and goes on when there is one. wrong is said from the second time on.
-function askKey(then, wrong) {
-  const dialog = $('key'), field = dialog.querySelector('input');
-  $('key-wrong').textContent = asked ? wrong : '';
-  dialog.onclose = () => {
-    if (dialog.returnValue === 'use') {
-      asked = true;
-      setKey(field.value.trim());
-      then();
-    } else notice('The server answers nobody without a key.', 'Give a key', () => askKey(then, wrong));
-    field.value = '';
-  };
-  dialog.returnValue = '';
-  if (!dialog.open) dialog.showModal();
-  field.focus();
 }
 
 // What people do.
@@ -283,18 +244,14 @@ input.onkeydown = (event) => {
   if (!live) send(input.value);
 };
 document.addEventListener('keydown', (event) => {
-  if (event.key === 'Escape' && live && !document.querySelector('dialog[open], [popover]:popover-open')) live.stop.abort();
+  if (event.key === 'Escape' && live && !document.querySelector('dialog:modal, [popover]:popover-open')) live.stop.abort();
 });
 $('new').onclick = () => open(Chat.fresh());
-$('export').onclick = download;
+$('export').onclick = exported;
 $('settings-open').onclick = () => settings.open(chat.system);
 addEventListener('pagehide', () => { if (live) save(live.chat); });
-addEventListener('storage', (event) => { // another tab
-  if (!isChat(event.key)) return;
-  const held = [live?.chat, chat].filter(Boolean);
-  chats = load().chats.map((c) => held.find((h) => h.id === c.id && (h === live?.chat || h.changed >= c.changed)) ?? c);
-  chat = chats.find((c) => c.id === chat.id) ?? chat;
-  show();
+addEventListener('storage', (event) => {
+  if (isChat(event.key)) refresh();
 });
 
 // Beside the conversation on wide screens the chats are always there, else they lie over it.

@@ -3,16 +3,14 @@
 const prefix = 'rwkv-gpu.chat.';
 
 // Chat is a conversation: a tree of messages. A message is {id, parent, role, text, thought, about}; the parent of the
-// first ones is 0. What is shown is the path from the root by way of the child that was last looked at.
+// first ones is 0. What is shown is the path from the root by way of the child that was last looked at. from is the state
+// that the conversation goes on from, {id, name}, or null.
 export class Chat {
-  constructor({id, name = '', system = '', changed = Date.now(), nodes = [], last = {}}) {
-    Object.assign(this, {id, name, system, changed, nodes, last});
+  constructor({id, name = '', system = '', from = null, changed = Date.now(), nodes = [], last = {}}) {
+    Object.assign(this, {id, name, system, from, changed, nodes, last});
   }
 
-  static fresh(system = '') {
-    const bytes = crypto.getRandomValues(new Uint8Array(12)); // randomUUID is for HTTPS and this computer alone
-    return new Chat({id: Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join(''), system});
-  }
+  static fresh(system = '', from = null) { return new Chat({id: newID(), system, from}); }
 
   get title() {
     const first = this.name || this.path()[0]?.text || '';
@@ -62,7 +60,7 @@ export class Chat {
 
   // fork returns a conversation of its own that goes as far as a message.
   fork(id) {
-    const other = Chat.fresh(this.system);
+    const other = Chat.fresh(this.system, this.from);
     other.name = `${this.title} (fork)`;
     let parent = 0;
     for (const n of this.above(id)) {
@@ -83,15 +81,30 @@ export class Chat {
   }
 }
 
-// load returns the kept conversations, the last changed one first, and how many could not be read.
-export function load() {
+function newID() {
+  const bytes = crypto.getRandomValues(new Uint8Array(12)); // randomUUID is for HTTPS and this computer alone
+  return Array.from(bytes, (b) => b.toString(16).padStart(2, '0')).join('');
+}
+
+const seen = new Map(); // what is kept of each conversation, as it was last read or written in this tab
+
+// load returns the kept conversations, the last changed one first, and how many could not be read. Those that are
+// held, since they are being written here, stay as they are here.
+export function load(held = []) {
   const chats = [];
   let damaged = 0;
   for (const key of Object.keys(localStorage)) {
     if (!key.startsWith(prefix)) continue;
-    const chat = read(localStorage.getItem(key));
-    if (chat) chats.push(chat);
-    else damaged++;
+    const own = held.find((c) => key === prefix + c.id);
+    if (own) {
+      chats.push(own);
+      continue;
+    }
+    const json = localStorage.getItem(key), chat = read(json);
+    if (chat) {
+      chats.push(chat);
+      seen.set(chat.id, json);
+    } else damaged++;
   }
   return {chats: chats.sort((a, b) => b.changed - a.changed), damaged};
 }
@@ -107,10 +120,18 @@ function read(json) {
   }
 }
 
-// save keeps a conversation. It returns whether there was room.
+// save keeps a conversation. It returns whether there was room. If another tab has changed the conversation since it was
+// read, the one of this tab becomes a conversation of its own.
 export function save(chat) {
+  const stored = localStorage.getItem(prefix + chat.id);
+  if (stored !== null && stored !== seen.get(chat.id)) {
+    chat.name = `${chat.title} (other tab)`;
+    chat.id = newID();
+  }
+  const json = JSON.stringify(chat);
   try {
-    localStorage.setItem(prefix + chat.id, JSON.stringify(chat));
+    localStorage.setItem(prefix + chat.id, json);
+    seen.set(chat.id, json);
     return true;
   } catch {
     return false;

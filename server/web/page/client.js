@@ -17,7 +17,8 @@ function head() {
   return key ? {Authorization: `Bearer ${key}`} : {};
 }
 
-async function ask(path, init = {}) {
+// ask sends a request and returns its answer, or throws a Fault.
+export async function ask(path, init = {}) {
   let answer;
   try {
     answer = await fetch(path, {...init, headers: {...head(), ...init.headers}});
@@ -51,7 +52,10 @@ function fault(error, status, wait) {
   const message = error.message || `The server answered with status ${status}.`;
   let what = advice[status] ?? (status >= 500 ? 'The server\'s terminal says more.' : '');
   if (status === 429 && wait > 1) what = `Try again in ${wait} seconds.`;
-  if (status === 400) what = error.param?.startsWith('messages') ? 'Edit the message.' : 'Change it in the settings, then try again.';
+  if (error.code === 'states_full') what = 'Delete states that you need no more.';
+  if (error.code === 'state_not_found') what = 'Upload it again, or begin a new chat.';
+  if (error.param === 'content') what = 'Choose the file of a state of this model.';
+  else if (status === 400) what = error.param?.startsWith('messages') ? 'Edit the message.' : 'Change it in the settings, then try again.';
   return new Fault(message, what, status);
 }
 
@@ -61,12 +65,45 @@ export async function model() { return (await (await ask('v1/models')).json()).d
 // choices returns the presets, templates and modes of thinking that the server knows.
 export async function choices() { return (await ask('web/choices.json')).json(); }
 
+const json = (body) => ({method: 'POST', headers: {'Content-Type': 'application/json'}, body: JSON.stringify(body)});
+
+// picture returns the picture of the state after a conversation.
+export async function picture(body, options, signal) {
+  return (await ask('v1/states/picture', {...json({...body, ...options}), signal})).arrayBuffer();
+}
+
+const statePath = (id, rest = '') => `v1/states/${encodeURIComponent(id)}${rest}`;
+
+// statePicture returns that of a kept state.
+export async function statePicture(id, options, signal) {
+  return (await ask(statePath(id, `/picture?${new URLSearchParams(options)}`), {signal})).arrayBuffer();
+}
+
+// listStates returns the states that the server keeps, the newest first.
+export async function listStates() { return (await (await ask('v1/states')).json()).data; }
+
+// saveState has the server keep the state after a conversation, or after nothing.
+export async function saveState(body) { return (await ask('v1/states', json(body))).json(); }
+
+export async function deleteState(id) { await ask(statePath(id), {method: 'DELETE'}); }
+
+// stateFile returns the file of a state.
+export async function stateFile(id) { return (await ask(statePath(id, '/content'))).blob(); }
+
+// uploadState has the server keep the state of a file.
+export async function uploadState(name, file) {
+  const {id} = await saveState({name});
+  try {
+    await ask(statePath(id, '/content'), {method: 'PUT', headers: {'Content-Type': 'application/octet-stream'}, body: file});
+  } catch (err) {
+    await deleteState(id);
+    throw err;
+  }
+}
+
 // answer asks for an answer and yields what comes of it: {content, reasoning, finish, usage}, each if it is there.
 export async function* answer(body, signal) {
-  const response = await ask('v1/chat/completions', {
-    method: 'POST', signal, headers: {'Content-Type': 'application/json'},
-    body: JSON.stringify({...body, stream: true, stream_options: {include_usage: true}}),
-  });
+  const response = await ask('v1/chat/completions', {...json({...body, stream: true, stream_options: {include_usage: true}}), signal});
   for await (const data of events(response.body)) {
     if (data === '[DONE]') return;
     const event = JSON.parse(data);

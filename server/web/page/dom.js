@@ -13,6 +13,18 @@ export function el(name, properties = {}, ...children) {
   return e;
 }
 
+// arrange has a parent have these children, and leaves those where they are that are in their places: one with the focus
+// keeps it.
+export function arrange(parent, children) {
+  const wanted = new Set(children);
+  for (const child of [...parent.children]) if (!wanted.has(child)) child.remove();
+  let before = parent.firstChild;
+  for (const child of children) {
+    if (child === before) before = before.nextSibling;
+    else parent.insertBefore(child, before);
+  }
+}
+
 // icon makes one of the page's icons.
 export function icon(name) {
   const svg = document.createElementNS('http://www.w3.org/2000/svg', 'svg');

@@ -1,6 +1,6 @@
 // The messages on the page: one item for each, with what can be done with it.
 
-import {$, copyButton, el, iconButton} from './dom.js';
+import {$, arrange, copyButton, el, iconButton} from './dom.js';
 import {Text, clean} from './text.js';
 
 // Messages shows a path of messages. do is {edit, edited, again, fork, go}, what the buttons of a message do.
@@ -22,12 +22,7 @@ export class Messages {
         live?.id === node.id, Boolean(live), this.model]);
       items.set(key, this.items.get(key) ?? this.#item(node, versions, live));
     }
-    for (const [key, item] of this.items) if (!items.has(key)) item.remove();
-    let before = this.list.firstChild;
-    for (const item of items.values()) {
-      if (item === before) before = before.nextSibling;
-      else this.list.insertBefore(item, before);
-    }
+    arrange(this.list, [...items.values()]);
     this.items = items;
   }
 

@@ -48,8 +48,14 @@ export class Settings {
   body() {
     const body = {};
     for (const n of numbers) if (Number.isFinite(this.values[n])) body[n] = this.values[n];
-    for (const n of ['think', 'template']) if (this.values[n]) body[n] = this.values[n];
-    return body;
+    return {...body, ...this.written()};
+  }
+
+  // written returns those of them that say how a conversation is written.
+  written() {
+    const fields = {};
+    for (const n of ['think', 'template']) if (this.values[n]) fields[n] = this.values[n];
+    return fields;
   }
 
   #set() {
