@@ -33,7 +33,7 @@ func startServing(t *testing.T, args ...string) *serving {
 // startServingIn starts it in a folder, "" for the test's own.
 func startServingIn(t *testing.T, dir string, args ...string) *serving {
 	t.Helper()
-	s := &serving{Cmd: child(append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...), log: new(strings.Builder), client: http.DefaultClient}
+	s := &serving{Cmd: child(append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...), log: new(strings.Builder), client: describedClient(t)}
 	s.Dir, s.Stderr = dir, s.log
 	out, err := s.StdoutPipe()
 	if err == nil {
@@ -90,7 +90,7 @@ func (s *serving) post(t *testing.T, path, body string) (a answered) {
 // read posts a request and reads from the answer what v has fields for.
 func (s *serving) read(t *testing.T, path, body string, v any) {
 	t.Helper()
-	r, err := http.Post(s.url+path, "application/json", strings.NewReader(body))
+	r, err := s.client.Post(s.url+path, "application/json", strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}
