@@ -345,6 +345,9 @@ func TestRefusals(t *testing.T) {
 	if _, err := s.Submit(t.Context(), Request{Prompt: []int{1}}); !errors.Is(err, ErrQueueFull) {
 		t.Errorf("a full queue: %v", err)
 	}
+	if _, err := s.Submit(t.Context(), Request{Prompt: []int{1}, Follows: true}); err != nil {
+		t.Errorf("the rest of a request that has ended, with a full queue: %v", err)
+	}
 	s.cycle()
 	ctx, cancel := context.WithCancel(t.Context())
 	cancel()

@@ -100,6 +100,10 @@ func TestRoundTrip(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
+			info, err := os.Stat(path)
+			if size, failed := state.Size(m, want); err != nil || failed != nil || int64(size) != info.Size() {
+				t.Errorf("%s: the file has %d bytes, expected %d (%v, %v)", name, info.Size(), size, err, failed)
+			}
 			if !same(got, want) {
 				t.Errorf("%s: state differs after a round trip: %d tokens, pending %d, %d bytes of the sampler", name, got.Tokens, got.Pending, len(got.Sampler))
 			}

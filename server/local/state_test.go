@@ -294,6 +294,23 @@ func TestStateFiles(t *testing.T) {
 	}
 }
 
+// A state outlives the loss of what ran the model.
+func TestStateAfterReopen(t *testing.T) {
+	m := open(t, 1, Options{})
+	s, err := m.State(t.Context(), &api.Request{Segments: said("Once upon a time")})
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := api.Request{State: s, Segments: said(" there"), Params: greedy(), Max: 8, Cold: true}
+	want, _, before := all(t, m, r)
+	if err := m.engine.Reopen(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if got, _, after := all(t, m, r); got != want || after.Prompt != before.Prompt || after.Cached != before.Cached {
+		t.Errorf("%q (%+v), before %q (%+v)", got, after, want, before)
+	}
+}
+
 // stateOf returns the file of the first state of the model in a file.
 func stateOf(t *testing.T, f *weights.File) []byte {
 	t.Helper()

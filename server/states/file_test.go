@@ -69,6 +69,9 @@ func TestFolder(t *testing.T) {
 		t.Errorf("the older of two is still there: %v", err)
 	}
 	files, err := filepath.Glob(filepath.Join(dir, i.ID+".*"))
+	if err != nil {
+		t.Fatal(err)
+	}
 	for _, f := range files {
 		if !slices.Contains(broken, f) {
 			if err := os.Truncate(f, 30); err != nil {

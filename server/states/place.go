@@ -22,7 +22,11 @@ type Place struct {
 func (s *Store) Reserve(user string, bytes int64, lasting bool) (*Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if err := s.room(user, bytes, nil); err != nil {
+	return s.reserve(user, bytes, lasting, nil)
+}
+
+func (s *Store) reserve(user string, bytes int64, lasting bool, stay *entry) (*Place, error) {
+	if err := s.room(user, bytes, stay); err != nil {
 		return nil, err
 	}
 	return &Place{s, user, bytes, lasting}, nil
@@ -151,11 +155,7 @@ func (s *Store) fill(e *entry, state *api.State, file []byte) (err error) {
 
 // Fork keeps a user's state under one more id, for good. The error is ErrNone, a *FullError, or as of Get.
 func (s *Store) Fork(user, id, name string) (Info, error) {
-	e := s.find(user, id)
-	if e == nil {
-		return Info{}, ErrNone
-	}
-	p, err := s.Reserve(user, e.size, true)
+	e, p, err := s.forking(user, id)
 	if err != nil {
 		return Info{}, err
 	}
@@ -167,6 +167,18 @@ func (s *Store) Fork(user, id, name string) (Info, error) {
 		}
 	}
 	return p.keep(p.entry(name, e.Tokens, e.origin), e.state, file)
+}
+
+// forking finds the state to copy, and makes room for the copy.
+func (s *Store) forking(user, id string) (*entry, *Place, error) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	e := s.use(user, id)
+	if e == nil {
+		return nil, nil, ErrNone
+	}
+	p, err := s.reserve(user, e.size, true, e)
+	return e, p, err
 }
 
 // Replace puts another state in the place of a user's, which then stays for good. The error is ErrNone, a *FullError, or
@@ -201,8 +213,8 @@ func (s *Store) replacing(user, id string, bytes int64) (*Place, *entry, error) 
 	if old == nil {
 		return nil, nil, ErrNone
 	}
-	p := &Place{s, user, max(bytes-old.size, 0), true}
-	if err := s.room(user, p.bytes, old); err != nil {
+	p, err := s.reserve(user, max(bytes-old.size, 0), true, old)
+	if err != nil {
 		return nil, nil, err
 	}
 	e := p.entry(old.Name, 0, "")

@@ -126,10 +126,15 @@ func (s *Store) remove(e *entry) {
 	e.discard()
 }
 
-// find returns a user's entry, nil if there is none, and counts that as a use.
+// find is use without the lock.
 func (s *Store) find(user, id string) *entry {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	return s.use(user, id)
+}
+
+// use returns a user's entry, nil if there is none, and counts that as a use. The lock is held.
+func (s *Store) use(user, id string) *entry {
 	e := s.users[user][id]
 	if e != nil {
 		s.uses++

@@ -146,7 +146,7 @@ func TestStore(t *testing.T) {
 		o := Options{Bytes: 400, PerUser: 200, Dir: dir}
 		s, n, r := reopen(t, o), &naive{o: o}, rand.New(rand.NewPCG(5, 6))
 		full := 0
-		for step := range 4000 {
+		for step := range 1500 {
 			user, id := users[r.IntN(3)], ""
 			if len(n.list) > 0 {
 				id = n.list[r.IntN(len(n.list))].ID // perhaps another user's
@@ -166,7 +166,7 @@ func TestStore(t *testing.T) {
 			case 3:
 				i, err = s.Fork(user, id, name)
 				if from := n.find(user, id); from != nil {
-					if fits = n.room(user, from.Bytes, nil); fits {
+					if fits = n.room(user, from.Bytes, from); fits {
 						want = &kept{from.Info, from.x, user, true}
 						want.ID, want.Name = i.ID, name
 						n.list = append(n.list, want)
@@ -284,7 +284,7 @@ func TestRace(t *testing.T) {
 			go func() {
 				defer wait.Done()
 				user, r := users[w%3], rand.New(rand.NewPCG(uint64(w), 1))
-				for range 150 {
+				for range 60 {
 					var id string
 					if list := s.List(user); len(list) > 0 {
 						id = list[r.IntN(len(list))].ID
