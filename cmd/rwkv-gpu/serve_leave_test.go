@@ -85,6 +85,28 @@ func TestServeLeaving(t *testing.T) {
 	}
 }
 
+// Clients that leave while their long prompts are read are read no further.
+func TestServeLeavingWhileReading(t *testing.T) {
+	s := startServing(t, "--device", "cpu", "--max-sequences", "2")
+	body := fmt.Sprintf(`{"prompt":%q,"max_tokens":1}`, strings.Repeat("Once upon a time there was a fox. ", 20_000))
+	list := []*net.TCPConn{s.dial(t, body), s.dial(t, body)}
+	s.until(t, "both are read", time.Minute, func() bool {
+		return s.metric(t, "rwkv_sequences_resident", "") == 2 && s.metric(t, "rwkv_fed_tokens_total", "") > 0
+	})
+	for _, conn := range list {
+		if err := conn.Close(); err != nil {
+			t.Fatal(err)
+		}
+	}
+	t.Logf("gone after %v", s.untilIdle(t))
+	if fed := s.metric(t, "rwkv_fed_tokens_total", ""); fed > 200_000 {
+		t.Errorf("the model was fed %v tokens", fed)
+	}
+	if status := s.end(t, syscall.SIGTERM); status != statusDone {
+		t.Errorf("status %d: %s", status, s.log)
+	}
+}
+
 // A client of HTTP/2 that ends its streams and keeps its connection frees the slots as well.
 func TestServeLeavingHTTP2(t *testing.T) {
 	cert, key, pool := selfSigned(t)

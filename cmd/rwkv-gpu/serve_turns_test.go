@@ -18,20 +18,22 @@ import (
 // A turn costs its new tokens, by what the answer tells (cached_tokens) and by what the model was fed (the metrics): in
 // one process, after servers that end in order, and after servers that are killed, which leave files alone.
 func TestServeTurns(t *testing.T) {
+	ends := map[string]os.Signal{"one process": nil, "restarted": syscall.SIGTERM, "killed": syscall.SIGKILL}
 	for _, m := range []struct {
 		name string
+		ends []string
 		args func(t *testing.T) []string
 	}{
-		{"demo", func(*testing.T) []string { return nil }},
-		{"world", worldModel},
+		{"demo", []string{"one process", "killed"}, func(*testing.T) []string { return nil }},
+		{"world", []string{"one process", "restarted", "killed"}, worldModel},
 	} {
+		if testing.Short() && m.name == "demo" {
+			continue
+		}
 		t.Run(m.name, func(t *testing.T) {
 			args := append(m.args(t), "--device", "cpu", "--template", "g1", "--api-keys", turnKeys(t))
-			for name, signal := range map[string]os.Signal{"one process": nil, "restarted": syscall.SIGTERM, "killed": syscall.SIGKILL} {
-				if testing.Short() && (m.name != "world" || signal != syscall.SIGKILL) {
-					continue
-				}
-				t.Run(name, func(t *testing.T) { turns(t, signal, args) })
+			for _, end := range m.ends {
+				t.Run(end, func(t *testing.T) { turns(t, ends[end], args) })
 			}
 		})
 	}
