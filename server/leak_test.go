@@ -26,6 +26,9 @@ import (
 func manyRequests(t *testing.T, few int) int {
 	t.Helper()
 	n := few
+	if testing.Short() {
+		n /= 6
+	}
 	if text := os.Getenv("RWKV_REQUESTS"); text != "" {
 		var err error
 		if n, err = strconv.Atoi(text); err != nil || n < 1 {

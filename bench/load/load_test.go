@@ -193,8 +193,7 @@ func TestOverload(t *testing.T) {
 	if status != done || errs != "" || r.Overload == nil || r.Overload.Refused == 0 || r.Overload.First.N != 24 || !strings.Contains(table, "24 requests at once") {
 		t.Errorf("status %d, %s: %+v\n%s", status, errs, r.Overload, table)
 	}
-	f = &fake{}
-	if status, r, _, _ := load(t, f, "--overload", "3"); status != failed || !strings.Contains(strings.Join(r.Faults, ""), "none of 3 requests") {
+	if status, r, _, _ := load(t, &fake{}, "--overload", "3"); status != failed || !strings.Contains(strings.Join(r.Faults, ""), "none of 3 requests") {
 		t.Errorf("nobody is refused: status %d, %v", status, r.Faults)
 	}
 }

@@ -12,8 +12,8 @@ import (
 	"testing"
 )
 
-// 64 requests at once give, with --exact, the texts that each gives alone: chats, completions and responses, whole and as
-// streams, with and without the cache.
+// 64 requests at once give, with --exact, the texts that each gives alone, and where log-probabilities are asked for, the
+// same ones to the last digit: chats, completions and responses, whole and as streams, with and without the cache.
 func TestServeTogether(t *testing.T) {
 	s := startServing(t, "--device", vulkanDevice(t), "--exact", "--max-sequences", "6", "--queue", "64")
 	n := 64
@@ -57,6 +57,9 @@ func TestServeTogether(t *testing.T) {
 func mixed(i int) (path string, body map[string]any) {
 	said := fmt.Sprintf("Tell me of %d foxes who live in a wood, and of their %d friends.", i+2, i%5)
 	body = map[string]any{"temperature": float64(i%3) / 2, "seed": i, "stream": i%2 == 0, "cache": i%4 < 3, "logit_bias": map[string]any{"0": -100}}
+	if i%5 < 2 && i%3 < 2 {
+		body["logprobs"] = []any{true, 1}[i%3]
+	}
 	switch i % 3 {
 	case 0:
 		path, body["messages"], body["max_tokens"] = "/v1/chat/completions", messages("You tell stories.", []string{said}), 6+i%7
@@ -68,7 +71,8 @@ func mixed(i int) (path string, body map[string]any) {
 	return path, body
 }
 
-// text sends one of the mixed requests, and returns the text of the answer, whichever protocol and form that has.
+// text sends one of the mixed requests, and returns the text of the answer, whichever protocol and form that has, with the
+// log-probabilities of its tokens.
 func (s *serving) text(ctx context.Context, i int) (string, error) {
 	path, body := mixed(i)
 	status, answer, err := s.try(ctx, "", "POST", path, body)
@@ -92,6 +96,10 @@ func (s *serving) text(ctx context.Context, i int) (string, error) {
 			Choices []struct {
 				Text           string
 				Message, Delta struct{ Content string }
+				Logprobs       struct {
+					Tokens  []json.Number `json:"token_logprobs"`
+					Content []struct{ Logprob json.Number }
+				}
 			}
 			Output []struct{ Content []struct{ Text string } }
 		}
@@ -107,6 +115,12 @@ func (s *serving) text(ctx context.Context, i int) (string, error) {
 		}
 		for _, c := range p.Choices {
 			all.WriteString(c.Text + c.Message.Content + c.Delta.Content)
+			for _, x := range c.Logprobs.Tokens {
+				all.WriteString(" " + x.String())
+			}
+			for _, x := range c.Logprobs.Content {
+				all.WriteString(" " + x.Logprob.String())
+			}
 		}
 		for _, o := range p.Output {
 			for _, c := range o.Content {
