@@ -90,10 +90,8 @@ func TestTextOffsets(t *testing.T) {
 
 // The lists of an answer without tokens are empty, and not null.
 func TestNoLogprobs(t *testing.T) {
-	s := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
-		m.Answer = func(*api.Request, string) (string, bool) { return "", true }
-	})
-	_, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a","logprobs":1}`)
+	s := serve(t, nil)
+	_, _, body := s.call(t, "POST", "/v1/completions", `{"prompt":"a","logprobs":1,"max_tokens":0}`)
 	const want = `"logprobs":{"tokens":[],"token_logprobs":[],"top_logprobs":[],"text_offset":[]}`
 	if !strings.Contains(body, want) {
 		t.Errorf("want %s in %s", want, body)

@@ -3,6 +3,7 @@ package server_test
 import (
 	"encoding/json"
 	"errors"
+	"fmt"
 	"net/http"
 	"strings"
 	"testing"
@@ -178,7 +179,37 @@ func TestByteTokens(t *testing.T) {
 	if err := json.Unmarshal([]byte(body), &got); err != nil {
 		t.Fatal(err)
 	}
-	if c := got.Choices[0]; c.Text != "€" || strings.Join(c.Logprobs.Tokens, " ") != `bytes:\xe2 bytes:\x82 bytes:\xac` {
+	if c := got.Choices[0]; c.Text != "€" || strings.Join(c.Logprobs.Tokens, " ") != `bytes:\xe2 bytes:\x82 bytes:\xac <|endoftext|>` {
 		t.Errorf("%q, %q", c.Text, c.Logprobs.Tokens)
+	}
+}
+
+// The end of a text is a token like others for programs that count them: an evaluation harness leaves out the last one,
+// which it had drawn for nothing. A chat does not tell of it.
+func TestEndIsToken(t *testing.T) {
+	s := answers(t, "")
+	for _, stream := range []bool{false, true} {
+		_, _, body := s.call(t, "POST", "/v1/completions", fmt.Sprintf(`{"prompt":[5,6,7],"echo":true,"logprobs":1,"max_tokens":1,"stream":%v}`, stream))
+		var tokens []string
+		var likely []*float32
+		for event := range strings.SplitSeq(strings.TrimSpace(body), "\n\n") {
+			var got openai.Completion
+			if event == "data: [DONE]" {
+				continue
+			}
+			if err := json.Unmarshal([]byte(strings.TrimPrefix(event, "data: ")), &got); err != nil {
+				t.Fatalf("%v: %s", err, event)
+			}
+			if l := got.Choices[0].Logprobs; l != nil {
+				tokens, likely = append(tokens, l.Tokens...), append(likely, l.Token...)
+			}
+		}
+		if len(tokens) != 4 || tokens[3] != "<|endoftext|>" || likely[3] == nil || *likely[3] != scripted.Logprob(0) {
+			t.Errorf("stream %v: %q: %s", stream, tokens, body)
+		}
+		_, _, body = s.call(t, "POST", "/v1/chat/completions", fmt.Sprintf(`{"messages":[{"role":"user","content":"Hi"}],"logprobs":true,"stream":%v}`, stream))
+		if strings.Contains(body, "endoftext") {
+			t.Errorf("stream %v: a chat tells %s", stream, body)
+		}
 	}
 }

@@ -30,7 +30,7 @@ var bodies = map[string][]string{
 	"POST /v1/chat/completions": chatBodies, "POST /v1/chat/completions/render": chatBodies,
 	"POST /v1/responses": slices.Concat(inputBodies, []string{`{"input":"a","max_output_tokens":5,"text":{"format":{"type":"json_object","name":"n","strict":true}}}`,
 		`{"input":"a","text":{"format":{"type":"json_schema","name":"n","schema":{"type":"object"},"strict":true}}}`,
-		`{"input":"a","metadata":{"a":"b"},"stream_options":{},"include":["reasoning.encrypted_content"]}`,
+		`{"input":"a","metadata":{"a":"b"},"stream_options":{},"prompt_cache_options":{"prewarm":false},"include":["reasoning.encrypted_content"]}`,
 		`{"input":"a","reasoning":{"effort":"low","summary":"auto","context":"all_turns","mode":"standard"}}`}),
 	"POST /v1/responses/input_tokens": inputBodies,
 	"POST /v1/messages":               withMax(talkBodies), "POST /v1/messages/count_tokens": talkBodies,

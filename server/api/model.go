@@ -151,8 +151,10 @@ type Stream interface {
 
 // Piece is more of an answer. Its slices are the caller's.
 type Piece struct {
-	Text   string  // valid UTF-8
-	Tokens []Token // whose text is part of the texts up to here, if log-probabilities were asked for; first those of the prompt
+	Text string // valid UTF-8
+	// Tokens are those whose text is part of the texts up to here, if log-probabilities were asked for: first those of the
+	// prompt, and last the end of the text without any bytes, if that was drawn.
+	Tokens []Token
 }
 
 // Token is a token of an answer or a prompt.

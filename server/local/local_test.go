@@ -124,6 +124,27 @@ func TestTokens(t *testing.T) {
 	}
 }
 
+// The end of a text that was drawn is told of, as likely as the model has it and without any bytes.
+func TestEndToken(t *testing.T) {
+	m := open(t, 2, Options{})
+	p := greedy()
+	p.Bias = map[int]float32{text.EndOfText: 1000}
+	for _, r := range []api.Request{{Segments: said("Once upon a time")}, {IDs: []int{5, 6, 7}, Prompted: true}} {
+		r.Params, r.Max, r.Logprobs, r.Top = p, 1, true, 1
+		got, tokens, result := all(t, m, r)
+		n := 1
+		if r.Prompted {
+			n += len(r.IDs)
+		}
+		if got != "" || len(tokens) != n || result.Finish != text.FinishedEnd {
+			t.Fatalf("%q of %d tokens: %+v", got, len(tokens), result)
+		}
+		if last := tokens[n-1]; last.ID != text.EndOfText || last.Prompt || len(last.Bytes) != 0 || len(last.Top) != 1 || !(last.Logprob < 0) {
+			t.Errorf("%+v", last)
+		}
+	}
+}
+
 // A prompt's tokens are as likely as the model says that they are, where the prompt is encoded and where it is given as ids,
 // and nothing of the answer is told of where none was asked for.
 func TestPrompted(t *testing.T) {

@@ -89,7 +89,11 @@ func (s *stream) piece(p completion.Piece) api.Piece {
 	out := api.Piece{Text: p.Text, Tokens: s.ofPrompt()}
 	s.shown += len(p.Text)
 	for _, t := range p.Tokens {
-		s.held = append(s.held, api.Token{ID: t.ID, Bytes: s.m.tok.Bytes(t.ID), Logprob: t.Logprob, Top: slices.Clone(t.Alternatives)})
+		next := api.Token{ID: t.ID, Logprob: t.Logprob, Top: slices.Clone(t.Alternatives)}
+		if t.ID != text.EndOfText {
+			next.Bytes = s.m.tok.Bytes(t.ID)
+		}
+		s.held = append(s.held, next)
 	}
 	for len(s.held) > 0 && s.spelt+len(s.held[0].Bytes) <= s.shown && s.held[0].ID != text.EndOfText {
 		s.spelt += len(s.held[0].Bytes)
@@ -123,6 +127,9 @@ func (s *stream) end() (api.Piece, error) {
 	out := api.Piece{Tokens: s.ofPrompt()}
 	if s.told && s.most > 0 {
 		out.Tokens = append(out.Tokens, s.held[:max(min(left, len(s.held)), 0)]...)
+		if n := len(s.held); n > 0 && r.Finish == text.FinishedEnd && s.held[n-1].ID == text.EndOfText {
+			out.Tokens = append(out.Tokens, s.held[n-1])
+		}
 	}
 	if len(out.Tokens) > 0 {
 		return out, nil

@@ -39,7 +39,7 @@ func (q *chatCall) stream(w http.ResponseWriter, streams []api.Stream) *wire.Err
 	each := func(p api.Part) error {
 		i := p.Index
 		if !p.End {
-			return q.deltas(events, i, q.parsers[i].Push(p.Piece.Text), p.Piece.Tokens)
+			return q.deltas(events, i, q.parsers[i].Push(p.Piece.Text), spoken(p.Piece.Tokens))
 		}
 		q.results[i] = streams[i].Result()
 		if err := q.deltas(events, i, q.parsers[i].End(), nil); err != nil {
@@ -99,7 +99,7 @@ func (q *chatCall) whole(w http.ResponseWriter, streams []api.Stream) *wire.Erro
 	tokens := make([][]api.Token, len(streams))
 	err := api.Gather(streams, nil, func(p api.Part) error {
 		q.parsers[p.Index].Push(p.Piece.Text)
-		tokens[p.Index] = append(tokens[p.Index], p.Piece.Tokens...)
+		tokens[p.Index] = append(tokens[p.Index], spoken(p.Piece.Tokens)...)
 		return nil
 	}, 0, nil)
 	if err != nil {
@@ -155,6 +155,14 @@ func (q *chatCall) usage() *Usage {
 		u.add(r, i == 0)
 	}
 	return u
+}
+
+// spoken returns the tokens that have a text: a chat does not tell of the end of it.
+func spoken(tokens []api.Token) []api.Token {
+	if n := len(tokens); n > 0 && tokens[n-1].ID == text.EndOfText {
+		return tokens[:n-1]
+	}
+	return tokens
 }
 
 // logprobs returns what is told of tokens, nil if nothing was asked for.

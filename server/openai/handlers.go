@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/states"
@@ -89,11 +90,12 @@ func finite(x float32) float32 {
 	return x
 }
 
-// meanLogprob is what the best answers are chosen by. An answer without tokens is the worst.
+// meanLogprob is what the best answers are chosen by: how likely the tokens of the text are. An answer without any is the
+// worst.
 func meanLogprob(tokens []api.Token) float64 {
 	sum, n := 0.0, 0
 	for _, t := range tokens {
-		if !t.Prompt {
+		if !t.Prompt && t.ID != text.EndOfText {
 			sum, n = sum+float64(finite(t.Logprob)), n+1
 		}
 	}

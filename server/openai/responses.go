@@ -152,10 +152,14 @@ func (q *responseCall) check() *wire.Error {
 	switch t := q.q.Truncation; {
 	case q.q.Background:
 		return wire.Wrong("background", "false, since answers are made while the client waits", "true")
+	case q.q.CacheOptions != nil && q.q.CacheOptions.Prewarm:
+		return wire.Wrong("prompt_cache_options.prewarm", "false, since each response has an answer", "true")
 	case t != nil && *t != "auto" && *t != "disabled":
 		return wire.Wrong("truncation", "auto or disabled", other(*t))
 	}
 	if err := refuse(
+		absent{"access_programs", q.q.Access, "none, since this server has no such programs"},
+		absent{"background_options", q.q.BackgroundOptions, "none, since answers are made while the client waits"},
 		absent{"context_management", q.q.Management, "none, since a state has one size after any number of tokens"},
 		absent{"moderation", q.q.Moderation, "none, since this server has no moderation"},
 	); err != nil {

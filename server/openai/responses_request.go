@@ -31,6 +31,9 @@ type ResponseRequest struct {
 	ReturnState bool              `json:"return_state"`
 
 	StreamOptions *StreamOptions `json:"stream_options"`
+	CacheOptions  *struct {
+		Prewarm bool `json:"prewarm"`
+	} `json:"prompt_cache_options"`
 
 	// Fields that the response shows again.
 	CacheKey string `json:"prompt_cache_key"`
@@ -38,8 +41,10 @@ type ResponseRequest struct {
 	User     string `json:"user"`
 
 	// Fields that ask for what there is none of.
-	Management jsontext.Value `json:"context_management"`
-	Moderation jsontext.Value `json:"moderation"`
+	Access            jsontext.Value `json:"access_programs"`
+	BackgroundOptions jsontext.Value `json:"background_options"`
+	Management        jsontext.Value `json:"context_management"`
+	Moderation        jsontext.Value `json:"moderation"`
 }
 
 // ResponseConversation are the fields from which the text for the model is written. It is the body of POST

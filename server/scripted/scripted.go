@@ -177,6 +177,9 @@ type stream struct {
 // token tells of a token: how likely it is depends on its id alone.
 func (s *stream) token(id int, first, prompt bool) api.Token {
 	t := api.Token{ID: id, Bytes: s.m.Tok.Bytes(id), Logprob: Logprob(id), Prompt: prompt}
+	if id == text.EndOfText {
+		t.Bytes = nil
+	}
 	if first && prompt {
 		t.Logprob = float32(math.NaN())
 	}
@@ -221,7 +224,7 @@ func (s *stream) Next() (api.Piece, error) {
 	s.done = done
 	s.pushed, s.text = append(s.pushed, id), s.text+string(more)
 	p := api.Piece{Text: string(more)}
-	if s.r.Logprobs && id != text.EndOfText {
+	if s.r.Logprobs {
 		p.Tokens = []api.Token{s.token(id, false, false)}
 	}
 	return p, nil
