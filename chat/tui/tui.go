@@ -97,7 +97,8 @@ func newScreen(ctx context.Context, c Conversation, o Options, fatal func(error)
 	input.MaxHeight = 0
 	input.SetHeight(inputLines)
 	input.Prompt = "> "
-	input.FocusedStyle.CursorLine, input.FocusedStyle.Text = lipgloss.NewStyle(), lipgloss.NewStyle()
+	plain := lipgloss.NewStyle() // whose colours are right on any background
+	input.FocusedStyle.CursorLine, input.FocusedStyle.Text, input.FocusedStyle.Prompt = plain, plain, plain
 	input.KeyMap.InsertNewline.SetKeys("alt+enter", "ctrl+j")
 	input.Focus()
 	idle := make(chan struct{})
@@ -195,10 +196,15 @@ func (m *screen) scroll(key string) {
 	}
 }
 
-// enter says what was written.
+// enter says what was written. While an answer comes it begins a new line: a terminal that does not mark what is pasted
+// sends its lines one by one, and they must not run together.
 func (m *screen) enter() tea.Cmd {
 	line := strings.TrimSpace(m.input.Value())
-	if line == "" || m.asked != "" {
+	switch {
+	case line == "":
+		return nil
+	case m.asked != "":
+		m.input.InsertString("\n")
 		return nil
 	}
 	m.input.Reset()

@@ -115,9 +115,15 @@ func TestAnswers(t *testing.T) {
 	d.keys("Hi there")
 	d.press(tea.KeyEnter)
 	d.sees(t, "answering")
+	d.keys("two")
 	if d.press(tea.KeyEnter) != nil || d.asked == "" {
 		t.Error("a second line was taken in the middle of an answer")
 	}
+	d.keys("three")
+	if d.input.Value() != "two\nthree" {
+		t.Errorf("lines that come in the middle of an answer are %q", d.input.Value())
+	}
+	d.input.Reset()
 	d.until(t)
 	d.sees(t, "› Hi there", "▸ thought, 5 words", "Well, \uFFFD[31mhello\uFFFD word", "12.3 tokens/s · 7 of 9 tokens cached")
 	if strings.Contains(d.View(), "\a") || strings.Contains(d.View(), "\x1b[31mhello") {

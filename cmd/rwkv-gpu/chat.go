@@ -225,6 +225,9 @@ type said struct {
 func (t *talk) lines(ctx context.Context) error {
 	in := bufio.NewReaderSize(t.stdin, 64<<10)
 	for {
+		if isTerminal(t.stdin) && !t.common.quiet {
+			_, _ = io.WriteString(t.stderr, "> ") // a lost one is no reason to stop
+		}
 		line, err := t.line(ctx, in)
 		if errors.Is(err, io.EOF) {
 			return nil

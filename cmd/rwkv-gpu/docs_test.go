@@ -217,7 +217,7 @@ func TestReadmeUse(t *testing.T) {
 	}
 }
 
-// parses checks the syntax of a program in another language, where that is there. scripts/clients.sh runs the programs.
+// parses checks the syntax of a program in another language, where that is there. `make clients` runs the programs.
 func (r *reader) parses(where, text, program string, args ...string) {
 	r.t.Helper()
 	if _, err := exec.LookPath(program); err != nil {

@@ -16,9 +16,11 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/unasked"
 )
 
 func main() {
+	unasked.Done()
 	untilSignal(func(ctx context.Context) int { return run(ctx, os.Args[1:], os.Stdin, standardOutput(), os.Stderr) })
 }
 
