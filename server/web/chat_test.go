@@ -50,7 +50,7 @@ func TestStreamAndStop(t *testing.T) {
 		t.Errorf("status %q", status)
 	}
 	if got := js[string](p, `import('/web/messages.js').then((m) => m.describe({finish: 'length', counted: true, drawn: 1, speed: 12.34, prompt: 9, cached: 4}))`); got !=
-		"as long as it may be · 12.3 tokens/s · 1 token · 4 of 9 prompt tokens cached" {
+		"has the most tokens · 12.3 tokens/s · 1 token · 4 of 9 prompt tokens cached" {
 		t.Errorf("status %q", got)
 	}
 	asked := p.model.Asked()
@@ -66,6 +66,35 @@ func TestStreamAndStop(t *testing.T) {
 	p.click("#chat-list .name")
 	if got := p.bodies(); len(got) != 4 || got[3] != "one two three four five six" {
 		t.Errorf("after the page was loaded anew: %q", got)
+	}
+}
+
+// An answer that was stopped goes on where it ended, and one that is complete has nothing to go on with.
+func TestGoOn(t *testing.T) {
+	p := open(t, setup{gated: true, answer: func(prompt string) string {
+		if strings.HasSuffix(prompt, "Assistant: one two") {
+			return " **three** four"
+		}
+		return " one two three"
+	}})
+	p.say("count")
+	p.key("Enter", 13)
+	for range 2 {
+		p.gate <- struct{}{}
+	}
+	p.until(`document.querySelector('.assistant .body')?.innerText === 'one two'`)
+	p.key("Escape", 27)
+	p.idle()
+	for range 20 {
+		p.gate <- struct{}{}
+	}
+	p.click(".assistant [data-do=goOn]")
+	p.idle()
+	if got := p.bodies(); !slices.Equal(got, []string{"count", "one two three four"}) {
+		t.Errorf("%q", got)
+	}
+	if got := js[string](p, `[document.querySelectorAll('[data-do=goOn]').length, document.querySelectorAll('.which').length, document.querySelector('.assistant strong').textContent].join()`); got != "0,0,three" {
+		t.Errorf("%s", got)
 	}
 }
 

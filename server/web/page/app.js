@@ -20,7 +20,7 @@ const settings = new Settings((system) => {
   chat.system = system;
   if (!chat.empty) keep(chat);
 });
-const messages = new Messages({edit, edited, again, fork, go});
+const messages = new Messages({edit, edited, again, goOn, fork, go});
 const panel = new Panel(points, () => states.refresh());
 const states = new States({
   current: () => (chat.path().length || chat.from ? {body: {...settings.written(), ...after(chat.path().at(-1))}, name: chat.title} : null),
@@ -36,6 +36,8 @@ function show() {
   $('title').textContent = chat.title;
   $('export').disabled = chat.empty;
   $('empty').hidden = !chat.empty;
+  $('begin').textContent = chat.from ? 'How does it go on?' : 'What shall we talk about?';
+  $('ideas').hidden = Boolean(chat.from);
   $('from').hidden = !chat.from;
   $('from').textContent = chat.from ? `This chat goes on from the state ${chat.from.name}.` : '';
   const writing = live?.chat === chat ? live.node : null;
@@ -155,6 +157,9 @@ function edited(node, text) {
 // again asks for another answer, beside the one there is.
 function again(node) { write(node.role === 'user' ? node.id : node.parent); }
 
+// goOn has the model write more of an answer that ended early.
+function goOn(node) { write(node.parent, node); }
+
 function go(node, action) {
   chat.show(node);
   keep(chat);
@@ -164,11 +169,11 @@ function go(node, action) {
   say(`Version ${versions.indexOf(node) + 1} of ${versions.length}`);
 }
 
-// write asks for an answer to the message of an id and shows it as it comes.
-async function write(id) {
+// write asks for an answer to the message of an id, or for the rest of one, and shows it as it comes.
+async function write(id, begun) {
   if (live) return;
-  const body = {...settings.body(), messages: chat.messages(id), ...(chat.from && {state: chat.from.id})};
-  const job = {chat, node: chat.add(id, 'assistant'), stop: new AbortController()};
+  const body = {...settings.body(), messages: chat.messages(begun?.id ?? id), ...(chat.from && {state: chat.from.id})};
+  const job = {chat, node: begun ?? chat.add(id, 'assistant'), stop: new AbortController()};
   live = job;
   job.node.about = {finish: 'lost'};
   $('notice').hidden = true;
@@ -259,7 +264,7 @@ const narrow = matchMedia('(max-width: 50rem)');
 narrow.onchange = () => { $('chats').popover = narrow.matches ? 'auto' : null; };
 narrow.onchange();
 
-const ideas = ['Tell me a story about a fox who finds a lantern', 'Explain to a child why the sky is blue', 'Write a poem about rain'];
+const ideas = ['Tell me a story about a fox who finds a lantern', 'Tell me a story about a girl, a boat and a storm', 'Tell me a short story about a bear who cannot sleep'];
 $('ideas').append(...ideas.map((idea) => el('li', {}, el('button', {type: 'button', className: 'plain', onclick: () => send(idea)}, idea))));
 
 const here = /^(localhost|127(\.\d+){3}|\[::1\])$/.test(location.hostname);

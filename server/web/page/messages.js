@@ -3,7 +3,7 @@
 import {$, arrange, copyButton, el, iconButton} from './dom.js';
 import {Text, clean} from './text.js';
 
-// Messages shows a path of messages. do is {edit, edited, again, fork, go}, what the buttons of a message do.
+// Messages shows a path of messages. do is {edit, edited, again, goOn, fork, go}, what the buttons of a message do.
 export class Messages {
   constructor(actions) {
     this.do = actions;
@@ -16,11 +16,13 @@ export class Messages {
   // show shows a conversation. live is the message that is being written, if there is one.
   show(chat, live) {
     const items = new Map();
-    for (const node of chat.path()) {
+    const path = chat.path();
+    for (const node of path) {
+      const last = node === path.at(-1);
       const versions = chat.siblings(node);
       const key = JSON.stringify([chat.id, node.id, versions.map((n) => n.id), node.text.length, node.about, node.id === this.editing,
-        live?.id === node.id, Boolean(live), this.model]);
-      items.set(key, this.items.get(key) ?? this.#item(node, versions, live));
+        live?.id === node.id, Boolean(live), this.model, last]);
+      items.set(key, this.items.get(key) ?? this.#item(node, versions, live, last));
     }
     arrange(this.list, [...items.values()]);
     this.items = items;
@@ -33,7 +35,7 @@ export class Messages {
     button?.focus();
   }
 
-  #item(node, versions, live) {
+  #item(node, versions, live, last) {
     const user = node.role === 'user';
     const item = el('li', {className: node.role}, el('h2', {}, user ? 'You' : this.model));
     item.dataset.id = node.id;
@@ -45,7 +47,7 @@ export class Messages {
     const body = el('div', {className: 'body', dir: 'auto'});
     if (user) {
       body.append(clean(node.text));
-      item.append(body, this.#foot(node, versions, live));
+      item.append(body, this.#foot(node, versions, live, last));
       return item;
     }
     const writing = live?.id === node.id;
@@ -58,7 +60,7 @@ export class Messages {
     if (node.about.problem) {
       item.append(el('p', {className: 'problem'}, [node.about.problem, node.about.advice].filter(Boolean).join(' ')));
     }
-    item.append(this.#foot(node, versions, live));
+    item.append(this.#foot(node, versions, live, last));
     item.writer = {text, thought, body, status: item.querySelector('.status')};
     return item;
   }
@@ -79,7 +81,7 @@ export class Messages {
     writer.status.textContent = status;
   }
 
-  #foot(node, versions, live) {
+  #foot(node, versions, live, last) {
     const at = versions.indexOf(node), busy = Boolean(live);
     const button = (name, action, label, extra = {}) => {
       const b = iconButton(name, label, () => this.do[action](node), {disabled: busy, ...extra});
@@ -98,7 +100,7 @@ export class Messages {
         go('next', 'next', 'Version after', at + 1));
     }
     foot.append(button('edit', 'edit', 'Edit'), button('again', 'again', node.role === 'user' ? 'Answer this again' : 'Write another answer'),
-      button('fork', 'fork', 'Fork: go on from here in a new chat'), copyButton('Copy', () => node.text));
+      ...(last && early.has(node.about.finish) && node.text ? [button('on', 'goOn', 'Go on with this answer')] : []), button('fork', 'fork', 'Fork: go on from here in a new chat'), copyButton('Copy', () => node.text));
     if (node.role === 'assistant') foot.append(el('span', {className: 'fine status'}, live?.id === node.id ? '' : describe(node.about)));
     return foot;
   }
@@ -127,6 +129,9 @@ export class Messages {
   }
 }
 
+// early are the ways in which an answer ends before it is complete.
+const early = new Set(['length', 'stopped', 'lost', 'failed']);
+
 const summary = (node, writing) => (writing && !node.text ? 'Thinking…' : 'Thoughts');
 
 const count = (n, one) => `${n} ${one}${n === 1 ? '' : 's'}`;
@@ -135,7 +140,7 @@ const count = (n, one) => `${n} ${one}${n === 1 ? '' : 's'}`;
 export function describe(about) {
   const list = [];
   if (about.finish === 'stopped') list.push('stopped');
-  if (about.finish === 'length') list.push('as long as it may be');
+  if (about.finish === 'length') list.push('has the most tokens');
   if (about.finish === 'lost') list.push('interrupted');
   const nearly = about.counted ? '' : '≈ ';
   if (about.speed) list.push(`${nearly}${about.speed.toFixed(about.speed < 100 ? 1 : 0)} tokens/s`);

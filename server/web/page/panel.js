@@ -17,7 +17,7 @@ export class Panel {
     this.shown = null; // {point, picture}
     this.one = {layer: 0, head: 0};
     this.looking = Promise.resolve();
-    this.next = 0; // when what grows is looked at again
+    this.grown = this.following = false; // whether an answer has more than was looked at, and whether it is followed
     this.dialog = $('memory');
     this.slider = $('memory-at');
     this.slider.oninput = () => this.#move(this.slider.valueAsNumber);
@@ -84,12 +84,20 @@ export class Panel {
 
   // grow tells that more of the answer has come that is being written. It is looked at again and again, but not so often that
   // the server has much to do for it.
-  grow() {
-    if (!this.dialog.open || this.dialog.hasAttribute('aria-busy') || performance.now() < this.next) return;
-    const began = performance.now();
-    this.next = Infinity;
-    this.update();
-    this.looking.finally(() => { this.next = performance.now() + Math.max(2000, 4 * (performance.now() - began)); });
+  async grow() {
+    this.grown = true;
+    if (this.following) return;
+    this.following = true;
+    while (this.grown && this.dialog.open) {
+      this.grown = false;
+      await this.looking;
+      const began = performance.now();
+      this.update();
+      await this.looking;
+      const pause = Math.max(2000, 4 * (performance.now() - began));
+      await new Promise((done) => { setTimeout(done, pause); });
+    }
+    this.following = false;
   }
 
   // move goes to a point.
