@@ -20,6 +20,7 @@ openai-python    | 60 | openai
 openai-node      | 30 | openai
 anthropic-python | 30 | anthropic
 anthropic-node   | 20 | @anthropic-ai/sdk
+schemathesis     | 10000 | schemathesis
 '
 
 say() { echo "clients: $*"; }

@@ -30,6 +30,7 @@ import (
 	"net"
 	"os"
 	"os/signal"
+	"slices"
 	"syscall"
 	"time"
 
@@ -41,6 +42,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
+	"github.com/rwkv-gpu/rwkv-gpu/server/openapi"
+	"github.com/rwkv-gpu/rwkv-gpu/server/states"
+	"github.com/rwkv-gpu/rwkv-gpu/server/web"
 )
 
 const (
@@ -105,8 +109,17 @@ func newServer(key string, log io.Writer) (*model, *server.Server, error) {
 			return nil, nil, err
 		}
 	}
+	description, err := openapi.Routes(openapi.Options{Keys: ring.Asked(), Vocab: m.Info().Vocab}, openai.Fail)
+	if err != nil {
+		return nil, nil, err
+	}
+	page, err := web.Routes(openai.Fail)
+	if err != nil {
+		return nil, nil, err
+	}
+	p.States = states.New(m, states.Options{})
 	s, err := server.New(server.Options{
-		Routes: append(openai.New(m, p).Routes(), anthropic.New(m, p).Routes()...),
+		Routes: slices.Concat(page, openai.New(m, p).Routes(), anthropic.New(m, p).Routes(), description),
 		Fail:   openai.Fail, Health: m.Health, Keys: ring, Local: true, MaxBody: 1 << 20, Timeout: 10 * time.Minute,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: server.NewMetrics()})
 	return m, s, err
