@@ -341,6 +341,9 @@ func TestBadStates(t *testing.T) {
 		status, _, body = s.call(t, "POST", "/v1/states", `{"prompt":"a"}`)
 	}
 	wantError(t, "full", status, http.StatusForbidden, body, "", "want room for a state of 1024 bytes")
+	if !strings.Contains(body, `"message":"want room`) {
+		t.Errorf("an error of no field: %s", body)
+	}
 	before := len(s.model.Asked())
 	status, _, body = s.call(t, "POST", "/v1/completions", `{"prompt":"a","return_state":true}`)
 	if wantError(t, "full", status, http.StatusForbidden, body, "return_state", "this server keeps"); len(s.model.Asked()) != before {

@@ -338,6 +338,8 @@ func TestServeUsage(t *testing.T) {
 		{statusUsage, []string{"--queue", "0"}, []string{"--queue", "got 0"}},
 		{statusUsage, []string{"--cache-ram", "lots"}, []string{"--cache-ram", "500M", `"lots"`}},
 		{statusUsage, []string{"--max-body", "-1"}, []string{"--max-body"}},
+		{statusUsage, []string{"--state-bytes", "many"}, []string{"--state-bytes", "500M", `"many"`}},
+		{statusUsage, []string{"--state-bytes-per-key", "-1"}, []string{"--state-bytes-per-key"}},
 		{statusUsage, []string{"--timeout", "-1s"}, []string{"--timeout", "got -1s"}},
 		{statusUsage, []string{"--template", "x"}, []string{"--template", "g1"}},
 		{statusUsage, []string{"--think", "x"}, []string{"--think", "fast"}},

@@ -3,7 +3,6 @@ package chat
 import (
 	"errors"
 	"fmt"
-	"io/fs"
 	"net/http"
 	"slices"
 
@@ -52,22 +51,27 @@ func (o *Options) KeptState(param, user, id string) (*api.State, *wire.Error) {
 	return s, nil
 }
 
-// StateFault returns the error of HTTP for one of package states. The field is where the client named the state.
+// StateFault returns the error of HTTP for one of package states. The field is where the client named the state, or asked
+// for one; "" for the request as a whole.
 func StateFault(param string, err error) *wire.Error {
 	var own *wire.Error
 	var full *states.FullError
+	at := ""
+	if param != "" {
+		at = param + ": "
+	}
 	switch {
-	case errors.Is(err, states.ErrNone), errors.Is(err, fs.ErrNotExist):
+	case errors.Is(err, states.ErrNone):
 		return &wire.Error{Status: http.StatusNotFound, Param: param, Code: "state_not_found",
-			Message: param + ": there is no state of this id: it was never kept, or deleted, or had to make room for newer ones"}
+			Message: at + "there is no state of this id: it was never kept, or deleted, or had to make room for newer ones"}
 	case errors.As(err, &full):
 		whose := "this server keeps"
 		if full.User {
 			whose = "this key may keep"
 		}
 		return &wire.Error{Status: http.StatusForbidden, Param: param, Code: "states_full",
-			Message: fmt.Sprintf("%s: want room for a state of %d bytes, got %d of the %d that %s: delete states that stay",
-				param, full.Want, full.Free, full.Limit, whose)}
+			Message: fmt.Sprintf("%swant room for a state of %d bytes, got %d of the %d that %s: delete states that stay",
+				at, full.Want, full.Free, full.Limit, whose)}
 	case errors.As(err, &own):
 		return own
 	}
