@@ -9,6 +9,7 @@
 #   RWKV_DOUBLE  the address of a scripted model (server/scripted/double), which says what it is told to
 #   RWKV_KEY     the key that the scripted model's server wants
 #   RWKV_PAGES   the folder of the documents, whose programs run too
+#   RWKV_BINARY  the path of rwkv-gpu
 #
 # The run fails if a test fails, if a client sends fewer requests than the table below says, if a server answers that it
 # failed (status 500), or if a server does not end well.
@@ -22,6 +23,7 @@ openai-node      | 30 | openai
 anthropic-python | 30 | anthropic
 anthropic-node   | 20 | @anthropic-ai/sdk
 schemathesis     | 10000 | schemathesis
+lm-eval          | 200 | lm_eval
 '
 
 say() { echo "clients: $*"; }
@@ -135,8 +137,8 @@ done
 scripts/with-go.sh go build -buildvcs=false -o "$cache/bin/" ./cmd/rwkv-gpu ./server/scripted/double
 
 trap 'stop || true' EXIT
-RWKV_KEY=key-of-tests RWKV_PAGES=$PWD/docs
-export RWKV_KEY RWKV_PAGES
+RWKV_KEY=key-of-tests RWKV_PAGES=$PWD/docs RWKV_BINARY=$cache/bin/rwkv-gpu
+export RWKV_KEY RWKV_PAGES RWKV_BINARY
 unset RWKV_API_KEY
 start RWKV_DEMO demo "$cache/bin/rwkv-gpu" serve --json --listen 127.0.0.1:0 --model-name demo
 start RWKV_DOUBLE double "$cache/bin/double" -key "$RWKV_KEY"
