@@ -79,11 +79,20 @@ func TestStatesOnPage(t *testing.T) {
 	if got := p.text("#from"); got != "This chat goes on from the state “the fox”." {
 		t.Errorf("after the page was loaded anew: %q", got)
 	}
+	p.do(chromedp.EmulateViewport(1400, 800)) // where the panel stays open beside the list
 	p.states()
 	p.click("#states-list [aria-label^='Look at']")
 	p.looked()
 	if got := p.text("#memory-where"); got != "kept state “the fox”" {
 		t.Errorf("%q is shown", got)
+	}
+	p.states()
+	p.click("#states-list [aria-label^='Delete']")
+	p.click("#states-list .strong")
+	p.until(`document.querySelectorAll('#states-list li').length === 0`)
+	p.done()
+	if got := p.text("#memory-where"); got == "kept state “the fox”" {
+		t.Error("a state that is deleted is still shown")
 	}
 }
 

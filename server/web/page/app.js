@@ -26,6 +26,7 @@ const states = new States({
   current: () => (chat.path().length || chat.from ? {body: {...settings.written(), ...after(chat.path().at(-1))}, name: chat.title} : null),
   goOn: (state) => open(Chat.fresh('', {id: state.id, name: called(state)})),
   look: (state) => panel.open(`state ${state.id}`),
+  changed: () => panel.update(),
 });
 const input = $('input'), scroll = $('scroll');
 

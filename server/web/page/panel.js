@@ -141,6 +141,7 @@ export class Panel {
   async #picture(point, options, signal) {
     const key = JSON.stringify([point.key, options]);
     const picture = this.pictures.get(key) ?? new Picture(await point.look(options, signal));
+    signal.throwIfAborted(); // also where nothing was waited for
     this.pictures.delete(key); // to be the last one
     this.pictures.set(key, picture);
     if (this.pictures.size > kept) this.pictures.delete(this.pictures.keys().next().value);

@@ -11,10 +11,10 @@ const date = new Intl.DateTimeFormat(undefined, {dateStyle: 'medium', timeStyle:
 export const called = (state) => (state.name ? `“${state.name}”` : 'without a name');
 
 // States is the list of kept states. current returns what of the chat can be saved, {body, name}, or null. goOn and look
-// are what is done with a state.
+// are what is done with a state, and changed is called when there may be others.
 export class States {
-  constructor({current, goOn, look}) {
-    Object.assign(this, {current, goOn, look});
+  constructor({current, goOn, look, changed}) {
+    Object.assign(this, {current, goOn, look, changed});
     this.list = [];
     this.leaving = ''; // the id of the one that is about to be deleted
     this.dialog = $('states');
@@ -64,6 +64,7 @@ export class States {
       const done = await action();
       await this.refresh();
       this.#show();
+      this.changed();
       if (done) say(done);
       $('states-done').textContent = done;
     } catch (err) {
