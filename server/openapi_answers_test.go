@@ -209,7 +209,7 @@ func answersOf(t *testing.T, c *contract.Contract) {
 	for _, wrong := range []string{"no file", strings.Repeat(" ", 2*len(file)+1<<20)} {
 		d.ask(t, "PUT /v1/states/"+state+"/content", wrong)
 	}
-	for _, operation := range []string{"GET /v1/states/{}", "PUT /v1/states/{}/content", "POST /v1/states/{}/fork", "GET /v1/states", "DELETE /v1/states/{}"} {
+	for _, operation := range []string{"GET /v1/states/{}", "GET /v1/states/{}/picture", "GET /v1/states/{}/picture?size=0", "PUT /v1/states/{}/content", "POST /v1/states/{}/fork", "GET /v1/states", "DELETE /v1/states/{}"} {
 		body := ""
 		if strings.HasPrefix(operation, "PUT") {
 			body = file

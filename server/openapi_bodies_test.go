@@ -96,6 +96,7 @@ var readInto = map[string]reflect.Type{
 	"POST /tokenize":                   reflect.TypeFor[openai.TokenizeRequest](),
 	"POST /detokenize":                 reflect.TypeFor[openai.DetokenizeRequest](),
 	"POST /v1/states":                  reflect.TypeFor[openai.StateRequest](),
+	"POST /v1/states/picture":          reflect.TypeFor[openai.PictureRequest](),
 	"POST /v1/states/{id}/fork":        reflect.TypeFor[openai.ForkRequest](),
 }
 

@@ -44,7 +44,7 @@ def check(url, folder):
         validate(json.load(answer))  # by the OpenAPI Specification
     before, _ = answered(url)
     command = [pathlib.Path(sys.executable).parent / "schemathesis", "run", url + "/openapi.json", "--header=Authorization: Bearer " + served.KEY]
-    options = ["--max-examples=" + EXAMPLES, "--continue-on-failure", "--exclude-checks=positive_data_acceptance", "--warnings=off"]
+    options = ["--max-examples=" + EXAMPLES, "--continue-on-failure", "--exclude-checks=positive_data_acceptance", "--warnings=off", "--request-timeout=300"]
     environment = os.environ | {"SCHEMATHESIS_HOOKS": "hooks", "PYTHONPATH": str(pathlib.Path(__file__).parent)}
     done = subprocess.run(command + options, cwd=folder, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
