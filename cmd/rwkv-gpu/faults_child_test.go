@@ -54,7 +54,7 @@ func (r *faultAnswer) wrong(plain *faultAnswer, varies bool) string {
 		return "the status is not that of device trouble"
 	case len(r.State) > 0 || !strings.HasPrefix(plain.Stdout, strings.TrimSuffix(r.Stdout, "\n")):
 		return "a result in spite of the error"
-	case !strings.HasPrefix(last, "rwkv-gpu: ") || strings.Count(r.Stderr, "rwkv-gpu: ") != 1:
+	case !strings.HasPrefix(last, "rwkv-gpu: ") || strings.Count("\n"+r.Stderr, "\nrwkv-gpu: ") != 1:
 		return "no line of error, or more than one"
 	case strings.Contains(last, "%!") || strings.Contains(last, "internal error"):
 		return "not an error for people"
