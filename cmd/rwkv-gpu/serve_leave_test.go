@@ -12,6 +12,7 @@ import (
 	"math/big"
 	"net"
 	"net/http"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -129,6 +130,43 @@ func TestServeLeavingHTTP2(t *testing.T) {
 	}
 	t.Logf("gone after %v", s.untilIdle(t))
 	transport.CloseIdleConnections()
+	if status := s.end(t, syscall.SIGTERM); status != statusDone {
+		t.Errorf("status %d: %s", status, s.log)
+	}
+}
+
+// Who comes when the queue is full is told when to come again, and is served once others have left.
+func TestServeOverload(t *testing.T) {
+	s := startServing(t, "--device", "cpu", "--max-sequences", "1", "--queue", "2", "--max-tokens", "1000000")
+	var taken []*http.Response
+	for refused := 0; refused < 3; {
+		r, err := http.Post(s.url+"/v1/completions", "application/json", strings.NewReader(fmt.Sprintf(endless, true)))
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer r.Body.Close()
+		switch {
+		case r.StatusCode == http.StatusTooManyRequests:
+			if seconds, err := strconv.Atoi(r.Header.Get("Retry-After")); err != nil || seconds < 1 {
+				t.Errorf("Retry-After: %q", r.Header.Get("Retry-After"))
+			}
+			refused++
+		case r.StatusCode != http.StatusOK || len(taken) > 20:
+			t.Fatalf("status %d after %d requests that were taken", r.StatusCode, len(taken))
+		default:
+			taken = append(taken, r)
+		}
+	}
+	if len(taken) < 3 {
+		t.Errorf("only %d requests were taken", len(taken))
+	}
+	for _, r := range taken {
+		r.Body.Close()
+	}
+	s.untilIdle(t)
+	if got := s.post(t, "/v1/completions", `{"prompt":"Once upon a time","max_tokens":3}`); got.Choices[0].Text == "" {
+		t.Error("the server does not answer any more")
+	}
 	if status := s.end(t, syscall.SIGTERM); status != statusDone {
 		t.Errorf("status %d: %s", status, s.log)
 	}
