@@ -179,28 +179,18 @@ func (o *options) tooMuch(ctx context.Context, t *target, r *report) {
 	var all sync.WaitGroup
 	var mu sync.Mutex
 	for i := range o.overload {
-		c := newClient(o.mix, o.seed+1, i)
+		a := newClient(o.mix, o.seed+1, i).next()
+		a.leave = false
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			a := c.next()
-			a.leave = false
-			for {
-				got := t.do(stop, a)
-				if got.retry > 0 && stop.Err() == nil {
-					mu.Lock()
-					r.Overload.Refused++
-					mu.Unlock()
-					pause(stop, got.retry)
-					continue
-				}
-				mu.Lock()
-				defer mu.Unlock()
-				if got.err != nil {
-					r.fault(fmt.Errorf("one of %d requests at once: %w", o.overload, got.err))
-				}
-				r.Overload.First.add(got.first)
-				return
+			got, refused := t.insist(stop, a)
+			mu.Lock()
+			defer mu.Unlock()
+			r.Overload.Refused += refused
+			r.Overload.First.add(got.first)
+			if got.err != nil {
+				r.fault(fmt.Errorf("one of %d requests at once: %w", o.overload, got.err))
 			}
 		}()
 	}
@@ -213,4 +203,15 @@ func (o *options) tooMuch(ctx context.Context, t *target, r *report) {
 	_, took, err := t.rest(ctx, r.began, o.end)
 	r.Idle = max(r.Idle, took.Seconds())
 	r.fault(err)
+}
+
+// insist sends a request until the server takes it, and returns how often it was refused before.
+func (t *target) insist(ctx context.Context, a *ask) (o *outcome, refused int) {
+	for {
+		if o = t.do(ctx, a); o.retry == 0 || ctx.Err() != nil {
+			return o, refused
+		}
+		refused++
+		pause(ctx, o.retry)
+	}
 }

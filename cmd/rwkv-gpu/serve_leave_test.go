@@ -144,7 +144,7 @@ func TestServeOverload(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer r.Body.Close()
+		t.Cleanup(func() { _ = r.Body.Close() }) // it may be closed
 		switch {
 		case r.StatusCode == http.StatusTooManyRequests:
 			if seconds, err := strconv.Atoi(r.Header.Get("Retry-After")); err != nil || seconds < 1 {
