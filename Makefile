@@ -33,7 +33,7 @@ race: ## what is concurrent under the race detector, without long cases and comp
 	@scripts/setup.sh test
 	@scripts/test.sh race
 
-clients: ## programs that others wrote for OpenAI's and Anthropic's protocols, against the server (CLIENTS="openai-node litellm" for some)
+clients: ## programs that others wrote for OpenAI's and Anthropic's protocols, against the server (CLIENTS="llm litellm" for some)
 	@scripts/setup.sh clients
 	@scripts/clients.sh $(CLIENTS)
 

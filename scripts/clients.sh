@@ -18,10 +18,15 @@ cd "$(dirname "$0")/.."
 
 # client | least requests that its tests send | packages whose versions are shown
 table='
+openai-go        | 60 | github.com/openai/openai-go/v3
 openai-python    | 60 | openai
 openai-node      | 30 | openai
 anthropic-python | 30 | anthropic
 anthropic-node   | 20 | @anthropic-ai/sdk
+litellm          | 30 | litellm
+langchain        | 60 | langchain-openai langchain-tests
+llm              | 20 | llm
+ai-sdk           | 30 | ai @ai-sdk/openai @ai-sdk/openai-compatible
 schemathesis     | 10000 | schemathesis
 lm-eval          | 200 | lm_eval
 '
@@ -59,7 +64,7 @@ install() {
 		;;
 	package-lock.json)
 		cp "clients/$1/package.json" "clients/$1/package-lock.json" "$folder"
-		npm ci --silent --ignore-scripts --no-audit --no-fund --prefix "$folder"
+		npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --prefix "$folder"
 		;;
 	go.mod) scripts/with-go.sh go -C "clients/$1" mod download ;;
 	esac
@@ -123,6 +128,15 @@ stop() {
 	return $stopped
 }
 
+# requests prints how many requests the servers have answered, and how many of them with status 500.
+requests() {
+	python3 clients/served.py || {
+		say "a server does not answer:" >&2
+		tail -n 5 "$logs/demo.log" "$logs/double.log" >&2
+		exit 1
+	}
+}
+
 for name in "$@"; do
 	if [ -z "$(column "$name" 1)" ]; then
 		say "no client $name: there are" $(names) >&2
@@ -137,6 +151,7 @@ done
 scripts/with-go.sh go build -buildvcs=false -o "$cache/bin/" ./cmd/rwkv-gpu ./server/scripted/double
 
 trap 'stop || true' EXIT
+trap 'exit 130' INT TERM
 RWKV_KEY=key-of-tests RWKV_PAGES=$PWD/docs RWKV_BINARY=$cache/bin/rwkv-gpu
 export RWKV_KEY RWKV_PAGES RWKV_BINARY
 unset RWKV_API_KEY
@@ -149,20 +164,16 @@ for name in "$@"; do
 	install "$name"
 	say "$name"
 	result=ok began=$(date +%s)
-	read -r before failed_before <<-END
-		$(python3 clients/served.py)
-	END
+	before=$(requests)
 	run "$name" >"$logs/$name.log" 2>&1 || result=failed
-	read -r after failed <<-END
-		$(python3 clients/served.py)
-	END
-	count=$((after - before)) least=$(column "$name" 2)
+	after=$(requests)
+	count=$((${after% *} - ${before% *})) failures=$((${after#* } - ${before#* })) least=$(column "$name" 2)
 	if [ "$result" = failed ]; then
 		cat "$logs/$name.log"
 	elif [ "$count" -lt "$least" ]; then
 		result="failed: want $least requests"
 	fi
-	[ "$failed" = "$failed_before" ] || result="failed: $((failed - failed_before)) times status 500"
+	[ "$failures" = 0 ] || result="failed: $failures times status 500"
 	[ "$result" = ok ] || bad=1
 	rows="$rows$name|$(versions "$name")|$count|$(($(date +%s) - began))|$result
 "

@@ -129,11 +129,14 @@ func TestMessages(t *testing.T) {
 func TestMessagesThinking(t *testing.T) {
 	s := answers(t, "x")
 	for thinking, ending := range map[string]string{
-		`{"type":"disabled"}`:                       "Assistant: <think></think",
-		`{"type":"adaptive"}`:                       "User: Hi\n\nAssistant: <think",
-		`{"type":"enabled","budget_tokens":1024}`:   "User: Hi (think a bit)\n\nAssistant: <think",
-		`{"type":"enabled","budget_tokens":8000}`:   "User: Hi\n\nAssistant: <think",
-		`{"type":"enabled","budget_tokens":100000}`: "User: Hi (think a lot)\n\nAssistant: <think",
+		`{"type":"disabled"}`: "Assistant: <think></think",
+		`{"type":"adaptive"}`: "User: Hi\n\nAssistant: <think",
+		`{"type":"adaptive"},"output_config":{"effort":"low"}`:  "User: Hi (think a bit)\n\nAssistant: <think",
+		`{"type":"adaptive"},"output_config":{"effort":"high"}`: "User: Hi\n\nAssistant: <think",
+		`{"type":"adaptive"},"output_config":{"effort":"max"}`:  "User: Hi (think a lot)\n\nAssistant: <think",
+		`{"type":"enabled","budget_tokens":1024}`:               "User: Hi (think a bit)\n\nAssistant: <think",
+		`{"type":"enabled","budget_tokens":8000}`:               "User: Hi\n\nAssistant: <think",
+		`{"type":"enabled","budget_tokens":100000}`:             "User: Hi (think a lot)\n\nAssistant: <think",
 		`null`: "User: Hi\n\nAssistant:",
 	} {
 		status, _, body := s.call(t, "POST", "/v1/messages", fmt.Sprintf(`{"max_tokens":200000,"messages":[{"role":"user","content":"Hi"}],"thinking":%s}`, thinking))
@@ -167,15 +170,20 @@ func TestBadMessages(t *testing.T) {
 		`{` + good + `,"stop_sequences":[""]}`:                                 "stop_sequences[0]",
 		`{` + good + `,"tools":[{"type":"bash_1","name":"x"}]}`:                "tools[0].type: want custom",
 		`{` + good + `,"tools":[{"name":"x","input_schema":{"type":"object","contentEncoding":3,"properties":{"a":{"type":"x"}}}}],"tool_choice":{"type":"any"}}`: "tools[0].input_schema: at ",
-		`{` + good + `,"tools":[{"name":""}]}`:                             "tools[0].name: want a name",
-		`{` + good + `,"tools":[{"name":"x","input_schema":3}]}`:           "tools[0].input_schema: want an object",
-		`{` + good + `,"tool_choice":{"type":"x"}}`:                        "tool_choice.type: want auto",
-		`{` + good + `,"tool_choice":{"type":"tool"}}`:                     "tool_choice.name: missing",
-		`{` + good + `,"tool_choice":{"type":"any"}}`:                      "tools: want at least one",
-		`{` + good + `,"thinking":{"type":"x"}}`:                           "thinking.type: want enabled",
-		`{` + good + `,"thinking":{"type":"enabled"}}`:                     "thinking.budget_tokens: missing",
-		`{` + good + `,"thinking":{"type":"enabled","budget_tokens":9}}`:   "thinking.budget_tokens: want an integer from 1 to 8",
-		`{` + good + `,"template":"raven","thinking":{"type":"adaptive"}}`: "thinking: want off",
+		`{` + good + `,"tools":[{"name":""}]}`:                                                                                             "tools[0].name: want a name",
+		`{` + good + `,"tools":[{"name":"x","input_schema":3}]}`:                                                                           "tools[0].input_schema: want an object",
+		`{` + good + `,"tool_choice":{"type":"x"}}`:                                                                                        "tool_choice.type: want auto",
+		`{` + good + `,"tool_choice":{"type":"tool"}}`:                                                                                     "tool_choice.name: missing",
+		`{` + good + `,"tool_choice":{"type":"any"}}`:                                                                                      "tools: want at least one",
+		`{` + good + `,"output_config":{"effort":"x"}}`:                                                                                    "output_config.effort: want low",
+		`{` + good + `,"output_config":{"format":{"type":"x"}}}`:                                                                           "output_config.format.type: want json_schema",
+		`{` + good + `,"output_config":{"format":{"type":"json_schema"}}}`:                                                                 "output_config.format.schema: missing",
+		`{` + good + `,"output_config":{"format":{"type":"json_schema","schema":{"type":"x"}}}}`:                                           "output_config.format.schema: at ",
+		`{` + good + `,"output_config":{"format":{"type":"json_schema","schema":{}}},"tools":[{"name":"x"}],"tool_choice":{"type":"any"}}`: "output_config.format: want none beside tool_choice",
+		`{` + good + `,"thinking":{"type":"x"}}`:                                                                                           "thinking.type: want enabled",
+		`{` + good + `,"thinking":{"type":"enabled"}}`:                                                                                     "thinking.budget_tokens: missing",
+		`{` + good + `,"thinking":{"type":"enabled","budget_tokens":9}}`:                                                                   "thinking.budget_tokens: want an integer from 1 to 8",
+		`{` + good + `,"template":"raven","thinking":{"type":"adaptive"}}`:                                                                 "thinking: want off",
 	} {
 		status, head, got := s.call(t, "POST", "/v1/messages", body)
 		wantFault(t, body, head.Get("Request-Id"), status, 400, got, "invalid_request_error", part)

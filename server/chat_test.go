@@ -103,6 +103,10 @@ func TestThinking(t *testing.T) {
 		for _, stream := range []bool{false, true} {
 			_, _, body := s.call(t, "POST", "/v1/chat/completions", fmt.Sprintf(`{"messages":[{"role":"user","content":"Hi"}],"stream":%v,%s}`, stream, fields))
 			content, reasoning := read(t, body, stream)
+			ids, err := s.model.Tok.AppendEncode(nil, []byte(reasoning))
+			if want := fmt.Sprintf(`"completion_tokens_details":{"reasoning_tokens":%d}`, len(ids)); err != nil || len(ids) == 0 || !stream && !strings.Contains(body, want) {
+				t.Errorf("%s: want %s (%v): %s", fields, want, err, body)
+			}
 			if content != "Hello!" || reasoning != "It is a greeting.\n" && reasoning != "It is a greeting." {
 				t.Errorf("%s, stream %v: %q, %q", fields, stream, content, reasoning)
 			}

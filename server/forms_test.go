@@ -58,6 +58,8 @@ func TestForms(t *testing.T) {
 		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"any"}}`, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"north\"}}"}, []string{"\n{\"name\":\"go\",\"arguments\":{}}", "text"}},
 		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"tool","name":"stop"}}`, []string{"\n{\"name\":\"stop\",\"arguments\":{}}"}, []string{"\n{\"name\":\"go\",\"arguments\":{\"to\":\"north\"}}"}},
 		{"messages", strings.ReplaceAll(functions, "parameters", "input_schema") + `"tool_choice":{"type":"auto"}}`, []string{"anything"}, nil},
+		{"messages", `"output_config":{"format":{"type":"json_schema","schema":{"enum":[1,2]}}}}`, []string{"1", " 2"}, []string{"3", "text"}},
+		{"messages", `"thinking":{"type":"adaptive"},"output_config":{"format":{"type":"json_schema","schema":{"enum":[1]}}}}`, []string{">\nOne.</think>\n1"}, []string{"1", ">\nOne.</think>\n2"}},
 		{"", `"prompt":"a","regex":"[ab]+c"}`, []string{"abc"}, []string{" abc", "x"}},
 	} {
 		s := serve(t, nil)

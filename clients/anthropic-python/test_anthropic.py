@@ -2,10 +2,12 @@
 
 import asyncio
 import json
+from typing import Literal
 
 import anthropic
 import pytest
 from anthropic import Anthropic, AsyncAnthropic
+from pydantic import BaseModel
 
 import served
 
@@ -93,6 +95,22 @@ def test_thinking():
     assert json.loads(text(ask("", messages=back))).endswith("Assistant: Hello!\n\nUser: show\n\nAssistant:")
     plain = ask("show", thinking={"type": "disabled"})
     assert json.loads(text(plain)).endswith("<think></think")
+
+
+class Animal(BaseModel):
+    """Without bounds of texts and numbers, which the client takes out of schemas and checks itself."""
+
+    tame: bool
+    kind: Literal["bird", "fish", "fox"]
+
+
+def test_parse():
+    got = demo.messages.parse(model="demo", max_tokens=200, messages=user("A fox, please."), output_format=Animal)
+    assert isinstance(got.parsed_output, Animal)
+    with demo.messages.stream(model="demo", max_tokens=200, messages=user("A bird."), output_format=Animal) as stream:
+        assert isinstance(stream.get_final_message().parsed_output, Animal)
+    shown = ask("show", max_tokens=2000, thinking={"type": "adaptive"}, output_config={"effort": "low"})
+    assert "show (think a bit)" in text(shown)
 
 
 @pytest.mark.parametrize("choice", [{"type": "auto"}, {"type": "any"}, {"type": "tool", "name": "weather"}])

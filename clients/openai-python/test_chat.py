@@ -141,7 +141,9 @@ def test_cached():
 
 def test_thought():
     text = ">\nA greeting.\n</think>\n\nHello!"
-    got = ask(served.write(text), reasoning_effort="low").choices[0].message
+    got = ask(served.write(text), reasoning_effort="low")
+    assert 0 < got.usage.completion_tokens_details.reasoning_tokens < got.usage.completion_tokens
+    got = got.choices[0].message
     assert got.content == "Hello!" and got.reasoning_content.strip() == "A greeting."
     deltas = [c.choices[0].delta for c in ask(served.write(text), reasoning_effort="high", stream=True)]
     assert "".join(d.content or "" for d in deltas) == "Hello!"

@@ -5,6 +5,7 @@ import (
 	"net/http"
 	"slices"
 
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
@@ -43,6 +44,7 @@ type call struct {
 	talk    chat.Talk
 	span    *chat.Span
 	prompt  *prompt.Prompt
+	form    *constrain.Grammar // of the answer; nil for any text
 	parser  *prompt.Parser
 	request api.Request
 	answer  Message
@@ -120,7 +122,7 @@ func (q *call) prepare(c *api.Call) *wire.Error {
 	// Arguments that are not whole are no JSON, which only a stream may show.
 	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: q.q.Stream && called,
 		Single: q.q.Choice != nil && q.q.Choice.Single})
-	q.answer = Message{ID: api.NewID("msg_"), Type: "message", Role: "assistant", Model: q.h.model.Info().Name, Content: []Block{}}
+	q.answer = Message{ID: api.NewID("msg_"), Type: "message", Role: "assistant", Model: q.h.model.Info().Named(q.q.Model), Content: []Block{}}
 	if q.q.Stream {
 		ids, err := chat.Encode(q.h.model, q.prompt)
 		if err != nil {
@@ -138,7 +140,15 @@ func (q *call) limit(r *api.Request) (called bool, err *wire.Error) {
 		return false, err
 	}
 	r.Stop = q.prompt.Stop
+	if q.form != nil {
+		if r.Constraint, err = q.h.options.Hold(q.prompt, "output_config.format", q.form); err != nil {
+			return false, err
+		}
+	}
 	if c := q.q.Choice; c != nil && (c.Type == "any" || c.Type == "tool") {
+		if q.form != nil {
+			return false, wire.Wrong("output_config.format", "none beside tool_choice", "one")
+		}
 		called = true
 		name := ""
 		if c.Type == "tool" {

@@ -25,7 +25,14 @@ func (q *call) render() (err *wire.Error) {
 	if t.Choice, err = q.q.Choice.choice(); err != nil {
 		return err
 	}
-	if t.Thinking, err = q.q.Thinking.mode(&q.h.options, q.q.Max); err != nil {
+	effort, err := q.q.Output.effort()
+	if err != nil {
+		return err
+	}
+	if t.Thinking, err = q.q.Thinking.mode(&q.h.options, q.q.Max, effort); err != nil {
+		return err
+	}
+	if q.form, err = q.q.Output.form(q.h.options.Forms); err != nil {
 		return err
 	}
 	q.prompt, err = q.h.options.Render(t)

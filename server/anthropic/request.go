@@ -7,8 +7,10 @@ import (
 	"github.com/go-json-experiment/json"
 	"github.com/go-json-experiment/json/jsontext"
 
+	"github.com/rwkv-gpu/rwkv-gpu/constrain"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
+	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/wire"
 )
 
@@ -34,6 +36,7 @@ type Conversation struct {
 	Tools    []Tool         `json:"tools"`
 	Choice   *Choice        `json:"tool_choice"`
 	Thinking *Thinking      `json:"thinking"`
+	Output   *Output        `json:"output_config"`
 
 	chat.Own
 }
@@ -105,6 +108,46 @@ type Thinking struct {
 	Budget *int   `json:"budget_tokens"`
 }
 
+// Output says of which form the answer is, and how much effort it is worth.
+type Output struct {
+	Effort string `json:"effort"` // low, medium, high, xhigh or max; how long an adaptive thought is
+	Format *struct {
+		Type   string         `json:"type"` // json_schema
+		Schema jsontext.Value `json:"schema"`
+	} `json:"format"`
+}
+
+// efforts are how long an adaptive thought is.
+var efforts = map[string]prompt.Think{"": prompt.ThinkFree, "low": prompt.ThinkShort, "medium": prompt.ThinkFree, "high": prompt.ThinkFree,
+	"xhigh": prompt.ThinkLong, "max": prompt.ThinkLong}
+
+// effort returns how long an adaptive thought is.
+func (o *Output) effort() (prompt.Think, *wire.Error) {
+	if o == nil {
+		return prompt.ThinkFree, nil
+	}
+	think, known := efforts[o.Effort]
+	if !known {
+		return "", wire.Wrong("output_config.effort", "low, medium, high, xhigh or max", "another string")
+	}
+	return think, nil
+}
+
+// form returns the grammar of the answer's form, nil for any text.
+func (o *Output) form(c *grammars.Compiler) (*constrain.Grammar, *wire.Error) {
+	if o == nil || o.Format == nil {
+		return nil, nil
+	}
+	switch f := o.Format; {
+	case f.Type != "json_schema":
+		return nil, wire.Wrong("output_config.format.type", "json_schema", other(f.Type))
+	case len(f.Schema) == 0 || f.Schema.Kind() == 'n':
+		return nil, wire.Missing("output_config.format.schema", "a JSON schema")
+	default:
+		return c.Schema("output_config.format.schema", f.Schema)
+	}
+}
+
 // Budgets of thoughts: below the first a model is asked for a short one, from the second on for a long one. How long
 // it thinks is the model's own decision.
 const (
@@ -112,8 +155,8 @@ const (
 	longBudget  = 16384
 )
 
-// mode returns how long the model shall think, "" for what the server was told.
-func (t *Thinking) mode(o *chat.Options, most *int) (prompt.Think, *wire.Error) {
+// mode returns how long the model shall think, "" for what the server was told. adaptive is what an adaptive thought is.
+func (t *Thinking) mode(o *chat.Options, most *int, adaptive prompt.Think) (prompt.Think, *wire.Error) {
 	if t == nil {
 		return "", nil
 	}
@@ -124,7 +167,7 @@ func (t *Thinking) mode(o *chat.Options, most *int) (prompt.Think, *wire.Error) 
 		}
 		return prompt.ThinkFast, nil
 	case "adaptive":
-		return prompt.ThinkFree, nil
+		return adaptive, nil
 	case "enabled":
 	default:
 		return "", wire.Wrong("thinking.type", "enabled, adaptive or disabled", other(t.Type))

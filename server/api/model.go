@@ -32,6 +32,16 @@ func (i Info) Called(name string) bool {
 	return name == "" || name == i.Name || slices.Contains(i.Aliases, name) || slices.Contains(i.Aliases, "*")
 }
 
+// Named returns the name of the model in the answer to a request for a name that Called takes: that name, since programs look
+// for the one that they asked for. A name that is long, which only a server for any name takes, is not repeated.
+func (i Info) Named(name string) string {
+	const most = 128 // bytes
+	if name == "" || len(name) > most {
+		return i.Name
+	}
+	return name
+}
+
 // Want returns the error of a request whose field asks for another model.
 func (i Info) Want(param, name string) *wire.Error {
 	if i.Called(name) {

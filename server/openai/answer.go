@@ -21,6 +21,21 @@ type Usage struct {
 	Details    struct {
 		Cached int `json:"cached_tokens"`
 	} `json:"prompt_tokens_details"`
+	Thoughts *ThoughtTokens `json:"completion_tokens_details,omitzero"` // of chats
+}
+
+// ThoughtTokens counts tokens of an answer that are those of thoughts.
+type ThoughtTokens struct {
+	Reasoning int `json:"reasoning_tokens"`
+}
+
+// thoughtTokens returns how many tokens of an answer are those of a thought.
+func (h *Handlers) thoughtTokens(r api.Result, thought string) int {
+	ids, err := h.model.Tokenizer().AppendEncode(nil, []byte(thought))
+	if err != nil {
+		return 0 // of a vocabulary that can spell no thoughts
+	}
+	return min(len(ids), r.Drawn)
 }
 
 // add adds an answer: a prompt that several answers share counts once.

@@ -150,9 +150,10 @@ func (q *chatCall) finish(i int) *string {
 }
 
 func (q *chatCall) usage() *Usage {
-	u := new(Usage)
+	u := &Usage{Thoughts: new(ThoughtTokens)}
 	for i, r := range q.results {
 		u.add(r, i == 0)
+		u.Thoughts.Reasoning += q.h.thoughtTokens(r, q.parsers[i].Answer().Reasoning)
 	}
 	return u
 }

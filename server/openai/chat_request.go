@@ -84,7 +84,7 @@ func (q *chatCall) prepare(c *api.Call) (err *wire.Error) {
 		q.requests, q.parsers = append(q.requests, r), append(q.parsers, parser)
 	}
 	q.calls, q.results = make([]int, q.n), make([]api.Result, q.n)
-	q.head = Chat{ID: api.NewID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,
+	q.head = Chat{ID: api.NewID("chatcmpl-"), Object: "chat.completion", Created: time.Now().Unix(), Model: q.h.model.Info().Named(q.q.Model),
 		Fingerprint: q.h.model.Info().Fingerprint, Tier: tier(q.q.Tier)}
 	return nil
 }

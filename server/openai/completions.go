@@ -127,7 +127,7 @@ func (q *completion) prepare(c *api.Call) (err *wire.Error) {
 		return err
 	}
 	r.State, r.Whole = q.span.Begin, q.q.ReturnState
-	q.head = Completion{ID: api.NewID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: q.h.model.Info().Name,
+	q.head = Completion{ID: api.NewID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: q.h.model.Info().Named(q.q.Model),
 		Fingerprint: q.h.model.Info().Fingerprint}
 	for i := range q.q.Prompt {
 		if err := q.prompt(r, i); err != nil {

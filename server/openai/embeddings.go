@@ -58,7 +58,7 @@ func (h *Handlers) embeddings(w http.ResponseWriter, c *api.Call) *wire.Error {
 			Prompt int `json:"prompt_tokens"`
 			Total  int `json:"total_tokens"`
 		} `json:"usage"`
-	}{Object: "list", Data: make([]Embedding, len(memories)), Model: h.model.Info().Name}
+	}{Object: "list", Data: make([]Embedding, len(memories)), Model: h.model.Info().Named(q.Model)}
 	for i, m := range memories {
 		x := sketch(m.Values, dimensions)
 		answer.Data[i] = Embedding{"embedding", i, x}

@@ -223,7 +223,7 @@ func (q *responseCall) prepare(c *api.Call) *wire.Error {
 	r.State = q.span.Begin
 	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: called, Single: q.q.Parallel != nil && !*q.q.Parallel})
 	q.answer = Response{ID: api.NewID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress",
-		Instructions: q.q.Instructions, Max: q.q.Max, MaxCalls: q.q.MaxCalls, Model: q.h.model.Info().Name, Output: []OutputItem{},
+		Instructions: q.q.Instructions, Max: q.q.Max, MaxCalls: q.q.MaxCalls, Model: q.h.model.Info().Named(q.q.Model), Output: []OutputItem{},
 		Parallel: q.q.Parallel == nil || *q.q.Parallel, Reasoning: q.q.Reasoning, Tier: oneTier,
 		Store: q.q.Store == nil || *q.q.Store, Temperature: r.Params.Temperature, TopP: r.Params.TopP, Presence: r.Params.Presence,
 		Frequency: r.Params.Frequency, ToolChoice: q.q.ToolChoice.echo(), Tools: q.q.Tools, Truncation: "disabled",
@@ -294,16 +294,12 @@ func (q *responseCall) part(s api.Stream) func(api.Part) error {
 // end ends the answer, and keeps it.
 func (q *responseCall) end(r api.Result, status string) error {
 	said := q.parser.Answer()
-	ids, err := q.h.model.Tokenizer().AppendEncode(nil, []byte(said.Reasoning))
-	if err != nil {
-		return err
-	}
 	state, failed := q.span.AfterTalk(&q.h.options, q.talk, said, &q.request)
 	if failed != nil {
 		return failed
 	}
 	now := time.Now().Unix()
-	q.answer.Status, q.answer.Completed, q.answer.Usage, q.answer.State = status, &now, usageOf(r, len(ids)), state
+	q.answer.Status, q.answer.Completed, q.answer.Usage, q.answer.State = status, &now, usageOf(r, q.h.thoughtTokens(r, said.Reasoning)), state
 	if q.answer.Store {
 		q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: q.answer.Output, input: q.items, own: q.own,
 			messages: chat.Answered(q.messages, said), begin: q.from})

@@ -93,7 +93,7 @@ type ResponseUsage struct {
 // usageOf counts the tokens of an answer, of which so many are those of a thought.
 func usageOf(r api.Result, reasoning int) *ResponseUsage {
 	u := &ResponseUsage{Input: r.Prompt, Output: r.Drawn, Total: r.Prompt + r.Drawn}
-	u.Details.Cached, u.OutputDetails.Reasoning = r.Cached, min(reasoning, r.Drawn)
+	u.Details.Cached, u.OutputDetails.Reasoning = r.Cached, reasoning
 	return u
 }
 

@@ -65,6 +65,7 @@ func TestAnswers(t *testing.T) {
 		{"Take 23.", tools + `,"tool_choice":"required"`, "", `f {"n":23,"s":"Take 23."}`, "tool_calls"},
 		{"Take 23.", tools + `,"tool_choice":{"type":"function","function":{"name":"g"}}`, "", `g {}`, "tool_calls"},
 		{"Take 23.", tools + `,"think":"free"`, "", `f {"n":23,"s":"Take 23."}`, "tool_calls"},
+		{"Hi", `,"think":"short"`, "You said: Hi (think a bit)", "", "stop"},
 		{"Take 23.", tools + `,"tool_choice":"none"`, "You said: Take 23.", "", "stop"},
 		{"Hi", schema, `{"a":"00","b":7}`, "", "stop"},
 		{"Hi", schema + `,"think":"short"`, `{"a":"00","b":7}`, "", "stop"},

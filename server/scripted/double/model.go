@@ -104,19 +104,24 @@ func (m *model) answer(r *api.Request, whole string) (text string, ends bool) {
 	}
 	lead := thought(whole)
 	output, isOutput := strings.CutPrefix(message, outputStart)
-	if isOutput && r.Constraint == nil {
-		return lead + " The tool says: " + output, true
+	echo := lead + " You said: " + message
+	if isOutput {
+		echo = lead + " The tool says: " + output
+	}
+	free := m.fits(r.Constraint, echo)
+	if isOutput && free {
+		return echo, true
 	}
 	if text := m.call(r, lead, message, strings.HasSuffix(whole, "```json")); text != "" {
 		return text, true
 	}
-	if text := object(message); r.Constraint != nil && text != "{}" && m.fits(r.Constraint, lead+text) {
+	if free {
+		return echo, true
+	}
+	if text := object(message); text != "{}" && m.fits(r.Constraint, lead+text) {
 		return lead + text, true
 	}
-	if r.Constraint != nil {
-		return m.form(r.Constraint.Clone(), lead), true
-	}
-	return lead + " You said: " + message, true
+	return m.form(r.Constraint.Clone(), lead), true
 }
 
 // thought returns how an answer begins whose prompt ends within the marks of a thought.
