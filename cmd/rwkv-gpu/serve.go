@@ -233,8 +233,8 @@ func (a *app) localModel(ctx context.Context, m *load.Opened, o *serveFlags) (*l
 		return nil, errors.Join(err, e.Close(), d.Close())
 	}
 	names := o.names
-	if len(names) == 0 {
-		names = []string{modelName(m)}
+	if len(names) == 0 || names[0] == "*" { // which is no name to tell
+		names = append([]string{modelName(m)}, names...)
 	}
 	model, err := local.New(e, tok, local.Options{Names: names, ID: id, Created: created(a.common.model), First: m.Begin.First(nil),
 		Completion: completion.Options{Schedule: schedule.Options{Queue: o.queue}, Cache: o.cache()}})
