@@ -18,15 +18,15 @@ cd "$(dirname "$0")/.."
 
 # client | least requests that its tests send | packages whose versions are shown
 table='
-openai-go        | 60 | github.com/openai/openai-go/v3
-openai-python    | 60 | openai
-openai-node      | 30 | openai
-anthropic-python | 30 | anthropic
-anthropic-node   | 20 | @anthropic-ai/sdk
-litellm          | 30 | litellm
-langchain        | 60 | langchain-openai langchain-tests
-llm              | 20 | llm
-ai-sdk           | 30 | ai @ai-sdk/openai @ai-sdk/openai-compatible
+openai-go        | 70 | github.com/openai/openai-go/v3
+openai-python    | 120 | openai
+openai-node      | 42 | openai
+anthropic-python | 50 | anthropic
+anthropic-node   | 30 | @anthropic-ai/sdk
+litellm          | 75 | litellm
+langchain        | 180 | langchain-openai langchain-tests
+llm              | 38 | llm
+ai-sdk           | 55 | ai @ai-sdk/openai @ai-sdk/openai-compatible
 schemathesis     | 10000 | schemathesis
 lm-eval          | 200 | lm_eval
 '
@@ -66,7 +66,7 @@ install() {
 		cp "clients/$1/package.json" "clients/$1/package-lock.json" "$folder"
 		npm ci --loglevel=error --ignore-scripts --no-audit --no-fund --prefix "$folder"
 		;;
-	go.mod) scripts/with-go.sh go -C "clients/$1" mod download ;;
+	go.mod) scripts/with-go.sh go -C "clients/$1" list -test -deps ./... >/dev/null ;;
 	esac
 	touch "$folder/installed"
 }
@@ -175,6 +175,7 @@ for name in "$@"; do
 	fi
 	[ "$failures" = 0 ] || result="failed: $failures times status 500"
 	[ "$result" = ok ] || bad=1
+	say "$name: $result"
 	rows="$rows$name|$(versions "$name")|$count|$(($(date +%s) - began))|$result
 "
 done

@@ -124,7 +124,12 @@ func (m *model) fits(c sample.Constraint, whole string) bool {
 		return err == nil
 	}
 	mask, err := c.Mask()
-	return err == nil && (mask == nil || mask[text.EndOfText/64]>>(text.EndOfText%64)&1 == 1)
+	return err == nil && may(mask, text.EndOfText)
+}
+
+// may reports whether a mask of a constraint lets an id come.
+func may(mask []uint64, id int) bool {
+	return len(mask) == 0 || mask[id/64]>>(id%64)&1 == 1
 }
 
 // accept draws a text.
@@ -149,8 +154,8 @@ const mostForm = 4096
 func (m *model) form(c sample.Constraint, lead string) string {
 	done, err := m.accept(c, lead)
 	for err == nil && !done && len(lead) < mostForm {
-		var id int
-		if id, err = m.next(c); id == text.EndOfText {
+		id := m.next(c)
+		if id == text.EndOfText {
 			break
 		}
 		lead += string(m.Tok.Bytes(id))
@@ -160,16 +165,15 @@ func (m *model) form(c sample.Constraint, lead string) string {
 }
 
 // next returns the id of the end if a text may end, else that of the first byte of outside or inString that may come, else
-// the lowest that may come.
-func (m *model) next(c sample.Constraint) (int, error) {
+// the lowest that may come. Where none may come, it is that of the end.
+func (m *model) next(c sample.Constraint) int {
 	mask, err := c.Mask()
-	may := func(id int) bool { return mask == nil || mask[id/64]>>(id%64)&1 == 1 }
-	if err != nil || may(text.EndOfText) {
-		return text.EndOfText, err
+	if err != nil || may(mask, text.EndOfText) {
+		return text.EndOfText
 	}
 	first := func(bytes string) int {
 		for i := range len(bytes) {
-			if ids, err := m.Tok.AppendEncode(nil, []byte{bytes[i]}); err == nil && may(ids[0]) {
+			if ids, err := m.Tok.AppendEncode(nil, []byte{bytes[i]}); err == nil && may(mask, ids[0]) {
 				return ids[0]
 			}
 		}
@@ -177,16 +181,16 @@ func (m *model) next(c sample.Constraint) (int, error) {
 	}
 	if first("}") > 0 && first("a") > 0 {
 		if id := first(inString); id > 0 {
-			return id, nil
+			return id
 		}
 	}
 	if id := first(outside); id > 0 {
-		return id, nil
+		return id
 	}
 	for id := range m.Info().Vocab {
-		if may(id) {
-			return id, nil
+		if may(mask, id) {
+			return id
 		}
 	}
-	return text.EndOfText, nil
+	return text.EndOfText
 }
