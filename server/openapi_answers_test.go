@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -41,7 +42,7 @@ func describe(t *testing.T, c *contract.Contract, change func(*server.Options, *
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Routes = append(page, document...)
+		o.Routes = slices.Concat(page, document)
 		if change != nil {
 			change(o, m, p)
 		}
