@@ -77,7 +77,8 @@ func TestNoLeaksOfModel(t *testing.T) {
 	}
 	web := httptest.NewServer(s)
 	defer web.Close()
-	storm(t, web.URL, manyRequests(t, 300), func() {
+	const reused = 8 << 20 // bytes of states that slots and parked requests have, whenever they are first used
+	storm(t, web.URL, manyRequests(t, 300), reused, func() {
 		for _, name := range []string{"queue_requests", "sequences_resident", "sequences_parked"} {
 			if x := seen[name](); x != 0 {
 				t.Errorf("%s: %v", name, x)
