@@ -12,26 +12,36 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 )
 
+// From is where a request begins.
+type From struct {
+	State   []float32 // to begin the prompt with; nil for the model's initial state
+	Origin  string    // by which the cache knows State, of no other state; "" for a hash of it
+	Sampler []byte    // where the sampler goes on, as its MarshalBinary returned it; nil for a new one
+}
+
+// LateStop is what ends a text behind a place in it.
+type LateStop struct {
+	Late []string  // stop strings that count behind the place that Gate finds
+	Gate text.Gate // nil has Late count from the start
+}
+
 // Request asks for the completion of a prompt.
 type Request struct {
 	User   string // whose turn it is among those who wait is counted by this
 	Space  string // the namespace of the states: nothing of one shows in another
 	Prompt []statecache.Segment
-	State  []float32 // to begin the prompt with; nil for the model's initial state
-	Origin string    // by which the cache knows State, of no other state; "" for a hash of it
-	Fresh  bool      // reports whether no state of the cache is used, and none is kept
+	From
+	Fresh bool // reports whether no state of the cache is used, and none is kept
 
 	// Follows reports whether the request is the rest of one that has ended. It then enters a full queue too.
 	Follows bool
 
 	Sample     sample.Params
 	Constraint sample.Constraint // nil for none
-	Sampler    []byte            // where the sampler goes on, as its MarshalBinary returned it; nil for a new one
 	Penal      bool              // reports whether tokens of the prompt count for the penalties too
 	Max        int               // most tokens to draw
 	Stop       []string
-	Late       []string  // stop strings that count behind the place that Gate finds
-	Gate       text.Gate // nil has Late count from the start
+	LateStop
 
 	Logprobs bool // reports whether Piece.Tokens are asked for, with Token.Logprob
 	Top      int  // how many Token.Alternatives each of Piece.Tokens has, if not 0

@@ -53,7 +53,7 @@ func TestSpaces(t *testing.T) {
 		}
 		p := chat(system, said...)
 		for _, want := range []int{d.whole(p), d.reply()} {
-			c, err := d.s.Start(t.Context(), Request{Space: "ann", Prompt: p, State: state, Max: 1, Constraint: d.script([]int{0})})
+			c, err := d.s.Start(t.Context(), Request{Space: "ann", Prompt: p, From: From{State: state}, Max: 1, Constraint: d.script([]int{0})})
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -151,7 +151,7 @@ func TestRefusals(t *testing.T) {
 		for want, r := range map[string]Request{
 			"max: want at least 1 token, got 0":     {Prompt: p},
 			"prompt: want at least one token":       {Max: 1},
-			"state: want 101376 elements, got 3":    {Prompt: p, Max: 1, State: make([]float32, 3)},
+			"state: want 101376 elements, got 3":    {Prompt: p, Max: 1, From: From{State: make([]float32, 3)}},
 			"stop[0]: want a string that is not":    {Prompt: p, Max: 1, Stop: []string{""}},
 			"temperature: want":                     {Prompt: p, Max: 1, Sample: sample.Params{Temperature: -1}},
 			"want 0 or more alternatives, got -1":   {Prompt: p, Max: 1, Top: -1},
