@@ -2,9 +2,11 @@ package main
 
 import (
 	"crypto/tls"
+	"errors"
 	"fmt"
 	"net"
 	"strings"
+	"syscall"
 )
 
 // listener opens the address, with TLS if that is wanted.
@@ -18,6 +20,9 @@ func (o *serveFlags) listener() (net.Listener, error) {
 		config = &tls.Config{Certificates: []tls.Certificate{pair}, MinVersion: tls.VersionTLS12, NextProtos: []string{"h2", "http/1.1"}}
 	}
 	l, err := net.Listen("tcp", o.listen)
+	if errors.Is(err, syscall.EADDRINUSE) {
+		err = fmt.Errorf("%w by another program: port 0 is a free one, as in --listen 127.0.0.1:0", err)
+	}
 	if err != nil {
 		return nil, &failure{statusFailed, "--listen", err}
 	}

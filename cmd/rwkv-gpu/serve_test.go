@@ -350,7 +350,7 @@ func TestServeUsage(t *testing.T) {
 		{statusInput, []string{"--api-keys", empty}, []string{empty, "at least one key"}},
 		{statusInput, []string{"--tls-cert", bad, "--tls-key", bad}, []string{bad}},
 		{statusInput, []string{"--model", "missing.pth"}, []string{"missing.pth"}},
-		{statusFailed, []string{"--listen", l.Addr().String()}, []string{"--listen", "address already in use"}},
+		{statusFailed, []string{"--listen", l.Addr().String()}, []string{"--listen", "address already in use", "--listen 127.0.0.1:0"}},
 		{statusInput, []string{"--cache-disk", filepath.Join(bad, "x")}, []string{filepath.Join(bad, "x"), "not a directory"}},
 	} {
 		args := append([]string{"serve", "--device", "cpu"}, c.args...)

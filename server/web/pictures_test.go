@@ -99,7 +99,7 @@ func pictureOfMemory(t *testing.T, path string) {
 		}
 	})
 	p := open(t, setup{model: demo, w: 1300, h: 860})
-	p.do(colours("dark"), chromedp.Evaluate(`localStorage.setItem('rwkv-gpu.settings', '{"max_tokens":120,"seed":3}')`, nil), reload())
+	p.do(colours("dark"), chromedp.Evaluate(`localStorage.setItem('rwkv-gpu.settings', '{"max_tokens":90,"seed":3}')`, nil), reload())
 	p.ask("Tell me a story about a fox who finds a lantern")
 	p.ask("What did the fox see then?")
 	p.look()
