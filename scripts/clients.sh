@@ -23,8 +23,8 @@ openai-python    | 120 | openai
 openai-node      | 42 | openai
 anthropic-python | 50 | anthropic
 anthropic-node   | 30 | @anthropic-ai/sdk
-litellm          | 75 | litellm
-langchain        | 180 | langchain-openai langchain-tests
+litellm          | 40 | litellm
+langchain        | 170 | langchain-openai langchain-tests
 llm              | 38 | llm
 ai-sdk           | 55 | ai @ai-sdk/openai @ai-sdk/openai-compatible
 schemathesis     | 10000 | schemathesis
