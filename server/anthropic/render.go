@@ -91,14 +91,19 @@ func (t Texts) join(at string) (string, *wire.Error) {
 
 // user returns a message of a user: what tools returned, each by itself, and the texts before, between and behind.
 func (m *InputMessage) user(at string) (list []prompt.Message, err *wire.Error) {
+	var text strings.Builder // of the last message
 	for i := range m.Content {
 		b := &m.Content[i]
 		switch b.Type {
 		case "text":
 			if n := len(list); n > 0 && list[n-1].Role == prompt.User {
-				list[n-1].Content += "\n" + b.Text
+				text.WriteString("\n")
+				text.WriteString(b.Text)
+				list[n-1].Content = text.String() // which copies nothing
 				continue
 			}
+			text.Reset()
+			text.WriteString(b.Text)
 			list = append(list, prompt.Message{Role: prompt.User, Content: b.Text})
 		case "tool_result":
 			out := prompt.Message{Role: prompt.Output, CallID: b.CallID}

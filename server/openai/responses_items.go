@@ -6,6 +6,7 @@ import (
 	"net/url"
 	"slices"
 	"strconv"
+	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
@@ -16,6 +17,7 @@ import (
 // messages returns items as package prompt has them, and as a client may list them. What an assistant thought, said and
 // called in a row is one message. find returns the item of an earlier response, or nil.
 func (l Items) messages(find func(id string) *OutputItem) (list []prompt.Message, items []OutputItem, err *wire.Error) {
+	var thoughts strings.Builder // of the last message
 	for i := range l {
 		it, at := &l[i], fmt.Sprintf("input[%d]", i)
 		if it.Type == "item_reference" || it.Type == "" && it.Role == "" && it.ID != "" { // whose type may be missing
@@ -38,7 +40,12 @@ func (l Items) messages(find func(id string) *OutputItem) (list []prompt.Message
 			if n := len(list); n == 0 || list[n-1].Role != prompt.Assistant || list[n-1].Content != "" || len(list[n-1].Calls) > 0 {
 				list = append(list, prompt.Message{Role: prompt.Assistant})
 			}
-			list[len(list)-1].Reasoning += thought
+			a := &list[len(list)-1]
+			if a.Reasoning == "" {
+				thoughts.Reset()
+			}
+			thoughts.WriteString(thought)
+			a.Reasoning = thoughts.String() // which copies nothing
 		case "function_call":
 			if e := prompt.CheckName(at+".name", it.Name); e != nil {
 				return nil, nil, chat.Fault(e)
@@ -79,21 +86,17 @@ func (o *OutputItem) input() *Item {
 
 // kept returns an item of a conversation as it is kept, with an id of its own: ids that clients send prove nothing.
 func (it *Item) kept() OutputItem {
-	o := OutputItem{Type: it.Type, Status: "completed", CallID: it.CallID, Name: it.Name}
+	o := OutputItem{Type: it.Type, Status: "completed"}
 	prefix := "msg_"
 	switch it.Type {
 	case "reasoning":
 		prefix, o.Summary, o.Content = "rs_", []OutputPart{}, it.Content.kept("reasoning_text")
 	case "function_call":
-		prefix, o.Arguments = "fc_", &it.Arguments
+		arguments := it.Arguments // alone: a pointer into the item would keep all of it
+		prefix, o.CallID, o.Name, o.Arguments = "fc_", it.CallID, it.Name, &arguments
 	case "function_call_output":
-		prefix, o.Output = "fco_", new(string)
-		for i, part := range it.Output {
-			if i > 0 {
-				*o.Output += "\n"
-			}
-			*o.Output += part.Text + part.Refusal
-		}
+		text := it.Output.text()
+		prefix, o.CallID, o.Output = "fco_", it.CallID, &text
 	default:
 		text := "input_text"
 		if it.Role == "assistant" {

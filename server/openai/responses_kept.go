@@ -40,9 +40,17 @@ func (k *keptResponse) size() int64 {
 		}
 	}
 	n += 2*perMessage*(len(k.items)+len(k.input)) + len(k.body) // whose texts are those of the items
-	for i := range k.input[k.own:] {
-		for _, part := range k.input[k.own+i].Content {
-			n += len(part.Text)
+	for i := range k.input {                                    // the texts of those before own, and all names, are those of messages
+		it := &k.input[i]
+		n += perMessage * len(it.Content)
+		if i < k.own {
+			continue
+		}
+		for _, part := range it.Content {
+			n += len(part.Text) + len(part.Refusal)
+		}
+		if it.Output != nil {
+			n += len(*it.Output)
 		}
 	}
 	return int64(n)

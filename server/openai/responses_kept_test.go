@@ -4,6 +4,9 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/go-json-experiment/json"
 
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 )
@@ -98,6 +101,63 @@ func TestMetadata(t *testing.T) {
 	} {
 		if err := checkMetadata(m); err == nil || err.Status != 400 || err.Param != "metadata" || !strings.Contains(err.Message, want) {
 			t.Errorf("want %s, got %v", want, err)
+		}
+	}
+}
+
+// What a client sends beside the texts of items does not stay, and what stays is counted: bodies of any form cannot fill
+// the memory.
+func TestKeptItems(t *testing.T) {
+	large := strings.Repeat("x", 1<<20)
+	parts := strings.Repeat(`{"type":"text","text":""},`, 10_000)
+	for name, c := range map[string]struct {
+		body  string
+		bytes int64 // that are counted at least
+	}{
+		"names":   {`[{"role":"user","content":"a","name":"` + large + `","call_id":"` + large + `"}]`, 0},
+		"outputs": {`[{"type":"function_call_output","call_id":"c","name":"` + large + `","output":[{"type":"text","text":"` + large + `"},{"type":"text","text":"` + large + `"}]}]`, 4 << 20},
+		"calls":   {`[{"type":"function_call","call_id":"c","name":"f","arguments":"{}","content":"` + large + `"}]`, 0},
+		"parts":   {`[{"role":"user","content":[` + parts[:len(parts)-1] + `]}]`, 1 << 20},
+	} {
+		var l Items
+		if err := json.Unmarshal([]byte(c.body), &l); err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		messages, items, err := l.messages(func(string) *OutputItem { return nil })
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		k := keptResponse{input: items, messages: messages}
+		text, e := json.Marshal(items)
+		if e != nil {
+			t.Fatal(e)
+		}
+		if size := k.size(); size < c.bytes || size < int64(len(text)) || c.bytes == 0 && len(text) > 1000 {
+			t.Errorf("%s: %d bytes of items are kept, %d are counted", name, len(text), size)
+		}
+	}
+}
+
+// Many small texts of one message take time by their number, and not by its square.
+func TestManyTexts(t *testing.T) {
+	const n = 300_000
+	for name, one := range map[string]string{"reasoning": `{"type":"reasoning","content":"abc"},`, "output": `{"type":"text","text":"abc"},`} {
+		body := strings.TrimSuffix(strings.Repeat(one, n), ",")
+		want := strings.Repeat("abc", n)
+		if name == "output" {
+			body, want = `{"type":"function_call_output","call_id":"c","output":[`+body+`]}`, strings.TrimSuffix(strings.Repeat("abc\n", n), "\n")
+		}
+		var l Items
+		if err := json.Unmarshal([]byte("["+body+"]"), &l); err != nil {
+			t.Fatal(err)
+		}
+		start := time.Now()
+		messages, _, err := l.messages(func(string) *OutputItem { return nil })
+		if err != nil || len(messages) != 1 || messages[0].Reasoning+messages[0].Content != want {
+			t.Errorf("%s: %d messages, %v", name, len(messages), err)
+		}
+		if d := time.Since(start); d > 10*time.Second {
+			t.Errorf("%s: %v for %d texts", name, d, n)
 		}
 	}
 }

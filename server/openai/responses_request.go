@@ -183,10 +183,8 @@ func textOr[T any](d *jsontext.Decoder, text *string, want string) (list []T, is
 
 // join returns the texts of parts that are of some types.
 func (l Parts) join(at string, types ...string) (string, *wire.Error) {
-	texts := make([]string, len(l))
 next:
 	for i, p := range l {
-		texts[i] = p.Text + p.Refusal
 		for _, t := range append(types, "text") {
 			if p.Type == t {
 				continue next
@@ -194,7 +192,16 @@ next:
 		}
 		return "", wire.Wrong(fmt.Sprintf("%s[%d].type", at, i), strings.Join(types, " or "), other(p.Type))
 	}
-	return strings.Join(texts, "\n"), nil
+	return l.text(), nil
+}
+
+// text returns the texts of all parts, a line for each.
+func (l Parts) text() string {
+	texts := make([]string, len(l))
+	for i, p := range l {
+		texts[i] = p.Text + p.Refusal
+	}
+	return strings.Join(texts, "\n")
 }
 
 // other says what a string is that is none of those wanted, without a client's text.
