@@ -75,7 +75,7 @@ func (p *Phases) set(rng *rand.Rand, n int) []uint64 {
 func (p *Phases) Mask() ([]uint64, error) { return p.mask, nil }
 
 // Lasts implements sample.Constraint.
-func (p *Phases) Lasts() bool { return p.lasts != nil && &p.mask[0] == &p.lasts[0] }
+func (p *Phases) Lasts() bool { return len(p.lasts) > 0 && &p.mask[0] == &p.lasts[0] }
 
 // Forced implements sample.Constraint.
 func (p *Phases) Forced() []int { return p.forced }
