@@ -18,7 +18,7 @@ import served
 
 ROOT = pathlib.Path(__file__).parents[2]
 LEAST = 10_000  # requests to each server
-EXAMPLES = "200"  # of random requests to a path, at the most
+EXAMPLES = "80"  # of random requests to a path, at the most
 
 
 @pytest.fixture(scope="session")
