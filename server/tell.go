@@ -87,6 +87,12 @@ func (s *Server) tell(a *answer, c *api.Call, r *api.Route, did *done, took time
 			level, list = slog.LevelError, append(list, slog.String("cause", err.Cause.Error()))
 		}
 	}
+	if c.Unkept != nil {
+		list = append(list, slog.String("state_code", c.Unkept.Code))
+		if c.Unkept.Cause != nil {
+			level, list = slog.LevelError, append(list, slog.String("state_cause", c.Unkept.Cause.Error()))
+		}
+	}
 	did.mu.Lock()
 	defer did.mu.Unlock()
 	s.o.Metrics.end(r.Pattern, status, took, did.results)

@@ -48,6 +48,7 @@ func (q *call) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 		return err
 	}
 	ping := func() error { return q.event(&event{Type: "ping"}) }
+	q.span.Idle(q.h.options.Ping, ping)
 	err := api.Gather(streams, begin, q.part(streams[0]), q.h.options.Ping, ping)
 	a := &q.answer
 	if err == nil {

@@ -1,6 +1,7 @@
 package api
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -72,12 +73,42 @@ func read(i int, s Stream, parts chan<- part, stop <-chan struct{}) {
 
 // next returns what s.Next does, and a panic as an error: it would end the server.
 func next(s Stream) (piece Piece, err error) {
+	err = safely(func() (err error) { piece, err = s.Next(); return err })
+	return piece, err
+}
+
+// safely returns what f does, and a panic as an error.
+func safely(f func() error) (err error) {
 	defer func() {
 		if p := recover(); p != nil {
 			err = panicked(p)
 		}
 	}()
-	return s.Next()
+	return f()
+}
+
+// Wait calls work in a goroutine and waits for its end, for a function of Gather that takes long. Meanwhile it calls idle
+// whenever a while has passed, unless that is 0. It returns the first error of the two, and a panic is one. An error of
+// idle does not end work: a reader that is gone does, by the context of its request.
+func Wait(work func() error, while time.Duration, idle func() error) error {
+	if while <= 0 {
+		return safely(work)
+	}
+	ended := make(chan error, 1)
+	go func() { ended <- safely(work) }()
+	quiet := time.NewTicker(while)
+	defer quiet.Stop()
+	var gone error
+	for {
+		select {
+		case err := <-ended:
+			return cmp.Or(gone, err)
+		case <-quiet.C:
+			if gone == nil {
+				gone = safely(idle)
+			}
+		}
+	}
 }
 
 // panicked returns the error of a panic, for the log.

@@ -1,9 +1,11 @@
 package api
 
 import (
+	"errors"
 	"io"
 	"strings"
 	"testing"
+	"time"
 )
 
 // endless is an answer that goes on until it is closed.
@@ -40,5 +42,34 @@ func TestGatherPanic(t *testing.T) {
 				t.Errorf("%s: answer %d is still open", name, i)
 			}
 		}
+	}
+}
+
+// TestWait checks that a reader hears of work that takes long, and that a fault of either side is told once work has ended.
+func TestWait(t *testing.T) {
+	heard := make(chan struct{})
+	fault, gone := errors.New("a fault"), errors.New("gone")
+	idle := func() error { heard <- struct{}{}; return nil }
+	thrice := func() error {
+		for range 3 {
+			<-heard
+		}
+		return fault
+	}
+	if err := Wait(thrice, time.Millisecond, idle); !errors.Is(err, fault) {
+		t.Errorf("want what the work failed by, got %v", err)
+	}
+	ended := false
+	err := Wait(func() error { <-heard; ended = true; return fault }, time.Millisecond, func() error { heard <- struct{}{}; return gone })
+	if !errors.Is(err, gone) || !ended {
+		t.Errorf("want the error of a reader that is gone behind the end of the work (%v), got %v", ended, err)
+	}
+	for _, while := range []time.Duration{0, time.Hour} {
+		if err := Wait(func() error { panic("a fault") }, while, nil); err == nil || !strings.HasPrefix(err.Error(), "panic: a fault\n") {
+			t.Errorf("want the panic as an error, got %v", err)
+		}
+	}
+	if err := Wait(func() error { <-heard; return nil }, time.Millisecond, func() error { defer close(heard); panic("a fault") }); err == nil {
+		t.Error("want the panic of idle as an error, got none")
 	}
 }

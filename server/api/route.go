@@ -30,6 +30,7 @@ type Call struct {
 	Read     bool                    // reports whether the body was read
 	Answers  int                     // most that it may ask for; 0 for any number
 	More     func(n int) *wire.Error // counts n more answers than one, for the limits of its key; nil where there are none
+	Unkept   *wire.Error             // why the state behind the answer could not be kept, for the log; nil for no such fault
 	Done     func(r Result)          // tells the server of an answer, for logs and metrics; several where a call asks for several
 }
 

@@ -1,10 +1,12 @@
 package chat
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/http"
 	"slices"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
@@ -21,6 +23,8 @@ type Span struct {
 	m     api.Model
 	call  *api.Call
 	place *states.Place // of the state behind the answer; nil for none
+	while time.Duration // see Idle
+	idle  func() error
 }
 
 // Span finds the state of an id that a request begins from, "" for none. If returned is set, it finds room for the state
@@ -85,12 +89,17 @@ func (s *Span) End() {
 	}
 }
 
+// Idle has idle called whenever the keeping of the state has gone on for a while more, so that who reads a stream sees that
+// it is still there.
+func (s *Span) Idle(while time.Duration, idle func() error) { s.while, s.idle = while, idle }
+
 // Returns reports whether the state behind the answer is asked for.
 func (s *Span) Returns() bool { return s != nil && s.place != nil }
 
 // AfterTalk keeps the state behind a conversation and its answer, from where the next message goes on, and returns its
 // id, "" if nobody asked for it. It is the state that the conversation would lead to if the client sent it back whole. r
-// is the request of the answer.
+// is the request of the answer. The id is "" too where the state cannot be kept, since the answer is there and is worth
+// sending: then Call.Unkept says why. The only error is that of a client that has left.
 func (s *Span) AfterTalk(o *Options, t Talk, a prompt.Answer, r *api.Request) (string, *wire.Error) {
 	if !s.Returns() {
 		return "", nil
@@ -98,17 +107,18 @@ func (s *Span) AfterTalk(o *Options, t Talk, a prompt.Answer, r *api.Request) (s
 	t.Messages, t.Closed = Answered(t.Messages, a), true
 	p, err := o.Render(&t)
 	if err != nil {
-		return "", err
+		return s.unkept(err)
 	}
 	return s.keep(&api.Request{User: r.User, State: s.Begin, Segments: p.Segments, Cold: r.Cold}, api.NoToken)
 }
 
 // Answered returns a conversation with the answer to it. Where it ends with the beginning of the answer, the two become
-// one message.
+// one message, with the thoughts of both.
 func Answered(messages []prompt.Message, a prompt.Answer) []prompt.Message {
 	m := prompt.Message{Role: prompt.Assistant, Content: a.Content, Reasoning: a.Reasoning, Calls: a.Calls}
 	if n := len(messages); n > 0 && messages[n-1].Role == prompt.Assistant {
-		m.Content = messages[n-1].Content + m.Content
+		begun := &messages[n-1]
+		m.Content, m.Reasoning = begun.Content+m.Content, begun.Reasoning+m.Reasoning
 		messages = messages[:n-1]
 	}
 	return slices.Concat(messages, []prompt.Message{m})
@@ -116,14 +126,14 @@ func Answered(messages []prompt.Message, a prompt.Answer) []prompt.Message {
 
 // AfterText keeps the state behind a text and its answer, as it was drawn, and returns its id, "" if nobody asked for
 // it. Where the answer is cut off by its length, its last token waits to be read, so that the text may go on without
-// anything between.
+// anything between. A state that cannot be kept is as for AfterTalk.
 func (s *Span) AfterText(r *api.Request, answer api.Result) (string, *wire.Error) {
 	if !s.Returns() {
 		return "", nil
 	}
 	ids, err := s.m.Tokenizer().AppendEncode(answer.Whole, []byte(answer.Rest))
 	if err != nil {
-		return "", api.Fault(err)
+		return s.unkept(err)
 	}
 	pending := api.NoToken
 	if n := len(ids) - 1; answer.Finish == text.FinishedLength && answer.Drawn > 0 {
@@ -134,17 +144,30 @@ func (s *Span) AfterText(r *api.Request, answer api.Result) (string, *wire.Error
 
 func (s *Span) keep(r *api.Request, pending int) (string, *wire.Error) {
 	r.Follows = true
-	state, err := s.m.State(s.call.Context(), r)
+	var kept states.Info
+	err := api.Wait(func() error {
+		state, err := s.m.State(s.call.Context(), r)
+		if err != nil {
+			return err
+		}
+		if pending != api.NoToken {
+			own := *state
+			own.Pending, state = pending, &own
+		}
+		kept, err = s.place.Keep("", state)
+		return err
+	}, s.while, s.idle)
 	if err != nil {
-		return "", api.Fault(err)
-	}
-	if pending != api.NoToken {
-		own := *state
-		own.Pending, state = pending, &own
-	}
-	kept, err := s.place.Keep("", state)
-	if err != nil {
-		return "", api.Fault(err)
+		return s.unkept(err)
 	}
 	return kept.ID, nil
+}
+
+// unkept notes why the state behind an answer is not kept. It returns the error if the client has left.
+func (s *Span) unkept(err error) (string, *wire.Error) {
+	if errors.Is(s.call.Context().Err(), context.Canceled) {
+		return "", api.Fault(err)
+	}
+	s.call.Unkept = api.Fault(err)
+	return "", nil
 }

@@ -27,6 +27,7 @@ func (h *Handlers) chats(w http.ResponseWriter, c *api.Call) *wire.Error {
 // stream answers with events.
 func (q *chatCall) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 	events := sse.NewWriter(w, q.h.options.Write)
+	q.span.Idle(q.h.options.Ping, events.Ping)
 	q.head.Object = "chat.completion.chunk"
 	begin := func() error {
 		err := events.Begin()

@@ -190,6 +190,7 @@ func (q *completion) prompt(r api.Request, i int) *wire.Error {
 // stream answers with events.
 func (q *completion) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 	events := sse.NewWriter(w, q.h.options.Write)
+	q.span.Idle(q.h.options.Ping, events.Ping)
 	begin := func() error {
 		err := events.Begin()
 		for i := 0; q.q.Echo && err == nil && i < len(streams); i++ {

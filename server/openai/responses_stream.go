@@ -29,6 +29,7 @@ type responseEvent struct {
 // stream answers with events.
 func (q *responseCall) stream(w http.ResponseWriter, streams []api.Stream) *wire.Error {
 	q.events = sse.NewWriter(w, q.h.options.Write)
+	q.span.Idle(q.h.options.Ping, q.events.Ping)
 	begin := func() error {
 		err := q.events.Begin()
 		for _, kind := range []string{"response.created", "response.in_progress"} {
