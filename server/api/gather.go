@@ -87,9 +87,9 @@ func safely(f func() error) (err error) {
 	return f()
 }
 
-// Wait calls work in a goroutine and waits for its end, for a function of Gather that takes long. Meanwhile it calls idle
-// whenever a while has passed, unless that is 0. It returns the first error of the two, and a panic is one. An error of
-// idle does not end work: a reader that is gone does, by the context of its request.
+// Wait calls work in a goroutine and waits for its end, for a function of Gather that takes long. Meanwhile it calls
+// idle whenever a while has passed, unless that is 0. The error is that of idle if there is one, else that of work, and
+// a panic is one too. An error of idle does not end work: the context of a request ends it when the reader is gone.
 func Wait(work func() error, while time.Duration, idle func() error) error {
 	if while <= 0 {
 		return safely(work)

@@ -45,7 +45,8 @@ func TestGatherPanic(t *testing.T) {
 	}
 }
 
-// TestWait checks that a reader hears of work that takes long, and that a fault of either side is told once work has ended.
+// TestWait checks that a reader hears of work that takes long, and that a fault of either side is told when work has
+// ended.
 func TestWait(t *testing.T) {
 	heard := make(chan struct{})
 	fault, gone := errors.New("a fault"), errors.New("gone")

@@ -89,8 +89,8 @@ func (s *Span) End() {
 	}
 }
 
-// Idle has idle called whenever the keeping of the state has gone on for a while more, so that who reads a stream sees that
-// it is still there.
+// Idle has idle called whenever the keeping of the state has gone on for a while more, so that who reads a stream sees
+// that it is still there.
 func (s *Span) Idle(while time.Duration, idle func() error) { s.while, s.idle = while, idle }
 
 // Returns reports whether the state behind the answer is asked for.
