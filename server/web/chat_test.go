@@ -245,6 +245,51 @@ func TestKey(t *testing.T) {
 	}
 }
 
+// An answer that wants a key is written once there is one, as the same version: the rest of one that had begun too.
+func TestKeyOfAnswer(t *testing.T) {
+	ring := new(keys.Ring)
+	if err := ring.Add("ann", "key-a"); err != nil {
+		t.Fatal(err)
+	}
+	p := open(t, setup{ring: ring, gated: true, answer: func(prompt string) string {
+		if strings.HasSuffix(prompt, "Assistant: one two") {
+			return " three four"
+		}
+		return " one two three"
+	}})
+	give := func() {
+		t.Helper()
+		p.until(`document.querySelector('#key').open`)
+		p.do(replaceText("key-a"))
+		p.key("Enter", 13)
+		p.until(`!document.querySelector('#key').open`)
+	}
+	lose := func() { js[any](p, `sessionStorage.clear()`) }
+	give()
+	p.until(`document.querySelector('#model').innerText === 'rwkv-test'`)
+	lose()
+	p.say("count")
+	p.key("Enter", 13)
+	give()
+	for range 2 {
+		p.gate <- struct{}{}
+	}
+	p.until(`document.querySelector('.assistant .body')?.innerText === 'one two'`)
+	p.key("Escape", 27)
+	p.idle()
+	lose()
+	p.click(".assistant [data-do=goOn]")
+	give()
+	for range 20 {
+		p.gate <- struct{}{}
+	}
+	p.until(`document.querySelector('.assistant .body')?.innerText === 'one two three four'`)
+	p.idle()
+	if got := js[int](p, `document.querySelectorAll('.which').length`); got != 0 {
+		t.Errorf("%d messages have versions", got)
+	}
+}
+
 // The files come with their types and tags, and with a policy that lets in nothing from elsewhere.
 func TestFiles(t *testing.T) {
 	p := serve(t, setup{})

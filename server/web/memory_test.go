@@ -231,10 +231,22 @@ func TestMemoryErrors(t *testing.T) {
 	p.click("#memory-open")
 	p.until(`document.querySelector('#memory-problem').innerText.startsWith('too many requests wait already')`)
 	fail = nil
-	p.do(chromedp.Focus("#memory-at", chromedp.ByQuery))
-	p.key("ArrowLeft", 37)
+	p.do(chromedp.Focus("#memory-layer", chromedp.ByQuery))
+	p.key("ArrowUp", 38)
 	p.until(`document.querySelectorAll('#memory-layers canvas').length > 0`)
 	p.looked()
+	// Another head of a state whose picture has not come is a head of that state, not of the one before.
+	fail = fmt.Errorf("x: %w", api.ErrBusy)
+	p.click("#memory-before")
+	p.until(`document.querySelector('#memory-problem').checkVisibility()`)
+	fail = nil
+	p.do(chromedp.Evaluate(`document.querySelector('#memory-table').open = true`, nil), chromedp.Focus("#memory-head", chromedp.ByQuery))
+	p.key("ArrowUp", 38)
+	p.until(`!document.querySelector('#memory-problem').checkVisibility()`)
+	p.looked()
+	if got, want := p.text("#memory-table caption"), "Norms "+p.text("#memory-where"); got != want {
+		t.Errorf("%q, want %q", got, want)
+	}
 }
 
 // The panel is reached and left by the keyboard: beside the conversation on a wide page, over it on others.

@@ -52,6 +52,40 @@ func TestTabs(t *testing.T) {
 	}
 }
 
+// A page that another tab has draw its messages anew shows nothing of an answer twice, although its own frames come late.
+func TestTabsLateFrames(t *testing.T) {
+	const thought, said = "Hm, well.", "one two three four five six seven eight nine ten eleven twelve"
+	p := open(t, setup{gated: true, elsewise: think, answer: func(string) string { return "> " + thought + "</think> " + said }})
+	p.do(chromedp.Evaluate(`(() => { window.late = []; window.seen = []; window.soon = window.requestAnimationFrame;
+		window.requestAnimationFrame = (f) => window.late.push(f); })()`, nil)) // as in a tab that nobody sees
+	p.say("count")
+	p.key("Enter", 13)
+	for range 12 {
+		p.gate <- struct{}{}
+	}
+	p.until(`(() => {
+		if (late.length) {
+			dispatchEvent(new StorageEvent('storage')); // another tab has changed a chat
+			late.splice(0).forEach((f) => f());
+			seen.push(['.thought > div', '.assistant .body'].map((s) => document.querySelector(s).textContent.trim()).join(''));
+		}
+		return Boolean(seen.at(-1)?.includes('one'));
+	})()`)
+	for _, seen := range js[[]string](p, `seen`) {
+		if !strings.HasPrefix(thought+said, seen) {
+			t.Errorf("shown: %q", seen)
+		}
+	}
+	p.do(chromedp.Evaluate(`(() => { window.requestAnimationFrame = window.soon; late.forEach((f) => f()); })()`, nil))
+	for range 100 {
+		p.gate <- struct{}{}
+	}
+	p.idle()
+	if got := p.bodies(); !slices.Equal(got, []string{"count", said}) {
+		t.Errorf("%q", got)
+	}
+}
+
 // What two tabs write in the same chat at the same time is all kept: that of the second is a chat of its own.
 func TestTabsAtOnce(t *testing.T) {
 	p := open(t, setup{gated: true, answer: func(prompt string) string {

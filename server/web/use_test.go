@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"os"
+	"slices"
 	"strings"
 	"testing"
 
@@ -92,6 +93,36 @@ func TestKeyboard(t *testing.T) {
 }
 
 const wide = "a_very_long_word_" + "that_does_not_end_that_does_not_end_that_does_not_end_that_does_not_end_that_does_not_end"
+
+// A message that is being edited stays as it is while an answer comes, and is sent after it.
+func TestEditMeanwhile(t *testing.T) {
+	p := open(t, setup{gated: true, answer: func(string) string { return " one two" }})
+	for range 3 {
+		p.gate <- struct{}{}
+	}
+	p.ask("hello")
+	p.click(".user [data-do=edit]")
+	p.do(replaceText("good day"))
+	p.say("more")
+	p.key("Enter", 13)
+	p.until(`document.querySelector('#send').title === 'Stop'`)
+	p.do(chromedp.Focus(".editing textarea", chromedp.ByQuery), input.InsertText(" to you"))
+	p.key("Enter", 13)
+	p.until(`document.querySelector('#notice').checkVisibility() && document.querySelector('#notice').innerText.startsWith('An answer is being written.')`)
+	for range 20 {
+		p.gate <- struct{}{}
+	}
+	p.idle()
+	const state = `[document.querySelector('.editing textarea')?.value, document.activeElement.closest('li')?.className, document.querySelectorAll('#messages > li').length].join()`
+	if got := js[string](p, state); got != "good day to you,user editing,4" {
+		t.Errorf("the message that is edited, what has the focus, and the number of messages: %s", got)
+	}
+	p.key("Enter", 13)
+	p.until(`document.querySelectorAll('#messages > li').length === 2 && document.querySelector('#send').title === 'Send'`)
+	if got := p.bodies(); !slices.Equal(got, []string{"good day to you", "one two"}) {
+		t.Errorf("%q", got)
+	}
+}
 
 // On a phone nothing lies beside the page, and the chats open over it.
 func TestNarrow(t *testing.T) {

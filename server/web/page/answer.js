@@ -2,15 +2,14 @@
 
 import {Fault} from './client.js';
 
-// read takes what comes of an answer into its message. changed is called, once a frame, with the content and the thoughts
-// that are new, and every few seconds kept is.
+// read takes what comes of an answer into its message. changed is called once a frame when there is more of it, and every few
+// seconds kept is.
 export async function read(node, pieces, changed, kept) {
-  let content = '', reasoning = '', frame = 0, first = 0, last = 0, count = 0, then = Date.now();
+  let frame = 0, first = 0, last = 0, count = 0, then = Date.now();
   const about = node.about;
   const draw = () => {
     frame = 0;
-    changed(content, reasoning);
-    content = reasoning = '';
+    changed();
   };
   try {
     for await (const piece of pieces) {
@@ -23,8 +22,6 @@ export async function read(node, pieces, changed, kept) {
       }
       node.text += piece.content;
       node.thought += piece.reasoning;
-      content += piece.content;
-      reasoning += piece.reasoning;
       if (piece.finish) about.finish = piece.finish;
       if (piece.usage) Object.assign(about, counted(piece.usage, last - first));
       frame ||= requestAnimationFrame(draw);

@@ -3,7 +3,7 @@
 import {$, arrange, el, icon, iconButton} from './dom.js';
 import {failed, read} from './answer.js';
 import {answer, model, picture, statePicture} from './client.js';
-import {Chat, isChat, load, remove, save} from './chats.js';
+import {Chat, isChat, load, remove, save, written} from './chats.js';
 import {Messages, describe} from './messages.js';
 import {askKey, download, notice, say, tell} from './notices.js';
 import {Panel} from './panel.js';
@@ -77,6 +77,7 @@ function keep(c) {
   if (!save(c)) notice('The browser has no room for more chats. Export this one, or delete others.');
   if (c.id !== id) {
     notice('Another tab has changed this chat too. What you write here goes on as a chat of its own.');
+    panel.forget();
     refresh(c);
   }
   chats = [c, ...chats.filter((other) => other.id !== c.id)].sort((a, b) => b.changed - a.changed);
@@ -103,7 +104,10 @@ function drop(c) {
   if (live?.chat === c) live.stop.abort();
   remove(c);
   chats = chats.filter((other) => other !== c);
-  if (c === chat) chat = chats[0] ?? Chat.fresh();
+  if (c === chat) {
+    chat = chats[0] ?? Chat.fresh();
+    messages.editing = 0;
+  }
   show();
   toEnd();
   notice(`“${c.title}” is deleted.`, 'Undo', () => {
@@ -140,8 +144,13 @@ function edit(node) {
 
 // edited ends the editing of a message. A new text is a version of its own beside the old one.
 function edited(node, text) {
+  const same = text === null || text === node.text || !text.trim();
+  if (live && !same) {
+    notice('An answer is being written. Stop it or wait for its end, then send this message.');
+    return;
+  }
   messages.editing = 0;
-  if (text === null || text === node.text || !text.trim()) {
+  if (same) {
     show();
     messages.focus(node, 'edit');
     return;
@@ -170,11 +179,20 @@ function go(node, action) {
   say(`Version ${versions.indexOf(node) + 1} of ${versions.length}`);
 }
 
+// retry asks once more for the answer of a job that had no key.
+function retry(job) {
+  const c = chats.find(({id}) => id === job.chat.id), node = c?.node(job.node.id);
+  if (!node) return; // the chat is deleted
+  if (c !== chat) open(c);
+  goOn(node);
+}
+
 // write asks for an answer to the message of an id, or for the rest of one, and shows it as it comes.
 async function write(id, begun) {
   if (live) return;
   const body = {...settings.body(), messages: chat.messages(begun?.id ?? id), ...(chat.from && {state: chat.from.id})};
   const job = {chat, node: begun ?? chat.add(id, 'assistant'), stop: new AbortController()};
+  const keepJob = () => { if (chats.includes(job.chat)) keep(job.chat); }; // unless another tab has deleted the chat
   live = job;
   job.node.about = {finish: 'lost'};
   $('notice').hidden = true;
@@ -184,24 +202,24 @@ async function write(id, begun) {
   input.focus({preventScroll: true});
   say('The answer is being written.');
   try {
-    await read(job.node, answer(body, job.stop.signal), (content, reasoning) => more(job, content, reasoning), () => keep(job.chat));
+    await read(job.node, answer(body, job.stop.signal), () => more(job), keepJob);
     say('The answer is complete.');
   } catch (err) {
     say(failed(job.node, err));
-    if (err.status === 401) askKey(() => again(job.node));
+    if (err.status === 401) askKey(() => retry(job));
   }
   live = null;
-  if (chats.includes(job.chat)) keep(job.chat);
+  keepJob();
   const end = atEnd();
   show();
   if (end && job.chat === chat) toEnd();
 }
 
 // more shows more of the answer that is being written.
-function more({chat: of, node}, content, reasoning) {
+function more({chat: of, node}) {
   if (of !== chat) return;
   const end = atEnd();
-  messages.more(node, content, reasoning, describe({drawn: node.about.drawn, speed: node.about.speed}));
+  messages.more(node, describe({drawn: node.about.drawn, speed: node.about.speed}));
   if (end) toEnd();
   panel.grow();
 }
@@ -212,14 +230,22 @@ const after = (node) => ({...(node && {messages: chat.messages(node.id)}), ...(c
 // points returns the states that can be looked at: those that the server keeps, the one that the chat begins with, and those
 // after its messages.
 function points() {
-  const point = (label, body) => ({label, key: JSON.stringify(body), look: (options, signal) => picture(body, options, signal)});
   const list = states.list.map((state) => ({label: `kept state ${called(state)}`, key: `state ${state.id}`,
     look: (options, signal) => statePicture(state.id, options, signal)}));
-  if (chat.from && !states.list.some((state) => state.id === chat.from.id)) list.push(point(`before the first message`, after()));
-  chat.path().filter((node) => node.text).forEach((node, i) => {
-    const text = node.text.trim().replace(/\s+/g, ' '), from = node.role === 'user' ? 'yours' : 'an answer';
-    list.push(point(`after message ${i + 1}, ${from}${node === live?.node ? ' so far' : ''}: “${text.slice(0, 40)}${text.length > 40 ? '…' : ''}”`,
-      {...settings.written(), ...after(node)}));
+  const {system, from} = chat, fields = {...settings.written(), ...after()};
+  if (from && !states.list.some((state) => state.id === from.id)) {
+    list.push({label: 'before the first message', key: `from ${from.id}`, look: (options, signal) => picture({from: from.id}, options, signal)});
+  }
+  const path = chat.path().map(({id, role, text}) => ({id, role, text})); // as they are now: an answer may grow
+  let number = 0, size = 0;
+  path.forEach(({id, role, text}, i) => {
+    size += text.length;
+    if (!text) return;
+    const start = text.slice(0, 200).trim().replace(/\s+/g, ' '), whose = role === 'user' ? 'yours' : 'an answer';
+    const growing = live?.chat === chat && live.node.id === id;
+    list.push({label: `after message ${++number}, ${whose}${growing ? ' so far' : ''}: “${start.slice(0, 40)}${start.length > 40 ? '…' : ''}”`,
+      key: JSON.stringify([chat.id, system, fields, id, size]),
+      look: (options, signal) => picture({...fields, messages: written(system, path.slice(0, i + 1))}, options, signal)});
   });
   return list;
 }
@@ -255,7 +281,7 @@ document.addEventListener('keydown', (event) => {
 $('new').onclick = () => open(Chat.fresh());
 $('export').onclick = exported;
 $('settings-open').onclick = () => settings.open(chat.system);
-addEventListener('pagehide', () => { if (live) save(live.chat); });
+addEventListener('pagehide', () => { if (live && chats.includes(live.chat)) save(live.chat); });
 addEventListener('storage', (event) => {
   if (isChat(event.key)) refresh();
 });

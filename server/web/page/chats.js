@@ -71,14 +71,17 @@ export class Chat {
     return other;
   }
 
-  // messages returns what a server is asked with, up to the message of an id. An answer that never began is left out.
-  messages(id) {
-    const list = this.system.trim() ? [{role: 'system', content: this.system}] : [];
-    for (const n of this.above(id)) {
-      if (n.role === 'user' || n.text) list.push({role: n.role, content: n.text});
-    }
-    return list.map((m) => ({...m, content: m.content.toWellFormed()}));
+  // messages returns what a server is asked with, up to the message of an id.
+  messages(id) { return written(this.system, this.above(id)); }
+}
+
+// written returns messages as a server is asked with them. An answer that never began is left out.
+export function written(system, nodes) {
+  const list = system.trim() ? [{role: 'system', content: system}] : [];
+  for (const n of nodes) {
+    if (n.role === 'user' || n.text) list.push({role: n.role, content: n.text});
   }
+  return list.map((m) => ({...m, content: m.content.toWellFormed()}));
 }
 
 function newID() {

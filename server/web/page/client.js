@@ -96,7 +96,7 @@ export async function uploadState(name, file) {
   try {
     await ask(statePath(id, '/content'), {method: 'PUT', headers: {'Content-Type': 'application/octet-stream'}, body: file});
   } catch (err) {
-    await deleteState(id);
+    await deleteState(id).catch(() => {}); // the first error tells more
     throw err;
   }
 }

@@ -20,8 +20,9 @@ export class Messages {
     for (const node of path) {
       const last = node === path.at(-1);
       const versions = chat.siblings(node);
-      const key = JSON.stringify([chat.id, node.id, versions.map((n) => n.id), node.text.length, node.about, node.id === this.editing,
-        live?.id === node.id, Boolean(live), this.model, last]);
+      // An editor stays, with what is written in it, whatever happens to the chat.
+      const key = node.id === this.editing ? `editor ${node.id}` : JSON.stringify([chat.id, node.id, versions.map((n) => n.id),
+        node.text.length, node.about, live?.id === node.id, Boolean(live), this.model, last]);
       items.set(key, this.items.get(key) ?? this.#item(node, versions, live, last));
     }
     arrange(this.list, [...items.values()]);
@@ -51,7 +52,7 @@ export class Messages {
       return item;
     }
     const writing = live?.id === node.id;
-    const thought = el('details', {className: 'thought', hidden: !node.thought}, el('summary', {}, summary(node)), el('div', {dir: 'auto'}, clean(node.thought)));
+    const thought = el('details', {className: 'thought', hidden: !node.thought}, el('summary', {}, summary(node, writing)), el('div', {dir: 'auto'}, clean(node.thought)));
     const text = new Text(body);
     text.push(node.text);
     if (writing && !node.text) body.append(el('span', {className: 'wait'}));
@@ -61,14 +62,16 @@ export class Messages {
       item.append(el('p', {className: 'problem'}, [node.about.problem, node.about.advice].filter(Boolean).join(' ')));
     }
     item.append(this.#foot(node, versions, live, last));
-    item.writer = {text, thought, body, status: item.querySelector('.status')};
+    item.writer = {text, thought, body, status: item.querySelector('.status'), shown: {text: node.text.length, thought: node.thought.length}};
     return item;
   }
 
-  // more shows more of the message that is being written.
-  more(node, content, reasoning, status) {
+  // more shows what the message that is being written has beyond what is shown of it.
+  more(node, status) {
     const writer = this.list.querySelector(`[data-id="${node.id}"]`)?.writer;
     if (!writer) return;
+    const content = node.text.slice(writer.shown.text), reasoning = node.thought.slice(writer.shown.thought);
+    writer.shown = {text: node.text.length, thought: node.thought.length};
     if (reasoning) {
       writer.thought.hidden = false;
       writer.thought.lastChild.append(clean(reasoning));
@@ -115,7 +118,10 @@ export class Messages {
       this.do.edited(node, input.value);
     };
     form.onkeydown = (event) => {
-      if (event.key === 'Escape') this.do.edited(node, null);
+      if (event.key === 'Escape') {
+        event.stopPropagation(); // it ends the editing, not the answer that is being written
+        this.do.edited(node, null);
+      }
       if (event.key === 'Enter' && !event.shiftKey && !event.isComposing && node.role === 'user') {
         event.preventDefault();
         form.requestSubmit();

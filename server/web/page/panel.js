@@ -35,7 +35,8 @@ export class Panel {
     }
     $('memory-table').ontoggle = () => this.#tabulate();
     new ResizeObserver(() => this.#draw()).observe($('memory-layers'));
-    for (const query of ['(prefers-color-scheme: dark)', '(resolution: 1dppx)']) matchMedia(query).addEventListener('change', () => this.#draw());
+    matchMedia('(prefers-color-scheme: dark)').addEventListener('change', () => this.#draw());
+    this.#watchPixels();
     this.beside = matchMedia('(min-width: 80rem)');
     this.beside.addEventListener('change', () => { // from beside the conversation to over it, or back
       if (this.dialog.open) {
@@ -43,6 +44,14 @@ export class Panel {
         this.open();
       }
     });
+  }
+
+  // watchPixels draws anew when the screen's pixels get another size, each time.
+  #watchPixels() {
+    matchMedia(`(resolution: ${window.devicePixelRatio}dppx)`).addEventListener('change', () => {
+      this.#draw();
+      this.#watchPixels();
+    }, {once: true});
   }
 
   // open opens the panel, at the point of a key or at the last one.
@@ -81,6 +90,9 @@ export class Panel {
     $('memory-some').hidden = this.list.length === 0;
     if (this.list.length) this.#move(atEnd || same < 0 ? this.list.length - 1 : same);
   }
+
+  // forget forgets the pictures: keys have another meaning from now on.
+  forget() { this.pictures.clear(); }
 
   // grow tells that more of the answer has come that is being written. It is looked at again and again, but not so often that
   // the server has much to do for it.
@@ -163,7 +175,8 @@ export class Panel {
   #choose(one) {
     this.one = one;
     this.#draw();
-    this.looking = this.#look(this.shown.point);
+    const point = this.list[this.slider.valueAsNumber]; // its picture may not have come
+    if (point) this.looking = this.#look(point);
   }
 
   #draw() {

@@ -30,12 +30,14 @@ export class States {
       });
     };
     const file = $('states-upload').querySelector('input');
-    file.onchange = () => this.#do(async () => {
+    file.onchange = () => {
       const [one] = file.files;
       file.value = '';
-      await uploadState(one.name.replace(/\.(st|safetensors)$/, '').slice(0, 100), one);
-      return `${one.name} is uploaded.`;
-    });
+      this.#do(async () => {
+        await uploadState(one.name.replace(/\.(st|safetensors)$/, '').slice(0, 100), one);
+        return `${one.name} is uploaded.`;
+      });
+    };
   }
 
   open() {
@@ -56,15 +58,15 @@ export class States {
     return this.list;
   }
 
-  // do does something with states, says what was done, and shows the list anew.
+  // do does something with states, says what was done, and shows the list anew. What is asked for meanwhile, such as by a second
+  // click, is not done.
   async #do(action) {
+    if (this.dialog.hasAttribute('aria-busy')) return;
     $('states-problem').hidden = true;
     this.dialog.setAttribute('aria-busy', 'true');
     try {
       const done = await action();
-      await this.refresh();
-      this.#show();
-      this.changed();
+      await this.#renew();
       if (done) say(done);
       $('states-done').textContent = done;
     } catch (err) {
@@ -73,9 +75,16 @@ export class States {
       if (err.status === 401) {
         this.dialog.close();
         askKey(() => this.open());
-      }
+      } else await this.#renew().catch(() => {}); // the error that is shown tells more
     }
     this.dialog.removeAttribute('aria-busy');
+  }
+
+  // renew reads the list and shows it.
+  async #renew() {
+    await this.refresh();
+    this.#show();
+    this.changed();
   }
 
   #show() {
