@@ -155,6 +155,10 @@ trap 'exit 130' INT TERM
 RWKV_KEY=key-of-tests RWKV_PAGES=$PWD/docs RWKV_BINARY=$cache/bin/rwkv-gpu
 export RWKV_KEY RWKV_PAGES RWKV_BINARY
 unset RWKV_API_KEY
+NO_PROXY=${NO_PROXY:-${no_proxy:-}} # no proxy for the servers here
+NO_PROXY=${NO_PROXY:+$NO_PROXY,}127.0.0.1,localhost
+no_proxy=$NO_PROXY
+export NO_PROXY no_proxy
 start RWKV_DEMO demo "$cache/bin/rwkv-gpu" serve --json --listen 127.0.0.1:0 --model-name demo
 start RWKV_DOUBLE double "$cache/bin/double" -key "$RWKV_KEY"
 

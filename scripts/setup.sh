@@ -25,8 +25,8 @@ spirv      | spirv-opt, spirv-val  | spirv-tools             | spirv-tools      
 second     | SwiftShader driver    | chromium-common         | chromium-common          | chromium                 | -
 curl       | curl                  | curl                    | curl                     | curl                     | curl
 browser    | Chromium              | chromium                | chromium                 | chromium                 | -
-python     | Python with venv      | python3 python3-venv    | python3 python3-pip      | python                   | python
-node       | Node.js with npm      | nodejs npm              | nodejs nodejs-npm        | nodejs npm               | node
+python     | Python 3.11 with venv | python3 python3-venv    | python3 python3-pip      | python                   | python
+node       | Node.js 18 with npm   | nodejs npm              | nodejs nodejs-npm        | nodejs npm               | node
 '
 
 say() { echo "setup: $*"; }
@@ -70,7 +70,7 @@ have() {
 	spirv) has spirv-opt && has spirv-val ;;
 	second) [ -n "$(driver swiftshader)" ] ;;
 	browser) has chromium || has chromium-browser || has google-chrome ;;
-	python) python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 10))' 2>/dev/null ;;
+	python) python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;
 	node) has npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null ;;
 	esac
 }

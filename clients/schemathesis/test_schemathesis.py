@@ -16,7 +16,6 @@ from openapi_spec_validator import validate
 
 import served
 
-ROOT = pathlib.Path(__file__).parents[2]
 LEAST = 10_000  # requests to each server
 EXAMPLES = "80"  # of random requests to a path, at the most
 
@@ -24,7 +23,7 @@ EXAMPLES = "80"  # of random requests to a path, at the most
 @pytest.fixture(scope="session")
 def demo():
     """A server of the demo model that asks for a key, takes any name of the model and writes short answers."""
-    program = [ROOT / ".cache/clients/rwkv-gpu", "serve", "--json", "--listen=127.0.0.1:0", "--model-name=demo", "--model-name=*"]
+    program = [os.environ["RWKV_BINARY"], "serve", "--json", "--listen=127.0.0.1:0", "--model-name=demo", "--model-name=*"]
     limits = ["--max-tokens=8", "--queue=256", "--cache-ram=64M"]
     environment = os.environ | {"RWKV_API_KEY": served.KEY}
     with subprocess.Popen(program + limits, env=environment, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL) as server:
