@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -89,7 +90,7 @@ bench | compare | devices) set -- "$@" --help ;;
 esac
 %s=1 exec '%s' "$@"
 `, childEnv, os.Args[0]),
-		".curlrc": "fail-with-body\nsilent\nshow-error\nmax-time = 600\n",
+		".curlrc": "fail-with-body\nsilent\nshow-error\nmax-time = 600\nnoproxy = 127.0.0.1\n",
 	} {
 		if err := os.WriteFile(filepath.Join(tools, name), []byte(text), 0o700); err != nil {
 			t.Fatal(err)
@@ -162,6 +163,8 @@ var aside = []string{"text", "toml", "nginx"}
 // What the pages tell a reader to type works, in the order of each page, with the embedded model.
 func TestDocs(t *testing.T) {
 	needs(t, "bash", "curl")
+	t.Setenv("RWKV_API_KEY", "sk-of-whoever-runs-this") // of no use here, nor is their proxy
+	t.Setenv("http_proxy", "http://127.0.0.1:9")
 	for name, path := range pages(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -310,9 +313,20 @@ func TestUnit(t *testing.T) {
 	if out, err := exec.Command(analyze, "verify", "--man=no", path).CombinedOutput(); err != nil || strings.Contains(string(out), path) {
 		t.Errorf("%v: %s", err, out)
 	}
-	out, err := exec.Command(analyze, "security", "--offline=yes", "--no-pager", path).CombinedOutput()
+	out, err := exec.Command(analyze, "--version").Output()
+	var version int
+	if _, scan := fmt.Sscanf(string(out), "systemd %d", &version); err != nil || scan != nil {
+		t.Fatalf("%v, %v: %s", err, scan, out)
+	}
+	if version < 250 {
+		t.Skipf("systemd %d cannot rate a file, as 250 can", version)
+	}
+	out, err = exec.Command(analyze, "security", "--offline=yes", "--no-pager", path).CombinedOutput()
 	exposure := regexp.MustCompile(`Overall exposure level .*: (\d+\.\d) `).FindSubmatch(out)
-	if err != nil || exposure == nil || string(exposure[1]) > "2.5" {
-		t.Errorf("%v: %s", err, out)
+	if err != nil || exposure == nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	if level, err := strconv.ParseFloat(string(exposure[1]), 64); err != nil || level > 2.5 {
+		t.Errorf("want 2.5 at most (%v): %s", err, out)
 	}
 }
