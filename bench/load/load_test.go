@@ -109,7 +109,7 @@ func load(t *testing.T, f *fake, args ...string) (status int, r *report, table, 
 	defer s.Close()
 	file := filepath.Join(t.TempDir(), "report.json")
 	var out, errs bytes.Buffer
-	status = run(t.Context(), append([]string{"--url", s.URL + "/", "--key", "secret", "--json", file, "--clients", "4", "--duration", "300ms"}, args...), &out, &errs)
+	status = run(t.Context(), append([]string{"--url", s.URL + "/", "--key", "secret", "--json", file, "--clients", "4", "--duration", "2s"}, args...), &out, &errs)
 	text, err := os.ReadFile(file)
 	if err == nil {
 		err = json.Unmarshal(text, r)
@@ -122,6 +122,7 @@ func load(t *testing.T, f *fake, args ...string) (status int, r *report, table, 
 
 // What is told is what the server has done.
 func TestLoad(t *testing.T) {
+	t.Parallel()
 	f := &fake{}
 	status, r, table, errs := load(t, f, "--leave", "0")
 	if status != done || errs != "" || len(r.Faults) != 0 || len(r.Errors) != 0 {
@@ -141,6 +142,7 @@ func TestLoad(t *testing.T) {
 
 // Clients leave a share of the answers, and nobody calls that an error.
 func TestLoadLeaves(t *testing.T) {
+	t.Parallel()
 	long := wholeAnswer[:1:1]
 	for range 12 {
 		long = append(long, wholeAnswer[1])
@@ -153,6 +155,7 @@ func TestLoadLeaves(t *testing.T) {
 
 // Whatever is wrong with an answer is counted by its kind, and makes the status 1.
 func TestLoadErrors(t *testing.T) {
+	t.Parallel()
 	half := func(n int) (int, string) { return map[bool]int{true: http.StatusInternalServerError}[n%2 == 0], "oh" }
 	for name, c := range map[string]struct {
 		f            *fake
@@ -167,6 +170,7 @@ func TestLoadErrors(t *testing.T) {
 		"no retry":  {&fake{most: 1, fail: func(int) (int, string) { time.Sleep(time.Millisecond); return 0, "" }}, "status 429", "Retry-After"}, // so that others come meanwhile
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			status, r, table, errs := load(t, c.f, "--leave", "0")
 			if status != failed || errs != "" || r.Errors[c.kind] == 0 || !strings.Contains(r.Example[c.kind], c.detail) || !strings.Contains(table, "FAULT: ") {
 				t.Errorf("status %d, %s: %v %v\n%s", status, errs, r.Errors, r.Example, table)
@@ -177,6 +181,7 @@ func TestLoadErrors(t *testing.T) {
 
 // Of too many requests at once some are refused and come again, and all are answered.
 func TestOverload(t *testing.T) {
+	t.Parallel()
 	f := &fake{retry: "1", paused: make(chan struct{})}
 	go func() { // so that answers take long enough for others to come meanwhile
 		for {
