@@ -77,7 +77,7 @@ load: ## 32 clients of a server at once, then more than it takes (LOAD="--durati
 	@$(GO) run ./bench/load --clients 32 --overload 160 $(LOAD) -- \
 		bin/rwkv-gpu serve --json --quiet --listen 127.0.0.1:0 --queue 64 --cache-ram 64M
 
-setup: ## install what the targets above need
+setup: ## install what the targets above need, but for clients, which installs Python and Node.js itself
 	@scripts/setup.sh test
 	@scripts/setup.sh swiftshader || [ $$? = 3 ]
 	@scripts/setup.sh browser || [ $$? = 3 ]
