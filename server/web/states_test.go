@@ -127,6 +127,32 @@ func TestStateDeleted(t *testing.T) {
 	}
 }
 
+// Two Enters save one state, and one that another tab has deleted goes from the list when it is asked for.
+func TestStatesAtOnce(t *testing.T) {
+	p := open(t, setup{})
+	p.ask("hello")
+	p.states()
+	p.do(chromedp.Evaluate(`(() => { const f = document.querySelector('#states-save'); f.requestSubmit(); f.requestSubmit(); })()`, nil))
+	p.until(`document.querySelectorAll('#states-list li').length > 0`)
+	p.done()
+	p.do(chromedp.Evaluate(`document.querySelector('#states-close').click()`, nil))
+	p.states()
+	if got := p.named(); len(got) != 1 {
+		t.Fatalf("states %q", got)
+	}
+	id := js[string](p, `fetch('v1/states').then((a) => a.json()).then((l) => l.data[0].id)`)
+	if got := js[int](p, `fetch('v1/states/`+id+`', {method: 'DELETE'}).then((a) => a.status)`); got != 200 {
+		t.Fatalf("status %d", got)
+	}
+	p.click("#states-list [aria-label^='Delete']")
+	p.click("#states-list .strong")
+	p.until(`document.querySelectorAll('#states-list li').length === 0`)
+	p.done()
+	if got := p.text("#states-problem"); !strings.Contains(got, "there is no state of this id") {
+		t.Errorf("%q", got)
+	}
+}
+
 // The file of a state comes back as another state; a file that is none is refused, and nothing stays of it.
 func TestStateFilesOnPage(t *testing.T) {
 	p := open(t, setup{})

@@ -52,6 +52,35 @@ func TestTabs(t *testing.T) {
 	}
 }
 
+// A chat that another tab deletes while its answer comes stays deleted.
+func TestTabsDeleted(t *testing.T) {
+	p := open(t, setup{gated: true, answer: func(string) string { return " one two three" }})
+	other := p.again()
+	p.do(chromedp.Evaluate(`window.requestAnimationFrame = (f) => setTimeout(f)`, nil)) // which would wait until the tab is seen
+	p.say("count")
+	p.key("Enter", 13)
+	p.gate <- struct{}{}
+	p.until(`document.querySelector('.assistant .body')?.innerText === 'one'`)
+	other.until(`document.querySelectorAll('#chat-list li').length === 1`)
+	other.click("#chat-list .square")
+	p.until(`document.querySelectorAll('#chat-list li').length === 0`)
+	p.do(chromedp.Evaluate(`(() => { const now = Date.now; Date.now = () => now() + 10000; })()`, nil)) // it is time to keep what has come
+	p.gate <- struct{}{}
+	p.until(`document.querySelector('.assistant .body')?.innerText === 'one two'`)
+	kept := `Object.keys(localStorage).filter((k) => k.startsWith('rwkv-gpu.chat.')).length`
+	p.do(chromedp.Evaluate(`dispatchEvent(new Event('pagehide'))`, nil))
+	if n := js[int](p, kept); n != 0 {
+		t.Errorf("%d chats are kept while the answer comes", n)
+	}
+	for range 20 {
+		p.gate <- struct{}{}
+	}
+	p.idle()
+	if n := js[int](p, kept); n != 0 {
+		t.Errorf("%d chats are kept after the answer", n)
+	}
+}
+
 // A page that another tab has draw its messages anew shows nothing of an answer twice, although its own frames come late.
 func TestTabsLateFrames(t *testing.T) {
 	const thought, said = "Hm, well.", "one two three four five six seven eight nine ten eleven twelve"
