@@ -44,7 +44,7 @@ func onTerminal(t *testing.T, env []string, args ...string) *terminal {
 	}
 	x := &terminal{t: t, command: child(args...), user: user, chunks: make(chan string)}
 	x.command.Stdin, x.command.Stdout, x.command.Stderr = screen, screen, screen
-	x.command.Env = append(append(x.command.Env, "NO_COLOR="), env...)
+	x.command.Env = append(append(x.command.Env, "NO_COLOR=", "CI="), env...) // without colours where CI is set
 	x.command.SysProcAttr = &unix.SysProcAttr{Setsid: true, Setctty: true}
 	if err := x.command.Start(); err != nil {
 		t.Fatal(err)

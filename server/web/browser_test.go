@@ -273,7 +273,8 @@ func (p *opened) ask(message string) {
 // say writes into the message box.
 func (p *opened) say(message string) {
 	p.t.Helper()
-	p.do(chromedp.Focus("#input", chromedp.ByQuery), input.InsertText(message))
+	p.until(`(document.querySelector('#input').focus(), document.activeElement.id === 'input')`) // a dialog may close still
+	p.do(input.InsertText(message))
 }
 
 // key presses a key, as a keyboard does: what handles the key may keep its text from the element that has the focus.

@@ -26,7 +26,7 @@ type model struct {
 func newModel(tok tokenizer.Tokenizer) *model {
 	m := &model{refused: map[string]int{}}
 	m.Model = &scripted.Model{Tok: tok, Answer: m.answer, Fail: m.refuse,
-		What: api.Info{Name: name, Aliases: []string{alias}, Fingerprint: "fp_" + name, Created: time.Unix(1e9, 0), Version: "v7", Vocab: tok.Size(), Sequences: 4}}
+		What: api.Info{Name: name, Aliases: []string{alias}, Fingerprint: "fp_" + name, Created: time.Unix(1e9, 0), Version: "none", Vocab: tok.Size(), Sequences: 4}}
 	return m
 }
 
