@@ -45,7 +45,7 @@ func NewMetrics() *Metrics {
 		Buckets: prometheus.ExponentialBuckets(0.005, 2, 16)}, []string{"route"})
 	m.registry.MustRegister(m.running, m.requests, m.seconds, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.prompt = counter("prompt_tokens_total", "Tokens of prompts.")
+	m.prompt = counter("prompt_tokens_total", "Tokens of prompts, without those that kept states had read.")
 	m.cached = counter("cached_tokens_total", "Tokens of prompts that were not read, since a state was kept after them.")
 	m.drawn = counter("drawn_tokens_total", "Tokens of answers.")
 	m.first = histogram("first_token_seconds", "From a request's arrival to the first token of its answer.", 0.001, 18)
@@ -77,9 +77,9 @@ func (m *Metrics) end(route string, status int, took time.Duration, results []ap
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(route).Observe(took.Seconds())
 	for _, r := range results {
-		m.prompt.Add(float64(r.Prompt))
-		m.cached.Add(float64(r.Cached))
-		m.drawn.Add(float64(r.Drawn))
+		m.prompt.Add(float64(max(r.Prompt-r.Before, 0))) // what a state had read, its file says, and so a client
+		m.cached.Add(float64(max(r.Cached-r.Before, 0)))
+		m.drawn.Add(float64(max(r.Drawn, 0)))
 		if r.Drawn > 0 {
 			m.first.Observe(r.Reading.Seconds())
 		}

@@ -54,6 +54,9 @@ func decode(m *model.Model, f *weights.File) (*State, error) {
 		return nil, &weights.Error{File: f.Path, Field: "tensors", Want: fmt.Sprint(len(list)), Got: fmt.Sprint(len(f.Tensors))}
 	}
 	if want, got := f.Meta[keyChecksum], checksum(f.Meta, body); got != want {
+		if len(want) > len(got) {
+			want = want[:len(got)] + "..."
+		}
 		return nil, &weights.Error{File: f.Path, Field: "data", Want: "the SHA-256 " + want, Got: got}
 	}
 	if f.Meta[keyVersion] != firstVersion {
@@ -168,7 +171,7 @@ func (s *State) annotated(m *model.Model, f *weights.File) error {
 	number := func(key string, least, most int) (int, error) {
 		n, err := strconv.Atoi(f.Meta[key])
 		if err != nil || n < least || n > most {
-			want := fmt.Sprintf("a whole number of %d or more", least)
+			want := fmt.Sprintf("a whole number from %d to %d", least, most)
 			if key == keyPending {
 				want = fmt.Sprintf("a token of %d", m.Vocab)
 			}
@@ -177,7 +180,7 @@ func (s *State) annotated(m *model.Model, f *weights.File) error {
 		return n, nil
 	}
 	var err error
-	if s.Tokens, err = number(keyTokens, 0, int(^uint(0)>>1)); err != nil {
+	if s.Tokens, err = number(keyTokens, 0, MostTokens); err != nil {
 		return err
 	}
 	if _, ok := f.Meta[keyPending]; ok {

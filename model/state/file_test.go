@@ -201,7 +201,9 @@ func TestRefused(t *testing.T) {
 		{"swapped", swapNames(good), "data: want the SHA-256"},
 		{"shape", replace("[2,32]", "[32,2]"), "tensor state.att_x: shape: want F32[2 32], got F32[32 2]"},
 		{"model file", weightstest.Safetensors(weightstest.RWKV7(weightstest.Tiny, tensor.F32, 1), nil), "format: want \"rwkv-gpu state\", got none"},
-		{"tokens beyond all", resigned(t, good, "tokens", "-1"), `tokens: want a whole number of 0 or more, got "-1"`},
+		{"tokens beyond all", resigned(t, good, "tokens", "-1"), `tokens: want a whole number from 0 to 281474976710656, got "-1"`},
+		{"more tokens than all", resigned(t, good, "tokens", "281474976710657"), `tokens: want a whole number from 0 to 281474976710656, got "281474976710657"`},
+		{"tokens at the end of numbers", resigned(t, good, "tokens", "9223372036854775807"), "tokens: want a whole number from 0 to"},
 		{"pending beyond all", resigned(t, good, "pending", "67"), `pending: want a token of 67, got "67"`},
 		{"sampler beyond all", resigned(t, good, "sampler", "AA=A"), `sampler: want at most 716800 bytes as base64, got "AA=A"`},
 	} {
@@ -241,16 +243,41 @@ func resigned(t *testing.T, data []byte, key, value string) []byte {
 	return weightstest.Safetensors(list, f.Meta)
 }
 
+// No text of a file makes a long error.
+func TestLongAnnotations(t *testing.T) {
+	m := stateModel(t, weightstest.Tiny)
+	good, err := state.Encode(m, someState(m))
+	if err != nil {
+		t.Fatal(err)
+	}
+	f, err := weights.Parse("s", good)
+	if err != nil {
+		t.Fatal(err)
+	}
+	long := strings.Repeat("%", 900<<10)
+	for key := range f.Meta {
+		data := resigned(t, good, key, long)
+		if key == "sha256" {
+			data = bytes.Replace(good, []byte(f.Meta[key]), []byte(long), 1)
+			binary.LittleEndian.PutUint64(data, binary.LittleEndian.Uint64(data)+uint64(len(long)-len(f.Meta[key])))
+		}
+		if _, err := state.Decode(m, "s", data); err == nil || len(err.Error()) > 1<<10 {
+			t.Errorf("%s: want a short error, got %.200v", key, err)
+		}
+	}
+}
+
 // What is no state of a sequence is not written.
 func TestEncodeRefuses(t *testing.T) {
 	m := stateModel(t, weightstest.Tiny)
 	for want, spoil := range map[string]func(s *state.State){
-		"want a finite number, got +Inf":                      func(s *state.State) { s.Data[m.Fields[3].Off+2] = float32(math.Inf(1)) },
-		"elements, got":                                       func(s *state.State) { s.Data = s.Data[1:] },
-		"tokens: want 0 or more, got -1":                      func(s *state.State) { s.Tokens = -1 },
-		"pending: want a token of 67, or -1 for none, got 67": func(s *state.State) { s.Pending = m.Vocab },
-		"pending: want a token of 67, or -1 for none, got -2": func(s *state.State) { s.Pending = -2 },
-		"sampler: want at most 716800 bytes, got 716801":      func(s *state.State) { s.Sampler = make([]byte, 700<<10+1) },
+		"want a finite number, got +Inf":                       func(s *state.State) { s.Data[m.Fields[3].Off+2] = float32(math.Inf(1)) },
+		"elements, got":                                        func(s *state.State) { s.Data = s.Data[1:] },
+		"tokens: want 0 to 281474976710656, got -1":            func(s *state.State) { s.Tokens = -1 },
+		"tokens: want 0 to 281474976710656, got 2814749767106": func(s *state.State) { s.Tokens = state.MostTokens + 1 },
+		"pending: want a token of 67, or -1 for none, got 67":  func(s *state.State) { s.Pending = m.Vocab },
+		"pending: want a token of 67, or -1 for none, got -2":  func(s *state.State) { s.Pending = -2 },
+		"sampler: want at most 716800 bytes, got 716801":       func(s *state.State) { s.Sampler = make([]byte, 700<<10+1) },
 	} {
 		s := someState(m)
 		spoil(s)

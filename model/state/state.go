@@ -20,7 +20,7 @@ import (
 type State struct {
 	// Data is the slot's state, float32[Program.StateLen()] of the model.
 	Data []float32
-	// Tokens is how many tokens were fed; 0 in a file of version 1, which does not say.
+	// Tokens is how many tokens were fed, at most MostTokens; 0 in a file of version 1, which does not say.
 	Tokens int
 	// Pending is the id of a token that was drawn and must be fed next, None if there is none.
 	Pending int
@@ -31,6 +31,9 @@ type State struct {
 
 // None is the State.Pending of a sequence that waits for its next token.
 const None = -1
+
+// MostTokens bounds State.Tokens, so that sums of many such numbers do not overflow. Nobody feeds that many tokens.
+const MostTokens = 1 << 48
 
 // First returns the ids to feed first: the pending token, if there is one, and then ids. A nil State has no pending
 // token.
@@ -118,8 +121,8 @@ func (s *State) check(m *model.Model) error {
 	switch want := m.Program.StateLen(); {
 	case len(s.Data) != want:
 		return fmt.Errorf("state: want %d elements, got %d", want, len(s.Data))
-	case s.Tokens < 0:
-		return fmt.Errorf("state: tokens: want 0 or more, got %d", s.Tokens)
+	case s.Tokens < 0 || s.Tokens > MostTokens:
+		return fmt.Errorf("state: tokens: want 0 to %d, got %d", MostTokens, s.Tokens)
 	case s.Pending < None || s.Pending >= m.Vocab:
 		return fmt.Errorf("state: pending: want a token of %d, or %d for none, got %d", m.Vocab, None, s.Pending)
 	case len(s.Sampler) > maxSampler:

@@ -183,6 +183,7 @@ type Result struct {
 
 	Prompt  int           // tokens of the prompt, and those before it that its state has read
 	Cached  int           // of these, how many were not read, since a state was kept after them
+	Before  int           // of these, how many the request's state had read, as far as that is known
 	Drawn   int           // tokens of the answer
 	Reading time.Duration // from the request's start to the first token of the answer: in the queue, and reading the prompt
 	Drawing time.Duration // from the first token to the last

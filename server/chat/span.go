@@ -39,7 +39,7 @@ func (o *Options) Span(m api.Model, c *api.Call, id string, returned bool) (*Spa
 	}
 	if returned {
 		var err error
-		if s.place, err = o.States.Reserve(c.User, m.StateSize(nil), false); err != nil {
+		if s.place, err = o.States.Reserve(c.User, m.StateSize(nil), false, id); err != nil {
 			return nil, StateFault("return_state", err)
 		}
 	}

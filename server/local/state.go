@@ -3,7 +3,6 @@ package local
 import (
 	"context"
 	"errors"
-	"math"
 	"net/http"
 	"slices"
 	"strings"
@@ -60,7 +59,7 @@ func (m *Model) State(ctx context.Context, r *api.Request) (*api.State, error) {
 	if err != nil {
 		return nil, m.fault(err)
 	}
-	return &api.State{Data: data, Tokens: read(r) + len(ids), Pending: api.NoToken}, nil
+	return &api.State{Data: data, Tokens: min(read(r)+len(ids), state.MostTokens), Pending: api.NoToken}, nil
 }
 
 // initial returns s or, if that is nil, the state that all begins from.
@@ -113,7 +112,7 @@ func (m *Model) checkSampler(data []byte) error {
 // StateSize returns how many bytes the file of a state has.
 func (m *Model) StateSize(s *api.State) int64 {
 	if s == nil {
-		s = &api.State{Tokens: math.MaxInt, Pending: m.info.Vocab - 1}
+		s = &api.State{Tokens: state.MostTokens, Pending: m.info.Vocab - 1}
 	}
 	size, _ := state.Size(m.engine.Model, saved(s)) // which has not failed in New
 	return int64(size)

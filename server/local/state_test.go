@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -291,6 +292,38 @@ func TestStateFiles(t *testing.T) {
 	}
 	if !bytes.Equal(c.content(empty.ID), file) {
 		t.Error("what was put does not come back")
+	}
+}
+
+// A state that says it has read as many tokens as one may counts so for its client, and not for the server.
+func TestStateOfManyTokens(t *testing.T) {
+	c := newClient(t, open(t, 1, Options{}), t.TempDir())
+	data, err := c.m.engine.Model.Program.InitialState()
+	if err != nil {
+		t.Fatal(err)
+	}
+	file, err := state.Encode(c.m.engine.Model, &state.State{Data: data, Tokens: state.MostTokens, Pending: state.None})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var o, more openai.State
+	c.ask(&o, "/v1/states", `{}`)
+	if status, text := c.do("PUT", "/v1/states/"+o.ID+"/content", file); status != http.StatusOK {
+		t.Fatalf("%d %s", status, text)
+	}
+	var a openai.Completion
+	c.ask(&a, "/v1/completions", fmt.Sprintf(`{"state":%q,"prompt":"Once upon","max_tokens":3,"return_state":true}`, o.ID))
+	c.ask(&more, "/v1/states", fmt.Sprintf(`{"from":%q,"prompt":" a time"}`, a.State))
+	if c.content(more.ID); a.Usage.Prompt <= state.MostTokens || more.Tokens != state.MostTokens {
+		t.Errorf("%+v, then %+v", a.Usage, more)
+	}
+	_, text := c.do("GET", "/metrics", nil)
+	for _, name := range []string{"prompt", "cached"} {
+		_, rest, _ := strings.Cut(string(text), "\nrwkv_"+name+"_tokens_total ")
+		value, _, _ := strings.Cut(rest, "\n")
+		if n, err := strconv.Atoi(value); err != nil || n > 100 {
+			t.Errorf("rwkv_%s_tokens_total %s", name, value)
+		}
 	}
 }
 

@@ -108,7 +108,7 @@ func (s *stream) end() (api.Piece, error) {
 	s.ended = true
 	r, err := s.c.Result()
 	s.result = api.Result{Finish: r.Finish, Stop: r.Stop, Prompt: s.before + r.Cached + r.Prefilled, Cached: s.before + r.Cached,
-		Drawn: r.Drawn, Drawing: s.last.Sub(s.first)}
+		Before: s.before, Drawn: r.Drawn, Drawing: s.last.Sub(s.first)}
 	if s.wholly {
 		s.whole(&r)
 	}
@@ -143,7 +143,8 @@ func (s *stream) Result() api.Result {
 		s.ended = true
 		s.c.Cancel()
 		r, _ := s.c.Result() // whose error the client was told, or is gone
-		s.result = api.Result{Prompt: s.before + r.Cached + r.Prefilled, Cached: s.before + r.Cached, Drawn: r.Drawn, Finish: r.Finish}
+		s.result = api.Result{Prompt: s.before + r.Cached + r.Prefilled, Cached: s.before + r.Cached, Before: s.before, Drawn: r.Drawn,
+			Finish: r.Finish}
 	}
 	return s.result
 }

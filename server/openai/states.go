@@ -157,14 +157,14 @@ func (h *Handlers) makeState(w http.ResponseWriter, c *api.Call) *wire.Error {
 	if err != nil {
 		return err
 	}
-	if q.From != "" && r.IDs == nil && r.Segments == nil {
+	if q.From != "" && len(r.IDs) == 0 && len(r.Segments) == 0 {
 		i, err := h.options.States.Fork(c.User, q.From, q.Name)
 		return h.tellState(w, i, "from", err)
 	}
 	if err := h.follow(c.User, &q, r); err != nil {
 		return err
 	}
-	place, full := h.options.States.Reserve(c.User, h.model.StateSize(nil), true)
+	place, full := h.options.States.Reserve(c.User, h.model.StateSize(nil), true, q.From)
 	if full != nil {
 		return chat.StateFault("", full)
 	}
@@ -195,7 +195,7 @@ func (h *Handlers) behind(c *api.Call, r *api.Request) (*api.State, *wire.Error)
 	if r.State != nil {
 		read = r.State.Tokens
 	}
-	c.Done(api.Result{Prompt: s.Tokens, Cached: read})
+	c.Done(api.Result{Prompt: s.Tokens, Cached: read, Before: read})
 	return s, nil
 }
 

@@ -144,7 +144,7 @@ func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
 	}
 	s := &stream{m: m, r: r, ctx: ctx, cancel: cancel, w: w, drawn: drawn}
 	_, read := before(r)
-	s.result = api.Result{Prompt: len(ids), Cached: read, Reading: time.Millisecond}
+	s.result = api.Result{Prompt: len(ids), Cached: read, Before: read, Reading: time.Millisecond}
 	s.prompt = ids[read:]
 	if r.State != nil && r.State.Pending != api.NoToken {
 		s.prompt = s.prompt[1:]

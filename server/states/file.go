@@ -149,11 +149,9 @@ func (s *Store) read(e *entry) (*entry, []byte, error) {
 	for {
 		data, err := files.ReadRegular(e.path, int64(len(magic)+8+mostHead)+e.Bytes)
 		if errors.Is(err, fs.ErrNotExist) {
-			now := s.find(e.user, e.ID)
-			if now == nil || now == e {
+			if e = s.another(e); e == nil {
 				return nil, nil, ErrNone
 			}
-			e = now
 			continue
 		}
 		if err != nil {
@@ -168,6 +166,19 @@ func (s *Store) read(e *entry) (*entry, []byte, error) {
 		}
 		return e, data[n:], nil
 	}
+}
+
+// another returns the entry that has taken the place of one whose file is gone. If there is none, somebody else has
+// removed the file: then the entry goes too.
+func (s *Store) another(e *entry) *entry {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	now := s.use(e.user, e.ID)
+	if now == e {
+		s.remove(e)
+		return nil
+	}
+	return now
 }
 
 // discard removes the file of an entry.

@@ -11,6 +11,35 @@ import (
 	"testing"
 )
 
+// A state whose file somebody has removed is none, and takes no room.
+func TestRemovedFile(t *testing.T) {
+	dir := t.TempDir()
+	s := reopen(t, Options{Dir: dir, Bytes: 50})
+	for _, get := range []func(id string) error{
+		func(id string) error { _, err := s.Get("ann", id); return err },
+		func(id string) error { _, err := s.File("ann", id); return err },
+		func(id string) error { _, err := s.Fork("ann", id, ""); return err },
+	} {
+		i, err := s.add("ann", "", true, made(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		names, err := filepath.Glob(filepath.Join(dir, "*"))
+		if err != nil || len(names) != 1 {
+			t.Fatalf("%q, %v", names, err)
+		}
+		if err := os.Remove(names[0]); err != nil {
+			t.Fatal(err)
+		}
+		if err := get(i.ID); !errors.Is(err, ErrNone) {
+			t.Errorf("%v", err)
+		}
+		if n, bytes := s.Stats(); n != 0 || bytes != 0 || len(s.List("ann")) != 0 || len(s.held) != 0 {
+			t.Errorf("%d states of %d bytes are left, %v held", n, bytes, s.held)
+		}
+	}
+}
+
 // A state comes back from its folder as it was, with the name by which caches know it. What else lies there stays and is
 // told of. Of two files of one state the newer one counts.
 func TestFolder(t *testing.T) {

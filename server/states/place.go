@@ -13,29 +13,35 @@ import (
 type Place struct {
 	s       *Store
 	user    string
-	bytes   int64 // that are reserved still
+	bytes   int64 // that are held still
 	lasting bool
+	stay    string // the id of a state that does not make room for this one; "" for none
 }
 
-// Reserve makes room for a state of so many bytes, which may be a few more than it will have. The error is a *FullError;
-// then no state has made room.
-func (s *Store) Reserve(user string, bytes int64, lasting bool) (*Place, error) {
+// Reserve holds room for a state of so many bytes, which may be a few more than it will have. Other states make room only
+// when the state is kept, and that with the id stay does not. The error is a *FullError.
+func (s *Store) Reserve(user string, bytes int64, lasting bool, stay string) (*Place, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	return s.reserve(user, bytes, lasting, nil)
+	return s.reserve(user, bytes, lasting, stay)
 }
 
-func (s *Store) reserve(user string, bytes int64, lasting bool, stay *entry) (*Place, error) {
-	if err := s.room(user, bytes, stay); err != nil {
+func (s *Store) reserve(user string, bytes int64, lasting bool, stay string) (*Place, error) {
+	has, all := maps.Clone(s.taken), s.bytes
+	for u, n := range s.held {
+		has[u], all = has[u]+n, all+n
+	}
+	if _, err := s.leaving(has, all, user, bytes, stay); err != nil {
 		return nil, err
 	}
-	return &Place{s, user, bytes, lasting}, nil
+	count(s.held, user, bytes)
+	return &Place{s, user, bytes, lasting, stay}, nil
 }
 
-// room takes so many bytes for a user, and has other states than stay make room for them.
-func (s *Store) room(user string, bytes int64, stay *entry) error {
-	has, all := maps.Clone(s.taken), s.bytes+bytes
-	has[user] += bytes
+// leaving returns the states that make room for so many bytes of a user, which may be any but stay. has and all are the
+// bytes that each user and all together have.
+func (s *Store) leaving(has map[string]int64, all int64, user string, bytes int64, stay string) ([]*entry, error) {
+	has[user], all = has[user]+bytes, all+bytes
 	var others map[string][]*entry
 	if has[user] > s.o.PerUser || all > s.o.Bytes {
 		others = s.giving(stay)
@@ -49,30 +55,26 @@ func (s *Store) room(user string, bytes int64, stay *entry) error {
 	}
 	for has[user] > s.o.PerUser {
 		if len(others[user]) == 0 {
-			return &FullError{bytes, max(s.o.PerUser-has[user]+bytes, 0), s.o.PerUser, s.o.PerUser < s.o.Bytes}
+			return nil, &FullError{bytes, max(s.o.PerUser-has[user]+bytes, 0), s.o.PerUser, s.o.PerUser < s.o.Bytes}
 		}
 		next(user)
 	}
 	for all > s.o.Bytes {
 		u, found := largest(has, others)
 		if !found {
-			return &FullError{bytes, max(s.o.Bytes-all+bytes, 0), s.o.Bytes, false}
+			return nil, &FullError{bytes, max(s.o.Bytes-all+bytes, 0), s.o.Bytes, false}
 		}
 		next(u)
 	}
-	for _, e := range leave {
-		s.remove(e)
-	}
-	s.take(user, bytes)
-	return nil
+	return leave, nil
 }
 
-// giving returns the states of each user that make room for others, the least recently used first.
-func (s *Store) giving(stay *entry) map[string][]*entry {
+// giving returns the states of each user that make room for others, all but stay, the least recently used first.
+func (s *Store) giving(stay string) map[string][]*entry {
 	list := map[string][]*entry{}
 	for user, states := range s.users {
 		for _, e := range states {
-			if !e.lasting && e != stay {
+			if !e.lasting && e.ID != stay {
 				list[user] = append(list[user], e)
 			}
 		}
@@ -98,11 +100,15 @@ func (p *Place) Drop() {
 	}
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
-	p.s.take(p.user, -p.bytes)
+	p.free()
+}
+
+func (p *Place) free() {
+	count(p.s.held, p.user, -p.bytes)
 	p.bytes = 0
 }
 
-// Keep keeps a state under a new id.
+// Keep keeps a state under a new id. The error is a *FullError, or of the folder.
 func (p *Place) Keep(name string, state *api.State) (Info, error) {
 	return p.keep(p.entry(name, state.Tokens, state.Origin), state, nil)
 }
@@ -123,15 +129,33 @@ func (p *Place) keep(e *entry, state *api.State, file []byte) (Info, error) {
 	}
 	p.s.mu.Lock()
 	defer p.s.mu.Unlock()
-	p.put(e)
+	if err := p.put(e); err != nil {
+		return Info{}, err
+	}
 	return e.Info, nil
 }
 
-// put puts an entry into the place.
-func (p *Place) put(e *entry) {
-	p.s.take(p.user, e.size-p.bytes)
-	p.bytes = 0
+// put puts an entry into the place, where it takes that of an earlier one of its id. Other states make room. The error is
+// a *FullError: the place is there still unless another state has become a lasting one since Reserve.
+func (p *Place) put(e *entry) error {
+	leave, err := p.s.leaving(maps.Clone(p.s.taken), p.s.bytes, p.user, p.bytes, p.stay)
+	if err != nil { // a state that was to stay takes room that was another's to give
+		leave, err = p.s.leaving(maps.Clone(p.s.taken), p.s.bytes, p.user, p.bytes, "")
+	}
+	if err != nil {
+		e.discard()
+		return err
+	}
+	for _, other := range leave {
+		p.s.remove(other)
+	}
+	if old := p.s.users[p.user][e.ID]; old != nil {
+		p.s.remove(old)
+	}
+	p.free()
+	p.s.take(p.user, e.size)
 	p.s.insert(e)
+	return nil
 }
 
 // fill gives an entry its state. In a folder that is a file, which is made if it is nil.
@@ -177,7 +201,7 @@ func (s *Store) forking(user, id string) (*entry, *Place, error) {
 	if e == nil {
 		return nil, nil, ErrNone
 	}
-	p, err := s.reserve(user, e.size, true, e)
+	p, err := s.reserve(user, e.size, true, id)
 	return e, p, err
 }
 
@@ -195,13 +219,13 @@ func (s *Store) Replace(user, id string, state *api.State) (Info, error) {
 	}
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	old := s.users[user][id]
-	if old == nil { // it was deleted meanwhile
+	if s.users[user][id] == nil { // it was deleted meanwhile
 		e.discard()
 		return Info{}, ErrNone
 	}
-	s.remove(old)
-	p.put(e)
+	if err := p.put(e); err != nil {
+		return Info{}, err
+	}
 	return e.Info, nil
 }
 
@@ -213,7 +237,7 @@ func (s *Store) replacing(user, id string, bytes int64) (*Place, *entry, error) 
 	if old == nil {
 		return nil, nil, ErrNone
 	}
-	p, err := s.reserve(user, max(bytes-old.size, 0), true, old)
+	p, err := s.reserve(user, max(bytes-old.size, 0), true, id)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -50,8 +50,9 @@ type Store struct {
 
 	mu    sync.Mutex
 	users map[string]map[string]*entry // by their names, and by the ids of their states
-	bytes int64                        // of all states, and reserved ones
+	bytes int64                        // of all states
 	taken map[string]int64             // likewise of each user
+	held  map[string]int64             // bytes of each user's places
 	uses  uint64
 }
 
@@ -76,7 +77,7 @@ func Open(codec api.StateCodec, o Options, broken func(path string, err error)) 
 	if o.Bytes = max(o.Bytes, 0); o.PerUser == 0 || o.PerUser > o.Bytes {
 		o.PerUser = o.Bytes
 	}
-	s := &Store{codec: codec, o: o, users: map[string]map[string]*entry{}, taken: map[string]int64{}}
+	s := &Store{codec: codec, o: o, users: map[string]map[string]*entry{}, taken: map[string]int64{}, held: map[string]int64{}}
 	if o.Dir == "" {
 		return s, nil
 	}
@@ -101,8 +102,12 @@ func New(codec api.StateCodec, o Options) *Store {
 
 func (s *Store) take(user string, bytes int64) {
 	s.bytes += bytes
-	if s.taken[user] += bytes; s.taken[user] == 0 {
-		delete(s.taken, user)
+	count(s.taken, user, bytes)
+}
+
+func count(of map[string]int64, user string, bytes int64) {
+	if of[user] += bytes; of[user] == 0 {
+		delete(of, user)
 	}
 }
 

@@ -63,7 +63,7 @@ func reopen(t *testing.T, o Options) *Store {
 
 // keep keeps a state, or returns the error by which there is no room.
 func (s *Store) add(user, name string, lasting bool, state *api.State) (Info, error) {
-	p, err := s.Reserve(user, s.codec.StateSize(nil), lasting)
+	p, err := s.Reserve(user, s.codec.StateSize(nil), lasting, "")
 	if err != nil {
 		return Info{}, err
 	}
@@ -319,7 +319,7 @@ func TestRace(t *testing.T) {
 				}
 			}
 		}
-		if states, bytes := s.Stats(); states != 0 || bytes != 0 || len(s.taken) != 0 || len(s.users) != 0 {
+		if states, bytes := s.Stats(); states != 0 || bytes != 0 || len(s.taken) != 0 || len(s.held) != 0 || len(s.users) != 0 {
 			t.Errorf("%d states, %d bytes, %v", states, bytes, maps.Keys(s.taken))
 		}
 	}
