@@ -119,7 +119,7 @@ func TestMemory(t *testing.T) {
 	p.click("#memory-before")
 	p.click("#memory-after")
 	p.looked()
-	if got := len(p.model.Read()); got > asked+2 {
+	if got := len(p.model.Read()); got > asked+3 { // one that was given up before may be counted late
 		t.Errorf("%d more requests for pictures", got-asked)
 	}
 	p.do(chromedp.Evaluate(`document.querySelector('#memory-table').open = true`, nil))
