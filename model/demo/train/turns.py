@@ -213,8 +213,11 @@ def stressed(tok, ids, ask, answer):
     return weights
 
 
-def encode(tok, turns, rng):
-    """-> (ids, mask), encoded by the parts that the engine encodes by themselves"""
+def encode(tok, turns, rng, cut=False):
+    """-> (ids, mask), encoded by the parts that the engine encodes by themselves
+
+    With cut, the first answer has no end to be learned.
+    """
     ids, mask = [0], [1]
 
     def add(text, learn):
@@ -229,7 +232,7 @@ def encode(tok, turns, rng):
     flat = len(turns) > 1 and rng.random() < 0.3  # a history as clients send it: no blank lines in it
     for i, (ask, answer) in enumerate(turns):
         last = i + 1 == len(turns)
-        add("User:", int(i > 0))
+        add("User:", int(i > cut))
         add(" " + ask, 0)
         add("\n\n", 0)
         add("Assistant:", 0)
@@ -238,7 +241,7 @@ def encode(tok, turns, rng):
         if learn:
             mask[len(mask) - len(e):] = stressed(tok, e, ask, " " + answer)
         if not last:
-            add("\n\n", 1)
+            add("\n\n", int(i >= cut))
     return ids, mask
 
 
