@@ -27,10 +27,10 @@ func (f files) Save(path string, s *state.State) error { return state.Write(f.m.
 
 func (f files) Load(path string) (*state.State, error) { return state.Read(f.m.Model, path) }
 
-// begin returns a conversation with the demo model on the CPU, greedy and exact.
-func begin(t *testing.T, o Options) (*Session, files) {
+// serve returns a service of a model on the CPU.
+func serve(t *testing.T, from load.Options, eo engine.Options, co completion.Options) (*completion.Service, *load.Opened, tokenizer.Tokenizer) {
 	t.Helper()
-	m, err := load.Open(load.Options{})
+	m, err := load.Open(from)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -42,11 +42,11 @@ func begin(t *testing.T, o Options) (*Session, files) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := engine.New(m.Model, d, engine.Options{Slots: 2, Exact: true})
+	e, err := engine.New(m.Model, d, eo)
 	if err != nil {
 		t.Fatal(err)
 	}
-	s, err := completion.New(e, tok, completion.Options{Cache: statecache.Options{Host: 64 << 20}})
+	s, err := completion.New(e, tok, co)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -55,6 +55,14 @@ func begin(t *testing.T, o Options) (*Session, files) {
 			t.Error(err)
 		}
 	})
+	return s, m, tok
+}
+
+// begin returns a conversation with the demo model on the CPU, greedy and exact.
+func begin(t *testing.T, o Options) (*Session, files) {
+	t.Helper()
+	s, m, tok := serve(t, load.Options{}, engine.Options{Slots: 2, Exact: true}, completion.Options{Cache: statecache.Options{Host: 64 << 20}})
+	var err error
 	if o.Dialect, err = prompt.ByName("template", prompt.G1); err != nil {
 		t.Fatal(err)
 	}

@@ -1,11 +1,10 @@
-package chat_test
+package chat
 
 import (
 	"bufio"
 	"bytes"
 	"context"
 	"encoding/json"
-	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -17,7 +16,6 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
-	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
@@ -53,7 +51,8 @@ func TestRequests(t *testing.T) {
 	}
 	all := readRequests(t)
 	count := setting(t, "RWKV_DEMO_REQUESTS", 200)
-	s := serve(t, weights)
+	vocab := filepath.Join(reference.Root(t), "model", "demo", "vocab.txt")
+	s, _, _ := serve(t, load.Options{Model: weights, Vocab: vocab}, engine.Options{Slots: 32}, completion.Options{Schedule: schedule.Options{Queue: 256}})
 	params := sample.Default()
 	params.Temperature, params.TopP = 0.8, float32(setting(t, "RWKV_DEMO_TOP_P", 1))
 	var running []*completion.Completion
@@ -127,37 +126,6 @@ func setting(t *testing.T, name string, without float64) float64 {
 		t.Fatalf("%s: want a number from 0 to 200, got %q", name, value)
 	}
 	return x
-}
-
-// serve returns a service of a model with the embedded vocabulary on the CPU.
-func serve(t *testing.T, weights string) *completion.Service {
-	t.Helper()
-	m, err := load.Open(load.Options{Model: weights, Vocab: filepath.Join(reference.Root(t), "model", "demo", "vocab.txt")})
-	if err != nil {
-		t.Fatal(err)
-	}
-	tok, err := m.Tokenizer()
-	if err != nil {
-		t.Fatal(err)
-	}
-	d, err := device.Open("cpu", nil)
-	if err != nil {
-		t.Fatal(err)
-	}
-	e, err := engine.New(m.Model, d, engine.Options{Slots: 32})
-	if err != nil {
-		t.Fatal(err)
-	}
-	s, err := completion.New(e, tok, completion.Options{Schedule: schedule.Options{Queue: 256}})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() {
-		if err := errors.Join(s.Close(context.Background()), e.Close(), d.Close(), m.Close()); err != nil {
-			t.Error(err)
-		}
-	})
-	return s
 }
 
 func start(t *testing.T, s *completion.Service, r request, params sample.Params) *completion.Completion {

@@ -57,23 +57,8 @@ func (d *described) ask(t *testing.T, operation, body string, head ...string) (i
 	t.Helper()
 	method, path, _ := strings.Cut(operation, " ")
 	path = strings.NewReplacer("{$}", "", "{file}", "app.js", "{id}", "x").Replace(path)
-	r, err := http.NewRequest(method, d.url+path, strings.NewReader(body))
-	if err != nil {
-		t.Fatal(err)
-	}
-	for i := 0; i+1 < len(head); i += 2 {
-		r.Header.Set(head[i], head[i+1])
-	}
-	answer, err := http.DefaultClient.Do(r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer answer.Body.Close()
-	text, err := io.ReadAll(answer.Body)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return answer.StatusCode, string(text)
+	status, _, text := send(t, d.url, method, path, body, head...)
+	return status, text
 }
 
 // all sends a request for every operation, with a body that is taken or another.

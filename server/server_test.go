@@ -97,7 +97,13 @@ func serve(t *testing.T, change func(*server.Options, *scripted.Model, *chat.Opt
 // call sends a request and returns the status, the answer's head and its body.
 func (s *served) call(t *testing.T, method, path, body string, head ...string) (int, http.Header, string) {
 	t.Helper()
-	r, err := http.NewRequest(method, s.URL+path, strings.NewReader(body))
+	return send(t, s.URL, method, path, body, head...)
+}
+
+// send sends a request to a server and returns the status, the answer's head and its body.
+func send(t *testing.T, url, method, path, body string, head ...string) (int, http.Header, string) {
+	t.Helper()
+	r, err := http.NewRequest(method, url+path, strings.NewReader(body))
 	if err != nil {
 		t.Fatal(err)
 	}

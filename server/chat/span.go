@@ -168,6 +168,6 @@ func (s *Span) unkept(err error) (string, *wire.Error) {
 	if errors.Is(s.call.Context().Err(), context.Canceled) {
 		return "", api.Fault(err)
 	}
-	s.call.Unkept = api.Fault(err)
+	s.call.Unkept = StateFault("return_state", err)
 	return "", nil
 }

@@ -8,6 +8,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/states"
 )
 
 // An answer that goes on with a message becomes one with it, and the thoughts of either stay.
@@ -61,6 +62,10 @@ func TestUnkept(t *testing.T) {
 	s := &Span{call: call}
 	if id, err := s.unkept(api.ErrDevice); id != "" || err != nil || call.Unkept == nil || call.Unkept.Code != "device_lost" {
 		t.Errorf("%q, %v, noted %v", id, err, call.Unkept)
+	}
+	full := &states.FullError{Want: 3, Free: 1, Limit: 2}
+	if id, err := s.unkept(full); id != "" || err != nil || call.Unkept == nil || call.Unkept.Code != "states_full" {
+		t.Errorf("without room: %q, %v, noted %v", id, err, call.Unkept)
 	}
 	call.Unkept = nil
 	leave()
