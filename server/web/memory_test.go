@@ -223,6 +223,23 @@ func (p *opened) lookAtNothing() {
 	p.until(`document.querySelector('#memory').open && document.querySelector('#memory-none').checkVisibility()`)
 }
 
+// Who types a message before the server has answered what there is to see keeps the focus, and the panel stays.
+func TestMemoryLate(t *testing.T) {
+	p := open(t, setup{w: 1400, h: 800})
+	p.do(chromedp.Evaluate(`(() => { const asked = fetch; window.fetch = (...all) => new Promise((done) => { window.goOn = () => {
+		window.fetch = asked;
+		done(asked(...all));
+	}; }); })()`, nil))
+	p.click("#memory-open")
+	p.until(`document.querySelector('#memory').open && 'goOn' in window`)
+	p.say("hello")
+	js[any](p, `window.goOn()`)
+	p.until(`document.querySelector('#memory-none').checkVisibility()`)
+	p.key("Enter", 13)
+	p.until(`document.querySelector('#memory-where').textContent.startsWith('after message 2, an answer: ')`)
+	p.looked()
+}
+
 // An error of the server is told, and the next look tries again.
 func TestMemoryErrors(t *testing.T) {
 	fail := error(nil)

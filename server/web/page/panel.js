@@ -54,7 +54,8 @@ export class Panel {
     }, {once: true});
   }
 
-  // open opens the panel, at the point of a key or at the last one.
+  // open opens the panel, at the point of a key or at the last one. The focus goes there too, but for who went elsewhere with it
+  // before the server answered.
   async open(key) {
     if (!this.dialog.open) {
       if (this.beside.matches) this.dialog.show();
@@ -62,11 +63,13 @@ export class Panel {
     }
     document.body.dataset.memory = '';
     $('memory-open').setAttribute('aria-expanded', 'true');
+    const focused = document.activeElement;
     await this.ready().catch((err) => this.#failed(err));
+    if (!this.dialog.open) return; // it was closed meanwhile
     this.update(true);
     const at = this.list.findIndex((p) => p.key === key);
     if (at >= 0) this.#move(at);
-    (this.list.length ? this.slider : $('memory-close')).focus();
+    if (document.activeElement === focused) (this.list.length ? this.slider : $('memory-close')).focus();
   }
 
   close() { this.dialog.close(); }
