@@ -145,7 +145,7 @@ type QuantCost struct {
 }
 
 // QuantCosts has the cost of each type for the demo model, on the first 10,000 tokens of the stories that its training
-// did not see (engine/cpu's TestQuality).
+// did not see (engine/reference's TestQuality).
 var QuantCosts = map[tensor.Type]QuantCost{
 	tensor.Q8_0: {0.00004, 1.0001}, tensor.Q6_K: {0.00032, 0.9998}, tensor.Q5_K: {0.00096, 1.0001},
 	tensor.Q5_1: {0.00092, 0.9998}, tensor.Q5_0: {0.0013, 1.0008}, tensor.Q4_K: {0.0037, 1.0012}, tensor.Q4_1: {0.0036, 1.0006},

@@ -3,7 +3,7 @@ package compare
 import (
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -28,7 +28,7 @@ func (d device) isCPU() bool { return d.kernels == nil }
 
 func (d device) prober(m *model.Model, s op.Sizes) (op.Prober, error) {
 	if d.isCPU() {
-		return cpu.New(m.Program, cpu.Options{Sizes: s})
+		return reference.New(m.Program, reference.Options{Sizes: s})
 	}
 	e, err := vulkan.New(d.kernels, m.Program, vulkan.Options{Sizes: s, Draws: d.draws, Exact: d.exact})
 	if err != nil {

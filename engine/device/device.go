@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -179,7 +179,7 @@ func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(do
 	}
 	prog := m.Program
 	if d.IsCPU() {
-		e, err := cpu.New(prog, cpu.Options{Sizes: s, Progress: progress})
+		e, err := reference.New(prog, reference.Options{Sizes: s, Progress: progress})
 		if err != nil {
 			return nil, err
 		}

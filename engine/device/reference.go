@@ -1,7 +1,8 @@
 package device
 
 import (
-	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/memory"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -10,8 +11,8 @@ import (
 // another device.
 func CheckReference(m *model.Model, s op.Sizes) error {
 	r := room{device: cpuName}
-	r.weights, r.rest = cpu.Needs(m.Program, s)
-	r.free, r.known = cpu.Free()
+	r.weights, r.rest = reference.Needs(m.Program, s)
+	r.free, r.known = memory.Free()
 	return r.check(holdsFloats, nil) // neither another device nor a type is advice: the reference is what it is
 }
 

@@ -5,8 +5,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/memory"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -16,7 +17,7 @@ import (
 // would fit. A driver may find that out late, or page the memory at a tenth of the speed and say nothing. The CPU's
 // executor would end the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
-	r, needs, find := room{device: cpuName}, cpu.Needs, cpu.Free
+	r, needs, find := room{device: cpuName}, reference.Needs, memory.Free
 	if !d.IsCPU() {
 		now := d.current()
 		r.device, needs, find = now.device.Info().Name, now.kernels.Needs, now.kernels.Free

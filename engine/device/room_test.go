@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -134,7 +134,7 @@ func TestNeeds(t *testing.T) {
 func TestRoomOfCPU(t *testing.T) {
 	m := demoModel(t)
 	s := op.Sizes{Slots: 1, Rows: 256, Seqs: 1, Outs: 16}
-	weights, rest := cpu.Needs(m.Program, s)
+	weights, rest := reference.Needs(m.Program, s)
 	if weights < 4*m.Parameters() {
 		t.Errorf("%d bytes of weights for %d parameters", weights, m.Parameters())
 	}

@@ -34,8 +34,8 @@ var elsewhere = map[string]string{
 // runners are the functions that compare what claimed lists.
 var runners = []string{"golden.Run(", "golden.RunRWKVCpp(", "golden.RunLlamaCpp(", "golden.RunBig(", "golden.RunField("}
 
-// cpuRunners are those that only engine/cpu's tests need to call.
-var cpuRunners = []string{"golden.RunRWKVCppRule("}
+// referenceRunners are those that only engine/reference's tests need to call.
+var referenceRunners = []string{"golden.RunRWKVCppRule("}
 
 // claimed returns the reference files that the runners compare, and directories of them with a slash at the end.
 func claimed(t *testing.T) map[string]bool {
@@ -130,7 +130,7 @@ func TestClaimsHold(t *testing.T) {
 		must(t, err)
 		return string(data)
 	}
-	for _, dir := range []string{"engine/cpu", "engine/vulkan"} {
+	for _, dir := range []string{"engine/reference", "engine/vulkan"} {
 		files, err := filepath.Glob(filepath.Join(reference.Root(t), filepath.FromSlash(dir), "*_test.go"))
 		must(t, err)
 		text := ""
@@ -138,8 +138,8 @@ func TestClaimsHold(t *testing.T) {
 			text += source(path.Join(dir, filepath.Base(file)))
 		}
 		calls := runners
-		if dir == "engine/cpu" {
-			calls = slices.Concat(runners, cpuRunners)
+		if dir == "engine/reference" {
+			calls = slices.Concat(runners, referenceRunners)
 		}
 		for _, call := range calls {
 			if !strings.Contains(text, call) {

@@ -1,4 +1,4 @@
-package cpu
+package reference
 
 import (
 	"fmt"
@@ -26,7 +26,7 @@ func (e *Exec) transfer(slots []int, host [][]float32, one func(int, []float32) 
 		return nil, op.BeforeRun(err)
 	}
 	if len(slots) != len(host) {
-		return nil, op.BeforeRun(fmt.Errorf("cpu: state: want %d states for as many slots, got %d", len(slots), len(host)))
+		return nil, op.BeforeRun(fmt.Errorf("reference: state: want %d states for as many slots, got %d", len(slots), len(host)))
 	}
 	for i, slot := range slots { // before anything is copied
 		if err := e.check(slot, len(host[i])); err != nil {
@@ -70,10 +70,10 @@ func (e *Exec) check(slot, n int) error {
 		return err
 	}
 	if want := e.prog.StateLen(); n != want {
-		return fmt.Errorf("cpu: state: want %d elements, got %d", want, n)
+		return fmt.Errorf("reference: state: want %d elements, got %d", want, n)
 	}
 	if slots := e.run.plan.Sizes.Slots; slot < 0 || slot >= slots {
-		return fmt.Errorf("cpu: state: want a slot below %d, got %d", slots, slot)
+		return fmt.Errorf("reference: state: want a slot below %d, got %d", slots, slot)
 	}
 	return nil
 }

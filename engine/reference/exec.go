@@ -1,4 +1,4 @@
-package cpu
+package reference
 
 import (
 	"context"
@@ -111,7 +111,7 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 }
 
 // errClosed is returned by every call after Close.
-var errClosed = fmt.Errorf("cpu: %w", op.ErrClosed)
+var errClosed = fmt.Errorf("reference: %w", op.ErrClosed)
 
 func (e *Exec) checkOpen() error {
 	if e.run.weights == nil {
@@ -198,7 +198,7 @@ func (e *Exec) Write(o *op.Operand, data []float32) error {
 	}
 	n := e.run.count(o)
 	if o.Kind == op.Weight || len(data) != n*o.Width {
-		return fmt.Errorf("cpu: write %s: want %d elements, got %d", o, n*o.Width, len(data))
+		return fmt.Errorf("reference: write %s: want %d elements, got %d", o, n*o.Width, len(data))
 	}
 	for i := range n {
 		copy(e.run.vec(o.All(), i), data[i*o.Width:])
@@ -220,7 +220,7 @@ func (e *Exec) SetArenas(scratch, state []float32) error {
 		return err
 	}
 	if len(scratch) != len(e.run.scratch) || len(state) != len(e.run.state) {
-		return fmt.Errorf("cpu: arenas: want %d and %d elements, got %d and %d",
+		return fmt.Errorf("reference: arenas: want %d and %d elements, got %d and %d",
 			len(e.run.scratch), len(e.run.state), len(scratch), len(state))
 	}
 	copy(e.run.scratch, scratch)

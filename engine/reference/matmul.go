@@ -1,4 +1,4 @@
-package cpu
+package reference
 
 import (
 	"fmt"
@@ -101,7 +101,7 @@ func (e *evaluator) combine(p *op.Part, z []float32, t int) error {
 			y[i] = f * z[i]
 		}
 	default:
-		return fmt.Errorf("cpu: no way to combine by %s", p.Combine)
+		return fmt.Errorf("reference: no way to combine by %s", p.Combine)
 	}
 	return nil
 }
@@ -124,7 +124,7 @@ func activate(a op.Act, z []float32) error {
 	case op.ExpDecay:
 		f = func(v float64) float64 { return math.Exp(-math.Exp(v)) }
 	default:
-		return fmt.Errorf("cpu: no activation %s", a)
+		return fmt.Errorf("reference: no activation %s", a)
 	}
 	for i, v := range z {
 		z[i] = float32(f(float64(v)))

@@ -1,4 +1,4 @@
-package cpu
+package reference
 
 import "github.com/rwkv-gpu/rwkv-gpu/model/op"
 

@@ -1,0 +1,2 @@
+// Package memory tells how much memory the machine has for this process.
+package memory
