@@ -1,0 +1,135 @@
+// The levels by number, and calls of their kernels for Go, which cannot call through a pointer.
+
+#include "level_calls.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "fault.h"
+#include "kernel.h"
+
+extern const struct rk_level rk_generic;
+#if defined(__x86_64__)
+extern const struct rk_level rk_avx2, rk_avx512;
+#endif
+#if defined(__aarch64__)
+extern const struct rk_level rk_neon;
+#endif
+
+// level_of returns a level's kernels, null if this processor lacks something that they need.
+static const struct rk_level *level_of(int level) {
+	switch (level) {
+	case RK_GENERIC: return &rk_generic;
+#if defined(__x86_64__)
+	case RK_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") ? &rk_avx2 : 0;
+	case RK_AVX512:
+		return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
+			__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") ? &rk_avx512 : 0;
+#endif
+#if defined(__aarch64__)
+	case RK_NEON: return &rk_neon;
+#endif
+	}
+	return 0;
+}
+
+static const struct rk_level *levels[4];
+
+void rk_init(void) {
+	rk_guard_init();
+	for (int i = 0; i < 4; i++) levels[i] = level_of(i);
+}
+
+int rk_has(int level) { return levels[level] != 0; }
+
+int rk_sums(int level) { return levels[level]->sums; }
+
+// Memory of rk_alloc is zeros that the system gives page by page as they are used. What the system gave lies before it.
+void *rk_alloc(size_t bytes) {
+	char *own = calloc(bytes + 64 + sizeof own, 1);
+	if (!own) return 0;
+	char *p = (char *)(((uintptr_t)own + sizeof own + 63) & ~(uintptr_t)63);
+	memcpy(p - sizeof own, &own, sizeof own);
+	return p;
+}
+
+void rk_free(void *p) {
+	char *own;
+	memcpy(&own, (char *)p - sizeof own, sizeof own);
+	free(own);
+}
+
+struct matmul_call {
+	const struct rk_level *level;
+	const struct rk_part *p;
+	int first, last, n;
+	float *work;
+};
+
+static void do_matmul(void *with) {
+	struct matmul_call *c = with;
+	c->level->matmul(c->p, c->first, c->last, c->n, c->work);
+}
+
+uintptr_t rk_matmul(int level, const struct rk_part *p, int first, int last, int n, float *work) {
+	struct matmul_call c = {levels[level], p, first, last, n, work};
+	return rk_guard(do_matmul, &c);
+}
+
+struct bytes_call {
+	const struct rk_level *level;
+	int type;
+	float *dst;
+	const uint8_t *src;
+	int64_t n, found;
+	float sum;
+};
+
+static void do_decode(void *with) {
+	struct bytes_call *c = with;
+	c->level->decode(c->type, c->dst, c->src, c->n);
+}
+
+uintptr_t rk_decode(int level, int type, float *dst, const uint8_t *src, int64_t n) {
+	struct bytes_call c = {.level = levels[level], .type = type, .dst = dst, .src = src, .n = n};
+	return rk_guard(do_decode, &c);
+}
+
+static void do_not_finite(void *with) {
+	struct bytes_call *c = with;
+	c->found = c->level->not_finite(c->type, c->src, c->n);
+}
+
+struct rk_found rk_not_finite(int level, int type, const uint8_t *src, int64_t n) {
+	struct bytes_call c = {.level = levels[level], .type = type, .src = src, .n = n};
+	uintptr_t at = rk_guard(do_not_finite, &c);
+	return (struct rk_found){c.found, at};
+}
+
+static void do_stream(void *with) {
+	struct bytes_call *c = with;
+	c->sum = c->level->stream(c->src, c->n);
+}
+
+uintptr_t rk_stream(int level, const uint8_t *src, int64_t n) {
+	struct bytes_call c = {.level = levels[level], .src = src, .n = n};
+	return rk_guard(do_stream, &c);
+}
+
+float rk_multiply_add(int level, int64_t n) { return levels[level]->multiply_add(n); }
+
+void rk_layer_norm(int level, float *y, const float *x, const float *w, const float *b, int n, float eps) {
+	levels[level]->layer_norm(y, x, w, b, n, eps);
+}
+
+void rk_do_shift_mix(int level, const struct rk_shift *p, float *work) { levels[level]->shift_mix(p, work); }
+
+void rk_deep_embed(int level, float *y, const float *h, const float *matrix, int inner, int width) {
+	levels[level]->deep_embed(y, h, matrix, inner, width);
+}
+
+void rk_do_wkv4(int level, const struct rk_wkv4 *p) { levels[level]->wkv4(p); }
+
+void rk_do_wkv6(int level, const struct rk_wkv6 *p, float *work) { levels[level]->wkv6(p, work); }
+
+void rk_do_wkv7(int level, const struct rk_wkv7 *p, float *work) { levels[level]->wkv7(p, work); }

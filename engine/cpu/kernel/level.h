@@ -1,0 +1,13 @@
+// The kernels of a level, after its vectors: included once by the file of each level.
+
+#include "blocks.h"
+
+#include "elementwise.h"
+
+#include "matmul.h"
+
+#include "wkv.h"
+
+#include "limits.h"
+
+#define LEVEL {TILE_ROWS * TILE_TOKENS, matmul, decode, not_finite, layer_norm, shift_mix, deep_embed, wkv4, wkv6, wkv7, stream, multiply_add}

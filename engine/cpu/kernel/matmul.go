@@ -1,0 +1,59 @@
+package kernel
+
+/*
+#include "level_calls.h"
+*/
+import "C"
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+)
+
+// Rows are vectors: the i-th one begins at First[i*Stride].
+type Rows struct {
+	First  []float32
+	Stride int
+}
+
+// Product is a part of op.MatMul:
+//
+//	z = Act(Scale * (W * X[t]) + Bias);  Y[t] = Combine(z, From[t], To[t])
+type Product struct {
+	W           []byte // M rows of K elements, as stored
+	Type        tensor.Type
+	M, K        int
+	X           Rows // [K]
+	Scale       float32
+	Bias        []float32 // [M] or nil
+	Act         op.Act
+	Combine     op.Combine
+	From, To, Y Rows // [M]; From and To are empty where Combine does not read them
+}
+
+// Part is a Product as kernels take it.
+type Part struct{ c C.struct_rk_part }
+
+// NewPart returns p for kernels. What p's slices hold must be C's memory or mapped, and stay there.
+func NewPart(p *Product) *Part {
+	return &Part{C.struct_rk_part{
+		w: bytes(p.W), x: floats(p.X.First), bias: floats(p.Bias),
+		from: floats(p.From.First), to: floats(p.To.First), y: floats(p.Y.First),
+		row_bytes: C.int64_t(p.Type.Bytes(p.K)), x_stride: C.int64_t(p.X.Stride), from_stride: C.int64_t(p.From.Stride),
+		to_stride: C.int64_t(p.To.Stride), y_stride: C.int64_t(p.Y.Stride),
+		_type: C.int32_t(p.Type), m: C.int32_t(p.M), k: C.int32_t(p.K),
+		act: C.int32_t(p.Act), combine: C.int32_t(p.Combine), scale: C.float(p.Scale),
+	}}
+}
+
+// WorkLen returns how many elements of memory MatMul needs for so many rows of k elements and n vectors.
+func WorkLen(rows, k, n int) int { return int(C.rk_work(C.int(rows), C.int(k), C.int(n))) }
+
+// Panel returns how many rows of k elements MatMul decodes at once for more than one vector. A multiple of it wastes nothing.
+func Panel(k int) int { return int(C.rk_panel(C.int(k))) }
+
+// MatMul does the output rows [from, to) for the first n vectors, of which there is at least one. work has at least
+// WorkLen(to-from, K, n) elements, which no other call uses meanwhile.
+func (l Level) MatMul(p *Part, from, to, n int, work []float32) error {
+	return fault(C.rk_matmul(C.int(l), &p.c, C.int(from), C.int(to), C.int(n), floats(work)))
+}
