@@ -11,7 +11,7 @@ CLIENTS  ?=
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help run build test race clients gpus check shaders mutants fuzz bench load setup clean
+.PHONY: help run build test race clients gpus arm64 check shaders mutants fuzz bench load setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -40,6 +40,11 @@ clients: ## programs that others wrote for OpenAI's and Anthropic's protocols, a
 gpus: ## what the compilers of GPUs that are not there make of the kernels (GPUS="navi21 gfx1100" for some)
 	@scripts/setup.sh test
 	@scripts/gpus.sh $(GPUS)
+
+arm64: ## the CPU's vector kernels of 64-bit ARM, in an emulator
+	@scripts/setup.sh arm64
+	@GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc $(GO) test -count=1 \
+		-exec 'qemu-aarch64-static -L /usr/aarch64-linux-gnu' ./engine/cpu/kernel
 
 check: ## formatting, vet, linters, file lengths, and that generated files are current
 	@scripts/setup.sh check

@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients
+# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64
 #
 # Installs what that make target needs and this machine lacks, with the system's package manager, one line for each
 # thing. Where all is there it says nothing and touches no network. -n: only say what would be installed.
@@ -27,6 +27,8 @@ curl       | curl                  | curl                    | curl             
 browser    | Chromium              | chromium                | chromium                 | chromium                 | -
 python     | Python 3.11 with venv | python3 python3-venv    | python3 python3-pip      | python                   | python
 node       | Node.js 18 with npm   | nodejs npm              | nodejs nodejs-npm        | nodejs npm               | node
+arm        | C compiler for ARM    | gcc-aarch64-linux-gnu libc6-dev-arm64-cross | - | aarch64-linux-gnu-gcc   | -
+emulator   | QEMU for programs     | qemu-user-static        | qemu-user-static-aarch64 | qemu-user-static         | -
 '
 
 say() { echo "setup: $*"; }
@@ -66,6 +68,8 @@ have() {
 	loader) have_library libvulkan.so.1 || have_library libvulkan.1.dylib ;;
 	driver) have_driver ;;
 	lavapipe) [ -n "$(driver lavapipe)" ] || { [ "$(uname)" = Darwin ] && have_driver; } ;;
+	arm) has aarch64-linux-gnu-gcc && echo '#include <stdlib.h>' | aarch64-linux-gnu-gcc -E - >/dev/null 2>&1 ;;
+	emulator) has qemu-aarch64-static ;;
 	validation) manifests explicit_layer.d | grep -qi khronos_validation ;;
 	spirv) has spirv-opt && has spirv-val ;;
 	second) [ -n "$(driver swiftshader)" ] ;;
@@ -239,8 +243,9 @@ test) things='certs go cc git glslc cmake spirv loader lavapipe validation curl'
 swiftshader) things='second' ;;
 browser) things='browser' ;;
 clients) things='certs go cc loader driver python node' ;;
+arm64) things='certs go cc arm emulator' ;;
 *)
-	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients' >&2
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64' >&2
 	exit 2
 	;;
 esac
