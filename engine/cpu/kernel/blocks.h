@@ -1,6 +1,6 @@
-// The storage types. Each has, under its name T: T_BLOCK elements in T_BYTES, worked through in steps of T_STEP elements; T_open,
-// which reads a block's scales; and T_step, which gives the elements from at on as vectors. The layouts and the order of the
-// arithmetic are those of model/tensor (block.go), to the bit.
+// The storage types. Each has, under its name T: T_BLOCK elements in T_BYTES, worked through in steps of T_STEP
+// elements; T_open, which reads a block's scales; and T_step, which gives the elements from at on as vectors. The
+// layouts and the order of the arithmetic are those of model/tensor (block.go), to the bit.
 
 typedef struct { char none; } Open0;
 typedef struct { float d[16], m[8]; } OpenK;

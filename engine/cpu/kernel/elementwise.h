@@ -1,14 +1,14 @@
 // Functions of single elements, and norms. No product and sum is fused here, so all levels give the same bits.
 
-// exp2_times returns y * 2^n for n from -252 to 254. In two steps, so that what is too small is rounded once and what is too large
-// becomes infinite.
+// exp2_times returns y * 2^n for n from -252 to 254. In two steps, so that what is too small is rounded once and what
+// is too large becomes infinite.
 FN float exp2_times(float y, int n) {
 	int half = n >> 1;
 	return y * bits_float((uint32_t)(half + 127) << 23) * bits_float((uint32_t)(n - half + 127) << 23);
 }
 
-// near returns the multiple n of log 2 that is nearest to x, for x within its bounds, and r = x - n log 2. log 2 is taken in two
-// parts, of which n times the first one is exact (Cody and Waite).
+// near returns the multiple n of log 2 that is nearest to x, for x within its bounds, and r = x - n log 2. log 2 is
+// taken in two parts, of which n times the first one is exact (Cody and Waite).
 FN int near(float x, float *r) {
 	float n = x * 1.44269504f + 0x1.8p23f;
 	n -= 0x1.8p23f;
@@ -74,7 +74,8 @@ static void activate(int act, float *z, int n) {
 	}
 }
 
-// moments returns the mean of x and 1/sqrt(var(x) + eps), from sums in float64: one per lane of 8, and then those of the lanes.
+// moments returns the mean of x and 1/sqrt(var(x) + eps), from sums in float64: one per lane of 8, and then those of
+// the lanes.
 FN void moments(const float *x, int n, float eps, float *mean, float *rstd) {
 	double sum[8] = {0}, square[8] = {0}, all = 0, squares = 0;
 	int i = 0;

@@ -1,4 +1,5 @@
-// What becomes of a kernel that reads a mapped file where the file has no more bytes: the system then sends its thread SIGBUS.
+// What becomes of a kernel that reads a mapped file where the file has no more bytes: the system then sends its thread
+// SIGBUS.
 
 #include "fault.h"
 

@@ -16,8 +16,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// A kernel that reads where a mapped file was cut returns the address, on every thread, again and again. Go's own faults go on
-// to be Go's.
+// A kernel that reads where a mapped file was cut returns the address, on every thread, again and again. Go's own
+// faults go on to be Go's.
 func TestFault(t *testing.T) {
 	const m, k = 4096, 64
 	path := filepath.Join(t.TempDir(), "weights")

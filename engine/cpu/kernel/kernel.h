@@ -1,5 +1,5 @@
-// The kernels of one level of processor features, and what they work on. All counts are of elements, all strides too but
-// row_bytes. Vectors of float32 may lie anywhere that is a multiple of 4.
+// The kernels of one level of processor features, and what they work on. All counts are of elements, all strides too
+// but row_bytes. Vectors of float32 may lie anywhere that is a multiple of 4.
 #ifndef RWKV_KERNEL_H
 #define RWKV_KERNEL_H
 
@@ -67,7 +67,8 @@ struct rk_level {
 	void (*matmul)(const struct rk_part *p, int first, int last, int n, float *work);
 	// decode converts n elements, whole blocks.
 	void (*decode)(int type, float *dst, const uint8_t *src, int64_t n);
-	// not_finite returns the index of an element that is NaN or infinite, the first of its block in a block type, or -1.
+	// not_finite returns the index of an element that is NaN or infinite, the first of its block in a block type, or
+	// -1.
 	int64_t (*not_finite)(int type, const uint8_t *src, int64_t n);
 	void (*layer_norm)(float *y, const float *x, const float *w, const float *b, int n, float eps);
 	void (*shift_mix)(const struct rk_shift *p, float *work); // work: 2 * width

@@ -162,8 +162,8 @@ func (p *Product) run(tb testing.TB, l Level, from, to, n int) {
 	}
 }
 
-// Products are right to float32's rounding, with every activation and combination. What a token gives does not depend on the
-// tokens and rows beside it, nor on the level, but for the one without a fused multiply-add.
+// Products are right to float32's rounding, with every activation and combination. What a token gives does not depend
+// on the tokens and rows beside it, nor on the level, but for the one without a fused multiply-add.
 func TestMatMul(t *testing.T) {
 	rng := rand.New(rand.NewPCG(5, 6))
 	for c := range 300 {

@@ -1,10 +1,10 @@
-// Package kernel has the vector kernels of the CPU executor, in C: matrix products that read weights as they are stored, the
-// recurrences, norms and activations. There is one set for each level of processor features, made from the same sources over
-// vectors of 16 lanes (vec_*.h), so all levels that have a fused multiply-add give the same bits. Products sum in one order,
-// whatever stands beside them: see matmul.h.
+// Package kernel has the vector kernels of the CPU executor, in C: matrix products that read weights as they are
+// stored, the recurrences, norms and activations. There is one set for each level of processor features, made from the
+// same sources over vectors of 16 lanes (vec_*.h), so all levels that have a fused multiply-add give the same bits.
+// Products sum in one order, whatever stands beside them: see matmul.h.
 //
-// Memory that kernels touch is C's (Alloc) or a mapped file. Nothing here checks sizes: engine/cpu has them from a program
-// that is checked.
+// Memory that kernels touch is C's (Alloc) or a mapped file. Nothing here checks sizes: engine/cpu has them from a
+// program that is checked.
 package kernel
 
 /*
@@ -75,7 +75,8 @@ func fault(at C.uintptr_t) error {
 // ErrNoMemory is returned by Alloc when the system has no room.
 var ErrNoMemory = errors.New("cpu: out of memory")
 
-// Alloc returns zeros that begin at a multiple of 64 bytes, in memory that the garbage collector does not know. Free ends them.
+// Alloc returns zeros that begin at a multiple of 64 bytes, in memory that the garbage collector does not know. Free
+// ends them.
 func Alloc(n int) ([]float32, error) {
 	b, err := AllocBytes(4 * n)
 	if err != nil || n == 0 {
@@ -107,19 +108,22 @@ func floats(s []float32) *C.float { return (*C.float)(unsafe.Pointer(unsafe.Slic
 
 func bytes(s []byte) *C.uint8_t { return (*C.uint8_t)(unsafe.Pointer(unsafe.SliceData(s))) }
 
-// Decode converts the len(dst) elements of src to float32, to the same bits as t.Decode. Elements of a block type are whole blocks.
+// Decode converts the len(dst) elements of src to float32, to the same bits as t.Decode. Elements of a block type are
+// whole blocks.
 func (l Level) Decode(t tensor.Type, dst []float32, src []byte) error {
 	return fault(C.rk_decode(C.int(l), C.int(t), floats(dst), bytes(src[:t.Bytes(len(dst))]), C.int64_t(len(dst))))
 }
 
-// CheckFinite returns the index of the first element of the t-typed data that is NaN or infinite, or -1: what t.CheckFinite does.
+// CheckFinite returns the index of the first element of the t-typed data that is NaN or infinite, or -1: what
+// t.CheckFinite does.
 func (l Level) CheckFinite(t tensor.Type, data []byte) (int, error) {
 	elements, size := t.Block()
 	found := C.rk_not_finite(C.int(l), C.int(t), bytes(data), C.int64_t(len(data)/size*elements))
 	return int(found.index), fault(found.at)
 }
 
-// Stream reads data, of which only whole runs of 512 bytes count, as fast as the processor can. It returns how many bytes it read.
+// Stream reads data, of which only whole runs of 512 bytes count, as fast as the processor can. It returns how many
+// bytes it read.
 func (l Level) Stream(data []byte) (int, error) {
 	n := len(data) &^ 511
 	return n, fault(C.rk_stream(C.int(l), bytes(data), C.int64_t(n)))

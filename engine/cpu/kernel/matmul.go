@@ -49,7 +49,8 @@ func NewPart(p *Product) *Part {
 // WorkLen returns how many elements of memory MatMul needs for so many rows of k elements and n vectors.
 func WorkLen(rows, k, n int) int { return int(C.rk_work(C.int(rows), C.int(k), C.int(n))) }
 
-// Panel returns how many rows of k elements MatMul decodes at once for more than one vector. A multiple of it wastes nothing.
+// Panel returns how many rows of k elements MatMul decodes at once for more than one vector. A multiple of it wastes
+// nothing.
 func Panel(k int) int { return int(C.rk_panel(C.int(k))) }
 
 // MatMul does the output rows [from, to) for the first n vectors, of which there is at least one. work has at least

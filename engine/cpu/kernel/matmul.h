@@ -1,5 +1,5 @@
-// Matrix products. A row's product with a vector is one sum per lane, over the elements of that lane in their order, and then the
-// sum of the lanes: the same for every number of rows and vectors.
+// Matrix products. A row's product with a vector is one sum per lane, over the elements of that lane in their order,
+// and then the sum of the lanes: the same for every number of rows and vectors.
 
 #define ROWS 4     // of a product with one vector, side by side
 #define CHUNK 768  // elements of a row that stay in the first cache with those of its tile

@@ -10,7 +10,8 @@ func (l Level) LayerNorm(y, x, w, b []float32, eps float32) {
 	C.rk_layer_norm(C.int(l), floats(y), floats(x), floats(w), floats(b), C.int(len(x)), C.float(eps))
 }
 
-// ShiftMix is op.ShiftMix for rows of one sequence that follow each other. A value is used again and again by one goroutine.
+// ShiftMix is op.ShiftMix for rows of one sequence that follow each other. A value is used again and again by one
+// goroutine.
 type ShiftMix struct {
 	X            Rows
 	Rows, Width  int
@@ -44,8 +45,8 @@ func (l Level) DeepEmbed(y, h, matrix []float32) {
 	C.rk_deep_embed(C.int(l), floats(y), floats(h), floats(matrix), C.int(len(h)), C.int(len(y)))
 }
 
-// WKV4 is op.WKV4 for channels of one sequence: each slice begins at the first channel, of the first row. A value is used again
-// and again by one goroutine.
+// WKV4 is op.WKV4 for channels of one sequence: each slice begins at the first channel, of the first row. A value is
+// used again and again by one goroutine.
 type WKV4 struct {
 	R, K, V, W, U, AA, BB, PP, Y []float32
 	Stride                       int // of R, K, V and Y
@@ -62,8 +63,8 @@ func (l Level) WKV4(p *WKV4) {
 	C.rk_do_wkv4(C.int(l), &p.c)
 }
 
-// WKV6 is op.WKV6 for one head of one sequence: each slice begins at the head, of the first row, State at the head's. A value is
-// used again and again by one goroutine.
+// WKV6 is op.WKV6 for one head of one sequence: each slice begins at the head, of the first row, State at the head's. A
+// value is used again and again by one goroutine.
 type WKV6 struct {
 	R, K, V, W, U, G, NormW, NormB, State, Y []float32
 	Stride, WStride                          int // WStride is 0 where W is a weight
@@ -81,8 +82,8 @@ func (l Level) WKV6(p *WKV6, work []float32) {
 	C.rk_do_wkv6(C.int(l), &p.c, floats(work))
 }
 
-// WKV7 is op.WKV7 for one head of one sequence: each slice begins at the head, of the first row, State at the head's. A value is
-// used again and again by one goroutine.
+// WKV7 is op.WKV7 for one head of one sequence: each slice begins at the head, of the first row, State at the head's. A
+// value is used again and again by one goroutine.
 type WKV7 struct {
 	R, W, K, V, A, G, KK, KA, RK, NormW, NormB, State, Y []float32
 	Stride, N, Rows                                      int
