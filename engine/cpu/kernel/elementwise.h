@@ -74,30 +74,36 @@ static void activate(int act, float *z, int n) {
 	}
 }
 
-// moments returns the mean of x and 1/sqrt(var(x) + eps), from sums in float64: one per lane of 8, and then those of
-// the lanes.
-FN void moments(const float *x, int n, float eps, float *mean, float *rstd) {
-	double sum[8] = {0}, square[8] = {0}, all = 0, squares = 0;
+// squares returns the sum of (x - m)^2 in float64: one sum per lane of 8, and then those of the lanes.
+FN double squares(const float *x, int n, double m) {
+	double lane[8] = {0}, sum = 0;
 	int i = 0;
 	for (; i + 8 <= n; i += 8) {
-		for (int l = 0; l < 8; l++) sum[l] += (double)x[i + l];
-	}
-	for (int l = 0; i + l < n; l++) sum[l] += (double)x[i + l];
-	for (int l = 0; l < 8; l++) all += sum[l];
-	double m = all / n;
-	for (i = 0; i + 8 <= n; i += 8) {
 		for (int l = 0; l < 8; l++) {
 			double d = (double)x[i + l] - m;
-			square[l] += d * d;
+			lane[l] += d * d;
 		}
 	}
 	for (int l = 0; i + l < n; l++) {
 		double d = (double)x[i + l] - m;
-		square[l] += d * d;
+		lane[l] += d * d;
 	}
-	for (int l = 0; l < 8; l++) squares += square[l];
+	for (int l = 0; l < 8; l++) sum += lane[l];
+	return sum;
+}
+
+// moments returns the mean of x and 1/sqrt(var(x) + eps), from sums in float64.
+FN void moments(const float *x, int n, float eps, float *mean, float *rstd) {
+	double lane[8] = {0}, sum = 0;
+	int i = 0;
+	for (; i + 8 <= n; i += 8) {
+		for (int l = 0; l < 8; l++) lane[l] += (double)x[i + l];
+	}
+	for (int l = 0; i + l < n; l++) lane[l] += (double)x[i + l];
+	for (int l = 0; l < 8; l++) sum += lane[l];
+	double m = sum / n;
 	*mean = (float)m;
-	*rstd = (float)(1 / sqrt(squares / n + (double)eps));
+	*rstd = (float)(1 / sqrt(squares(x, n, m) / n + (double)eps));
 }
 
 static void layer_norm(float *y, const float *x, const float *w, const float *b, int n, float eps) {

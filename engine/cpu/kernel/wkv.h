@@ -81,13 +81,13 @@ static void wkv7(const struct rk_wkv7 *p, float *work) {
 	for (int t = 0; t < p->rows; t++) {
 		int64_t at = t * p->stride;
 		const float *k = p->k + at, *a = p->a + at, *r = p->r + at, *v = p->v + at, *g = p->g + at;
-		double square = 0;
 		for (int j = 0; j < n; j++) {
 			kk[j] = k[j] * p->kk[j];
-			square += (double)kk[j] * (double)kk[j];
 			key[j] = k[j] * (1 + (a[j] - 1) * p->ka[j]);
+			out[j] = r[j] * key[j];
 		}
-		double norm = sqrt(square);
+		float bonus = dot(out, p->rk, n);
+		double norm = sqrt(squares(kk, n, 0));
 		float divisor = (float)(norm < 1e-12 ? 1e-12 : norm);
 		for (int j = 0; j < n; j++) {
 			kk[j] /= divisor;
@@ -96,8 +96,6 @@ static void wkv7(const struct rk_wkv7 *p, float *work) {
 		struct keys keys = {kk, kka, key, r, p->w + at};
 		if (n == 64) rows7(p->state, &keys, v, out, 64);
 		else rows7(p->state, &keys, v, out, n);
-		float bonus = 0;
-		for (int j = 0; j < n; j++) bonus += r[j] * key[j] * p->rk[j];
 		float *y = p->y + at;
 		layer_norm(y, out, p->norm_w, p->norm_b, n, p->eps);
 		for (int i = 0; i < n; i++) y[i] = (y[i] + bonus * v[i]) * g[i];
