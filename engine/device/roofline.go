@@ -1,6 +1,10 @@
 package device
 
-import "github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
+import (
+	"runtime"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
+)
 
 // Roofline is what a device does at best with nothing else to do.
 type Roofline struct {
@@ -12,7 +16,10 @@ type Roofline struct {
 // its caches faster than what does not, so it should be what the model at hand reads.
 func (d *Device) Roofline(bytes int) (Roofline, error) {
 	if d.IsCPU() {
-		read, flops := roofline.CPU(bytes)
+		read, flops, err := roofline.CPU(bytes, runtime.GOMAXPROCS(0))
+		if err != nil {
+			return Roofline{}, &Error{Device: "CPU", Err: err}
+		}
 		return Roofline{read, flops}, nil
 	}
 	d.use.RLock()

@@ -1,77 +1,90 @@
 package roofline
 
 import (
-	"runtime"
+	"errors"
 	"sync"
 	"time"
 
-	"gonum.org/v1/gonum/blas"
-	"gonum.org/v1/gonum/blas/blas32"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
 )
 
-// CPU measures what gonum's products do at best on all cores. read is the bytes read per second by inner products whose
-// vectors together take so many bytes. flops is the float32 operations per second of inner or matrix products that stay
-// in a core's own cache, whichever are faster.
-func CPU(bytes int) (read, flops float64) {
-	const small = 1 << 11 // elements: two vectors of 8 KiB
-	n := max(bytes/8/runtime.GOMAXPROCS(0), small)
-	read = 8 * dots(n, max(1, 1<<22/n))
-	flops = 2 * max(dots(small, 1<<13), squares(64, 1<<6))
-	return read, flops
+// CPU measures the processor with so many threads at once, each of which runs the kernels of the widest vectors that
+// the processor has. read is the bytes per second that they read together from so many bytes of memory, which they
+// share out. flops is the float32 operations per second of independent multiply-adds, each of which counts as two. It
+// is an error if there is no memory for the bytes.
+func CPU(bytes, threads int) (read, flops float64, err error) {
+	levels := kernel.Levels()
+	p := processor{levels[len(levels)-1], threads}
+	if read, err = p.read(bytes); err != nil {
+		return 0, 0, err
+	}
+	return read, p.multiplyAdds(), nil
 }
 
-// dots returns how many multiply-adds per second all cores do in inner products of n elements, each done repeats times.
-func dots(n, repeats int) float64 {
-	workers := runtime.GOMAXPROCS(0)
-	vectors := make([]blas32.Vector, 2*workers)
-	for i := range vectors {
-		vectors[i] = blas32.Vector{N: n, Inc: 1, Data: filled(n)}
+// processor measures with the kernels of a level.
+type processor struct {
+	level   kernel.Level
+	threads int
+}
+
+const (
+	streamUnit = 512      // bytes: Stream reads multiples of it
+	streamRun  = 64 << 20 // bytes that a thread reads in a run, at least, so that its start does not count
+	addRun     = 1 << 28  // multiply-adds of a thread in a run: some milliseconds of the widest vectors
+	cpuRuns    = 10       // the best of them counts
+)
+
+// read streams through memory that is written before, since a system may give memory only then.
+func (p processor) read(bytes int) (best float64, err error) {
+	part := max((bytes/p.threads+streamUnit-1)/streamUnit, 1) * streamUnit // of a thread
+	memory, err := kernel.AllocBytes(part * p.threads)
+	if err != nil {
+		return 0, err
 	}
-	return rate(repeats*n, func(w int) {
-		for range repeats {
-			vectors[2*w].Data[0] = blas32.Dot(vectors[2*w], vectors[2*w+1])
+	defer kernel.Free(memory)
+	of := func(thread int) []byte { return memory[thread*part:][:part] }
+	p.all(func(thread int) {
+		for i := range of(thread) {
+			of(thread)[i] = 0x3f // floats of 0.747: others, such as the smallest, may take longer to add
 		}
 	})
-}
-
-// squares is dots for products of n x n matrices.
-func squares(n, repeats int) float64 {
-	matrices := make([]blas32.General, 3*runtime.GOMAXPROCS(0))
-	for i := range matrices {
-		matrices[i] = blas32.General{Rows: n, Cols: n, Stride: n, Data: filled(n * n)}
-	}
-	return rate(repeats*n*n*n, func(w int) {
+	repeats := max(streamRun/part, 1)
+	errs := make([]error, p.threads)
+	best = p.rate(float64(repeats*part*p.threads), func(thread int) {
 		for range repeats {
-			blas32.Gemm(blas.NoTrans, blas.Trans, 1, matrices[3*w], matrices[3*w+1], 0, matrices[3*w+2])
+			_, err := p.level.Stream(of(thread))
+			errs[thread] = errors.Join(errs[thread], err)
 		}
 	})
+	return best, errors.Join(errs...)
 }
 
-// filled returns n small numbers.
-func filled(n int) []float32 {
-	f := make([]float32, n)
-	for i := range f {
-		f[i] = 1 / float32(n)
-	}
-	return f
+// multiplyAdds computes in registers.
+func (p processor) multiplyAdds() float64 {
+	each := p.level.MultiplyAdd(1) // the least that it does
+	n := (addRun + each - 1) / each * each
+	return p.rate(2*float64(n*p.threads), func(int) { p.level.MultiplyAdd(n) })
 }
 
-// rate returns how much of an amount per second all cores do together, in the best of some runs.
-func rate(amount int, do func(worker int)) float64 {
-	workers := runtime.GOMAXPROCS(0)
-	best := 0.0
-	for range 5 {
+// rate returns how much of an amount per second all threads do together, in the best of some runs.
+func (p processor) rate(amount float64, do func(thread int)) (best float64) {
+	for range cpuRuns {
 		start := time.Now()
-		var wg sync.WaitGroup
-		for w := range workers {
-			wg.Add(1)
-			go func() {
-				defer wg.Done()
-				do(w)
-			}()
-		}
-		wg.Wait()
-		best = max(best, float64(workers*amount)/time.Since(start).Seconds())
+		p.all(do)
+		best = max(best, amount/time.Since(start).Seconds())
 	}
 	return best
+}
+
+// all runs do for each thread, and waits.
+func (p processor) all(do func(thread int)) {
+	var wg sync.WaitGroup
+	for thread := range p.threads {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			do(thread)
+		}()
+	}
+	wg.Wait()
 }
