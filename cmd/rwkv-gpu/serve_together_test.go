@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -53,6 +54,67 @@ func TestServeTogether(t *testing.T) {
 	}
 }
 
+// Several answers to one prompt, by n or best_of, have the texts and the log-probabilities that each seed gives alone, with
+// fewer slots than answers, whole and as a stream, with the tokens of the prompt and without. The prompt is read once.
+func TestServeAlternatives(t *testing.T) {
+	const n = 3
+	s := startServing(t, "--device", vulkanDevice(t), "--exact", "--max-sequences", "2")
+	ask := func(path string, body map[string]any) (text, answer string, read int) {
+		t.Helper()
+		before := s.metric(t, "rwkv_fed_tokens_total", "")
+		status, answer, err := s.try(t.Context(), "", "POST", path, body)
+		if err == nil && status == http.StatusOK {
+			text, err = texts(answer, body["stream"] == true)
+		}
+		if err != nil || text == "" {
+			t.Fatalf("%d %s (%v)", status, answer, err)
+		}
+		return text, answer, int(s.metric(t, "rwkv_fed_tokens_total", "") - before)
+	}
+	prompt := strings.Repeat("Tell me of two foxes who live in a wood, and of all their friends. ", 4)
+	for i, path := range []string{"/v1/completions", "/v1/completions", "/v1/chat/completions"} {
+		body := map[string]any{"temperature": 1, "max_tokens": 8, "cache": false, "logit_bias": map[string]any{"0": -100}}
+		if i < 2 {
+			body["prompt"], body["logprobs"], body["echo"] = prompt, 1, i == 1
+		} else {
+			body["messages"], body["logprobs"] = messages("", []string{prompt}), true
+		}
+		var want []string
+		var whole int
+		for k := range n {
+			var text string
+			body["seed"] = 7 + k
+			text, _, whole = ask(path, body)
+			want = append(want, text)
+		}
+		body["seed"], body["n"] = 7, n
+		for _, stream := range []bool{false, true} {
+			body["stream"] = stream
+			text, answer, read := ask(path, body)
+			if text != strings.Join(want, "\x00") {
+				t.Errorf("%s, stream %t: %q, want %q", path, stream, text, want)
+			}
+			if read != whole+n-1 {
+				t.Errorf("%s, stream %t: %d tokens of prompts were read, want %d and %d", path, stream, read, whole, n-1)
+			}
+			usage := fmt.Sprintf(`"prompt_tokens":%d,"completion_tokens":%d,"total_tokens":%d,"prompt_tokens_details":{"cached_tokens":0}`,
+				whole, n*8, whole+n*8)
+			if !stream && !strings.Contains(answer, usage) {
+				t.Errorf("%s: want %s in %s", path, usage, answer)
+			}
+		}
+		if i == 0 {
+			body["stream"], body["n"], body["best_of"] = false, 1, n
+			if text, _, read := ask(path, body); !slices.Contains(want, text) || read != whole+n-1 {
+				t.Errorf("the best of %q is %q, for %d tokens of the prompt", want, text, read)
+			}
+		}
+	}
+	if status := s.end(t, syscall.SIGTERM); status != statusDone {
+		t.Errorf("status %d: %s", status, s.log)
+	}
+}
+
 // mixed is one of many requests that differ in what they ask for, and how.
 func mixed(i int) (path string, body map[string]any) {
 	said := fmt.Sprintf("Tell me of %d foxes who live in a wood, and of their %d friends.", i+2, i%5)
@@ -79,8 +141,13 @@ func (s *serving) text(ctx context.Context, i int) (string, error) {
 	if err != nil || status != http.StatusOK {
 		return "", fmt.Errorf("%d %s (%w)", status, answer, err)
 	}
+	return texts(answer, body["stream"] == true)
+}
+
+// texts returns the text of an answer, with the log-probabilities of its tokens, or those of several, each behind a zero byte.
+func texts(answer string, stream bool) (string, error) {
 	parts := []string{answer}
-	if body["stream"] == true {
+	if stream {
 		parts = nil
 		for lines := bufio.NewScanner(strings.NewReader(answer)); lines.Scan(); {
 			if data, ok := strings.CutPrefix(lines.Text(), "data: "); ok && data != "[DONE]" {
@@ -88,12 +155,13 @@ func (s *serving) text(ctx context.Context, i int) (string, error) {
 			}
 		}
 	}
-	var all strings.Builder
+	var text, numbers [8]string // of each answer
 	for _, part := range parts {
 		var p struct {
 			Type    string
 			Delta   json.RawMessage // a text in streams of responses
 			Choices []struct {
+				Index          int
 				Text           string
 				Message, Delta struct{ Content string }
 				Logprobs       struct {
@@ -107,26 +175,30 @@ func (s *serving) text(ctx context.Context, i int) (string, error) {
 			return "", fmt.Errorf("%w: %s", err, part)
 		}
 		if p.Type == "response.output_text.delta" {
-			var text string
-			if err := json.Unmarshal(p.Delta, &text); err != nil {
+			var more string
+			if err := json.Unmarshal(p.Delta, &more); err != nil {
 				return "", err
 			}
-			all.WriteString(text)
+			text[0] += more
 		}
 		for _, c := range p.Choices {
-			all.WriteString(c.Text + c.Message.Content + c.Delta.Content)
+			text[c.Index] += c.Text + c.Message.Content + c.Delta.Content
 			for _, x := range c.Logprobs.Tokens {
-				all.WriteString(" " + x.String())
+				numbers[c.Index] += " " + x.String()
 			}
 			for _, x := range c.Logprobs.Content {
-				all.WriteString(" " + x.Logprob.String())
+				numbers[c.Index] += " " + x.Logprob.String()
 			}
 		}
 		for _, o := range p.Output {
 			for _, c := range o.Content {
-				all.WriteString(c.Text)
+				text[0] += c.Text
 			}
 		}
 	}
-	return all.String(), nil
+	all := text[0] + numbers[0]
+	for i := 1; text[i] != ""; i++ {
+		all += "\x00" + text[i] + numbers[i]
+	}
+	return all, nil
 }

@@ -3,6 +3,7 @@ package completion
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"sort"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
@@ -49,6 +50,11 @@ func (s *Service) begin(r *Request) (*beginning, error) {
 		b.marks = statecache.Plan(b.hit.Tokens, len(b.ids), s.options.Every, b.hit, p.Ends)
 	}
 	return b, nil
+}
+
+// again returns the beginning of another request with the prompt, by which no states on the way are kept.
+func (b *beginning) again() *beginning {
+	return &beginning{space: b.space, state: b.state, fresh: b.fresh, ids: slices.Clone(b.ids), most: b.most, hit: new(statecache.Hit)}
 }
 
 // places returns how many tokens the states that are kept have seen.

@@ -21,6 +21,8 @@
 // reading a file takes time, and when a slot is free, since another completion may have read the same beginning
 // meanwhile.
 //
+// Completions that differ in their draws alone are started together by [Service.StartAll]. Their prompt is read once.
+//
 // # What is kept
 //
 // While a prompt is fed, states are kept at the ends of its segments that ask for it, at the place where it parts from

@@ -1,6 +1,7 @@
 package completion
 
 import (
+	"errors"
 	"fmt"
 	"math"
 	"slices"
@@ -9,6 +10,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
 )
 
@@ -115,6 +117,86 @@ func TestExact(t *testing.T) {
 			if err != nil || !slices.Equal(warm, alone) || !slices.Equal(ids, other) {
 				t.Errorf("turn %d: the state is another than that of a fresh one (%v)", turn, err)
 			}
+		}
+	})
+}
+
+// Completions of one prompt that are started together are, bit for bit, those that each would be alone, with the cache and
+// without it. The engine reads the prompt once, and its last token for each.
+func TestTogether(t *testing.T) {
+	const n = 3
+	eachDesk(t, engine.Options{Slots: 2, Chunk: 48, Exact: true}, func(t *testing.T, d *desk) {
+		p := chat(system, "Once upon a time there was a little girl. What was her name?")
+		whole := d.whole(p)
+		list := make([]Request, n)
+		var want [n]Result
+		var tokens [n][]string
+		for i := range list {
+			list[i] = Request{Space: "ann", Prompt: p, Max: 8 + i, Penal: true, Fresh: true, Logprobs: i%2 == 0, Top: i,
+				Sample: sample.Params{Temperature: 1, TopP: 0.9, Presence: 0.4, Frequency: 0.3, PenaltyDecay: 0.99, Seed: uint64(i)}}
+			want[i], tokens[i] = d.complete(list[i])
+		}
+		for round, fresh := range []bool{true, false, false} {
+			for i := range list {
+				list[i].Fresh = fresh
+			}
+			before := d.e.Stats().Rows
+			all, err := d.s.StartAll(t.Context(), list)
+			if err != nil {
+				t.Fatal(err)
+			}
+			fed, drawn := 0, 0
+			for i, c := range all {
+				var same []string
+				for p := range c.Pieces() {
+					for _, t := range p.Tokens {
+						same = append(same, told(t))
+					}
+				}
+				got, err := c.Result()
+				if err != nil || !slices.Equal(got.IDs, want[i].IDs) || !slices.Equal(same, tokens[i]) || got.Text != want[i].Text {
+					t.Errorf("round %d, request %d: %v %q, alone %v %q (%v)", round, i, same, got.Text, tokens[i], want[i].Text, err)
+				}
+				if all := got.Cached + got.Prefilled; all != whole || i > 0 && got.Prefilled != 1 || i == 0 && fresh && got.Cached > 0 {
+					t.Errorf("round %d, request %d: %d tokens were cached and %d read, of %d", round, i, got.Cached, got.Prefilled, whole)
+				}
+				fed, drawn = fed+got.Prefilled, drawn+got.Drawn
+			}
+			if rows := d.e.Stats().Rows - before; rows != fed+drawn-n || round == 2 && fed >= whole/2 {
+				t.Errorf("round %d: the engine was fed %d tokens, want %d of the prompt and all but %d of %d drawn", round, rows, fed, n, drawn)
+			}
+		}
+	})
+}
+
+// Completions that are started together and canceled, before, while or after the prompt is read, leave the cache and the
+// engine as they were, and the others go on.
+func TestTogetherCanceled(t *testing.T) {
+	onDemo(t, engine.Options{Slots: 2, Chunk: 8, Exact: true}, func(t *testing.T, d *desk) {
+		r := Request{Prompt: chat(system, "Once upon a time there was a little girl. What was her name?"), Max: 20}
+		want, _ := d.complete(r)
+		for i := range 12 {
+			r.Fresh = i%2 == 0
+			all, err := d.s.StartAll(t.Context(), []Request{r, r, r, r})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if i >= 6 {
+				all[i%4].Next()
+			}
+			for k := range i % 4 {
+				all[k].Cancel()
+			}
+			for k, c := range all {
+				got, err := c.Result()
+				if gone := k < i%4; !gone && err != nil || err != nil && !errors.Is(err, schedule.ErrCanceled) || !strings.HasPrefix(want.Text, got.Text) ||
+					err == nil && got.Text != want.Text {
+					t.Errorf("round %d, completion %d: %v, %q of %q", i, k, err, got.Text, want.Text)
+				}
+			}
+		}
+		if st := d.s.Stats().Schedule; st.Done != 1+12*4 || st.Resident+st.Parked+st.Waiting > 0 || d.e.Stats().InUse > 0 {
+			t.Errorf("%+v, %d slots are in use", st, d.e.Stats().InUse)
 		}
 	})
 }

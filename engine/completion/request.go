@@ -53,45 +53,80 @@ type Request struct {
 // Start enters a request into the queue. What is wrong with the request is the error, and so are those of
 // schedule.Submit; an error of the text is a *tokenizer.TextError. When ctx is done, so is the completion.
 func (s *Service) Start(ctx context.Context, r Request) (*Completion, error) {
-	if r.Max < 1 {
-		return nil, fmt.Errorf("completion: max: want at least 1 token, got %d", r.Max)
-	}
-	smp, err := sample.New(r.Sample, s.vocab)
+	list, err := s.StartAll(ctx, []Request{r})
 	if err != nil {
 		return nil, err
 	}
+	return list[0], nil
+}
+
+// StartAll enters requests that differ in how they draw, and when they end, into the queue: all, or none with the error
+// that Start has. The prompt, the space and the state that it begins from are those of the first request, and they are
+// read once: the other completions begin before the prompt's last token, and tell of all before it as cached. States on
+// the way through the prompt are kept once, and Prompted is called of one request, or of another one anew if the first
+// ends before its time.
+func (s *Service) StartAll(ctx context.Context, list []Request) ([]*Completion, error) {
+	all, asked := make([]*Completion, len(list)), make([]schedule.Request, len(list))
+	for i := range list {
+		r := &list[i]
+		smp, out, err := s.drawing(r)
+		if err != nil {
+			return nil, err
+		}
+		c := &Completion{prompt: list[0].Prompt, out: out, detailed: r.Logprobs || r.Top > 0, buffer: s.options.Buffer,
+			ready: make(chan struct{}, 1)}
+		all[i], asked[i] = c, schedule.Request{User: r.User, Follows: r.Follows, Sampler: smp, Penal: r.Penal, Max: r.Max,
+			Ends: []int{text.EndOfText}, Logprobs: r.Logprobs, Top: r.Top, Prompted: r.Prompted, Token: c.take}
+	}
+	first, err := s.begin(&list[0])
+	if err != nil {
+		return nil, err
+	}
+	for i, c := range all {
+		b := first
+		if i > 0 {
+			b = first.again()
+		}
+		q := &asked[i]
+		c.beginning, q.Prompt, q.Begin, q.Marks = b, b.ids, b.begin, b.places()
+		if !list[0].Fresh {
+			q.Keep = b.keep
+		}
+	}
+	jobs, err := s.scheduler.SubmitAll(ctx, asked)
+	if err != nil {
+		first.hit.Release()
+		return nil, err
+	}
+	for i, c := range all {
+		c.job = jobs[i]
+	}
+	go func() { // whether or not somebody asks for the result
+		<-jobs[0].Done()
+		first.hit.Release()
+	}()
+	return all, nil
+}
+
+// drawing returns what draws the tokens of a request, and what makes them a text.
+func (s *Service) drawing(r *Request) (*sample.Sampler, *text.Writer, error) {
+	if r.Max < 1 {
+		return nil, nil, fmt.Errorf("completion: max: want at least 1 token, got %d", r.Max)
+	}
+	smp, err := sample.New(r.Sample, s.vocab)
+	if err != nil {
+		return nil, nil, err
+	}
 	if r.Sampler != nil {
 		if err := smp.UnmarshalBinary(r.Sampler); err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 	}
 	if r.Constraint != nil {
 		smp.SetConstraint(r.Constraint)
 	}
 	out, err := text.NewWriter(s.tok, text.Options{Stop: r.Stop, Late: r.Late, Gate: r.Gate, Max: r.Max})
-	if err != nil {
-		return nil, err
-	}
-	b, err := s.begin(&r)
-	if err != nil {
-		return nil, err
-	}
-	c := &Completion{beginning: b, prompt: r.Prompt, out: out, detailed: r.Logprobs || r.Top > 0, buffer: s.options.Buffer,
-		ready: make(chan struct{}, 1)}
-	q := schedule.Request{User: r.User, Follows: r.Follows, Prompt: b.ids, Begin: b.begin, Marks: b.places(), Sampler: smp,
-		Penal: r.Penal, Max: r.Max, Ends: []int{text.EndOfText}, Logprobs: r.Logprobs, Top: r.Top, Prompted: r.Prompted, Token: c.take}
-	if !r.Fresh {
-		q.Keep = b.keep
-	}
-	if c.job, err = s.scheduler.Submit(ctx, q); err != nil {
-		b.hit.Release()
-		return nil, err
-	}
-	go func() { // whether or not somebody asks for the result
-		<-c.job.Done()
-		b.hit.Release()
-	}()
-	return c, nil
+	return smp, out, err
 }
 
 // State feeds the prompt of a request, from the longest state that the cache has of it, and returns the state after it

@@ -27,7 +27,9 @@ func (s *Scheduler) admit() error {
 	for s.queue.n > 0 {
 		j := next
 		if j == nil {
-			j = s.queue.first()
+			if j = s.queue.first(); j == nil { // all wait for what others read
+				return nil
+			}
 		}
 		err := engine.ErrNoSlot
 		if len(s.resident)+s.copies.last < s.size.slots {
@@ -62,19 +64,7 @@ func (s *Scheduler) admit() error {
 
 // start gives a job a slot with its state.
 func (s *Scheduler) start(j *Job) error {
-	begin := Beginning{State: j.State}
-	switch {
-	case j.state != nil:
-		begin.State = j.state
-	case j.Begin != nil:
-		if begin = j.Begin(); begin.Done != nil {
-			defer begin.Done()
-		}
-		if begin.Tokens < 0 || begin.Tokens >= len(j.Prompt) {
-			return fmt.Errorf("schedule: beginning: want 0 to %d tokens, got %d", len(j.Prompt)-1, begin.Tokens)
-		}
-	}
-	seq, err := s.run.NewSeq(begin.State)
+	seq, tokens, err := j.seat(s.run)
 	if err != nil {
 		return err
 	}
@@ -83,7 +73,7 @@ func (s *Scheduler) start(j *Job) error {
 		s.lot.unpark(j)
 	}
 	if !j.begun {
-		if err := j.begin(begin.Tokens); err != nil {
+		if err := j.begin(tokens); err != nil {
 			s.run.release(seq)
 			j.seq = nil
 			return err
@@ -92,6 +82,7 @@ func (s *Scheduler) start(j *Job) error {
 		s.door.waiting--
 		s.door.mu.Unlock()
 		j.c = engine.Continuation{Sampler: j.Sampler, Ends: j.Ends, Logprobs: j.Logprobs, Top: j.Top}
+		s.lot.joined(j)
 	}
 	j.c.Seq = seq
 	s.resident = append(s.resident, j)

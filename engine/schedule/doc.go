@@ -9,6 +9,9 @@
 // A request may begin with a state that has seen the first tokens of its prompt, and may have states kept on its way.
 // These are copied to the host beside the passes, and no pass waits for them.
 //
+// Several requests may have one prompt. It is read once, and its state is copied from slot to slot or, where slots come
+// free later, by way of the host.
+//
 // The ids that a sampler's constraint forces are told at once and fed in one piece, like a prompt. Sequences with
 // constraints draw beside the others.
 //

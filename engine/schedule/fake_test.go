@@ -70,6 +70,9 @@ type fake struct {
 	// thieves are somebody else's sequences, each of which takes the next slot that is released.
 	thieves []*engine.Seq
 	past    int // steps of bursts past the end of a sequence
+	forks   int // that succeeded
+	// stateless reports whether sequences have lost their states, as far as forks of them go.
+	stateless bool
 }
 
 func newFake(slots, seqs, chunk int, seed uint64) *fake {
@@ -201,6 +204,25 @@ func (f *fake) NewSeq(state []float32) (*engine.Seq, error) {
 		f.clock = f.clock.Add(f.moved)
 	}
 	return s, nil
+}
+
+func (f *fake) Fork(s *engine.Seq) (*engine.Seq, error) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if err := f.begin(); err != nil {
+		return nil, err
+	}
+	f.check(s, map[*engine.Seq]bool{})
+	if f.stateless {
+		return nil, engine.ErrStateLost
+	}
+	if len(f.states) == f.slots {
+		return nil, engine.ErrNoSlot
+	}
+	child := new(engine.Seq)
+	f.states[child] = f.states[s]
+	f.forks++
+	return child, nil
 }
 
 func (f *fake) Reopen(context.Context) error {

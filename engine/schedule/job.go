@@ -28,7 +28,7 @@ type Request struct {
 
 	// Prompted, if not nil, is told of the logits after each token of the prompt but the last, in order. at is the place
 	// of the token, and logits, float32[vocab] and valid during the call, give the probability of the prompt's next token.
-	// It must not wait. Its error ends the request.
+	// It must not wait. Its error ends the request. It is not told of tokens that the state the request begins with has seen.
 	Prompted func(at int, logits []float32) error
 
 	// Token is told of each drawn token, and returns whether to draw another. It must not wait.
@@ -98,6 +98,7 @@ type Job struct {
 	seq   *engine.Seq // nil without a slot
 	state []float32   // that is parked
 	begun bool        // had a slot
+	fork  *fork       // nil for a prompt that no other job has
 	c     engine.Continuation
 	at    progress
 
@@ -168,7 +169,7 @@ func (j *Job) reading() bool { return j.prompting() || len(j.forced.left()) > 0 
 func (j *Job) prompting() bool { return j.at.fed < len(j.Prompt) }
 
 // piece returns how many tokens may be fed at once. It is at most most. Within the prompt a piece ends at a mark. If
-// logits of the prompt are asked for, its last token is a piece of its own.
+// logits of the prompt are asked for, or others begin with the state before it, its last token is a piece of its own.
 func (j *Job) piece(most int) int {
 	if !j.prompting() {
 		return min(len(j.forced.left()), most)
@@ -179,6 +180,9 @@ func (j *Job) piece(most int) int {
 	}
 	if j.at.marked < len(j.Marks) {
 		n = min(n, j.Marks[j.at.marked]-j.at.fed)
+	}
+	if before := j.forks(); before > 0 {
+		n = min(n, before)
 	}
 	return n
 }

@@ -25,11 +25,13 @@ func (s *Scheduler) loop() {
 func (s *Scheduler) cycle() (more bool) {
 	closing := s.arrive()
 	parted := s.part()
+	s.lot.receive()
 	s.leave()
 	err := s.admit()
 	if err != nil {
 		s.trouble(err)
 	}
+	s.lend()
 	s.copy()
 	s.note()
 	if len(s.resident) == 0 {
@@ -134,6 +136,7 @@ func (s *Scheduler) end(j *Job, err error) {
 	if j.state != nil {
 		s.lot.unpark(j)
 	}
+	s.lot.parted(j)
 	s.door.mu.Lock()
 	if !j.begun {
 		s.door.waiting--

@@ -23,6 +23,7 @@ type losses struct {
 	engine   engine.Options
 	options  Options
 	requests func(e *engine.Engine) ([]*asked, error)
+	together bool // reports whether the requests have one prompt and are submitted together
 	// begins reports whether the run is where losses of the device are counted from.
 	begins func(s *Scheduler) bool
 }
@@ -99,8 +100,13 @@ func (l *losses) run(t *testing.T, e *engine.Engine, ctl *faultvk.Control, fault
 	var err error
 	o.all, err = l.requests(e)
 	must(err)
-	for _, a := range o.all {
-		a.job, err = s.Submit(t.Context(), a.r)
+	if l.together {
+		_, err = submitTogether(s, o.all)
+		must(err)
+		defer o.all[0].call.stop()
+	}
+	for i := 0; i < len(o.all) && !l.together; i++ {
+		o.all[i].job, err = s.Submit(t.Context(), o.all[i].r)
 		must(err)
 	}
 	o.both = counts{}

@@ -25,14 +25,17 @@ func (q *queue) push(j *Job) {
 	q.users = append(q.users, &line{j.User, []*Job{j}})
 }
 
-// first returns the job whose turn it is.
-func (q *queue) first() *Job { return q.users[0].jobs[0] }
+// first returns the job whose turn it is, of those that are ready, or nil.
+func (q *queue) first() *Job { return q.find((*Job).ready) }
 
 // parked returns the job with a parked state whose turn comes first, or nil.
-func (q *queue) parked() *Job {
+func (q *queue) parked() *Job { return q.find(func(j *Job) bool { return j.state != nil }) }
+
+// find returns the job whose turn comes first, of those that are good, or nil.
+func (q *queue) find(good func(*Job) bool) *Job {
 	for _, l := range q.users {
 		for _, j := range l.jobs {
-			if j.state != nil {
+			if good(j) {
 				return j
 			}
 		}

@@ -11,6 +11,7 @@ type runner interface {
 	Pass(ctx context.Context, rows []engine.Row) error
 	Burst(ctx context.Context, c []engine.Continuation, most int, each func(i, id int) bool) (int, error)
 	NewSeq(state []float32) (*engine.Seq, error)
+	Fork(s *engine.Seq) (*engine.Seq, error)
 	Reopen(ctx context.Context) error
 
 	save(s []*engine.Seq, dst [][]float32) (waiter, error)

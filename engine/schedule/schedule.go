@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -12,8 +13,10 @@ import (
 
 // Options set what New makes. The zero value is good for a server.
 type Options struct {
-	Queue   int           // most requests that wait for their first turn; 0 is DefaultQueue
-	Parked  int           // most states in the host's memory, besides a few for newcomers; 0 is as many as there are slots, less than 0 none
+	Queue int // most requests that wait for their first turn; 0 is DefaultQueue
+	// Parked is the most states of sequences in the host's memory, besides a few for newcomers, and the most states of
+	// prompts there that requests of SubmitAll wait for. 0 is as many as there are slots, less than 0 none.
+	Parked  int
 	Latency time.Duration // longest that a token should wait for others' prompts; 0 is DefaultLatency
 	Quantum int           // tokens, fed or drawn, after which a sequence may be parked for others; 0 is DefaultQuantum
 }
@@ -77,6 +80,8 @@ type lot struct {
 	extra    int         // how many more than Options.Parked there may be, for newcomers
 	idle     [][]float32 // memory for more
 	arriving []*Job      // parked in this round, and not in the queue yet
+	forked   int         // states of prompts that jobs of the queue begin with
+	moving   []*fork     // those on their way
 }
 
 // round has the memory of the rounds of draws and prompts, which is reused.
@@ -138,26 +143,54 @@ func prepare(r runner, slots, seqs, chunk int, o Options) *Scheduler {
 // Submit puts a request into the queue. The error is ErrQueueFull, ErrClosed, or the request's own mistake. When ctx is
 // done, the request ends.
 func (s *Scheduler) Submit(ctx context.Context, r Request) (*Job, error) {
-	if err := r.check(); err != nil {
+	jobs, err := s.SubmitAll(ctx, []Request{r})
+	if err != nil {
 		return nil, err
 	}
-	j := &Job{Request: r, s: s, ctx: ctx, done: make(chan struct{})}
-	j.holds.Store(1)
+	return jobs[0], nil
+}
+
+// SubmitAll puts requests that have the same prompt, and the same beginning, into the queue: all, or none with the error
+// that Submit has. The first of them reads the prompt. The others begin with its state before the last token of the
+// prompt, as if they had one of that many tokens from Begin. If it ends before it is there, the next one reads the prompt.
+func (s *Scheduler) SubmitAll(ctx context.Context, list []Request) ([]*Job, error) {
+	jobs := make([]*Job, len(list))
+	var f *fork
+	if len(list) > 1 {
+		f = &fork{rest: len(list)}
+	}
+	follow := 0
+	for i := range list {
+		r := &list[i]
+		if err := r.check(); err != nil {
+			return nil, err
+		}
+		if !slices.Equal(r.Prompt, list[0].Prompt) {
+			return nil, fmt.Errorf("schedule: request %d: want the prompt of the others, got another", i)
+		}
+		if r.Follows {
+			follow++
+		}
+		jobs[i] = &Job{Request: *r, s: s, ctx: ctx, done: make(chan struct{}), fork: f}
+		jobs[i].holds.Store(1)
+	}
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
-	switch {
+	switch more := len(list) - follow; {
 	case s.door.broken != nil:
 		return nil, s.door.broken
 	case s.door.closing:
 		return nil, ErrClosed
-	case s.door.waiting >= s.options.Queue && !r.Follows:
-		return nil, fmt.Errorf("%w: %d requests wait", ErrQueueFull, s.door.waiting)
+	case more > 0 && s.door.waiting+more > s.options.Queue:
+		return nil, fmt.Errorf("%w: %d requests wait, and %d more are too many", ErrQueueFull, s.door.waiting, more)
 	}
-	s.door.waiting++
-	s.door.incoming = append(s.door.incoming, j)
-	j.unwatch = context.AfterFunc(ctx, s.door.poke)
+	s.door.waiting += len(list)
+	s.door.incoming = append(s.door.incoming, jobs...)
+	for _, j := range jobs {
+		j.unwatch = context.AfterFunc(ctx, s.door.poke)
+	}
 	s.door.poke()
-	return j, nil
+	return jobs, nil
 }
 
 // poke makes the goroutine look again.

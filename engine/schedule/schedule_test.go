@@ -63,6 +63,7 @@ func expected(r *Request, limit *sampletest.Phases) (ids []int, states [][]float
 type asked struct {
 	r     Request
 	job   *Job
+	call  *call
 	mu    sync.Mutex
 	limit *sampletest.Phases // an own one, in the state before the first token; nil for none
 	drawn []int
@@ -72,23 +73,74 @@ type asked struct {
 	lost  int               // states that were lost with the device
 	begun int               // tokens that its beginning has seen
 	using int               // beginnings in use
+	forks bool              // reports whether others have the prompt, so that it may begin with what they read
 }
 
 func ask(rng *rand.Rand, users int) *asked {
-	a := &asked{r: Request{User: fmt.Sprint(rng.IntN(users)), Max: rng.IntN(20), Sampler: anySampler}}
+	r := Request{User: fmt.Sprint(rng.IntN(users))}
 	for range 1 + rng.IntN(1+rng.IntN(60)) {
-		a.r.Prompt = append(a.r.Prompt, rng.IntN(fakeVocab))
+		r.Prompt = append(r.Prompt, rng.IntN(fakeVocab))
 	}
 	if rng.IntN(4) == 0 {
-		a.r.State = fakeState(rng.Uint32())
+		r.State = fakeState(rng.Uint32())
 	}
+	begun := 0
+	if rng.IntN(3) == 0 {
+		begun = rng.IntN(len(r.Prompt))
+	}
+	return askFor(rng, r, begun)
+}
+
+// askTogether is several requests with one prompt and one beginning.
+func askTogether(rng *rand.Rand, users, n int) []*asked {
+	all := []*asked{ask(rng, users)}
+	for all[0].forks = n > 1; len(all) < n; {
+		r := all[0].r
+		a := askFor(rng, Request{User: r.User, State: r.State, Prompt: r.Prompt}, all[0].begun)
+		a.forks = true
+		all = append(all, a)
+	}
+	return all
+}
+
+// call is what requests that were submitted together have in common.
+type call struct {
+	stop    context.CancelFunc
+	stopped bool // before their ends
+	open    int  // requests that have not ended
+}
+
+// submitTogether submits requests with one prompt.
+func submitTogether(s *Scheduler, all []*asked) ([]*asked, error) {
+	ctx, cancel := context.WithCancel(context.Background())
+	c := &call{stop: cancel, open: len(all)}
+	var list []Request
+	for _, a := range all {
+		list = append(list, a.r)
+	}
+	jobs, err := s.SubmitAll(ctx, list)
+	if err != nil {
+		cancel()
+		return nil, err
+	}
+	for i, a := range all {
+		a.call, a.job = c, jobs[i]
+	}
+	return all, nil
+}
+
+// askFor is a request whose user, prompt and beginning are there. Where begun is not 0, it begins with the state after so
+// many tokens.
+func askFor(rng *rand.Rand, r Request, begun int) *asked {
+	a := &asked{r: r}
+	a.r.Max, a.r.Sampler = rng.IntN(20), anySampler
 	for at := 1 + rng.IntN(30); at <= len(a.r.Prompt); at += 1 + rng.IntN(20) {
 		a.r.Marks = append(a.r.Marks, at)
 	}
 	a.keep(2)
 	a.some = rng.IntN(2) == 0
-	if rng.IntN(3) == 0 {
-		a.begins(rng.IntN(len(a.r.Prompt)))
+	if begun > 0 {
+		a.begins(begun)
 	}
 	if rng.IntN(3) == 0 {
 		a.r.Ends = []int{rng.IntN(fakeVocab), rng.IntN(fakeVocab)}
@@ -186,7 +238,7 @@ func (a *asked) states(states [][]float32) error {
 		}
 	}
 	switch end := len(states); {
-	case a.using > 0 || u.Cached != a.begun && u.Fed > 0 || u.Drawn != len(a.drawn):
+	case a.using > 0 || u.Cached != a.begun && u.Fed > 0 && !(a.forks && u.Cached == len(a.r.Prompt)-1) || u.Drawn != len(a.drawn):
 		return fmt.Errorf("%+v, begun with %d, drew %d; %d beginnings are in use", u, a.begun, len(a.drawn), a.using)
 	case a.job.err == nil && (missing > a.lost || a.kept[end] == nil && !a.skips(end) || u.Cached+u.Fed != len(a.r.Prompt)):
 		return fmt.Errorf("%d of %d states are missing, %d of them lost; %+v", missing, len(wanted), a.lost, u)
@@ -205,7 +257,7 @@ func (a *asked) wrong(canceled bool) error {
 	}
 	var told [][]float32
 	if a.r.Prompted != nil {
-		told = states[a.begun : len(a.r.Prompt)-1]
+		told = states[max(a.begun, a.job.Usage().Cached) : len(a.r.Prompt)-1]
 	}
 	if len(a.told) > len(told) || err == nil && len(a.told) < len(told) {
 		return fmt.Errorf("told of %d tokens of the prompt, want %d", len(a.told), len(told))
@@ -262,38 +314,37 @@ func TestRandomOperations(t *testing.T) {
 			defer wg.Done()
 			rng := rand.New(rand.NewPCG(uint64(user), 3))
 			var open []*asked
-			var stopped []func()
 			mine := map[string]int{}
 			end := func(i int, canceled bool) {
-				<-open[i].job.Done()
-				if err := open[i].wrong(canceled); err != nil {
-					t.Errorf("user %d: %+v: %v", user, open[i].r, err)
+				a := open[i]
+				<-a.job.Done()
+				if err := a.wrong(canceled || a.call.stopped); err != nil {
+					t.Errorf("user %d: %+v: %v", user, a.r, err)
 				}
-				stopped[i]()
-				open, stopped = slices.Delete(open, i, i+1), slices.Delete(stopped, i, i+1)
+				if a.call.open--; a.call.open == 0 {
+					a.call.stop()
+				}
+				open = slices.Delete(open, i, i+1)
 			}
 			for range operations() / users {
 				switch what := rng.IntN(10); {
 				case what < 5 && len(open) < 8:
-					ctx, cancel := context.WithCancel(context.Background())
-					a := ask(rng, 3)
-					job, err := s.Submit(ctx, a.r)
+					all, err := submitTogether(s, askTogether(rng, 3, 1+rng.IntN(4)/2*rng.IntN(4)))
 					if err != nil {
-						cancel()
 						if mine["full"]++; !errors.Is(err, ErrQueueFull) {
 							t.Error(err)
 						}
 						continue
 					}
-					a.job = job
-					open, stopped = append(open, a), append(stopped, cancel)
-					mine["submitted"]++
+					open = append(open, all...)
+					mine["submitted"] += len(all)
 				case what < 6 && len(open) > 0:
 					i := rng.IntN(len(open))
 					if rng.IntN(2) == 0 {
 						open[i].job.Cancel()
 					} else {
-						stopped[i]()
+						open[i].call.stopped = true
+						open[i].call.stop()
 					}
 					end(i, true)
 					mine["canceled"]++
@@ -319,11 +370,11 @@ func TestRandomOperations(t *testing.T) {
 	wg.Wait()
 	s.Close(context.Background())
 	st := s.Stats()
-	if err := f.end(); err != nil || st.Done != counts["submitted"] || st.Resident+st.Parked+st.Waiting > 0 {
-		t.Errorf("%v; %+v, %v", err, st, counts)
+	if err := f.end(); err != nil || st.Done != counts["submitted"] || st.Resident+st.Parked+st.Waiting+s.lot.forked > 0 {
+		t.Errorf("%v; %+v, %v, %d states of prompts are left", err, st, counts, s.lot.forked)
 	}
 	for what, n := range map[string]int{"full": counts["full"], "canceled": counts["canceled"], "ended": counts["ended"],
-		"parkings": st.Parkings, "device lost": st.Reopened} {
+		"parkings": st.Parkings, "device lost": st.Reopened, "forks": f.forks} {
 		if n < 10 {
 			t.Errorf("%s: only %d times, the test says little", what, n)
 		}

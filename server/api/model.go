@@ -56,9 +56,10 @@ type Model interface {
 	Info() Info
 	Tokenizer() tokenizer.Tokenizer
 
-	// Start begins a request. When ctx is done, so is the request. Its error is ErrBusy, ErrClosing or ErrDevice, or a
-	// *wire.Error about the request.
-	Start(ctx context.Context, r *Request) (Stream, error)
+	// Start begins requests, all or none. They are for answers to one prompt, that of the first, which is read once: they
+	// differ in how the answers are drawn and when they end. When ctx is done, so are they. The error is ErrBusy, ErrClosing
+	// or ErrDevice, or a *wire.Error about a request.
+	Start(ctx context.Context, list []Request) ([]Stream, error)
 
 	// Memory reads the prompt of a request and returns what the model then remembers of it. Its errors are those of Start
 	// and of the context.
@@ -131,8 +132,8 @@ type Request struct {
 
 	// The prompt: parts that are encoded each by itself, or, if IDs is not nil, ids.
 	Segments []prompt.Segment
-	Encoded  [][]int // the ids of each segment, where several requests have one prompt; nil where one has it alone
 	IDs      []int
+	Shares   bool // reports whether the prompt is that of the request before this one in the call
 
 	Params     sample.Params
 	Constraint sample.Constraint // which ids may be drawn; nil for all

@@ -85,15 +85,19 @@ func (c *Call) Start(m Model, requests []Request) ([]Stream, *wire.Error) {
 		return nil, err
 	}
 	streams := make([]Stream, 0, len(requests))
-	for i := range requests {
-		s, err := m.Start(c.Context(), &requests[i])
+	for len(requests) > 0 {
+		n := 1
+		for n < len(requests) && requests[n].Shares {
+			n++
+		}
+		more, err := m.Start(c.Context(), requests[:n])
 		if err != nil {
 			for _, s := range streams {
 				s.Close()
 			}
 			return nil, Fault(err)
 		}
-		streams = append(streams, s)
+		streams, requests = append(streams, more...), requests[n:]
 	}
 	return streams, nil
 }

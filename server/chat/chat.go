@@ -6,7 +6,6 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
-	"slices"
 	"strconv"
 	"time"
 
@@ -120,20 +119,14 @@ func Effort(param, effort string) (prompt.Think, *wire.Error) {
 
 // Encode returns the ids of a prompt of which nothing is kept: each segment is encoded by itself.
 func Encode(m api.Model, p *prompt.Prompt) ([]int, *wire.Error) {
-	parts, err := EncodeEach(m, "messages", p.Segments)
-	return slices.Concat([]int{}, slices.Concat(parts...)), err
-}
-
-// EncodeEach returns the ids of each segment of a field's prompt, as api.Request has them.
-func EncodeEach(m api.Model, param string, segments []prompt.Segment) ([][]int, *wire.Error) {
-	parts := make([][]int, len(segments))
-	for i, s := range segments {
+	ids := []int{}
+	for _, s := range p.Segments {
 		var err error
-		if parts[i], err = m.Tokenizer().AppendEncode(nil, []byte(s.Text)); err != nil {
-			return nil, wire.Wrong(param, "texts that the vocabulary can spell", "others")
+		if ids, err = m.Tokenizer().AppendEncode(ids, []byte(s.Text)); err != nil {
+			return nil, wire.Wrong("messages", "texts that the vocabulary can spell", "others")
 		}
 	}
-	return parts, nil
+	return ids, nil
 }
 
 // Fault returns the error of HTTP for one of package prompt.

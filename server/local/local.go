@@ -98,27 +98,40 @@ func (m *Model) Close(ctx context.Context) error {
 	return err
 }
 
-// Start begins a request.
-func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
-	s := &stream{m: m, began: time.Now(), top: r.Top, most: r.Max, told: r.Logprobs, before: read(r), hidden: len(m.begun(r)),
-		wholly: r.Whole}
-	q := asked(r)
-	q.Sample, q.Constraint, q.Max, q.Logprobs, q.Top = r.Params, r.Constraint, max(r.Max, 1), r.Logprobs, r.Top
-	q.Stop, q.Late, q.Gate = r.Stop, r.Late, r.Gate
-	if r.State != nil {
-		q.Sampler = r.State.Sampler
-	}
-	var err error
-	if q.Prompt, err = m.segments(r, s); err != nil {
+// Start begins requests for answers to one prompt.
+func (m *Model) Start(ctx context.Context, list []api.Request) ([]api.Stream, error) {
+	first := &list[0]
+	reading := &reading{tok: m.tok, hidden: len(m.begun(first))}
+	parts, err := m.segments(first, reading)
+	if err != nil {
 		return nil, err
 	}
-	if r.Prompted {
-		q.Prompted = s.prompted
+	streams, asks := make([]api.Stream, len(list)), make([]completion.Request, len(list))
+	own := make([]*stream, len(list))
+	for i := range list {
+		r, q := &list[i], &asks[i]
+		own[i] = &stream{m: m, began: time.Now(), most: r.Max, told: r.Logprobs, before: read(r), wholly: r.Whole, reading: reading}
+		streams[i] = own[i]
+		*q = asked(r)
+		q.Prompt = parts
+		q.Sample, q.Constraint, q.Max, q.Logprobs, q.Top = r.Params, r.Constraint, max(r.Max, 1), r.Logprobs, r.Top
+		q.Stop, q.Late, q.Gate = r.Stop, r.Late, r.Gate
+		if r.State != nil {
+			q.Sampler = r.State.Sampler
+		}
+		if r.Prompted {
+			reading.top = r.Top
+			q.Prompted = reading.take
+		}
 	}
-	if s.c, err = m.service.Start(ctx, q); err != nil {
+	completions, err := m.service.StartAll(ctx, asks)
+	if err != nil {
 		return nil, m.fault(err)
 	}
-	return s, nil
+	for i, c := range completions {
+		own[i].c = c
+	}
+	return streams, nil
 }
 
 // Memory returns what the last layer remembers of a request's prompt. Models before RWKV-5 have no such memory.
@@ -153,15 +166,16 @@ func (m *Model) memory() (from, to int) {
 	return from, to
 }
 
-// segments returns the prompt of a request as the cache knows it.
-func (m *Model) segments(r *api.Request, s *stream) ([]statecache.Segment, error) {
+// segments returns the prompt of a request as the cache knows it. Where its tokens are told of, their ids become those of
+// told.
+func (m *Model) segments(r *api.Request, told *reading) ([]statecache.Segment, error) {
 	var list []statecache.Segment
 	add := func(ids []int, end statecache.Kind) {
 		if len(ids) == 0 {
 			return
 		}
 		if r.Prompted { // whose tokens are told of
-			s.prompt = append(s.prompt, ids...)
+			told.ids = append(told.ids, ids...)
 		}
 		list = append(list, statecache.Segment{Text: string(tokenizer.Decode(m.tok, ids)), IDs: ids, End: end})
 	}
@@ -171,19 +185,14 @@ func (m *Model) segments(r *api.Request, s *stream) ([]statecache.Segment, error
 		return list, nil
 	}
 	kinds := map[prompt.Mark]statecache.Kind{prompt.Turn: statecache.Turn, prompt.Anchor: statecache.Anchor}
-	for i, part := range r.Segments {
+	for _, part := range r.Segments {
 		next := statecache.Segment{Text: part.Text, Verbatim: part.Verbatim, Answer: part.Answer, End: kinds[part.End]}
-		if r.Encoded != nil {
-			next.IDs = r.Encoded[i]
-		}
 		if r.Prompted { // so the ids are chosen here
-			if r.Encoded == nil {
-				var err error
-				if next.IDs, err = m.tok.AppendEncode(nil, []byte(part.Text)); err != nil {
-					return nil, m.fault(err)
-				}
+			var err error
+			if next.IDs, err = m.tok.AppendEncode(nil, []byte(part.Text)); err != nil {
+				return nil, m.fault(err)
 			}
-			s.prompt = append(s.prompt, next.IDs...)
+			told.ids = append(told.ids, next.IDs...)
 		}
 		list = append(list, next)
 	}

@@ -57,7 +57,7 @@ func open(t *testing.T, slots int, o Options) *Model {
 		if !errors.Is(model.Health(), api.ErrClosing) {
 			t.Error("a closed model is healthy")
 		}
-		if _, err := model.Start(context.Background(), &api.Request{IDs: []int{1}}); !errors.Is(err, api.ErrClosing) {
+		if _, err := model.Start(context.Background(), []api.Request{{IDs: []int{1}}}); !errors.Is(err, api.ErrClosing) {
 			t.Errorf("a request after the end: %v", err)
 		}
 	})
@@ -67,10 +67,16 @@ func open(t *testing.T, slots int, o Options) *Model {
 // all reads an answer to its end.
 func all(t *testing.T, m *Model, r api.Request) (string, []api.Token, api.Result) {
 	t.Helper()
-	s, err := m.Start(t.Context(), &r)
+	streams, err := m.Start(t.Context(), []api.Request{r})
 	if err != nil {
 		t.Fatal(err)
 	}
+	return rest(t, streams[0])
+}
+
+// rest reads a stream to its end.
+func rest(t *testing.T, s api.Stream) (string, []api.Token, api.Result) {
+	t.Helper()
 	defer s.Close()
 	var text strings.Builder
 	var tokens []api.Token
@@ -243,13 +249,14 @@ func TestLeaving(t *testing.T) {
 	m := open(t, 1, Options{})
 	p := greedy()
 	p.Bias = map[int]float32{text.EndOfText: -1000}
-	endless := api.Request{Segments: said("Once"), Params: p, Max: 1 << 20}
+	endless := []api.Request{{Segments: said("Once"), Params: p, Max: 1 << 20}}
 	for _, how := range []string{"close", "context"} {
 		ctx, cancel := context.WithCancel(t.Context())
-		s, err := m.Start(ctx, &endless)
+		streams, err := m.Start(ctx, endless)
 		if err != nil {
 			t.Fatal(err)
 		}
+		s := streams[0]
 		if _, err := s.Next(); err != nil {
 			t.Fatal(err)
 		}
@@ -277,17 +284,18 @@ func TestFaults(t *testing.T) {
 	m := open(t, 1, Options{Completion: completion.Options{Schedule: schedule.Options{Queue: 1}, Buffer: 1 << 10}})
 	p := greedy()
 	p.Bias = map[int]float32{text.EndOfText: -1000}
-	slow, err := m.Start(t.Context(), &api.Request{Segments: said("Once"), Params: p, Max: 1 << 20})
+	endless := []api.Request{{Segments: said("Once"), Params: p, Max: 1 << 20}}
+	streams, err := m.Start(t.Context(), endless)
 	if err != nil {
 		t.Fatal(err)
 	}
+	slow := streams[0]
 	busy := error(nil)
 	var open []api.Stream
 	for busy == nil {
-		var s api.Stream
-		if s, busy = m.Start(t.Context(), &api.Request{Segments: said("Once"), Params: p, Max: 1 << 20}); busy == nil {
-			open = append(open, s)
-		}
+		var more []api.Stream
+		more, busy = m.Start(t.Context(), endless)
+		open = append(open, more...)
 	}
 	if !errors.Is(busy, api.ErrBusy) {
 		t.Errorf("a full queue: %v", busy)
@@ -305,7 +313,7 @@ func TestFaults(t *testing.T) {
 	}
 	var own *wire.Error
 	p.TopK = -1
-	if _, err := m.Start(t.Context(), &api.Request{Segments: said("Once"), Params: p, Max: 1}); !errors.As(err, &own) ||
+	if _, err := m.Start(t.Context(), []api.Request{{Segments: said("Once"), Params: p, Max: 1}}); !errors.As(err, &own) ||
 		own.Status != http.StatusBadRequest || own.Param != "top_k" {
 		t.Errorf("settings that cannot be used: %v", err)
 	}

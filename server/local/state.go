@@ -123,5 +123,5 @@ func (m *Model) MostState() int64 { return state.MostBytes(m.engine.Model) }
 
 // whole sets the ids of a request's text without those that the model put before it.
 func (s *stream) whole(r *completion.Result) {
-	s.result.Whole, s.result.Rest = slices.Clone(r.Whole[min(s.hidden, len(r.Whole)):]), r.Rest
+	s.result.Whole, s.result.Rest = slices.Clone(r.Whole[min(s.reading.hidden, len(r.Whole)):]), r.Rest
 }

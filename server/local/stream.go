@@ -2,31 +2,25 @@ package local
 
 import (
 	"io"
-	"math"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
-	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 )
 
 // stream is a completion as the protocols read it.
 type stream struct {
-	m         *Model
-	c         *completion.Completion
-	began     time.Time
-	top, most int
-	told      bool // reports whether tokens are told of
-	before    int  // tokens that the request's state had read
-	hidden    int  // ids of the prompt that are not the request's own
-	wholly    bool // reports whether the result has all ids
-
-	prompt []int // the prompt's ids, where they are told of
-	mu     sync.Mutex
-	read   []api.Token // the prompt's, as far as its logits are there
+	m       *Model
+	c       *completion.Completion
+	began   time.Time
+	most    int
+	told    bool     // reports whether tokens are told of
+	before  int      // tokens that the request's state had read
+	wholly  bool     // reports whether the result has all ids
+	reading *reading // of the prompt, which other streams may have too
+	recited bool     // reports whether the prompt's tokens were returned
 
 	held        []api.Token // whose text may not be certain yet
 	drawn       int         // tokens that came
@@ -35,32 +29,6 @@ type stream struct {
 	spelt       int         // bytes of the tokens that were returned
 	result      api.Result
 	ended       bool
-}
-
-// prompted takes the logits after a token of the prompt, from the scheduler.
-func (s *stream) prompted(at int, logits []float32) error {
-	id := s.prompt[at+1]
-	logprob, top, err := sample.Logprobs(logits, id, s.top, nil)
-	if err != nil {
-		return err
-	}
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	s.read = append(s.read, api.Token{ID: id, Bytes: s.m.tok.Bytes(id), Logprob: logprob, Top: top, Prompt: true})
-	return nil
-}
-
-// ofPrompt returns the tokens of the prompt before the first of the answer.
-func (s *stream) ofPrompt() []api.Token {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if len(s.prompt) == 0 || len(s.read) < len(s.prompt)-1 {
-		return nil
-	}
-	id := s.prompt[0]
-	all := append([]api.Token{{ID: id, Bytes: s.m.tok.Bytes(id), Logprob: float32(math.NaN()), Prompt: true}}, s.read...)
-	s.prompt, s.read = nil, nil
-	return all[s.hidden:]
 }
 
 // Next waits for more of the answer.
@@ -81,12 +49,22 @@ func (s *stream) Next() (api.Piece, error) {
 	return api.Piece{}, io.EOF
 }
 
+// recite returns the prompt's tokens, once, where they are told of and all there.
+func (s *stream) recite() []api.Token {
+	if s.recited {
+		return nil
+	}
+	all := s.reading.all()
+	s.recited = len(all) > 0
+	return all
+}
+
 // piece takes a piece of the completion. Tokens are returned once their text is.
 func (s *stream) piece(p completion.Piece) api.Piece {
 	if s.most == 0 { // what is drawn is nobody's
 		return api.Piece{}
 	}
-	out := api.Piece{Text: p.Text, Tokens: s.ofPrompt()}
+	out := api.Piece{Text: p.Text, Tokens: s.recite()}
 	s.shown += len(p.Text)
 	for _, t := range p.Tokens {
 		next := api.Token{ID: t.ID, Logprob: t.Logprob, Top: slices.Clone(t.Alternatives)}
@@ -117,14 +95,14 @@ func (s *stream) end() (api.Piece, error) {
 	}
 	if s.most == 0 {
 		s.result.Finish, s.result.Stop, s.result.Drawn = text.FinishedLength, "", 0
-		s.result.Whole, s.result.Rest = s.result.Whole[:min(max(r.Cached+r.Prefilled-s.hidden, 0), len(s.result.Whole))], ""
+		s.result.Whole, s.result.Rest = s.result.Whole[:min(max(r.Cached+r.Prefilled-s.reading.hidden, 0), len(s.result.Whole))], ""
 	}
 	if err := s.m.fault(err); err != nil {
 		return api.Piece{}, err
 	}
 	// Bytes that are no text were returned as marks of another length, so the answer's ids say which tokens are its own.
 	left := len(r.IDs) - (r.Drawn - len(s.held))
-	out := api.Piece{Tokens: s.ofPrompt()}
+	out := api.Piece{Tokens: s.recite()}
 	if s.told && s.most > 0 {
 		out.Tokens = append(out.Tokens, s.held[:max(min(left, len(s.held)), 0)]...)
 		if n := len(s.held); n > 0 && r.Finish == text.FinishedEnd && s.held[n-1].ID == text.EndOfText {

@@ -58,11 +58,6 @@ func (q *chatCall) prepare(c *api.Call) (err *wire.Error) {
 	if err != nil {
 		return err
 	}
-	if q.n > 1 {
-		if r.Encoded, err = chat.EncodeEach(q.h.model, "messages", r.Segments); err != nil {
-			return err
-		}
-	}
 	if err := single(q.q.ReturnState, q.n); err != nil {
 		return err
 	}
@@ -72,7 +67,7 @@ func (q *chatCall) prepare(c *api.Call) (err *wire.Error) {
 	r.State = q.span.Begin
 	for i := range q.n {
 		r := r
-		r.Params = q.q.Seeds(r.Params, i)
+		r.Params, r.Shares = q.q.Seeds(r.Params, i), i > 0
 		if !q.called { // a call stays whole
 			r.Late, r.Gate = q.q.Stop, q.prompt.Start()
 		}

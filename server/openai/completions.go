@@ -169,15 +169,9 @@ func (q *completion) prompt(r api.Request, i int) *wire.Error {
 	default:
 		r.Segments = []prompt.Segment{{Text: p.Text, End: prompt.Turn}}
 	}
-	if q.bests > 1 && len(r.Segments) > 0 {
-		var err *wire.Error
-		if r.Encoded, err = chat.EncodeEach(q.h.model, name, r.Segments); err != nil {
-			return err
-		}
-	}
 	for k := range q.bests {
 		r := r
-		r.Params = q.q.Seeds(r.Params, i*q.bests+k)
+		r.Params, r.Shares = q.q.Seeds(r.Params, i*q.bests+k), k > 0
 		if r.Constraint != nil {
 			r.Constraint = r.Constraint.Clone()
 		}

@@ -69,12 +69,12 @@ func (h *Handlers) oneModel(w http.ResponseWriter, c *api.Call) *wire.Error {
 
 const (
 	mostChoices = 128     // answers to one request
-	mostRead    = 1 << 24 // bytes of prompts that several answers to one request read; a token id counts as idBytes
+	mostRead    = 1 << 24 // bytes of a prompt times the answers to it, if several; a token id counts as idBytes
 	idBytes     = 4
 )
 
-// readable returns the error of a field whose bytes each of several answers would read, if these are too many for the
-// memory of the server. The size of the body alone bounds what one answer reads.
+// readable returns the error of a field whose ids each of several answers would have a copy of, if these are too many for
+// the memory of the server. The size of the body alone bounds what one answer has.
 func readable(param string, bytes, answers int) *wire.Error {
 	if most := mostRead / answers; answers > 1 && bytes > most {
 		return wire.Wrong(param, fmt.Sprintf("at most %d bytes for %d answers, and %d for each token id", most, answers, idBytes), fmt.Sprint(bytes))

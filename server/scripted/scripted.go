@@ -3,8 +3,10 @@ package scripted
 
 import (
 	"context"
+	"fmt"
 	"io"
 	"math"
+	"slices"
 	"sync"
 	"time"
 
@@ -110,8 +112,27 @@ func (m *Model) prompt(r *api.Request) ([]int, error) {
 	return ids, nil
 }
 
-// Start begins an answer.
-func (m *Model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
+// Start begins answers.
+func (m *Model) Start(ctx context.Context, list []api.Request) ([]api.Stream, error) {
+	var all []api.Stream
+	for i := range list {
+		if !slices.Equal(list[i].IDs, list[0].IDs) || !slices.Equal(list[i].Segments, list[0].Segments) || list[i].State != list[0].State ||
+			list[i].Shares != (i > 0) {
+			return nil, fmt.Errorf("scripted: request %d: want the prompt of the first, %+v, got %+v", i, list[0], list[i])
+		}
+		s, err := m.start(ctx, &list[i])
+		if err != nil {
+			for _, s := range all {
+				s.Close()
+			}
+			return nil, err
+		}
+		all = append(all, s)
+	}
+	return all, nil
+}
+
+func (m *Model) start(ctx context.Context, r *api.Request) (api.Stream, error) {
 	if err := m.refuse(r); err != nil {
 		return nil, err
 	}

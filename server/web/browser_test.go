@@ -100,12 +100,12 @@ type remembered struct {
 	cached int
 }
 
-func (m remembering) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
-	s, err := m.Model.Start(ctx, r)
-	if err != nil {
-		return nil, err
+func (m remembering) Start(ctx context.Context, list []api.Request) ([]api.Stream, error) {
+	all, err := m.Model.Start(ctx, list)
+	for i, s := range all {
+		all[i] = remembered{s, m.cached}
 	}
-	return remembered{s, m.cached}, nil
+	return all, err
 }
 
 func (s remembered) Result() api.Result {

@@ -135,18 +135,17 @@ func thought(prompt string) string {
 	return ""
 }
 
-// Start begins an answer, which may hang behind its text.
-func (m *model) Start(ctx context.Context, r *api.Request) (api.Stream, error) {
-	s, err := m.Model.Start(ctx, r)
-	if err != nil {
-		return nil, err
+// Start begins answers, which may hang behind their text.
+func (m *model) Start(ctx context.Context, list []api.Request) ([]api.Stream, error) {
+	all, err := m.Model.Start(ctx, list)
+	for i, s := range all {
+		if _, hangs := spelled(m.message(&list[i]), "hang"); hangs {
+			h := &hanging{Stream: s}
+			h.ctx, h.cancel = context.WithCancel(ctx)
+			all[i] = h
+		}
 	}
-	if _, hangs := spelled(m.message(r), "hang"); hangs {
-		h := &hanging{Stream: s}
-		h.ctx, h.cancel = context.WithCancel(ctx)
-		return h, nil
-	}
-	return s, nil
+	return all, err
 }
 
 // hanging is a stream that never ends by itself.
