@@ -25,13 +25,17 @@ func (s *served) official() client.Client {
 }
 
 func TestModels(t *testing.T) {
-	c := serve(t, nil).official()
+	c := serve(t, func(_ *server.Options, m *scripted.Model, _ *chat.Options) {
+		m.What.Aliases = []string{"mine", "org/mine"}
+	}).official()
 	list, err := c.Models.List(t.Context())
 	if err != nil || len(list.Data) != 1 || list.Data[0].ID != "rwkv-test" || list.Data[0].Created != 1e9 {
 		t.Errorf("%+v, %v", list, err)
 	}
-	if _, err := c.Models.Get(t.Context(), "rwkv-test"); err != nil {
-		t.Error(err)
+	for _, name := range []string{"rwkv-test", "mine", "org/mine"} { // programs look for the name that they asked for
+		if m, err := c.Models.Get(t.Context(), name); err != nil || m.ID != name || m.Created != 1e9 || m.OwnedBy != "rwkv-gpu" {
+			t.Errorf("%q: %+v, %v", name, m, err)
+		}
 	}
 	var e *client.Error
 	if _, err := c.Models.Get(t.Context(), "other"); !errors.As(err, &e) || e.StatusCode != http.StatusNotFound || e.Code != "model_not_found" {

@@ -46,16 +46,17 @@ type modelObject struct {
 	Owner   string `json:"owned_by"`
 }
 
-func (h *Handlers) object() modelObject {
+// object returns the model by the name by which it was asked for; "" for its own.
+func (h *Handlers) object(name string) modelObject {
 	i := h.model.Info()
-	return modelObject{i.Name, "model", i.Created.Unix(), "rwkv-gpu"}
+	return modelObject{i.Named(name), "model", i.Created.Unix(), "rwkv-gpu"}
 }
 
 func (h *Handlers) models(w http.ResponseWriter, _ *api.Call) *wire.Error {
 	reply(w, struct {
 		Object string        `json:"object"`
 		Data   []modelObject `json:"data"`
-	}{"list", []modelObject{h.object()}})
+	}{"list", []modelObject{h.object("")}})
 	return nil
 }
 
@@ -63,7 +64,7 @@ func (h *Handlers) oneModel(w http.ResponseWriter, c *api.Call) *wire.Error {
 	if err := h.model.Info().Want("id", c.PathValue("id")); err != nil {
 		return err
 	}
-	reply(w, h.object())
+	reply(w, h.object(c.PathValue("id")))
 	return nil
 }
 
