@@ -59,6 +59,6 @@ func Example() {
 	must(d.Close())
 	must(m.Close())
 	// Output:
-	// Once upon a time, there was a little girl named Lily. She loved
-	// Once upon a time, there was a little girl named Amy. She loved
+	// Once upon a time, there was a little girl named Ruby. She loved
+	// Once upon a time, there was a little girl named Lisa. She loved to
 }

@@ -147,7 +147,7 @@ type QuantCost struct {
 // QuantCosts has the cost of each type for the demo model, on the first 10,000 tokens of the stories that its training
 // did not see (engine/reference's TestQuality).
 var QuantCosts = map[tensor.Type]QuantCost{
-	tensor.Q8_0: {0.00004, 1.0001}, tensor.Q6_K: {0.00032, 0.9998}, tensor.Q5_K: {0.00096, 1.0001},
-	tensor.Q5_1: {0.00092, 0.9998}, tensor.Q5_0: {0.0013, 1.0008}, tensor.Q4_K: {0.0037, 1.0012}, tensor.Q4_1: {0.0036, 1.0006},
-	tensor.IQ4_NL: {0.0041, 0.9995}, tensor.Q4_0: {0.0050, 1.0014}, tensor.Q3_K: {0.016, 1.0058},
+	tensor.Q8_0: {0.000038, 1.0002}, tensor.Q6_K: {0.00035, 1.0000}, tensor.Q5_K: {0.0011, 1.0008},
+	tensor.Q5_1: {0.00099, 1.0000}, tensor.Q5_0: {0.0014, 1.0008}, tensor.Q4_K: {0.0039, 1.0020}, tensor.Q4_1: {0.0039, 1.0026},
+	tensor.IQ4_NL: {0.0044, 1.0032}, tensor.Q4_0: {0.0053, 1.0030}, tensor.Q3_K: {0.017, 1.0127},
 }

@@ -31,6 +31,9 @@ var (
 // plain matches names of files that tell nothing: the folder has the model's name.
 var plain = regexp.MustCompile(`^(model|pytorch_model|consolidated)[.-]`)
 
+// storyteller is the name that the embedded model's file has in its annotations.
+const storyteller = "rwkv-gpu storyteller"
+
 // families are words in the names of models. The first that a name has decides.
 var families = []struct {
 	word    *regexp.Regexp
@@ -78,6 +81,9 @@ func (m *Model) dialect(names []string) (d *Dialect, why string) {
 		}
 	}
 	for _, name := range names {
+		if name == storyteller {
+			return storytelling(), "the name " + strconv.Quote(name)
+		}
 		for _, f := range families {
 			if f.word.MatchString(strings.ToLower(name)) {
 				return m.grown(f.dialect), "the name " + strconv.Quote(name)
@@ -93,6 +99,13 @@ func (m *Model) dialect(names []string) (d *Dialect, why string) {
 		return named(World), "the version " + m.Version
 	}
 	return named(G1), "the version " + m.Version
+}
+
+// storytelling returns the dialect of the embedded model: G1, with other settings, since G1 models are much larger.
+func storytelling() *Dialect {
+	d := *named(G1)
+	d.Preset = "story"
+	return &d
 }
 
 // old reports whether the model is of RWKV-6 or before.

@@ -1,6 +1,26 @@
 package prompt
 
-import "testing"
+import (
+	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
+	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
+)
+
+// The embedded model, known by its own annotation, is written as G1 with settings of its own.
+func TestChooseEmbedded(t *testing.T) {
+	f, err := weights.Parse(demo.Name, demo.Weights())
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := Choose(Model{Name: f.Path, Version: "v7", Vocab: 4096, Meta: f.Meta}).Dialect
+	if _, err := PresetByName("preset", d.Preset); d.Name != G1 || d.Preset != "story" || err != nil {
+		t.Errorf("got the dialect %s with the preset %s (%v), want %s with story", d.Name, d.Preset, err, G1)
+	}
+	if g1 := Choose(Model{Name: "rwkv7-g1.pth", Version: "v7"}).Dialect; g1.Preset != "chat" {
+		t.Errorf("models of G1 have the preset %s, want chat", g1.Preset)
+	}
+}
 
 // The names are those of published files.
 func TestChoose(t *testing.T) {

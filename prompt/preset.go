@@ -34,6 +34,7 @@ var presets = []Preset{
 	{"app-conservative", 0.4, 0.4, 0, 1, 0.1, 0.99, "RWKV App"},
 	{"app-fixed", 0.2, 0, 0, 0, 0, 0.99, "RWKV App, greedy"},
 	{"lightning", 1, 0.3, 20, 2, 0.2, 0.996, "rwkv_lightning"},
+	{"story", 0.8, 0.9, 0, 0, 0, 0.996, "the embedded model, which tells stories"},
 }
 
 // Presets returns all presets.

@@ -56,7 +56,7 @@ func TestConvert(t *testing.T) {
 			t.Errorf("%s has changed", n)
 		}
 	}
-	if a, b := first.Meta["general.name"], second.Meta["general.name"]; a != "demo" || b != "b" {
+	if a, b := first.Meta["general.name"], second.Meta["general.name"]; a != "rwkv-gpu storyteller" || b != "b" {
 		t.Errorf("the names are %s and %s", a, b)
 	}
 	for key, value := range first.Meta {

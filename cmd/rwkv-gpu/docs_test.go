@@ -213,7 +213,7 @@ func TestReadmeUse(t *testing.T) {
 	for _, line := range lines {
 		command, _, _ := strings.Cut(strings.TrimSpace(line), "  ")
 		command = strings.ReplaceAll(strings.TrimSpace(command), "FILE", "rwkv7-0.4b-f16.gguf")
-		if strings.HasPrefix(command, "rwkv-gpu chat ") {
+		if strings.HasPrefix(command+" ", "rwkv-gpu chat ") {
 			command = "echo Hello | " + command
 		}
 		r.run("README.md", command)

@@ -1,7 +1,8 @@
 // Package demo holds the model that rwkv-gpu uses when none is named: a 7.3 M parameter RWKV-7 trained for this project
-// to continue simple English stories (see MODEL_CARD.md and SOURCES.md), embedded so that text generation works from
-// the binary alone. train/ holds the scripts that made it; reference.json and reference.npy its expected logits,
-// computed by those scripts in float32 and checked there against float64.
+// to tell simple English stories, as the rest of a text or as answers to requests (see MODEL_CARD.md and SOURCES.md). It
+// is embedded, so that text generation and chat work from the binary alone. train/ holds the scripts that made it;
+// reference.json and reference.npy its expected logits, computed by those scripts in float32 and checked there against
+// float64.
 package demo
 
 import _ "embed"

@@ -12,7 +12,9 @@ import (
 	"github.com/chromedp/chromedp"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
@@ -89,7 +91,7 @@ func pictureOfMemory(t *testing.T, path string) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	demo, err := local.New(e, tok, local.Options{Names: []string{"demo"}, ID: "demo"})
+	demo, err := local.New(e, tok, local.Options{Names: []string{"demo"}, ID: "demo", Completion: completion.Options{Cache: statecache.Options{Host: 64 << 20}}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -98,10 +100,13 @@ func pictureOfMemory(t *testing.T, path string) {
 			t.Error(err)
 		}
 	})
-	p := open(t, setup{model: demo, w: 1300, h: 860})
-	p.do(colours("dark"), chromedp.Evaluate(`localStorage.setItem('rwkv-gpu.settings', '{"max_tokens":90,"seed":3}')`, nil), reload())
+	itsOwn := func(o *chat.Options) {
+		o.Dialect = prompt.Choose(prompt.Model{Version: m.Version, Meta: m.File.Meta}).Dialect
+	}
+	p := open(t, setup{model: demo, w: 1300, h: 860, elsewise: itsOwn})
+	p.do(colours("dark"), chromedp.Evaluate(`localStorage.setItem('rwkv-gpu.settings', '{"max_tokens":400,"seed":1}')`, nil), reload())
 	p.ask("Tell me a story about a fox who finds a lantern")
-	p.ask("What did the fox see then?")
+	p.ask("What did the fox find?")
 	p.look()
 	p.click("#memory-before")
 	p.looked()

@@ -1,9 +1,10 @@
 """Write weights between those that a training began with and those that it came to.
 
-usage: blend.py OUT SHARE WEIGHTS.safetensors CHECKPOINT
+usage: blend.py OUT WEIGHTS.safetensors SHARE CHECKPOINT [SHARE CHECKPOINT]...
 
-SHARE is that of the checkpoint's averaged weights, from 0 to 1.  What the training added stays for the most part, and
-what it took by overfitting goes.  OUT can be exported, or, as last.pt of a run, be trained on.
+OUT gets WEIGHTS and, of what lies between them and each checkpoint's averaged weights, SHARE.  What the training added
+stays for the most part, and what it took by overfitting goes.  OUT can be exported, or, as last.pt of a run, be trained
+on as the first checkpoint.
 """
 import sys
 
@@ -12,7 +13,11 @@ import torch
 import model as M
 from train import read_safetensors
 
-out, share, before, after = sys.argv[1], float(sys.argv[2]), sys.argv[3], torch.load(sys.argv[4])
-base = M.flatten(after["cfg"], M.imported(after["cfg"], read_safetensors(before)))
-blended = base + share * (after["ema"].float() - base)
-torch.save(dict(after, flat=blended, ema=blended.clone()), out)
+out, before = sys.argv[1:3]
+points = [(float(share), torch.load(path)) for share, path in zip(sys.argv[3::2], sys.argv[4::2])]
+first = points[0][1]
+base = M.flatten(first["cfg"], M.imported(first["cfg"], read_safetensors(before)))
+blended = base.clone()
+for share, after in points:
+    blended += share * (after["ema"].float() - base)
+torch.save(dict(first, flat=blended, ema=blended.clone()), out)

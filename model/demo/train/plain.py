@@ -2,8 +2,10 @@
 
 usage: plain.py DATA_DIR ROUNDS     (run with train/ on the module path)
 
-Writes plain.train.bin.  The same sixth of the stories as turns.py uses; everything follows from a fixed seed.
+Writes plain.train.bin and plain.train.json.  The same sixth of the stories as turns.py uses; everything follows from
+a fixed seed.
 """
+import json
 import random
 import sys
 
@@ -26,4 +28,5 @@ for _ in range(rounds):
         ids.append(0)
         ids.extend(int(i) for i in tok.encode(s._vary(d).strip()))
 np.array(ids, np.uint16).tofile(f"{data}/plain.train.bin")
+json.dump({"documents": ids.count(0), "tokens": len(ids)}, open(f"{data}/plain.train.json", "w"))
 print("plain", len(ids), "tokens")

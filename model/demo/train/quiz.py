@@ -2,9 +2,10 @@
 
 usage: quiz.py DATA_DIR ROUNDS OUT_DIR
 
-Writes chat.train.bin and its mask as turns.py wrote them in DATA_DIR, with the documents of questions behind them.
+Writes chat.train.bin, its mask and chat.train.json as turns.py wrote them in DATA_DIR, with the documents of questions
+behind them.
 """
-import os
+import json
 import random
 import sys
 
@@ -50,4 +51,9 @@ a = np.fromfile(f"{data}/chat.train.bin", np.uint16)
 b = np.fromfile(f"{data}/chat.train.mask.bin", np.uint8)
 np.concatenate([a, np.array(ids, np.uint16)]).tofile(f"{out}/chat.train.bin")
 np.concatenate([b, np.array(mask, np.uint8)]).tofile(f"{out}/chat.train.mask.bin")
+info = json.load(open(f"{data}/chat.train.json"))
+info["documents"] += count
+info["tokens"] += len(ids)
+info["learned"] += sum(w > 0 for w in mask)
+json.dump(info, open(f"{out}/chat.train.json", "w"))
 print(count, "documents", len(ids), "tokens behind", len(a))
