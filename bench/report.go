@@ -18,6 +18,7 @@ type Report struct {
 	Chunk    int       `json:"chunk"`
 	Exact    bool      `json:"exact,omitempty"` // see engine.Options
 	Results  []Result  `json:"results"`
+	First    []First   `json:"first,omitempty"`
 	Roofline Roofline  `json:"limits"`
 	Memory   Memory    `json:"memory"`
 	Load     Load      `json:"load"`
@@ -52,7 +53,7 @@ type Result struct {
 	OtherCPU    *float64 `json:"other_cpu,omitempty"` // cores that other processes kept busy meanwhile; nil: not known
 }
 
-// Rates are tokens per second over all sequences, in the repetitions of a test.
+// Rates are figures of the repetitions of a test, in most places tokens per second over all sequences.
 type Rates struct {
 	Median  float64   `json:"median"`
 	Min     float64   `json:"min"`
@@ -150,6 +151,13 @@ func Read(from io.Reader) (*Report, error) {
 		for _, v := range append([]float64{x.Rates.Median, x.GBPerS, x.GFLOPS}, x.Rates.Samples...) {
 			if !(v > 0) || math.IsInf(v, 0) {
 				return nil, fmt.Errorf("results: %s: want positive figures, got %v", x.name(), v)
+			}
+		}
+	}
+	for _, f := range r.First {
+		for _, rates := range []*Rates{&f.Seconds, f.Peak} {
+			if rates != nil && (!(rates.Median > 0) || math.IsInf(rates.Median, 0) || len(rates.Samples) == 0) {
+				return nil, fmt.Errorf("first: %s: want positive figures, got %v of %d", f.Test, rates.Median, len(rates.Samples))
 			}
 		}
 	}

@@ -18,6 +18,7 @@ import (
 type Options struct {
 	PP, TG  []int // tokens to each sequence; empty for no such test
 	Gen     []int // tokens drawn by each sequence; empty for none
+	First   []int // tokens of prompts for FirstTokens, which Run leaves out
 	Batches []int // sequences at once
 	Depths  []int // tokens behind each sequence
 	Warmup  int   // runs of each test that do not count

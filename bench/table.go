@@ -102,7 +102,7 @@ func (r *Report) opTimes() *table {
 // tables returns the tables that have rows.
 func (r *Report) tables() []*table {
 	list := []*table{r.results()}
-	for _, t := range []*table{r.opTimes(), r.changes()} {
+	for _, t := range []*table{r.firsts(), r.opTimes(), r.changes()} {
 		if len(t.rows) > 0 {
 			list = append(list, t)
 		}
@@ -135,12 +135,14 @@ func (r *Report) heading() []string {
 }
 
 // Text writes the report for people.
-func (r *Report) Text(to io.Writer) error {
+func (r *Report) Text(to io.Writer) error { return writeText(to, r.heading(), r.tables()) }
+
+func writeText(to io.Writer, heading []string, tables []*table) error {
 	var b strings.Builder
-	for _, line := range r.heading() {
+	for _, line := range heading {
 		b.WriteString(line + "\n")
 	}
-	for _, t := range r.tables() {
+	for _, t := range tables {
 		b.WriteString("\n")
 		if t.title != "" {
 			b.WriteString(t.title + "\n")
@@ -156,12 +158,14 @@ func (r *Report) Text(to io.Writer) error {
 }
 
 // Markdown writes the report as tables of Markdown.
-func (r *Report) Markdown(to io.Writer) error {
+func (r *Report) Markdown(to io.Writer) error { return writeMarkdown(to, r.heading(), r.tables()) }
+
+func writeMarkdown(to io.Writer, heading []string, tables []*table) error {
 	var b strings.Builder
-	for _, line := range r.heading() {
+	for _, line := range heading {
 		b.WriteString("- " + cell(line) + "\n")
 	}
-	for _, t := range r.tables() {
+	for _, t := range tables {
 		b.WriteString("\n")
 		if t.title != "" {
 			b.WriteString(t.title + ":\n\n")

@@ -24,21 +24,29 @@ once, with any number of tokens behind them, which are really run first. What th
 multiply-adds, is measured in the same run, and each figure is also given as a share of that. bench/README.md says what
 each figure means.
 
+--first starts this program again and again, and measures what people see of a whole process: the time from its start
+to its first token, and the most memory that it had.
+
 --synthetic makes a model of a published size from a seed instead of reading one. --ops also times every op.
 
 --compare names what an earlier 'bench --json' wrote, and says for each test whether the difference is significant (p below
 0.05 by the Mann-Whitney test; with fewer than 4 repetitions on each side nothing can be). --from shows such a file instead
 of measuring. --plot NAME.svg (or .png) draws NAME-roofline.svg, NAME-batch.svg and NAME-depth.svg, as far as the tests
-have more than one batch or depth.`
+have more than one batch or depth.
+
+--peer runs llama.cpp's llama-bench on the same GGUF file, and llama-batched-bench beside it for several sequences at once.
+In each of --repeat rounds both programs run in processes of their own, by turns, and one table has the medians and the
+ratios. --device cpu keeps the peer on the processor too, with as many threads; else all its layers go to its device.`
 
 // benchFlags are the flags of bench.
 type benchFlags struct {
-	pp, tg, gen            string
+	pp, tg, gen, first     string
 	batch, depth           string
 	warmup, repeat, chunk  int
 	ops, csv, markdown     bool
 	synthetic              string
 	compare, from, plotted string
+	peer                   string
 }
 
 func (a *app) benchCommand() *cobra.Command {
@@ -54,6 +62,7 @@ func (a *app) benchCommand() *cobra.Command {
 	f.StringVar(&b.pp, "pp", "512", "prefill `LENGTHS`, such as 128,512; 0 for none")
 	f.StringVar(&b.tg, "tg", "128", "decode `LENGTHS`; 0 for none")
 	f.StringVar(&b.gen, "gen", "0", "`LENGTHS` of text drawn as generate does, where it can on the device; 0 for none")
+	f.StringVar(&b.first, "first", "0", "`LENGTHS` of prompts for whole processes: time to the first token, peak memory; 0 for none")
 	f.StringVar(&b.batch, "batch", "1", "`NUMBERS` of sequences at once, such as 1,2,4")
 	f.StringVar(&b.depth, "depth", "0", "`DEPTHS`: tokens that each sequence has behind it, such as 0,16384")
 	f.IntVar(&b.repeat, "repeat", 5, "measure each test `N` times")
@@ -67,10 +76,17 @@ func (a *app) benchCommand() *cobra.Command {
 	f.StringVar(&b.compare, "compare", "", "compare with the JSON `FILE` of an earlier run")
 	f.StringVar(&b.from, "from", "", "show the JSON `FILE` of an earlier run instead of measuring")
 	f.StringVar(&b.plotted, "plot", "", "draw pictures to `NAME.svg` or NAME.png, each with what it shows after NAME")
+	f.StringVar(&b.peer, "peer", "", "compare with llama.cpp: `PROGRAM` is its llama-bench, which takes turns with this one on the same GGUF file")
 	return a.command(c, func(ctx context.Context, _ []string) error {
+		if err := a.checkPeer(f, &b); err != nil {
+			return err
+		}
 		o, err := a.benchOptions(&b)
 		if err != nil {
 			return err
+		}
+		if b.peer != "" {
+			return a.versus(ctx, &b, o)
 		}
 		return a.bench(ctx, &b, o)
 	})
@@ -86,7 +102,7 @@ func (a *app) benchOptions(b *benchFlags) (o bench.Options, err error) {
 		to          *[]int
 	}{
 		{"--pp", b.pp, 1, bench.MaxTokens, true, &o.PP}, {"--tg", b.tg, 1, bench.MaxTokens, true, &o.TG},
-		{"--gen", b.gen, 1, bench.MaxTokens, true, &o.Gen},
+		{"--gen", b.gen, 1, bench.MaxTokens, true, &o.Gen}, {"--first", b.first, 1, bench.MaxFirst, true, &o.First},
 		{"--batch", b.batch, 1, bench.MaxBatch, false, &o.Batches}, {"--depth", b.depth, 0, bench.MaxDepth, false, &o.Depths},
 	} {
 		if l.zero && strings.TrimSpace(l.text) == "0" {
@@ -121,6 +137,9 @@ func (a *app) benchOptions(b *benchFlags) (o bench.Options, err error) {
 			return o, usagef("--synthetic", "want it without --model, got both")
 		}
 		a.common.model = load.SyntheticPrefix + b.synthetic
+	}
+	if len(o.First) > 0 {
+		return o, a.checkFirst("--first")
 	}
 	return o, nil
 }
@@ -219,17 +238,22 @@ func (a *app) measure(ctx context.Context, o bench.Options) (r *bench.Report, er
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
+	p := a.stages(ctx)
+	defer p.end()
+	o.Loading, o.Progress = p.loading, p.stage
+	first, err := a.firstTokens(ctx, &o, m.Vocab)
+	if err != nil {
+		return nil, err
+	}
 	d, err := a.openDevice(a.common.device)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
-	p := a.stages(ctx)
-	defer p.end()
-	o.Loading, o.Progress = p.loading, p.stage
 	if r, err = bench.Run(ctx, m.Model, d, o); err != nil {
 		return nil, blameModel(m.Model, err)
 	}
+	r.First = first
 	r.Model, r.Quant = fmt.Sprintf("%s (%s)", m.File.Path, &m.Config), a.common.quant
 	return r, nil
 }
