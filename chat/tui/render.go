@@ -21,7 +21,7 @@ var (
 
 // View is the whole screen.
 func (m *screen) View() string {
-	return m.view.View() + "\n" + m.bar() + "\n" + m.input.View()
+	return m.view.view() + "\n" + m.bar() + "\n" + m.input.View()
 }
 
 // bar is the line between the conversation and what is being written.
@@ -45,37 +45,42 @@ func (m *screen) bar() string {
 
 // refresh draws the conversation anew. It stays where it was scrolled to, unless that was the end, or end says so.
 func (m *screen) refresh(end bool) {
-	var b strings.Builder
+	end = end || m.view.atBottom()
+	var stay []string
 	turns, answered := m.present()
-	for _, t := range turns[:len(turns)-answered] {
-		m.write(&b, userStyle, "› "+t.User)
-		m.answer(&b, t.Reasoning, t.Content)
+	for i, t := range turns {
+		if stay = append(stay, m.block(userStyle, "› "+t.User)...); i == len(turns)-answered {
+			break // whose answer is coming
+		}
+		a := answer{reasoning: paragraph{trim: true}}
+		a.reasoning.add(t.Reasoning)
+		a.content.add(t.Content)
+		stay = append(stay, m.answer(&a)...)
 	}
-	if answered > 0 {
-		m.write(&b, userStyle, "› "+turns[len(turns)-1].User)
-	}
-	m.before = b.String()
+	m.view.stay, m.answered = stay, answered > 0
+	m.coming.content.undraw()
+	m.coming.reasoning.undraw()
 	m.add(end)
 }
 
-// add draws what has come since refresh.
+// add draws what has come since refresh, and leaves what was drawn before.
 func (m *screen) add(end bool) {
-	end = end || m.view.AtBottom()
-	var b strings.Builder
-	b.WriteString(m.before)
-	switch _, answered := m.present(); {
-	case answered > 0:
-		m.answer(&b, m.coming.reasoning.String(), m.coming.content.String())
+	end = end || m.view.atBottom()
+	var come []string
+	switch {
+	case m.answered:
+		come = m.answer(&m.coming)
 	case m.asked != "":
-		m.write(&b, noteStyle, m.asked)
+		come = m.block(noteStyle, m.asked)
 	}
 	if m.note != "" {
-		m.write(&b, noteStyle, m.note)
+		come = append(come, m.block(noteStyle, m.note)...)
 	}
-	m.view.SetContent(b.String())
+	m.view.come = come
 	if end {
-		m.view.GotoBottom()
+		m.view.top = m.view.bottom()
 	}
+	m.view.scroll(m.view.top)
 }
 
 // present returns the turns as they are shown. answered is 1 if the last of them is being answered, and 0 if none is.
@@ -97,26 +102,35 @@ func (m *screen) present() (turns []chat.Turn, answered int) {
 	return turns, 0
 }
 
-// answer writes an answer, its thoughts before it as one line unless they are unfolded.
-func (m *screen) answer(b *strings.Builder, reasoning, content string) {
-	if reasoning = strings.TrimSpace(reasoning); reasoning != "" {
-		if !m.unfolded {
-			reasoning = "▸ thought, " + words.Plural(len(strings.Fields(reasoning)), "word") + " (Ctrl+T shows it)"
-		}
-		m.write(b, thoughtStyle, reasoning)
+// answer returns the lines of an answer, its thoughts before it as one line unless they are unfolded.
+func (m *screen) answer(a *answer) []string {
+	var all []string
+	switch n := a.reasoning.words; {
+	case n > 0 && m.unfolded:
+		all = append(a.reasoning.draw(func(text string) []string { return m.lines(thoughtStyle, text) }), "")
+	case n > 0:
+		all = m.block(thoughtStyle, "▸ thought, "+words.Plural(n, "word")+" (Ctrl+T shows it)")
 	}
-	if content != "" {
-		m.write(b, lipgloss.NewStyle(), content)
+	if a.content.text.Len() > 0 {
+		all = append(append(all, a.content.draw(func(text string) []string { return m.lines(lipgloss.NewStyle(), text) })...), "")
 	}
+	return all
 }
 
-// write adds a paragraph as wide as the screen. What a model writes is text: nothing of it reaches the terminal as a command.
-func (m *screen) write(b *strings.Builder, style lipgloss.Style, text string) {
+// block returns the lines of a text that is there, and a blank one.
+func (m *screen) block(style lipgloss.Style, text string) []string {
+	return append(m.lines(style, text), "")
+}
+
+// lines returns a text as lines no wider than the screen. What a model writes is text: nothing of it reaches the terminal as
+// a command.
+func (m *screen) lines(style lipgloss.Style, text string) []string {
 	text = strings.ReplaceAll(words.Shown(text), "\t", "    ")
-	for line := range strings.SplitSeq(ansi.Wrap(text, max(m.width-1, 1), ""), "\n") {
-		b.WriteString(m.paint(style, line) + "\n")
+	list := strings.Split(ansi.Wrap(text, max(m.width-1, 1), ""), "\n")
+	for i := range list {
+		list[i] = m.paint(style, list[i])
 	}
-	b.WriteByte('\n')
+	return list
 }
 
 func (m *screen) paint(style lipgloss.Style, text string) string {

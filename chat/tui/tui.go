@@ -8,7 +8,6 @@ import (
 	"strings"
 
 	"github.com/charmbracelet/bubbles/textarea"
-	"github.com/charmbracelet/bubbles/viewport"
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
 
@@ -60,23 +59,23 @@ type screen struct {
 
 	width, height int
 	input         textarea.Model
-	view          viewport.Model
+	view          transcript
 	unfolded      bool // reports whether thoughts are shown
 	note          string
 	status        string
-	before        string // what is drawn before the answer that is coming
-	failed        error  // what ended the conversation
+	failed        error // what ended the conversation
 
-	turns  []chat.Turn // as they were when the last line was done
-	branch string
-	asked  string // the line that is being answered; "" for none
-	coming answer
-	stop   context.CancelFunc
-	idle   chan struct{} // closed while nothing is being answered
+	turns    []chat.Turn // as they were when the last line was done
+	branch   string
+	asked    string // the line that is being answered; "" for none
+	answered bool   // reports whether coming is shown, as the answer to it
+	coming   answer
+	stop     context.CancelFunc
+	idle     chan struct{} // closed while nothing is being answered
 }
 
 // answer is as much of an answer as there is.
-type answer struct{ content, reasoning strings.Builder }
+type answer struct{ content, reasoning paragraph }
 
 // Messages of the goroutine that answers.
 type (
@@ -103,7 +102,7 @@ func newScreen(ctx context.Context, c Conversation, o Options, fatal func(error)
 	input.Focus()
 	idle := make(chan struct{})
 	close(idle)
-	m := &screen{ctx: ctx, c: c, o: o, fatal: fatal, input: input, view: viewport.New(80, 20), idle: idle, stop: func() {}, width: 80, height: 24}
+	m := &screen{ctx: ctx, c: c, o: o, fatal: fatal, input: input, view: transcript{height: 20}, idle: idle, stop: func() {}, width: 80, height: 24}
 	m.look()
 	return m
 }
@@ -122,8 +121,8 @@ func (m *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 	case tea.WindowSizeMsg:
 		m.width, m.height = max(msg.Width, 20), max(msg.Height, inputLines+4)
 		m.input.SetWidth(m.width)
-		end := m.view.AtBottom()
-		m.view.Width, m.view.Height = m.width, m.height-inputLines-2
+		end := m.view.atBottom()
+		m.view.height = m.height - inputLines - 2
 		m.refresh(end)
 		return m, nil
 	case deltaMsg:
@@ -131,7 +130,7 @@ func (m *screen) Update(msg tea.Msg) (tea.Model, tea.Cmd) {
 		if msg.Kind == prompt.ReasoningDelta {
 			to = &m.coming.reasoning
 		}
-		to.WriteString(msg.Text)
+		to.add(msg.Text)
 		m.add(false)
 		return m, nil
 	case doneMsg:
@@ -186,13 +185,13 @@ func (m *screen) key(k tea.KeyMsg) tea.Cmd {
 func (m *screen) scroll(key string) {
 	switch key {
 	case "pgup":
-		m.view.PageUp()
+		m.view.scroll(m.view.top - m.view.height)
 	case "pgdown":
-		m.view.PageDown()
+		m.view.scroll(m.view.top + m.view.height)
 	case "ctrl+home":
-		m.view.GotoTop()
+		m.view.scroll(0)
 	case "ctrl+end":
-		m.view.GotoBottom()
+		m.view.scroll(m.view.bottom())
 	}
 }
 
@@ -208,7 +207,7 @@ func (m *screen) enter() tea.Cmd {
 		return nil
 	}
 	m.input.Reset()
-	m.note, m.asked, m.coming = "", line, answer{}
+	m.note, m.asked, m.coming = "", line, answer{reasoning: paragraph{trim: true}}
 	ctx, stop := context.WithCancel(m.ctx)
 	idle := make(chan struct{})
 	m.stop, m.idle = stop, idle

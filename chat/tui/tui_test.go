@@ -191,7 +191,7 @@ func TestErrors(t *testing.T) {
 	if d.failed == nil || d.failed.Error() != "the device is lost" {
 		t.Errorf("%v", d.failed)
 	}
-	if strings.Contains(d.view.View(), "\x1b[1m") {
+	if strings.Contains(d.view.view(), "\x1b[1m") {
 		t.Error("colours in a plain screen")
 	}
 }
@@ -203,13 +203,13 @@ func TestSizes(t *testing.T) {
 		c.turns = append(c.turns, chat.Turn{User: "Q", Content: strings.Repeat("A long answer. ", 10), Answered: true})
 	}
 	d := drive(c, Options{Title: "demo"})
-	if !d.view.AtBottom() {
+	if !d.view.atBottom() {
 		t.Error("the end is not shown")
 	}
 	d.press(tea.KeyPgUp)
 	d.Update(tea.WindowSizeMsg{Width: 61, Height: 21})
 	d.press(tea.KeyCtrlHome)
-	if !d.view.AtTop() {
+	if d.view.top != 0 {
 		t.Error("the beginning is not shown")
 	}
 	d.press(tea.KeyCtrlEnd)
@@ -293,7 +293,7 @@ func TestScrolledUp(t *testing.T) {
 	d.press(tea.KeyCtrlHome)
 	d.until(t)
 	d.Update(tea.WindowSizeMsg{Width: 50, Height: 25})
-	if !d.view.AtTop() {
+	if d.view.top != 0 {
 		t.Error("the screen moved")
 	}
 	d.press(tea.KeyCtrlEnd)
