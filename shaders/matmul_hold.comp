@@ -10,6 +10,7 @@
 layout(constant_id = 0) const uint Band = 1;
 #include "lib/weights.glsl"
 #define PUSH_MORE uint rows; // of a workgroup, at most ROWS
+#define ONE_PART
 #include "lib/matmul.glsl"
 
 layout(constant_id = 1) const uint Local = 4; // one subgroup, of which the first quad works

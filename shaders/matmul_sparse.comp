@@ -8,6 +8,7 @@
 #extension GL_EXT_control_flow_attributes : require
 const uint Band = 1;
 #include "lib/weights.glsl"
+#define ONE_PART
 #include "lib/matmul.glsl"
 
 layout(constant_id = 0) const uint Local = 64;

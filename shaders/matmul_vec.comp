@@ -13,6 +13,7 @@ layout(constant_id = 1) const uint Local = 64;
 layout(constant_id = 2) const uint Rows = 2;
 layout(constant_id = 3) const uint Tokens = 1;
 layout(constant_id = 4) const uint Share = 1; // lanes that take a unit together: 1, or 4 of a block type, 8 elements each
+layout(constant_id = 5) const uint Early = 1; // 1: lanes load what they will need later, and are no fewer than sums
 layout(local_size_x_id = 1) in;
 
 const uint MAX_ROWS = 8, MAX_TOKENS = 8; // see lib/reduce.glsl; what the constants leave unused costs nothing
@@ -29,6 +30,15 @@ const bool SCALED = HOLD_W;
 const bool SCALED = false;
 #endif
 
+// A lane that takes one group of 8 elements at a time has registers for its next one too, which is on its way while the
+// first is multiplied.
+const bool AHEAD = Early == 1 && Scales * Eights == 1;
+
+Packed fetch_of(uint row, uint u, uint lane) {
+    if (Share == 1) return fetch(row, u);
+    return fetch8(row, u, lane);
+}
+
 void main() {
     uint row = (gl_WorkGroupID.x * gl_NumSubgroups + gl_SubgroupID) * Rows;
     Part p = part_of(row);
@@ -42,14 +52,28 @@ void main() {
     [[unroll]] for (uint t = 0; t < Tokens; t++)
         x_at[t] = p.x + min(t0 + t, push.tokens - 1) * p.x_stride;
 
+    // Lane i finishes sum i.
+    uint mine = gl_SubgroupInvocationID, m = m0 + mine / Tokens, t = t0 + mine % Tokens;
+    bool finishes = mine < Rows * Tokens && m < rows && t < push.tokens;
+    Ending ending = Ending(0.0, 0.0, 0.0);
+    if (Early == 1 && finishes) ending = ending_of(p, m, t, bias_of(p, m));
+
     float acc[MAX_ROWS * MAX_TOKENS];
     [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = 0.0;
     uint lane = gl_SubgroupInvocationID % Share; // of those that share a unit
-    for (uint u = gl_SubgroupInvocationID / Share; u < units; u += gl_SubgroupSize / Share) {
+    uint next = gl_SubgroupInvocationID / Share; // unit; behind the last there is none, and the last is loaded again
+    Packed w_next[MAX_ROWS];
+    if (AHEAD) [[unroll]] for (uint r = 0; r < Rows; r++) w_next[r] = fetch_of(w_at[r], min(next, units - 1), lane);
+    for (uint u = next; u < units; u = next) {
+        next += gl_SubgroupSize / Share;
         Packed w[MAX_ROWS];
         [[unroll]] for (uint r = 0; r < Rows; r++) {
-            if (Share == 1) w[r] = fetch(w_at[r], u);
-            else w[r] = fetch8(w_at[r], u, lane);
+            if (AHEAD) {
+                w[r] = w_next[r];
+                w_next[r] = fetch_of(w_at[r], min(next, units - 1), lane);
+            } else {
+                w[r] = fetch_of(w_at[r], u, lane);
+            }
         }
         uint x_of = UNIT4 * u + 2 * lane;
         [[unroll]] for (uint h = 0; h < Scales; h++) {
@@ -93,13 +117,19 @@ void main() {
         }
     }
 
-    // Lane i finishes sum base + i. One copy of finish, and sums picked by comparison instead of by index, keep the
-    // code small and the sums in registers.
+    // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in
+    // registers. Where lanes are fewer than sums, a lane finishes several.
     [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) acc[i] = subgroupAdd(acc[i]);
+    float sum = 0.0;
+    [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) sum = i == mine ? acc[i] : sum;
+    if (Early == 1) {
+        if (finishes) finish(p, m, t, sum, ending);
+        return;
+    }
     [[dont_unroll]] for (uint base = 0; base < Rows * Tokens; base += gl_SubgroupSize) {
-        uint mine = base + gl_SubgroupInvocationID;
-        uint m = m0 + mine / Tokens, t = t0 + mine % Tokens;
-        float sum = 0.0;
+        mine = base + gl_SubgroupInvocationID;
+        m = m0 + mine / Tokens;
+        t = t0 + mine % Tokens;
         [[unroll]] for (uint i = 0; i < Rows * Tokens; i++) sum = i == mine ? acc[i] : sum;
         if (mine < Rows * Tokens && m < rows && t < push.tokens) finish(p, m, t, sum);
     }

@@ -801,8 +801,14 @@ type MatmulVecArgs struct {
 // MatmulVecPush are the push constants of matmul_vec.comp.
 type MatmulVecPush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
+	Tokens uint32 // tokens, offset 4
+	Row1   uint32 // row1, offset 8
+	Row2   uint32 // row2, offset 12
+	Row3   uint32 // row3, offset 16
+	Row4   uint32 // row4, offset 20
+	Row5   uint32 // row5, offset 24
+	Row6   uint32 // row6, offset 28
+	Row7   uint32 // row7, offset 32
 }
 
 // MatmulVecSpec are the specialization constants of matmul_vec.comp.
@@ -812,10 +818,11 @@ type MatmulVecSpec struct {
 	Rows   uint32 // Rows, id 2
 	Tokens uint32 // Tokens, id 3
 	Share  uint32 // Share, id 4
+	Early  uint32 // Early, id 5
 }
 
 func (s MatmulVecSpec) values() []uint32 {
-	return []uint32{s.Band, s.Local, s.Rows, s.Tokens, s.Share}
+	return []uint32{s.Band, s.Local, s.Rows, s.Tokens, s.Share, s.Early}
 }
 
 // MatmulVecVariant is one compiled form of matmul_vec.comp.
@@ -965,7 +972,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecF16: {
 		name:    "matmul_vec.f16",
@@ -979,7 +986,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecBf16: {
 		name:    "matmul_vec.bf16",
@@ -993,7 +1000,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ40: {
 		name:    "matmul_vec.q4_0",
@@ -1007,7 +1014,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ41: {
 		name:    "matmul_vec.q4_1",
@@ -1021,7 +1028,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ50: {
 		name:    "matmul_vec.q5_0",
@@ -1035,7 +1042,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ51: {
 		name:    "matmul_vec.q5_1",
@@ -1049,7 +1056,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ80: {
 		name:    "matmul_vec.q8_0",
@@ -1063,7 +1070,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ3K: {
 		name:    "matmul_vec.q3_k",
@@ -1077,7 +1084,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ4K: {
 		name:    "matmul_vec.q4_k",
@@ -1091,7 +1098,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ5K: {
 		name:    "matmul_vec.q5_k",
@@ -1105,7 +1112,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ6K: {
 		name:    "matmul_vec.q6_k",
@@ -1119,7 +1126,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecIq4Nl: {
 		name:    "matmul_vec.iq4_nl",
@@ -1133,7 +1140,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecF32Tx: {
 		name:    "matmul_vec.f32_tx",
@@ -1147,7 +1154,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecF16Tx: {
 		name:    "matmul_vec.f16_tx",
@@ -1161,7 +1168,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecBf16Tx: {
 		name:    "matmul_vec.bf16_tx",
@@ -1175,7 +1182,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ40Tx: {
 		name:    "matmul_vec.q4_0_tx",
@@ -1189,7 +1196,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ41Tx: {
 		name:    "matmul_vec.q4_1_tx",
@@ -1203,7 +1210,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ50Tx: {
 		name:    "matmul_vec.q5_0_tx",
@@ -1217,7 +1224,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ51Tx: {
 		name:    "matmul_vec.q5_1_tx",
@@ -1231,7 +1238,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ80Tx: {
 		name:    "matmul_vec.q8_0_tx",
@@ -1245,7 +1252,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ3KTx: {
 		name:    "matmul_vec.q3_k_tx",
@@ -1259,7 +1266,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ4KTx: {
 		name:    "matmul_vec.q4_k_tx",
@@ -1273,7 +1280,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ5KTx: {
 		name:    "matmul_vec.q5_k_tx",
@@ -1287,7 +1294,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecQ6KTx: {
 		name:    "matmul_vec.q6_k_tx",
@@ -1301,7 +1308,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulVecIq4NlTx: {
 		name:    "matmul_vec.iq4_nl_tx",
@@ -1315,7 +1322,7 @@ var matmulVecModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 }
 
@@ -1332,8 +1339,14 @@ type MatmulRegArgs struct {
 // MatmulRegPush are the push constants of matmul_reg.comp.
 type MatmulRegPush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
+	Tokens uint32 // tokens, offset 4
+	Row1   uint32 // row1, offset 8
+	Row2   uint32 // row2, offset 12
+	Row3   uint32 // row3, offset 16
+	Row4   uint32 // row4, offset 20
+	Row5   uint32 // row5, offset 24
+	Row6   uint32 // row6, offset 28
+	Row7   uint32 // row7, offset 32
 }
 
 // MatmulRegSpec are the specialization constants of matmul_reg.comp.
@@ -1495,7 +1508,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegF16: {
 		name:    "matmul_reg.f16",
@@ -1509,7 +1522,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegBf16: {
 		name:    "matmul_reg.bf16",
@@ -1523,7 +1536,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ40: {
 		name:    "matmul_reg.q4_0",
@@ -1537,7 +1550,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ41: {
 		name:    "matmul_reg.q4_1",
@@ -1551,7 +1564,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ50: {
 		name:    "matmul_reg.q5_0",
@@ -1565,7 +1578,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ51: {
 		name:    "matmul_reg.q5_1",
@@ -1579,7 +1592,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ80: {
 		name:    "matmul_reg.q8_0",
@@ -1593,7 +1606,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ3K: {
 		name:    "matmul_reg.q3_k",
@@ -1607,7 +1620,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ4K: {
 		name:    "matmul_reg.q4_k",
@@ -1621,7 +1634,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ5K: {
 		name:    "matmul_reg.q5_k",
@@ -1635,7 +1648,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ6K: {
 		name:    "matmul_reg.q6_k",
@@ -1649,7 +1662,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegIq4Nl: {
 		name:    "matmul_reg.iq4_nl",
@@ -1663,7 +1676,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegF32Tx: {
 		name:    "matmul_reg.f32_tx",
@@ -1677,7 +1690,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegF16Tx: {
 		name:    "matmul_reg.f16_tx",
@@ -1691,7 +1704,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegBf16Tx: {
 		name:    "matmul_reg.bf16_tx",
@@ -1705,7 +1718,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ40Tx: {
 		name:    "matmul_reg.q4_0_tx",
@@ -1719,7 +1732,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ41Tx: {
 		name:    "matmul_reg.q4_1_tx",
@@ -1733,7 +1746,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ50Tx: {
 		name:    "matmul_reg.q5_0_tx",
@@ -1747,7 +1760,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ51Tx: {
 		name:    "matmul_reg.q5_1_tx",
@@ -1761,7 +1774,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ80Tx: {
 		name:    "matmul_reg.q8_0_tx",
@@ -1775,7 +1788,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ3KTx: {
 		name:    "matmul_reg.q3_k_tx",
@@ -1789,7 +1802,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ4KTx: {
 		name:    "matmul_reg.q4_k_tx",
@@ -1803,7 +1816,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ5KTx: {
 		name:    "matmul_reg.q5_k_tx",
@@ -1817,7 +1830,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegQ6KTx: {
 		name:    "matmul_reg.q6_k_tx",
@@ -1831,7 +1844,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulRegIq4NlTx: {
 		name:    "matmul_reg.iq4_nl_tx",
@@ -1845,7 +1858,7 @@ var matmulRegModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 }
 
@@ -1862,8 +1875,14 @@ type MatmulTileArgs struct {
 // MatmulTilePush are the push constants of matmul_tile.comp.
 type MatmulTilePush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
+	Tokens uint32 // tokens, offset 4
+	Row1   uint32 // row1, offset 8
+	Row2   uint32 // row2, offset 12
+	Row3   uint32 // row3, offset 16
+	Row4   uint32 // row4, offset 20
+	Row5   uint32 // row5, offset 24
+	Row6   uint32 // row6, offset 28
+	Row7   uint32 // row7, offset 32
 }
 
 // MatmulTileSpec are the specialization constants of matmul_tile.comp.
@@ -2023,7 +2042,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileF16: {
 		name:    "matmul_tile.f16",
@@ -2037,7 +2056,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileBf16: {
 		name:    "matmul_tile.bf16",
@@ -2051,7 +2070,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ40: {
 		name:    "matmul_tile.q4_0",
@@ -2065,7 +2084,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ41: {
 		name:    "matmul_tile.q4_1",
@@ -2079,7 +2098,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ50: {
 		name:    "matmul_tile.q5_0",
@@ -2093,7 +2112,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ51: {
 		name:    "matmul_tile.q5_1",
@@ -2107,7 +2126,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ80: {
 		name:    "matmul_tile.q8_0",
@@ -2121,7 +2140,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ3K: {
 		name:    "matmul_tile.q3_k",
@@ -2135,7 +2154,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ4K: {
 		name:    "matmul_tile.q4_k",
@@ -2149,7 +2168,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ5K: {
 		name:    "matmul_tile.q5_k",
@@ -2163,7 +2182,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ6K: {
 		name:    "matmul_tile.q6_k",
@@ -2177,7 +2196,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileIq4Nl: {
 		name:    "matmul_tile.iq4_nl",
@@ -2191,7 +2210,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileF32Tx: {
 		name:    "matmul_tile.f32_tx",
@@ -2205,7 +2224,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileF16Tx: {
 		name:    "matmul_tile.f16_tx",
@@ -2219,7 +2238,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileBf16Tx: {
 		name:    "matmul_tile.bf16_tx",
@@ -2233,7 +2252,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ40Tx: {
 		name:    "matmul_tile.q4_0_tx",
@@ -2247,7 +2266,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ41Tx: {
 		name:    "matmul_tile.q4_1_tx",
@@ -2261,7 +2280,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ50Tx: {
 		name:    "matmul_tile.q5_0_tx",
@@ -2275,7 +2294,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ51Tx: {
 		name:    "matmul_tile.q5_1_tx",
@@ -2289,7 +2308,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ80Tx: {
 		name:    "matmul_tile.q8_0_tx",
@@ -2303,7 +2322,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ3KTx: {
 		name:    "matmul_tile.q3_k_tx",
@@ -2317,7 +2336,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ4KTx: {
 		name:    "matmul_tile.q4_k_tx",
@@ -2331,7 +2350,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ5KTx: {
 		name:    "matmul_tile.q5_k_tx",
@@ -2345,7 +2364,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileQ6KTx: {
 		name:    "matmul_tile.q6_k_tx",
@@ -2359,7 +2378,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulTileIq4NlTx: {
 		name:    "matmul_tile.iq4_nl_tx",
@@ -2373,7 +2392,7 @@ var matmulTileModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 }
 
@@ -2390,8 +2409,14 @@ type MatmulSegmentArgs struct {
 // MatmulSegmentPush are the push constants of matmul_segment.comp.
 type MatmulSegmentPush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
+	Tokens uint32 // tokens, offset 4
+	Row1   uint32 // row1, offset 8
+	Row2   uint32 // row2, offset 12
+	Row3   uint32 // row3, offset 16
+	Row4   uint32 // row4, offset 20
+	Row5   uint32 // row5, offset 24
+	Row6   uint32 // row6, offset 28
+	Row7   uint32 // row7, offset 32
 }
 
 // MatmulSegmentSpec are the specialization constants of matmul_segment.comp.
@@ -2552,7 +2577,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentF16: {
 		name:    "matmul_segment.f16",
@@ -2566,7 +2591,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentBf16: {
 		name:    "matmul_segment.bf16",
@@ -2580,7 +2605,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ40: {
 		name:    "matmul_segment.q4_0",
@@ -2594,7 +2619,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ41: {
 		name:    "matmul_segment.q4_1",
@@ -2608,7 +2633,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ50: {
 		name:    "matmul_segment.q5_0",
@@ -2622,7 +2647,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ51: {
 		name:    "matmul_segment.q5_1",
@@ -2636,7 +2661,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ80: {
 		name:    "matmul_segment.q8_0",
@@ -2650,7 +2675,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ3K: {
 		name:    "matmul_segment.q3_k",
@@ -2664,7 +2689,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ4K: {
 		name:    "matmul_segment.q4_k",
@@ -2678,7 +2703,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ5K: {
 		name:    "matmul_segment.q5_k",
@@ -2692,7 +2717,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ6K: {
 		name:    "matmul_segment.q6_k",
@@ -2706,7 +2731,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentIq4Nl: {
 		name:    "matmul_segment.iq4_nl",
@@ -2720,7 +2745,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentF32Tx: {
 		name:    "matmul_segment.f32_tx",
@@ -2734,7 +2759,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentF16Tx: {
 		name:    "matmul_segment.f16_tx",
@@ -2748,7 +2773,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentBf16Tx: {
 		name:    "matmul_segment.bf16_tx",
@@ -2762,7 +2787,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ40Tx: {
 		name:    "matmul_segment.q4_0_tx",
@@ -2776,7 +2801,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ41Tx: {
 		name:    "matmul_segment.q4_1_tx",
@@ -2790,7 +2815,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ50Tx: {
 		name:    "matmul_segment.q5_0_tx",
@@ -2804,7 +2829,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ51Tx: {
 		name:    "matmul_segment.q5_1_tx",
@@ -2818,7 +2843,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ80Tx: {
 		name:    "matmul_segment.q8_0_tx",
@@ -2832,7 +2857,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ3KTx: {
 		name:    "matmul_segment.q3_k_tx",
@@ -2846,7 +2871,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ4KTx: {
 		name:    "matmul_segment.q4_k_tx",
@@ -2860,7 +2885,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ5KTx: {
 		name:    "matmul_segment.q5_k_tx",
@@ -2874,7 +2899,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentQ6KTx: {
 		name:    "matmul_segment.q6_k_tx",
@@ -2888,7 +2913,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulSegmentIq4NlTx: {
 		name:    "matmul_segment.iq4_nl_tx",
@@ -2902,7 +2927,7 @@ var matmulSegmentModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 }
 
@@ -2919,8 +2944,14 @@ type MatmulCoopArgs struct {
 // MatmulCoopPush are the push constants of matmul_coop.comp.
 type MatmulCoopPush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
+	Tokens uint32 // tokens, offset 4
+	Row1   uint32 // row1, offset 8
+	Row2   uint32 // row2, offset 12
+	Row3   uint32 // row3, offset 16
+	Row4   uint32 // row4, offset 20
+	Row5   uint32 // row5, offset 24
+	Row6   uint32 // row6, offset 28
+	Row7   uint32 // row7, offset 32
 }
 
 // MatmulCoopSpec are the specialization constants of matmul_coop.comp.
@@ -3032,7 +3063,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopF16: {
 		name:    "matmul_coop.f16",
@@ -3046,7 +3077,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopBf16: {
 		name:    "matmul_coop.bf16",
@@ -3060,7 +3091,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ40: {
 		name:    "matmul_coop.q4_0",
@@ -3074,7 +3105,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ41: {
 		name:    "matmul_coop.q4_1",
@@ -3088,7 +3119,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ50: {
 		name:    "matmul_coop.q5_0",
@@ -3102,7 +3133,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ51: {
 		name:    "matmul_coop.q5_1",
@@ -3116,7 +3147,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ80: {
 		name:    "matmul_coop.q8_0",
@@ -3130,7 +3161,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ3K: {
 		name:    "matmul_coop.q3_k",
@@ -3144,7 +3175,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ4K: {
 		name:    "matmul_coop.q4_k",
@@ -3158,7 +3189,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ5K: {
 		name:    "matmul_coop.q5_k",
@@ -3172,7 +3203,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopQ6K: {
 		name:    "matmul_coop.q6_k",
@@ -3186,7 +3217,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulCoopIq4Nl: {
 		name:    "matmul_coop.iq4_nl",
@@ -3200,7 +3231,7 @@ var matmulCoopModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 }
 
@@ -4746,8 +4777,14 @@ type MatmulBcastArgs struct {
 // MatmulBcastPush are the push constants of matmul_bcast.comp.
 type MatmulBcastPush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
+	Tokens uint32 // tokens, offset 4
+	Row1   uint32 // row1, offset 8
+	Row2   uint32 // row2, offset 12
+	Row3   uint32 // row3, offset 16
+	Row4   uint32 // row4, offset 20
+	Row5   uint32 // row5, offset 24
+	Row6   uint32 // row6, offset 28
+	Row7   uint32 // row7, offset 32
 }
 
 // MatmulBcastSpec are the specialization constants of matmul_bcast.comp.
@@ -4909,7 +4946,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastF16: {
 		name:    "matmul_bcast.f16",
@@ -4923,7 +4960,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastBf16: {
 		name:    "matmul_bcast.bf16",
@@ -4937,7 +4974,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ40: {
 		name:    "matmul_bcast.q4_0",
@@ -4951,7 +4988,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ41: {
 		name:    "matmul_bcast.q4_1",
@@ -4965,7 +5002,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ50: {
 		name:    "matmul_bcast.q5_0",
@@ -4979,7 +5016,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ51: {
 		name:    "matmul_bcast.q5_1",
@@ -4993,7 +5030,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ80: {
 		name:    "matmul_bcast.q8_0",
@@ -5007,7 +5044,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ3K: {
 		name:    "matmul_bcast.q3_k",
@@ -5021,7 +5058,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ4K: {
 		name:    "matmul_bcast.q4_k",
@@ -5035,7 +5072,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ5K: {
 		name:    "matmul_bcast.q5_k",
@@ -5049,7 +5086,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ6K: {
 		name:    "matmul_bcast.q6_k",
@@ -5063,7 +5100,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastIq4Nl: {
 		name:    "matmul_bcast.iq4_nl",
@@ -5077,7 +5114,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastF32Tx: {
 		name:    "matmul_bcast.f32_tx",
@@ -5091,7 +5128,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastF16Tx: {
 		name:    "matmul_bcast.f16_tx",
@@ -5105,7 +5142,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastBf16Tx: {
 		name:    "matmul_bcast.bf16_tx",
@@ -5119,7 +5156,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ40Tx: {
 		name:    "matmul_bcast.q4_0_tx",
@@ -5133,7 +5170,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ41Tx: {
 		name:    "matmul_bcast.q4_1_tx",
@@ -5147,7 +5184,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ50Tx: {
 		name:    "matmul_bcast.q5_0_tx",
@@ -5161,7 +5198,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ51Tx: {
 		name:    "matmul_bcast.q5_1_tx",
@@ -5175,7 +5212,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ80Tx: {
 		name:    "matmul_bcast.q8_0_tx",
@@ -5189,7 +5226,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ3KTx: {
 		name:    "matmul_bcast.q3_k_tx",
@@ -5203,7 +5240,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ4KTx: {
 		name:    "matmul_bcast.q4_k_tx",
@@ -5217,7 +5254,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ5KTx: {
 		name:    "matmul_bcast.q5_k_tx",
@@ -5231,7 +5268,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastQ6KTx: {
 		name:    "matmul_bcast.q6_k_tx",
@@ -5245,7 +5282,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulBcastIq4NlTx: {
 		name:    "matmul_bcast.iq4_nl_tx",
@@ -5259,7 +5296,7 @@ var matmulBcastModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 }
 
@@ -5457,8 +5494,7 @@ type MatmulSparseArgs struct {
 // MatmulSparsePush are the push constants of matmul_sparse.comp.
 type MatmulSparsePush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
+	Tokens uint32 // tokens, offset 4
 }
 
 // MatmulSparseSpec are the specialization constants of matmul_sparse.comp.
@@ -5540,7 +5576,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 8,
 	},
 	MatmulSparseF16: {
 		name:    "matmul_sparse.f16",
@@ -5554,7 +5590,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 8,
 	},
 	MatmulSparseBf16: {
 		name:    "matmul_sparse.bf16",
@@ -5568,7 +5604,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 8,
 	},
 	MatmulSparseF32Tx: {
 		name:    "matmul_sparse.f32_tx",
@@ -5582,7 +5618,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 8,
 	},
 	MatmulSparseF16Tx: {
 		name:    "matmul_sparse.f16_tx",
@@ -5596,7 +5632,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 8,
 	},
 	MatmulSparseBf16Tx: {
 		name:    "matmul_sparse.bf16_tx",
@@ -5610,7 +5646,7 @@ var matmulSparseModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.UniformTexel, Access: gpu.Read, Format: gpu.RGBA32UI},
 		},
-		pushBytes: 12,
+		pushBytes: 8,
 	},
 }
 
@@ -5712,8 +5748,14 @@ type MatmulNarrowArgs struct {
 // MatmulNarrowPush are the push constants of matmul_narrow.comp.
 type MatmulNarrowPush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
+	Tokens uint32 // tokens, offset 4
+	Row1   uint32 // row1, offset 8
+	Row2   uint32 // row2, offset 12
+	Row3   uint32 // row3, offset 16
+	Row4   uint32 // row4, offset 20
+	Row5   uint32 // row5, offset 24
+	Row6   uint32 // row6, offset 28
+	Row7   uint32 // row7, offset 32
 }
 
 // MatmulNarrowSpec are the specialization constants of matmul_narrow.comp.
@@ -5841,7 +5883,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowF328x8: {
 		name:    "matmul_narrow.f32_8x8",
@@ -5855,7 +5897,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowF168x1: {
 		name:    "matmul_narrow.f16_8x1",
@@ -5869,7 +5911,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowF168x8: {
 		name:    "matmul_narrow.f16_8x8",
@@ -5883,7 +5925,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowBf168x1: {
 		name:    "matmul_narrow.bf16_8x1",
@@ -5897,7 +5939,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowBf168x8: {
 		name:    "matmul_narrow.bf16_8x8",
@@ -5911,7 +5953,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ408x1: {
 		name:    "matmul_narrow.q4_0_8x1",
@@ -5925,7 +5967,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ408x8: {
 		name:    "matmul_narrow.q4_0_8x8",
@@ -5939,7 +5981,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ418x1: {
 		name:    "matmul_narrow.q4_1_8x1",
@@ -5953,7 +5995,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ418x8: {
 		name:    "matmul_narrow.q4_1_8x8",
@@ -5967,7 +6009,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ508x1: {
 		name:    "matmul_narrow.q5_0_8x1",
@@ -5981,7 +6023,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ508x8: {
 		name:    "matmul_narrow.q5_0_8x8",
@@ -5995,7 +6037,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ518x1: {
 		name:    "matmul_narrow.q5_1_8x1",
@@ -6009,7 +6051,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ518x8: {
 		name:    "matmul_narrow.q5_1_8x8",
@@ -6023,7 +6065,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ808x1: {
 		name:    "matmul_narrow.q8_0_8x1",
@@ -6037,7 +6079,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowQ808x8: {
 		name:    "matmul_narrow.q8_0_8x8",
@@ -6051,7 +6093,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowIq4Nl8x1: {
 		name:    "matmul_narrow.iq4_nl_8x1",
@@ -6065,7 +6107,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 	MatmulNarrowIq4Nl8x8: {
 		name:    "matmul_narrow.iq4_nl_8x8",
@@ -6079,7 +6121,7 @@ var matmulNarrowModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 12,
+		pushBytes: 36,
 	},
 }
 
@@ -6096,9 +6138,8 @@ type MatmulHoldArgs struct {
 // MatmulHoldPush are the push constants of matmul_hold.comp.
 type MatmulHoldPush struct {
 	Part   uint32 // part, offset 0
-	Count  uint32 // count, offset 4
-	Tokens uint32 // tokens, offset 8
-	Rows   uint32 // rows, offset 12
+	Tokens uint32 // tokens, offset 4
+	Rows   uint32 // rows, offset 8
 }
 
 // MatmulHoldSpec are the specialization constants of matmul_hold.comp.
@@ -6206,7 +6247,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldF16: {
 		name:    "matmul_hold.f16",
@@ -6220,7 +6261,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldBf16: {
 		name:    "matmul_hold.bf16",
@@ -6234,7 +6275,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ40: {
 		name:    "matmul_hold.q4_0",
@@ -6248,7 +6289,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ41: {
 		name:    "matmul_hold.q4_1",
@@ -6262,7 +6303,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ50: {
 		name:    "matmul_hold.q5_0",
@@ -6276,7 +6317,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ51: {
 		name:    "matmul_hold.q5_1",
@@ -6290,7 +6331,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ80: {
 		name:    "matmul_hold.q8_0",
@@ -6304,7 +6345,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ3K: {
 		name:    "matmul_hold.q3_k",
@@ -6318,7 +6359,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ4K: {
 		name:    "matmul_hold.q4_k",
@@ -6332,7 +6373,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ5K: {
 		name:    "matmul_hold.q5_k",
@@ -6346,7 +6387,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldQ6K: {
 		name:    "matmul_hold.q6_k",
@@ -6360,7 +6401,7 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 	MatmulHoldIq4Nl: {
 		name:    "matmul_hold.iq4_nl",
@@ -6374,6 +6415,6 @@ var matmulHoldModules = [...]module{
 			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
-		pushBytes: 16,
+		pushBytes: 12,
 	},
 }

@@ -6,7 +6,7 @@ import "math"
 
 // What the kernels fix.
 const (
-	NoBias            = 0xffffffff // NONE of matmul_vec.comp
+	None              = 0xffffffff // NONE of matmul_vec.comp: neither a bias nor a further part
 	ActTanh           = 1          // ACT_TANH of matmul_vec.comp
 	ActSigmoid        = 2          // ACT_SIGMOID of matmul_vec.comp
 	ActReLU2          = 3          // ACT_RELU2 of matmul_vec.comp

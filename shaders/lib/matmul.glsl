@@ -1,4 +1,5 @@
-// What the MatMul kernels share: the table of parts, and what happens to a finished product.
+// What the MatMul kernels share: the table of parts, and what happens to a finished product. A kernel whose dispatch has
+// one part defines ONE_PART.
 
 WEIGHTS(0);
 #include "lib/blocks.glsl"
@@ -33,16 +34,18 @@ Part part_at(uint p) {
     return Part(a.x, a.y, a.z, a.w, b.x, b.y, b.z, b.w, c.x, c.y, c.z, c.w, d.x, d.y, d.z, uintBitsToFloat(d.w));
 }
 
+const uint NONE = 0xffffffffu;
+
 layout(push_constant) uniform Push {
-    uint part;   // first
-    uint count;  // of parts
+    uint part; // first
     uint tokens;
+#ifndef ONE_PART
+    uint row1, row2, row3, row4, row5, row6, row7; // the first rows of the parts behind the first, or NONE
+#endif
 #ifdef PUSH_MORE
     PUSH_MORE
 #endif
 } push;
-
-const uint NONE = 0xffffffffu;
 
 // As model/op has them.
 const uint ACT_TANH = 1, ACT_SIGMOID = 2, ACT_RELU2 = 3, ACT_DECAY = 4, ACT_SILU = 5, ACT_EXP_DECAY = 6;
@@ -62,12 +65,13 @@ float activate(uint act, float z) {
     return act == ACT_TANH ? 2.0 * s - 1.0 : act == ACT_SILU ? z * s : s;
 }
 
-// part_of returns the part that holds a row of the dispatch.
+#ifndef ONE_PART
+// part_of returns the part that holds a row of the dispatch. It does not wait for memory to know which.
 Part part_of(uint row) {
-    uint p = push.part;
-    while (p + 1 < push.part + push.count && row >= U4(Parts, 4 * p + 4).x) p++;
-    return part_at(p);
+    return part_at(push.part + uint(row >= push.row1) + uint(row >= push.row2) + uint(row >= push.row3) + uint(row >= push.row4)
+        + uint(row >= push.row5) + uint(row >= push.row6) + uint(row >= push.row7));
 }
+#endif
 
 // bias_of returns what is added to the products of row m.
 float bias_of(Part p, uint m) { return p.bias == NONE ? 0.0 : F(Params, p.bias + m); }
@@ -86,24 +90,32 @@ const uint SEGMENTS = 8, STEP = 4 / GROUPS; // units of a step
 // segment_at returns the first unit of a segment.
 uint segment_at(uint s, uint units) { return min(s * ((units + STEP * SEGMENTS - 1) / (STEP * SEGMENTS)) * STEP, units); }
 
-// finish stores the product z of row m of a part for token t.
-void finish(Part p, uint m, uint t, float z, float bias) {
-    z = activate(p.act, fma(z, p.scale, bias));
+// Ending is what finishes the product of row m for token t, besides the part. Where lanes would wait for it, a kernel
+// loads it before the product.
+struct Ending { float bias, from, to; };
+
+bool reads_to(Part p) { return p.combine == COMBINE_LERP || p.combine == COMBINE_GATE; }
+
+Ending ending_of(Part p, uint m, uint t, float bias) {
+    Ending e = Ending(bias, 0.0, 0.0);
     if (p.combine != 0) {
-        float f = F(From, p.from + t * p.from_stride + m);
-        if (p.combine == COMBINE_MUL) {
-            z *= f;
-        } else {
-            if (p.combine == COMBINE_LERP || p.combine == COMBINE_GATE) {
-                float to = F(From, p.to + t * p.to_stride + m);
-                z = fma(z, p.combine == COMBINE_LERP ? to - f : to, f);
-            } else {
-                z += f;
-            }
-        }
+        e.from = F(From, p.from + t * p.from_stride + m);
+        if (reads_to(p)) e.to = F(From, p.to + t * p.to_stride + m);
+    }
+    return e;
+}
+
+// finish stores the product z of row m of a part for token t.
+void finish(Part p, uint m, uint t, float z, Ending e) {
+    z = activate(p.act, fma(z, p.scale, e.bias));
+    if (p.combine != 0) {
+        if (p.combine == COMBINE_MUL) z *= e.from;
+        else z = reads_to(p) ? fma(z, p.combine == COMBINE_LERP ? e.to - e.from : e.to, e.from) : z + e.from;
     }
     y[p.y + t * p.y_stride + m] = z;
 }
+
+void finish(Part p, uint m, uint t, float z, float bias) { finish(p, m, t, z, ending_of(p, m, t, bias)); }
 
 // is_plain reports whether finish_plain, finish without exponentials and what takes two vectors, does for a part.
 bool is_plain(Part p) { return (p.act == 0 || p.act == ACT_RELU2) && p.combine <= COMBINE_ADD; }

@@ -79,6 +79,15 @@ func (s Chooser) FitsTexels(typ tensor.Type, f tune.Form) bool {
 	return !s.FewRegisters || !typ.IsBlock() || f.Tokens == 1 || f.Rows == 1 && f.Tokens <= 4
 }
 
+// LoadsEarly reports whether lanes of matmul_vec load what they will need later: a product's bias and what it is combined
+// with, before the row is read, and the next 8 elements of a row, before the ones before them are multiplied. Then those
+// loads take no time of their own. Where registers are few, two sums leave enough for it, but not of a block type in
+// texels. A lane finishes one sum.
+func (s Chooser) LoadsEarly(typ tensor.Type, texel bool, f tune.Form) bool {
+	sums := f.Rows * f.Tokens
+	return sums <= s.Lanes && (!s.FewRegisters || sums <= 2 && !(texel && typ.IsBlock()))
+}
+
 // vecForms adds the forms of matmul_vec for n tokens for which a lane has enough registers. Forms of a few rows keep
 // the weights while tokens pass, and may have twice the sums of other forms. Where registers are few, tokens come in
 // tiles of two sizes, and Vec takes no more than two rows of a block type.

@@ -105,7 +105,7 @@ func (b *builder) describe(u *Product, part layout.Part) error {
 	}
 	row := glsl.Part{Row: uint32(part.Row), Rows: uint32(part.Rows), Units: uint32(layout.Words(part.W)), Weight: uint32(part.Weight / layout.WordBytes),
 		X: at(u.x, part.X, 0) / 4, XStride: uint32(part.X.Of.Stride() / 4), Y: at(u.y, part.Y, part.M0), YStride: uint32(part.Y.Of.Stride()),
-		Bias: glsl.NoBias, Act: acts[part.Act], Combine: combines[part.Combine], Scale: part.Factor()}
+		Bias: glsl.None, Act: acts[part.Act], Combine: combines[part.Combine], Scale: part.Factor()}
 	if part.Bias != nil {
 		off, err := b.load.Vector(part.Bias)
 		if err != nil {

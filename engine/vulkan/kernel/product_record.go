@@ -20,13 +20,13 @@ type Bound struct{ X, From, Y, Panels gpu.Range }
 // Record records a product's dispatch for n tokens, with at most so many workgroups of rows.
 func (u *Product) Record(rec *gpu.Recording, at Bound, n uint32, f tune.Form, groups uint32) error {
 	e, set := u.env, u.env.Set
-	push := shaders.MatmulVecPush{Part: uint32(u.first), Count: uint32(len(u.Parts)), Tokens: n}
+	push := u.push(n)
 	args := shaders.MatmulVecArgs{W: u.W, X: at.X, Params: e.params, From: at.From, Y: at.Y, Parts: e.parts}
 	switch f.Kernel {
 	case form.Sparse:
 		return u.recordSparse(rec, args, at.Panels, f)
 	case form.Narrow, form.Hold:
-		return emulated.Product(set.Set, rec, &u.Slab, u.first, n, f, shaders.MatmulNarrowArgs(args), groups)
+		return emulated.Product(set.Set, rec, &u.Slab, shaders.MatmulNarrowPush(push), f, shaders.MatmulNarrowArgs(args), groups)
 	}
 	texel := e.matMulTexel(args)
 	x, y := set.forms.Groups(f, u.Rows, n)
@@ -74,6 +74,13 @@ func (u *Product) Record(rec *gpu.Recording, at Bound, n uint32, f tune.Form, gr
 	return nil
 }
 
+// push returns the push constants of the kernels of products for n tokens.
+func (u *Product) push(n uint32) shaders.MatmulVecPush {
+	rows := u.FirstRows()
+	return shaders.MatmulVecPush{Part: uint32(u.first), Tokens: n,
+		Row1: rows[0], Row2: rows[1], Row3: rows[2], Row4: rows[3], Row5: rows[4], Row6: rows[5], Row7: rows[6]}
+}
+
 // matMulTexel reports whether a product's inputs are bound as texels.
 func (e *Env) matMulTexel(a shaders.MatmulVecArgs) bool {
 	return e.Texel(texels(a.W, 16), texels(a.X, 16), texels(a.Parts, 16), floats(a.Params), floats(a.From))
@@ -87,13 +94,17 @@ type formKey[V any] struct {
 }
 
 func (k *Set) matMulVec(w layout.Stored, texel bool, f tune.Form) (*shaders.MatmulVec, error) {
-	v, err := pipeline.Variant(w.Type, texel && k.forms.FitsTexels(w.Type, f), shaders.Variants[shaders.MatmulVecVariant]())
+	texel = texel && k.forms.FitsTexels(w.Type, f)
+	v, err := pipeline.Variant(w.Type, texel, shaders.Variants[shaders.MatmulVecVariant]())
 	if err != nil {
 		return nil, err
 	}
+	spec := shaders.MatmulVecSpec{Band: uint32(w.Band), Local: k.Is.Local.Plain, Rows: f.Rows, Tokens: f.Tokens, Share: form.Share(f)}
+	if k.forms.LoadsEarly(w.Type, texel, f) {
+		spec.Early = 1
+	}
 	return pipeline.Get(k.Set, formKey[shaders.MatmulVecVariant]{v, f, w.Band}, func() (*shaders.MatmulVec, error) {
-		return shaders.NewMatmulVec(k.Dev, v,
-			shaders.MatmulVecSpec{Band: uint32(w.Band), Local: k.Is.Local.Plain, Rows: f.Rows, Tokens: f.Tokens, Share: form.Share(f)}, k.Full()...)
+		return shaders.NewMatmulVec(k.Dev, v, spec, k.Full()...)
 	})
 }
 

@@ -73,7 +73,7 @@ func (u *Product) recordSparse(rec *gpu.Recording, args shaders.MatmulVecArgs, w
 	if err != nil {
 		return err
 	}
-	k.Dispatch(rec, shaders.MatmulSparseArgs(args), shaders.MatmulSparsePush{Part: uint32(u.first), Count: 1, Tokens: 1},
+	k.Dispatch(rec, shaders.MatmulSparseArgs(args), shaders.MatmulSparsePush{Part: uint32(u.first), Tokens: 1},
 		pipeline.Groups(u.Parts[0].Rows, f.Rows), 1, 1)
 	return nil
 }

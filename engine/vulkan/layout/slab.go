@@ -6,6 +6,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
 // Stored is how weights lie on the device.
@@ -34,6 +35,17 @@ type Part struct {
 // RowAlign is the multiple to which the rows of a part are rounded up in a dispatch. So no workgroup and no subgroup of
 // a product's kernel takes rows of two parts.
 const RowAlign = 64
+
+// FirstRows returns the first rows of the parts behind the first. For parts that are not there it has glsl.None.
+func (u *Slab) FirstRows() (rows [op.MaxParts - 1]uint32) {
+	for i := range rows {
+		rows[i] = glsl.None
+		if i+1 < len(u.Parts) {
+			rows[i] = uint32(u.Parts[i+1].Row)
+		}
+	}
+	return rows
+}
 
 // Pad is the number of zero bytes behind a slab's weights, since matmul_reg reads the last row to a multiple of 64
 // elements or of a superblock. If rows lie in bands, each row of a band needs as many.

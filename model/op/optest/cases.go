@@ -206,7 +206,22 @@ func groupCases() []Case {
 					Build: func(g *Gen) op.Op { return groupUp(g, types) }})
 		}
 	}
+	for _, rows := range []int{1, 20} {
+		list = append(list, Case{Name: fmt.Sprintf("MatMul/most parts/rows%d", rows), Seqs: []int{rows}, Build: mostParts})
+	}
 	return list
+}
+
+// mostParts is a group of as many parts as there may be.
+func mostParts(g *Gen) op.Op {
+	const c = 48
+	x := g.In(op.Row, c, g.normal(1))
+	o := &op.MatMul{}
+	for i := range op.MaxParts {
+		m := 8 + 17*i
+		o.Parts = append(o.Parts, op.Part{W: g.Matrix(tensor.F16, g.normal(0.1), m, c), X: x.All(), Bias: g.Param(m, g.normal(1)), Y: g.Result(op.Row, m).All()})
+	}
+	return o
 }
 
 func group(g *Gen, types [2]tensor.Type) op.Op {

@@ -79,23 +79,23 @@ func Groups(is profile.Profile, f tune.Form, rows int, n uint32) (x, y uint32) {
 	return pipeline.Groups(rows, f.Rows*is.Narrow.Many), pipeline.Groups(int(n), f.Tokens)
 }
 
-// Product records a slab. first is the place of the slab's first part in the table of parts. matmul_narrow gets at most
-// so many workgroups of rows.
-func Product(s *pipeline.Set, rec *gpu.Recording, u *layout.Slab, first int, n uint32, f tune.Form, args shaders.MatmulNarrowArgs, groups uint32) error {
+// Product records a slab. matmul_narrow gets at most so many workgroups of rows.
+func Product(s *pipeline.Set, rec *gpu.Recording, u *layout.Slab, push shaders.MatmulNarrowPush, f tune.Form, args shaders.MatmulNarrowArgs, groups uint32) error {
 	if f.Kernel == Hold {
-		return hold(s, rec, u, first, n, shaders.MatmulHoldArgs(args))
+		return hold(s, rec, u, push.Part, push.Tokens, shaders.MatmulHoldArgs(args))
 	}
 	k, err := narrow(s, u.Stored, f)
 	if err != nil {
 		return err
 	}
-	x, y := Groups(s.Is, f, u.Rows, n)
-	k.Dispatch(rec, args, shaders.MatmulNarrowPush{Part: uint32(first), Count: uint32(len(u.Parts)), Tokens: n}, min(x, groups), y, 1)
+	x, y := Groups(s.Is, f, u.Rows, push.Tokens)
+	k.Dispatch(rec, args, push, min(x, groups), y, 1)
 	return nil
 }
 
-// hold records a slab's dispatches of matmul_hold, one for each part, since a workgroup holds weights of one part.
-func hold(s *pipeline.Set, rec *gpu.Recording, u *layout.Slab, first int, n uint32, args shaders.MatmulHoldArgs) error {
+// hold records a slab's dispatches of matmul_hold, one for each part, since a workgroup holds weights of one part. first
+// is the place of the first part in the table of parts.
+func hold(s *pipeline.Set, rec *gpu.Recording, u *layout.Slab, first, n uint32, args shaders.MatmulHoldArgs) error {
 	v, err := pipeline.Variant(u.Type, false, shaders.Variants[shaders.MatmulHoldVariant]())
 	if err != nil {
 		return err
@@ -108,7 +108,7 @@ func hold(s *pipeline.Set, rec *gpu.Recording, u *layout.Slab, first int, n uint
 	}
 	for i, part := range u.Parts {
 		rows, x, y := holdGroups(part.Rows, n, s.Is.Cores)
-		k.Dispatch(rec, args, shaders.MatmulHoldPush{Part: uint32(first + i), Count: 1, Tokens: n, Rows: rows}, x, y, 1)
+		k.Dispatch(rec, args, shaders.MatmulHoldPush{Part: first + uint32(i), Tokens: n, Rows: rows}, x, y, 1)
 	}
 	return nil
 }
