@@ -7,8 +7,8 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
-	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
@@ -168,7 +168,7 @@ func TestInterruptedPass(t *testing.T) {
 
 // unreadable is an executor that has no memory to read states, at once or when they are waited for.
 type unreadable struct {
-	*reference.Exec
+	*cpu.Exec
 	refuses, fails bool
 }
 
@@ -193,7 +193,7 @@ func TestKeepWithoutReading(t *testing.T) {
 	m := golden.Tiny(t)
 	for _, x := range []unreadable{{refuses: true}, {fails: true}} {
 		e := newEngine(t, m, &device.Device{}, Options{Slots: 2, Chunk: 4, Keep: 5})
-		x.Exec = e.host.exec.(*reference.Exec)
+		x.Exec = e.host.exec.(*cpu.Exec)
 		e.host.exec = &x
 		s := newSeq(t, e)
 		fed, longest, bound := 0, 0, e.keeper.mostKept()

@@ -43,7 +43,7 @@ func perChannel(t *tensor.Tensor, n int) *tensor.Tensor {
 // part returns the n-th of the equal parts of t along its first dimension.
 func part(t *tensor.Tensor, n int) *tensor.Tensor {
 	shape := t.Shape[1:]
-	return tensor.New(t.Name, t.Type, shape, func() ([]byte, error) {
+	return t.Part(t.Name, shape, func() ([]byte, error) {
 		data, err := t.Load()
 		if err != nil {
 			return nil, err

@@ -147,6 +147,10 @@ func TestCompare(t *testing.T) {
 	if a := cli("compare", "--tokens", "1"); a.status != statusDone {
 		t.Errorf("auto: %s", a)
 	}
+	host := cli("compare", "--device", "cpu", "--quiet")
+	if host.status != statusDone || !strings.HasPrefix(host.stdout, "pass: CPU (") || !strings.Contains(host.stdout, ") against reference (plain Go") {
+		t.Error(host)
+	}
 }
 
 // A failed comparison prints its report and ends with status 1 and the first op to blame.

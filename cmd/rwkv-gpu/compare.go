@@ -19,14 +19,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
-const compareHelp = `Run the same tokens on the CPU, which is the reference, and on a Vulkan device: first op by op, the device always on the
+const compareHelp = `Run the same tokens on the reference, which is plain Go, and on a device: first op by op, the device always on the
 reference's inputs, then the whole model, both on their own. The tokens come as one prompt, as ragged batches of several
 sequences, and one at a time, of one sequence and of several, as text generation and servers run them; the kernels are
 those that the device chooses for each. What an op leaves in the states counts, and so does what it writes elsewhere. Where
-the device draws tokens, they must be those that the CPU draws, from the model's logits and from made-up ones. If an op or
+the device draws tokens, they must be those that the host draws, from the model's logits and from made-up ones. If an op or
 the logits are out of tolerance, the exit status is 1 and the first op to blame is named.
 
---device auto means gpu here, and cpu is refused: there would be nothing to compare. Without --tokens the prompt is an
+--device auto means gpu here. The CPU is a device too: it shares no code with the reference. Without --tokens the prompt is an
 English sentence, or, where there is no vocabulary, ids spread over all of them.`
 
 // comparedTokens is the length of the prompt without --tokens. It is no multiple of the number of tokens that a kernel
@@ -39,16 +39,13 @@ const comparedText = "The keeper of the lighthouse had counted 17 ships since th
 func (a *app) compareCommand() *cobra.Command {
 	var list string
 	c := &cobra.Command{
-		Use: "compare", Short: "Compare a Vulkan device with the CPU, op by op", Long: compareHelp, Args: noArgs,
+		Use: "compare", Short: "Compare a device with the reference, op by op", Long: compareHelp, Args: noArgs,
 		Example: `  rwkv-gpu compare --device 0`,
 	}
 	a.stateFlag(c.Flags())
 	a.exactFlag(c.Flags())
 	c.Flags().StringVar(&list, "tokens", "", "token `IDS` to run, such as 1,2,3")
 	return a.command(c, func(ctx context.Context, _ []string) (err error) {
-		if a.common.device == "cpu" {
-			return usagef("--device", "want a Vulkan device, got cpu, which is the reference")
-		}
 		var ids []int
 		if c.Flags().Changed("tokens") {
 			if ids, err = parseTokens("--tokens", list); err != nil {
@@ -97,9 +94,9 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compar
 	if err := device.CheckReference(m, sizes); err != nil {
 		return nil, fmt.Errorf("%s: %w", m.File.Path, err)
 	}
-	open := func(d *device.Device) (op.Prober, error) {
+	open := func(make func(progress func(done, all int64) error) (op.Prober, error)) (op.Prober, error) {
 		progress, clearBar := a.progress(ctx)
-		e, err := d.Prober(m, sizes, a.common.exact, progress)
+		e, err := make(progress)
 		clearBar()
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", m.File.Path, err)
@@ -115,17 +112,16 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compar
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, tested.Close()) }()
-	host, err := a.openDevice("cpu")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { err = errors.Join(err, host.Close()) }()
-	ref, err := open(host) // last, since it needs more memory, which the device may share
+	ref, err := open(func(progress func(done, all int64) error) (op.Prober, error) {
+		return device.Reference(m, sizes, progress)
+	})
 	if err != nil {
 		return nil, err
 	}
 	defer func() { err = errors.Join(err, ref.Close()) }()
-	dev, err := open(tested)
+	dev, err := open(func(progress func(done, all int64) error) (op.Prober, error) {
+		return tested.Prober(m, sizes, a.common.exact, progress)
+	})
 	if err != nil {
 		return nil, err
 	}

@@ -60,7 +60,6 @@ func TestUsage(t *testing.T) {
 		{"tokenize|--decode|x", "--decode: want token ids"},
 		{"tokenize|--decode|4096", "--decode: token 0: want an id below 4096, got 4096"},
 		{"info|model.st", `want none, got "model.st" (a model file goes with --model)`},
-		{"compare|--device|cpu", "--device: want a Vulkan device, got cpu, which is the reference"},
 		{"compare|--tokens|5000", "--tokens: token 0: want an id below 4096"},
 		{"version|--json=maybe", `--json: want true or false, got "maybe"`},
 	} {

@@ -27,6 +27,7 @@ type Drift struct {
 type Report struct {
 	Verdict   string  `json:"verdict"` // pass or fail
 	Device    string  `json:"device"`
+	Reference string  `json:"reference"`
 	MaxAbs    float64 `json:"max_abs"`    // of all logits, both running on their own
 	NMSE      float64 `json:"nmse"`       // of all logits
 	Top1Agree float64 `json:"top1_agree"` // share of tokens after which both have the same likeliest token
@@ -90,7 +91,7 @@ type comparer struct {
 // chooses for that. Then both run on their own, token by token. If the device draws tokens, its draws are compared too,
 // from its own logits. Both executors run m's program, have the sizes of Sizes, and lose the content of their slots.
 func Run(ctx context.Context, m *model.Model, ref, dev op.Prober, tokens []int) (*Report, error) {
-	r := &Report{Verdict: "pass", Device: dev.Device()}
+	r := &Report{Verdict: "pass", Device: dev.Device(), Reference: ref.Device()}
 	c := &comparer{report: r, prog: m.Program, ref: ref, dev: dev, tokens: tokens}
 	for _, s := range m.Program.Steps {
 		r.Ops = append(r.Ops, Drift{Layer: s.Layer, Op: s.Name, OK: true})
@@ -203,8 +204,8 @@ func (c *comparer) logits(ctx context.Context) error {
 
 // String describes the report in a line.
 func (r *Report) String() string {
-	s := fmt.Sprintf("%s: %s: logits differ by at most %.3g (normalised mean square error %.2g), top-1 agreement %.1f %%",
-		r.Verdict, r.Device, r.MaxAbs, r.NMSE, 100*r.Top1Agree)
+	s := fmt.Sprintf("%s: %s against %s: logits differ by at most %.3g (normalised mean square error %.2g), top-1 agreement %.1f %%",
+		r.Verdict, r.Device, r.Reference, r.MaxAbs, r.NMSE, 100*r.Top1Agree)
 	if r.FirstBad != nil {
 		s += ", first op out of tolerance: " + *r.FirstBad
 	}

@@ -3,6 +3,7 @@ package compare
 import (
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
@@ -28,13 +29,22 @@ func (d device) isCPU() bool { return d.kernels == nil }
 
 func (d device) prober(m *model.Model, s op.Sizes) (op.Prober, error) {
 	if d.isCPU() {
-		return reference.New(m.Program, reference.Options{Sizes: s})
+		return cpu.New(m.Program, cpu.Options{Sizes: s})
 	}
 	e, err := vulkan.New(d.kernels, m.Program, vulkan.Options{Sizes: s, Draws: d.draws, Exact: d.exact})
 	if err != nil {
 		return nil, err
 	}
 	return e.Prober(), nil
+}
+
+// referenceProber returns the reference for a model.
+func referenceProber(t *testing.T, m *model.Model) op.Prober {
+	e, err := reference.New(m.Program, reference.Options{Sizes: Sizes(len(compared))})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return e
 }
 
 // eachDevice runs a test on the CPU and on the Vulkan device.

@@ -43,7 +43,7 @@ func (h *hasty) ForwardContext(_ context.Context, b *op.Batch) error {
 func TestFindsAmongOthers(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDevice(t, func(t *testing.T, d device) {
-		ref, dev := prober(t, m, cpuDevice), prober(t, m, d)
+		ref, dev := referenceProber(t, m), prober(t, m, d)
 		for at := 1; at < len(m.Program.Steps)-1; at += 3 { // the last hands the logits to the host
 			want := m.Program.Steps[at].Name
 			if _, ok := m.Program.Steps[at].Op.(*op.ShiftMix); ok {
@@ -95,7 +95,7 @@ func (s *stray) RunSteps(from, to int) error {
 func TestFindsStrayWrites(t *testing.T) {
 	m := golden.Tiny(t)
 	eachDevice(t, func(t *testing.T, d device) {
-		ref, dev := prober(t, m, cpuDevice), prober(t, m, d)
+		ref, dev := referenceProber(t, m), prober(t, m, d)
 		for _, rows := range []int{13, len(compared), 54, 1, 2, 5} {
 			for _, state := range []bool{false, true} {
 				r, err := Run(t.Context(), m, ref, &stray{Prober: dev, state: state, rows: rows, at: 2}, compared)
@@ -142,7 +142,7 @@ func TestDraws(t *testing.T) {
 		if d.isCPU() {
 			t.Skip("the CPU is what draws are compared with")
 		}
-		ref := prober(t, m, cpuDevice)
+		ref := referenceProber(t, m)
 		for _, draws := range []vulkan.Draws{vulkan.HostDraws, vulkan.DeviceDraws} {
 			dev := prober(t, m, device{kernels: d.kernels, draws: draws})
 			for _, at := range []int{-1, 0, 13, drawSteps*len(drawn) - 1, drawSteps * len(drawn), (drawSteps+madeRounds)*len(drawn) - 1} {
@@ -192,7 +192,7 @@ func TestFindsSpoilingDraws(t *testing.T) {
 			t.Skip("the CPU is what draws are compared with")
 		}
 		d.draws = vulkan.DeviceDraws
-		r, err := Run(t.Context(), m, prober(t, m, cpuDevice), &spoiling{Prober: prober(t, m, d).(*vulkan.Prober)}, compared)
+		r, err := Run(t.Context(), m, referenceProber(t, m), &spoiling{Prober: prober(t, m, d).(*vulkan.Prober)}, compared)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -230,7 +230,7 @@ func TestFindsStatesAfterDraws(t *testing.T) {
 		if d.isCPU() {
 			t.Skip("the CPU is what draws are compared with")
 		}
-		ref := prober(t, m, cpuDevice)
+		ref := referenceProber(t, m)
 		dev := prober(t, m, device{kernels: d.kernels, draws: vulkan.DeviceDraws})
 		tried := 0
 		for i := 0; i < len(m.Program.Steps); i++ {
@@ -266,7 +266,7 @@ func TestMeetsKernels(t *testing.T) {
 		if d.isCPU() {
 			t.Skip("the CPU has no kernels")
 		}
-		r, err := Run(t.Context(), m, prober(t, m, cpuDevice), prober(t, m, d), compared)
+		r, err := Run(t.Context(), m, referenceProber(t, m), prober(t, m, d), compared)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -6,13 +6,15 @@ import (
 	"runtime"
 	"runtime/debug"
 	"sync"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 )
 
 // Arithmetic names what the last bits of exact results depend on besides the model: the device, its driver, its kernels
 // and the build of this program.
 func (d *Device) Arithmetic() string {
 	if d.IsCPU() {
-		return "CPU " + runtime.GOARCH + " | " + build()
+		return cpu.Arithmetic() + " " + runtime.GOARCH + " | " + build()
 	}
 	return d.current().kernels.Arithmetic() + " | " + build()
 }

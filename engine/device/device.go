@@ -7,7 +7,7 @@ import (
 	"strings"
 	"sync"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -15,11 +15,13 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
 
-// Device is a place where models run: a Vulkan device, or the CPU reference, which is the zero value. Any goroutine may
+// Device is a place where models run: a Vulkan device, or the CPU, which is the zero value. Any goroutine may
 // call its methods. Its fields are set before executors are made.
 type Device struct {
 	Tuner *tune.Tuner  // measures which kernels are fastest, as Tune says; nil: the usual ones run
 	Draws vulkan.Draws // where the executors of a Vulkan device draw tokens
+
+	Threads int // of an executor on the CPU; 0: the physical cores that this process may use
 
 	free func() (bytes int, known bool) // nil but in tests
 
@@ -149,7 +151,7 @@ func (d *Device) Tune(fresh bool, notice func(string)) {
 	d.Tuner = tune.New(path, fresh, notice)
 }
 
-// IsCPU reports whether the device is the CPU reference.
+// IsCPU reports whether the device is the CPU.
 func (d *Device) IsCPU() bool { return d.current().device == nil }
 
 // Fit lowers the rows of a batch to what the device can bind and start at once.
@@ -179,7 +181,7 @@ func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(do
 	}
 	prog := m.Program
 	if d.IsCPU() {
-		e, err := reference.New(prog, reference.Options{Sizes: s, Progress: progress})
+		e, err := cpu.New(prog, cpu.Options{Sizes: s, Threads: d.Threads, Progress: progress})
 		if err != nil {
 			return nil, err
 		}

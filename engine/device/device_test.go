@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
@@ -39,7 +40,7 @@ func TestArithmetic(t *testing.T) {
 			t.Errorf("want %q in %q", part, got)
 		}
 	}
-	if !strings.HasPrefix(host, "CPU "+runtime.GOARCH) || !strings.HasSuffix(host, build()) || len(build()) != 64 {
+	if !strings.HasPrefix(host, cpu.Arithmetic()+" "+runtime.GOARCH) || !strings.HasSuffix(host, build()) || len(build()) != 64 {
 		t.Errorf("%q", host)
 	}
 }

@@ -1,4 +1,4 @@
-// Package device opens a place where models run: a Vulkan device, or the CPU reference. It knows a device's properties
+// Package device opens a place where models run: a Vulkan device, or the CPU. It knows a device's properties
 // and roofline, whether it has memory for a model, and which errors are the device's fault. It makes executors on the
 // device.
 //

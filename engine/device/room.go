@@ -5,7 +5,7 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/memory"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -14,10 +14,11 @@ import (
 )
 
 // checkRoom returns an error if the device has no memory for a model, before any weight is read. The error says what
-// would fit. A driver may find that out late, or page the memory at a tenth of the speed and say nothing. The CPU's
-// executor would end the process.
+// would fit. A driver may find that out late, or page the memory at a tenth of the speed and say nothing. On the CPU the
+// system would end the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
-	r, needs, find := room{device: cpuName}, reference.Needs, memory.Free
+	needs := func(p *op.Program, s op.Sizes) (weights, rest int) { return cpu.Needs(p, s, d.Threads) }
+	r, find := room{device: cpuName}, memory.Free
 	if !d.IsCPU() {
 		now := d.current()
 		r.device, needs, find = now.device.Info().Name, now.kernels.Needs, now.kernels.Free
@@ -30,7 +31,7 @@ func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 	return r.check("", func() string {
 		if d.IsCPU() {
 			devices, _ := List() // without them, the rest is said all the same
-			return cpuAdvice(m, r.rest, r.free, devices)
+			return cpuAdvice(m, r, devices)
 		}
 		return advice(m, r.weights+r.rest, r.free, d.current().device.Info().Index)
 	})
@@ -65,26 +66,23 @@ func (r room) check(why string, advice func() string) error {
 // advisedTypes are the types to quantize to that are advised, the best first.
 var advisedTypes = []tensor.Type{tensor.Q8_0, tensor.Q6_K, tensor.Q5_K, tensor.Q4_K, tensor.Q3_K}
 
-// cpuAdvice says what would fit if the CPU has no memory for the weights as float32: a device, since devices keep
-// weights as they are stored, or quantized weights. A device that is a processor uses the machine's memory.
-func cpuAdvice(m *model.Model, rest, free int, devices []gpu.Info) string {
-	_, stored := m.Bytes()
-	for _, typ := range append([]tensor.Type{0}, advisedTypes...) {
-		need, quantized := stored+rest, ""
-		if typ != 0 {
-			need, quantized = need-m.QuantSaves(typ), " --quant "+strings.ToLower(typ.String())
-		}
-		for _, d := range devices {
-			room := uint64(max(free, 0))
-			if d.Type != gpu.CPU {
-				room = roomOf(d)
-			}
-			if uint64(need) <= room {
-				return fmt.Sprintf("what fits: --device %d%s (%s, which holds weights as they are stored: %s)", d.Index, quantized, d.Name, mebibytes(need))
-			}
+// cpuAdvice says what would fit if the CPU has no memory: weights that are read in their file, which take none, or a
+// device with memory of its own.
+func cpuAdvice(m *model.Model, r room, devices []gpu.Info) string {
+	var fits []string
+	if r.rest <= r.free {
+		fits = append(fits, "a file that 'rwkv-gpu quantize' or 'convert' wrote, whose weights are read where they lie ("+mebibytes(r.rest)+")")
+	}
+	_, loaded := m.Bytes()
+	for _, d := range devices {
+		if d.Type != gpu.CPU && roomOf(d) >= uint64(loaded+r.rest) {
+			fits = append(fits, fmt.Sprintf("--device %d (%s)", d.Index, d.Name))
 		}
 	}
-	return "weights are float32 here, and no device of this machine holds them as they are stored, or quantized"
+	if len(fits) == 0 {
+		return "no device of this machine has the memory"
+	}
+	return "what fits: " + strings.Join(fits, ", ")
 }
 
 // advice says what would fit: the best of some types to quantize to, or another device.

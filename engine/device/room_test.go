@@ -5,7 +5,7 @@ import (
 	"strings"
 	"testing"
 
-	"github.com/rwkv-gpu/rwkv-gpu/engine/reference"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -130,13 +130,13 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
-// The CPU's executor takes more, as its weights are float32: where there is no memory for it, a device may have some.
+// On the CPU weights that are made while they load take memory, and those that are read in their file take none.
 func TestRoomOfCPU(t *testing.T) {
 	m := demoModel(t)
 	s := op.Sizes{Slots: 1, Rows: 256, Seqs: 1, Outs: 16}
-	weights, rest := reference.Needs(m.Program, s)
-	if weights < 4*m.Parameters() {
-		t.Errorf("%d bytes of weights for %d parameters", weights, m.Parameters())
+	weights, rest := cpu.Needs(m.Program, s, 0)
+	if _, loaded := m.Bytes(); weights < loaded {
+		t.Errorf("%d bytes of weights for %d, which lie in no file", weights, loaded)
 	}
 	need := weights + rest
 	for free, fits := range map[int]bool{need: true, need - 1: false, 0: false} {
@@ -164,26 +164,24 @@ func TestRoomOfCPU(t *testing.T) {
 			}
 		}
 	}
-	_, stored := m.Bytes()
-	small := stored + rest - m.QuantSaves(tensor.Q6_K)
+	_, loaded := m.Bytes()
 	gpu1 := func(free int) gpu.Info {
 		return gpu.Info{Index: 1, Name: "G", Type: gpu.Discrete, MemoryBytes: uint64(free)}
 	}
 	software := gpu.Info{Index: 0, Name: "S", Type: gpu.CPU, MemoryBytes: 1 << 40}
+	const inPlace = "a file that 'rwkv-gpu quantize' or 'convert' wrote"
 	for _, c := range []struct {
 		free    int
 		devices []gpu.Info
 		want    string
 	}{
-		{stored + rest, []gpu.Info{software}, "--device 0 (S"},
-		{stored + rest - 1, []gpu.Info{software}, "--device 0 --quant q8_0 (S"},
-		{0, []gpu.Info{software, gpu1(stored + rest)}, "--device 1 (G"},
-		{0, []gpu.Info{software, gpu1(small)}, "--device 1 --quant q6_k (G"},
-		{small, []gpu.Info{software, gpu1(0)}, "--device 0 --quant q6_k (S"},
-		{-5, []gpu.Info{software, gpu1(9)}, "no device of this machine"},
-		{1 << 40, nil, "no device of this machine"},
+		{rest, []gpu.Info{software}, "what fits: " + inPlace},
+		{rest, []gpu.Info{gpu1(loaded + rest)}, "), --device 1 (G)"},
+		{rest - 1, []gpu.Info{software, gpu1(loaded + rest)}, "what fits: --device 1 (G)"},
+		{rest - 1, []gpu.Info{software, gpu1(loaded + rest - 1)}, "no device of this machine"},
+		{-5, nil, "no device of this machine"},
 	} {
-		if got := cpuAdvice(m, rest, c.free, c.devices); !strings.Contains(got, c.want) {
+		if got := cpuAdvice(m, room{rest: rest, free: c.free}, c.devices); !strings.Contains(got, c.want) {
 			t.Errorf("%d free: want %q, got %q", c.free, c.want, got)
 		}
 	}

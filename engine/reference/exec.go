@@ -7,15 +7,16 @@ import (
 	"runtime"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/arena"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
 // Exec runs a program on the processor. It implements op.Prober.
 type Exec struct {
-	prog    *op.Program
-	initial []float32 // of a slot
-	run     evaluator
+	*arena.Arena
+	prog *op.Program
+	run  evaluator
 }
 
 var _ op.Prober = (*Exec)(nil)
@@ -29,7 +30,7 @@ type Options struct {
 
 // New decodes the program's weights to float32 and returns an executor for it.
 func New(prog *op.Program, o Options) (*Exec, error) {
-	e := &Exec{prog: prog, run: evaluator{plan: op.NewPlan(prog, o.Sizes, o.Guard), workers: runtime.GOMAXPROCS(0)}}
+	e := &Exec{prog: prog, run: evaluator{workers: runtime.GOMAXPROCS(0)}}
 	e.run.weights = make([][]float32, len(prog.Operands))
 	var done, all int64
 	for _, w := range prog.Of(op.Weight) {
@@ -50,17 +51,12 @@ func New(prog *op.Program, o Options) (*Exec, error) {
 			}
 		}
 	}
+	plan := op.NewPlan(prog, o.Sizes, o.Guard)
 	var err error
-	if e.initial, err = prog.InitialState(); err != nil {
+	if e.Arena, err = arena.New(prog, plan, make([]float32, plan.Scratch), make([]float32, plan.State)); err != nil {
 		return nil, err
 	}
-	e.run.scratch = make([]float32, e.run.plan.Scratch)
-	e.run.state = make([]float32, e.run.plan.State)
-	for slot := range o.Sizes.Slots {
-		if err := e.ResetState(slot); err != nil {
-			return nil, err
-		}
-	}
+	e.run.Arena = e.Arena
 	return e, nil
 }
 
@@ -75,15 +71,13 @@ func load(w *op.Operand) ([]float32, error) {
 	})
 }
 
-// Device returns "CPU" with the number of threads.
-func (e *Exec) Device() string { return fmt.Sprintf("CPU (%d threads)", e.run.workers) }
-
-// Plan returns where operands lie.
-func (e *Exec) Plan() *op.Plan { return e.run.plan }
+// Device returns "reference" with what it is.
+func (e *Exec) Device() string { return fmt.Sprintf("reference (plain Go, %d threads)", e.run.workers) }
 
 // Close forgets the weights.
 func (e *Exec) Close() error {
-	e.run.weights, e.run.scratch, e.run.state = nil, nil, nil
+	e.run.weights = nil
+	e.Arena.Close()
 	return nil
 }
 
@@ -110,34 +104,9 @@ func (e *Exec) ForwardContext(ctx context.Context, b *op.Batch) error {
 	return nil
 }
 
-// errClosed is returned by every call after Close.
-var errClosed = fmt.Errorf("reference: %w", op.ErrClosed)
-
-func (e *Exec) checkOpen() error {
-	if e.run.weights == nil {
-		return errClosed
-	}
-	return nil
-}
-
-// Stage makes b the batch of the steps that follow.
-func (e *Exec) Stage(b *op.Batch) error {
-	if err := e.checkOpen(); err != nil {
-		return err
-	}
-	if err := b.Check(e.prog, e.run.plan.Sizes); err != nil {
-		return err
-	}
-	e.run.batch.Tokens = append(e.run.batch.Tokens[:0], b.Tokens...)
-	e.run.batch.RowSeq = append(e.run.batch.RowSeq[:0], b.RowSeq...)
-	e.run.batch.Seqs = append(e.run.batch.Seqs[:0], b.Seqs...)
-	e.run.batch.Outs = append(e.run.batch.Outs[:0], b.Outs...)
-	return nil
-}
-
 // RunStep runs one step alone.
 func (e *Exec) RunStep(i int) error {
-	if err := e.checkOpen(); err != nil {
+	if err := e.CheckOpen(); err != nil {
 		return err
 	}
 	s := &e.prog.Steps[i]
@@ -173,66 +142,22 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	return times, nil
 }
 
-// Logits returns the logits of the last batch's i-th out.
-func (e *Exec) Logits(i int) []float32 { return e.run.vec(e.prog.Logits.All(), i) }
-
 // Read returns an operand's vectors.
 func (e *Exec) Read(o *op.Operand) ([]float32, error) {
-	if err := e.checkOpen(); err != nil {
+	if err := e.CheckOpen(); err != nil {
 		return nil, err
 	}
 	if o.Kind == op.Weight {
 		return append([]float32(nil), e.run.weights[o.ID]...), nil
 	}
-	var out []float32
-	for i := range e.run.count(o) {
-		out = append(out, e.run.vec(o.All(), i)...)
-	}
-	return out, nil
-}
-
-// Write sets an operand's vectors.
-func (e *Exec) Write(o *op.Operand, data []float32) error {
-	if err := e.checkOpen(); err != nil {
-		return err
-	}
-	n := e.run.count(o)
-	if o.Kind == op.Weight || len(data) != n*o.Width {
-		return fmt.Errorf("reference: write %s: want %d elements, got %d", o, n*o.Width, len(data))
-	}
-	for i := range n {
-		copy(e.run.vec(o.All(), i), data[i*o.Width:])
-	}
-	return nil
-}
-
-// Arenas returns copies of the scratch and state memory.
-func (e *Exec) Arenas() (scratch, state []float32, err error) {
-	if err := e.checkOpen(); err != nil {
-		return nil, nil, err
-	}
-	return append([]float32(nil), e.run.scratch...), append([]float32(nil), e.run.state...), nil
-}
-
-// SetArenas replaces the scratch and state memory.
-func (e *Exec) SetArenas(scratch, state []float32) error {
-	if err := e.checkOpen(); err != nil {
-		return err
-	}
-	if len(scratch) != len(e.run.scratch) || len(state) != len(e.run.state) {
-		return fmt.Errorf("reference: arenas: want %d and %d elements, got %d and %d",
-			len(e.run.scratch), len(e.run.state), len(scratch), len(state))
-	}
-	copy(e.run.scratch, scratch)
-	copy(e.run.state, state)
-	return nil
+	return e.Arena.Read(o)
 }
 
 var sumSeed = maphash.MakeSeed()
 
 // WeightSum returns a checksum of the decoded weights. It is comparable within this process only.
 func (e *Exec) WeightSum() (uint64, error) {
-	if err := e.checkOpen(); err != nil {
+	if err := e.CheckOpen(); err != nil {
 		return 0, err
 	}
 	var h maphash.Hash

@@ -45,7 +45,7 @@ func (g *ggmlExec) Forward(b *op.Batch) error {
 }
 
 func (g *ggmlEvaluator) MatMul(o *op.MatMul) error {
-	n := g.batch.Count(o.Parts[0].X.Of.Kind)
+	n := g.Batch.Count(o.Parts[0].X.Of.Kind)
 	for i := range o.Parts {
 		p := &o.Parts[i]
 		if !p.W.Source.Type.IsBlock() {
@@ -60,7 +60,7 @@ func (g *ggmlEvaluator) MatMul(o *op.MatMul) error {
 		}
 		var z []float32
 		for t := range n {
-			z = append(z, w.times(g.vec(p.X, t), p.Y.Len)...)
+			z = append(z, w.times(g.Vec(p.X, t), p.Y.Len)...)
 		}
 		if err := g.finish(p, z); err != nil {
 			return err

@@ -12,7 +12,7 @@ import (
 
 // MatMul computes the group's products one after the other. The cores share the output rows of each.
 func (e *evaluator) MatMul(o *op.MatMul) error {
-	n := e.batch.Count(o.Parts[0].X.Of.Kind)
+	n := e.Batch.Count(o.Parts[0].X.Of.Kind)
 	if n == 0 {
 		return nil
 	}
@@ -28,7 +28,7 @@ func (e *evaluator) part(p *op.Part, n int) error {
 	m, k := p.Y.Len, p.X.Len
 	w := e.weight(p.W)
 	z := make([]float32, n*m)
-	x := blas32.General{Rows: n, Cols: k, Stride: p.X.Of.Stride(), Data: e.from(p.X)}
+	x := blas32.General{Rows: n, Cols: k, Stride: p.X.Of.Stride(), Data: e.From(p.X)}
 	e.parallel(m, n*k, func(from, to int) {
 		for block := max(cached/k, 1); from < to; from += block {
 			multiply(z[from:], x, blas32.General{Rows: min(block, to-from), Cols: k, Stride: k, Data: w[from*k:]}, m)
@@ -72,32 +72,27 @@ func (e *evaluator) finish(p *op.Part, z []float32) error {
 	return nil
 }
 
-// from returns the arena from the first element of v's first vector on.
-func (e *evaluator) from(v op.View) []float32 {
-	return e.scratch[e.plan.Offset[v.Of.ID]+v.Off:]
-}
-
 func (e *evaluator) combine(p *op.Part, z []float32, t int) error {
-	y := e.vec(p.Y, t)
+	y := e.Vec(p.Y, t)
 	switch p.Combine {
 	case op.Set:
 		copy(y, z)
 	case op.Add:
-		for i, f := range e.vec(p.From, t) {
+		for i, f := range e.Vec(p.From, t) {
 			y[i] = f + z[i]
 		}
 	case op.Lerp:
-		to := e.vec(p.To, t)
-		for i, f := range e.vec(p.From, t) {
+		to := e.Vec(p.To, t)
+		for i, f := range e.Vec(p.From, t) {
 			y[i] = f + (to[i]-f)*z[i]
 		}
 	case op.Gate:
-		to := e.vec(p.To, t)
-		for i, f := range e.vec(p.From, t) {
+		to := e.Vec(p.To, t)
+		for i, f := range e.Vec(p.From, t) {
 			y[i] = f + to[i]*z[i]
 		}
 	case op.Mul:
-		for i, f := range e.vec(p.From, t) {
+		for i, f := range e.Vec(p.From, t) {
 			y[i] = f * z[i]
 		}
 	default:

@@ -32,10 +32,10 @@ func moments(x []float32, eps float32) (mean, rstd float32) {
 func (e *evaluator) Embed(o *op.Embed) error {
 	c := o.Y.Width
 	table, w, b := e.weight(o.Table), e.weight(o.NormW), e.weight(o.NormB)
-	e.parallel(len(e.batch.Tokens), 4*c, func(from, to int) {
+	e.parallel(len(e.Batch.Tokens), 4*c, func(from, to int) {
 		for t := from; t < to; t++ {
-			at := int(e.batch.Tokens[t]) * c
-			if y := e.vec(o.Y.All(), t); o.Normed() {
+			at := int(e.Batch.Tokens[t]) * c
+			if y := e.Vec(o.Y.All(), t); o.Normed() {
 				layerNorm(y, table[at:at+c], w, b, o.Eps)
 			} else {
 				copy(y, table[at:at+c])
@@ -48,8 +48,8 @@ func (e *evaluator) Embed(o *op.Embed) error {
 // LayerNorm gathers and normalises the wanted rows.
 func (e *evaluator) LayerNorm(o *op.LayerNorm) error {
 	w, b := e.weight(o.NormW), e.weight(o.NormB)
-	for i, row := range e.batch.Outs {
-		layerNorm(e.vec(o.Y.All(), i), e.vec(o.X.All(), int(row)), w, b, o.Eps)
+	for i, row := range e.Batch.Outs {
+		layerNorm(e.Vec(o.Y.All(), i), e.Vec(o.X.All(), int(row)), w, b, o.Eps)
 	}
 	return nil
 }

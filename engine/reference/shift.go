@@ -12,22 +12,22 @@ func (e *evaluator) ShiftMix(o *op.ShiftMix) error {
 	}
 	shift := op.View{Of: o.State, Off: o.StateOff, Len: c}
 	last := op.View{Of: o.Last, Off: o.StateOff, Len: c}
-	e.parallel(len(e.batch.Seqs), 16*c, func(from, to int) {
+	e.parallel(len(e.Batch.Seqs), 16*c, func(from, to int) {
 		now, prev := make([]float32, c), make([]float32, c)
 		for s := from; s < to; s++ {
-			q := e.batch.Seqs[s]
-			copy(prev, e.vec(shift, int(q.Slot)))
+			q := e.Batch.Seqs[s]
+			copy(prev, e.Vec(shift, int(q.Slot)))
 			for t := int(q.Start); t < int(q.Start+q.Len); t++ {
-				layerNorm(now, e.vec(o.X.All(), t), w, b, o.Eps)
+				layerNorm(now, e.Vec(o.X.All(), t), w, b, o.Eps)
 				for i, m := range mix {
-					y := e.vec(o.Mixed(i), t)
+					y := e.Vec(o.Mixed(i), t)
 					for j, n := range now {
 						y[j] = n + (prev[j]-n)*m[j]
 					}
 				}
 				now, prev = prev, now
 			}
-			copy(e.vec(last, s), prev)
+			copy(e.Vec(last, s), prev)
 		}
 	})
 	return nil
@@ -35,8 +35,8 @@ func (e *evaluator) ShiftMix(o *op.ShiftMix) error {
 
 // ShiftCommit moves the last normalised rows into the slots.
 func (e *evaluator) ShiftCommit(o *op.ShiftCommit) error {
-	for s, q := range e.batch.Seqs {
-		copy(e.vec(o.State.All(), int(q.Slot)), e.vec(o.Last.All(), s))
+	for s, q := range e.Batch.Seqs {
+		copy(e.Vec(o.State.All(), int(q.Slot)), e.Vec(o.Last.All(), s))
 	}
 	return nil
 }

@@ -4,10 +4,10 @@ import "github.com/rwkv-gpu/rwkv-gpu/model/op"
 
 // WKV6 runs the recurrence, one goroutine for some sequences and heads.
 func (e *evaluator) WKV6(o *op.WKV6) error {
-	e.parallel(len(e.batch.Seqs)*o.Heads, 4*o.N*o.N*e.longest(), func(from, to int) {
+	e.parallel(len(e.Batch.Seqs)*o.Heads, 4*o.N*o.N*e.longest(), func(from, to int) {
 		y := make([]float32, o.N)
 		for i := from; i < to; i++ {
-			e.head6(o, e.batch.Seqs[i/o.Heads], i%o.Heads, y)
+			e.head6(o, e.Batch.Seqs[i/o.Heads], i%o.Heads, y)
 		}
 	})
 	return nil
@@ -17,9 +17,9 @@ func (e *evaluator) WKV6(o *op.WKV6) error {
 func (e *evaluator) head6(o *op.WKV6, q op.Span, head int, out []float32) {
 	n := o.N
 	at := head * n
-	part := func(x *op.Operand, t int) []float32 { return e.vec(x.Slice(at, n), t) }
+	part := func(x *op.Operand, t int) []float32 { return e.Vec(x.Slice(at, n), t) }
 	param := func(p *op.Operand) []float32 { return e.weight(p)[at : at+n] }
-	state := e.vec(o.State.All(), int(q.Slot))[at*n : (at+n)*n]
+	state := e.Vec(o.State.All(), int(q.Slot))[at*n : (at+n)*n]
 	u, normW, normB := param(o.U), param(o.NormW), param(o.NormB)
 	for t := int(q.Start); t < int(q.Start+q.Len); t++ {
 		r, k, v := part(o.R, t), part(o.K, t), part(o.V, t)

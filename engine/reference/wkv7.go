@@ -8,10 +8,10 @@ import (
 
 // WKV7 runs the recurrence, one goroutine for some sequences and heads.
 func (e *evaluator) WKV7(o *op.WKV7) error {
-	e.parallel(len(e.batch.Seqs)*o.Heads, 6*o.N*o.N*e.longest(), func(from, to int) {
+	e.parallel(len(e.Batch.Seqs)*o.Heads, 6*o.N*o.N*e.longest(), func(from, to int) {
 		h := head7{o: o, e: e, kk: make([]float32, o.N), k: make([]float32, o.N), y: make([]float32, o.N)}
 		for i := from; i < to; i++ {
-			h.run(e.batch.Seqs[i/o.Heads], i%o.Heads)
+			h.run(e.Batch.Seqs[i/o.Heads], i%o.Heads)
 		}
 	})
 	return nil
@@ -27,9 +27,9 @@ type head7 struct {
 func (h *head7) run(q op.Span, head int) {
 	o, n := h.o, h.o.N
 	at := head * n
-	part := func(x *op.Operand, t int) []float32 { return h.e.vec(x.Slice(at, n), t) }
+	part := func(x *op.Operand, t int) []float32 { return h.e.Vec(x.Slice(at, n), t) }
 	param := func(p *op.Operand) []float32 { return h.e.weight(p)[at : at+n] }
-	state := h.e.vec(o.State.All(), int(q.Slot))[at*n : (at+n)*n]
+	state := h.e.Vec(o.State.All(), int(q.Slot))[at*n : (at+n)*n]
 	rk, normW, normB := param(o.RK), param(o.NormW), param(o.NormB)
 	for t := int(q.Start); t < int(q.Start+q.Len); t++ {
 		r, w, v, a, g := part(o.R, t), part(o.W, t), part(o.V, t), part(o.A, t), part(o.G, t)

@@ -130,7 +130,7 @@ func TestClaimsHold(t *testing.T) {
 		must(t, err)
 		return string(data)
 	}
-	for _, dir := range []string{"engine/reference", "engine/vulkan"} {
+	for _, dir := range []string{"engine/cpu", "engine/reference", "engine/vulkan"} {
 		files, err := filepath.Glob(filepath.Join(reference.Root(t), filepath.FromSlash(dir), "*_test.go"))
 		must(t, err)
 		text := ""

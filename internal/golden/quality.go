@@ -109,6 +109,19 @@ func logProbabilities(tb testing.TB, open Open, texts [][]int, typ tensor.Type) 
 	return all
 }
 
+// Perplexity returns that of the demo model, as it is stored, on texts.
+func Perplexity(tb testing.TB, open Open, texts [][]int) float64 {
+	tb.Helper()
+	var loss, tokens float64
+	for i, l := range logProbabilities(tb, open, texts, 0) {
+		for at, id := range texts[i][1:] {
+			loss -= float64(l[at][id])
+			tokens++
+		}
+	}
+	return math.Exp(loss / tokens)
+}
+
 func logSoftmax(x []float32) {
 	most, sum := float32(math.Inf(-1)), 0.0
 	for _, v := range x {

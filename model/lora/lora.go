@@ -234,7 +234,7 @@ func withoutOnes(shape []int) []int {
 
 // finite returns t with a Load that fails if an element is not finite. The error names the file and the element.
 func (l *lora) finite(t *tensor.Tensor) *tensor.Tensor {
-	return tensor.New(t.Name, t.Type, t.Shape, func() ([]byte, error) {
+	return t.Part(t.Name, t.Shape, func() ([]byte, error) {
 		if err := l.file.CheckFinite(t); err != nil {
 			return nil, err
 		}

@@ -19,7 +19,7 @@ func (e *NotFiniteError) Error() string {
 // Finite returns t with a Load that fails with a NotFiniteError if an element is NaN or infinite. The error names the
 // element by its place in t. A reader of a transposed t, or of a part of t, would not know that place.
 func Finite(t *tensor.Tensor) *tensor.Tensor {
-	return tensor.New(t.Name, t.Type, t.Shape, func() (all []byte, err error) {
+	return t.Part(t.Name, t.Shape, func() (all []byte, err error) {
 		err = t.Use(func(data []byte) error {
 			all = data
 			if i := t.Type.CheckFinite(data); i >= 0 {

@@ -12,6 +12,8 @@ type Tensor struct {
 	Type  Type
 	Shape []int // outermost first; a matrix is [out, in] unless its name says otherwise
 	load  func() ([]byte, error)
+
+	stored bool
 }
 
 // New returns a tensor whose bytes load provides: little-endian, row-major, exactly Type.Bytes(Len()) of them. The
@@ -22,8 +24,18 @@ func New(name string, typ Type, shape []int, load func() ([]byte, error)) *Tenso
 
 // FromBytes returns a tensor over data, which it aliases.
 func FromBytes(name string, typ Type, shape []int, data []byte) *Tensor {
-	return New(name, typ, shape, func() ([]byte, error) { return data, nil })
+	t := New(name, typ, shape, func() ([]byte, error) { return data, nil })
+	t.stored = true
+	return t
 }
+
+// Part returns a tensor of t's type whose bytes load provides: all of t's or some that follow each other, as they lie.
+func (t *Tensor) Part(name string, shape []int, load func() ([]byte, error)) *Tensor {
+	return &Tensor{Name: name, Type: t.Type, Shape: shape, load: load, stored: t.stored}
+}
+
+// Stored reports whether Load returns bytes that lie somewhere already. Otherwise each Load makes them.
+func (t *Tensor) Stored() bool { return t.stored }
 
 // FromFloats returns an F32 tensor holding a copy of data.
 func FromFloats(name string, shape []int, data []float32) *Tensor {
@@ -182,4 +194,4 @@ func transpose(dst, src []byte, rows, cols, size int) {
 }
 
 // Reshaped returns the tensor under another shape of as many elements.
-func (t *Tensor) Reshaped(shape ...int) *Tensor { return New(t.Name, t.Type, shape, t.load) }
+func (t *Tensor) Reshaped(shape ...int) *Tensor { return t.Part(t.Name, shape, t.load) }

@@ -120,7 +120,7 @@ func prepareTransformersV7(x index) (index, error) {
 			return []*tensor.Tensor{t}, nil
 		}
 		t = t.Transposed()
-		return []*tensor.Tensor{tensor.New(stem, t.Type, t.Shape, t.Load)}, nil
+		return []*tensor.Tensor{t.Part(stem, t.Shape, t.Load)}, nil
 	})
 }
 

@@ -189,5 +189,5 @@ func (f *File) tensor(name string, t *tensor.Tensor, swap bool) *tensor.Tensor {
 		shape = shape[2:]
 	}
 	hold := f.hold
-	return tensor.New(name, t.Type, shape, func() ([]byte, error) { return hold.open(name, t.Load) })
+	return t.Part(name, shape, func() ([]byte, error) { return hold.open(name, t.Load) })
 }

@@ -16,7 +16,9 @@ type mapping struct {
 	path string
 	file *os.File    // kept open to ask whether the file has changed, under whatever name it is now
 	was  os.FileInfo // when it was mapped
-	stop func()      // see tensor.Watch
+	seen stamp       // the same, for quick comparison
+
+	watch *tensor.Watched // nil for an empty file
 }
 
 // mapFile maps a regular file.
@@ -32,7 +34,8 @@ func mapFile(path string) (*mapping, error) {
 	if err != nil {
 		return nil, err
 	}
-	m := &mapping{path: path, file: file, stop: func() {}}
+	m := &mapping{path: path, file: file}
+	m.seen, _ = stampOf(file) // before Stat: what changes in between is looked at closer. Without it, each check is.
 	if m.was, err = file.Stat(); err == nil && m.was.Size() > 0 {
 		if m.data, err = mmap.MapRegion(file, int(m.was.Size()), mmap.RDONLY, 0, 0); err != nil {
 			err = fmt.Errorf("map into memory: %w", err)
@@ -43,7 +46,7 @@ func mapFile(path string) (*mapping, error) {
 		return nil, err
 	}
 	if m.data != nil {
-		m.stop = tensor.Watch(m.data, m.check)
+		m.watch = tensor.Watch(m.data, m.check, m.unmap)
 	}
 	return m, nil
 }
@@ -51,6 +54,9 @@ func mapFile(path string) (*mapping, error) {
 // check returns an error if the file is not what was mapped: shorter, longer, or written to since. A file of that name
 // that took its place does not count, as the mapping is of the old one. fault says that a part of it could not be read.
 func (m *mapping) check(fault bool) error {
+	if now, ok := stampOf(m.file); ok && now == m.seen && !fault {
+		return nil
+	}
 	now, err := m.file.Stat()
 	switch {
 	case err != nil:
@@ -70,9 +76,15 @@ func (m *mapping) use(read func(data []byte) error) error {
 	return tensor.Use(m.data, func() error { return read(m.data) })
 }
 
-// close unmaps the file.
+// close unmaps the file as soon as nobody holds it.
 func (m *mapping) close() error {
-	m.stop()
+	if m.watch == nil {
+		return m.unmap()
+	}
+	return m.watch.Stop()
+}
+
+func (m *mapping) unmap() error {
 	var err error
 	if m.data != nil {
 		err = m.data.Unmap()

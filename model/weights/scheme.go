@@ -68,7 +68,7 @@ func slicesOf(t *tensor.Tensor, names []string) []*tensor.Tensor {
 	size := t.Len() / len(names)
 	out := make([]*tensor.Tensor, len(names))
 	for i, name := range names {
-		out[i] = tensor.New(name, t.Type, []int{size}, func() ([]byte, error) {
+		out[i] = t.Part(name, []int{size}, func() ([]byte, error) {
 			b, err := t.Load()
 			if err != nil {
 				return nil, err

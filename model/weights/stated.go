@@ -124,7 +124,7 @@ func (s *statement) tie() error {
 		return &Error{File: s.config, Field: field(key), Want: "false, as the embedding went through ln0", Got: "true"}
 	case head == nil:
 		s.f.Tied = true
-		s.f.Tensors["head.weight"] = tensor.New("head.weight", emb.Type, emb.Shape, emb.Load)
+		s.f.Tensors["head.weight"] = emb.Part("head.weight", emb.Shape, emb.Load)
 		return nil
 	}
 	same, err := sameBytes(emb, head)

@@ -37,7 +37,7 @@ func (l Level) ShiftMix(p *ShiftMix, work []float32) {
 		c.mix[i], c.y[i] = floats(mix), floats(p.Y[i].First)
 		c.y_stride = C.int64_t(p.Y[i].Stride)
 	}
-	C.rk_do_shift_mix(C.int(l), c, floats(work))
+	C.rk_do_shift_mix(C.int(l), &p.c, floats(work))
 }
 
 // DeepEmbed multiplies h [inner] with matrix [inner, width], decoded, to y [width].

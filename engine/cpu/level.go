@@ -1,0 +1,50 @@
+package cpu
+
+import (
+	"fmt"
+	"os"
+	"strings"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
+)
+
+// levelVariable is the environment variable that chooses the level of all executors that are not told another one.
+const levelVariable = "RWKV_CPU"
+
+// levelKey is how people write a level.
+func levelKey(l kernel.Level) string { return strings.ToLower(strings.ReplaceAll(l.String(), "-", "")) }
+
+// Levels returns the names of the levels of processor features that this machine has, the best one last.
+func Levels() (names []string) {
+	for _, l := range kernel.Levels() {
+		names = append(names, levelKey(l))
+	}
+	return names
+}
+
+// levelOf returns the level of a name. An empty one is what RWKV_CPU says, or else the best.
+func levelOf(name string) (kernel.Level, error) {
+	all := kernel.Levels()
+	where := "level"
+	if name == "" {
+		name, where = os.Getenv(levelVariable), levelVariable
+	}
+	if name == "" {
+		return all[len(all)-1], nil
+	}
+	for _, l := range all {
+		if levelKey(l) == strings.ToLower(name) {
+			return l, nil
+		}
+	}
+	return 0, fmt.Errorf("cpu: %s: want one of %s, which this processor has, got %q", where, strings.Join(Levels(), ", "), name)
+}
+
+// Arithmetic names what the last bits of results depend on besides the model.
+func Arithmetic() string {
+	l, err := levelOf("")
+	if err != nil {
+		return "CPU"
+	}
+	return "CPU " + levelKey(l)
+}

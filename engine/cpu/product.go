@@ -1,0 +1,126 @@
+package cpu
+
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
+
+// product is a MatMul. A unit is some rows of a part's matrix, for all vectors of the batch.
+type product struct {
+	level   kernel.Level
+	workers int
+	kind    op.Kind
+	parts   []part
+	n       int // vectors
+}
+
+type part struct {
+	kernel *kernel.Part
+	m, k   int
+	bytes  int // of a row
+	rows   int // of a unit
+	first  int // number of the first unit
+}
+
+const (
+	unitBytes = 32 << 10 // about what a unit reads of a matrix for a single vector
+	mostRows  = 1024     // that a call does for a single vector
+	least     = 8        // rows of a unit for several vectors
+)
+
+// MatMul compiles a group of products.
+func (c *compiler) MatMul(o *op.MatMul) error {
+	p := &product{level: c.level, workers: len(c.pool.workers), kind: o.Parts[0].X.Of.Kind, parts: make([]part, len(o.Parts))}
+	rowsOf := func(v op.View) kernel.Rows {
+		if v.Of == nil {
+			return kernel.Rows{}
+		}
+		return kernel.Rows{First: c.From(v), Stride: v.Of.Stride()}
+	}
+	for i := range o.Parts {
+		x := &o.Parts[i]
+		typ := x.W.Source.Type
+		p.parts[i] = part{m: x.Y.Len, k: x.X.Len, bytes: typ.Bytes(x.X.Len), kernel: kernel.NewPart(&kernel.Product{
+			W: c.weights.stored[x.W.ID], Type: typ, M: x.Y.Len, K: x.X.Len, X: rowsOf(x.X), Scale: x.Factor(), Bias: c.vector(x.Bias),
+			Act: x.Act, Combine: x.Combine, From: rowsOf(x.From), To: rowsOf(x.To), Y: rowsOf(x.Y),
+		})}
+	}
+	c.made = p
+	return nil
+}
+
+// productWork returns how many elements of memory a worker needs for a part.
+func productWork(p *op.Part, s op.Sizes) int {
+	m, k := p.Y.Len, p.X.Len
+	most := s.Rows
+	if p.X.Of.Kind == op.Out {
+		most = s.Outs
+	}
+	n := kernel.WorkLen(min(m, mostRows), k, 1)
+	if most > 1 {
+		n = max(n, kernel.WorkLen(kernel.Panel(k), k, most))
+	}
+	return n
+}
+
+func (p *product) units(b *op.Batch) int {
+	if p.n = b.Count(p.kind); p.n == 0 {
+		return 0
+	}
+	if p.n == 1 {
+		for i := range p.parts {
+			x := &p.parts[i]
+			x.rows = min((unitBytes/x.bytes+3)&^3, mostRows)
+		}
+		return p.number()
+	}
+	for i := range p.parts {
+		x := &p.parts[i]
+		x.rows = kernel.Panel(x.k)
+	}
+	units := p.number()
+	for units < 4*p.workers && p.halve() { // so that all workers are ready at about the same time
+		units = p.number()
+	}
+	return units
+}
+
+// number numbers the units, and returns how many there are.
+func (p *product) number() int {
+	n := 0
+	for i := range p.parts {
+		x := &p.parts[i]
+		x.first = n
+		n += pieces(x.m, max(x.rows, 4))
+	}
+	return n
+}
+
+// halve makes units smaller, if they can be.
+func (p *product) halve() (smaller bool) {
+	for i := range p.parts {
+		if x := &p.parts[i]; x.rows > least {
+			x.rows = max(x.rows/2/least*least, least)
+			smaller = true
+		}
+	}
+	return smaller
+}
+
+func (p *product) do(w *worker, from, to int) error {
+	for i := range p.parts {
+		x := &p.parts[i]
+		rows := max(x.rows, 4)
+		first, last := max(from-x.first, 0)*rows, min((to-x.first)*rows, x.m)
+		step := rows
+		if p.n == 1 {
+			step = mostRows
+		}
+		for ; first < last; first += step {
+			if err := p.level.MatMul(x.kernel, first, min(first+step, last), p.n, w.work); err != nil {
+				return err
+			}
+		}
+	}
+	return nil
+}
