@@ -63,13 +63,20 @@ func (l Level) WKV4(p *WKV4) {
 	C.rk_do_wkv4(C.int(l), &p.c)
 }
 
+// Head is what WKV6 and WKV7 have in common: each slice begins at the head, of the first row, State at the head's.
+type Head struct {
+	NormW, NormB, State, Y []float32
+	Stride                 int // of rows
+	N, Rows                int
+	Eps                    float32
+}
+
 // WKV6 is op.WKV6 for one head of one sequence: each slice begins at the head, of the first row, State at the head's. A
 // value is used again and again by one goroutine.
 type WKV6 struct {
-	R, K, V, W, U, G, NormW, NormB, State, Y []float32
-	Stride, WStride                          int // WStride is 0 where W is a weight
-	N, Rows                                  int
-	Eps                                      float32
+	Head
+	R, K, V, W, U, G []float32
+	WStride          int // 0 where W is a weight
 
 	c C.struct_rk_wkv6
 }
@@ -85,9 +92,8 @@ func (l Level) WKV6(p *WKV6, work []float32) {
 // WKV7 is op.WKV7 for one head of one sequence: each slice begins at the head, of the first row, State at the head's. A
 // value is used again and again by one goroutine.
 type WKV7 struct {
-	R, W, K, V, A, G, KK, KA, RK, NormW, NormB, State, Y []float32
-	Stride, N, Rows                                      int
-	Eps                                                  float32
+	Head
+	R, W, K, V, A, G, KK, KA, RK []float32
 
 	c C.struct_rk_wkv7
 }
