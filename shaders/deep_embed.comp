@@ -30,7 +30,9 @@ void main() {
     if (token >= push.count) return;
     uint at = token * push.width4 + g;
     vec4 sum = vec4(0.0);
-    for (uint i = 0; i < push.inner; i++) sum += F(H, row * push.h_stride + i) * W4(Table, at + i * push.columns4);
+    uint i = 0;
+    do sum += F(H, row * push.h_stride + i) * W4(Table, at + i * push.columns4);
+    while (++i < push.inner);
     uint out_at = row * push.y_stride + 4 * g;
     y[out_at] = sum.x;
     y[out_at + 1] = sum.y;

@@ -70,16 +70,19 @@ void main() {
     [[unroll]] for (uint r = 0; r < TileRows; r++)
         [[unroll]] for (uint t = 0; t < TileTokens; t++) acc[r * TileTokens + t] = 0.0;
 #ifdef PLAIN
-    for (uint u = 0; u < units; u++) {
+    uint u = 0;
+    do {
         [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(w_at[r], u);
         load(u, 0);
         group(0, 0);
-    }
+    } while (++u < units);
 #else
-    for (uint first = 0; first < units; first += 8) { // of a superblock
+    uint u = 0;
+    do { // a superblock
         Head h[MAX_ROWS];
-        [[unroll]] for (uint r = 0; r < TileRows; r++) h[r] = head(w_at[r], first / 8);
-        for (uint u = first; u < min(first + 8, units); u++) {
+        [[unroll]] for (uint r = 0; r < TileRows; r++) h[r] = head(w_at[r], u / 8);
+        uint end = min(u + 8, units);
+        do {
             [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(h[r], w_at[r], u);
             if (Span == GROUPS) { // a loop would not be unrolled by every driver, and lanes would not be constant then
                 load(u, 0);
@@ -88,17 +91,19 @@ void main() {
                 group(2, 2);
                 group(3, 3);
             } else {
-                for (uint c = 0; c < GROUPS; c++) {
+                uint c = 0;
+                do {
                     load(u, c);
                     group(c, 0);
-                }
+                } while (++c < GROUPS);
             }
-        }
-    }
+        } while (++u < end);
+    } while (u < units);
 #endif
     // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in
     // registers.
-    [[dont_unroll]] for (uint mine_r = 0; mine_r < TileRows; mine_r++) {
+    uint mine_r = 0;
+    [[dont_unroll]] do {
         float of_r[MAX_TOKENS];
         [[unroll]] for (uint t = 0; t < TileTokens; t++) {
             of_r[t] = 0.0;
@@ -106,11 +111,12 @@ void main() {
         }
         uint m = m0 + mine_r * Local;
         float bias = bias_of(p, min(m, rows - 1));
-        [[dont_unroll]] for (uint mine = 0; mine < TileTokens; mine++) {
+        uint mine = 0;
+        [[dont_unroll]] do {
             uint t = t0 + mine;
             float sum = 0.0;
             [[unroll]] for (uint i = 0; i < TileTokens; i++) sum = i == mine ? of_r[i] : sum;
             if (m < rows && t < push.tokens) finish(p, m, t, sum, bias);
-        }
-    }
+        } while (++mine < TileTokens);
+    } while (++mine_r < TileRows);
 }

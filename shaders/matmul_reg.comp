@@ -27,10 +27,12 @@ void main() {
 
     float acc[MAX_ROWS * MAX_TOKENS];
     [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) acc[i] = 0.0;
-    for (uint u = 0; u < units; u++) {
+    uint u = 0;
+    do {
         Packed w[MAX_ROWS];
         [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(w_at[r], u);
-        for (uint c = 0; c < GROUPS; c++) {
+        uint c = 0;
+        do {
             vec4 lo[MAX_ROWS], hi[MAX_ROWS];
             [[unroll]] for (uint r = 0; r < TileRows; r++) weight8(w[r], c, lo[r], hi[r]);
             [[unroll]] for (uint t = 0; t < TileTokens; t++) {
@@ -38,14 +40,15 @@ void main() {
                 [[unroll]] for (uint r = 0; r < TileRows; r++)
                     acc[r * TileTokens + t] = along(lo[r], hi[r], x_lo, x_hi, acc[r * TileTokens + t]);
             }
-        }
-    }
+        } while (++c < GROUPS);
+    } while (++u < units);
     // One copy of finish, and sums picked by comparison instead of by index, keep the code small and the sums in
     // registers.
-    [[dont_unroll]] for (uint mine = 0; mine < TileRows * TileTokens; mine++) {
+    uint mine = 0;
+    [[dont_unroll]] do {
         uint m = m0 + mine / TileTokens * Local, t = t0 + mine % TileTokens;
         float sum = 0.0;
         [[unroll]] for (uint i = 0; i < TileRows * TileTokens; i++) sum = i == mine ? acc[i] : sum;
         if (m < rows && t < push.tokens) finish(p, m, t, sum);
-    }
+    } while (++mine < TileRows * TileTokens);
 }

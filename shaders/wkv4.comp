@@ -31,10 +31,12 @@ void main() {
     uint c = gl_GlobalInvocationID.x;
     if (c >= push.width) return;
     Span span = spans[gl_WorkGroupID.y];
+    if (span.len == 0) return; // it has ended within a submission of several steps
     uint slot = span.slot * push.stride + c;
     float w = F(Params, push.w + c), u = F(Params, push.u + c);
     float aa = state_aa[slot], bb = state_bb[slot], pp = state_pp[slot];
-    for (uint t = span.start; t < span.start + span.len; t++) {
+    uint t = span.start;
+    do {
         uint at = t * push.stride + c;
         float k = F(K, at), v = F(V, at);
 
@@ -49,7 +51,7 @@ void main() {
         aa = past * aa + present * v;
         bb = past * bb + present;
         pp = most;
-    }
+    } while (++t < span.start + span.len);
     state_aa[slot] = aa;
     state_bb[slot] = bb;
     state_pp[slot] = pp;

@@ -53,8 +53,8 @@ void main() {
         first[i / 4][e] = V4(Params, push.u + mine)[e];
         r = V4(R, at + mine)[e], k = V4(K, at + mine)[e], w = V4(W, push.w + span.start * push.w_stride + mine)[e];
     }
-    uint turn = 0;
-    for (uint t = span.start; t <= last; t++, turn ^= 1) {
+    uint turn = 0, t = span.start;
+    do {
         uint to = turn * KINDS * PITCH + i / 4, from = turn * KINDS * PITCH + part * C;
         uint here = t * push.stride + channel, w_here = push.w + t * push.w_stride + channel, next = min(t + 1, last);
         float vi = v;
@@ -78,7 +78,8 @@ void main() {
         }
         if (Split == 1) y[4 * here + value] = o;
         else row_part[turn * N + i] = o; // summed behind the next barrier
-    }
+        turn ^= 1;
+    } while (++t <= last);
     if (Split > 1) {
         barrier();
         if (part == 0) y[4 * (last * push.stride + channel) + value] = row_sum(turn ^ 1, i);

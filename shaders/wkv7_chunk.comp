@@ -122,14 +122,15 @@ void main() {
     {
         uint t = lane % CHUNK, g = lane / CHUNK;
         vec4 a = vec4(0.0), r = vec4(0.0);
-        for (uint i = 0; i < N4; i++) {
+        uint i = 0;
+        do {
             vec4 x = rows[t * PITCH + i], q = rows[(CHUNK + t) * PITCH + i];
             [[unroll]] for (uint c = 0; c < 4; c++) {
                 vec4 y = rows[(2 * CHUNK + 4 * g + c) * PITCH + i];
                 a[c] += dot(x, y);
                 r[c] += dot(q, y);
             }
-        }
+        } while (++i < N4);
         [[unroll]] for (uint c = 0; c < 4; c++) {
             uint s = g % 4 * 4 + c;
             if (s >= t) a[c] = 0.0;

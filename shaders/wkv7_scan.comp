@@ -44,6 +44,7 @@ void main() {
     lane = gl_LocalInvocationID.x;
     uint parts = (N + ROWS - 1) / ROWS, head = gl_WorkGroupID.x / parts, i0 = gl_WorkGroupID.x % parts * ROWS;
     Span span = spans[gl_WorkGroupID.y];
+    if (span.len == 0) return;
     uint rows = min(N - i0, ROWS), column = head * N + i0;
 
     // An invocation's own: columns 4*j to 4*j+3 of rows i and i + HALF of the state, and token t's outputs of rows m
@@ -61,7 +62,8 @@ void main() {
     vec4 x[SHARE], b[SHARE];
     load(x, at);
     load(b, at + B_ROW * N4);
-    for (uint first = span.start; first < end; first += CHUNK, at += step) {
+    uint first = span.start;
+    do {
         [[unroll]] for (uint c = 0; c < SHARE; c++) {
             uint k = c * Local + lane;
             if (k < PAIR) queries[k / N4 * PITCH + k % N4] = x[c];
@@ -82,12 +84,13 @@ void main() {
         }
         load(x, next);
         vec2 u = vec2(0.0), o = vec2(0.0);
-        for (uint k = 0; k < N4; k++) {
+        uint k = 0;
+        do {
             vec4 s0 = state[m * PITCH + k], s1 = state[(m + HALF) * PITCH + k];
             vec4 xk = queries[t * PITCH + k], qk = queries[(CHUNK + t) * PITCH + k];
             u += vec2(dot(xk, s0), dot(xk, s1));
             o += vec2(dot(qk, s0), dot(qk, s1));
-        }
+        } while (++k < N4);
         factors[t * HALF + m] = u + more_u;
         factors[(CHUNK + t) * HALF + m] = v;
         if (here && m < rows) y[token] = o.x + more_o.x;
@@ -106,7 +109,8 @@ void main() {
             state[i * PITCH + j] = s0;
             state[(i + HALF) * PITCH + j] = s1;
         }
-    }
+        at += step;
+    } while ((first += CHUNK) < end);
     if (low) state_out[state_at] = state[i * PITCH + j];
     if (high) state_out[state_at + HALF * N4] = state[(i + HALF) * PITCH + j];
 }

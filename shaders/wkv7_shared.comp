@@ -41,6 +41,7 @@ void main() {
     uint lane = gl_SubgroupInvocationID;
     uint head = gl_WorkGroupID.x / (N / Rows), i0 = gl_WorkGroupID.x % (N / Rows) * Rows;
     Span span = spans[gl_WorkGroupID.y];
+    if (span.len == 0) return; // it has ended within a submission of several steps
     uint state_at = span.slot * push.state_stride + (head * N + i0) * N4;
     uint col[MAX_C];
     vec4 s[MAX_S], mix_k[MAX_C], mix_a[MAX_C];
@@ -51,7 +52,8 @@ void main() {
         [[unroll]] for (uint r = 0; r < Rows; r++) s[r * C + c] = V4(State, state_at + r * N4 + col[c]);
     }
 
-    for (uint t = span.start; t < span.start + span.len; t++) {
+    uint t = span.start;
+    do {
         uint at = t * push.stride + head * N4;
         vec4 kk[MAX_C], b[MAX_C], key[MAX_C], w[MAX_C], q[MAX_C];
         float sq = 0.0;
@@ -86,7 +88,7 @@ void main() {
                 if (i <= r) y[4 * at + i0 + i] = mine;
             }
         }
-    }
+    } while (++t < span.start + span.len);
     [[unroll]] for (uint c = 0; c < C; c++)
         if (c * Local + lane < N4)
             [[unroll]] for (uint r = 0; r < Rows; r++) state_out[state_at + r * N4 + col[c]] = s[r * C + c];

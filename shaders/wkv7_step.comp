@@ -89,9 +89,11 @@ void main() {
     }
 
     float o[MAX_Q], sum = 0.0; // of the subgroup's rows mine, Lanes + mine, ...
-    for (uint j = 0; j < Q; j++) {
+    uint j = 0;
+    do {
         o[j] = 0.0;
-        for (uint from = 0; from < Across; from += Rows) {
+        uint from = 0;
+        do {
             uint begin = first + j * Lanes + from * Side, i = begin + side;
             if (begin >= end) break;
             vec4 s[MAX_S];
@@ -115,9 +117,9 @@ void main() {
                 if (AllColumns || c * Across + lane < N4)
                     [[unroll]] for (uint r = 0; r < Rows; r++)
                         if (AllRows || i + r * Side < end) state_out[state_at + (i + r * Side) * N4 + col[c]] = s[r * C + c];
-        }
+        } while ((from += Rows) < Across);
         sum += o[j];
-    }
+    } while (++j < Q);
 
     float mean = workgroup_sum(sum) / float(N), var = 0.0;
     for (uint j = 0; j < Q; j++) {

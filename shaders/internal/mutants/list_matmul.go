@@ -33,9 +33,9 @@ var matMulMutants = []mutant{
 	{File: "matmul_vec.comp", Old: `base += gl_SubgroupSize) {`, New: `base += Rows * Tokens) {`, Why: "more sums than lanes", Only: f16},
 
 	{File: "matmul_reg.comp", Old: `min(m0 + r * Local, rows - 1)`, New: `min(m0 + r, rows - 1)`, Why: "rows of a lane", Only: f16},
-	{File: "matmul_reg.comp", Old: `u < units; u++`, New: `u + 1 < units; u++`, Why: "last unit of a row", Only: f16},
+	{File: "matmul_reg.comp", Old: `++u < units`, New: `++u + 1 < units`, Why: "last unit of a row", Only: f16},
 	{File: "matmul_reg.comp", Old: `if (m < rows && t < push.tokens)`, New: `if (t < push.tokens)`, Why: "rows past the end are stored", Only: f16},
-	{File: "matmul_reg.comp", Old: `c < GROUPS; c++`, New: `c < 1; c++`, Why: "groups of a block", Only: "q4_0"},
+	{File: "matmul_reg.comp", Old: `++c < GROUPS`, New: `++c < 1`, Why: "groups of a block", Only: "q4_0"},
 
 	{File: "matmul_tile.comp", Old: "            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[x_at(v, j, t)] = xv[j];\n        }\n        barrier();", New: "            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[x_at(v, j, t)] = xv[j];\n        }", Why: "barrier before the tile is read", Only: f16},
 	{File: "matmul_tile.comp", Old: "                acc[i] = 0.0;\n            }\n        barrier();", New: "                acc[i] = 0.0;\n            }", Why: "barrier before the tile is written again", Only: f16},
@@ -57,7 +57,7 @@ var matMulMutants = []mutant{
 
 	{File: "matmul_bcast.comp", Old: `2 * s * Tokens + t % Tokens`, New: `2 * s * Tokens + t % Tokens / 2 * 2`, Why: "lane that has a token", Only: f16},
 	{File: "matmul_bcast.comp", Old: `min(t, push.tokens - 1) * p.x_stride`, New: `min(t0, push.tokens - 1) * p.x_stride`, Why: "token of a lane", Only: f16},
-	{File: "matmul_bcast.comp", Old: `u < min(first + 8, units)`, New: `u < first + 8`, Why: "units past the end of a row", Only: "q4_0"},
+	{File: "matmul_bcast.comp", Old: `min(u + 8, units)`, New: `u + 8`, Why: "units past the end of a row", Only: "q4_0"},
 	{File: "matmul_bcast.comp", Old: `group(3, 3);`, New: `group(2, 3);`, Why: "fourth group of a block", Only: "q4_0"},
 	{File: "matmul_bcast.comp", Old: `if (m < rows && t < push.tokens)`, New: `if (m < rows)`, Why: "tokens past the end are stored", Only: f16},
 

@@ -63,7 +63,7 @@ var opMutants = []mutant{
 		Why: "stride of the input"},
 	{File: "deep_embed.comp", Old: `at + i * push.columns4`, New: `at + i * push.width4`,
 		Why: "row of a token's matrix"},
-	{File: "deep_embed.comp", Old: `i < push.inner;`, New: `i + 1 < push.inner;`,
+	{File: "deep_embed.comp", Old: `++i < push.inner)`, New: `++i + 1 < push.inner)`,
 		Why: "last element of the sum"},
 	{File: "deep_embed.comp", Old: `y[out_at + 3] = sum.w;`, New: `y[out_at + 3] = sum.z;`,
 		Why: "component of the output"},

@@ -18,7 +18,7 @@ var wkvMutants = []mutant{
 	{File: "wkv6.comp", Old: `u * kv + s[j]);`, New: `kv + s[j]);`, Why: "bonus of the present token"},
 	{File: "wkv6.comp", Old: "            barrier();\n            if (Split > 1", New: "            if (Split > 1", Why: "barrier before a token's vectors are read"},
 	{File: "wkv6.comp", Old: "        barrier();\n        if (part == 0) y[4 * (last", New: "        if (part == 0) y[4 * (last", Why: "barrier before the last sum"},
-	{File: "wkv6.comp", Old: `t <= last; t++, turn ^= 1) {`, New: `t <= last; t++) {`, Why: "turns of what is handed round"},
+	{File: "wkv6.comp", Old: `turn ^= 1;`, New: ``, Why: "turns of what is handed round"},
 	{File: "wkv6.comp", Old: `min(t + 1, last);`, New: `t;`, Why: "vectors of the next token"},
 	{File: "wkv6.comp", Old: `if (inside(part, j)) state_out[state_at + (4 * column(part, j) + c) * N] = s[j][c];`, New: `if (inside(part, j)) state_out[state_at + (4 * column(part, j) + c) * N] = s[j][0];`, Why: "what is left for the next pass"},
 

@@ -72,7 +72,7 @@ var rest = []stage{
 	"gpu4 TestOps|TestSparse|TestDraw",
 	"lavapipe TestOps|TestProperties",
 	"lavapipe long TestSplitWeights|TestGolden|TestRWKVCpp|TestLlamaCpp|TestFormats",
-	"swiftshader .",
+	"swiftshader Test(Ops|Other|Backwards|Chunked|Sparse|Draw|Ended|Limits|Coop|Properties|Exact|Golden|RWKVCpp|LlamaCpp|Formats)",
 }
 
 // stagesOf returns the stages of a mutant in the order in which they are tried.
