@@ -1,8 +1,8 @@
 package bench
 
 import (
-	"cmp"
 	"fmt"
+	"image/color"
 	"io"
 	"math"
 	"path/filepath"
@@ -13,7 +13,7 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/font"
 	"gonum.org/v1/plot/plotter"
-	"gonum.org/v1/plot/plotutil"
+	"gonum.org/v1/plot/text"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
@@ -31,11 +31,11 @@ const (
 	plotHeight = 12 * vg.Centimeter
 )
 
-// Plot draws these pictures, as far as the report has values for them:
+// Plot draws these pictures, as far as the report has values for them, of decode and of prefill each:
 //
-//	NAME-roofline.svg  operations per second against operations per byte, below what the device does at best
-//	NAME-batch.svg     tokens per second against sequences at once
-//	NAME-depth.svg     tokens per second against tokens behind the sequences
+//	NAME-decode-roofline.svg  operations per second against operations per byte, below what the device does at best
+//	NAME-decode-batch.svg     tokens per second against sequences at once
+//	NAME-decode-depth.svg     tokens per second against tokens behind the sequences
 //
 // path is NAME.svg or NAME.png. Plot returns the files that it wrote. An error about one of them is a PlotError.
 func (r *Report) Plot(path string) ([]string, error) {
@@ -44,28 +44,73 @@ func (r *Report) Plot(path string) ([]string, error) {
 		return nil, fmt.Errorf("want a name that ends in %s, got %q", strings.Join(PlotFormats, " or "), path)
 	}
 	var names []string
-	for _, picture := range []struct {
-		name string
-		draw func(*Report) (*plot.Plot, error)
-	}{
-		{"roofline", (*Report).roofline},
-		{"batch", func(r *Report) (*plot.Plot, error) { return r.rates(batchAxis) }},
-		{"depth", func(r *Report) (*plot.Plot, error) { return r.rates(depthAxis) }},
-	} {
-		name := strings.TrimSuffix(path, ext) + "-" + picture.name + ext
-		p, err := picture.draw(r)
-		if p == nil && err == nil {
+	for _, phase := range []string{decode, prefill} {
+		of := r.only(phase)
+		if len(of.Results) == 0 {
 			continue
 		}
-		if err == nil {
-			err = save(p, name)
+		for _, picture := range []struct {
+			name string
+			draw func() (*picture, error)
+		}{
+			{"roofline", func() (*picture, error) { return of.roofline(phase) }},
+			{"batch", func() (*picture, error) { return of.rates(phase, batchAxis) }},
+			{"depth", func() (*picture, error) { return of.rates(phase, depthAxis) }},
+		} {
+			name := strings.TrimSuffix(path, ext) + "-" + phaseNames[phase] + "-" + picture.name + ext
+			p, err := picture.draw()
+			if p == nil && err == nil {
+				continue
+			}
+			if err == nil {
+				err = p.save(name)
+			}
+			if err != nil {
+				return names, &PlotError{name, err}
+			}
+			names = append(names, name)
 		}
-		if err != nil {
-			return names, &PlotError{name, err}
-		}
-		names = append(names, name)
 	}
 	return names, nil
+}
+
+// phaseNames are the words for kinds of tests.
+var phaseNames = map[string]string{decode: "decode", prefill: "prefill", generate: "drawn text"}
+
+// parts returns the kind of a test and its tokens.
+func parts(test string) (kind, tokens string) {
+	kind = strings.TrimRight(test, "0123456789")
+	return kind, test[len(kind):]
+}
+
+// only returns the report with the tests and ops of a phase. Drawn text belongs to decode.
+func (r *Report) only(phase string) *Report {
+	of := *r
+	other := func(test string) bool {
+		kind, _ := parts(test)
+		return kind != phase && (phase != decode || kind != generate)
+	}
+	of.Results = slices.DeleteFunc(slices.Clone(r.Results), func(x Result) bool { return other(x.Test) })
+	of.Ops = slices.DeleteFunc(slices.Clone(r.Ops), func(x OpTime) bool { return other(x.Test) })
+	return &of
+}
+
+// inWords names a test.
+func inWords(test string) string {
+	kind, tokens := parts(test)
+	name := phaseNames[kind]
+	if name == "" {
+		name = kind
+	}
+	return name + " of " + tokens + " tokens"
+}
+
+// sequences says how many there are at once.
+func sequences(n int) string {
+	if n == 1 {
+		return "one sequence"
+	}
+	return fmt.Sprintf("%d sequences at once", n)
 }
 
 // PlotError is an error about a picture.
@@ -79,16 +124,36 @@ func (e *PlotError) Error() string { return e.File + ": " + e.Err.Error() }
 // Unwrap returns the cause.
 func (e *PlotError) Unwrap() error { return e.Err }
 
-// save writes a picture.
-func save(p *plot.Plot, name string) error {
+// picture is a plot with its legend below it, where it covers nothing.
+type picture struct {
+	*plot.Plot
+	legend plot.Legend
+	left   string // of the vertical axis: for one of logarithms plot.Plot would leave room above the label
+}
+
+// legendPadding is around the legend.
+const legendPadding = 3 * vg.Millimeter
+
+// save writes the picture.
+func (p *picture) save(name string) error {
+	probe := draw.New(vgsvg.New(plotWidth, plotHeight))
+	room := p.legend.Rectangle(probe).Size().Y + 2*legendPadding
+	width, height := vg.Length(plotWidth), plotHeight+room
 	var c interface {
 		vg.CanvasSizer
 		io.WriterTo
-	} = vgsvg.New(plotWidth, plotHeight)
+	} = vgsvg.New(width, height)
 	if filepath.Ext(name) != ".svg" {
-		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(plotWidth, plotHeight), vgimg.UseDPI(150))}
+		c = vgimg.PngCanvas{Canvas: vgimg.NewWith(vgimg.UseWH(width, height), vgimg.UseDPI(150))}
 	}
-	p.Draw(draw.New(c))
+	whole := draw.New(c)
+	whole.SetColor(color.White)
+	whole.Fill(whole.Rectangle.Path())
+	style := p.X.Label.TextStyle
+	style.Rotation, style.XAlign, style.YAlign = math.Pi/2, text.XCenter, text.YTop
+	whole.FillText(style, vg.Point{X: legendPadding / 2, Y: room + plotHeight/2}, p.left)
+	p.Draw(draw.Crop(whole, 2*legendPadding+style.Height(p.left), -legendPadding, room, 0))
+	p.legend.Draw(draw.Crop(whole, 2*legendPadding, 0, legendPadding, -plotHeight))
 	return files.Replace(name, func(w io.Writer) error {
 		_, err := c.WriteTo(w)
 		return err
@@ -119,157 +184,14 @@ func wrapped(s string) string {
 	return lines.String()
 }
 
-// newPlot returns a picture with its words and a legend.
-func (r *Report) newPlot(title, x, y string) *plot.Plot {
+// newPicture returns a picture with its words.
+func (r *Report) newPicture(title, x, y string) *picture {
 	plot.DefaultFont = font.Font{Typeface: "Liberation", Variant: "Sans"}
-	p := plot.New()
+	p := &picture{Plot: plot.New(), legend: plot.NewLegend()}
 	p.Title.Text = title + "\n" + wrapped(r.Model+", quant "+r.Quant) + "\n" + wrapped(r.Device)
-	p.X.Label.Text, p.Y.Label.Text = x, y
+	p.X.Label.Text, p.left = x, y
 	p.Add(plotter.NewGrid())
-	p.Legend.Top, p.Legend.Left = true, true
-	p.Legend.Padding = vg.Points(2)
+	p.legend.Top, p.legend.Left = false, true
+	p.legend.Padding = vg.Points(2)
 	return p
-}
-
-// roofline draws the device's limits as a roof, with tests and ops below it.
-func (r *Report) roofline() (*plot.Plot, error) {
-	p := r.newPlot("Roofline", "operations per byte", "GFLOPS")
-	p.X.Scale, p.Y.Scale = plot.LogScale{}, plot.LogScale{}
-	p.X.Tick.Marker, p.Y.Tick.Marker = decades{}, decades{}
-	series := map[string]plotter.XYs{}
-	var names []string
-	add := func(name string, x, y float64) {
-		if !(x > 0) || !(y > 0) { // has no place on such axes
-			return
-		}
-		if _, ok := series[name]; !ok {
-			names = append(names, name)
-		}
-		series[name] = append(series[name], plotter.XY{X: x, Y: y})
-	}
-	for i := range r.Results {
-		x := &r.Results[i]
-		add(fmt.Sprintf("%s, batch %d", x.Test, x.Batch), x.intensity(), x.GFLOPS)
-	}
-	for _, x := range r.Ops {
-		add(fmt.Sprintf("ops of %s, batch %d", x.Test, x.Batch), x.GFLOPS/x.GBPerS, x.GFLOPS)
-	}
-	least, most := math.Inf(1), r.Roofline.FMAGFLOPS/r.Roofline.ReadGBPerS
-	for _, xy := range series {
-		for _, v := range xy {
-			least, most = min(least, v.X), max(most, v.X)
-		}
-	}
-	least, most = min(least, r.Roofline.FMAGFLOPS/r.Roofline.ReadGBPerS)/4, most*8
-	ridge := r.Roofline.FMAGFLOPS / r.Roofline.ReadGBPerS
-	roof, err := plotter.NewLine(plotter.XYs{{X: least, Y: least * r.Roofline.ReadGBPerS}, {X: ridge, Y: r.Roofline.FMAGFLOPS}, {X: most, Y: r.Roofline.FMAGFLOPS}})
-	if err != nil {
-		return nil, err
-	}
-	roof.Width = vg.Points(2)
-	p.Add(roof)
-	p.Legend.Add(fmt.Sprintf("%s GB/s, %s GFLOPS", number(r.Roofline.ReadGBPerS), number(r.Roofline.FMAGFLOPS)), roof)
-	for i, name := range names {
-		s, err := plotter.NewScatter(series[name])
-		if err != nil {
-			return nil, err
-		}
-		s.GlyphStyle = draw.GlyphStyle{Color: plotutil.Color(i), Radius: vg.Points(3), Shape: plotutil.Shape(i)}
-		p.Add(s)
-		p.Legend.Add(name, s)
-	}
-	p.Legend.Left, p.Legend.Top = false, false // the roof is there
-	p.Y.Max *= 2
-	return p, nil
-}
-
-// axis is the axis that tokens per second are drawn against.
-type axis struct {
-	what, label, other string
-	of, rest           func(*Result) int
-}
-
-var (
-	batchAxis = axis{"batch", "sequences at once", "depth", func(x *Result) int { return x.Batch }, func(x *Result) int { return x.Depth }}
-	depthAxis = axis{"depth", "tokens behind each sequence", "batch", func(x *Result) int { return x.Depth }, func(x *Result) int { return x.Batch }}
-)
-
-// rates draws tokens per second, with least and most, as a line for each test. It returns nil if no line has two places
-// on the axis.
-func (r *Report) rates(a axis) (*plot.Plot, error) {
-	p := r.newPlot("Tokens per second against "+a.what, a.label, "tokens per second, of all sequences")
-	lines := map[string][]*Result{}
-	var names []string
-	for i := range r.Results {
-		x := &r.Results[i]
-		name := fmt.Sprintf("%s, %s %d", x.Test, a.other, a.rest(x))
-		if lines[name] == nil {
-			names = append(names, name)
-		}
-		lines[name] = append(lines[name], x)
-	}
-	drawn := 0
-	for _, name := range names {
-		if len(lines[name]) < 2 {
-			continue
-		}
-		if err := a.line(p, name, lines[name], drawn); err != nil {
-			return nil, err
-		}
-		drawn++
-	}
-	if drawn == 0 {
-		return nil, nil
-	}
-	p.Y.Min = 0
-	p.Y.Max *= 1.25 // room for the legend
-	return p, nil
-}
-
-// spread is a line's points with their errors.
-type spread struct {
-	plotter.XYs
-	plotter.YErrors
-}
-
-func (a axis) line(p *plot.Plot, name string, results []*Result, n int) error {
-	slices.SortFunc(results, func(x, y *Result) int { return cmp.Compare(a.of(x), a.of(y)) })
-	var s spread
-	for _, x := range results {
-		s.XYs = append(s.XYs, plotter.XY{X: float64(a.of(x)), Y: x.Rates.Median})
-		s.YErrors = append(s.YErrors, struct{ Low, High float64 }{x.Rates.Median - x.Rates.Min, x.Rates.Max - x.Rates.Median})
-	}
-	line, points, err := plotter.NewLinePoints(s.XYs)
-	if err != nil {
-		return err
-	}
-	line.Color, points.Color, points.Shape = plotutil.Color(n), plotutil.Color(n), plotutil.Shape(n)
-	bars, err := plotter.NewYErrorBars(s)
-	if err != nil {
-		return err
-	}
-	bars.Color = plotutil.Color(n)
-	p.Add(line, points, bars)
-	p.Legend.Add(name, line, points)
-	return nil
-}
-
-// decades marks the powers of ten.
-type decades struct{}
-
-// Ticks returns the marks between two values, with all digits from 2 to 9 between them unlabelled.
-func (decades) Ticks(least, most float64) []plot.Tick {
-	var ticks []plot.Tick
-	for e := int(math.Floor(math.Log10(least))); e <= int(math.Ceil(math.Log10(most))); e++ {
-		for d := 1; d <= 9; d++ {
-			t := plot.Tick{Value: float64(d) * math.Pow10(e)}
-			if d == 1 {
-				t.Label = fmt.Sprintf("%g", t.Value)
-			}
-			if t.Value >= least && t.Value <= most {
-				ticks = append(ticks, t)
-			}
-		}
-	}
-	return ticks
 }

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"image/png"
 	"io"
+	"math"
 	"os"
 	"path/filepath"
 	"slices"
@@ -193,21 +194,55 @@ func TestWrapped(t *testing.T) {
 func TestPlot(t *testing.T) {
 	dir := t.TempDir()
 	names, err := made().Plot(filepath.Join(dir, "all.svg"))
-	if err != nil || len(names) != 3 {
+	if err != nil || len(names) != 6 {
 		t.Fatal(names, err)
 	}
-	for _, name := range names {
-		shapes, words := svg(t, name)
-		if shapes < 20 || words < 10 {
-			t.Errorf("%s: %d shapes, %d words", name, shapes, words)
+	for i, want := range []struct {
+		name, below string
+		series      []string
+		also        []string
+	}{
+		{"decode-roofline", "operations for each byte read",
+			[]string{"decode of 32 tokens, one sequence", "decode of 32 tokens, 2 sequences at once", "decode of 32 tokens, 8 sequences at once", "ops of a step, one sequence"},
+			[]string{"slope: reads, 30.0 GB/s", "level: multiply-adds, 170 GFLOPS"}},
+		{"decode-batch", "sequences at once", []string{"decode of 32 tokens", "decode of 32 tokens, after 1000 tokens"}, nil},
+		{"decode-depth", "tokens behind each sequence", []string{"decode of 32 tokens, one sequence", "decode of 32 tokens, 8 sequences at once"}, []string{"1000"}},
+		{"prefill-roofline", "operations for each byte read", []string{"prefill of 512 tokens, one sequence"}, []string{"slope: reads, 30.0 GB/s"}},
+		{"prefill-batch", "sequences at once", []string{"prefill of 512 tokens"}, nil},
+		{"prefill-depth", "tokens behind each sequence", []string{"prefill of 512 tokens, 2 sequences at once"}, nil},
+	} {
+		if filepath.Base(names[i]) != "all-"+want.name+".svg" {
+			t.Errorf("want %s, got %s", want.name, names[i])
+		}
+		shapes, words := svg(t, names[i])
+		if shapes < 20 || len(words) < 10 {
+			t.Errorf("%s: %d shapes, %v", want.name, shapes, words)
+		}
+		// The legend is below the words of the axis, so it covers nothing.
+		for _, series := range want.series {
+			if y, ok := words[series]; !ok || y >= words[want.below] || y < 0 {
+				t.Errorf("%s: want %q below %q, got %v", want.name, series, want.below, words)
+			}
+		}
+		for _, w := range want.also {
+			if y := words[w]; y <= words[want.below] {
+				t.Errorf("%s: want %q, got %v", want.name, w, words)
+			}
 		}
 	}
 	one := made()
 	one.Results = one.Results[:2]
-	if names, err = one.Plot(filepath.Join(dir, "one.svg")); err != nil || len(names) != 1 || !strings.HasSuffix(names[0], "one-roofline.svg") {
+	if names, err = one.Plot(filepath.Join(dir, "one.svg")); err != nil || len(names) != 2 || !strings.HasSuffix(names[1], "one-prefill-roofline.svg") {
 		t.Error(names, err)
 	}
-	if names, err = made().Plot(filepath.Join(dir, "all.png")); err != nil || len(names) != 3 {
+	one.Results, one.Ops = []Result{{Test: "gen8", Batch: 1, Rates: ratesOf([]float64{1}), GBPerS: 1, GFLOPS: 1}}, nil
+	if names, err = one.Plot(filepath.Join(dir, "gen.svg")); err != nil || len(names) != 1 {
+		t.Fatal(names, err)
+	}
+	if _, words := svg(t, names[0]); words["drawn text of 8 tokens, one sequence"] <= 0 {
+		t.Error(words)
+	}
+	if names, err = made().Plot(filepath.Join(dir, "all.png")); err != nil || len(names) != 6 {
 		t.Fatal(names, err)
 	}
 	for _, name := range names {
@@ -235,20 +270,21 @@ func TestPlot(t *testing.T) {
 		t.Error("pdf: no error")
 	}
 	var about *PlotError
-	if _, err := made().Plot(filepath.Join(dir, "none", "all.svg")); !errors.Is(err, os.ErrNotExist) || !errors.As(err, &about) || about.File != filepath.Join(dir, "none", "all-roofline.svg") {
+	if _, err := made().Plot(filepath.Join(dir, "none", "all.svg")); !errors.Is(err, os.ErrNotExist) || !errors.As(err, &about) || about.File != filepath.Join(dir, "none", "all-decode-roofline.svg") {
 		t.Error(err)
 	}
 }
 
-// svg counts what is drawn and written in a file.
-func svg(t *testing.T, name string) (shapes, words int) {
+// svg counts what is drawn in a file, and returns what is written in it with its height above the lower edge.
+func svg(t *testing.T, name string) (shapes int, words map[string]float64) {
 	t.Helper()
 	data, err := os.ReadFile(name)
 	if err != nil {
 		t.Fatal(err)
 	}
 	d := xml.NewDecoder(bytes.NewReader(data))
-	root := ""
+	root, at := "", math.NaN()
+	words = map[string]float64{}
 	for {
 		token, err := d.Token()
 		if errors.Is(err, io.EOF) {
@@ -257,12 +293,20 @@ func svg(t *testing.T, name string) (shapes, words int) {
 		if err != nil {
 			t.Fatalf("%s: %v", name, err)
 		}
+		if text, ok := token.(xml.CharData); ok && !math.IsNaN(at) {
+			words[strings.TrimSpace(string(text))] = at
+			at = math.NaN()
+		}
 		if e, ok := token.(xml.StartElement); ok {
 			switch e.Name.Local {
 			case "path":
 				shapes++
 			case "text":
-				words++
+				for _, a := range e.Attr {
+					if y, err := strconv.ParseFloat(a.Value, 64); a.Name.Local == "y" && err == nil {
+						at = -y // the text is turned over
+					}
+				}
 			case "svg":
 				root = e.Name.Space
 			}

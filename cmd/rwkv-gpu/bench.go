@@ -31,8 +31,8 @@ to its first token, and the most memory that it had.
 
 --compare names what an earlier 'bench --json' wrote, and says for each test whether the difference is significant (p below
 0.05 by the Mann-Whitney test; with fewer than 4 repetitions on each side nothing can be). --from shows such a file instead
-of measuring. --plot NAME.svg (or .png) draws NAME-roofline.svg, NAME-batch.svg and NAME-depth.svg, as far as the tests
-have more than one batch or depth.
+of measuring. --plot NAME.svg (or .png) draws NAME-decode-roofline.svg and NAME-prefill-roofline.svg, and each with -batch
+and -depth in place of -roofline if the tests have more than one batch or depth.
 
 --peer runs llama.cpp's llama-bench on the same GGUF file, and llama-batched-bench beside it for several sequences at once.
 In each of --repeat rounds both programs run in processes of their own, by turns, and one table has the medians and the

@@ -62,7 +62,7 @@ func TestBenchForms(t *testing.T) {
 	if r.status != statusDone || r.stderr != "" || !strings.Contains(r.stdout, "verdict") || strings.Count(r.stdout, "\ntg2 ") != 2+2 {
 		t.Error(r)
 	}
-	for _, what := range []string{"roofline", "batch"} {
+	for _, what := range []string{"decode-roofline", "decode-batch", "prefill-roofline", "prefill-batch"} {
 		if data, err := os.ReadFile(strings.TrimSuffix(name, ".svg") + "-" + what + ".svg"); err != nil || !strings.Contains(string(data), "</svg>") {
 			t.Errorf("%s: %d bytes, %v", what, len(data), err)
 		}
