@@ -41,7 +41,7 @@ var chatFields = map[string]treatment{
 var responseFields = map[string]treatment{
 	"input": {"obeyed", ""}, "model": {"obeyed", ""}, "instructions": {"shown", `"Be kind."`}, "max_output_tokens": {"shown", `9`},
 	"parallel_tool_calls": {"shown", `false`}, "previous_response_id": {"obeyed", ""}, "store": {"shown", `false`}, "temperature": {"shown", `0.5`},
-	"top_logprobs": {"shown", `0`}, "top_p": {"shown", `0.25`}, "include": {"obeyed", `["reasoning.encrypted_content"]`}, "metadata": {"shown", `{"a":"b"}`},
+	"top_logprobs": {"shown", `0`}, "top_p": {"shown", `0.25`}, "include": {"obeyed", `["reasoning.encrypted_content","message.output_text.logprobs"]`}, "metadata": {"shown", `{"a":"b"}`},
 	"stream_options": {"obeyed", `{}`}, "service_tier": {"left out", `"priority"`}, "truncation": {"shown", `"auto"`}, "max_tool_calls": {"shown", `3`},
 	"reasoning": {"shown", `{"context":"all_turns","effort":"low","summary":"auto"}`}, "text": {"shown", `{"format":{"type":"text"}}`},
 	"tool_choice": {"shown", `"none"`}, "tools": {"shown", `[{"type":"function","name":"f"}]`},
@@ -149,7 +149,7 @@ func TestRefusedValues(t *testing.T) {
 		{"/v1/responses", `"stream_options":{"include_obfuscation":true}`, "stream_options.include_obfuscation", "false"},
 		{"/v1/responses", `"prompt_cache_options":{"prewarm":true}`, "prompt_cache_options.prewarm", "false"},
 		{"/v1/responses", `"truncation":"middle"`, "truncation", "auto or disabled"},
-		{"/v1/responses", `"include":["message.output_text.logprobs"]`, "include[0]", "reasoning.encrypted_content"},
+		{"/v1/responses", `"include":["message.output_text"]`, "include[0]", "reasoning.encrypted_content"},
 		{"/v1/responses", `"max_tool_calls":0`, "max_tool_calls", "from 1"},
 		{"/v1/responses", `"reasoning":{"context":"x"}`, "reasoning.context", "all_turns"},
 		{"/v1/responses", `"reasoning":{"mode":"pro"}`, "reasoning.mode", "standard"},

@@ -93,12 +93,12 @@ func TestInputItems(t *testing.T) {
 		t.Errorf("an item whose response is kept: %v", err)
 	}
 	for query, wanted := range map[string]struct{ param, part string }{
-		"limit=0":                              {"limit", "from 1 to 100"},
-		"limit=x":                              {"limit", "from 1 to 100"},
-		"order=up":                             {"order", "asc"},
-		"after=msg_1":                          {"after", "the id of an item"},
-		"include[]=x":                          {"include[0]", "one of"},
-		"include=message.output_text.logprobs": {"include[0]", "one of"},
+		"limit=0":                     {"limit", "from 1 to 100"},
+		"limit=x":                     {"limit", "from 1 to 100"},
+		"order=up":                    {"order", "asc"},
+		"after=msg_1":                 {"after", "the id of an item"},
+		"include[]=x":                 {"include[0]", "one of"},
+		"include=message.output_text": {"include[0]", "one of"},
 		"include=reasoning.encrypted_content&limit=999": {"limit", "100"},
 	} {
 		status, _, body := s.call(t, "GET", fmt.Sprintf("/v1/responses/%s/input_items?%s", first.ID, query), "")

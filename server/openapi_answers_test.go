@@ -171,7 +171,7 @@ func answersOf(t *testing.T, c *contract.Contract) {
 			"POST /v1/messages": {`"max_tokens":99,"think":"free","tools":[{"name":"f"}],` + user, `"max_tokens":99,"stop_sequences":["The"],` + user, `"max_tokens":1,"return_state":true,` + user,
 				`"max_tokens":99,"tools":[{"name":"f"}],"tool_choice":{"type":"any"},` + user},
 			"POST /v1/responses": {`"input":"a","think":"free",` + tools, `"input":"a","max_output_tokens":1,"instructions":"b","metadata":{"a":"b"}`,
-				`"input":"a","tool_choice":{"type":"function","name":"f"},` + tools, `"input":"a","store":false,"return_state":true,"reasoning":{"effort":"low"}`,
+				`"input":"a","tool_choice":{"type":"function","name":"f"},` + tools, `"input":"a","think":"free","include":["message.output_text.logprobs"],"top_logprobs":2`, `"input":"a","store":false,"return_state":true,"reasoning":{"effort":"low"}`,
 				`"input":"a","prompt_cache_key":"k","safety_identifier":"s","user":"u","reasoning":{"context":"all_turns","mode":"standard"}`,
 				`"input":"a","text":{"format":{"type":"json_schema","name":"n","strict":true,"schema":{"type":"object"}}}`},
 		} {

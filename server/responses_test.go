@@ -11,6 +11,7 @@ import (
 
 	client "github.com/openai/openai-go/v3"
 	"github.com/openai/openai-go/v3/option"
+	"github.com/openai/openai-go/v3/packages/param"
 	"github.com/openai/openai-go/v3/responses"
 
 	"github.com/rwkv-gpu/rwkv-gpu/server"
@@ -141,6 +142,83 @@ func TestResponses(t *testing.T) {
 	}
 }
 
+// A response tells how likely the tokens of its text were if that is included: those of the text alone, whole and in events,
+// and as the chat of the same answer does. It is kept with them.
+func TestResponseLogprobs(t *testing.T) {
+	for answer, text := range map[string]string{" Hello there.\n\nUser: more": "Hello there.", ">\nThe text is Hello.\n</think>\n\nHello.": "Hello."} {
+		s := answers(t, answer)
+		api := s.official()
+		p := responses.ResponseNewParams{Input: responses.ResponseNewParamsInputUnion{OfString: client.String("Hi")}, TopLogprobs: client.Int(2),
+			Include: []responses.ResponseIncludable{responses.ResponseIncludableMessageOutputTextLogprobs}}
+		if strings.Contains(answer, "think") {
+			p.Reasoning.Effort = "low"
+		}
+		whole, err := api.Responses.New(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		kept, err := api.Responses.Get(t.Context(), whole.ID, responses.ResponseGetParams{Include: p.Include})
+		if err != nil || kept.RawJSON() != whole.RawJSON() || whole.JSON.TopLogprobs.Raw() != "2" {
+			t.Errorf("kept %s, was %s (%v)", kept.RawJSON(), whole.RawJSON(), err)
+		}
+		var pieces, all string // of the stream
+		stream := api.Responses.NewStreaming(t.Context(), p)
+		for stream.Next() {
+			switch e := stream.Current().AsAny().(type) {
+			case responses.ResponseTextDeltaEvent:
+				for _, l := range e.Logprobs {
+					pieces += fmt.Sprintf("%q %v %v ", l.Token, l.Logprob, l.TopLogprobs[1].Logprob)
+				}
+			case responses.ResponseTextDoneEvent:
+				for _, l := range e.Logprobs {
+					all += fmt.Sprintf("%q %v %v ", l.Token, l.Logprob, l.TopLogprobs[1].Logprob)
+				}
+			}
+		}
+		if err := stream.Err(); err != nil {
+			t.Fatal(err)
+		}
+		var told, spelt string
+		for _, item := range whole.Output {
+			for _, part := range item.Content {
+				for _, l := range part.Logprobs {
+					if len(l.TopLogprobs) != 2 || l.TopLogprobs[0].Token != l.Token || l.TopLogprobs[0].Logprob != l.Logprob || len(l.Bytes) != len(l.Token) {
+						t.Errorf("%s", l.RawJSON())
+					}
+					told, spelt = told+fmt.Sprintf("%q %v %v ", l.Token, l.Logprob, l.TopLogprobs[1].Logprob), spelt+l.Token
+				}
+			}
+		}
+		if strings.TrimSpace(spelt) != text || told != pieces || told != all {
+			t.Errorf("the tokens spell %q, want %q: %s; in events %s; at their end %s", spelt, text, told, pieces, all)
+		}
+		chat, err := api.Chat.Completions.New(t.Context(), client.ChatCompletionNewParams{Messages: []client.ChatCompletionMessageParamUnion{client.UserMessage("Hi")},
+			Logprobs: client.Bool(true), TopLogprobs: client.Int(2), ReasoningEffort: p.Reasoning.Effort})
+		if err != nil {
+			t.Fatal(err)
+		}
+		same := ""
+		for _, l := range chat.Choices[0].Logprobs.Content {
+			same += fmt.Sprintf("%q %v %v ", l.Token, l.Logprob, l.TopLogprobs[1].Logprob)
+		}
+		if !strings.Contains(same, told) || told == "" {
+			t.Errorf("the response tells %s, the chat %s", told, same)
+		}
+		p.Include, p.TopLogprobs = nil, param.Opt[int64]{}
+		items, err := api.Responses.InputItems.List(t.Context(), whole.ID, responses.InputItemListParams{})
+		next := p
+		next.PreviousResponseID = client.String(whole.ID)
+		second, failed := api.Responses.New(t.Context(), next)
+		if err != nil || failed != nil || len(items.Data) != 1 {
+			t.Fatalf("%v, %v: %+v", err, failed, items)
+		}
+		_, _, list := s.call(t, "GET", "/v1/responses/"+second.ID+"/input_items", "")
+		if strings.Contains(list, `"logprob"`) || strings.Contains(second.RawJSON(), `"logprob"`) || !strings.Contains(list, `"logprobs":[]`) {
+			t.Errorf("told without being asked for: %s, %s", list, second.RawJSON())
+		}
+	}
+}
+
 // A response is gone on with by its id, for its user alone, until it is deleted.
 func TestPreviousResponse(t *testing.T) {
 	s := serve(t, func(o *server.Options, m *scripted.Model, _ *chat.Options) {
@@ -255,7 +333,7 @@ func TestBadResponses(t *testing.T) {
 		`{"input":"Hi","background":true}`:                                                                           {400, "background", "false"},
 		`{"input":"Hi","conversation":"conv_1"}`:                                                                     {400, "conversation", "previous_response_id"},
 		`{"input":"Hi","prompt":{"id":"x"}}`:                                                                         {400, "prompt", "no templates"},
-		`{"input":"Hi","top_logprobs":2}`:                                                                            {400, "top_logprobs", "from 0 to 0"},
+		`{"input":"Hi","top_logprobs":2}`:                                                                            {400, "top_logprobs", "none without message.output_text.logprobs in include"},
 		`{"input":"Hi","text":{"format":{"type":"x"}}}`:                                                              {400, "text.format.type", "json_schema"},
 		`{"input":"Hi","text":{"format":{"type":"json_schema"}}}`:                                                    {400, "text.format.schema", "missing"},
 		`{"input":"Hi","text":{"format":{"type":"json_schema","schema":{"type":"x"}}}}`:                              {400, "text.format.schema", "at "},

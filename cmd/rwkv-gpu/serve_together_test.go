@@ -129,6 +129,9 @@ func mixed(i int) (path string, body map[string]any) {
 		path, body["prompt"], body["max_tokens"] = "/v1/completions", "Once upon a time there was a fox. "+said, 6+i%7
 	default:
 		path, body["input"], body["max_output_tokens"] = "/v1/responses", said, 6+i%7
+		if i%5 < 2 {
+			body["include"] = []string{"message.output_text.logprobs"}
+		}
 	}
 	return path, body
 }
@@ -169,7 +172,13 @@ func texts(answer string, stream bool) (string, error) {
 					Content []struct{ Logprob json.Number }
 				}
 			}
-			Output []struct{ Content []struct{ Text string } }
+			Logprobs []struct{ Logprob json.Number } // beside a delta
+			Output   []struct {
+				Content []struct {
+					Text     string
+					Logprobs []struct{ Logprob json.Number }
+				}
+			}
 		}
 		if err := json.Unmarshal([]byte(part), &p); err != nil {
 			return "", fmt.Errorf("%w: %s", err, part)
@@ -180,6 +189,9 @@ func texts(answer string, stream bool) (string, error) {
 				return "", err
 			}
 			text[0] += more
+			for _, x := range p.Logprobs {
+				numbers[0] += " " + x.Logprob.String()
+			}
 		}
 		for _, c := range p.Choices {
 			text[c.Index] += c.Text + c.Message.Content + c.Delta.Content
@@ -193,6 +205,9 @@ func texts(answer string, stream bool) (string, error) {
 		for _, o := range p.Output {
 			for _, c := range o.Content {
 				text[0] += c.Text
+				for _, x := range c.Logprobs {
+					numbers[0] += " " + x.Logprob.String()
+				}
 			}
 		}
 	}

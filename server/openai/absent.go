@@ -52,10 +52,13 @@ func tier(sent *string) string {
 
 const oneTier = "default"
 
-// includable is what a client may ask a response to include besides. There is never anything of it, since no tool of
-// this server makes it, no message has it, and a thought is told of in plain text.
+// includeLogprobs asks how likely the tokens of the answer's text were.
+const includeLogprobs = "message.output_text.logprobs"
+
+// includable is what a client may ask a response to include besides. There is never anything of the others, since no tool
+// of this server makes it, no message has it, and a thought is told of in plain text.
 var includable = []string{"code_interpreter_call.outputs", "computer_call_output.output.image_url", "file_search_call.results",
-	"message.input_image.image_url", "reasoning.encrypted_content", "web_search_call.action.sources", "web_search_call.results"}
+	"message.input_image.image_url", includeLogprobs, "reasoning.encrypted_content", "web_search_call.action.sources", "web_search_call.results"}
 
 // checkInclude checks the field include.
 func checkInclude(list []string) *wire.Error {

@@ -172,21 +172,5 @@ func (q *chatCall) logprobs(tokens []api.Token) *ChatLogprobs {
 	if !q.q.Logprobs {
 		return nil
 	}
-	l := &ChatLogprobs{Content: []ChatToken{}}
-	for _, t := range tokens {
-		token := ChatToken{TokenLogprob: tokenLogprob(t.ID, t.Bytes, t.Logprob), Top: []TokenLogprob{}}
-		for _, c := range t.Top[:min(q.top, len(t.Top))] {
-			token.Top = append(token.Top, tokenLogprob(c.ID, q.h.model.Tokenizer().Bytes(c.ID), c.Logprob))
-		}
-		l.Content = append(l.Content, token)
-	}
-	return l
-}
-
-func tokenLogprob(id int, b []byte, logprob float32) TokenLogprob {
-	t := TokenLogprob{Token: tokenName(id, b), Logprob: finite(logprob), Bytes: make([]int, len(b))}
-	for i, c := range b {
-		t.Bytes[i] = int(c)
-	}
-	return t
+	return &ChatLogprobs{Content: q.h.told(tokens, q.top)}
 }

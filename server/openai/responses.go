@@ -49,6 +49,7 @@ type responseCall struct {
 	events   *sse.Writer // nil for an answer that is sent whole
 	sequence int         // number of the next event
 	open     bool        // reports whether the last item of the answer goes on
+	contents contents
 }
 
 func (h *Handlers) inputTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
@@ -151,7 +152,7 @@ func (q *responseCall) checkConversation() *wire.Error {
 func (q *responseCall) check() *wire.Error {
 	switch t := q.q.Truncation; {
 	case q.q.Background:
-		return wire.Wrong("background", "false, since answers are made while the client waits", "true")
+		return wire.Wrong("background", "false, since an answer is made while its client waits, and is not kept where it is not finished", "true")
 	case q.q.CacheOptions != nil && q.q.CacheOptions.Prewarm:
 		return wire.Wrong("prompt_cache_options.prewarm", "false, since each response has an answer", "true")
 	case t != nil && *t != "auto" && *t != "disabled":
@@ -177,9 +178,16 @@ func (q *responseCall) check() *wire.Error {
 	if _, err := wire.Count("max_tool_calls", q.q.MaxCalls, 0, 1, math.MaxInt32); err != nil {
 		return err
 	}
-	_, err := wire.Count("top_logprobs", q.q.TopLogprobs, 0, 0, 0)
+	top, err := wire.Count("top_logprobs", q.q.TopLogprobs, 0, 0, 20)
+	if err == nil && top > 0 && !q.likely() {
+		return wire.Wrong("top_logprobs", "none without "+includeLogprobs+" in include", "some")
+	}
+	q.request.Top = top
 	return err
 }
+
+// likely reports whether the request asks how likely the tokens of the answer's text were.
+func (q *responseCall) likely() bool { return slices.Contains(q.q.Include, includeLogprobs) }
 
 // ofInput returns an error of messages as one of input.
 func ofInput(err *wire.Error) *wire.Error {
@@ -197,7 +205,8 @@ func (q *responseCall) prepare(c *api.Call) *wire.Error {
 	if err := q.check(); err != nil {
 		return err
 	}
-	r := api.Request{User: q.user, Segments: q.prompt.Segments, Stop: q.prompt.Stop, Cold: q.q.Cache != nil && !*q.q.Cache}
+	r := api.Request{User: q.user, Segments: q.prompt.Segments, Stop: q.prompt.Stop, Cold: q.q.Cache != nil && !*q.q.Cache,
+		Logprobs: q.likely(), Top: q.request.Top}
 	preset, err := q.h.options.Settings(q.prompt.Preset)
 	if err != nil {
 		return err
@@ -227,7 +236,7 @@ func (q *responseCall) prepare(c *api.Call) *wire.Error {
 		Parallel: q.q.Parallel == nil || *q.q.Parallel, Reasoning: q.q.Reasoning, Tier: oneTier,
 		Store: q.q.Store == nil || *q.q.Store, Temperature: r.Params.Temperature, TopP: r.Params.TopP, Presence: r.Params.Presence,
 		Frequency: r.Params.Frequency, ToolChoice: q.q.ToolChoice.echo(), Tools: q.q.Tools, Truncation: "disabled",
-		Metadata: q.q.Metadata, CacheKey: q.q.CacheKey, SafetyID: q.q.SafetyID, User: q.q.User}
+		TopLogprobs: r.Top, Metadata: q.q.Metadata, CacheKey: q.q.CacheKey, SafetyID: q.q.SafetyID, User: q.q.User}
 	a := &q.answer
 	if q.q.Truncation != nil {
 		a.Truncation = *q.q.Truncation
@@ -274,9 +283,9 @@ func (q *responseCall) form() (limit sample.Constraint, called bool, err *wire.E
 func (q *responseCall) part(s api.Stream) func(api.Part) error {
 	return func(p api.Part) error {
 		if !p.End {
-			return q.add(q.parser.Push(p.Piece.Text))
+			return q.add(p.Piece, q.parser.Push(p.Piece.Text))
 		}
-		if err := q.add(q.parser.End()); err != nil {
+		if err := q.add(api.Piece{}, q.parser.End()); err != nil {
 			return err
 		}
 		r := s.Result()
@@ -291,6 +300,19 @@ func (q *responseCall) part(s api.Stream) func(api.Part) error {
 	}
 }
 
+// plain returns items without the log-probabilities of their tokens, which items of a conversation have not.
+func plain(items []OutputItem) []OutputItem {
+	items = slices.Clone(items)
+	for i := range items {
+		it := &items[i]
+		it.Content = slices.Clone(it.Content)
+		for k := range it.Content {
+			it.Content[k].Logprobs = it.Content[k].Logprobs[:0:0]
+		}
+	}
+	return items
+}
+
 // end ends the answer, and keeps it.
 func (q *responseCall) end(r api.Result, status string) error {
 	said := q.parser.Answer()
@@ -301,7 +323,7 @@ func (q *responseCall) end(r api.Result, status string) error {
 	now := time.Now().Unix()
 	q.answer.Status, q.answer.Completed, q.answer.Usage, q.answer.State = status, &now, usageOf(r, q.h.thoughtTokens(r, said.Reasoning)), state
 	if q.answer.Store {
-		q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: q.answer.Output, input: q.items, own: q.own,
+		q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: plain(q.answer.Output), input: q.items, own: q.own,
 			messages: chat.Answered(q.messages, said), begin: q.from})
 	}
 	return nil

@@ -70,11 +70,11 @@ type OutputItem struct {
 
 // OutputPart is a text of an item.
 type OutputPart struct {
-	Type        string `json:"type"` // output_text, reasoning_text or, of a conversation, input_text or refusal
-	Text        string `json:"text"`
-	Refusal     string `json:"refusal,omitzero"`
-	Annotations []any  `json:"annotations,omitzero"` // none
-	Logprobs    []any  `json:"logprobs,omitzero"`    // none
+	Type        string      `json:"type"` // output_text, reasoning_text or, of a conversation, input_text or refusal
+	Text        string      `json:"text"`
+	Refusal     string      `json:"refusal,omitzero"`
+	Annotations []any       `json:"annotations,omitzero"` // none
+	Logprobs    []ChatToken `json:"logprobs,omitzero"`    // of output_text, if they are asked for
 }
 
 // ResponseUsage counts the tokens of a response.

@@ -117,7 +117,7 @@ func (l Parts) kept(text string) []OutputPart {
 			list[i].Type = text
 		}
 		if list[i].Type == "output_text" {
-			list[i].Annotations, list[i].Logprobs = []any{}, []any{}
+			list[i].Annotations, list[i].Logprobs = []any{}, []ChatToken{}
 		}
 	}
 	return list

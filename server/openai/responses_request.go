@@ -19,7 +19,7 @@ type ResponseRequest struct {
 	Max         *int              `json:"max_output_tokens"`
 	Parallel    *bool             `json:"parallel_tool_calls"`
 	Text        ResponseText      `json:"text"`
-	TopLogprobs *int              `json:"top_logprobs"` // there are none
+	TopLogprobs *int              `json:"top_logprobs"`
 	Stream      bool              `json:"stream"`
 	Store       *bool             `json:"store"`
 	Metadata    map[string]string `json:"metadata"`

@@ -23,7 +23,7 @@ type responseEvent struct {
 	Text      *string     `json:"text,omitzero"`
 	Name      string      `json:"name,omitzero"`
 	Arguments *string     `json:"arguments,omitzero"`
-	Logprobs  []any       `json:"logprobs,omitzero"`
+	Logprobs  []ChatToken `json:"logprobs,omitzero"`
 }
 
 // stream answers with events.
@@ -84,8 +84,9 @@ var itemTypes = map[prompt.Kind]struct{ item, text, prefix, id string }{
 	prompt.ArgumentsDelta: {"function_call", "", "response.function_call_arguments", "fc_"},
 }
 
-// add takes more of the answer.
-func (q *responseCall) add(list []prompt.Delta) error {
+// add takes more of the answer: its text, the tokens that are asked for, and what the parser makes of the text.
+func (q *responseCall) add(piece api.Piece, list []prompt.Delta) error {
+	q.contents.push(piece.Text, spoken(piece.Tokens), list)
 	for i := range list {
 		d := &list[i]
 		if n := len(q.answer.Output); !q.open || d.Kind == prompt.CallDelta || q.answer.Output[n-1].Type != itemTypes[d.Kind].item {
@@ -105,7 +106,11 @@ func (q *responseCall) add(list []prompt.Delta) error {
 			*last.Arguments += d.Text
 		} else {
 			last.Content[0].Text += d.Text
-			e.Content, e.Logprobs = new(int), last.Content[0].Logprobs
+			e.Content = new(int)
+		}
+		if d.Kind == prompt.ContentDelta {
+			e.Logprobs = q.h.told(q.contents.take(), q.request.Top)
+			last.Content[0].Logprobs = append(last.Content[0].Logprobs, e.Logprobs...)
 		}
 		if err := q.itemEvent(e); err != nil {
 			return err
@@ -122,7 +127,7 @@ func (q *responseCall) begin(d *prompt.Delta) error {
 	switch d.Kind {
 	case prompt.ContentDelta:
 		item.Role, item.Content = "assistant", []OutputPart{}
-		part.Annotations, part.Logprobs = []any{}, []any{}
+		part.Annotations, part.Logprobs = []any{}, []ChatToken{}
 	case prompt.ReasoningDelta:
 		item.Summary, item.Content = []OutputPart{}, []OutputPart{}
 	default:
@@ -149,6 +154,9 @@ func (q *responseCall) close(status string) error {
 		err = q.itemEvent(responseEvent{Type: "response.function_call_arguments.done", Name: last.Name, Arguments: last.Arguments})
 	} else {
 		part := &last.Content[0]
+		if part.Logprobs != nil { // of tokens that came behind their text
+			part.Logprobs = append(part.Logprobs, q.h.told(q.contents.take(), q.request.Top)...)
+		}
 		err = q.itemEvent(responseEvent{Type: "response." + part.Type + ".done", Content: new(int), Text: &part.Text, Logprobs: part.Logprobs})
 		if err == nil {
 			err = q.itemEvent(responseEvent{Type: "response.content_part.done", Content: new(int), Part: part})
