@@ -31,7 +31,8 @@
 // drawn for it, so nothing else is to be remembered.
 //
 // The last state may have seen a part of the stop string. It is the one that the next turn goes on from, which has the
-// same text there. [Service.State] makes the state at exactly the end of a prompt.
+// same text there. [Service.State] makes the state at exactly the end of a prompt. Where Request.Returned says that it
+// will be asked for, states are kept within the answer too, so that only its end is read again.
 //
 // # Exactness
 //

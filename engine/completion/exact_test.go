@@ -200,3 +200,26 @@ func TestTogetherCanceled(t *testing.T) {
 		}
 	})
 }
+
+// The state exactly behind an answer that a stop string ended is that of a run from the start, and takes no more to read
+// than what lies behind the last of the states within the answer.
+func TestReturned(t *testing.T) {
+	onDemo(t, engine.Options{Slots: 1, Chunk: 48, Exact: true}, func(t *testing.T, d *desk) {
+		said := strings.Repeat(" The fox ran to the wood, and the hen ran to the house.", 11)
+		p := chat("", "What was it?")
+		r, _ := d.complete(Request{Space: "ann", Prompt: p, Max: 1000, Returned: true, Constraint: d.script(d.encode(said + userStop)), Stop: []string{userStop}})
+		if r.Text != said || r.Drawn < 2*returnedEvery {
+			t.Fatalf("%+v", r)
+		}
+		next := Request{Space: "ann", Prompt: slices.Concat(p, []statecache.Segment{{Text: r.Text, Answer: true}, {Text: "\n\n"}})}
+		before := d.e.Stats().Rows
+		warm, _, err := d.s.State(t.Context(), next)
+		if read := d.e.Stats().Rows - before; err != nil || read > returnedEvery+32 || read == 0 {
+			t.Errorf("%d tokens were read again (%v)", read, err)
+		}
+		next.Fresh = true
+		if cold, _, err := d.s.State(t.Context(), next); err != nil || !slices.Equal(warm, cold) {
+			t.Errorf("the state is another than that of a run from the start (%v)", err)
+		}
+	})
+}

@@ -33,6 +33,9 @@ type Request struct {
 	From
 	Fresh bool // reports whether no state of the cache is used, and none is kept
 
+	// Returned reports whether the state exactly behind the text will be asked for. Then states are kept within the answer.
+	Returned bool
+
 	// Follows reports whether the request is the rest of one that has ended. It then enters a full queue too.
 	Follows bool
 
@@ -91,6 +94,9 @@ func (s *Service) StartAll(ctx context.Context, list []Request) ([]*Completion, 
 		c.beginning, q.Prompt, q.Begin, q.Marks = b, b.ids, b.begin, b.places()
 		if !list[0].Fresh {
 			q.Keep = b.keep
+			if list[i].Returned {
+				q.Every = returnedEvery
+			}
 		}
 	}
 	jobs, err := s.scheduler.SubmitAll(ctx, asked)
@@ -107,6 +113,15 @@ func (s *Service) StartAll(ctx context.Context, list []Request) ([]*Completion, 
 	}()
 	return all, nil
 }
+
+// returnedEvery is how many drawn tokens lie between the states that are kept within an answer whose end is asked for.
+//
+// The state behind an answer that a stop string ended cannot be had when the answer ends: tokens of the stop string were
+// fed, and a state cannot be cut back. To copy the state before each token with which a stop string may begin, a burst
+// would have to end there, at every line break, and the steps past it be taken back by a pass. So the end of the answer is
+// read again, from the last of these states. They are copied between bursts, and no pass waits for them. BenchmarkReadAgain
+// measures what is read again.
+const returnedEvery = 64
 
 // drawing returns what draws the tokens of a request, and what makes them a text.
 func (s *Service) drawing(r *Request) (*sample.Sampler, *text.Writer, error) {

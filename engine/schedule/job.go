@@ -42,6 +42,7 @@ type Request struct {
 	// at once, and in any order.
 	Keep  func(tokens int) (to []float32, kept func(err error))
 	Marks []int // in ascending order, numbers of tokens of the prompt, from 1 on
+	Every int   // drawn tokens after which Keep is asked again: so many, and those of the burst under way; 0 for never
 }
 
 // Beginning is where a request begins: at a state that has seen the first tokens of its prompt, which are not fed.
@@ -68,6 +69,8 @@ func (r *Request) check() error {
 		return fmt.Errorf("schedule: want 0 or more tokens, got %d", r.Max)
 	case r.Max > 0 && r.Token == nil:
 		return errors.New("schedule: want a function that takes tokens, got none")
+	case r.Every < 0:
+		return fmt.Errorf("schedule: every: want 0 or more tokens, got %d", r.Every)
 	case (r.Max > 0 || r.Penal) && r.Sampler == nil:
 		return errors.New("schedule: want a sampler, got none")
 	}
@@ -77,6 +80,9 @@ func (r *Request) check() error {
 			return fmt.Errorf("schedule: mark %d: want a place from %d to %d, got %d", i, before+1, len(r.Prompt), at)
 		}
 		before = at
+	}
+	if r.Keep == nil && r.Every > 0 {
+		return errors.New("schedule: every: want a function that keeps the states, got none")
 	}
 	if r.Keep == nil && len(r.Marks) > 0 {
 		return errors.New("schedule: marks: want a function that keeps the states, got none")
@@ -114,6 +120,7 @@ type progress struct {
 	counted int // drawn tokens that Stats knows
 	turn    int // tokens, fed or drawn, since it got its slot
 	marked  int // of Marks, that lie behind
+	kept    int // tokens that the last state of Request.Every has seen
 	served  int // round in which it had its turn last
 }
 

@@ -217,7 +217,23 @@ func (s *Scheduler) draw() {
 	if err != nil { // what was drawn before counts
 		s.trouble(err)
 	}
+	for _, j := range s.round.drawing {
+		j.keepDrawn()
+	}
+	s.copy() // before what is forced is fed
 	s.retain(func(j *Job) (bool, error) { return !j.c.Over, j.outcome() })
+}
+
+// keepDrawn asks the job whether its state is to be kept, if enough tokens were drawn since the last time.
+func (j *Job) keepDrawn() {
+	since := j.seen() - max(j.at.kept, len(j.Prompt))
+	if j.Every == 0 || since < j.Every || j.c.Over || j.seq == nil {
+		return
+	}
+	j.at.kept = j.seen()
+	if _, err := j.s.copies.add(j, j.s.run.stateLen(), false); err != nil {
+		j.c.Err, j.c.Over = err, true
+	}
 }
 
 // share returns how long a round, a burst and a piece of prompts, may take, so that all decoding sequences have their

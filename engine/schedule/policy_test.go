@@ -336,6 +336,8 @@ func TestRefusals(t *testing.T) {
 		"mark 0: want a place from 1 to":  {Prompt: []int{1}, Marks: []int{2}},
 		"mark 1: want a place from 2 to ": {Prompt: []int{1, 2}, Marks: []int{1, 1}},
 		"marks: want a function":          {Prompt: []int{1, 2}, Marks: []int{1, 2}},
+		"every: want a function":          {Prompt: []int{1, 2}, Every: 1},
+		"every: want 0 or more":           {Prompt: []int{1, 2}, Every: -1},
 	} {
 		if _, err := s.Submit(t.Context(), r); err == nil || !strings.Contains(err.Error(), want) {
 			t.Errorf("want an error with %q, got %v", want, err)

@@ -139,6 +139,7 @@ func askFor(rng *rand.Rand, r Request, begun int) *asked {
 	}
 	a.keep(2)
 	a.some = rng.IntN(2) == 0
+	a.r.Every = rng.IntN(4) * rng.IntN(3)
 	if begun > 0 {
 		a.begins(begun)
 	}
@@ -233,7 +234,8 @@ func (a *asked) states(states [][]float32) error {
 		}
 	}
 	for at, state := range a.kept {
-		if !wanted[at] && !(shorter && at >= u.Cached+u.Fed && at < u.Cached+u.Fed+max(u.Drawn, 1)) || !slices.Equal(state, states[at-1]) {
+		between := a.r.Every > 0 && at >= len(a.r.Prompt)+a.r.Every
+		if !wanted[at] && !between && !(shorter && at >= u.Cached+u.Fed && at < u.Cached+u.Fed+max(u.Drawn, 1)) || !slices.Equal(state, states[at-1]) {
 			return fmt.Errorf("state %d: %v, want %v", at, state, states[at-1])
 		}
 	}

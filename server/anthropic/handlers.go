@@ -118,7 +118,7 @@ func (q *call) prepare(c *api.Call) *wire.Error {
 	if q.span, err = q.h.options.Span(q.h.model, c, q.q.State, q.q.ReturnState); err != nil {
 		return err
 	}
-	r.State = q.span.Begin
+	r.State, r.Returned = q.span.Begin, q.span.Returns()
 	// Arguments that are not whole are no JSON, which only a stream may show.
 	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: q.q.Stream && called,
 		Single: q.q.Choice != nil && q.q.Choice.Single})

@@ -147,6 +147,7 @@ type Request struct {
 	Top      int  // how many Token.Top are
 	Prompted bool // reports whether the prompt's tokens are told of as well, with as much as drawn ones
 	Whole    bool // Result.Whole is asked for
+	Returned bool // reports whether the state behind the answer will be asked for
 }
 
 // Stream is an answer as it comes. But for Close it is for one goroutine.

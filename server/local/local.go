@@ -115,7 +115,7 @@ func (m *Model) Start(ctx context.Context, list []api.Request) ([]api.Stream, er
 		*q = asked(r)
 		q.Prompt = parts
 		q.Sample, q.Constraint, q.Max, q.Logprobs, q.Top = r.Params, r.Constraint, max(r.Max, 1), r.Logprobs, r.Top
-		q.Stop, q.Late, q.Gate = r.Stop, r.Late, r.Gate
+		q.Stop, q.Late, q.Gate, q.Returned = r.Stop, r.Late, r.Gate, r.Returned
 		if r.State != nil {
 			q.Sampler = r.State.Sampler
 		}

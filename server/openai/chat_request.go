@@ -64,7 +64,7 @@ func (q *chatCall) prepare(c *api.Call) (err *wire.Error) {
 	if q.span, err = q.h.options.Span(q.h.model, c, q.q.State, q.q.ReturnState); err != nil {
 		return err
 	}
-	r.State = q.span.Begin
+	r.State, r.Returned = q.span.Begin, q.span.Returns()
 	for i := range q.n {
 		r := r
 		r.Params, r.Shares = q.q.Seeds(r.Params, i), i > 0

@@ -126,7 +126,7 @@ func (q *completion) prepare(c *api.Call) (err *wire.Error) {
 	if q.span, err = q.h.options.Span(q.h.model, c, q.q.State, q.q.ReturnState); err != nil {
 		return err
 	}
-	r.State, r.Whole = q.span.Begin, q.q.ReturnState
+	r.State, r.Whole, r.Returned = q.span.Begin, q.q.ReturnState, q.span.Returns()
 	q.head = Completion{ID: api.NewID("cmpl-"), Object: "text_completion", Created: time.Now().Unix(), Model: q.h.model.Info().Named(q.q.Model),
 		Fingerprint: q.h.model.Info().Fingerprint}
 	for i := range q.q.Prompt {

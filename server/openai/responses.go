@@ -229,7 +229,7 @@ func (q *responseCall) prepare(c *api.Call) *wire.Error {
 		}
 		return err
 	}
-	r.State = q.span.Begin
+	r.State, r.Returned = q.span.Begin, q.span.Returns()
 	q.request, q.parser = r, q.prompt.Parser(prompt.ParserOptions{Eager: called, Single: q.q.Parallel != nil && !*q.q.Parallel})
 	q.answer = Response{ID: api.NewID("resp_"), Object: "response", Created: time.Now().Unix(), Status: "in_progress",
 		Instructions: q.q.Instructions, Max: q.q.Max, MaxCalls: q.q.MaxCalls, Model: q.h.model.Info().Named(q.q.Model), Output: []OutputItem{},
