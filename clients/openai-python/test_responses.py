@@ -79,6 +79,22 @@ def test_thought():
     assert "response.reasoning_text.delta" in kinds and "response.output_text.delta" in kinds
 
 
+def test_logprobs():
+    """Tokens of the text are told of with what is likely in their place, whole and in events."""
+    options = dict(include=["message.output_text.logprobs"], top_logprobs=3, max_output_tokens=8)
+    got = respond("Tell me of a fox.", demo, model="demo", temperature=0, **options)
+    tokens = got.output[0].content[0].logprobs
+    assert bytes(b for t in tokens for b in t.bytes).decode().strip() == got.output_text.strip() != "" and got.top_logprobs == 3
+    for t in tokens:
+        assert len(t.top_logprobs) == 3 and t.logprob == t.top_logprobs[0].logprob <= 0
+    events = list(respond("Tell me of a fox.", demo, model="demo", temperature=0, stream=True, **options))
+    told = [t for e in events if e.type == "response.output_text.delta" for t in e.logprobs]
+    done = [t for e in events if e.type == "response.output_text.done" for t in e.logprobs]
+    assert [t.token for t in told] == [t.token for t in done] == [t.token for t in tokens]
+    with pytest.raises(openai.BadRequestError, match="top_logprobs"):
+        respond("x", top_logprobs=3)
+
+
 def test_incomplete():
     got = respond(served.write(" one two three"), max_output_tokens=2)
     assert (got.status, got.incomplete_details.reason, got.output_text) == ("incomplete", "max_output_tokens", "one two")
