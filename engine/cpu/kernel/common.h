@@ -3,6 +3,7 @@
 #define RWKV_COMMON_H
 
 #include <math.h>
+#include <stdbool.h>
 #include <string.h>
 
 #include "kernel.h"

@@ -2,6 +2,7 @@
 // and then the sum of the lanes: the same for every number of rows and vectors.
 
 #define ROWS 4     // of a product with one vector, side by side
+#define AHEAD 4096 // bytes of a row, about which memory is told what comes
 #define CHUNK 768  // elements of a row that stay in the first cache with those of its tile
 #define TOKENS 64  // vectors that stay in the second cache
 
@@ -10,10 +11,15 @@
 FN void dot_##T(const uint8_t *w, int64_t row_bytes, const int R, const float *x, int k, float *z) { \
 	V sum[ROWS]; \
 	for (int r = 0; r < R; r++) sum[r] = v_zero(); \
-	int n = k / T##_BLOCK; \
+	int n = k / T##_BLOCK, ends = n - AHEAD / T##_BYTES; \
+	bool brief = 2 * row_bytes < AHEAD; /* rows after these and the next ones are what comes, else more of these */ \
 	for (int b = 0; b < n; b++, w += T##_BYTES, x += T##_BLOCK) { \
+		const uint8_t *ahead = w + (brief ? 2 * R * row_bytes : b < ends ? AHEAD : AHEAD + (R - 1) * row_bytes); \
 		Opened o[ROWS]; \
-		for (int r = 0; r < R; r++) o[r] = T##_open(w + r * row_bytes); \
+		for (int r = 0; r < R; r++) { \
+			o[r] = T##_open(w + r * row_bytes); \
+			for (int c = 0; c < T##_BYTES; c += 64) __builtin_prefetch(ahead + r * row_bytes + c); \
+		} \
 		_Pragma("GCC unroll 8") \
 		for (int at = 0; at < T##_BLOCK; at += T##_STEP) { \
 			for (int r = 0; r < R; r++) { \
