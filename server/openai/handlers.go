@@ -106,11 +106,14 @@ func meanLogprob(tokens []api.Token) float64 {
 	return sum / float64(n)
 }
 
-// best returns the indices of the n best answers, the best first.
+// best returns the indices of the n best answers, the best first. All answers keep the order of their seeds.
 func best(tokens [][]api.Token, n int) []int {
 	order := make([]int, len(tokens))
 	for i := range order {
 		order[i] = i
+	}
+	if n == len(order) {
+		return order
 	}
 	slices.SortStableFunc(order, func(a, b int) int {
 		switch x, y := meanLogprob(tokens[a]), meanLogprob(tokens[b]); {
