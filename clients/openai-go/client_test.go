@@ -163,7 +163,7 @@ func TestForms(t *testing.T) {
 func TestDraws(t *testing.T) {
 	p := says("Tell me of a fox.")
 	p.Model, p.N, p.Seed, p.Temperature = "demo", openai.Int(2), openai.Int(3), openai.Float(1)
-	p.MaxTokens, p.Logprobs, p.TopLogprobs = openai.Int(6), openai.Bool(true), openai.Int(2)
+	p.MaxTokens, p.Logprobs, p.TopLogprobs = openai.Int(16), openai.Bool(true), openai.Int(2) // to where the story says who is in it
 	got, err := demo.Chat.Completions.New(t.Context(), p)
 	if err != nil {
 		t.Fatal(err)

@@ -52,7 +52,7 @@ test('stream', async () => {
 })
 
 test('several answers with log-probabilities', async () => {
-    const got = await demo.chat.completions.create({ model: 'demo', messages: user('A fox.'), n: 2, seed: 1, temperature: 1, max_tokens: 6, logprobs: true, top_logprobs: 2 })
+    const got = await demo.chat.completions.create({ model: 'demo', messages: user('A fox.'), n: 2, seed: 1, temperature: 1, max_tokens: 16, logprobs: true, top_logprobs: 2 })
     assert.notEqual(got.choices[0].message.content, got.choices[1].message.content)
     for (const choice of got.choices) {
         const bytes = choice.logprobs.content.flatMap((token) => token.bytes)
