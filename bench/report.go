@@ -17,6 +17,7 @@ type Report struct {
 	Time     time.Time `json:"time"` // when the run began
 	Chunk    int       `json:"chunk"`
 	Exact    bool      `json:"exact,omitempty"` // see engine.Options
+	Half     bool      `json:"half,omitempty"`  // the same
 	Results  []Result  `json:"results"`
 	First    []First   `json:"first,omitempty"`
 	Roofline Roofline  `json:"limits"`

@@ -25,6 +25,7 @@ type Options struct {
 	Repeat  int   // runs that do
 	Chunk   int   // most tokens of a pass; 0 is the engine's choice
 	Exact   bool  // see engine.Options
+	Half    bool  // the same
 	Ops     bool  // time each op too
 
 	Loading  func(done, all int64) error        // bytes of weights; may be nil
@@ -138,12 +139,12 @@ func (r *runner) memory() {
 func (r *runner) model(m *model.Model) (err error) {
 	depths := slices.Compact(slices.Sorted(slices.Values(r.o.Depths)))
 	most := slices.Max(r.o.Batches)
-	r.e, err = engine.New(m, r.dev, engine.Options{Slots: most + len(depths), Seqs: most, Chunk: r.o.Chunk, Exact: r.o.Exact, Progress: r.o.Loading})
+	r.e, err = engine.New(m, r.dev, engine.Options{Slots: most + len(depths), Seqs: most, Chunk: r.o.Chunk, Exact: r.o.Exact, Half: r.o.Half, Progress: r.o.Loading})
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, r.e.Close()) }()
-	r.report.Device, r.report.Chunk, r.report.Exact = r.e.Device(), r.e.Chunk(), r.o.Exact
+	r.report.Device, r.report.Chunk, r.report.Exact, r.report.Half = r.e.Device(), r.e.Chunk(), r.o.Exact, r.o.Half
 	r.begin = time.Now()
 	return r.all(depths)
 }

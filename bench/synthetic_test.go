@@ -79,7 +79,7 @@ func TestSparse(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	e, err := d.Prober(m, op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}, false, nil)
+	e, err := d.Prober(m, op.Sizes{Slots: 1, Rows: 64, Seqs: 1, Outs: 1}, device.Accuracy{}, nil)
 	if err != nil {
 		t.Fatal(err)
 	}

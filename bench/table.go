@@ -127,7 +127,7 @@ func (r *Report) heading() []string {
 	}
 	return []string{
 		"device: " + device,
-		fmt.Sprintf("model: %s, quant %s, chunk %d%s", r.Model, r.Quant, r.Chunk, map[bool]string{true: ", exact"}[r.Exact]),
+		fmt.Sprintf("model: %s, quant %s, chunk %d%s", r.Model, r.Quant, r.Chunk, map[bool]string{true: ", exact"}[r.Exact]+map[bool]string{true: ", f16 precision"}[r.Half]),
 		fmt.Sprintf("limits: reads %s GB/s (of %s), multiply-adds %s GFLOPS", number(r.Roofline.ReadGBPerS), size(r.Roofline.ReadBytes), number(r.Roofline.FMAGFLOPS)),
 		"memory: " + memory,
 		fmt.Sprintf("load average: %s, on %d cores", load, r.Load.Cores),

@@ -28,6 +28,10 @@ type Options struct {
 	// into passes. On the CPU they always are. bench/README.md has the cost on a Vulkan device.
 	Exact bool
 
+	// Half lets products of many tokens round what they multiply to float16, once, where a Vulkan device has cooperative
+	// matrices. That halves the work of the matrices, or better. With Exact it means nothing.
+	Half bool
+
 	Progress func(done, all int64) error // bytes of weights loaded; an error ends New or Reopen; may be nil
 }
 
@@ -110,7 +114,7 @@ type host struct {
 
 // load makes the executor on the device as it is open now.
 func (h *host) load() error {
-	exec, err := h.use.Executor(h.model, h.sizes, h.options.Exact, h.options.Progress)
+	exec, err := h.use.Executor(h.model, h.sizes, device.Accuracy{Exact: h.options.Exact, Half: h.options.Half}, h.options.Progress)
 	var file *weights.Error
 	switch {
 	case errors.As(err, &file) && file.File != "":

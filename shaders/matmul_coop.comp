@@ -4,6 +4,9 @@
 // is what goes in: a number that float16 would round is staged in two, itself rounded and what is then missing, and the
 // products of both are summed. Powers of two bring what is staged into float16's range.
 //
+// With Once = 1 a number that float16 rounds stays rounded. Then there is one product where there were two or three, and
+// no sums but those of all tiles, so that a tile may be twice as wide.
+//
 // The compiler knows this extension and not its successor, which the devices have; internal/spirv turns one into the
 // other.
 #pragma use_vulkan_memory_model
@@ -25,8 +28,10 @@ layout(constant_id = 0) const uint LOCAL = 128;
 layout(constant_id = 1) const uint ROWS = 16;
 layout(constant_id = 2) const uint TOKENS = 16;
 layout(constant_id = 3) const uint DEEP = 16;
-layout(constant_id = 4) const uint SIDE = 32; // rows and tokens of a subgroup's quarter, up to MAX_SIDE
-const uint MAX_SIDE = 32, BM = 2 * SIDE, BT = 2 * SIDE;
+layout(constant_id = 4) const uint SIDE = 32; // rows and tokens of a subgroup's quarter, up to MAX_SIDE, or MAX_ONCE
+layout(constant_id = 6) const uint Once = 0;
+const uint MAX_SIDE = 32, MAX_ONCE = 64, BM = 2 * SIDE, BT = 2 * SIDE;
+const bool ONCE = Once == 1;
 
 #ifdef W_F16
 const bool EXACT_W = true; // weights are float16
@@ -36,14 +41,15 @@ const bool EXACT_W = false;
 #if defined(W_F16) || defined(W_BF16)
 const bool SPLIT_W = false; // a scaled weight is a float16
 #else
-const bool SPLIT_W = true;
+const bool SPLIT_W = Once == 0;
 #endif
 
 // A row or token of the tile takes PITCH uvec4, of 8 numbers each and one of padding, so that the loads of a matrix do
-// not meet in a bank. The same memory takes the sums, SUMS uvec4 of 4 to a token.
-const uint PITCH = DEPTH + 1, SUMS = BM / 4 + 1;
-const uint X_AT = 0, X_REST = BT * PITCH, W_AT = 2 * BT * PITCH, W_REST = W_AT + BM * PITCH;
-shared uvec4 tile[2 * MAX_SIDE * max((SPLIT_W ? 4 : 3) * PITCH, 2 * MAX_SIDE / 4 + 1)];
+// not meet in a bank. The same memory takes the sums, SUMS uvec4 of 4 to a token, of SLICE tokens of each quarter at a
+// time.
+const uint PITCH = DEPTH + 1, SUMS = BM / 4 + 1, SLICE = SIDE <= MAX_SIDE ? SIDE : TOKENS;
+const uint W_AT = 0, X_AT = BM * PITCH, X_REST = X_AT + BT * PITCH, W_REST = X_REST + BT * PITCH;
+shared uvec4 tile[4 * MAX_ONCE * PITCH]; // 2 * MAX_ONCE rows and as many tokens, or each of 2 * MAX_SIDE in two
 shared uint largest[2 * 4]; // of X and W, by subgroup
 
 // An exponent as float32 has it.
@@ -122,7 +128,7 @@ void main() {
                 lo *= scale_x;
                 hi *= scale_x;
                 tile[at] = halves(lo, hi);
-                tile[at + X_REST - X_AT] = rest(lo, hi, tile[at]);
+                if (!ONCE) tile[at + X_REST - X_AT] = rest(lo, hi, tile[at]);
             }
             barrier();
             [[unroll]] for (uint i = 0; i < SIDE / ROWS * (SIDE / TOKENS); i++)
@@ -138,17 +144,22 @@ void main() {
                     fcoopmatNV<16, gl_ScopeSubgroup, DEEP, TOKENS> x, x_rest;
                     uint at = (t_mine + j * TOKENS) * PITCH + k * DEEP / 8;
                     coopMatLoadNV(x, tile, X_AT + at, PITCH, true);
-                    coopMatLoadNV(x_rest, tile, X_REST + at, PITCH, true);
+                    if (!ONCE) coopMatLoadNV(x_rest, tile, X_REST + at, PITCH, true);
                     [[unroll]] for (uint i = 0; i < SIDE / ROWS; i++) {
                         uint a = j * (SIDE / ROWS) + i;
+                        if (ONCE) {
+                            acc[a] = coopMatMulAddNV(w[i], x, acc[a]);
+                            continue;
+                        }
                         sums[a] = coopMatMulAddNV(w[i], x_rest, sums[a]);
                         if (SPLIT_W) sums[a] = coopMatMulAddNV(w_rest[i], x, sums[a]);
                         sums[a] = coopMatMulAddNV(w[i], x, sums[a]);
                     }
                 }
             }
-            [[unroll]] for (uint i = 0; i < SIDE / ROWS * (SIDE / TOKENS); i++)
-                [[unroll]] for (int e = 0; e < acc[i].length(); e++) acc[i][e] += sums[i][e]; // whole matrices crash the optimiser
+            if (!ONCE)
+                [[unroll]] for (uint i = 0; i < SIDE / ROWS * (SIDE / TOKENS); i++)
+                    [[unroll]] for (int e = 0; e < acc[i].length(); e++) acc[i][e] += sums[i][e]; // whole matrices crash the optimiser
             barrier();
         }
         top_x = subgroupMax(top_x);
@@ -170,13 +181,17 @@ void main() {
         }
         barrier();
     }
-    [[unroll]] for (uint j = 0; j < SIDE / TOKENS; j++)
-        [[unroll]] for (uint i = 0; i < SIDE / ROWS; i++)
-            coopMatStoreNV(acc[j * (SIDE / ROWS) + i], tile, (t_mine + j * TOKENS) * SUMS + (m_mine + i * ROWS) / 4, SUMS, true);
-    barrier();
-    for (uint i = gl_LocalInvocationID.x; i < BM * BT; i += LOCAL) {
-        uint m = i % BM, t = i / BM;
-        float sum = uintBitsToFloat(tile[t * SUMS + m / 4][m % 4]) * power(254 - ex) * power(254 - ew);
-        if (m0 + m < rows && t0 + t < push.tokens) finish(p, m0 + m, t0 + t, sum);
+    [[unroll]] for (uint first = 0; first < SIDE; first += SLICE) {
+        if (first > 0) barrier(); // before the next sums are written
+        [[unroll]] for (uint j = 0; j < SLICE / TOKENS; j++)
+            [[unroll]] for (uint i = 0; i < SIDE / ROWS; i++)
+                coopMatStoreNV(acc[(first / TOKENS + j) * (SIDE / ROWS) + i], tile,
+                    (gl_SubgroupID / 2 * SLICE + j * TOKENS) * SUMS + (m_mine + i * ROWS) / 4, SUMS, true);
+        barrier();
+        [[dont_unroll]] for (uint i = gl_LocalInvocationID.x; i < BM * 2 * SLICE; i += LOCAL) {
+            uint m = i % BM, n = i / BM, t = n / SLICE * SIDE + first + n % SLICE;
+            float sum = uintBitsToFloat(tile[n * SUMS + m / 4][m % 4]) * power(254 - ex) * power(254 - ew);
+            if (m0 + m < rows && t0 + t < push.tokens) finish(p, m0 + m, t0 + t, sum);
+        }
     }
 }

@@ -2962,10 +2962,11 @@ type MatmulCoopSpec struct {
 	Deep   uint32 // DEEP, id 3
 	Side   uint32 // SIDE, id 4
 	Band   uint32 // Band, id 5
+	Once   uint32 // Once, id 6
 }
 
 func (s MatmulCoopSpec) values() []uint32 {
-	return []uint32{s.Local, s.Rows, s.Tokens, s.Deep, s.Side, s.Band}
+	return []uint32{s.Local, s.Rows, s.Tokens, s.Deep, s.Side, s.Band, s.Once}
 }
 
 // MatmulCoopVariant is one compiled form of matmul_coop.comp.

@@ -68,7 +68,7 @@ func (a *app) benchCommand() *cobra.Command {
 	f.IntVar(&b.repeat, "repeat", 5, "measure each test `N` times")
 	f.IntVar(&b.warmup, "warmup", 1, "run each test `N` times before")
 	f.IntVar(&b.chunk, "chunk", 0, "most tokens of one pass, `N`; 0 for the engine's choice")
-	a.exactFlag(f)
+	a.accuracyFlags(f)
 	f.StringVar(&b.synthetic, "synthetic", "", "measure a made-up model of `SIZE` "+strings.Join(synthetic.Names(), ", ")+" (f16)")
 	f.BoolVar(&b.ops, "ops", false, "time each op too")
 	f.BoolVar(&b.csv, "csv", false, "write CSV")
@@ -94,7 +94,7 @@ func (a *app) benchCommand() *cobra.Command {
 
 // benchOptions checks the flags.
 func (a *app) benchOptions(b *benchFlags) (o bench.Options, err error) {
-	o = bench.Options{Warmup: b.warmup, Repeat: b.repeat, Chunk: b.chunk, Exact: a.common.exact, Ops: b.ops}
+	o = bench.Options{Warmup: b.warmup, Repeat: b.repeat, Chunk: b.chunk, Exact: a.common.exact, Half: a.accuracy().Half, Ops: b.ops}
 	for _, l := range []struct {
 		flag, text  string
 		least, most int

@@ -69,7 +69,7 @@ func (a *app) chatCommand() *cobra.Command {
 	drawFlags(f, &o.sample)
 	f.Uint64Var(&o.seed, "seed", 0, "`SEED` of the random numbers (default: another one for each answer)")
 	a.stateFlag(f)
-	a.exactFlag(f)
+	a.accuracyFlags(f)
 	return a.command(c, func(ctx context.Context, _ []string) error { return a.chat(ctx, &o) })
 }
 
@@ -143,7 +143,7 @@ func (a *app) chat(ctx context.Context, o *chatFlags) (err error) {
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	progress, clearBar := a.progress(ctx)
-	e, err := engine.New(m.Model, d, engine.Options{Slots: 2, Keep: 256, Exact: a.common.exact, Progress: progress})
+	e, err := engine.New(m.Model, d, engine.Options{Slots: 2, Keep: 256, Exact: a.common.exact, Half: a.accuracy().Half, Progress: progress})
 	clearBar()
 	if err != nil {
 		return err

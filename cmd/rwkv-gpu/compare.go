@@ -43,7 +43,7 @@ func (a *app) compareCommand() *cobra.Command {
 		Example: `  rwkv-gpu compare --device 0`,
 	}
 	a.stateFlag(c.Flags())
-	a.exactFlag(c.Flags())
+	a.accuracyFlags(c.Flags())
 	c.Flags().StringVar(&list, "tokens", "", "token `IDS` to run, such as 1,2,3")
 	return a.command(c, func(ctx context.Context, _ []string) (err error) {
 		var ids []int
@@ -120,7 +120,7 @@ func (a *app) compare(ctx context.Context, m *model.Model, ids []int) (r *compar
 	}
 	defer func() { err = errors.Join(err, ref.Close()) }()
 	dev, err := open(func(progress func(done, all int64) error) (op.Prober, error) {
-		return tested.Prober(m, sizes, a.common.exact, progress)
+		return tested.Prober(m, sizes, a.accuracy(), progress)
 	})
 	if err != nil {
 		return nil, err

@@ -56,7 +56,7 @@ func (a *app) generateCommand() *cobra.Command {
 	f.StringArrayVar(&o.stop, "stop", nil, "end before `TEXT` would appear; may be given several times")
 	f.StringVar(&o.tokens, "tokens", "", "token `IDS` to continue, such as 1,2,3, in place of a text")
 	a.stateFlag(f)
-	a.exactFlag(f)
+	a.accuracyFlags(f)
 	f.BoolVar(&o.bos, "bos", false, "begin with token 0, the start of a document; no prompt is needed then")
 	return a.command(c, func(ctx context.Context, args []string) error {
 		if o.seeded = f.Changed("seed"); !o.seeded {

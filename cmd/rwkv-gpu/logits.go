@@ -58,7 +58,7 @@ func (a *app) logitsCommand() *cobra.Command {
 	f.StringVar(&o.stateOut, "state-out", "", "write the state after the last token to `FILE`, which may be there if it is a state")
 	f.BoolVar(&o.force, "force", false, "let --state-out replace a file that is no state")
 	f.IntVar(&o.chunk, "chunk", engine.DefaultChunk, "feed at most `N` tokens in one pass")
-	a.exactFlag(f)
+	a.accuracyFlags(f)
 	return a.command(c, func(ctx context.Context, _ []string) error {
 		byPrompt := f.Changed("prompt")
 		if byPrompt == f.Changed("tokens") {

@@ -8,6 +8,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/model/state"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -25,9 +26,32 @@ func (a *app) stateFlag(f *pflag.FlagSet) {
 	f.StringVar(&a.common.stateLayout, "state-layout", load.StateLayouts()[0], "`LAYOUT` of a tuned state: original (RWKV-LM, RWKV-PEFT), web-rwkv (Ai00), or auto: what the file looks like")
 }
 
-// exactFlag adds --exact to the flags of a command.
-func (a *app) exactFlag(f *pflag.FlagSet) {
+// The values of --precision.
+const (
+	float32Precision = "f32"
+	float16Precision = "f16"
+)
+
+// accuracyFlags adds --exact and --precision to the flags of a command.
+func (a *app) accuracyFlags(f *pflag.FlagSet) {
 	f.BoolVar(&a.common.exact, "exact", false, "numbers that do not depend, in any bit, on how tokens are cut into passes or on other sequences")
+	f.StringVar(&a.common.precision, "precision", float32Precision, "f32, or `f16`: a GPU with cooperative matrices may round what it multiplies to float16 while it reads prompts")
+}
+
+// checkAccuracy checks the flags of accuracyFlags.
+func (a *app) checkAccuracy(flags *pflag.FlagSet) error {
+	switch c := &a.common; {
+	case flags.Changed("precision") && c.precision != float32Precision && c.precision != float16Precision:
+		return usagef("--precision", "want %s or %s, got %q", float32Precision, float16Precision, c.precision)
+	case c.precision == float16Precision && c.exact:
+		return usagef("--precision", "want %s with --exact, got %s", float32Precision, float16Precision)
+	}
+	return nil
+}
+
+// accuracy returns what the flags of accuracyFlags ask for.
+func (a *app) accuracy() device.Accuracy {
+	return device.Accuracy{Exact: a.common.exact, Half: a.common.precision == float16Precision}
 }
 
 // options returns what to load, by the flags.

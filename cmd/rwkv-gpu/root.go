@@ -25,6 +25,7 @@ type commonFlags struct {
 	tuning               string
 	retune               bool
 	json, quiet, exact   bool
+	precision            string
 }
 
 // tuningDefault is the value of --tuning without the flag.
@@ -89,6 +90,9 @@ func (a *app) check(flags *pflag.FlagSet) error {
 	}
 	if c.tuning != "on" && c.tuning != "off" {
 		return usagef("--tuning", "want on or off, got %q", c.tuning)
+	}
+	if err := a.checkAccuracy(flags); err != nil {
+		return err
 	}
 	return a.checkLoading(flags)
 }

@@ -83,7 +83,7 @@ func (a *app) serveCommand() *cobra.Command {
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "give answers under way `TIME` to end when the server ends")
 	f.DurationVar(&o.ping, "ping", 15*time.Second, "say in a stream that it is alive when nothing came for `TIME`; 0 is never")
 	a.stateFlag(f)
-	a.exactFlag(f)
+	a.accuracyFlags(f)
 	return a.command(c, func(ctx context.Context, _ []string) error { return a.serve(ctx, &o) })
 }
 
@@ -224,7 +224,7 @@ func (a *app) localModel(ctx context.Context, m *load.Opened, o *serveFlags) (*l
 		return nil, err
 	}
 	progress, clearBar := a.progress(ctx)
-	e, err := engine.New(m.Model, d, engine.Options{Slots: o.sequences, Keep: 256, Exact: a.common.exact, Progress: progress})
+	e, err := engine.New(m.Model, d, engine.Options{Slots: o.sequences, Keep: 256, Exact: a.common.exact, Half: a.accuracy().Half, Progress: progress})
 	clearBar()
 	if err != nil {
 		return nil, errors.Join(err, d.Close())

@@ -162,17 +162,22 @@ func (d *Device) Fit(prog *op.Program, s op.Sizes) op.Sizes {
 	return vulkan.Fit(d.current().device.Info().Limits, prog, s)
 }
 
+// Accuracy says what of the numbers matters. The zero value stands for float32's accuracy.
+type Accuracy struct {
+	Exact bool // a token's numbers are the same, bit for bit, whatever else is in its pass
+	Half  bool // products of many tokens may round what they multiply to float16, once; not with Exact
+}
+
 // Prober makes an executor for a model's program that can stop between steps, for example to compare devices. The
-// device must outlive it. With exact a token's numbers are the same to the bit whatever else is in its pass. progress,
-// which may be nil, is told how many bytes of weights are loaded. Its error ends the load and is returned.
-func (d *Device) Prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, error) {
+// device must outlive it. progress, which may be nil, is told how many bytes of weights are loaded. Its error ends the load and is returned.
+func (d *Device) Prober(m *model.Model, s op.Sizes, a Accuracy, progress func(done, all int64) error) (op.Prober, error) {
 	d.use.RLock()
 	defer d.use.RUnlock()
-	return d.prober(m, s, exact, progress)
+	return d.prober(m, s, a, progress)
 }
 
 // prober is Prober for a caller during whose call the device stays open.
-func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Prober, error) {
+func (d *Device) prober(m *model.Model, s op.Sizes, a Accuracy, progress func(done, all int64) error) (op.Prober, error) {
 	if err := d.current().check(); err != nil {
 		return nil, err
 	}
@@ -187,7 +192,7 @@ func (d *Device) prober(m *model.Model, s op.Sizes, exact bool, progress func(do
 		}
 		return e, nil
 	}
-	e, err := vulkan.New(d.current().kernels, prog, vulkan.Options{Sizes: s, Exact: exact, Progress: progress, Draws: d.Draws, Tuner: d.Tuner})
+	e, err := vulkan.New(d.current().kernels, prog, vulkan.Options{Sizes: s, Exact: a.Exact, Half: a.Half, Progress: progress, Draws: d.Draws, Tuner: d.Tuner})
 	if err != nil {
 		return nil, d.Fault(err)
 	}

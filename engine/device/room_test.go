@@ -51,7 +51,7 @@ func TestRoom(t *testing.T) {
 	} {
 		d.free = func() (int, bool) { return c.free, c.known }
 		read := false
-		e, err := d.Prober(m, s, false, func(int64, int64) error {
+		e, err := d.Prober(m, s, Accuracy{}, func(int64, int64) error {
 			read = true
 			return nil
 		})
@@ -113,7 +113,7 @@ func TestNeeds(t *testing.T) {
 		for _, slots := range []int{1, 9} {
 			s := d.Fit(m.Program, op.Sizes{Slots: slots, Rows: 256, Seqs: slots, Outs: 16})
 			before, _ := d.Memory()
-			e, err := d.Prober(m, s, false, nil)
+			e, err := d.Prober(m, s, Accuracy{}, nil)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -141,7 +141,7 @@ func TestRoomOfCPU(t *testing.T) {
 	need := weights + rest
 	for free, fits := range map[int]bool{need: true, need - 1: false, 0: false} {
 		read := false
-		e, err := (&Device{free: func() (int, bool) { return free, true }}).Prober(m, s, false, func(int64, int64) error {
+		e, err := (&Device{free: func() (int, bool) { return free, true }}).Prober(m, s, Accuracy{}, func(int64, int64) error {
 			read = true
 			return nil
 		})

@@ -63,14 +63,14 @@ func (u *User) Begin() error {
 func (u *User) End() { u.d.use.RUnlock() }
 
 // Executor makes an executor on the open device. See Prober for the parameters.
-func (u *User) Executor(m *model.Model, s op.Sizes, exact bool, progress func(done, all int64) error) (op.Executor, error) {
+func (u *User) Executor(m *model.Model, s op.Sizes, a Accuracy, progress func(done, all int64) error) (op.Executor, error) {
 	d := u.d
 	d.use.RLock()
 	defer d.use.RUnlock()
 	d.mu.Lock()
 	u.number = d.number
 	d.mu.Unlock()
-	e, err := d.prober(m, s, exact, progress)
+	e, err := d.prober(m, s, a, progress)
 	if p, ok := e.(*vulkan.Prober); ok {
 		return p.Exec, err
 	}

@@ -30,7 +30,7 @@ func TestReopen(t *testing.T) {
 	var left []int
 	open := func(i int) {
 		t.Helper()
-		if executors[i], err = users[i].Executor(m, op.Sizes{Slots: 1, Rows: 4, Seqs: 1, Outs: 1}, false, nil); err != nil {
+		if executors[i], err = users[i].Executor(m, op.Sizes{Slots: 1, Rows: 4, Seqs: 1, Outs: 1}, Accuracy{}, nil); err != nil {
 			t.Fatal(err)
 		}
 	}

@@ -10,14 +10,28 @@ import (
 )
 
 // Numbers far beyond float16's range, above and below, give float32's results: the sums of a tile's tokens and rows are
-// right to 2^-16 of what float32 products of their largest numbers would be.
+// right to 2^-16 of what float32 products of their largest numbers would be; to 2^-10 where a number is rounded to
+// float16 once, which its 11 bits allow for an input and a weight.
 func TestCoopRange(t *testing.T) {
 	k := kernels(t)
 	if !k.set.Forms().Offers(form.Coop) {
 		t.Skipf("%s has no cooperative matrices of a shape that the kernel takes", k.set.Dev.Info().Name)
 	}
+	types := []tensor.Type{tensor.F16, tensor.BF16, tensor.F32}
+	t.Run(form.Coop, func(t *testing.T) { checkRange(t, k, form.Coop, types, 1<<16) })
+	t.Run(form.Half, func(t *testing.T) { checkRange(t, k, form.Half, types, 1<<10) })
+	t.Run(form.HalfWide, func(t *testing.T) {
+		if testing.Short() {
+			t.Skip("a processor's compiler takes a minute")
+		}
+		checkRange(t, k, form.HalfWide, types[1:2], 1<<10)
+	})
+}
+
+// checkRange wants a kernel's sums right to one part in accurate.
+func checkRange(t *testing.T, k *Kernels, kernel string, types []tensor.Type, accurate float64) {
 	const width, rows, tokens = 96, 70, 40
-	for _, typ := range []tensor.Type{tensor.F16, tensor.BF16, tensor.F32} {
+	for _, typ := range types {
 		for _, size := range []struct{ w, x float64 }{{1, 1}, {1, 3e7}, {1, 1e-9}, {1e-4, 1e6}, {1e9, 1e-6}, {1e-12, 1e12}, {1e18, 1e18}} {
 			if typ == tensor.F16 && size.w != 1 {
 				continue
@@ -32,14 +46,14 @@ func TestCoopRange(t *testing.T) {
 			data := make([]byte, typ.Bytes(len(w)))
 			typ.Encode(data, w)
 			typ.Decode(w, data)
-			got := coopProduct(t, k, tensor.FromBytes("w", typ, []int{rows, width}, data), x, tokens)
+			got := coopProduct(t, k, kernel, tensor.FromBytes("w", typ, []int{rows, width}, data), x, tokens)
 			for i := range got {
 				var want, all float64
 				for j := range width {
 					p := float64(w[i%rows*width+j]) * float64(x[i/rows*width+j])
 					want, all = want+p, all+math.Abs(p)
 				}
-				if d := math.Abs(float64(got[i]) - want); !(d <= all/(1<<16)) {
+				if d := math.Abs(float64(got[i]) - want); !(d <= all/accurate) {
 					t.Fatalf("%s, weights of %g, inputs of %g: token %d, row %d: want %g, got %g", typ, size.w, size.x, i/rows, i%rows, want, got[i])
 				}
 			}
@@ -48,14 +62,14 @@ func TestCoopRange(t *testing.T) {
 }
 
 // coopProduct returns the product of a matrix and some tokens' vectors.
-func coopProduct(t *testing.T, k *Kernels, w *tensor.Tensor, x []float32, tokens int) []float32 {
+func coopProduct(t *testing.T, k *Kernels, kernel string, w *tensor.Tensor, x []float32, tokens int) []float32 {
 	t.Helper()
 	var b op.Builder
 	in, out := b.Scratch("x", op.Row, w.Shape[1]), b.Scratch("y", op.Row, w.Shape[0])
 	b.Emit(-1, "product", &op.MatMul{Parts: []op.Part{{W: b.Weight(w, w.Shape...), X: in.All(), Y: out.All()}}})
 	prog := b.Unchecked()
 	prog.Vocab = 1
-	e, err := newProber(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: tokens, Seqs: 1}, MatMul: form.Coop})
+	e, err := newProber(k, prog, Options{Sizes: op.Sizes{Slots: 1, Rows: tokens, Seqs: 1}, MatMul: kernel})
 	if err != nil {
 		t.Fatal(err)
 	}

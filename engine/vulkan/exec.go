@@ -27,6 +27,7 @@ type Options struct {
 	Draws    Draws                       // FasterDraws but in tests
 	Tuner    *tune.Tuner                 // nil: all runs in its usual forms
 	Exact    bool                        // a token's numbers do not depend on the other tokens of its batch
+	Half     bool                        // products of many tokens may round numbers to float16 once; not with Exact
 }
 
 // runner is a program on a device, with what recording and running its passes takes.
@@ -74,7 +75,7 @@ func (e *runner) make(k *Kernels, o Options) (err error) {
 	}
 	info := e.dev.Info()
 	e.env = &kernel.Env{Set: e.set, Prog: e.prog, Plan: e.plan, Loads: loads, MatMul: o.MatMul, Recur: o.Recur,
-		On: fmt.Sprintf("%s | %s | %s | ", info.Name, info.Driver, loads), Tuned: e.tuner != nil, Exact: o.Exact, HasRoom: k.HasRoom}
+		On: fmt.Sprintf("%s | %s | %s | ", info.Name, info.Driver, loads), Tuned: e.tuner != nil, Exact: o.Exact, Half: o.Half, HasRoom: k.HasRoom}
 	load := layout.NewLoader(e.dev, e.prog, o.Progress)
 	e.steps, err = kernel.Steps(e.env, load)
 	e.memory.weights = load.Buffers

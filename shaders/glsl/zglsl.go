@@ -36,6 +36,7 @@ const (
 	TileTokens        = 32         // BT of matmul_tile.comp
 	SegmentRows       = 8          // MAX_LOCAL of matmul_segment.comp: of a workgroup
 	CoopSide          = 32         // MAX_SIDE of matmul_coop.comp: the most rows and tokens of a subgroup's quarter of a tile
+	CoopOnceSide      = 64         // MAX_ONCE of matmul_coop.comp: the same where numbers are rounded once
 	CoopDepth         = 32         // 8*DEPTH of matmul_coop.comp: of a tile, in elements
 	CoopMemory        = 20512      // shared of matmul_coop.comp
 	SparseUnits       = 8          // MAX_UNITS of matmul_sparse.comp: the most units of 8 rows that a lane takes

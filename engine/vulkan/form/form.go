@@ -24,6 +24,9 @@ const (
 	Hold   = emulated.Hold   // few emulated lanes and many tokens
 	Shared = "shared"        // matmul_vec, as Vec, where four lanes share a unit of a block type
 
+	Half     = "half"      // as Coop, where numbers are rounded to float16 once; only if the executor may do that
+	HalfWide = "half wide" // tiles of twice the rows and tokens
+
 	Segment     = "segment"      // few tokens; a row's sum is made of segments, as SegmentTile makes it
 	SegmentTile = "segment tile" // many tokens
 )
@@ -31,7 +34,7 @@ const (
 // Chooser chooses the forms of products, and their kernels' constants, by what the device is.
 type Chooser struct{ *profile.Profile }
 
-// Products lists the kernels.
+// Products lists the kernels whose results are those of float32.
 var Products = []string{Vec, Reg, Tile, Bcast, Sparse, Coop, Narrow, Hold, Shared, Segment, SegmentTile}
 
 // The rows and tokens of a tune.Form are those that a subgroup (Vec, Shared, Narrow), a lane (Reg, Bcast) or a
@@ -55,7 +58,7 @@ func (s Chooser) Tile(f tune.Form) uint32 {
 	switch f.Kernel {
 	case Tile, SegmentTile:
 		return glsl.TileTokens
-	case Coop:
+	case Coop, Half, HalfWide:
 		return 2 * s.CoopSide(f)
 	}
 	return f.Tokens
@@ -81,8 +84,10 @@ func (s Chooser) laneRows(f tune.Form, u *layout.Slab, n uint32) tune.Form {
 // Of returns the usual form of a kernel for n tokens.
 func (s Chooser) Of(kernel string, n uint32) tune.Form {
 	switch kernel {
-	case Coop:
-		return s.coop()
+	case Coop, Half, HalfWide:
+		f := s.coop()
+		f.Kernel = kernel
+		return f
 	case Narrow, Hold:
 		return emulated.Form(kernel, n)
 	case Tile, SegmentTile:
@@ -133,7 +138,7 @@ func (s Chooser) Groups(f tune.Form, rows int, n uint32) (x, y uint32) {
 		return pipeline.Groups(rows, f.Rows), pipeline.Groups(int(n), f.Tokens)
 	case Tile, SegmentTile:
 		return pipeline.Groups(rows, glsl.TileRows), pipeline.Groups(int(n), glsl.TileTokens)
-	case Coop:
+	case Coop, Half, HalfWide:
 		return pipeline.Groups(rows, 2*s.CoopSide(f)), pipeline.Groups(int(n), 2*s.CoopSide(f))
 	}
 	return pipeline.Groups(rows, s.Local.Reg*f.Rows), pipeline.Groups(int(n), f.Tokens)

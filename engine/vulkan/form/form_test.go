@@ -1,6 +1,7 @@
 package form
 
 import (
+	"slices"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel/emulated"
@@ -322,6 +323,41 @@ func TestCandidatesWithoutShuffle(t *testing.T) {
 				if f.Kernel == Bcast {
 					t.Errorf("cpu %v, %d tokens: want no form of %s, got %s", cpu, n, Bcast, f)
 				}
+			}
+		}
+	}
+}
+
+// Forms that round are for executors that may round, for many tokens, with matrices that fit: a wide tile needs
+// registers, and its sums the tile's memory.
+func TestHalves(t *testing.T) {
+	slab := func(width int) *layout.Slab {
+		w := &op.Operand{Shape: []int{768, width}, Width: width, Source: tensor.New("w", tensor.F16, []int{768, width}, nil)}
+		return &layout.Slab{Stored: layout.Stored{Type: tensor.F16, Band: 1}, Rows: 768, Parts: []layout.Part{{Part: &op.Part{W: w}, Rows: 768}}}
+	}
+	for _, c := range []struct {
+		what     string
+		few      bool
+		width    int
+		matrices []gpu.MatrixShape
+		want     []tune.Form
+	}{
+		{"none", false, 768, nil, []tune.Form{of(Tile, 0, 0)}},
+		{"16 x 16", false, 768, []gpu.MatrixShape{{M: 16, N: 16, K: 16}}, []tune.Form{of(Half, 16, 16), of(HalfWide, 16, 16)}},
+		{"a row that ends within 8 elements", false, 764, []gpu.MatrixShape{{M: 16, N: 16, K: 16}}, []tune.Form{of(Tile, 0, 0)}},
+		{"few registers", true, 768, []gpu.MatrixShape{{M: 8, N: 8, K: 16}}, []tune.Form{of(Half, 8, 8)}},
+		{"32 tokens", false, 768, []gpu.MatrixShape{{M: 8, N: 32, K: 16}, {M: 16, N: 16, K: 16}},
+			[]tune.Form{of(Half, 8, 32), of(Half, 16, 16), of(HalfWide, 16, 16)}},
+	} {
+		is := *wave64.Profile
+		is.FewRegisters, is.Matrices = c.few, c.matrices
+		s, u := Chooser{&is}, slab(c.width)
+		if got := s.Halves(u, 64); !slices.Equal(got, c.want) {
+			t.Errorf("%s: want %v, got %v", c.what, c.want, got)
+		}
+		for _, f := range slices.Concat(s.Candidates(u, 64), s.Candidates(u, 1), s.Exact(u, 64)) {
+			if f.Kernel == Half || f.Kernel == HalfWide {
+				t.Errorf("%s: %s without leave to round", c.what, f)
 			}
 		}
 	}

@@ -29,9 +29,39 @@ func (s Chooser) matricesOf(u *layout.Slab) []gpu.MatrixShape {
 	return s.Matrices
 }
 
+// Halves returns the forms for a slab and n tokens, more than FewTokens, if products may round numbers to float16 once,
+// the usual one first. They are those of Candidates if no cooperative matrices suit the slab, or a processor emulates
+// them. Forms that round and forms that do not are never compared: they differ by more than the tuner allows. Few tokens
+// get no form that rounds, since their products wait for weights, not for the matrices.
+func (s Chooser) Halves(u *layout.Slab, n uint32) []tune.Form {
+	matrices := s.matricesOf(u)
+	if s.CPU || len(matrices) == 0 {
+		return s.Candidates(u, n)
+	}
+	var list []tune.Form
+	for _, m := range matrices {
+		list = append(list, tune.Form{Kernel: Half, Rows: uint32(m.M), Tokens: uint32(m.N)})
+	}
+	for _, f := range list {
+		f.Kernel = HalfWide
+		if s.TakesWide(f) {
+			list = append(list, f)
+		}
+	}
+	return list
+}
+
+// TakesWide reports whether a lane has registers for the sums of a wide tile. They leave the registers by the tokens of
+// one matrix at a time, which have to fit the tile's memory.
+func (s Chooser) TakesWide(f tune.Form) bool { return !s.FewRegisters && f.Tokens <= 16 }
+
 // CoopSide returns the number of rows, and of tokens, of a quarter of the tile. Each matrix that is loaded serves two
-// products or more, except where a lane has too few registers for the sums (bench/README.md).
+// products or more, except where a lane has too few registers for the sums (bench/README.md). A form that rounds has one
+// set of sums instead of two, so its tile may be wide.
 func (s Chooser) CoopSide(f tune.Form) uint32 {
+	if f.Kernel == HalfWide && s.TakesWide(f) {
+		return glsl.CoopOnceSide
+	}
 	side := max(f.Rows, f.Tokens)
 	if !s.FewRegisters {
 		side *= 2
@@ -70,7 +100,7 @@ func (s Chooser) Bounds(exact bool) layout.Bounds {
 // Offers reports whether the device has what a kernel needs.
 func (s Chooser) Offers(kernel string) bool {
 	switch kernel {
-	case Coop:
+	case Coop, Half, HalfWide:
 		return len(s.Matrices) > 0
 	case Bcast:
 		return s.Shuffle

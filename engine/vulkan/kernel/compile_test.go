@@ -69,7 +69,11 @@ func (c *compiled) products(k *Set, typ tensor.Type, texel bool) error {
 	for _, rows := range compiledRows {
 		u := slabOf(typ, [2]int{rows, rows})
 		for _, n := range []uint32{1, 2, 3, 4, 5, 6, 7, 8, 9, 16, 32, 512} {
-			for _, list := range [][]tune.Form{s.Candidates(u, n), s.Exact(u, n)} {
+			lists := [][]tune.Form{s.Candidates(u, n), s.Exact(u, n)}
+			if n > form.FewTokens {
+				lists = append(lists, s.Halves(u, n))
+			}
+			for _, list := range lists {
 				for i, f := range list {
 					usual, seen := forms[f]
 					if !seen {
@@ -84,7 +88,7 @@ func (c *compiled) products(k *Set, typ tensor.Type, texel bool) error {
 		order = append(order, s.Sparse()...)
 	}
 	for _, f := range order {
-		if f.Kernel == form.Coop && texel {
+		if (f.Kernel == form.Coop || f.Kernel == form.Half || f.Kernel == form.HalfWide) && texel {
 			continue
 		}
 		w := w
@@ -131,7 +135,7 @@ func makeForm(k *Set, w layout.Stored, texel bool, f tune.Form) (err error) {
 		_, err = k.matMulTile(w, texel, f.Kernel)
 	case form.Segment:
 		_, err = k.matMulSegment(w, texel, f)
-	case form.Coop:
+	case form.Coop, form.Half, form.HalfWide:
 		_, err = k.matMulCoop(w, f)
 	case form.Sparse:
 		_, err = k.matMulSparse(w.Type, texel, f)

@@ -184,6 +184,8 @@ func (u *Product) choice(n uint32) Choice {
 	switch {
 	case forced == "" && u.env.Exact:
 		c.Forms = forms.Exact(&u.Slab, u.Tried(n))
+	case forced == "" && u.env.Half && n > form.FewTokens:
+		c.Forms = forms.Halves(&u.Slab, u.Tried(n))
 	case forced == "" && u.env.Tuned:
 		c.Forms = forms.Candidates(&u.Slab, u.Tried(n))
 	case forced == "", forced == form.Sparse, // as far as it suits: see zeros

@@ -62,7 +62,7 @@ func (u *Product) Record(rec *gpu.Recording, at Bound, n uint32, f tune.Form, gr
 			return err
 		}
 		k.Dispatch(rec, shaders.MatmulTileArgs(args), shaders.MatmulTilePush(push), x, y, 1)
-	case form.Coop:
+	case form.Coop, form.Half, form.HalfWide:
 		k, err := set.matMulCoop(u.Stored, f)
 		if err != nil {
 			return err

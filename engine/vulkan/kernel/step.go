@@ -120,6 +120,7 @@ type Env struct {
 	On    string // begins the keys of choices: device, driver, way to load
 	Tuned bool   // reports whether forms are chosen by measuring
 	Exact bool   // reports whether a row's numbers do not depend on the number of rows: see package form
+	Half  bool   // reports whether products of many tokens may round numbers to float16 once
 	// Forced forms, in tests: of products, and of RWKV-7's recurrence; "" where they are chosen.
 	MatMul, Recur string
 	HasRoom       func(bytes int) bool // reports whether the device has memory to spare
