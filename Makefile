@@ -1,6 +1,5 @@
 # make run and make test set themselves up (scripts/setup.sh) and need nothing prepared but make and git.
 
-ARGS     ?= generate "Once upon a time" -n 200
 FUZZTIME ?= 2m
 BENCH    ?= .
 LOAD     ?= --duration 20s
@@ -19,7 +18,13 @@ help: ## this list
 run: ## build, and write a story with the embedded demo model (ARGS=... for any other command)
 	@scripts/setup.sh run
 	@$(MAKE) -s build
+ifdef ARGS
 	@bin/rwkv-gpu $(ARGS)
+else
+	@if bin/rwkv-gpu devices >/dev/null 2>&1; then device=gpu; else device=cpu; fi; \
+	echo "rwkv-gpu generate \"Once upon a time\" -n 200 --device $$device    (--device cpu: the processor; auto: the faster one)"; \
+	bin/rwkv-gpu generate "Once upon a time" -n 200 --device $$device
+endif
 
 build: ## bin/rwkv-gpu
 	@scripts/setup.sh build

@@ -4,13 +4,13 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
-	"runtime"
 	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"github.com/rwkv-gpu/rwkv-gpu/bench"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 )
 
@@ -44,7 +44,7 @@ func (a *app) checkPeer(f *pflag.FlagSet, b *benchFlags) error {
 
 // versus compares this program with a peer, and shows it.
 func (a *app) versus(ctx context.Context, b *benchFlags, o bench.Options) error {
-	threads := runtime.GOMAXPROCS(0)
+	threads := device.Threads(a.common.threads)
 	path, err := filepath.Abs(b.peer) // what has no folder would be looked for where commands are
 	if err != nil {
 		return inputf("--peer", "%w", err)

@@ -13,7 +13,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
 )
 
-const devicesHelp = `List the Vulkan devices, the one that --device auto takes marked with a star.
+const devicesHelp = `List the Vulkan devices, the one that --device gpu takes marked with a star. --device auto takes it too, unless it is a
+processor: then the CPU by itself is faster.
 
 Without any the exit status is 4. --device cpu needs no Vulkan.`
 

@@ -23,10 +23,14 @@ type commonFlags struct {
 	loras                []string
 	groupNormEps         float64
 	tuning               string
+	threads              int
 	retune               bool
 	json, quiet, exact   bool
 	precision            string
 }
+
+// mostThreads bounds --threads: far more than help.
+const mostThreads = 1024
 
 // tuningDefault is the value of --tuning without the flag.
 var tuningDefault = "on"
@@ -55,7 +59,8 @@ func (a *app) rootCommand() *cobra.Command {
 	c := &a.common
 	f.StringVar(&c.model, "model", "", "model `FILE` or directory of any format, or synthetic:SIZE for a made-up one; without it, the embedded demo model")
 	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
-	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best Vulkan device, else cpu), gpu, cpu, an index of 'rwkv-gpu devices', or part of a name")
+	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best GPU, else cpu), gpu (best Vulkan device), cpu, an index of 'rwkv-gpu devices', or part of a name")
+	f.IntVar(&c.threads, "threads", 0, "`N` threads on the CPU (0: a thread for each physical core that this process may use)")
 	f.StringVar(&c.quant, "quant", load.AsStored, "quantize the large matrices while loading, to `TYPE` "+strings.Join(load.QuantNames(), ", ")+" (none: as stored)")
 	f.StringArrayVar(&c.loras, "lora", nil, loraUsage)
 	f.StringVar(&c.tuning, "tuning", tuningDefault, "on: measure a device's fastest kernels once, for a few seconds; `off`: the usual ones")
@@ -87,6 +92,9 @@ func (a *app) check(flags *pflag.FlagSet) error {
 	c := &a.common
 	if flags.Changed("device") && c.device == "" {
 		return usagef("--device", "want a value, got an empty one")
+	}
+	if c.threads < 0 || c.threads > mostThreads {
+		return usagef("--threads", "want 0 to %d, got %d", mostThreads, c.threads)
 	}
 	if c.tuning != "on" && c.tuning != "off" {
 		return usagef("--tuning", "want on or off, got %q", c.tuning)

@@ -46,10 +46,13 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 func (a *app) openDevice(spec string) (*device.Device, error) {
 	notice := func(line string) { a.notice("%s", line) }
 	d, err := device.Open(spec, notice)
-	if err == nil && a.common.tuning != "off" {
+	if err != nil {
+		return nil, err
+	}
+	if d.Threads = a.common.threads; a.common.tuning != "off" {
 		d.Tune(a.common.retune, notice)
 	}
-	return d, err
+	return d, nil
 }
 
 // Close releases the model's memory and the device.

@@ -32,7 +32,7 @@ var _ op.Prober = (*Exec)(nil)
 type Options struct {
 	Sizes    op.Sizes
 	Guard    int                         // see op.NewPlan
-	Threads  int                         // workers; 0: Threads()
+	Threads  int                         // workers; 0: the physical cores that this process may use
 	Level    string                      // of processor features, as Levels has it; "": what RWKV_CPU says, or else the best
 	Progress func(done, all int64) error // bytes of weights loaded; an error ends New; may be nil
 }
@@ -43,7 +43,7 @@ func New(prog *op.Program, o Options) (*Exec, error) {
 	if err != nil {
 		return nil, err
 	}
-	e := &Exec{prog: prog, level: level, pool: newPool(threadsOf(o.Threads))}
+	e := &Exec{prog: prog, level: level, pool: newPool(Threads(o.Threads))}
 	if err := e.load(o); err != nil {
 		return nil, errors.Join(err, e.Close())
 	}

@@ -5,7 +5,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// Needs returns how many bytes of memory an executor of a program takes with so many threads (0: Threads()), for weights
+// Needs returns how many bytes of memory an executor of a program takes with so many threads (see Threads), for weights
 // and for the rest. Weights that are read in their file are not counted: they are the system's cache. The rest includes
 // what loading takes for a while, and the runtime's own share.
 func Needs(prog *op.Program, s op.Sizes, threads int) (weights, rest int) {
@@ -24,7 +24,7 @@ func Needs(prog *op.Program, s op.Sizes, threads int) (weights, rest int) {
 		}
 	}
 	p := op.NewPlan(prog, s, 0)
-	floats := p.Scratch + p.State + prog.StateLen() + threadsOf(threads)*workLen(prog, s)
+	floats := p.Scratch + p.State + prog.StateLen() + Threads(threads)*workLen(prog, s)
 	return weights, 4*floats + mostGarbage*largest + runtimeShare
 }
 

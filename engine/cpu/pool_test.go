@@ -93,7 +93,7 @@ func TestPoolEnds(t *testing.T) {
 					t.Fatal("the task after an error ran")
 				}
 			}
-			list, tasks = countedTasks(20, 20, 20)
+			_, tasks = countedTasks(20, 20, 20)
 			if err := p.run(&calls{t.Context(), 1}, tasks); !errors.Is(err, context.Canceled) {
 				t.Fatalf("want the context's error, got %v", err)
 			}

@@ -51,7 +51,7 @@ func TestCores(t *testing.T) {
 			t.Errorf("%s: want %d, got %d", c.name, c.want, got)
 		}
 	}
-	if n := Threads(); n < 1 || n > 8192 {
+	if n := Threads(0); n < 1 || n > 8192 {
 		t.Errorf("%d threads", n)
 	}
 }

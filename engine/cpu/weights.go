@@ -107,7 +107,8 @@ func (l *loader) rows(t *tensor.Tensor) ([]byte, error) {
 		return nil, err
 	}
 	file := tensor.Hold(data)
-	if file == nil {
+	switch {
+	case file == nil:
 		own, err := kernel.AllocBytes(len(data))
 		if err != nil {
 			return nil, err
@@ -115,9 +116,9 @@ func (l *loader) rows(t *tensor.Tensor) ([]byte, error) {
 		l.copies = append(l.copies, own)
 		copy(own, data)
 		data = own
-	} else if slices.Contains(l.files, file) {
+	case slices.Contains(l.files, file):
 		file.Release() // it is held already
-	} else {
+	default:
 		l.files = append(l.files, file)
 	}
 	at, err := l.checkFinite(t.Type, data)

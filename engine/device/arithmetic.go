@@ -19,6 +19,9 @@ func (d *Device) Arithmetic() string {
 	return d.current().kernels.Arithmetic() + " | " + build()
 }
 
+// Threads returns how many threads an executor on the CPU has if it is asked to have n.
+func Threads(n int) int { return cpu.Threads(n) }
+
 // build returns a checksum of what this program was built from: its revision, the libraries, the Go version and the
 // settings.
 var build = sync.OnceValue(func() string {

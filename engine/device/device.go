@@ -3,6 +3,7 @@ package device
 import (
 	"errors"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"sync"
@@ -68,17 +69,18 @@ func List() ([]gpu.Info, error) {
 	return infos, in.Close()
 }
 
-// Open opens the device that spec names: "auto" (the best Vulkan device, else the CPU, which notice is told), "gpu"
-// (the best Vulkan device), "cpu", an index, or a part of a name. notice may be nil.
+// Open opens the device that spec names: "auto" (the best GPU, else the CPU, which notice is told), "gpu" (the best
+// Vulkan device), "cpu", an index, or a part of a name. notice may be nil. A Vulkan device that is a processor is the
+// slower way to use it.
 func Open(spec string, notice func(string)) (*Device, error) {
 	if spec == "cpu" {
 		return &Device{}, nil
 	}
 	d := new(Device)
 	err := d.open(spec)
-	if err != nil && (spec == "auto" || spec == "") {
+	if err != nil && isAuto(spec) {
 		if notice != nil {
-			notice(fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err))
+			notice(whyCPU(err))
 		}
 		return &Device{}, nil
 	}
@@ -86,6 +88,24 @@ func Open(spec string, notice func(string)) (*Device, error) {
 		return nil, err
 	}
 	return d, nil
+}
+
+func isAuto(spec string) bool { return spec == "auto" || spec == "" }
+
+// noGPU is the error of "auto" where the best Vulkan device is a processor.
+type noGPU struct{ best string }
+
+func (e *noGPU) Error() string {
+	return "the best Vulkan device is " + e.best + ", which is a processor"
+}
+
+// whyCPU says why "auto" is the CPU.
+func whyCPU(err error) string {
+	var no *noGPU
+	if errors.As(err, &no) {
+		return fmt.Sprintf("no GPU: running on the CPU, which is faster by itself than as %s (--device gpu)", no.best)
+	}
+	return fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err)
 }
 
 // On returns a device that is open already, with the kernels made for it. Close leaves both to their owner. So a lost
@@ -105,6 +125,10 @@ func (d *Device) open(spec string) error {
 		return &Error{Device: spec, Err: err}
 	}
 	index, err := choose(in.Devices(), spec)
+	if i := slices.IndexFunc(in.Devices(), func(info gpu.Info) bool { return info.Index == index }); err == nil && isAuto(spec) &&
+		i >= 0 && in.Devices()[i].Type == gpu.CPU {
+		err = &noGPU{in.Devices()[i].Name}
+	}
 	if err != nil {
 		return errors.Join(err, in.Close())
 	}

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"runtime"
+	"slices"
 	"strings"
 	"testing"
 
@@ -75,7 +76,22 @@ func TestOpen(t *testing.T) {
 	if err != nil || len(infos) == 0 {
 		t.Fatalf("devices: %v", err)
 	}
-	for _, spec := range []string{"auto", "", "gpu", fmt.Sprint(infos[0].Index), infos[0].Name} {
+	for _, spec := range []string{"auto", ""} { // a GPU, or else the CPU itself
+		var told []string
+		d, err := Open(spec, func(s string) { told = append(told, s) })
+		if err != nil {
+			t.Fatalf("%q: %v", spec, err)
+		}
+		best := infos[slices.IndexFunc(infos, func(in gpu.Info) bool { return in.Index == gpu.Pick(infos) })]
+		if software := best.Type == gpu.CPU; d.IsCPU() != software || (len(told) == 1) != software ||
+			software && !(strings.Contains(told[0], best.Name) && strings.Contains(told[0], "--device gpu")) {
+			t.Errorf("%q with %s: the CPU: %t, told %q", spec, best.Name, d.IsCPU(), told)
+		}
+		if err := d.Close(); err != nil {
+			t.Errorf("%q: %v", spec, err)
+		}
+	}
+	for _, spec := range []string{"gpu", fmt.Sprint(infos[0].Index), infos[0].Name} {
 		d, err := Open(spec, none)
 		if err != nil || d.IsCPU() {
 			t.Fatalf("%q: %v", spec, err)
