@@ -36,7 +36,7 @@ and -depth in place of -roofline if the tests have more than one batch or depth.
 
 --peer runs llama.cpp's llama-bench on the same GGUF file, and llama-batched-bench beside it for several sequences at once.
 In each of --repeat rounds both programs run in processes of their own, by turns, and one table has the medians and the
-ratios. --device cpu keeps the peer on the processor too, with as many threads; else all its layers go to its device.`
+ratios. On the CPU the peer is kept on the processor too, with as many threads; else all its layers go to its device.`
 
 // benchFlags are the flags of bench.
 type benchFlags struct {

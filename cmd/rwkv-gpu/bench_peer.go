@@ -49,9 +49,17 @@ func (a *app) versus(ctx context.Context, b *benchFlags, o bench.Options) error 
 	if err != nil {
 		return inputf("--peer", "%w", err)
 	}
-	l := &bench.Llama{Path: path, Model: a.common.model, Threads: threads, CPU: a.common.device == "cpu"}
+	l := &bench.Llama{Path: path, Model: a.common.model, Threads: threads}
 	if err := l.Check(o.Batches); err != nil {
 		return peerFault(err)
+	}
+	d, err := a.openDevice(a.common.device)
+	if err != nil {
+		return err
+	}
+	l.CPU = d.IsCPU()
+	if err := d.Close(); err != nil {
+		return err
 	}
 	m, err := a.openModel()
 	if err != nil {
