@@ -45,8 +45,8 @@ void main() {
 
     uint last = span.start + span.len - 1, at = 4 * span.start * push.stride;
     float r = F(R, at + mine), w = F(W, at + mine), k = F(K, at + mine), rate = F(A, at + mine), v = F(V, at + mine - i + row);
-    uint turn = 0, t = span.start;
-    do {
+    uint turn = 0;
+    for (uint t = span.start; t <= last; t++, turn ^= 1) { // with its test at the end, a compiler for GPUs spills
         uint to = turn * KINDS * PITCH + i / 4, e = i % 4, from = turn * KINDS * PITCH + part * C;
         made[to + DECAY * PITCH][e] = w;
         made[to + Q * PITCH][e] = r;
@@ -83,8 +83,7 @@ void main() {
         }
         if (Split == 1) y[4 * (t * push.stride + head * N4) + row] = o;
         else row_part[turn * N + i] = o; // summed behind the next barrier
-        turn ^= 1;
-    } while (++t <= last);
+    }
     if (Split > 1) {
         barrier();
         if (part == 0) y[4 * (last * push.stride + head * N4) + row] = row_sum(turn ^ 1, i);

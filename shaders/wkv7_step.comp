@@ -89,8 +89,7 @@ void main() {
     }
 
     float o[MAX_Q], sum = 0.0; // of the subgroup's rows mine, Lanes + mine, ...
-    uint j = 0;
-    do {
+    for (uint j = 0; j < Q; j++) { // with its test at the end, a compiler for GPUs spills
         o[j] = 0.0;
         uint from = 0;
         do {
@@ -119,7 +118,7 @@ void main() {
                         if (AllRows || i + r * Side < end) state_out[state_at + (i + r * Side) * N4 + col[c]] = s[r * C + c];
         } while ((from += Rows) < Across);
         sum += o[j];
-    } while (++j < Q);
+    }
 
     float mean = workgroup_sum(sum) / float(N), var = 0.0;
     for (uint j = 0; j < Q; j++) {
