@@ -56,9 +56,10 @@ func TestBenchPeer(t *testing.T) {
 	model := writeFile(t, "m.gguf", weightstest.GGUF(weightstest.LlamaMeta(weightstest.Tiny), weightstest.Llama(baseOf("v7"))))
 	args := []string{"bench", "--peer", peer, "--model", model, "--device", "cpu", "--pp", "8", "--tg", "4", "--repeat", "2"}
 	var v bench.Versus
-	cliJSON(t, &v, append(args, "--first", "5")...)
+	cliJSON(t, &v, append(args, "--first", "5", "--threads", "3")...)
 	if len(v.Rows) != 4 || v.Rows[0].Test != "pp8" || v.Rows[0].Peer.Median != 1000 || v.Rows[1].Peer.Median != 100 || v.Rows[2].Test != "first5" ||
-		len(v.Rows[1].Ratio.Samples) != 2 || v.Rows[1].Ratio.Min <= 0 || !strings.HasPrefix(v.Ours.Device, "CPU") || v.Ours.Threads != v.Peer.Threads {
+		len(v.Rows[1].Ratio.Samples) != 2 || v.Rows[1].Ratio.Min <= 0 || !strings.HasPrefix(v.Ours.Device, "CPU") || !strings.Contains(v.Ours.Device, "3 threads") ||
+		v.Ours.Threads != 3 || v.Peer.Threads != 3 {
 		t.Errorf("%+v", v)
 	}
 	r := cli(append(args, "--markdown")...)

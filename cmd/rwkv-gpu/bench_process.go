@@ -20,7 +20,7 @@ func (a *app) self(command string, args ...string) (bench.Program, error) {
 	}
 	c := &a.common
 	all := []string{command, "--device", c.device, "--quant", c.quant, "--tuning", c.tuning, "--quiet"}
-	for _, f := range []struct{ flag, value string }{{"--model", c.model}, {"--vocab", c.vocab}} {
+	for _, f := range []struct{ flag, value string }{{"--model", c.model}, {"--vocab", c.vocab}, {"--precision", c.precision}} {
 		if f.value != "" {
 			all = append(all, f.flag, f.value)
 		}
@@ -30,6 +30,9 @@ func (a *app) self(command string, args ...string) (bench.Program, error) {
 	}
 	if c.groupNormEps != 0 {
 		all = append(all, "--group-norm-eps", strconv.FormatFloat(c.groupNormEps, 'g', -1, 64))
+	}
+	if c.threads != 0 {
+		all = append(all, "--threads", strconv.Itoa(c.threads))
 	}
 	if c.exact {
 		all = append(all, "--exact")

@@ -1,10 +1,6 @@
 package device
 
-import (
-	"runtime"
-
-	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
-)
+import "github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
 
 // Roofline is what a device does at best with nothing else to do.
 type Roofline struct {
@@ -16,7 +12,7 @@ type Roofline struct {
 // its caches faster than what does not, so it should be what the model at hand reads.
 func (d *Device) Roofline(bytes int) (Roofline, error) {
 	if d.IsCPU() {
-		read, flops, err := roofline.CPU(bytes, runtime.GOMAXPROCS(0))
+		read, flops, err := roofline.CPU(bytes, Threads(d.Threads))
 		if err != nil {
 			return Roofline{}, &Error{Device: "CPU", Err: err}
 		}
