@@ -1,9 +1,13 @@
 // The storage types. Each has, under its name T: T_BLOCK elements in T_BYTES, worked through in steps of T_STEP
 // elements; T_open, which reads a block's scales; and T_step, which gives the elements from at on as vectors. The
-// layouts and the order of the arithmetic are those of model/tensor (block.go), to the bit.
+// layouts and the order of the arithmetic are those of model/tensor (block.go), to the bit. Where something is added to a
+// product, a scale has at most 17 bits and a code 5: the product is exact, and so it may be fused with the sum.
 
 typedef struct { char none; } Open0;
-typedef struct { float d[16], m[8]; } OpenK;
+typedef struct { float d[16]; } OpenK;
+
+// vb_move moves the bits of each byte right, or left where n is negative. Bits of neighbours come in: mask them.
+FN VB vb_move(VB a, int n) { return n < 0 ? vb_shl(a, -n) : vb_shr(a, n); }
 
 #define F32_BLOCK 16
 #define F32_BYTES 64
@@ -68,8 +72,8 @@ FN void Q5_1_step(const uint8_t *b, const OpenV *o, int at, V *out) {
 	(void)at;
 	unsigned high = u32(b + 4);
 	VI q = vi_u8(b + 8);
-	out[0] = v_add(v_mul(o->d, vi_float(vi_or(vi_and(q, 15), vi_bits16(high & 0xffff)))), o->m);
-	out[1] = v_add(v_mul(o->d, vi_float(vi_or(vi_shr(q, 4), vi_bits16(high >> 16)))), o->m);
+	out[0] = v_fma(o->d, vi_float(vi_or(vi_and(q, 15), vi_bits16(high & 0xffff))), o->m);
+	out[1] = v_fma(o->d, vi_float(vi_or(vi_shr(q, 4), vi_bits16(high >> 16))), o->m);
 }
 
 #define Q8_0_BLOCK 32
@@ -87,34 +91,30 @@ FN void Q8_0_step(const uint8_t *b, const V *o, int at, V *out) {
 #define Q3_K_STEP 32
 FN OpenK Q3_K_open(const uint8_t *b) {
 	OpenK o;
-	const uint8_t *s = b + 96;
-	float d = half(b + 108);
-	for (int j = 0; j < 16; j++) {
-		int low = s[j % 8] >> (j / 8 * 4) & 15, high = s[8 + j % 4] >> (j / 4 * 2) & 3;
-		o.d[j] = d * (float)((low | high << 4) - 32);
-	}
+	uint32_t a = u32(b + 96), c = u32(b + 100), high = u32(b + 104); // four low bits of 16 scales, and two high ones
+	uint32_t first = (a & 0x0f0f0f0f) | (high & 0x03030303) << 4, second = (c & 0x0f0f0f0f) | (high >> 2 & 0x03030303) << 4;
+	uint32_t third = (a >> 4 & 0x0f0f0f0f) | (high >> 4 & 0x03030303) << 4;
+	uint32_t fourth = (c >> 4 & 0x0f0f0f0f) | (high >> 6 & 0x03030303) << 4;
+	VI codes = vi_bytes(first | (uint64_t)second << 32, third | (uint64_t)fourth << 32);
+	v_store(o.d, v_mul(v_set(half(b + 108)), vi_float(vi_sub(codes, 32))));
 	return o;
 }
 FN void Q3_K_step(const uint8_t *b, const OpenK *o, int at, V *out) {
 	int row = at / 32;
-	for (int part = 0; part < 2; part++) {
-		VI low = vi_and(vi_shr(vi_u8(b + 32 + row / 4 * 32 + 16 * part), row % 4 * 2), 3);
-		VI high = vi_shl(vi_and(vi_shr(vi_u8(b + 16 * part), row), 1), 2);
-		out[part] = v_mul(v_set(o->d[2 * row + part]), vi_float(vi_sub(vi_or(low, high), 4)));
-	}
+	VB low = vb_and(vb_shr(vb_load(b + 32 + row / 4 * 32), row % 4 * 2), 3);
+	VB q = vb_sub(vb_or(low, vb_and(vb_move(vb_load(b), row - 2), 4)), 4);
+	out[0] = v_mul(v_set(o->d[2 * row]), vi_float(vb_low(q)));
+	out[1] = v_mul(v_set(o->d[2 * row + 1]), vi_float(vb_high(q)));
 }
 
-// scales_mins reads the 8 scales and 8 minima, of six bits each, of Q4_K and Q5_K.
+// scales_mins reads the 8 scales and then the 8 minima, of six bits each, of Q4_K and Q5_K.
 FN OpenK scales_mins(const uint8_t *b) {
 	OpenK o;
-	float d = half(b), m = half(b + 2);
 	uint32_t a = u32(b + 4), c = u32(b + 8), e = u32(b + 12);
-	uint32_t scales[2] = {a & 0x3f3f3f3f, (e & 0x0f0f0f0f) | (a >> 6 & 0x03030303) << 4};
-	uint32_t mins[2] = {c & 0x3f3f3f3f, (e >> 4 & 0x0f0f0f0f) | (c >> 6 & 0x03030303) << 4};
-	for (int j = 0; j < 8; j++) {
-		o.d[j] = d * (float)(scales[j / 4] >> (j % 4 * 8) & 255);
-		o.m[j] = m * (float)(mins[j / 4] >> (j % 4 * 8) & 255);
-	}
+	uint32_t scales = (e & 0x0f0f0f0f) | (a >> 6 & 0x03030303) << 4; // the last four; so with the minima
+	uint32_t mins = (e >> 4 & 0x0f0f0f0f) | (c >> 6 & 0x03030303) << 4;
+	VI codes = vi_bytes((a & 0x3f3f3f3f) | (uint64_t)scales << 32, (c & 0x3f3f3f3f) | (uint64_t)mins << 32);
+	v_store(o.d, v_mul(v_halves(half(b), half(b + 2)), vi_float(codes)));
 	return o;
 }
 
@@ -124,7 +124,7 @@ FN OpenK scales_mins(const uint8_t *b) {
 FN OpenK Q4_K_open(const uint8_t *b) { return scales_mins(b); }
 FN void Q4_K_step(const uint8_t *b, const OpenK *o, int at, V *out) {
 	int j = at / 32;
-	Levels low = levels(o->d[j], 0, o->m[j]), high = levels(o->d[j + 1], 0, o->m[j + 1]);
+	Levels low = levels(o->d[j], 0, o->d[8 + j]), high = levels(o->d[j + 1], 0, o->d[9 + j]);
 	for (int part = 0; part < 2; part++) {
 		VI q = vi_u8(b + 16 + at / 2 + 16 * part);
 		out[part] = level(low, q);
@@ -134,17 +134,14 @@ FN void Q4_K_step(const uint8_t *b, const OpenK *o, int at, V *out) {
 
 #define Q5_K_BLOCK 256
 #define Q5_K_BYTES 176
-#define Q5_K_STEP 64
+#define Q5_K_STEP 32
 FN OpenK Q5_K_open(const uint8_t *b) { return scales_mins(b); }
 FN void Q5_K_step(const uint8_t *b, const OpenK *o, int at, V *out) {
 	int j = at / 32;
-	for (int part = 0; part < 2; part++) {
-		VI q = vi_u8(b + 48 + at / 2 + 16 * part), fifth = vi_u8(b + 16 + 16 * part);
-		VI low = vi_or(vi_and(q, 15), vi_shl(vi_and(vi_shr(fifth, j), 1), 4));
-		VI high = vi_or(vi_shr(q, 4), vi_shl(vi_and(vi_shr(fifth, j + 1), 1), 4));
-		out[part] = v_sub(v_mul(v_set(o->d[j]), vi_float(low)), v_set(o->m[j]));
-		out[2 + part] = v_sub(v_mul(v_set(o->d[j + 1]), vi_float(high)), v_set(o->m[j + 1]));
-	}
+	VB low = vb_and(vb_shr(vb_load(b + 48 + j / 2 * 32), j % 2 * 4), 15);
+	VB q = vb_or(low, vb_and(vb_move(vb_load(b + 16), j - 4), 16));
+	out[0] = v_fms(v_set(o->d[j]), vi_float(vb_low(q)), v_set(o->d[8 + j]));
+	out[1] = v_fms(v_set(o->d[j]), vi_float(vb_high(q)), v_set(o->d[8 + j]));
 }
 
 #define Q6_K_BLOCK 256
@@ -152,17 +149,15 @@ FN void Q5_K_step(const uint8_t *b, const OpenK *o, int at, V *out) {
 #define Q6_K_STEP 32
 FN OpenK Q6_K_open(const uint8_t *b) {
 	OpenK o;
-	float d = half(b + 208);
-	for (int j = 0; j < 16; j++) o.d[j] = d * (float)(int8_t)b[192 + j];
+	v_store(o.d, v_mul(v_set(half(b + 208)), vi_float(vi_i8(b + 192))));
 	return o;
 }
 FN void Q6_K_step(const uint8_t *b, const OpenK *o, int at, V *out) {
 	int row = at / 32;
-	for (int part = 0; part < 2; part++) {
-		VI low = vi_and(vi_shr(vi_u8(b + row / 4 * 64 + row % 2 * 32 + 16 * part), row % 4 / 2 * 4), 15);
-		VI high = vi_shl(vi_and(vi_shr(vi_u8(b + 128 + row / 4 * 32 + 16 * part), row % 4 * 2), 3), 4);
-		out[part] = v_mul(v_set(o->d[2 * row + part]), vi_float(vi_sub(vi_or(low, high), 32)));
-	}
+	VB low = vb_and(vb_shr(vb_load(b + row / 4 * 64 + row % 2 * 32), row % 4 / 2 * 4), 15);
+	VB q = vb_sub(vb_or(low, vb_and(vb_move(vb_load(b + 128 + row / 4 * 32), row % 4 * 2 - 4), 48)), 32);
+	out[0] = v_mul(v_set(o->d[2 * row]), vi_float(vb_low(q)));
+	out[1] = v_mul(v_set(o->d[2 * row + 1]), vi_float(vb_high(q)));
 }
 
 // For each type, with the type of what its T_open returns.

@@ -8,6 +8,10 @@
 
 #include "kernel.h"
 
+#if __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__
+#error "weights are little-endian, and are read as they are"
+#endif
+
 #define FN static inline __attribute__((always_inline, unused))
 
 FN uint16_t u16(const uint8_t *p) {

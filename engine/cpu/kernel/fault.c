@@ -24,7 +24,7 @@ static _Thread_local volatile uintptr_t fault_at;
 static struct sigaction other; // the Go runtime's
 
 static void on_fault(int sig, siginfo_t *info, void *context) {
-	if (guarded) {
+	if (guarded && info->si_code > 0 && info->si_addr) { // from an access, and not from another process
 		guarded = 0;
 		fault_at = (uintptr_t)info->si_addr;
 		siglongjmp(back, 1);
@@ -46,8 +46,15 @@ void rk_guard_init(void) {
 	sigaction(SIGBUS, &own, &other);
 }
 
+// Darwin notes that a thread has left its alternate stack only where the jump takes the mask of signals back.
+#if defined(__APPLE__)
+#define SAVE_MASK 1
+#else
+#define SAVE_MASK 0
+#endif
+
 uintptr_t rk_guard(void (*do_it)(void *), void *with) {
-	if (sigsetjmp(back, 0)) return fault_at;
+	if (sigsetjmp(back, SAVE_MASK)) return fault_at;
 	guarded = 1;
 	do_it(with);
 	guarded = 0;

@@ -4,6 +4,9 @@
 
 #include <stdlib.h>
 #include <string.h>
+#if defined(__x86_64__)
+#include <cpuid.h>
+#endif
 
 #include "fault.h"
 #include "kernel.h"
@@ -16,15 +19,23 @@ extern const struct rk_level rk_avx2, rk_avx512;
 extern const struct rk_level rk_neon;
 #endif
 
+#if defined(__x86_64__)
+static int avx2(void) {
+	unsigned a, b, c, d; // older compilers have no name for the bit of F16C
+	return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") &&
+		__get_cpuid(1, &a, &b, &c, &d) && c >> 29 & 1;
+}
+#endif
+
 // level_of returns a level's kernels, null if this processor lacks something that they need.
 static const struct rk_level *level_of(int level) {
 	switch (level) {
 	case RK_GENERIC: return &rk_generic;
 #if defined(__x86_64__)
-	case RK_AVX2: return __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") ? &rk_avx2 : 0;
+	case RK_AVX2: return avx2() ? &rk_avx2 : 0;
 	case RK_AVX512:
-		return __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") && __builtin_cpu_supports("avx512dq") &&
-			__builtin_cpu_supports("avx512vl") && __builtin_cpu_supports("fma") && __builtin_cpu_supports("bmi2") ? &rk_avx512 : 0;
+		return avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+			__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") ? &rk_avx512 : 0;
 #endif
 #if defined(__aarch64__)
 	case RK_NEON: return &rk_neon;

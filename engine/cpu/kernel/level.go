@@ -55,7 +55,7 @@ type Fault struct{ Addr uintptr }
 
 // Error says where.
 func (f *Fault) Error() string {
-	return fmt.Sprintf("cpu: no memory at %#x: a mapped file was cut", f.Addr)
+	return fmt.Sprintf("cpu: no memory at %#x, as where a mapped file was cut", f.Addr)
 }
 
 func fault(at C.uintptr_t) error {

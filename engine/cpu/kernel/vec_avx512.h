@@ -5,6 +5,8 @@ typedef __m512 V;  // 16 float32
 typedef __m512i VI; // 16 int32
 typedef __m512 Levels; // the 16 values of four bits
 typedef uint32_t uint32x16 __attribute__((vector_size(64)));
+typedef __m256i VB; // 32 bytes
+typedef uint16_t uint16x16 __attribute__((vector_size(32)));
 
 #define TILE_ROWS 8
 #define TILE_TOKENS 3
@@ -12,6 +14,7 @@ typedef uint32_t uint32x16 __attribute__((vector_size(64)));
 
 FN V v_zero(void) { return _mm512_setzero_ps(); }
 FN V v_set(float f) { return _mm512_set1_ps(f); }
+FN V v_halves(float a, float b) { return _mm512_insertf32x8(_mm512_set1_ps(a), _mm256_set1_ps(b), 1); }
 FN V v_load(const float *p) { return _mm512_loadu_ps(p); }
 FN V v_load_part(const float *p, int n) { return _mm512_maskz_loadu_ps((__mmask16)((1u << n) - 1), p); }
 FN void v_store(float *p, V v) { _mm512_storeu_ps(p, v); }
@@ -20,6 +23,7 @@ FN V v_add(V a, V b) { return _mm512_add_ps(a, b); }
 FN V v_sub(V a, V b) { return _mm512_sub_ps(a, b); }
 FN V v_mul(V a, V b) { return _mm512_mul_ps(a, b); }
 FN V v_fma(V a, V b, V c) { return _mm512_fmadd_ps(a, b, c); }
+FN V v_fms(V a, V b, V c) { return _mm512_fmsub_ps(a, b, c); } // a * b - c
 
 FN V v_f32(const uint8_t *p) { return _mm512_loadu_ps(p); }
 FN V v_f16(const uint8_t *p) { return _mm512_cvtph_ps(_mm256_loadu_si256((const __m256i *)p)); }
@@ -28,6 +32,7 @@ FN V v_bf16(const uint8_t *p) {
 }
 
 FN VI vi_u8(const uint8_t *p) { return _mm512_cvtepu8_epi32(_mm_loadu_si128((const __m128i *)p)); }
+FN VI vi_bytes(uint64_t lo, uint64_t hi) { return _mm512_cvtepu8_epi32(_mm_set_epi64x((int64_t)hi, (int64_t)lo)); }
 FN VI vi_i8(const uint8_t *p) { return _mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)); }
 FN VI vi_set(int i) { return _mm512_set1_epi32(i); }
 FN VI vi_and(VI a, int b) { return _mm512_and_si512(a, _mm512_set1_epi32(b)); }
@@ -39,10 +44,19 @@ FN VI vi_shl(VI a, int n) { return (VI)((uint32x16)a << n); }
 FN VI vi_bits16(unsigned bits) { return _mm512_maskz_set1_epi32((__mmask16)bits, 16); }
 FN V vi_float(VI a) { return _mm512_cvtepi32_ps(a); }
 
+FN VB vb_load(const uint8_t *p) { return _mm256_loadu_si256((const __m256i *)p); }
+FN VB vb_shr(VB a, int n) { return (VB)((uint16x16)a >> n); }
+FN VB vb_shl(VB a, int n) { return (VB)((uint16x16)a << n); }
+FN VB vb_and(VB a, int b) { return _mm256_and_si256(a, _mm256_set1_epi8((char)b)); }
+FN VB vb_or(VB a, VB b) { return _mm256_or_si256(a, b); }
+FN VB vb_sub(VB a, int b) { return _mm256_sub_epi8(a, _mm256_set1_epi8((char)b)); }
+FN VI vb_low(VB a) { return _mm512_cvtepi8_epi32(_mm256_castsi256_si128(a)); }
+FN VI vb_high(VB a) { return _mm512_cvtepi8_epi32(_mm256_extracti128_si256(a, 1)); }
+
 // levels returns the table of d * (q - zero) - m for q from 0 to 15.
 FN Levels levels(float d, int zero, float m) {
 	const VI q = _mm512_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15);
-	return v_sub(v_mul(v_set(d), vi_float(vi_sub(q, zero))), v_set(m));
+	return v_fms(v_set(d), vi_float(vi_sub(q, zero)), v_set(m));
 }
 FN Levels levels_of(float d, const float *table) { return v_mul(v_set(d), v_load(table)); }
 // level looks the low four bits of each lane up.

@@ -3,6 +3,7 @@
 
 typedef struct { float32x4_t q[4]; } V;
 typedef struct { uint32x4_t q[4]; } VI;
+typedef struct { uint8x16_t a, b; } VB;
 typedef struct { V d, m; const float *table; int zero; } Levels;
 
 #define TILE_ROWS 2
@@ -11,6 +12,7 @@ typedef struct { V d, m; const float *table; int zero; } Levels;
 
 FN V v_zero(void) { return MAP(V, vdupq_n_f32(0)); }
 FN V v_set(float f) { return MAP(V, vdupq_n_f32(f)); }
+FN V v_halves(float a, float b) { return MAP(V, vdupq_n_f32(i < 2 ? a : b)); }
 FN V v_load(const float *p) { return MAP(V, vld1q_f32(p + 4 * i)); }
 FN void v_store(float *p, V v) { for (int i = 0; i < 4; i++) vst1q_f32(p + 4 * i, v.q[i]); }
 FN V v_load_part(const float *p, int n) {
@@ -27,22 +29,32 @@ FN V v_add(V a, V b) { return MAP(V, vaddq_f32(a.q[i], b.q[i])); }
 FN V v_sub(V a, V b) { return MAP(V, vsubq_f32(a.q[i], b.q[i])); }
 FN V v_mul(V a, V b) { return MAP(V, vmulq_f32(a.q[i], b.q[i])); }
 FN V v_fma(V a, V b, V c) { return MAP(V, vfmaq_f32(c.q[i], a.q[i], b.q[i])); }
+FN V v_fms(V a, V b, V c) { return MAP(V, vfmaq_f32(vnegq_f32(c.q[i]), a.q[i], b.q[i])); } // a * b - c
 
 FN V v_f32(const uint8_t *p) { return MAP(V, vreinterpretq_f32_u8(vld1q_u8(p + 16 * i))); }
 FN V v_f16(const uint8_t *p) { return MAP(V, vcvt_f32_f16(vreinterpret_f16_u8(vld1_u8(p + 8 * i)))); }
 FN V v_bf16(const uint8_t *p) { return MAP(V, vreinterpretq_f32_u32(vshll_n_u16(vreinterpret_u16_u8(vld1_u8(p + 8 * i)), 16))); }
 
-FN VI vi_u8(const uint8_t *p) {
-	uint8x16_t b = vld1q_u8(p);
+FN VI widen(uint8x16_t b) {
 	uint16x8_t lo = vmovl_u8(vget_low_u8(b)), hi = vmovl_u8(vget_high_u8(b));
 	return (VI){{vmovl_u16(vget_low_u16(lo)), vmovl_u16(vget_high_u16(lo)), vmovl_u16(vget_low_u16(hi)), vmovl_u16(vget_high_u16(hi))}};
 }
-FN VI vi_i8(const uint8_t *p) {
-	int8x16_t b = vreinterpretq_s8_u8(vld1q_u8(p));
+FN VI vi_u8(const uint8_t *p) { return widen(vld1q_u8(p)); }
+FN VI vi_bytes(uint64_t lo, uint64_t hi) { return widen(vcombine_u8(vcreate_u8(lo), vcreate_u8(hi))); }
+FN VI extend(int8x16_t b) {
 	int16x8_t lo = vmovl_s8(vget_low_s8(b)), hi = vmovl_s8(vget_high_s8(b));
 	return (VI){{vreinterpretq_u32_s32(vmovl_s16(vget_low_s16(lo))), vreinterpretq_u32_s32(vmovl_s16(vget_high_s16(lo))),
 		vreinterpretq_u32_s32(vmovl_s16(vget_low_s16(hi))), vreinterpretq_u32_s32(vmovl_s16(vget_high_s16(hi)))}};
 }
+FN VI vi_i8(const uint8_t *p) { return extend(vreinterpretq_s8_u8(vld1q_u8(p))); }
+FN VB vb_load(const uint8_t *p) { return (VB){vld1q_u8(p), vld1q_u8(p + 16)}; }
+FN VB vb_shl(VB a, int n) { return (VB){vshlq_u8(a.a, vdupq_n_s8((int8_t)n)), vshlq_u8(a.b, vdupq_n_s8((int8_t)n))}; }
+FN VB vb_shr(VB a, int n) { return vb_shl(a, -n); }
+FN VB vb_and(VB a, int b) { uint8x16_t m = vdupq_n_u8((uint8_t)b); return (VB){vandq_u8(a.a, m), vandq_u8(a.b, m)}; }
+FN VB vb_or(VB a, VB b) { return (VB){vorrq_u8(a.a, b.a), vorrq_u8(a.b, b.b)}; }
+FN VB vb_sub(VB a, int b) { uint8x16_t m = vdupq_n_u8((uint8_t)b); return (VB){vsubq_u8(a.a, m), vsubq_u8(a.b, m)}; }
+FN VI vb_low(VB a) { return extend(vreinterpretq_s8_u8(a.a)); }
+FN VI vb_high(VB a) { return extend(vreinterpretq_s8_u8(a.b)); }
 FN VI vi_and(VI a, int b) { return MAP(VI, vandq_u32(a.q[i], vdupq_n_u32((uint32_t)b))); }
 FN VI vi_or(VI a, VI b) { return MAP(VI, vorrq_u32(a.q[i], b.q[i])); }
 FN VI vi_sub(VI a, int b) { return MAP(VI, vsubq_u32(a.q[i], vdupq_n_u32((uint32_t)b))); }
@@ -66,7 +78,7 @@ FN V level(Levels t, VI q) {
 		return v_mul(t.d, v_load(f));
 	}
 	if (t.zero) q = vi_sub(q, t.zero);
-	return v_sub(v_mul(t.d, vi_float(q)), t.m);
+	return v_fms(t.d, vi_float(q), t.m);
 }
 
 FN float v_sum(V v) {
