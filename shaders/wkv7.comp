@@ -83,10 +83,10 @@ void main() {
         }
         if (Split == 1) y[4 * (t * push.stride + head * N4) + row] = o;
         else row_part[turn * N + i] = o; // summed behind the next barrier
-    }
-    if (Split > 1) {
-        barrier();
-        if (part == 0) y[4 * (last * push.stride + head * N4) + row] = row_sum(turn ^ 1, i);
+        if (Split > 1 && t == last) {
+            barrier();
+            if (part == 0) y[4 * (last * push.stride + head * N4) + row] = row_sum(turn, i);
+        }
     }
     [[unroll]] for (uint j = 0; j < C; j++)
         if (inside(part, j)) state_out[state_at + column(part, j)] = s[j];

@@ -38,7 +38,7 @@ var wkvMutants = []mutant{
 	{File: "wkv7.comp", Old: `(head * N + row) * N4,`, New: `head * N * N4,`, Why: "row of the state"},
 	{File: "wkv7.comp", Old: "        barrier();\n        if (Split > 1 && part == 0 && t", New: "        if (Split > 1 && part == 0 && t", Why: "barrier before a token's vectors are read"},
 	{File: "wkv7.comp", Old: "            barrier();\n            sa = sq = 0.0;", New: "            sa = sq = 0.0;", Why: "barrier before shares of a row are summed"},
-	{File: "wkv7.comp", Old: "        barrier();\n        if (part == 0) y[4 * (last", New: "        if (part == 0) y[4 * (last", Why: "barrier before the last sum"},
+	{File: "wkv7.comp", Old: "            barrier();\n            if (part == 0) y[4 * (last", New: "            if (part == 0) y[4 * (last", Why: "barrier before the last sum"},
 	{File: "wkv7.comp", Old: `dots[p * ROWS + i % ROWS].y`, New: `dots[p * ROWS + i % ROWS].x`, Why: "shares of the norm"},
 	{File: "wkv7.comp", Old: `at = 4 * min(t + 1, last) * push.stride;`, New: `at = 4 * t * push.stride;`, Why: "vectors of the next token"},
 
