@@ -153,13 +153,7 @@ func TestSay(t *testing.T) {
 		t.Errorf("%q", got)
 	}
 	stop := errors.New("stop")
-	n := 0
-	r, err := s.Say(t.Context(), "More.", func(prompt.Delta) error {
-		if n++; n == 3 {
-			return stop
-		}
-		return nil
-	})
+	r, err := s.Say(t.Context(), "More.", func(prompt.Delta) error { return stop }) // the answer may come in one piece
 	if !errors.Is(err, stop) || r == nil || r.Content == "" || len(s.Turns()) != 2 {
 		t.Errorf("an answer that was stopped: %+v, %v", r, err)
 	}

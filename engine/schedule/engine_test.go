@@ -167,6 +167,7 @@ func TestPrompted(t *testing.T) {
 		var jobs [n]*Job
 		var got, want [n][][]float32
 		var drawn, ids [n][]int
+		requests := make([]Request, n)
 		for i := range n {
 			r := Request{Sampler: tinySampler(t, e, i), Max: i % 3, Marks: []int{1}, Keep: into(new([]float32), e.Model.Program.StateLen())}
 			for j := range 1 + 9*i {
@@ -195,6 +196,9 @@ func TestPrompted(t *testing.T) {
 				seq.Release()
 			}
 			ids[i], _ = alone(t, e, &r, i)
+			requests[i] = r
+		}
+		for i, r := range requests { // now that nothing else needs slots
 			var err error
 			if jobs[i], err = s.Submit(t.Context(), r); err != nil {
 				t.Fatal(err)

@@ -19,6 +19,7 @@ import (
 // teller continues stories with a real engine on the CPU, whose numbers do not depend on how a text is divided.
 type teller struct {
 	t     testing.TB
+	cache *statecache.Cache
 	e     *engine.Engine
 	tok   tokenizer.Tokenizer
 	space *statecache.Space
@@ -50,7 +51,7 @@ func newTeller(t testing.TB, slots int, o statecache.Options) *teller {
 			}
 		}
 	})
-	return &teller{t, e, tok, c.Space("")}
+	return &teller{t, c, e, tok, c.Space("")}
 }
 
 // save copies the state of a sequence to host memory.
@@ -115,6 +116,7 @@ func (w *teller) tell(segments []statecache.Segment, most int) (read int, ids []
 		logits = append(logits, w.feed(s, []int{id}, 1)...)
 	}
 	w.keep(s, ids, statecache.Turn)
+	w.must(w.cache.Sync(context.Background())) // what is not yet written can still be given up
 	return len(p.IDs) - hit.Tokens, ids, logits
 }
 
