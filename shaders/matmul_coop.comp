@@ -183,10 +183,11 @@ void main() {
     }
     [[unroll]] for (uint first = 0; first < SIDE; first += SLICE) {
         if (first > 0) barrier(); // before the next sums are written
-        [[unroll]] for (uint j = 0; j < SLICE / TOKENS; j++)
-            [[unroll]] for (uint i = 0; i < SIDE / ROWS; i++)
-                coopMatStoreNV(acc[(first / TOKENS + j) * (SIDE / ROWS) + i], tile,
-                    (gl_SubgroupID / 2 * SLICE + j * TOKENS) * SUMS + (m_mine + i * ROWS) / 4, SUMS, true);
+        [[unroll]] for (uint j = 0; j < SIDE / TOKENS; j++) // all of them, so that no compiler indexes sums by a variable
+            if (j * TOKENS >= first && j * TOKENS < first + SLICE)
+                [[unroll]] for (uint i = 0; i < SIDE / ROWS; i++)
+                    coopMatStoreNV(acc[j * (SIDE / ROWS) + i], tile,
+                        (gl_SubgroupID / 2 * SLICE + j * TOKENS - first) * SUMS + (m_mine + i * ROWS) / 4, SUMS, true);
         barrier();
         [[dont_unroll]] for (uint i = gl_LocalInvocationID.x; i < BM * 2 * SLICE; i += LOCAL) {
             uint m = i % BM, n = i / BM, t = n / SLICE * SIDE + first + n % SLICE;
