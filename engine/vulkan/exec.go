@@ -74,7 +74,7 @@ func (e *runner) make(k *Kernels, o Options) (err error) {
 		}
 	}
 	info := e.dev.Info()
-	e.env = &kernel.Env{Set: e.set, Prog: e.prog, Plan: e.plan, Loads: loads, MatMul: o.MatMul, Recur: o.Recur,
+	e.env = &kernel.Env{Set: e.set, Prog: e.prog, Plan: e.plan, Loads: loads, Forced: kernel.Forced{MatMul: o.MatMul, Recur: o.Recur},
 		On: fmt.Sprintf("%s | %s | %s | ", info.Name, info.Driver, loads), Tuned: e.tuner != nil, Exact: o.Exact, Half: o.Half, HasRoom: k.HasRoom}
 	load := layout.NewLoader(e.dev, e.prog, o.Progress)
 	e.steps, err = kernel.Steps(e.env, load)

@@ -102,7 +102,7 @@ func (s Chooser) Of(kernel string, n uint32) tune.Form {
 	}
 	f.Tokens = TileFor(n, most)
 	if isVec(f) && !s.CPU {
-		f.Rows = s.vecRows(f.Tokens, 2)
+		f.Rows = vec{s}.rows(f.Tokens, 2)
 	}
 	return f
 }
@@ -118,9 +118,9 @@ func (s Chooser) Usual(u *layout.Slab, n uint32) tune.Form {
 	case s.CPU:
 		return s.laneRows(s.Of(Reg, n), u, n)
 	case n <= FewTokens:
-		f := s.Of(s.vecFor(u), n)
+		f := s.Of(vec{s}.kernel(u), n)
 		if u.Type.IsBlock() && u.Rows >= manyRows && !s.FewRegisters {
-			f.Rows = s.vecRows(f.Tokens, 4)
+			f.Rows = vec{s}.rows(f.Tokens, 4)
 		}
 		return s.Within(f, u, n)
 	}
@@ -179,7 +179,7 @@ func (s Chooser) Candidates(u *layout.Slab, n uint32) []tune.Form {
 	switch {
 	case s.Vectors():
 	case n <= FewTokens:
-		s.vecForms(u, n, add)
+		vec{s}.forms(u, n, add)
 	default:
 		add(s.Of(Tile, n))
 		for _, m := range s.matricesOf(u) {

@@ -45,8 +45,8 @@ const LeastChunked = 2 * glsl.ChunkTokens
 func (w *Recurrent) choice(s Shape) Choice {
 	forms := []tune.Form{{Kernel: Serial}}
 	switch {
-	case w.env.Exact || w.env.Recur == Serial || !w.Suits(s):
-	case w.env.Recur == Chunked:
+	case w.env.Exact || w.env.Forced.Recur == Serial || !w.Suits(s):
+	case w.env.Forced.Recur == Chunked:
 		forms = []tune.Form{{Kernel: Chunked}}
 	case !w.env.Tuned || w.env.Set.Is.CPU || s.Rows < LeastChunked*s.Seqs:
 	default:

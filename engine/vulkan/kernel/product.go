@@ -179,7 +179,7 @@ func (*Dense) Provide(tune.Form) error { return nil }
 
 // choice returns the forms of a product over n tokens.
 func (u *Product) choice(n uint32) Choice {
-	forms, forced := u.env.Set.forms, u.env.MatMul
+	forms, forced := u.env.Set.forms, u.env.Forced.MatMul
 	c := tune.Choice{Device: u.env.Set.Dev.Info().Name, Key: u.key(n), On: u.env.On, Kind: tune.KindOf(n > form.FewTokens)}
 	switch {
 	case forced == "" && u.env.Exact:

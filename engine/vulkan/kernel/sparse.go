@@ -115,7 +115,7 @@ const dense = "dense"
 // zeros returns the forms for an input with many zeros. ok is false if there are none for n tokens.
 func (u *Product) zeros(n uint32) (choice Choice, ok bool) {
 	e := u.env
-	if n != 1 || e.Exact || e.MatMul != "" && e.MatMul != form.Sparse {
+	if n != 1 || e.Exact || e.Forced.MatMul != "" && e.Forced.MatMul != form.Sparse {
 		return Choice{}, false
 	}
 	forms := u.sparseForms()
@@ -123,7 +123,7 @@ func (u *Product) zeros(n uint32) (choice Choice, ok bool) {
 	switch {
 	case len(forms) == 0:
 		return Choice{}, false
-	case e.MatMul == form.Sparse:
+	case e.Forced.MatMul == form.Sparse:
 		c.Forms = forms[:1]
 	case !e.Tuned || !u.sparse || !e.roomForPanels():
 		return Choice{}, false

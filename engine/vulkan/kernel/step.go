@@ -113,23 +113,25 @@ func StatesIn(b *gpu.Buffer, at int, prog *op.Program, plan *op.Plan) []gpu.Rang
 
 // Env is what the steps of an executor have in common.
 type Env struct {
-	Set   *Set
-	Prog  *op.Program
-	Plan  *op.Plan
-	Loads profile.Loads
-	On    string // begins the keys of choices: device, driver, way to load
-	Tuned bool   // reports whether forms are chosen by measuring
-	Exact bool   // reports whether a row's numbers do not depend on the number of rows: see package form
-	Half  bool   // reports whether products of many tokens may round numbers to float16 once
-	// Forced forms, in tests: of products, and of RWKV-7's recurrence; "" where they are chosen.
-	MatMul, Recur string
-	HasRoom       func(bytes int) bool // reports whether the device has memory to spare
+	Set     *Set
+	Prog    *op.Program
+	Plan    *op.Plan
+	Loads   profile.Loads
+	On      string // begins the keys of choices: device, driver, way to load
+	Tuned   bool   // reports whether forms are chosen by measuring
+	Exact   bool   // reports whether a row's numbers do not depend on the number of rows: see package form
+	Half    bool   // reports whether products of many tokens may round numbers to float16 once
+	Forced  Forced
+	HasRoom func(bytes int) bool // reports whether the device has memory to spare
 
 	params, parts gpu.Range
 	products      []*Product // all, in the program's order
 	panels        panelRoom
 	chunks        *gpu.Buffer // of a recurrence; nil before one is done by chunks
 }
+
+// Forced are forms that tests force, of products and of RWKV-7's recurrence: "" where they are chosen.
+type Forced struct{ MatMul, Recur string }
 
 // Recorder returns a recorder of steps for batches of a shape, at their places.
 func (e *Env) Recorder(rec *gpu.Recording, s Shape, at *Places) *Recorder {
