@@ -41,6 +41,10 @@ type Piece struct {
 // Token is a drawn token.
 type Token = schedule.Token
 
+// Probabilities says which probabilities a request asks for: Piece.Tokens are told if it asks for Logprobs or Top. With
+// Prompted the prompt is fed from its start.
+type Probabilities = schedule.Probabilities
+
 // Result is what a completion came to.
 type Result struct {
 	Text   string

@@ -132,8 +132,9 @@ func TestTogether(t *testing.T) {
 		var want [n]Result
 		var tokens [n][]string
 		for i := range list {
-			list[i] = Request{Space: "ann", Prompt: p, Max: 8 + i, Penal: true, Fresh: true, Logprobs: i%2 == 0, Top: i,
-				Sample: sample.Params{Temperature: 1, TopP: 0.9, Presence: 0.4, Frequency: 0.3, PenaltyDecay: 0.99, Seed: uint64(i)}}
+			list[i] = Request{Space: "ann", Prompt: p, Max: 8 + i, Penal: true, Fresh: true,
+				Probabilities: Probabilities{Logprobs: i%2 == 0, Top: i},
+				Sample:        sample.Params{Temperature: 1, TopP: 0.9, Presence: 0.4, Frequency: 0.3, PenaltyDecay: 0.99, Seed: uint64(i)}}
 			want[i], tokens[i] = d.complete(list[i])
 		}
 		for round, fresh := range []bool{true, false, false} {

@@ -46,11 +46,7 @@ type Request struct {
 	Stop       []string
 	LateStop
 
-	Logprobs bool // reports whether Piece.Tokens are asked for, with Token.Logprob
-	Top      int  // how many Token.Alternatives each of Piece.Tokens has, if not 0
-	// Prompted, if it is not nil, is told of the logits after each token of the prompt but the last, as
-	// schedule.Request.Prompted is. Then the prompt is fed from its start.
-	Prompted func(at int, logits []float32) error
+	Probabilities
 }
 
 // Start enters a request into the queue. What is wrong with the request is the error, and so are those of
@@ -79,7 +75,7 @@ func (s *Service) StartAll(ctx context.Context, list []Request) ([]*Completion, 
 		c := &Completion{prompt: list[0].Prompt, out: out, detailed: r.Logprobs || r.Top > 0, buffer: s.options.Buffer,
 			ready: make(chan struct{}, 1)}
 		all[i], asked[i] = c, schedule.Request{User: r.User, Follows: r.Follows, Sampler: smp, Penal: r.Penal, Max: r.Max,
-			Ends: []int{text.EndOfText}, Logprobs: r.Logprobs, Top: r.Top, Prompted: r.Prompted, Token: c.take}
+			Ends: []int{text.EndOfText}, Probabilities: r.Probabilities, Token: c.take}
 	}
 	first, err := s.begin(&list[0])
 	if err != nil {

@@ -154,7 +154,7 @@ func TestRefusals(t *testing.T) {
 			"state: want 101376 elements, got 3":    {Prompt: p, Max: 1, From: From{State: make([]float32, 3)}},
 			"stop[0]: want a string that is not":    {Prompt: p, Max: 1, Stop: []string{""}},
 			"temperature: want":                     {Prompt: p, Max: 1, Sample: sample.Params{Temperature: -1}},
-			"want 0 or more alternatives, got -1":   {Prompt: p, Max: 1, Top: -1},
+			"want 0 or more alternatives, got -1":   {Prompt: p, Max: 1, Probabilities: Probabilities{Top: -1}},
 			"token 0: want an id below 4096, got 9": {Prompt: []statecache.Segment{{IDs: []int{99999}}}, Max: 1},
 		} {
 			c, err := d.s.Start(t.Context(), r)

@@ -1,9 +1,7 @@
 package schedule
 
 import (
-	"context"
 	"errors"
-	"fmt"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
@@ -64,7 +62,7 @@ func (s *Scheduler) admit() error {
 
 // start gives a job a slot with its state.
 func (s *Scheduler) start(j *Job) error {
-	seq, tokens, err := j.seat(s.run)
+	seq, tokens, err := j.seat(&s.run)
 	if err != nil {
 		return err
 	}
@@ -141,7 +139,7 @@ func (s *Scheduler) park() (bool, error) {
 	}
 	j := s.resident[at]
 	state := s.lot.memory(s.run.stateLen())
-	if err := s.save(j, state); err != nil {
+	if err := s.run.saveNow(j.seq, state); err != nil {
 		s.lot.idle = append(s.lot.idle, state)
 		if lost(err) {
 			return false, err
@@ -176,17 +174,12 @@ func (l *lot) unpark(j *Job) {
 	l.parked--
 }
 
-// lost reports whether an error means that the device has to be opened anew.
-func lost(err error) bool {
-	return errors.Is(err, engine.ErrDeviceLost) || errors.Is(err, engine.ErrTimeout)
-}
-
 // trouble handles an error that is not one job's. A lost device is opened anew, and all jobs go on; if that fails, all
 // end. After any other error, for example of memory, the jobs in slots end.
 func (s *Scheduler) trouble(err error) {
 	if lost(err) {
-		if s.reopen(err) != nil {
-			s.arrive()
+		if s.run.reopen(err) != nil {
+			s.door.arrive(&s.queue)
 			s.leave()
 		}
 		return
@@ -197,45 +190,4 @@ func (s *Scheduler) trouble(err error) {
 		}
 		return false, err
 	})
-}
-
-// reopen opens a lost device anew. If the device is lost again meanwhile, it tries again. A device that is lost again
-// and again with nothing done between, or that cannot be opened, is given up: all jobs end soon, and no new ones are
-// taken. reopen returns the error by which all ends then.
-func (s *Scheduler) reopen(loss error) error {
-	broken := s.door.failure()
-	for broken == nil {
-		if s.losses++; s.losses > mostLosses {
-			broken = fmt.Errorf("schedule: the device was lost %d times in a row: %w", s.losses, loss)
-			break
-		}
-		err := s.run.Reopen(context.Background())
-		if err == nil {
-			s.door.mu.Lock()
-			s.door.stats.Reopened++
-			s.door.mu.Unlock()
-			return nil
-		}
-		if !lost(err) {
-			broken = errors.Join(loss, err)
-		}
-		loss = err
-	}
-	s.door.mu.Lock()
-	defer s.door.mu.Unlock()
-	s.door.broken, s.door.closing = broken, true
-	return broken
-}
-
-// note updates Stats.
-func (s *Scheduler) note() {
-	drawn := 0
-	for _, j := range s.resident {
-		drawn += j.at.drawn - j.at.counted
-		j.at.counted = j.at.drawn
-	}
-	s.door.mu.Lock()
-	defer s.door.mu.Unlock()
-	s.door.stats.Resident, s.door.stats.Parked = len(s.resident), s.lot.parked
-	s.door.stats.Drawn += drawn
 }

@@ -85,7 +85,7 @@ func (s *Scheduler) copy() {
 	}
 }
 
-// transfer starts the copies of some sequences. If the device is lost meanwhile, it is opened anew for another try.
+// transfer starts the copies of some sequences.
 func (s *Scheduler) transfer(list []*copying) {
 	var seqs []*engine.Seq
 	var dst [][]float32
@@ -93,9 +93,6 @@ func (s *Scheduler) transfer(list []*copying) {
 		seqs, dst = append(seqs, c.j.seq), append(dst, c.to)
 	}
 	t, err := s.run.save(seqs, dst)
-	for lost(err) && s.reopen(err) == nil {
-		t, err = s.run.save(seqs, dst)
-	}
 	for _, c := range list {
 		c.opened = s.door.opened()
 	}
@@ -119,13 +116,6 @@ func (s *Scheduler) transfer(list []*copying) {
 	}()
 }
 
-// ended hands over a copy at a job's end that is there or failed.
-func (d *door) ended(c *copying) {
-	d.mu.Lock()
-	d.copied = append(d.copied, c)
-	d.mu.Unlock()
-}
-
 // part ends the jobs whose last states are copied, and reports whether there were any. A copy that failed with the
 // device is made again when the device is open again.
 func (s *Scheduler) part() bool {
@@ -136,7 +126,7 @@ func (s *Scheduler) part() bool {
 	for _, c := range list {
 		if lost(c.err) {
 			if c.opened == s.door.opened() {
-				_ = s.reopen(c.err) // by which all end, soon
+				_ = s.run.reopen(c.err) // by which all end, soon
 			}
 			if s.door.failure() == nil {
 				s.copies.wanted = append(s.copies.wanted, c)
@@ -144,7 +134,7 @@ func (s *Scheduler) part() bool {
 			}
 			s.copies.tell(c.j, c.kept, c.err)
 		} else if c.err == nil {
-			s.losses = 0
+			s.run.succeeded()
 		}
 		s.copies.last--
 		s.end(c.j, c.j.err)

@@ -109,7 +109,8 @@ func TestOnEngine(t *testing.T) {
 		}
 		for i := range requests {
 			r := &requests[i]
-			*r = Request{User: string(rune('a' + i%3)), Sampler: tinySampler(t, e, i), Max: 9 + i, Penal: i%2 == 0, Logprobs: i%4 == 1, Top: i % 4 / 3 * 2}
+			*r = Request{User: string(rune('a' + i%3)), Sampler: tinySampler(t, e, i), Max: 9 + i, Penal: i%2 == 0,
+				Probabilities: Probabilities{Logprobs: i%4 == 1, Top: i % 4 / 3 * 2}}
 			for j := range 1 + i*i%37 {
 				r.Prompt = append(r.Prompt, (i*j+3*j)%e.Model.Vocab)
 			}
@@ -205,7 +206,9 @@ func TestPrompted(t *testing.T) {
 			}
 		}
 		bad := errors.New("bad")
-		failing, err := s.Submit(t.Context(), Request{Prompt: []int{1, 2, 3}, Prompted: func(int, []float32) error { return bad }})
+		r := Request{Prompt: []int{1, 2, 3}}
+		r.Prompted = func(int, []float32) error { return bad }
+		failing, err := s.Submit(t.Context(), r)
 		if err != nil || !errors.Is(failing.Err(), bad) {
 			t.Errorf("want %v, got %v, %v", bad, failing.Err(), err)
 		}

@@ -113,7 +113,8 @@ func TestForcedWithLogprobs(t *testing.T) {
 		smp.SetConstraint(&script{[]int{4, 5, 6}, 2, []int{7, 8}})
 		var ids []int
 		s := New(e, Options{})
-		j, err := s.Submit(t.Context(), Request{Prompt: []int{1, 2}, Max: 20, Sampler: smp, Logprobs: true, Token: func(tok Token) bool {
+		told := Probabilities{Logprobs: true}
+		j, err := s.Submit(t.Context(), Request{Prompt: []int{1, 2}, Max: 20, Sampler: smp, Probabilities: told, Token: func(tok Token) bool {
 			if ids = append(ids, tok.ID); tok.Logprob >= 0 {
 				t.Errorf("%+v", tok)
 			}

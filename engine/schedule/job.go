@@ -23,13 +23,7 @@ type Request struct {
 	Max     int              // most tokens to draw; 0 for a prompt alone
 	Ends    []int
 
-	Logprobs bool // Token.Logprob is asked for
-	Top      int  // how many Token.Alternatives are
-
-	// Prompted, if not nil, is told of the logits after each token of the prompt but the last, in order. at is the place
-	// of the token, and logits, float32[vocab] and valid during the call, give the probability of the prompt's next token.
-	// It must not wait. Its error ends the request. It is not told of tokens that the state the request begins with has seen.
-	Prompted func(at int, logits []float32) error
+	Probabilities
 
 	// Token is told of each drawn token, and returns whether to draw another. It must not wait.
 	Token func(t Token) (more bool)
@@ -43,6 +37,17 @@ type Request struct {
 	Keep  func(tokens int) (to []float32, kept func(err error))
 	Marks []int // in ascending order, numbers of tokens of the prompt, from 1 on
 	Every int   // drawn tokens after which Keep is asked again: so many, and those of the burst under way; 0 for never
+}
+
+// Probabilities says which probabilities a request asks for.
+type Probabilities struct {
+	Logprobs bool // Token.Logprob is asked for
+	Top      int  // how many Token.Alternatives are
+
+	// Prompted, if not nil, is told of the logits after each token of the prompt but the last, in order. at is the place
+	// of the token, and logits, float32[vocab] and valid during the call, give the probability of the prompt's next token.
+	// It must not wait. Its error ends the request. It is not told of tokens that the state the request begins with has seen.
+	Prompted func(at int, logits []float32) error
 }
 
 // Beginning is where a request begins: at a state that has seen the first tokens of its prompt, which are not fed.

@@ -23,7 +23,7 @@ func (s *Scheduler) loop() {
 
 // cycle does one round, and reports whether there is another.
 func (s *Scheduler) cycle() (more bool) {
-	closing := s.arrive()
+	closing := s.door.arrive(&s.queue)
 	parted := s.part()
 	s.lot.receive()
 	s.leave()
@@ -33,7 +33,7 @@ func (s *Scheduler) cycle() (more bool) {
 	}
 	s.lend()
 	s.copy()
-	s.note()
+	s.door.note(s.resident, s.lot.parked)
 	if len(s.resident) == 0 {
 		switch {
 		case s.queue.n > 0 && err == nil: // somebody else has all slots, and tells nobody when one is free
@@ -56,18 +56,6 @@ func (s *Scheduler) cycle() (more bool) {
 	}
 	s.copy()
 	return true
-}
-
-// arrive takes in new requests, and reports whether no more will come.
-func (s *Scheduler) arrive() (closing bool) {
-	s.door.mu.Lock()
-	defer s.door.mu.Unlock()
-	for i, j := range s.door.incoming {
-		s.queue.push(j)
-		s.door.incoming[i] = nil
-	}
-	s.door.incoming = s.door.incoming[:0]
-	return s.door.closing
 }
 
 // leave ends the jobs that have to end before their time.
@@ -149,34 +137,6 @@ func (s *Scheduler) end(j *Job, err error) {
 	j.let()
 }
 
-// save copies a job's state to the host. If the device is lost meanwhile, it is opened anew for another try.
-func (s *Scheduler) save(j *Job, dst []float32) error {
-	try := func() error {
-		t, err := s.run.save([]*engine.Seq{j.seq}, [][]float32{dst})
-		if err == nil {
-			err = t.Wait()
-		}
-		return err
-	}
-	err := try()
-	for range mostLosses {
-		if !lost(err) {
-			break
-		}
-		if failed := s.reopen(err); failed != nil {
-			return failed
-		}
-		err = try()
-	}
-	if err == nil {
-		s.losses = 0
-	}
-	return err
-}
-
-// mostLosses is how many losses of the device in a row may be chance.
-const mostLosses = 4
-
 // draw draws the next tokens of the decoding sequences, as many of them as fit a pass.
 func (s *Scheduler) draw() {
 	s.round.list, s.round.drawing = s.round.list[:0], s.round.drawing[:0]
@@ -204,7 +164,7 @@ func (s *Scheduler) draw() {
 	steps, err := s.run.Burst(context.Background(), s.round.list, most, s.round.onDrawn)
 	took := s.now().Sub(start)
 	if s.round.burst = took; steps > 0 {
-		s.losses = 0
+		s.run.succeeded()
 		s.round.pace.burst(len(s.round.list), steps, took)
 	}
 	for i, j := range s.round.drawing {
@@ -293,7 +253,7 @@ func (s *Scheduler) read() error {
 	if err := s.run.Pass(context.Background(), s.round.rows); err != nil {
 		return err
 	}
-	s.losses = 0
+	s.run.succeeded()
 	took, fed := s.now().Sub(start), 0
 	for i := range s.round.rows {
 		fed += s.round.rows[i].Taken

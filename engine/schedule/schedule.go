@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"slices"
-	"sync"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
@@ -38,7 +37,6 @@ var (
 // Scheduler shares one engine among requests. Its methods may be called by any goroutine.
 type Scheduler struct {
 	options Options
-	run     runner
 	size    size
 	now     func() time.Time // time.Now but in tests
 	door    door
@@ -48,8 +46,8 @@ type Scheduler struct {
 	resident []*Job
 	copies   copies
 	lot      lot
+	run      reopener
 	round    round
-	losses   int // of the device since a pass, a burst or a copy of a state succeeded
 }
 
 // size has the sizes of an engine.
@@ -57,21 +55,6 @@ type size struct {
 	slots int
 	seqs  int // of one pass
 	chunk int // tokens of one pass
-}
-
-// door is where requests come in, and where their counts are read.
-type door struct {
-	wake    chan struct{} // full when there is something to look at
-	stopped chan struct{} // closed when the goroutine has ended
-
-	mu       sync.Mutex
-	incoming []*Job
-	waiting  int   // requests without a turn yet
-	closing  bool  // no new requests
-	aborting bool  // the ones there are end too
-	broken   error // after which nothing goes on
-	stats    Stats
-	copied   []*copying // that are there, or failed, and were the last of their jobs
 }
 
 // lot has the parked states.
@@ -134,8 +117,9 @@ func prepare(r runner, slots, seqs, chunk int, o Options) *Scheduler {
 	if o.Quantum <= 0 {
 		o.Quantum = DefaultQuantum
 	}
-	s := &Scheduler{options: o, run: r, size: size{slots, seqs, chunk}, now: time.Now,
+	s := &Scheduler{options: o, size: size{slots, seqs, chunk}, now: time.Now,
 		door: door{wake: make(chan struct{}, 1), stopped: make(chan struct{})}}
+	s.run = reopener{runner: r, door: &s.door}
 	s.round.onDrawn = s.round.drawn
 	return s
 }
@@ -191,28 +175,6 @@ func (s *Scheduler) SubmitAll(ctx context.Context, list []Request) ([]*Job, erro
 	}
 	s.door.poke()
 	return jobs, nil
-}
-
-// poke makes the goroutine look again.
-func (d *door) poke() {
-	select {
-	case d.wake <- struct{}{}:
-	default:
-	}
-}
-
-// opened returns how often the device was opened anew.
-func (d *door) opened() int {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.stats.Reopened
-}
-
-// failure returns by what nothing goes on, or nil.
-func (d *door) failure() error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	return d.broken
 }
 
 // Stats returns counts of the scheduler's work. It waits for nothing.
