@@ -66,6 +66,13 @@ func TestInPlace(t *testing.T) {
 	if err := e.Forward(oneToken()); err != nil {
 		t.Fatal(err)
 	}
+	b := oneToken()
+	if n := testing.AllocsPerRun(20, func() { _ = e.Forward(b) }); n >= 1 {
+		t.Errorf("%g allocations in a pass", n)
+	}
+	if err := errors.Join(e.ResetState(0), e.Forward(b)); err != nil {
+		t.Fatal(err)
+	}
 	want := slices.Clone(e.Logits(0))
 	if err := m.Close(); err != nil {
 		t.Fatal(err)

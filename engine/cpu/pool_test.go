@@ -7,23 +7,26 @@ import (
 	"testing"
 )
 
-// counted notes how often each unit was done, and that all units of the task before are done.
+// counted notes how often each unit was done, and whether a unit found one of the task before that was not.
 type counted struct {
 	times  []atomic.Int32
 	before *counted
+	passes int32 // with the present one
 	err    error // of unit 7
-	late   atomic.Bool
+	early  atomic.Bool
 }
 
 func (c *counted) do(_ *worker, from, to int) error {
+	if c.before != nil {
+		for i := range c.before.times {
+			if c.before.times[i].Load() != c.passes {
+				c.early.Store(true)
+			}
+		}
+	}
 	for i := from; i < to; i++ {
 		if c.times[i].Add(1); c.err != nil && i == 7 {
 			return c.err
-		}
-	}
-	for b, i := c.before, 0; b != nil && i < len(b.times); i++ {
-		if b.times[i].Load() != c.times[0].Load() && b.times[i].Load() < c.before.times[0].Load() {
-			c.late.Store(true)
 		}
 	}
 	return nil
@@ -44,8 +47,11 @@ func countedTasks(sizes ...int) (list []*counted, tasks []*task) {
 func TestPool(t *testing.T) {
 	for _, threads := range []int{1, 2, 3, 16} {
 		p := newPool(threads)
-		list, tasks := countedTasks(1, 100, 0, 3, 1, 1000, 17)
+		list, tasks := countedTasks(1, 100, 3, 0, 1, 1000, 17)
 		for pass := range 200 {
+			for _, c := range list {
+				c.passes++
+			}
 			if err := p.run(t.Context(), tasks); err != nil {
 				t.Fatal(err)
 			}
@@ -55,7 +61,7 @@ func TestPool(t *testing.T) {
 						t.Fatalf("%d threads: unit %d of task %d was done %d times in %d passes", threads, unit, i, n, pass+1)
 					}
 				}
-				if c.late.Load() {
+				if c.early.Load() {
 					t.Fatalf("%d threads: task %d ran beside the one before", threads, i)
 				}
 			}

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -19,8 +20,8 @@ func (e *Exec) table(o *op.Operand, width int) table {
 }
 
 // decode converts a row to float32.
-func (t *table) decode(w *Exec, dst []float32, row int) error {
-	return w.level.Decode(t.typ, dst[:t.width], t.data[row*t.bytes:(row+1)*t.bytes])
+func (t *table) decode(level kernel.Level, dst []float32, row int) error {
+	return level.Decode(t.typ, dst[:t.width], t.data[row*t.bytes:(row+1)*t.bytes])
 }
 
 // embed is an Embed. A unit is a row.
@@ -46,7 +47,7 @@ func (s *embed) do(w *worker, from, to int) error {
 		if s.Normed() {
 			x = w.work[:len(y)]
 		}
-		if err := s.rows.decode(s.e, x, int(s.e.Batch.Tokens[i])); err != nil {
+		if err := s.rows.decode(s.e.level, x, int(s.e.Batch.Tokens[i])); err != nil {
 			return err
 		}
 		if s.Normed() {
@@ -96,7 +97,7 @@ func (s *deepEmbed) units(b *op.Batch) int { return len(b.Tokens) }
 func (s *deepEmbed) do(w *worker, from, to int) error {
 	matrix := w.work[:s.rows.width]
 	for i := from; i < to; i++ {
-		if err := s.rows.decode(s.e, matrix, int(s.e.Batch.Tokens[i])); err != nil {
+		if err := s.rows.decode(s.e.level, matrix, int(s.e.Batch.Tokens[i])); err != nil {
 			return err
 		}
 		s.e.level.DeepEmbed(s.e.Vec(s.Y.All(), i), s.e.Vec(s.H.All(), i), matrix)

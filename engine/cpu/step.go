@@ -45,14 +45,15 @@ func (e *Exec) at(o *op.Operand, i, off int) []float32 {
 	return e.From(op.View{Of: o, Off: i*o.Stride() + off})
 }
 
-// runs is how rows are cut into units for all workers.
+// rowsPerUnit returns how many of so many rows, at most most, are a unit: so few that all workers have some.
 func (e *Exec) rowsPerUnit(rows, most int) int {
 	return max(min(rows/(4*len(e.pool.workers)), most), 1)
 }
 
+// pieces returns how many pieces of a size n has.
 func pieces(n, size int) int { return (n + size - 1) / size }
 
-// longest returns how many elements of memory of its own a worker needs for any step.
+// workLen returns how many elements of memory of its own a worker needs for any step.
 func workLen(prog *op.Program, s op.Sizes) int {
 	n := 0
 	for _, step := range prog.Steps {
