@@ -43,7 +43,7 @@ const (
 // read takes text, and decides on all of it if it is the last.
 func (c *callParser) read(text string, last bool) {
 	if len(c.names) == 0 && c.phase == seeking {
-		c.give.content(text)
+		c.give.content(text, 0)
 		return
 	}
 	c.buf = append(c.buf, text...)
@@ -123,7 +123,7 @@ func (c *callParser) seek() bool {
 
 // content gives the first n bytes of buf on as content.
 func (c *callParser) content(n int) {
-	c.give.content(string(c.buf[:n]))
+	c.give.content(string(c.buf[:n]), len(c.buf)-n)
 	c.buf = c.buf[n:]
 }
 

@@ -66,6 +66,7 @@ type Parser struct {
 	text   struct{ content, reasoning strings.Builder }
 	args   []*strings.Builder // of the calls
 	deltas []Delta
+	places places
 	ended  bool
 	single bool // ParserOptions.Single
 	past   bool // reports whether the call that began last is left out
@@ -89,8 +90,9 @@ func (p *Prompt) Parser(o ParserOptions) *Parser {
 
 // Push takes the next piece of the text. It returns what is now certain.
 func (p *Parser) Push(text string) []Delta {
-	p.deltas = nil
+	p.deltas, p.places.content = nil, nil
 	if !p.ended {
+		p.places.read += len(text)
 		p.read(text, false)
 	}
 	return p.deltas
@@ -98,7 +100,7 @@ func (p *Parser) Push(text string) []Delta {
 
 // End ends the text, and returns what was held back.
 func (p *Parser) End() []Delta {
-	p.deltas = nil
+	p.deltas, p.places.content = nil, nil
 	if !p.ended {
 		p.ended = true
 		p.answer.Unfinished = p.Thinking()
@@ -139,12 +141,14 @@ func begun(text string, marks ...string) int {
 	return most
 }
 
-// content gives text of the content on. Line breaks wait for what follows them, and are dropped at the beginning.
-func (p *Parser) content(text string) {
+// content gives text of the content on, which stands before the last so many bytes of the text that was read. Line breaks
+// wait for what follows them, and are dropped at the beginning.
+func (p *Parser) content(text string, behind int) {
 	if !p.begun {
 		text = strings.TrimLeft(text, space)
 		p.begun = text != ""
 	}
+	p.places.add(text, p.places.read-behind)
 	text = p.breaks + text
 	n := len(strings.TrimRight(text, "\n"))
 	p.breaks = text[n:]

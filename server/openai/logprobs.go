@@ -1,9 +1,6 @@
 package openai
 
 import (
-	"strings"
-
-	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 )
 
@@ -28,15 +25,13 @@ func tokenLogprob(id int, b []byte, logprob float32) TokenLogprob {
 	return t
 }
 
-// contents finds the tokens of an answer whose text is content: those of thoughts, marks and calls are none. It knows the
-// text of the answer, what a parser made of it, and the tokens, and places each by its bytes from the start of the answer.
-// A token that is content in part is content.
+// contents finds the tokens of an answer whose text is content: those of thoughts, marks and calls are none. It places each
+// by its bytes from the start of the answer. A token that is content in part is content.
 type contents struct {
-	text   string   // that no delta has, so far
-	from   int      // its place
-	spans  [][2]int // places of content, in order
-	tokens []place  // in order, those that were neither told nor found to be no content
-	next   int      // place of the next token
+	spans   [][2]int // places of content, in order
+	certain int      // the place before which all other text is no content
+	tokens  []place  // in order, those that were neither told nor found to be no content
+	next    int      // place of the next token
 }
 
 // place is where a token stands.
@@ -45,36 +40,13 @@ type place struct {
 	from, to int
 }
 
-// push adds to the text and to the tokens of the answer, and takes what a parser has made of that text.
-func (c *contents) push(text string, tokens []api.Token, deltas []prompt.Delta) {
-	c.text += text
+// push adds to the tokens of the answer, and takes what a parser says of the places of content. See prompt.Parser.Places.
+func (c *contents) push(tokens []api.Token, spans [][2]int, certain int) {
 	for _, t := range tokens {
 		c.tokens = append(c.tokens, place{t, c.next, c.next + len(t.Bytes)})
 		c.next += len(t.Bytes)
 	}
-	for i := range deltas {
-		c.find(&deltas[i], i == len(deltas)-1)
-	}
-}
-
-// find finds a delta in the text. The last one stands at the end, but for what is held back; before it there may be a mark
-// that has the same text.
-func (c *contents) find(d *prompt.Delta, last bool) {
-	if d.Kind != prompt.ContentDelta && d.Kind != prompt.ReasoningDelta {
-		return // the names and arguments of calls may be written anew
-	}
-	at := strings.Index(c.text, d.Text)
-	if last {
-		at = strings.LastIndex(c.text, d.Text)
-	}
-	if at < 0 {
-		return
-	}
-	from, end := c.from+at, at+len(d.Text)
-	if d.Kind == prompt.ContentDelta {
-		c.spans = append(c.spans, [2]int{from, c.from + end})
-	}
-	c.text, c.from = c.text[end:], c.from+end
+	c.spans, c.certain = append(c.spans, spans...), certain
 }
 
 // take returns the tokens that are known to be content, each once. At the end of the answer all are known.
@@ -86,7 +58,7 @@ func (c *contents) take() (list []api.Token) {
 			c.spans = c.spans[1:]
 		}
 		content := len(c.spans) > 0 && c.spans[0][0] < t.to
-		if !content && t.to > c.from {
+		if !content && t.to > c.certain {
 			break // its text may still become content
 		}
 		if content {

@@ -86,7 +86,10 @@ var itemTypes = map[prompt.Kind]struct{ item, text, prefix, id string }{
 
 // add takes more of the answer: its text, the tokens that are asked for, and what the parser makes of the text.
 func (q *responseCall) add(piece api.Piece, list []prompt.Delta) error {
-	q.contents.push(piece.Text, spoken(piece.Tokens), list)
+	if q.request.Logprobs {
+		spans, certain := q.parser.Places()
+		q.contents.push(spoken(piece.Tokens), spans, certain)
+	}
 	for i := range list {
 		d := &list[i]
 		if n := len(q.answer.Output); !q.open || d.Kind == prompt.CallDelta || q.answer.Output[n-1].Type != itemTypes[d.Kind].item {
