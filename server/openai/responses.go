@@ -307,7 +307,9 @@ func plain(items []OutputItem) []OutputItem {
 		it := &items[i]
 		it.Content = slices.Clone(it.Content)
 		for k := range it.Content {
-			it.Content[k].Logprobs = it.Content[k].Logprobs[:0:0]
+			if it.Content[k].Logprobs != nil {
+				it.Content[k].Logprobs = []ChatToken{} // and not a slice of the others, whose memory it would hold
+			}
 		}
 	}
 	return items

@@ -39,21 +39,31 @@ func (k *keptResponse) size() int64 {
 			n += perMessage + len(c.ID) + len(c.Name) + len(c.Arguments)
 		}
 	}
-	n += 2*perMessage*(len(k.items)+len(k.input)) + len(k.body) // whose texts are those of the items
-	for i := range k.input {                                    // the texts of those before own, and all names, are those of messages
-		it := &k.input[i]
-		n += perMessage * len(it.Content)
-		if i < k.own {
-			continue
-		}
-		for _, part := range it.Content {
-			n += len(part.Text) + len(part.Refusal)
-		}
-		if it.Output != nil {
-			n += len(*it.Output)
+	n += 2 * perMessage * (len(k.items) + len(k.input))
+	for i := range k.input { // the texts of those before own, and all names, are those of messages
+		n += perMessage * len(k.input[i].Content)
+	}
+	for _, list := range [][]OutputItem{k.items, k.input[k.own:]} {
+		for i := range list {
+			n += list[i].size()
 		}
 	}
 	return int64(n)
+}
+
+// size returns how many bytes the texts of an item have.
+func (it *OutputItem) size() (n int) {
+	for _, list := range [][]OutputPart{it.Summary, it.Content} {
+		for i := range list {
+			n += len(list[i].Text) + len(list[i].Refusal)
+		}
+	}
+	for _, text := range []*string{it.Arguments, it.Output} {
+		if text != nil {
+			n += len(*text)
+		}
+	}
+	return n
 }
 
 // keptResponses are the responses that are kept, in memory.

@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 	"time"
+	"unsafe"
 
 	"github.com/go-json-experiment/json"
 
@@ -135,6 +136,29 @@ func TestKeptItems(t *testing.T) {
 		if size := k.size(); size < c.bytes || size < int64(len(text)) || c.bytes == 0 && len(text) > 1000 {
 			t.Errorf("%s: %d bytes of items are kept, %d are counted", name, len(text), size)
 		}
+	}
+}
+
+// The log-probabilities of an answer are in its body alone: they count once, and what is kept beside it does not hold them.
+func TestKeptLogprobs(t *testing.T) {
+	text := "Hello"
+	said := []OutputItem{{Content: []OutputPart{{Text: text, Logprobs: []ChatToken{{TokenLogprob: TokenLogprob{Token: text}}}}}}}
+	kept := plain(said)
+	if list := kept[0].Content[0].Logprobs; list == nil || cap(list) > 0 || unsafe.SliceData(list) == unsafe.SliceData(said[0].Content[0].Logprobs) {
+		t.Errorf("%v is kept of %v", list, said)
+	}
+	if len(said[0].Content[0].Logprobs) != 1 {
+		t.Errorf("the answer lost its log-probabilities: %v", said)
+	}
+	k := keptResponse{items: kept}
+	before := k.size()
+	const body = 1 << 20
+	if k.body = make([]byte, body); k.size() != before+body {
+		t.Errorf("a body of %d bytes counts as %d", body, k.size()-before)
+	}
+	k.items = plain([]OutputItem{{Content: []OutputPart{{Text: strings.Repeat("x", 1000)}}}})
+	if size := k.size(); size != before+body+1000-int64(len(text)) {
+		t.Errorf("an item of 1000 bytes more counts as %d", size-before-body)
 	}
 }
 
