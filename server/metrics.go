@@ -45,7 +45,7 @@ func NewMetrics() *Metrics {
 		Buckets: prometheus.ExponentialBuckets(0.005, 2, 16)}, []string{"route"})
 	m.registry.MustRegister(m.running, m.requests, m.seconds, collectors.NewGoCollector(),
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}))
-	m.prompt = counter("prompt_tokens_total", "Tokens of prompts, without those that kept states had read.")
+	m.prompt = counter("prompt_tokens_total", "Tokens of prompts, without those that kept states had read. A prompt of several answers counts once.")
 	m.cached = counter("cached_tokens_total", "Tokens of prompts that were not read, since a state was kept after them.")
 	m.drawn = counter("drawn_tokens_total", "Tokens of answers.")
 	m.first = histogram("first_token_seconds", "From a request's arrival to the first token of its answer.", 0.001, 18)

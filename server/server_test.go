@@ -10,6 +10,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"slices"
+	"strconv"
 	"strings"
 	"sync"
 	"testing"
@@ -352,6 +353,24 @@ func TestLogsAndMetrics(t *testing.T) {
 		if !strings.Contains(metrics, want) {
 			t.Errorf("no %s in %s", want, metrics)
 		}
+	}
+	read := func() float64 { // tokens of prompts, as the metrics have them
+		t.Helper()
+		_, _, metrics := s.call(t, "GET", "/metrics", "", auth...)
+		_, after, _ := strings.Cut(metrics, "\nrwkv_prompt_tokens_total ")
+		figure, _, _ := strings.Cut(after, "\n")
+		n, err := strconv.ParseFloat(figure, 64)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return n
+	}
+	before := read()
+	s.call(t, "POST", "/v1/completions", `{"prompt":"giraffe neck"}`, auth...)
+	one := read() - before
+	s.call(t, "POST", "/v1/completions", `{"prompt":["giraffe neck","giraffe neck"],"n":3,"best_of":5}`, auth...)
+	if all := read() - before - one; one == 0 || all != 2*one {
+		t.Errorf("two prompts of %v tokens for five answers each count as %v", one, all)
 	}
 	if !strings.Contains(s.log.String(), "user=ann") || !strings.Contains(s.log.String(), "finish=end") {
 		t.Errorf("%s", s.log)

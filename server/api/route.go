@@ -72,8 +72,12 @@ func (c *Call) Answer(w http.ResponseWriter, m Model, v any, prepare func() ([]R
 		return err
 	}
 	defer func() {
-		for _, s := range streams {
-			c.Done(s.Result())
+		for i, s := range streams {
+			r := s.Result()
+			if requests[i].Shares { // the first answer has counted the prompt
+				r.Prompt, r.Cached, r.Before = 0, 0, 0
+			}
+			c.Done(r)
 		}
 	}()
 	return answer(streams)
