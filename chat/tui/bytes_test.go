@@ -15,6 +15,7 @@ import (
 
 	tea "github.com/charmbracelet/bubbletea"
 	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/x/ansi"
 
 	"github.com/rwkv-gpu/rwkv-gpu/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
@@ -139,7 +140,8 @@ func TestTokenAllocates(t *testing.T) {
 // However an answer is cut, whatever the screen's size was meanwhile, and whether its thoughts are shown, it is drawn as one
 // that comes in one piece.
 func TestDrawnAsWhole(t *testing.T) {
-	texts := []string{"", "a", " ", "\n", "\n\n", "\t", "狐狸", "word ", "\x1b[31m", strings.Repeat("long ", 30), "e\u0301", "🦊\u200d🦊", "\u00a0", "\r\n"}
+	texts := []string{"", "a", " ", "\n", "\n\n", "\t", "狐狸", "word ", "\x1b[31m", strings.Repeat("long ", 30), "e\u0301", "🦊\u200d🦊", "\u00a0", "\r\n",
+		strings.Repeat("-", 100), "END"}
 	rng := rand.New(rand.NewPCG(5, 6))
 	for range 300 {
 		d, whole := drive(talked(3), Options{}), drive(talked(3), Options{})
@@ -179,6 +181,11 @@ func TestDrawnAsWhole(t *testing.T) {
 		}
 		if !slices.Equal(d.view.come, naive) {
 			t.Fatalf("%q, drawn as\n%q\nwant\n%q", said, d.view.come, naive)
+		}
+		for _, line := range d.view.come {
+			if ansi.StringWidth(line) > d.width {
+				t.Fatalf("%q, drawn with a line of %d cells in %d: %q", said, ansi.StringWidth(line), d.width, line)
+			}
 		}
 	}
 }

@@ -126,7 +126,9 @@ func (m *screen) block(style lipgloss.Style, text string) []string {
 // a command.
 func (m *screen) lines(style lipgloss.Style, text string) []string {
 	text = strings.ReplaceAll(words.Shown(text), "\t", "    ")
-	list := strings.Split(ansi.Wrap(text, max(m.width-1, 1), ""), "\n")
+	width := max(m.width-1, 1)
+	text = ansi.Hardwrap(ansi.Wrap(text, width, ""), width, true) // Wrap leaves runs of hyphens whole, however wide
+	list := strings.Split(text, "\n")
 	for i := range list {
 		list[i] = m.paint(style, list[i])
 	}
