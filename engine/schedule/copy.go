@@ -25,13 +25,18 @@ type copies struct {
 	underWay sync.WaitGroup // of the goroutines that wait for transfers or tell jobs
 }
 
-// add asks a job whether its state, of so many elements, is to be kept, now or at its end. It reports whether a copy
-// will be made.
+// add asks a job whether its state, of so many elements, is to be kept, now or at its end, unless it was asked that of
+// this state before. It reports whether a copy will be made.
 func (x *copies) add(j *Job, stateLen int, last bool) (bool, error) {
-	if j.Keep == nil || j.seq == nil && j.state == nil || j.seen() == 0 {
+	if j.Keep == nil || j.seq == nil && j.state == nil || j.seen() == j.at.kept {
 		return false, nil
 	}
-	to, kept := j.Keep(j.seen())
+	j.at.kept = j.seen()
+	ask := j.Keep
+	if !last && j.at.kept > len(j.Prompt) && j.Within != nil {
+		ask = j.Within
+	}
+	to, kept := ask(j.at.kept)
 	if to == nil {
 		return false, nil
 	}

@@ -1,6 +1,7 @@
 package schedule
 
 import (
+	"errors"
 	"slices"
 	"strings"
 	"testing"
@@ -174,6 +175,36 @@ func TestCopyAtTheEnd(t *testing.T) {
 		}
 		if err := j.Err(); err != nil || failed != nil || !slices.Equal(state, fakeState(want)) {
 			t.Errorf("%d drawn: %v, %v; state %v, want %v", most, err, failed, state, fakeState(want))
+		}
+		if err := f.end(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// A request that is canceled right behind a state that it kept is not asked for that state again: at a mark within its
+// prompt, at the mark at the end of its prompt, and within its answer.
+func TestKeepOnceWhenCanceled(t *testing.T) {
+	for _, at := range []int{2, 4, 6, 8} {
+		f, s := manual(t, 1, 1, 8, Options{})
+		var asked []int
+		var job *Job
+		r := Request{Prompt: []int{1, 2, 3, 4}, Marks: []int{2, 4}, Every: 2, Max: 1000, Sampler: anySampler}
+		r.Token = func(Token) bool { return true }
+		r.Keep = func(tokens int) ([]float32, func(error)) {
+			if asked = append(asked, tokens); tokens >= at {
+				job.Cancel()
+			}
+			return make([]float32, 2), nil
+		}
+		job = submit(t, s, r)
+		go s.loop()
+		if err := job.Err(); !errors.Is(err, ErrCanceled) {
+			t.Errorf("canceled at %d: %v", at, err)
+		}
+		s.Close(t.Context())
+		if distinct := slices.Compact(slices.Clone(asked)); !slices.Equal(asked, distinct) || !slices.IsSorted(asked) || asked[len(asked)-1] < at {
+			t.Errorf("canceled at %d: asked for the states after %v tokens", at, asked)
 		}
 		if err := f.end(); err != nil {
 			t.Error(err)

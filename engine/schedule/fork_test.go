@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
@@ -133,11 +134,67 @@ func TestSubmitAll(t *testing.T) {
 	if _, err := s.SubmitAll(t.Context(), []Request{r(1), r(1), r(1), r(1), r(1)}); !errors.Is(err, ErrQueueFull) || s.Stats().Waiting != 0 {
 		t.Errorf("%v; %d wait", err, s.Stats().Waiting)
 	}
+	if _, err := s.SubmitAll(t.Context(), []Request{r(1), {Prompt: []int{1}, Max: -1}, r(1)}); err == nil || !strings.Contains(err.Error(), "want 0 or more tokens, got -1") {
+		t.Errorf("the second of three is wrong: %v", err)
+	}
+	if n := len(s.door.incoming); n != 0 || s.Stats().Waiting != 0 {
+		t.Errorf("%d requests came in, %d wait", n, s.Stats().Waiting)
+	}
+	one, err := s.SubmitAll(t.Context(), []Request{r(1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if _, err := s.SubmitAll(t.Context(), []Request{r(2), r(2), r(2), r(2)}); !errors.Is(err, ErrQueueFull) || len(s.door.incoming) != 1 || s.Stats().Waiting != 1 {
+		t.Errorf("%v; %d came in, %d wait", err, len(s.door.incoming), s.Stats().Waiting)
+	}
+	one[0].Cancel()
+	if s.cycle(); s.Stats().Waiting != 0 {
+		t.Errorf("%d wait, and the only one is canceled", s.Stats().Waiting)
+	}
 	if jobs, err := s.SubmitAll(t.Context(), []Request{r(1), r(1), r(1), r(1)}); err != nil || len(jobs) != 4 || s.Stats().Waiting != 4 {
 		t.Errorf("%v; %d wait", err, s.Stats().Waiting)
 	}
 	go s.loop()
 	s.Close(t.Context())
+}
+
+// Users whose prompts are read once for several requests take turns: a user's second request does not come before another's
+// first. Each draws what it draws alone, and each prompt is read once.
+func TestForksOfTwoUsers(t *testing.T) {
+	f, s := manual(t, 1, 1, 8, Options{Parked: 2})
+	var order []string
+	var lists [2][]*asked
+	for u, user := range []string{"ann", "bob"} {
+		for range 3 {
+			a := &asked{r: Request{User: user, Prompt: forkedPrompt[u:], Max: 2, Sampler: anySampler}, forks: true}
+			a.keep(2)
+			a.r.Token = func(t Token) bool {
+				if len(a.drawn) == 0 {
+					order = append(order, user)
+				}
+				a.drawn = append(a.drawn, t.ID)
+				return true
+			}
+			lists[u] = append(lists[u], a)
+		}
+		var err error
+		if lists[u], err = submitTogether(s, lists[u]); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(lists[u][0].call.stop)
+	}
+	go s.loop()
+	for u, list := range lists {
+		for i, a := range list {
+			if err := a.wrong(false); err != nil {
+				t.Errorf("user %d, request %d: %v", u, i, err)
+			}
+		}
+	}
+	wantAll(t, "two users", f, s, nil, 2*len(forkedPrompt)-1+2*2)
+	if order[0] != "ann" || order[1] != "bob" {
+		t.Errorf("requests began in the order %v", order)
+	}
 }
 
 // On a real engine each of several requests with one prompt draws, bit for bit, what it draws alone, with penalties that

@@ -30,13 +30,16 @@ type Request struct {
 
 	// Keep is asked where to put the state that has seen so many tokens, of the prompt and drawn ones. It is asked at each
 	// of Marks, and at the end of a request that had a slot, canceled or not. It is asked once for a state: at the end if a
-	// mark lies there. It returns nil for nowhere. The state is copied beside the passes. Then kept, unless it is nil, is
+	// mark lies there, and not at the end if the request ends before it has come further. It returns nil for nowhere. The state is copied beside the passes. Then kept, unless it is nil, is
 	// told that the state is there, or the error by which it is not. That is before the request is done. Keep must be
 	// quick. kept may take its time: it is not called by the scheduler's goroutine. The kept functions of a request may run
 	// at once, and in any order.
 	Keep  func(tokens int) (to []float32, kept func(err error))
 	Marks []int // in ascending order, numbers of tokens of the prompt, from 1 on
 	Every int   // drawn tokens after which Keep is asked again: so many, and those of the burst under way; 0 for never
+
+	// Within, if not nil, is asked in Keep's place after Every drawn tokens, as long as the request goes on.
+	Within func(tokens int) (to []float32, kept func(err error))
 }
 
 // Probabilities says which probabilities a request asks for.
@@ -125,7 +128,7 @@ type progress struct {
 	counted int // drawn tokens that Stats knows
 	turn    int // tokens, fed or drawn, since it got its slot
 	marked  int // of Marks, that lie behind
-	kept    int // tokens that the last state of Request.Every has seen
+	kept    int // tokens that the last state has seen of which Request.Keep was asked
 	served  int // round in which it had its turn last
 }
 

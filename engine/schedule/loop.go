@@ -190,7 +190,6 @@ func (j *Job) keepDrawn() {
 	if j.Every == 0 || since < j.Every || j.c.Over || j.seq == nil {
 		return
 	}
-	j.at.kept = j.seen()
 	if _, err := j.s.copies.add(j, j.s.run.stateLen(), false); err != nil {
 		j.c.Err, j.c.Over = err, true
 	}
