@@ -92,9 +92,8 @@ func (b *beginning) keepCopy(state []float32) {
 	}
 }
 
-// keep makes room in the cache for the state after the first of the ids.
+// keep makes room in the cache for the state after the first of the ids: at a mark, or the last one.
 func (b *beginning) keep(tokens int) (to []float32, kept func(error)) {
-	b.hit.Release()
 	i := sort.Search(len(b.marks), func(i int) bool { return b.marks[i].Tokens >= tokens })
 	kind := statecache.Passing
 	switch {
@@ -103,6 +102,17 @@ func (b *beginning) keep(tokens int) (to []float32, kept func(error)) {
 	case tokens > b.most:
 		kind = statecache.Turn
 	}
+	return b.reserve(tokens, kind)
+}
+
+// keepWithin makes room in the cache for a state within the answer, which need not be there when the last one is.
+func (b *beginning) keepWithin(tokens int) (to []float32, kept func(error)) {
+	return b.reserve(tokens, statecache.Passing)
+}
+
+// reserve makes room in the cache for the state after the first of the ids.
+func (b *beginning) reserve(tokens int, kind statecache.Kind) (to []float32, kept func(error)) {
+	b.hit.Release()
 	d := b.space.Reserve(b.ids[:tokens], statecache.Meta{Kind: kind, Pending: -1})
 	if d == nil {
 		return nil, nil

@@ -32,7 +32,8 @@
 //
 // The last state may have seen a part of the stop string. It is the one that the next turn goes on from, which has the
 // same text there. [Service.State] makes the state at exactly the end of a prompt. Where Request.Returned says that it
-// will be asked for, states are kept within the answer too, so that only its end is read again.
+// will be asked for, states are kept within the answer too, so that only its end is read again. They are
+// [statecache.Passing], and the last one is a [statecache.Turn], so the cache gives them up before it.
 //
 // # Exactness
 //

@@ -91,7 +91,7 @@ func (s *Service) StartAll(ctx context.Context, list []Request) ([]*Completion, 
 		if !list[0].Fresh {
 			q.Keep = b.keep
 			if list[i].Returned {
-				q.Every = returnedEvery
+				q.Every, q.Within = returnedEvery, b.keepWithin
 			}
 		}
 	}
