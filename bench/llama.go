@@ -151,7 +151,7 @@ func wantRate(got *float64, field string) (float64, error) {
 // run runs llama-bench once for prefills and decodes of these lengths.
 func (l *Llama) run(ctx context.Context, pp, tg []int, more ...string) ([]llamaLine, processRun, error) {
 	args := append(l.args(), "-o", "jsonl", "-r", "1", "-p", numbers(pp), "-n", numbers(tg))
-	run, err := Program{l.Path, append(args, more...)}.run(ctx)
+	run, err := Program{l.Path, append(args, more...)}.runTo(ctx, '{', mostTime)
 	if err != nil {
 		return nil, run, err
 	}

@@ -8,10 +8,12 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
 	"os"
 	"path/filepath"
 	"slices"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 )
@@ -50,10 +52,75 @@ func TestProcess(t *testing.T) {
 	if _, err = (Program{"/nonexistent", nil}).run(t.Context()); !errors.As(err, &failed) || failed.Status != -1 || !strings.Contains(err.Error(), "/nonexistent") {
 		t.Error(err)
 	}
-	ctx, cancel := context.WithCancel(t.Context())
-	cancel()
-	if _, err = (Program{"/bin/sh", []string{"-c", "sleep 100"}}).run(ctx); !errors.Is(err, context.Canceled) {
+	_, err = Program{"/bin/sh", []string{"-c", "echo loading model >&2; kill -9 $$"}}.run(t.Context())
+	if !errors.As(err, &failed) || failed.Status != -1 || err.Error() != "sh: signal: killed: loading model" {
 		t.Error(err)
+	}
+}
+
+// With a mark, the time is that of the first line that begins with it.
+func TestProcessMark(t *testing.T) {
+	for text, want := range map[string]bool{"": false, "a": false, "a{": false, "{": true, "a\n{": true, "a\n \t{": true, "{\n": true, " a {\nb{": false} {
+		s := stamped{mark: '{'}
+		for i := range text { // a byte at a time
+			_, _ = s.Write([]byte{text[i]})
+		}
+		whole := stamped{mark: '{'}
+		_, _ = whole.Write([]byte(text))
+		if s.first.IsZero() == want || whole.first.IsZero() == want {
+			t.Errorf("%q: want %v, got %v, %v", text, want, s.first, whole.first)
+		}
+	}
+	run, err := Program{"/bin/sh", []string{"-c", "echo a GPU; sleep 0.3; echo '{}'"}}.runTo(t.Context(), '{', mostTime)
+	if err != nil || run.first < 300*time.Millisecond || string(run.stdout) != "a GPU\n{}\n" {
+		t.Errorf("%v, %q, %v", run.first, run.stdout, err)
+	}
+}
+
+// A program that does too much, or ends too late, is named with the limit.
+func TestProcessLimits(t *testing.T) {
+	for command, limit := range map[string]time.Duration{
+		"dd if=/dev/zero bs=1048576 count=65 2>/dev/null; exit 7":     mostTime,
+		"dd if=/dev/zero bs=1048576 count=65 >&2 2>/dev/null; exit 7": mostTime,
+		"trap '' PIPE; dd if=/dev/zero bs=1048576 count=65; sleep 20": mostTime,
+		"echo loading model >&2; sleep 20":                            50 * time.Millisecond,
+	} {
+		want := "/bin/sh: want at most 67108864 bytes of output"
+		if limit != mostTime {
+			want = "/bin/sh: want its end within 50ms: "
+		}
+		_, err := Program{"/bin/sh", []string{"-c", command}}.runTo(t.Context(), 0, limit)
+		var failed *ProcessError
+		if !errors.As(err, &failed) || failed.Status != -1 || !strings.HasPrefix(err.Error(), want) {
+			t.Errorf("%s: want %q, got %v", command, want, err)
+		}
+	}
+}
+
+// With a program ends what it started.
+func TestProcessCancel(t *testing.T) {
+	pipe := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(pipe, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	defer cancel()
+	ended := make(chan error)
+	go func() {
+		_, err := Program{"/bin/sh", []string{"-c", `(sleep 20; echo late) > "$0" & wait`, pipe}}.run(ctx)
+		ended <- err
+	}()
+	f, err := os.Open(pipe) // which waits for the second process
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	cancel()
+	if err := <-ended; !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+	if text, err := io.ReadAll(f); err != nil || len(text) > 0 { // which waits for its end
+		t.Errorf("want the end of what the program started, got %q, %v", text, err)
 	}
 }
 

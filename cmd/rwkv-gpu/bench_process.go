@@ -63,12 +63,18 @@ func (a *app) firstTokens(ctx context.Context, o *bench.Options, vocabulary int)
 	return list, ownFault(err)
 }
 
-// ownFault gives an error of a process of this program that process's exit status.
+// ownFault gives an error of a process of this program that process's exit status, or that of a failed run if it has none.
 func ownFault(err error) error {
 	var p *bench.ProcessError
-	if !errors.As(err, &p) || p.Status < 0 {
+	if !errors.As(err, &p) {
 		return err
 	}
 	line := strings.TrimPrefix(p.Line, "rwkv-gpu: ")
-	return &failure{p.Status, "", errors.New("a process of this program: " + line)}
+	if p.Status >= 0 {
+		return &failure{p.Status, "", errors.New("a process of this program: " + line)}
+	}
+	if p.Ended != "" {
+		line = p.Ended + ": " + line
+	}
+	return &failure{statusFailed, "", errors.New("a process of this program: " + line)}
 }
