@@ -58,6 +58,20 @@ Project Gutenberg's header, licence text and name were removed from the text, as
     for r in sorted(rows, key=lambda r: r[1]):
         f.write("| " + " | ".join(map(str, r)) + " |\n")
     f.write("""
+## Turns (the chat data of the second training)
+
+*Turns from rules.*  Rules of this project made the turns (`train/turns.py`, `train/questions.py`,
+`train/quiz.py`): they took the stories above and put the user's words around them.  The user's words, the questions and the lists of nouns are
+written by hand for this project (`train/wordings.py`, `train/words.py`).  No other chat data was used.
+
+*Names exchanged.*  In the turns, and in the same stories as plain text (`train/plain.py`), most first names and nouns
+are exchanged for others of the project's lists, at random from a seed.  What was exchanged is still TinyStories'
+text with its licence.
+
+*The story model's own outputs.*  In its second round the second training learned, for plain stories and for words of
+answers that nothing asked for, which tokens the story model of the first training holds likely there.  The
+story model is this project's own, trained on the text above alone.  So these outputs bring in no other source.
+
 ## Vocabulary
 
 `rwkv_vocab_v20230424.txt` from BlinkDL/ChatRWKV (Apache-2.0), reduced: ids 1-256 are the single bytes,
