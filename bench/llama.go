@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
@@ -116,12 +117,37 @@ func (l *Llama) parse(path string, out []byte) (list []llamaLine, err error) {
 		if err := wantNumber(line.Threads, "n_threads", l.Threads); err != nil {
 			return nil, &PeerError{path, fmt.Errorf("%s: %w", where, err)}
 		}
+		if err := l.checkPlace(&line, path == l.Path); err != nil {
+			return nil, &PeerError{path, fmt.Errorf("%s: %w", where, err)}
+		}
 		list = append(list, line)
 	}
 	if len(list) == 0 {
 		return nil, &PeerError{path, fmt.Errorf("want lines of JSON on its standard output, got %q", shortened(out))}
 	}
 	return list, nil
+}
+
+// checkPlace returns an error unless a test ran where it was asked to. llama-batched-bench does not name its backends.
+func (l *Llama) checkPlace(line *llamaLine, named bool) error {
+	switch {
+	case l.CPU:
+		return wantNumber(line.Layers, "n_gpu_layers", 0)
+	case line.Layers == nil:
+		return errors.New("n_gpu_layers: want more than 0, got no such field")
+	case *line.Layers <= 0:
+		return fmt.Errorf("n_gpu_layers: want more than 0, got %d", *line.Layers)
+	case !named:
+		return nil
+	case line.Backends == nil:
+		return errors.New("backends: want that of a device, got no such field")
+	}
+	for name := range strings.SplitSeq(*line.Backends, ",") {
+		if name = strings.TrimSpace(name); name != "" && name != "CPU" && name != "BLAS" {
+			return nil
+		}
+	}
+	return fmt.Errorf("backends: want that of a device, got %q; with --device cpu both programs run on the processor", *line.Backends)
 }
 
 // shortened returns the beginning of a text.
@@ -244,13 +270,22 @@ func (line *llamaLine) batchRate(kind string, tokens map[string]int, batch int) 
 }
 
 // first is a whole process that reads a prompt of so many tokens: it ends where the first token would be drawn.
-func (l *Llama) first(ctx context.Context, tokens int) (processRun, error) {
+func (l *Llama) first(ctx context.Context, tokens int) (processRun, *llamaLine, error) {
 	lines, run, err := l.run(ctx, []int{tokens}, nil, "--no-warmup")
 	if err != nil {
-		return run, err
+		return run, nil, err
 	}
 	if err := wantNumber(lines[0].Prompt, "n_prompt", tokens); err != nil {
-		return run, l.fault("%w", err)
+		return run, nil, l.fault("%w", err)
 	}
-	return run, nil
+	return run, &lines[0], nil
+}
+
+// ask runs llama-bench as shortly as it can, for what it says of itself.
+func (l *Llama) ask(ctx context.Context) (*llamaLine, error) {
+	lines, _, err := l.run(ctx, []int{1}, nil, "--no-warmup")
+	if err != nil {
+		return nil, err
+	}
+	return &lines[0], nil
 }

@@ -61,6 +61,7 @@ type VersusOptions struct {
 	Options        // PP, TG, First, Batches, Repeat (the rounds) and Progress count
 	Threads int    // of either program
 	Version string // of this program
+	Device  string // of this program, for whole processes, which do not name theirs
 
 	// Bench returns this program's bench with the JSON of a single repetition, and Generate as for FirstTokens.
 	Bench      func(pp, tg []int, batch int) (Program, error)
@@ -73,8 +74,15 @@ type VersusOptions struct {
 func (l *Llama) Against(ctx context.Context, o *VersusOptions) (*Versus, error) {
 	v := &versing{l: l, o: o, samples: map[measure]*[2][]float64{}}
 	v.report = Versus{Model: l.Model, Time: time.Now().UTC().Truncate(time.Second), Rounds: o.Repeat,
-		Ours: Side{Program: "rwkv-gpu", Build: o.Version, Threads: o.Threads}, Peer: Side{Program: l.Path, Threads: l.Threads}}
+		Ours: Side{Program: "rwkv-gpu", Build: o.Version, Device: o.Device, Threads: o.Threads}, Peer: Side{Program: l.Path, Threads: l.Threads}}
 	v.report.Load.Average, v.report.Load.Cores = loadAverage(), runtime.NumCPU()
+	if len(o.First) == 0 && (!slices.Contains(o.Batches, 1) || len(o.PP)+len(o.TG) == 0) { // no test of llama-bench itself
+		line, err := l.ask(ctx)
+		if err != nil {
+			return nil, err
+		}
+		v.report.Peer.describe(line)
+	}
 	turns := v.turns()
 	all := int64(o.Repeat * len(turns))
 	for round := range o.Repeat {
@@ -127,8 +135,12 @@ func (v *versing) turns() (list []turn) {
 				return run.figures(n), err
 			},
 			func(ctx context.Context) (map[measure]float64, error) {
-				run, err := v.l.first(ctx, n)
-				return run.figures(n), err
+				run, line, err := v.l.first(ctx, n)
+				if err != nil {
+					return nil, err
+				}
+				v.report.Peer.describe(line)
+				return run.figures(n), nil
 			},
 		})
 	}

@@ -266,8 +266,41 @@ func TestAgainst(t *testing.T) {
 		t.Errorf("%v\n%s\n%s", err, &text, &markdown)
 	}
 	o.Batches, o.PP, o.TG, o.First = []int{1}, nil, nil, []int{100}
-	if v, err = l.Against(t.Context(), o); err != nil || len(v.Rows) != 2 {
+	o.Device = "D"
+	if v, err = l.Against(t.Context(), o); err != nil || len(v.Rows) != 2 ||
+		v.Ours.Device != "D" || v.Peer.Device != "CPU, 0 layers on a device" || v.Peer.Build != "c0de (7)" {
 		t.Errorf("%+v, %v", v, err)
+	}
+	o.Batches, o.PP, o.First = []int{8}, []int{64}, nil
+	if v, err = l.Against(t.Context(), o); err != nil || len(v.Rows) != 1 || v.Peer.Device != "CPU, 0 layers on a device" || v.Peer.Build != "c0de (7)" {
+		t.Errorf("%+v, %v", v, err)
+	}
+}
+
+// A peer that runs elsewhere than it should is refused.
+func TestAgainstPlace(t *testing.T) {
+	const cpu = `"backends":"CPU","n_gpu_layers":0`
+	for place, want := range map[string][2]string{ // on the processor, on a device; - is no error
+		cpu:                                  {"-", "llama-bench: line 1 of its output: n_gpu_layers: want more than 0, got 0"},
+		`"backends":"CPU","n_gpu_layers":99`: {"llama-bench: line 1 of its output: n_gpu_layers: want 0, got 99", `backends: want that of a device, got "CPU"`},
+		`"backends":"BLAS,CPU","n_gpu_layers":99`:    {"n_gpu_layers: want 0, got 99", `backends: want that of a device, got "BLAS,CPU"`},
+		`"backends":"Vulkan,BLAS","n_gpu_layers":99`: {"n_gpu_layers: want 0, got 99", "-"},
+		`"backends":"Vulkan","n_gpu_layers":0`:       {"-", "n_gpu_layers: want more than 0, got 0"},
+		`"backends":"Vulkan"`:                        {"n_gpu_layers: want 0, got no such field", "n_gpu_layers: want more than 0, got no such field"},
+		`"n_gpu_layers":99`:                          {"n_gpu_layers: want 0, got 99", "backends: want that of a device, got no such field"},
+	} {
+		for i, want := range want {
+			l, o, _ := against(t, strings.ReplaceAll(standIn, cpu, place))
+			l.CPU, o.Repeat = i == 0, 1
+			_, err := l.Against(t.Context(), o)
+			if (want == "-") != (err == nil) || err != nil && !strings.Contains(err.Error(), want) {
+				t.Errorf("%s: want %q, got %v", place, want, err)
+			}
+			_, err = l.parse(l.batched(), []byte("{"+place+`,"n_threads":2}`)) // several sequences at once
+			if ok := want == "-" || strings.Contains(want, "backends"); ok != (err == nil) {
+				t.Errorf("several sequences, %s: got %v", place, err)
+			}
+		}
 	}
 }
 

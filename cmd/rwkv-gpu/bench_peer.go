@@ -58,6 +58,7 @@ func (a *app) versus(ctx context.Context, b *benchFlags, o bench.Options) error 
 		return err
 	}
 	l.CPU = d.IsCPU()
+	name := d.Name()
 	if err := d.Close(); err != nil {
 		return err
 	}
@@ -72,7 +73,7 @@ func (a *app) versus(ctx context.Context, b *benchFlags, o bench.Options) error 
 	p := a.stages(ctx)
 	defer p.end()
 	o.Progress = p.stage
-	v, err := l.Against(ctx, &bench.VersusOptions{Options: o, Threads: threads, Version: buildVersion().Version, Vocabulary: vocabulary,
+	v, err := l.Against(ctx, &bench.VersusOptions{Options: o, Threads: threads, Version: buildVersion().Version, Device: name, Vocabulary: vocabulary,
 		Generate: a.generateOne,
 		Bench: func(pp, tg []int, batch int) (bench.Program, error) {
 			return a.self("bench", "--json", "--repeat", "1", "--warmup", strconv.Itoa(o.Warmup), "--chunk", strconv.Itoa(o.Chunk),

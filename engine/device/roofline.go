@@ -46,6 +46,14 @@ func (d *Device) Memory() (buffers, blocks int) {
 	return d.current().device.MemoryInUse()
 }
 
+// Name names the device. The CPU is "CPU".
+func (d *Device) Name() string {
+	if d.IsCPU() {
+		return "CPU"
+	}
+	return d.current().device.Info().Name
+}
+
 // Driver names the device's driver with its version; "" on the CPU.
 func (d *Device) Driver() string {
 	if d.IsCPU() {
