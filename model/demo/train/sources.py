@@ -60,9 +60,10 @@ Project Gutenberg's header, licence text and name were removed from the text, as
     f.write("""
 ## Turns (the chat data of the second training)
 
-*Turns from rules.*  Rules of this project made the turns (`train/turns.py`, `train/questions.py`,
-`train/quiz.py`): they took the stories above and put the user's words around them.  The user's words, the questions and the lists of nouns are
-written by hand for this project (`train/wordings.py`, `train/words.py`).  No other chat data was used.
+*Turns from rules.* Rules of this project made the turns (`train/turns.py`, `train/questions.py`,
+`train/quiz.py`): they took the stories above and put the user's words around them.  The user's
+words, the questions and the lists of nouns are written by hand for this project
+(`train/wordings.py`, `train/words.py`).  No other chat data was used.
 
 *Names exchanged.*  In the turns, and in the same stories as plain text (`train/plain.py`), most first names and nouns
 are exchanged for others of the project's lists, at random from a seed.  What was exchanged is still TinyStories'
