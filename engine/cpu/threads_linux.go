@@ -55,7 +55,8 @@ func (m machine) cores(logical int, mine func(int) bool) int {
 	return max(min(n, m.quota(n)), 1)
 }
 
-// quota returns for how many cores the control groups of this process leave time, at most most: half a core is one.
+// quota returns for how many whole cores the control groups of this process leave time, at most most. A part of a core
+// does not count: its worker would be stopped for a part of each period, and the others would wait for it at each step.
 func (m machine) quota(most int) int {
 	for line := range strings.Lines(m.read("proc/self/cgroup")) {
 		fields := strings.SplitN(strings.TrimSpace(line), ":", 3)
@@ -82,7 +83,7 @@ func (m machine) group(most int, mount, at string, read func(dir string) (quota,
 		quota, err := strconv.Atoi(q) // "max" and -1 are none
 		period, bad := strconv.Atoi(p)
 		if err == nil && bad == nil && quota > 0 && period > 0 {
-			most = min(most, (quota+period-1)/period)
+			most = min(most, quota/period)
 		}
 		if at == "/" {
 			return most

@@ -27,12 +27,13 @@ func TestCores(t *testing.T) {
 		{"two threads a core", []map[string]string{topology}, 4, all, 2},
 		{"one of each core", []map[string]string{topology}, 2, func(i int) bool { return i < 2 }, 2},
 		{"both of one core", []map[string]string{topology}, 2, func(i int) bool { return i%2 == 1 }, 1},
-		{"a group around this one", []map[string]string{v2}, 6, all, 2},
+		{"a group around this one, and a part of a core", []map[string]string{v2}, 6, all, 1},
+		{"parts of a core", []map[string]string{{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "299000 100000\n"}}, 6, all, 2},
 		{"a quota of more than there is", []map[string]string{topology, {"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "900000 100000\n"}}, 4, all, 2},
 		{"less than one core", []map[string]string{{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "5000 100000\n"}}, 4, all, 1},
 		{"no quota", []map[string]string{{"proc/self/cgroup": "0::/\n", "sys/fs/cgroup/cpu.max": "max 100000\n"}}, 4, all, 4},
 		{"the older groups", []map[string]string{{"proc/self/cgroup": "3:cpuset:/\n2:cpu,cpuacct:/x\n", "sys/fs/cgroup/cpu/x/cpu.cfs_quota_us": "250000\n",
-			"sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n", "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}}, 8, all, 3},
+			"sys/fs/cgroup/cpu/x/cpu.cfs_period_us": "100000\n", "sys/fs/cgroup/cpu/cpu.cfs_quota_us": "-1\n", "sys/fs/cgroup/cpu/cpu.cfs_period_us": "100000\n"}}, 8, all, 2},
 		{"nonsense", []map[string]string{{"proc/self/cgroup": "0::/\nx\n", "sys/fs/cgroup/cpu.max": "1 0\n"}}, 3, all, 3},
 	} {
 		root := t.TempDir()
