@@ -1,11 +1,13 @@
 package cpu
 
 import (
+	"errors"
 	"math"
 	"slices"
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/golden"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -149,5 +151,23 @@ func TestLevels(t *testing.T) {
 	if err := load(m.Program, Options{Sizes: s}); err == nil || !strings.Contains(err.Error(), "RWKV_CPU: want one of "+strings.Join(all, ", ")) ||
 		!strings.Contains(err.Error(), `"sse9"`) {
 		t.Errorf("an unknown level: %v", err)
+	}
+}
+
+// What kernels lack is an error that names the weight, before anything is run.
+func TestMissing(t *testing.T) {
+	for want, change := range map[string]func(p *op.Part){
+		"Act: no kernel has Act(99)":         func(p *op.Part) { p.Act = 99 },
+		"Combine: no kernel has Combine(99)": func(p *op.Part) { p.Combine, p.From = 99, p.Y },
+	} {
+		prog := golden.Tiny(t).Program
+		i := slices.IndexFunc(prog.Steps, func(s op.Step) bool { _, ok := s.Op.(*op.MatMul); return ok })
+		p := &prog.Steps[i].Op.(*op.MatMul).Parts[0]
+		change(p)
+		err := load(prog, Options{Sizes: op.Sizes{Slots: 1, Rows: 1, Seqs: 1, Outs: 1}})
+		var missing *kernel.MissingError
+		if !errors.As(err, &missing) || !strings.Contains(err.Error(), want) || !strings.Contains(err.Error(), p.W.Source.Name) {
+			t.Errorf("want %s of %s, got %v", want, p.W.Source.Name, err)
+		}
 	}
 }

@@ -1,6 +1,8 @@
 package cpu
 
 import (
+	"fmt"
+
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -40,10 +42,14 @@ func (c *compiler) MatMul(o *op.MatMul) error {
 	for i := range o.Parts {
 		x := &o.Parts[i]
 		typ := x.W.Source.Type
-		p.parts[i] = part{m: x.Y.Len, k: x.X.Len, bytes: typ.Bytes(x.X.Len), kernel: kernel.NewPart(&kernel.Product{
+		product := &kernel.Product{
 			W: c.weights.stored[x.W.ID], Type: typ, M: x.Y.Len, K: x.X.Len, X: rowsOf(x.X), Scale: x.Factor(), Bias: c.vector(x.Bias),
 			Act: x.Act, Combine: x.Combine, From: rowsOf(x.From), To: rowsOf(x.To), Y: rowsOf(x.Y),
-		})}
+		}
+		if err := product.Check(); err != nil {
+			return fmt.Errorf("weight %s: %w", x.W.Source.Name, err)
+		}
+		p.parts[i] = part{m: x.Y.Len, k: x.X.Len, bytes: typ.Bytes(x.X.Len), kernel: kernel.NewPart(product)}
 	}
 	c.made = p
 	return nil

@@ -2,6 +2,7 @@ package cpu
 
 import (
 	"errors"
+	"fmt"
 	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
@@ -102,6 +103,9 @@ func (l *loader) vector(t *tensor.Tensor) ([]float32, error) {
 
 // rows returns a matrix's bytes where they lie in a file that is held, or else a copy of them.
 func (l *loader) rows(t *tensor.Tensor) ([]byte, error) {
+	if !kernel.Reads(t.Type) {
+		return nil, fmt.Errorf("weight %s: %w", t.Name, &kernel.MissingError{Field: "type", Value: t.Type})
+	}
 	data, err := t.Load()
 	if err != nil {
 		return nil, err

@@ -10,6 +10,7 @@ import "C"
 import (
 	"errors"
 	"fmt"
+	"math"
 	"unsafe"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -65,12 +66,15 @@ func fault(at C.uintptr_t) error {
 	return &Fault{Addr: uintptr(at)}
 }
 
-// ErrNoMemory is returned by Alloc when the system has no room.
+// ErrNoMemory is returned by Alloc and AllocBytes when the system has no room, or when no system could have it.
 var ErrNoMemory = errors.New("cpu: out of memory")
 
 // Alloc returns zeros that begin at a multiple of 64 bytes, in memory that the garbage collector does not know. Free
 // ends them.
 func Alloc(n int) ([]float32, error) {
+	if n < 0 || n > math.MaxInt/4 {
+		return nil, noMemory(n, "float32 numbers")
+	}
 	b, err := AllocBytes(4 * n)
 	if err != nil || n == 0 {
 		return nil, err
@@ -83,12 +87,20 @@ func AllocBytes(n int) ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
+	if n < 0 || n > math.MaxInt-allocExtra {
+		return nil, noMemory(n, "bytes")
+	}
 	p := C.rk_alloc(C.size_t(n))
 	if p == nil {
-		return nil, fmt.Errorf("%w: want %d bytes", ErrNoMemory, n)
+		return nil, noMemory(n, "bytes")
 	}
 	return unsafe.Slice((*byte)(p), n), nil
 }
+
+// allocExtra is more than rk_alloc takes beside what it is asked for.
+const allocExtra = 256
+
+func noMemory(n int, of string) error { return fmt.Errorf("%w: want %d %s", ErrNoMemory, n, of) }
 
 // Free gives back what Alloc or AllocBytes returned.
 func Free[T float32 | byte](memory []T) {

@@ -6,6 +6,8 @@ package kernel
 import "C"
 
 import (
+	"fmt"
+
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
@@ -31,10 +33,38 @@ type Product struct {
 	From, To, Y Rows // [M]; From and To are empty where Combine does not read them
 }
 
+// Reads reports whether kernels read elements of a type.
+func Reads(t tensor.Type) bool { return t >= C.RK_F32 && t <= C.RK_IQ4_NL }
+
+// Check returns an error if kernels lack what p is to do.
+func (p *Product) Check() error {
+	switch {
+	case !Reads(p.Type):
+		return &MissingError{"type", p.Type}
+	case p.Act > C.RK_EXP_DECAY:
+		return &MissingError{"Act", p.Act}
+	case p.Combine > C.RK_MUL:
+		return &MissingError{"Combine", p.Combine}
+	}
+	return nil
+}
+
+// MissingError is the error of what kernels do not have.
+type MissingError struct {
+	Field string
+	Value fmt.Stringer
+}
+
+// Error names the field and its value.
+func (e *MissingError) Error() string {
+	return fmt.Sprintf("cpu: %s: no kernel has %s", e.Field, e.Value)
+}
+
 // Part is a Product as kernels take it.
 type Part struct{ c C.struct_rk_part }
 
-// NewPart returns p for kernels. What p's slices hold must be C's memory or mapped, and stay there.
+// NewPart returns p, which passes Check, for kernels. What p's slices hold must be C's memory or mapped, and stay
+// there.
 func NewPart(p *Product) *Part {
 	return &Part{C.struct_rk_part{
 		w: bytes(p.W), x: floats(p.X.First), bias: floats(p.Bias),
