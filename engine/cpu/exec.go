@@ -139,7 +139,8 @@ func (e *Exec) Stage(b *op.Batch) error {
 	return nil
 }
 
-// run runs the steps [from, to). If a file has changed before, nothing is run.
+// run runs the steps [from, to). If a file has changed before, nothing is run. If it changes meanwhile, what was run
+// counts for nothing, and the error does not say that nothing was run.
 func (e *Exec) run(ctx context.Context, from, to int) error {
 	if err := e.CheckOpen(); err != nil {
 		return op.BeforeRun(err)
@@ -147,7 +148,10 @@ func (e *Exec) run(ctx context.Context, from, to int) error {
 	if err := e.weights.changed(); err != nil {
 		return op.BeforeRun(err)
 	}
-	return fileError(e.pool.run(ctx, e.tasks[from:to]))
+	if err := e.pool.run(ctx, e.tasks[from:to]); err != nil {
+		return fileError(err)
+	}
+	return e.weights.changed()
 }
 
 // RunStep runs one step alone.
@@ -183,8 +187,12 @@ func (e *Exec) Read(o *op.Operand) ([]float32, error) {
 		return append([]float32(nil), v...), nil
 	}
 	f := make([]float32, o.Width)
-	if err := e.level.Decode(o.Source.Type, f, e.weights.stored[o.ID]); err != nil {
-		return nil, fileError(err)
+	err := fileError(e.level.Decode(o.Source.Type, f, e.weights.stored[o.ID]))
+	if err == nil {
+		err = e.weights.changed()
+	}
+	if err != nil {
+		return nil, err
 	}
 	return f, nil
 }

@@ -3,6 +3,7 @@
 package cpu
 
 import (
+	"context"
 	"errors"
 	"os"
 	"path/filepath"
@@ -24,6 +25,9 @@ func written(t *testing.T) (string, *model.Model) {
 	size := weightstest.Size{Vocab: 2048, Embed: 128, Layers: 2, Head: 64, FFN: 1024, W: 8, A: 8, V: 8, G: 8}
 	path := filepath.Join(t.TempDir(), "model.safetensors")
 	if err := os.WriteFile(path, weightstest.Safetensors(weightstest.RWKV7(size, tensor.F16, 1), nil), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil { // a clock may be coarse: a write is later
 		t.Fatal(err)
 	}
 	f, err := weights.Open(path)
@@ -95,6 +99,43 @@ func TestTouched(t *testing.T) {
 	err := e.Forward(oneToken())
 	if !errors.Is(err, weights.ErrChanged) || !strings.Contains(err.Error(), path) || !op.IsNotRun(err) {
 		t.Errorf("want an error that the file changed, and that nothing was run, got %v", err)
+	}
+}
+
+// lookedAt is a context that calls then when it is looked at for the last of so many times.
+type lookedAt struct {
+	context.Context
+	looks int
+	then  func()
+}
+
+func (l *lookedAt) Err() error {
+	if l.looks--; l.looks == 0 {
+		l.then()
+	}
+	return nil
+}
+
+// A file that is overwritten during a pass, be it in the first step or in the last one, is an error, since the numbers
+// are of no file. The error does not say that nothing was run.
+func TestOverwritten(t *testing.T) {
+	for i := range 3 {
+		path, m := written(t)
+		e := at("", 2)(t, m.Program, fileSizes, 0).(*Exec)
+		step := i * (len(e.steps) - 1) / 2
+		ctx := &lookedAt{t.Context(), 2 + step, func() { // ForwardContext looks once, and then before each step
+			f, err := os.OpenFile(path, os.O_WRONLY, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if _, err = f.WriteAt([]byte{1, 2}, 1<<16); errors.Join(err, f.Close()) != nil {
+				t.Fatal(err)
+			}
+		}}
+		err := e.ForwardContext(ctx, oneToken())
+		if !errors.Is(err, weights.ErrChanged) || !strings.Contains(err.Error(), path) || op.IsNotRun(err) {
+			t.Errorf("overwritten before step %d of %d: want an error that the file changed, got %v", step, len(e.steps), err)
+		}
 	}
 }
 

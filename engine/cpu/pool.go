@@ -147,8 +147,8 @@ func (p *pool) run(ctx context.Context, tasks []*task) error {
 		}
 	}
 	if shared {
-		for n := p.inside.Add(closed); n != closed; n = p.inside.Load() {
-			runtime.Gosched() // they leave: nothing is left to do
+		for i, n := 0, p.inside.Add(closed); n != closed; i, n = i+1, p.inside.Load() {
+			pause(i) // they leave: nothing is left to do but the units of a pass that failed
 		}
 	}
 	return p.err
@@ -185,20 +185,25 @@ const (
 	yields = 1 << 10
 )
 
-// wait waits for the units of a task that others do. Most are done at once. A worker that waits long leaves its core to
-// whoever needs it: perhaps to the worker that it waits for.
+// pause passes the time before the next look at what others do; i looks were in vain. Most work is done at once. Who
+// waits long leaves the core to whoever needs it: perhaps to the worker that is waited for.
+func pause(i int) {
+	switch {
+	case i < spins:
+	case i < spins+yields:
+		runtime.Gosched()
+	default:
+		time.Sleep(50 * time.Microsecond)
+	}
+}
+
+// wait waits for the units of a task that others do. It reports whether the pass goes on.
 func (p *pool) wait(t *task) bool {
 	for i := 0; t.finished.Load() < t.units; i++ {
 		if p.failed.Load() {
 			return false
 		}
-		switch {
-		case i < spins:
-		case i < spins+yields:
-			runtime.Gosched()
-		default:
-			time.Sleep(50 * time.Microsecond)
-		}
+		pause(i)
 	}
 	return true
 }
