@@ -40,9 +40,12 @@ func levelOf(name string) (kernel.Level, error) {
 	return 0, fmt.Errorf("cpu: %s: want one of %s, which this processor has, got %q", where, strings.Join(Levels(), ", "), name)
 }
 
+// Level returns the level of executors that are not told another one: what RWKV_CPU says, or else the best.
+func Level() (kernel.Level, error) { return levelOf("") }
+
 // Arithmetic names what the last bits of results depend on besides the model.
 func Arithmetic() string {
-	l, err := levelOf("")
+	l, err := Level()
 	if err != nil {
 		return "CPU"
 	}

@@ -151,4 +151,15 @@ func TestRoofline(t *testing.T) {
 	}
 	t.Run("cpu", func(t *testing.T) { measure(t, &Device{}) })
 	t.Run("vulkan", func(t *testing.T) { measure(t, vulkanDevice(t)) })
+	t.Run("as executors run", func(t *testing.T) {
+		t.Setenv("RWKV_CPU", "none")
+		var e *Error
+		if l, err := new(Device).Roofline(1 << 20); !errors.As(err, &e) || e.Device != "CPU" || !strings.Contains(err.Error(), "RWKV_CPU") {
+			t.Errorf("a level that the processor has not: %+v, %v", l, err)
+		}
+		t.Setenv("RWKV_CPU", "generic")
+		if l, err := (&Device{Threads: 2}).Roofline(1 << 20); err != nil || l.Read < 1e8 || l.Flops < 1e7 {
+			t.Errorf("generic, 2 threads: %+v, %v", l, err)
+		}
+	})
 }

@@ -1,6 +1,9 @@
 package device
 
-import "github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/roofline"
+)
 
 // Roofline is what a device does at best with nothing else to do.
 type Roofline struct {
@@ -8,11 +11,16 @@ type Roofline struct {
 	Flops float64 // float32 operations per second, a multiply-add being two
 }
 
-// Roofline measures the device, which takes about a second. bytes is how much is streamed: a device may read what fits
-// its caches faster than what does not, so it should be what the model at hand reads.
+// Roofline measures the device, which takes about a second. The CPU is measured with the threads and the kernels that
+// executors have. bytes is how much is streamed: a device may read what fits its caches faster than what does not, so
+// it should be what the model at hand reads.
 func (d *Device) Roofline(bytes int) (Roofline, error) {
 	if d.IsCPU() {
-		read, flops, err := roofline.CPU(bytes, Threads(d.Threads))
+		level, err := cpu.Level()
+		var read, flops float64
+		if err == nil {
+			read, flops, err = roofline.CPU(level, bytes, Threads(d.Threads))
+		}
 		if err != nil {
 			return Roofline{}, &Error{Device: "CPU", Err: err}
 		}

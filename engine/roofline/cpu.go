@@ -8,13 +8,12 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
 )
 
-// CPU measures the processor with so many threads at once, each of which runs the kernels of the widest vectors that
-// the processor has. read is the bytes per second that they read together from so many bytes of memory, which they
-// share out. flops is the float32 operations per second of independent multiply-adds, each of which counts as two. It
-// is an error if there is no memory for the bytes.
-func CPU(bytes, threads int) (read, flops float64, err error) {
-	levels := kernel.Levels()
-	p := processor{levels[len(levels)-1], threads}
+// CPU measures the processor with so many threads at once, each of which runs the kernels of a level. read is the bytes
+// per second that they read together from so many bytes of memory, which they share out. flops is the float32
+// operations per second of independent multiply-adds, each of which counts as two. It is an error if there is no memory
+// for the bytes.
+func CPU(level kernel.Level, bytes, threads int) (read, flops float64, err error) {
+	p := processor{level, threads}
 	if read, err = p.read(bytes); err != nil {
 		return 0, 0, err
 	}

@@ -4,13 +4,16 @@ import (
 	"sync/atomic"
 	"testing"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu/kernel"
 )
 
 // The limits of a processor are those of its memory and its vectors: not below what a plain loop does on one thread,
 // and not beyond what any processor does. A busy machine may take ten times as long for either.
 func TestCPU(t *testing.T) {
+	levels := kernel.Levels()
 	for _, threads := range []int{1, 2, 3} {
-		read, flops, err := CPU(32<<20, threads)
+		read, flops, err := CPU(levels[len(levels)-1], 32<<20, threads)
 		if err != nil {
 			t.Fatal(err)
 		}
