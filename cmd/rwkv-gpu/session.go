@@ -49,7 +49,10 @@ func (a *app) openDevice(spec string) (*device.Device, error) {
 	if err != nil {
 		return nil, err
 	}
-	if d.Threads = a.common.threads; a.common.tuning != "off" {
+	if d.Threads = a.common.threads; d.Threads != 0 && !d.IsCPU() {
+		a.notice("--threads %d is for the CPU: a Vulkan device runs, which has none to set", d.Threads)
+	}
+	if a.common.tuning != "off" {
 		d.Tune(a.common.retune, notice)
 	}
 	return d, nil

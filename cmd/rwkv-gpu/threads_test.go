@@ -3,6 +3,8 @@ package main
 import (
 	"strings"
 	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 )
 
 // --threads sets how many threads work on the CPU, for any command that runs a model. The numbers do not depend on it.
@@ -20,5 +22,23 @@ func TestThreads(t *testing.T) {
 	}
 	for _, bad := range []string{"-1", "1025", "x"} {
 		wantError(t, cli("generate", "x", "--threads", bad), statusUsage, "threads")
+	}
+}
+
+// A Vulkan device has no threads to set, which a notice says. Nothing is said where the flag counts, or is not there.
+func TestThreadsOnVulkan(t *testing.T) {
+	gputest.Device(t)
+	for _, c := range []struct {
+		flags  []string
+		notice bool
+	}{
+		{[]string{"--device", "gpu", "--threads", "3"}, true},
+		{[]string{"--device", "gpu"}, false},
+		{[]string{"--device", "cpu", "--threads", "3"}, false},
+	} {
+		r := cli(append([]string{"logits", "--tokens", "1", "--tuning", "off"}, c.flags...)...)
+		if r.status != statusDone || strings.Contains(r.stderr, "--threads 3 is for the CPU") != c.notice {
+			t.Errorf("%q: want a notice: %t, got %s", c.flags, c.notice, r)
+		}
 	}
 }
