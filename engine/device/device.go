@@ -193,7 +193,8 @@ type Accuracy struct {
 }
 
 // Prober makes an executor for a model's program that can stop between steps, for example to compare devices. The
-// device must outlive it. progress, which may be nil, is told how many bytes of weights are loaded. Its error ends the load and is returned.
+// device must outlive it. progress, which may be nil, is told how many bytes of weights are loaded. Its error ends the
+// load and is returned.
 func (d *Device) Prober(m *model.Model, s op.Sizes, a Accuracy, progress func(done, all int64) error) (op.Prober, error) {
 	d.use.RLock()
 	defer d.use.RUnlock()

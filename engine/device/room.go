@@ -14,8 +14,8 @@ import (
 )
 
 // checkRoom returns an error if the device has no memory for a model, before any weight is read. The error says what
-// would fit. A driver may find that out late, or page the memory at a tenth of the speed and say nothing. On the CPU the
-// system would end the process.
+// would fit. A driver may find that out late, or page the memory at a tenth of the speed and say nothing. On the CPU
+// the system would end the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 	needs := func(p *op.Program, s op.Sizes) (weights, rest int) { return cpu.Needs(p, s, d.Threads) }
 	r, find := room{device: cpuName}, memory.Free

@@ -8,8 +8,8 @@ import (
 
 // A tensor's bytes may lie in a mapped file, and others can cut or overwrite the file while it is read. Then the
 // processor stops at an address without memory, or reads numbers of two files. So code reads such bytes within Use.
-// Goroutines that Use waits for read them within Guard. Code that maps a file tells Watch. Code that goes on reading the
-// bytes after it has loaded them tells Hold.
+// Goroutines that Use waits for read them within Guard. Code that maps a file tells Watch. Code that goes on reading
+// the bytes after it has loaded them tells Hold.
 
 // Watched is a mapped file, from Watch until Stop.
 type Watched struct {
@@ -59,7 +59,8 @@ func (w *Watched) Held() bool {
 	return w.holds > 0
 }
 
-// Hold keeps the mapped file that data lies in until Release, also beyond its Stop. It returns nil if data lies in none.
+// Hold keeps the mapped file that data lies in until Release, also beyond its Stop. It returns nil if data lies in
+// none.
 func Hold(data []byte) *Watched {
 	if len(data) == 0 {
 		return nil

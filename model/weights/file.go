@@ -177,7 +177,8 @@ func (f *File) Tensor(name string) (*tensor.Tensor, error) {
 	return nil, &Error{File: f.Path, Tensor: name, Err: err}
 }
 
-// Close unmaps the file. Bytes loaded from it must not be used afterwards, unless tensor.Hold keeps them. Load fails. A second Close does nothing.
+// Close unmaps the file. Bytes loaded from it must not be used afterwards, unless tensor.Hold keeps them. Load fails. A
+// second Close does nothing.
 func (f *File) Close() error {
 	for _, s := range f.Sources {
 		_ = s.Close() // read only
@@ -196,7 +197,8 @@ func (f *File) Close() error {
 }
 
 // open runs read while the bytes are sure to stay mapped. If many pages of earlier calls are in memory, it gives them
-// back first, unless an executor holds the file, which reads them again and again. A goroutine that still reads them gets them again from the system's cache.
+// back first, unless an executor holds the file, which reads them again and again. A goroutine that still reads them
+// gets them again from the system's cache.
 func (h *hold) open(tensor string, read func() ([]byte, error)) ([]byte, error) {
 	h.RLock()
 	defer h.RUnlock()
