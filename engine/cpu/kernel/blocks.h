@@ -1,7 +1,7 @@
 // The storage types. Each has, under its name T: T_BLOCK elements in T_BYTES, worked through in steps of T_STEP
 // elements; T_open, which reads a block's scales; and T_step, which gives the elements from at on as vectors. The
-// layouts and the order of the arithmetic are those of model/tensor (block.go), to the bit. Where something is added to a
-// product, a scale has at most 17 bits and a code 5: the product is exact, and so it may be fused with the sum.
+// layouts and the order of the arithmetic are those of model/tensor (block.go), to the bit. Where something is added to
+// a product, a scale has at most 17 bits and a code 5: the product is exact, and so it may be fused with the sum.
 
 typedef struct { char none; } Open0;
 typedef struct { float d[16]; } OpenK;
