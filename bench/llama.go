@@ -176,7 +176,7 @@ func wantRate(got *float64, field string) (float64, error) {
 
 // run runs llama-bench once for prefills and decodes of these lengths.
 func (l *Llama) run(ctx context.Context, pp, tg []int, more ...string) ([]llamaLine, processRun, error) {
-	args := append(l.args(), "-o", "jsonl", "-r", "1", "-p", numbers(pp), "-n", numbers(tg))
+	args := append(l.args(), "-o", "jsonl", "-r", "1", "-p", Numbers(pp), "-n", Numbers(tg))
 	run, err := Program{l.Path, append(args, more...)}.runTo(ctx, '{', mostTime)
 	if err != nil {
 		return nil, run, err
@@ -185,8 +185,8 @@ func (l *Llama) run(ctx context.Context, pp, tg []int, more ...string) ([]llamaL
 	return lines, run, err
 }
 
-// numbers writes a list for llama-bench, 0 for an empty one.
-func numbers(list []int) string {
+// Numbers writes a list as flags take it, 0 for an empty one.
+func Numbers(list []int) string {
 	if len(list) == 0 {
 		return "0"
 	}

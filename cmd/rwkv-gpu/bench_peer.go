@@ -5,7 +5,6 @@ import (
 	"errors"
 	"path/filepath"
 	"strconv"
-	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -77,7 +76,7 @@ func (a *app) versus(ctx context.Context, b *benchFlags, o bench.Options) error 
 		Generate: a.generateOne,
 		Bench: func(pp, tg []int, batch int) (bench.Program, error) {
 			return a.self("bench", "--json", "--repeat", "1", "--warmup", strconv.Itoa(o.Warmup), "--chunk", strconv.Itoa(o.Chunk),
-				"--pp", commas(pp), "--tg", commas(tg), "--batch", strconv.Itoa(batch))
+				"--pp", bench.Numbers(pp), "--tg", bench.Numbers(tg), "--batch", strconv.Itoa(batch))
 		}})
 	if err != nil {
 		return peerFault(a.ofPeer(b, err))
@@ -116,16 +115,4 @@ func peerFault(err error) error {
 		return inputf("--peer", "%w", err)
 	}
 	return err
-}
-
-// commas writes a list as flags take it, 0 for an empty one.
-func commas(list []int) string {
-	if len(list) == 0 {
-		return "0"
-	}
-	words := make([]string, len(list))
-	for i, n := range list {
-		words[i] = strconv.Itoa(n)
-	}
-	return strings.Join(words, ",")
 }
