@@ -3,6 +3,8 @@ package main
 import (
 	"bytes"
 	"context"
+	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -17,6 +19,14 @@ func floats(data []byte) []float32 {
 	f := make([]float32, len(data)/4)
 	tensor.F32.Decode(f, data)
 	return f
+}
+
+// comparison returns what a text says that a device is compared with, with 0 for each number; "" if it does not say.
+func comparison(text string) string {
+	_, text, _ = strings.Cut(text, "comparing ")
+	_, text, _ = strings.Cut(text, " with ")
+	end := strings.IndexAny(text, "\n<")
+	return regexp.MustCompile(`\d+`).ReplaceAllString(text[:max(end, 0)], "0")
 }
 
 func TestTokenize(t *testing.T) {
@@ -144,8 +154,14 @@ func TestCompare(t *testing.T) {
 	if r.status != statusDone || r.stderr != "" || !strings.HasPrefix(r.stdout, "pass: ") || strings.Count(r.stdout, "blocks.") < 5 {
 		t.Error(r)
 	}
+	picture, err := os.ReadFile("../../docs/terminal.svg")
+	if err != nil {
+		t.Fatal(err)
+	}
 	if a := cli("compare", "--tokens", "1"); a.status != statusDone {
 		t.Errorf("auto: %s", a)
+	} else if printed, drawn := comparison(a.stderr), comparison(string(picture)); printed == "" || printed != drawn {
+		t.Errorf("docs/terminal.svg: want %q, got %q: scripts/picture.sh draws it", printed, drawn)
 	}
 	host := cli("compare", "--device", "cpu", "--quiet")
 	if host.status != statusDone || !strings.HasPrefix(host.stdout, "pass: CPU (") || !strings.Contains(host.stdout, ") against reference (plain Go") {

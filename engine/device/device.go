@@ -103,7 +103,7 @@ func (e *noGPU) Error() string {
 func whyCPU(err error) string {
 	var no *noGPU
 	if errors.As(err, &no) {
-		return fmt.Sprintf("no GPU: running on the CPU, which is faster by itself than as %s (--device gpu)", no.best)
+		return fmt.Sprintf("no GPU: running on the CPU; %s would be slower (--device gpu)", no.best)
 	}
 	return fmt.Sprintf("no Vulkan device can be used (%v): running on the CPU", err)
 }
