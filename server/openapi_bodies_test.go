@@ -49,6 +49,7 @@ var chatBodies = []string{
 	aChatBegin + `,"logprobs":true,"stop":["b"],"stream_options":{"include_usage":true},"logit_bias":{"1":1},"chat_template_kwargs":{"enable_thinking":true}}`,
 	aChatBegin + `,"tools":[` + aTool + `,` + strings.Replace(aFlatTool, `"f"`, `"g"`, 1) + `],"tool_choice":{"type":"function","function":{"name":"f"}}}`,
 	aChatBegin + `,"tools":[` + aTool + `],"tool_choice":{"type":"function","name":"f"}}`,
+	aChatBegin + `,"grammar":"","regex":""}`,
 	aChatBegin + `,"response_format":{"type":"json_object"},"metadata":{"a":"b"},"modalities":["text"],"stream_options":{"include_obfuscation":false}}`,
 	aChatBegin + `,"response_format":{"type":"json_schema","json_schema":{"name":"n","strict":true,"schema":{"type":"object"}}}}`,
 	`{"messages":[{"role":"system","content":[{"type":"text","text":"s"}]},{"role":"user","content":"a"},
