@@ -4,8 +4,7 @@
 // lane. Two subgroup sums a row and token are what that costs. wkv7.comp is the form for GPUs; wkv7_norm.comp does the
 // rest.
 #extension GL_KHR_shader_subgroup_basic : require
-#extension GL_KHR_shader_subgroup_arithmetic : require
-#extension GL_EXT_control_flow_attributes : require
+#include "lib/across.glsl"
 #include "lib/batch.glsl"
 #include "lib/load.glsl"
 
@@ -67,21 +66,22 @@ void main() {
             q[c] = V4(R, at + col[c]) * inside;
             sq += dot(kk[c], kk[c]);
         }
-        float inv = 1.0 / max(sqrt(subgroupAdd(sq)), MIN_NORM);
+        float inv = 1.0 / max(sqrt(across_sum(sq, Local)), MIN_NORM);
         [[unroll]] for (uint c = 0; c < C; c++) {
             kk[c] *= inv;
             b[c] *= kk[c];
         }
-        float mine = 0.0;
+        float mine = 0.0, values = 0.0; // of rows r / Local * Local + lane
         [[unroll]] for (uint r = 0; r < Rows; r++) {
-            float sa = 0.0, o = 0.0, v = F(V, 4 * at + i0 + r);
+            if (r % Local == 0) values = F(V, 4 * at + min(i0 + r + lane, N - 1));
+            float sa = 0.0, o = 0.0, v = subgroupShuffle(values, r % Local);
             [[unroll]] for (uint c = 0; c < C; c++) sa -= dot(s[r * C + c], kk[c]);
-            sa = subgroupAdd(sa);
+            sa = across_sum(sa, Local);
             [[unroll]] for (uint c = 0; c < C; c++) {
                 s[r * C + c] = s[r * C + c] * w[c] + sa * b[c] + v * key[c];
                 o += dot(s[r * C + c], q[c]);
             }
-            o = subgroupAdd(o);
+            o = across_sum(o, Local);
             mine = lane == r % Local ? o : mine;
             if ((r + 1) % Local == 0 || r + 1 == Rows) { // lane l has row l of these
                 uint i = r / Local * Local + lane;

@@ -6,13 +6,13 @@
 #include "lib/reduce.glsl"
 #include "lib/batch.glsl"
 #include "lib/load.glsl"
-#extension GL_KHR_shader_subgroup_shuffle : require
-#extension GL_EXT_control_flow_attributes : require
+#include "lib/across.glsl"
 
 layout(constant_id = 2) const uint N = 64;
 layout(constant_id = 3) const uint Lanes = 8;  // of a subgroup
 layout(constant_id = 4) const uint Across = 8; // lanes that share a row: Lanes, or a power of 2 that divides it
 layout(constant_id = 5) const uint Rows = 8;   // that these load before they work on them; divides Across
+layout(constant_id = 6) const uint Exchange = 0; // 1: emulated lanes, where a load costs more than an exchange
 
 const float MIN_NORM = 1e-12; // as model/op has it
 
@@ -46,14 +46,8 @@ const uint Q = (Part + Lanes - 1) / Lanes;                           // results 
 const bool AllColumns = N4 % Across == 0, AllRows = N % Groups + Part % (Rows * Side) == 0;
 const uint MAX_C = 16, MAX_S = 16, MAX_Q = 64; // see lib/reduce.glsl
 
-// row_sum adds what the lanes of a row have. Two at a time, then four and so on exchange their sums as if by a mirror,
-// for which many GPUs need no more than the addition.
-float row_sum(float v) {
-    if (Across == Lanes) return subgroupAdd(v);
-    [[unroll]] for (uint b = 0; b < 6; b++)
-        if (Across > 1u << b) v += subgroupShuffleXor(v, (2u << b) - 1);
-    return v;
-}
+// row_sum adds what the lanes of a row have. A whole subgroup of a GPU may have an instruction for it.
+float row_sum(float v) { return Across == Lanes && Exchange == 0 ? subgroupAdd(v) : across_sum(v, Across); }
 
 float param(uint from, uint i) { return V4(Params, from + i / 4)[i % 4]; }
 
@@ -89,8 +83,11 @@ void main() {
     }
 
     float o[MAX_Q], sum = 0.0; // of the subgroup's rows mine, Lanes + mine, ...
-    for (uint j = 0; j < Q; j++) { // with its test at the end, a compiler for GPUs spills
-        o[j] = 0.0;
+    // With its test at the end, a compiler for GPUs spills; emulated lanes would run what is behind a test once more.
+    for (uint j = 0; Exchange == 1 || j < Q; j++) {
+        float kept = 0.0;
+        // Of the rows of the loop below, each lane loads what V has for the one whose result it keeps.
+        float v_mine = Exchange == 1 ? F(V, 4 * at + min(first + j * Lanes + mine, N - 1)) : 0.0;
         uint from = 0;
         do {
             uint begin = first + j * Lanes + from * Side, i = begin + side;
@@ -102,7 +99,8 @@ void main() {
             }
             [[unroll]] for (uint r = 0; r < Rows; r++) {
                 uint row = AllRows ? i + r * Side : min(i + r * Side, N - 1);
-                float sa = 0.0, dots = 0.0, v = F(V, 4 * at + row);
+                float sa = 0.0, dots = 0.0;
+                float v = Exchange == 1 ? subgroupShuffle(v_mine, side * Across + from + r) : F(V, 4 * at + row);
                 [[unroll]] for (uint c = 0; c < C; c++) sa -= dot(s[r * C + c], kk[c]);
                 sa = row_sum(sa);
                 [[unroll]] for (uint c = 0; c < C; c++) {
@@ -110,14 +108,16 @@ void main() {
                     dots += dot(s[r * C + c], q[c]);
                 }
                 dots = row_sum(dots);
-                if (lane == from + r && (AllRows || i + r * Side < end)) o[j] = dots;
+                if (lane == from + r && (AllRows || i + r * Side < end)) kept = dots;
             }
             [[unroll]] for (uint c = 0; c < C; c++)
                 if (AllColumns || c * Across + lane < N4)
                     [[unroll]] for (uint r = 0; r < Rows; r++)
                         if (AllRows || i + r * Side < end) state_out[state_at + (i + r * Side) * N4 + col[c]] = s[r * C + c];
         } while ((from += Rows) < Across);
-        sum += o[j];
+        o[j] = kept;
+        sum += kept;
+        if (Exchange == 1 && j + 1 == Q) break;
     }
 
     float mean = workgroup_sum(sum) / float(N), var = 0.0;

@@ -4205,16 +4205,17 @@ type Wkv7StepPush struct {
 
 // Wkv7StepSpec are the specialization constants of wkv7_step.comp.
 type Wkv7StepSpec struct {
-	Local  uint32 // Local, id 0
-	Single uint32 // Single, id 1
-	N      uint32 // N, id 2
-	Lanes  uint32 // Lanes, id 3
-	Across uint32 // Across, id 4
-	Rows   uint32 // Rows, id 5
+	Local    uint32 // Local, id 0
+	Single   uint32 // Single, id 1
+	N        uint32 // N, id 2
+	Lanes    uint32 // Lanes, id 3
+	Across   uint32 // Across, id 4
+	Rows     uint32 // Rows, id 5
+	Exchange uint32 // Exchange, id 6
 }
 
 func (s Wkv7StepSpec) values() []uint32 {
-	return []uint32{s.Local, s.Single, s.N, s.Lanes, s.Across, s.Rows}
+	return []uint32{s.Local, s.Single, s.N, s.Lanes, s.Across, s.Rows, s.Exchange}
 }
 
 // Wkv7StepVariant is one compiled form of wkv7_step.comp.

@@ -215,6 +215,50 @@ float minimum(Packed p, uint h) { return h == 0 ? p.m.x : p.m.y; }
 float minimum(Packed p, uint h) { return 0.0; }
 #endif
 
+#ifdef EMULATED
+// Emulated lanes convert no integers: unpack8_fast gives 1 + code / LEVELS, of which a code is the first bits behind the
+// point. The types without minima have codes with a sign, and stay as unpack8 gives them.
+#ifdef MINIMA
+#if defined(W_Q3_K)
+const uint BITS = 3;
+#elif defined(W_Q6_K)
+const uint BITS = 6;
+#elif defined(HIGH)
+const uint BITS = 5;
+#else
+const uint BITS = 4;
+#endif
+const float LEVELS = float(1 << BITS);
+
+// fractions4 takes the codes at bit 0, 8, 16 and 24 of a word, among others.
+vec4 fractions4(uint w) {
+    const uint TOP = 23 - BITS; // of the codes' lowest bits in a float
+    uvec4 moved = uvec4(w << TOP, w << TOP - 8, w << TOP - 16, w >> 24 - TOP);
+    return uintBitsToFloat(moved & (1u << 23) - (1u << TOP) | 0x3f800000u);
+}
+
+void unpack8_fast(Packed p, uint c, out vec4 lo, out vec4 hi) {
+    lo = fractions4(BITS == 4 ? p.q[c] : codes4(p, 2 * c));
+    hi = fractions4(BITS == 4 ? p.q[c] >> 4 : codes4(p, 2 * c + 1));
+}
+#else
+#define unpack8_fast unpack8
+#endif
+
+float sum4(vec4 v) { return v.x + v.y + (v.z + v.w); }
+
+// scaled adds to a sum the products of elements of half h of a unit with x, of which sum has those of x with what
+// unpack8_fast gave, and x_sum the sum of x.
+float scaled(Packed p, uint h, float sum, float x_sum, float to) {
+#ifdef MINIMA
+    float s = scale(p, h) * LEVELS;
+    return fma(s, sum, fma(minimum(p, h) - s, x_sum, to));
+#else
+    return fma(scale(p, h), sum, to);
+#endif
+}
+#endif
+
 // fetch8 reads group c of 8 elements of a unit alone, for a lane that has three others beside it: as group 0 of what it
 // returns, with its scale and minimum as those of the first half.
 #ifndef HEADS

@@ -64,12 +64,8 @@ func (s Chooser) Tile(f tune.Form) uint32 {
 	return f.Tokens
 }
 
-// handsRound reports whether emulated lanes do better with matmul_bcast. They do with more than two tokens. With one
-// token they do for block types, since the 32 elements that a token has for a block, and the scales of eight blocks,
-// are loaded at once. Two tokens would be a tenth faster too, but without it their sums have the order of one token's.
-func (s Chooser) handsRound(u *layout.Slab, n uint32) bool {
-	return s.Vectors() && s.Shuffle && (n > 2 || n == 1 && u.Type.IsBlock())
-}
+// handsRound reports whether emulated lanes use matmul_bcast, which they do if they can hand round what they load.
+func (s Chooser) handsRound() bool { return s.Vectors() && s.Shuffle }
 
 // laneRows returns the form with the rows that an emulated lane takes: 8 if that leaves each core some workgroups, else
 // 4. With 8 rows lavapipe does a tenth less work than with 4, whatever the type and the number of tokens.
@@ -113,7 +109,7 @@ func (s Chooser) Usual(u *layout.Slab, n uint32) tune.Form {
 		return f
 	}
 	switch {
-	case s.handsRound(u, n):
+	case s.handsRound():
 		return s.laneRows(s.Of(Bcast, n), u, n)
 	case s.CPU:
 		return s.laneRows(s.Of(Reg, n), u, n)
@@ -186,10 +182,10 @@ func (s Chooser) Candidates(u *layout.Slab, n uint32) []tune.Form {
 			add(tune.Form{Kernel: Coop, Rows: uint32(m.M), Tokens: uint32(m.N)})
 		}
 	}
-	if s.CPU && !s.handsRound(u, n) {
+	if s.CPU && !s.handsRound() {
 		lanes(Reg)
 	}
-	if s.CPU && s.Shuffle && (n > 1 || s.handsRound(u, n)) {
+	if s.CPU && s.Shuffle && (n > 1 || s.handsRound()) {
 		lanes(Bcast)
 	}
 	return list

@@ -44,9 +44,9 @@ func TestUsual(t *testing.T) {
 	}{
 		{wave64, tensor.Q4_0, manyRows, of(Vec, 4, 1)}, {wave64, tensor.Q4_0, manyRows - 64, of(Vec, 2, 1)},
 		{wave64, tensor.F16, 1 << 16, of(Vec, 2, 1)},
-		{lanes8, tensor.F16, 512, of(Reg, 8, 1)}, {lanes8, tensor.Q8_0, 512, of(Bcast, 8, 1)},
-		{lanes8, tensor.F16, 448, of(Reg, 4, 1)}, {lanes8, tensor.Q8_0, 448, of(Bcast, 4, 1)},
-		{lanes16, tensor.F16, 4096, of(Reg, 4, 1)}, // 8 rows to a lane are more than a workgroup may have
+		{lanes8, tensor.F16, 512, of(Bcast, 8, 1)}, {lanes8, tensor.Q8_0, 512, of(Bcast, 8, 1)},
+		{lanes8, tensor.F16, 448, of(Bcast, 4, 1)}, {lanes8, tensor.Q8_0, 448, of(Bcast, 4, 1)},
+		{lanes16, tensor.F16, 4096, of(Bcast, 4, 1)}, // 8 rows to a lane are more than a workgroup may have
 		{Chooser{&profile.Profile{CPU: true, TexelBytes: 1 << 20, Narrow: profile.Narrow{Usual: true}}}, tensor.F16, 64, of(Narrow, 8, 1)},
 		{Chooser{&profile.Profile{CPU: true, TexelBytes: -1, Local: profile.Workgroups{Reg: 4}, Narrow: profile.Narrow{Usual: true}}}, tensor.F16, 64, of(Reg, 4, 1)}, // too large for it
 	} {
@@ -74,7 +74,7 @@ func TestUsual(t *testing.T) {
 			t.Errorf("few registers %t, %d rows of %s, %d tokens: want %s, got %s", c.few, c.rows, c.typ, c.tokens, c.want, f)
 		}
 	}
-	for n, want := range map[uint32]tune.Form{2: of(Reg, 8, 2), 3: of(Bcast, 8, 4), 100: of(Bcast, 8, 16)} {
+	for n, want := range map[uint32]tune.Form{2: of(Bcast, 8, 2), 3: of(Bcast, 8, 4), 100: of(Bcast, 8, 16)} {
 		if f := lanes8.Usual(&layout.Slab{Rows: 512}, n); f != want {
 			t.Errorf("%d tokens: want %s, got %s", n, want, f)
 		}

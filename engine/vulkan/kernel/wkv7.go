@@ -103,7 +103,7 @@ func (w *Recurrent) Record(rec *gpu.Recording, f tune.Form, s Shape, args shader
 		return w.chunked(rec, s, texel, args, push, room)
 	case emulated.TakesHead(set.Is, o.N):
 		return emulated.WKV7(set.Set, rec, o, s.Rows, s.Seqs, s.Single() && !w.env.Exact, args, push)
-	case set.Is.Shared:
+	case set.Is.Shared && set.Is.Shuffle:
 		k, err := set.wkv7Shared(o.N, texel)
 		if err != nil {
 			return err
@@ -146,7 +146,7 @@ func (k *Set) wkv7Step(n int, texel bool) (*shaders.Wkv7Step, error) {
 	v, s := pipeline.Way(k.heads.RecursTexels(texel), shaders.Wkv7StepBuf, shaders.Wkv7StepTx), k.heads
 	return pipeline.Get(k.Set, headKey[shaders.Wkv7StepVariant]{v, n, s.Local.Step}, func() (*shaders.Wkv7Step, error) {
 		return shaders.NewWkv7Step(k.Dev, v, shaders.Wkv7StepSpec{Local: s.Local.Step, Single: pipeline.Flag(s.Local.Step == s.Lanes, 1),
-			N: uint32(n), Lanes: s.Lanes, Across: s.StepAcross(uint32(n)), Rows: s.StepRows(uint32(n))}, k.Full()...)
+			N: uint32(n), Lanes: s.Lanes, Across: s.StepAcross(uint32(n)), Rows: s.StepRows(uint32(n)), Exchange: pipeline.Flag(s.CPU, 1)}, k.Full()...)
 	})
 }
 

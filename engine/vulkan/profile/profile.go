@@ -33,6 +33,9 @@ type Workgroups struct {
 	Step      uint32 // of wkv7_step; 0 where the device does not suit it
 }
 
+// bandMost is the most rows of a band: matrices begin with multiples of it.
+const bandMost = 64
+
 // Narrow says which kernels for few emulated lanes suit a device.
 type Narrow struct {
 	Usual bool   // reports whether matmul_narrow is the usual form of a product
@@ -52,6 +55,9 @@ func Of(info gpu.Info) Profile {
 		Matrices: matricesFor(info)}
 	if p.CPU {
 		p.Shared, p.Band = true, int(p.Local.Reg)
+		if p.Vectors() { // a workgroup's rows lie side by side, and it reads one stream
+			p.Band = min(8*p.Band, bandMost)
+		}
 		p.Local.Norm, p.Local.Single = sub, 1
 	}
 	buffers := info.Limits.MaxStorageBuffers >= glsl.StepBuffers // wkv7_step needs more than the base path asks for

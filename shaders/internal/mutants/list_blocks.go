@@ -37,6 +37,12 @@ var blockMutants = []mutant{
 		Why: "second word of a superblock's head", Only: "^matmul_bcast\\.(q4_1|q5_1|q6_k)", Test: "lavapipe TestOps/.*/bcast/MatMul/Q"},
 	{File: "lib/blocks.glsl", Old: `return h == 0 ? p.m.x : p.m.y; }`, New: `return 0.0; }`,
 		Why: "minima", Only: "^matmul_(vec|bcast)\\.q4_1", Test: "lavapipe TestOps/.*/(vec|bcast)/MatMul/Q4_1"},
+	{File: "lib/blocks.glsl", Old: `w << TOP - 8, w << TOP - 16`, New: `w << TOP - 8, w << TOP - 8`, Why: "third code of a word, as emulated lanes take it",
+		Only: "^matmul_(bcast|reg)\\.q4_0", Test: "lavapipe TestOps/.*/(reg|bcast)/MatMul/Q4_0"},
+	{File: "lib/blocks.glsl", Old: `BITS == 4 ? p.q[c] >> 4 : codes4(p, 2 * c + 1)`, New: `BITS == 4 ? p.q[c] : codes4(p, 2 * c)`, Why: "second half of a group, as emulated lanes take it",
+		Only: "^matmul_(bcast|reg)\\.q5_0", Test: "lavapipe TestOps/.*/(reg|bcast)/MatMul/Q5_0"},
+	{File: "lib/blocks.glsl", Old: `fma(minimum(p, h) - s, x_sum, to)`, New: `fma(minimum(p, h), x_sum, to)`, Why: "what emulated lanes take for the point of a code",
+		Only: "^matmul_(bcast|reg)\\.q4_k", Test: "lavapipe TestOps/.*/(reg|bcast)/MatMul/Q4_K"},
 
 	group8("q5_0", `j & 3) >> 2 * c;`, `j & 3) >> c;`, "fifth bits of a lane's group"),
 	group8("q8_0", `W1(k, 2 * (c & 1) + 1)`, `W1(k, 2 * (c & 1))`, "second word of a lane's group"),

@@ -42,7 +42,8 @@ var wkvMutants = []mutant{
 	{File: "wkv7.comp", Old: `dots[p * ROWS + i % ROWS].y`, New: `dots[p * ROWS + i % ROWS].x`, Why: "shares of the norm"},
 	{File: "wkv7.comp", Old: `at = 4 * min(t + 1, last) * push.stride;`, New: `at = 4 * t * push.stride;`, Why: "vectors of the next token"},
 
-	{File: "wkv7_shared.comp", Old: `sa = subgroupAdd(sa);`, New: ``, Why: "sum over lanes"},
+	{File: "wkv7_shared.comp", Old: `sa = across_sum(sa, Local);`, New: ``, Why: "sum over lanes"},
+	{File: "wkv7_shared.comp", Old: `if (r % Local == 0) values`, New: `if (r == 0) values`, Why: "values of later rows"},
 	{File: "wkv7_shared.comp", Old: `mine = lane == r % Local ? o : mine;`, New: `mine = o;`, Why: "row of a lane"},
 	{File: "wkv7_shared.comp", Old: `float inside = c * Local + lane < N4 ? 1.0 : 0.0;`, New: `float inside = 1.0;`, Why: "lanes past the end of a row"},
 	{File: "wkv7_shared.comp", Old: `b[c] *= kk[c];`, New: `b[c] = kk[c];`, Why: "rate of what is removed"},
@@ -55,7 +56,8 @@ var wkvMutants = []mutant{
 
 	{File: "wkv7_step.comp", Old: `if (span.len == 0) return;`, New: ``, Why: "a sequence that has ended within a submission", Test: "lavapipe TestEndedKeepsState|TestDrawEnds"},
 	{File: "wkv7_step.comp", Old: `bonus = row_sum(bonus);`, New: ``, Why: "sum over lanes"},
-	{File: "wkv7_step.comp", Old: `(2u << b) - 1`, New: `(2u << b) - 2`, Why: "sum over the lanes of a short row", Test: "lavapipe TestOps/.*/auto/WKV7"},
+	{File: "lib/across.glsl", Old: `(2u << b) - 1`, New: `(2u << b) - 2`, Why: "sum over neighbouring lanes", Only: "^wkv7_(step|shared)", Test: "lavapipe TestOps/.*/auto/WKV7"},
+	{File: "wkv7_step.comp", Old: `side * Across + from + r) :`, New: `side * Across + r) :`, Why: "values of later rows", Test: "lavapipe TestOps/.*/auto/WKV7"},
 	{File: "wkv7_step.comp", Old: `uint mine = lane * Side + side;`, New: `uint mine = side * Across + lane;`, Why: "row of a lane's result", Test: "lavapipe TestOps/.*/auto/WKV7"},
 	{File: "wkv7_step.comp", Old: `b[c] *= kk[c];`, New: `b[c] = -kk[c];`, Why: "rate of what is removed"},
 	{File: "wkv7_step.comp", Old: `workgroup_sum(var) / float(N) + push.eps`, New: `workgroup_sum(var) / float(N)`, Why: "epsilon"},
