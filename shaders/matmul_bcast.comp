@@ -138,7 +138,7 @@ void whole_unit(Head heads[MAX_ROWS], uint w_at[MAX_ROWS], uint u) {
                 vec4 lo, hi;
                 unpack8_fast(w, c, lo, hi);
                 [[unroll]] for (uint t = 0; t < TileTokens; t++)
-                    sums[t] = along(lo, hi, x_lo[c * TileTokens + t], x_hi[c * TileTokens + t], sums[t]);
+                    sums[t] += dot8(lo, hi, x_lo[c * TileTokens + t], x_hi[c * TileTokens + t]);
             }
             [[unroll]] for (uint t = 0; t < TileTokens; t++)
                 acc[r * TileTokens + t] = scaled(w, h, sums[t], x_sum[h * TileTokens + t], acc[r * TileTokens + t]);
@@ -164,7 +164,7 @@ void grouped_unit(Head heads[MAX_ROWS], uint w_at[MAX_ROWS], uint u) {
                 vec4 x_lo = x_of(0, 0, t, 0), x_hi = x_of(0, 0, t, 1);
                 x_sum[t] = x_sum_of(0, t, x_sum[t]);
                 [[unroll]] for (uint r = 0; r < TileRows; r++)
-                    sums[r * TileTokens + t] = along(lo[r], hi[r], x_lo, x_hi, sums[r * TileTokens + t]);
+                    sums[r * TileTokens + t] += dot8(lo[r], hi[r], x_lo, x_hi);
             }
         } while (++c < end);
         [[unroll]] for (uint r = 0; r < TileRows; r++)

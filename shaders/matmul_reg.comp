@@ -87,7 +87,7 @@ void main() {
                     vec4 x_lo = V4(X, x_at[t] + UNIT4 * u + 2 * c), x_hi = V4(X, x_at[t] + UNIT4 * u + 2 * c + 1);
                     x_sum[t] = x_sum[t] + sum4(x_lo) + sum4(x_hi);
                     [[unroll]] for (uint r = 0; r < TileRows; r++)
-                        sums[r * TileTokens + t] = along(lo[r], hi[r], x_lo, x_hi, sums[r * TileTokens + t]);
+                        sums[r * TileTokens + t] += dot8(lo[r], hi[r], x_lo, x_hi);
                 }
             } while (++c < end);
             [[unroll]] for (uint r = 0; r < TileRows; r++)

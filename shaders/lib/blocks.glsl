@@ -247,6 +247,12 @@ void unpack8_fast(Packed p, uint c, out vec4 lo, out vec4 hi) {
 
 float sum4(vec4 v) { return v.x + v.y + (v.z + v.w); }
 
+// dot8 multiplies 8 elements with x. Of several such sums none waits for the one before, as it would along a row.
+float dot8(vec4 lo, vec4 hi, vec4 x_lo, vec4 x_hi) {
+    float sum = fma(lo.w, x_lo.w, fma(lo.z, x_lo.z, fma(lo.y, x_lo.y, lo.x * x_lo.x)));
+    return fma(hi.w, x_hi.w, fma(hi.z, x_hi.z, fma(hi.y, x_hi.y, fma(hi.x, x_hi.x, sum))));
+}
+
 // scaled adds to a sum the products of elements of half h of a unit with x, of which sum has those of x with what
 // unpack8_fast gave, and x_sum the sum of x.
 float scaled(Packed p, uint h, float sum, float x_sum, float to) {
