@@ -16,6 +16,7 @@ type Options struct {
 	Slots int // states on the device at once; 0 is 1
 	Seqs  int // most sequences of one pass; 0 is as many as there are slots, but at most DefaultSeqs
 	Chunk int // most tokens of one pass; 0 is DefaultChunk
+	Outs  int // most logits of one pass, at most Chunk; as many as there are Seqs, and 16, are always allowed
 
 	// Keep lets every sequence be made again after its state is lost, with the device or by an interrupted pass. The
 	// engine keeps, in the host's memory, the tokens fed to a sequence and a copy of its state that is at most about so
@@ -41,8 +42,8 @@ const (
 	DefaultChunk = 256
 )
 
-// maxOuts is the most logits of one pass that are kept at once, besides one for each sequence. They are the largest
-// scratch.
+// maxOuts is the most logits of one pass that are kept at once without Options.Outs, besides one for each sequence. They
+// are the largest scratch.
 const maxOuts = 16
 
 // Engine runs one model on one device. The package's documentation says which calls may run side by side.
@@ -67,7 +68,7 @@ func New(m *model.Model, d *device.Device, o Options) (*Engine, error) {
 	}
 	o.Seqs = min(o.Seqs, o.Slots)
 	rows := max(o.Chunk, o.Seqs)
-	s := op.Sizes{Slots: o.Slots, Rows: rows, Seqs: o.Seqs, Outs: max(o.Seqs, min(rows, maxOuts))}
+	s := op.Sizes{Slots: o.Slots, Rows: rows, Seqs: o.Seqs, Outs: max(o.Seqs, min(rows, max(o.Outs, maxOuts)))}
 	e := &Engine{Model: m, table: newTable(o.Slots), host: host{model: m, dev: d, options: o, sizes: d.Fit(m.Program, s), left: true}}
 	h, t, k := &e.host, &e.table, &e.keeper
 	e.keeper = keeper{h: h, t: t}

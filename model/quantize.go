@@ -145,7 +145,7 @@ type QuantCost struct {
 }
 
 // QuantCosts has the cost of each type for the demo model, on the first 10,000 tokens of the stories that its training
-// did not see (engine/cpu's TestQuality).
+// did not see (`rwkv-gpu eval --quants`, package eval's TestQuality).
 var QuantCosts = map[tensor.Type]QuantCost{
 	tensor.Q8_0: {0.000038, 1.0002}, tensor.Q6_K: {0.00035, 1.0000}, tensor.Q5_K: {0.0011, 1.0008},
 	tensor.Q5_1: {0.00099, 1.0000}, tensor.Q5_0: {0.0014, 1.0008}, tensor.Q4_K: {0.0039, 1.0020}, tensor.Q4_1: {0.0039, 1.0026},

@@ -85,6 +85,24 @@ def test_choice(run):
     assert 0 < right < n  # otherwise the figure says nothing
 
 
+def measured(task, file):
+    """Returns what `rwkv-gpu eval` finds of documents."""
+    command = ["eval", str(TASKS / file), "--task", task, "--device", "cpu", "--json", "--quiet"]
+    done = subprocess.run([os.environ["RWKV_BINARY"], *command], check=True, capture_output=True)
+    return json.loads(done.stdout)
+
+
+def test_eval(run):
+    _, figures, _ = run
+    got, wanted = measured("choice", "choice.jsonl"), figures["choice"]
+    for name in "acc", "acc_norm":
+        assert got[name] == pytest.approx(wanted[f"{name},none"], abs=NEAR)
+        assert got["stderr"][name] == pytest.approx(wanted[f"{name}_stderr,none"], abs=NEAR)
+    if run[0].get("max_length") is None:  # texts in one piece
+        bits = figures["rolling"]["bits_per_byte,none"]
+        assert measured("text", "rolling.jsonl")["bits_per_byte"] == pytest.approx(bits, abs=NEAR)
+
+
 def windows(ids, length):
     """Returns contexts and what follows them, of so many ids together at the most, that divide a text."""
     first = min(length, len(ids))

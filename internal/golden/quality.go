@@ -59,40 +59,9 @@ func Demo(tb testing.TB, typ tensor.Type) *model.Model {
 	return m
 }
 
-// QuantCosts returns what quantizing the demo model to each type costs, on texts, and logs it with the standard error
-// of the change of perplexity, if tokens were independent.
-func QuantCosts(tb testing.TB, open Open, texts [][]int, types ...tensor.Type) map[tensor.Type]model.QuantCost {
-	tb.Helper()
-	stored := logProbabilities(tb, open, texts, 0)
-	results := make(map[tensor.Type]model.QuantCost)
-	for _, typ := range types {
-		var q model.QuantCost
-		var loss, squares, tokens float64
-		probabilities := logProbabilities(tb, open, texts, typ)
-		for i, text := range texts {
-			for at, id := range text[1:] {
-				p, now := stored[i][at], probabilities[i][at]
-				for j, l := range p {
-					q.KL += math.Exp(float64(l)) * float64(l-now[j])
-				}
-				d := float64(p[id] - now[id])
-				loss += d
-				squares += d * d
-				tokens++
-			}
-		}
-		q.KL /= tokens
-		q.Perplexity = math.Exp(loss / tokens)
-		chance := math.Sqrt((squares/tokens - loss*loss/tokens/tokens) / tokens)
-		tb.Logf("%s: %.0f tokens, KL %.2g, perplexity %+.3f %%, standard error %.3f %%", typ, tokens, q.KL, 100*(q.Perplexity-1), 100*chance)
-		results[typ] = q
-	}
-	return results
-}
-
 // logProbabilities returns the logarithms of the probabilities of each next token, after every token of each text.
-func logProbabilities(tb testing.TB, open Open, texts [][]int, typ tensor.Type) [][][]float32 {
-	m := Demo(tb, typ)
+func logProbabilities(tb testing.TB, open Open, texts [][]int) [][][]float32 {
+	m := Demo(tb, 0)
 	e := open(tb, m, op.Sizes{Slots: 1, Rows: most, Seqs: 1, Outs: most})
 	defer func() { _ = e.Close() }()
 	var all [][][]float32
@@ -113,7 +82,7 @@ func logProbabilities(tb testing.TB, open Open, texts [][]int, typ tensor.Type) 
 func Perplexity(tb testing.TB, open Open, texts [][]int) float64 {
 	tb.Helper()
 	var loss, tokens float64
-	for i, l := range logProbabilities(tb, open, texts, 0) {
+	for i, l := range logProbabilities(tb, open, texts) {
 		for at, id := range texts[i][1:] {
 			loss -= float64(l[at][id])
 			tokens++
