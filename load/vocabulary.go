@@ -17,7 +17,7 @@ const (
 	NeoXVocab  = "20B_tokenizer.json"
 )
 
-// vocabNames are the vocabulary files looked for, in this order, first beside the model file, then in dataDir.
+// vocabNames are the vocabulary files looked for, in this order, first beside the model file, then in DataDir.
 var vocabNames = []string{WorldVocab, "vocab.txt", NeoXVocab, "tokenizer.json", "rwkv_vocab_v20230424.json"}
 
 // reserved is how many ids a model may have beyond its vocabulary: sizes are often rounded up.
@@ -76,7 +76,7 @@ func (m *Opened) Tokenizer() (tokenizer.Tokenizer, error) {
 		return tokenizer.Bytes{}, nil
 	}
 	dirs := []string{filepath.Dir(path)}
-	if dir := dataDir(); dir != "" {
+	if dir := DataDir(); dir != "" {
 		dirs = append(dirs, dir)
 	}
 	t, err := findVocab(path, m.Vocab, dirs)
@@ -163,8 +163,8 @@ func findVocab(modelPath string, size int, dirs []string) (tokenizer.Tokenizer, 
 	return nil, none
 }
 
-// dataDir returns where a user's vocabularies may lie, or "" if the environment does not say.
-func dataDir() string {
+// DataDir returns where a user's vocabularies may lie, or "" if the environment does not say.
+func DataDir() string {
 	const name = "rwkv-gpu"
 	home, err := os.UserHomeDir()
 	switch {

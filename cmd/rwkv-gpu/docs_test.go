@@ -100,6 +100,13 @@ esac
 	return r
 }
 
+// hub starts a hub of models and gives the reader an empty cache.
+func (r *reader) hub() {
+	r.t.Helper()
+	r.env = append(r.env, "HF_ENDPOINT="+newHub(r.t).URL, "HF_TOKEN=", "HF_HUB_OFFLINE=", "HF_HUB_CACHE="+r.t.TempDir(),
+		"XDG_DATA_HOME="+r.t.TempDir())
+}
+
 // leave ends the server, which has to end in order.
 func (r *reader) leave() {
 	if r.server == nil {
@@ -170,6 +177,9 @@ func TestDocs(t *testing.T) {
 			t.Parallel()
 			r := newReader(t)
 			defer r.leave()
+			if name == "docs/models.md" {
+				r.hub()
+			}
 			for _, s := range snippets(t, path) {
 				where := fmt.Sprintf("%s:%d", name, s.line)
 				switch {
@@ -200,6 +210,7 @@ func TestReadmeUse(t *testing.T) {
 	text, _, _ = strings.Cut(text, "\n\n")
 	r := newReader(t)
 	defer r.leave()
+	r.hub()
 	for name, data := range map[string][]byte{"rwkv7-0.4b-f16.gguf": standIns()["rwkv7-0.4b-f16.gguf"], "prompt.txt": []byte("Once"),
 		"chat.json": []byte(`[{"role":"user","content":"Hello!"}]`)} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), data, 0o600); err != nil {

@@ -56,7 +56,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 // commandName returns the name of the subcommand of a command line, "" if there is none.
 func commandName(root *cobra.Command, args []string) string {
 	if found, _, err := root.Find(args); err == nil && found != root {
-		return found.Name()
+		return strings.TrimPrefix(found.CommandPath(), root.Name()+" ")
 	}
 	return ""
 }
@@ -110,6 +110,9 @@ func (a *app) command(c *cobra.Command, do func(ctx context.Context, args []stri
 			return err
 		}
 		a.started = true
+		if err := a.findModel(); err != nil {
+			return err
+		}
 		return do(c.Context(), args)
 	}
 	return c

@@ -57,7 +57,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f := root.PersistentFlags()
 	f.SortFlags = false
 	c := &a.common
-	f.StringVar(&c.model, "model", "", "model `FILE` or directory of any format, or synthetic:SIZE for a made-up one; without it, the embedded demo model")
+	f.StringVar(&c.model, "model", "", "model `FILE` or directory of any format, the name of one that pull has fetched (g1:0.4b), or synthetic:SIZE for a made-up one; without it, the embedded demo model")
 	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
 	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best GPU, else cpu), gpu (best Vulkan device), cpu, an index of 'rwkv-gpu devices', or part of a name")
 	f.IntVar(&c.threads, "threads", 0, "`N` threads on the CPU (0: a thread for each physical core that this process may use)")
@@ -69,7 +69,8 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "write one JSON object and nothing else to standard output")
 	f.BoolVar(&c.quiet, "quiet", false, "no notices, no progress")
 	root.AddCommand(a.generateCommand(), a.logitsCommand(), a.tokenizeCommand(), a.promptCommand(), a.stateCommand(), a.chatCommand(), a.serveCommand(), a.infoCommand(),
-		a.devicesCommand(), a.compareCommand(), a.benchCommand(), a.evalCommand(), a.convertCommand(), a.quantizeCommand(), a.versionCommand())
+		a.devicesCommand(), a.compareCommand(), a.benchCommand(), a.evalCommand(), a.convertCommand(), a.quantizeCommand(), a.pullCommand(),
+		a.modelsCommand(), a.versionCommand())
 	return root
 }
 
