@@ -57,8 +57,11 @@ type Engine struct {
 	bursts bursts
 }
 
-// New loads the model's weights to the device. Both must outlive the engine.
-func New(m *model.Model, d *device.Device, o Options) (*Engine, error) {
+// Sizes returns the sizes of the executor that New makes.
+func Sizes(m *model.Model, d *device.Device, o Options) op.Sizes { return d.Fit(m.Program, o.sizes()) }
+
+// sizes fills in what is not set, and returns the sizes that follow, whatever the device allows.
+func (o *Options) sizes() op.Sizes {
 	o.Slots = max(o.Slots, 1)
 	if o.Chunk <= 0 {
 		o.Chunk = DefaultChunk
@@ -68,7 +71,12 @@ func New(m *model.Model, d *device.Device, o Options) (*Engine, error) {
 	}
 	o.Seqs = min(o.Seqs, o.Slots)
 	rows := max(o.Chunk, o.Seqs)
-	s := op.Sizes{Slots: o.Slots, Rows: rows, Seqs: o.Seqs, Outs: max(o.Seqs, min(rows, max(o.Outs, maxOuts)))}
+	return op.Sizes{Slots: o.Slots, Rows: rows, Seqs: o.Seqs, Outs: max(o.Seqs, min(rows, max(o.Outs, maxOuts)))}
+}
+
+// New loads the model's weights to the device. Both must outlive the engine.
+func New(m *model.Model, d *device.Device, o Options) (*Engine, error) {
+	s := o.sizes()
 	e := &Engine{Model: m, table: newTable(o.Slots), host: host{model: m, dev: d, options: o, sizes: d.Fit(m.Program, s), left: true}}
 	h, t, k := &e.host, &e.table, &e.keeper
 	e.keeper = keeper{h: h, t: t}

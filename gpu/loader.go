@@ -11,6 +11,7 @@ import "C"
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"runtime"
 	"strings"
 	"sync"
@@ -42,8 +43,27 @@ var (
 	boundCalls bool           // instance-level functions are bound as well
 )
 
+// Loader returns the file name and the Vulkan version of the loader that Open uses. Its error is Open's.
+func Loader() (name, version string, err error) {
+	gipa, name, err := loadNamed()
+	if err != nil {
+		return "", "", err
+	}
+	var known C.uint32_t
+	if err := check("vkEnumerateInstanceVersion", int32(C.rg_instance_version(gipa, &known))); err != nil {
+		return "", "", err
+	}
+	return filepath.Base(name), versionString(uint32(known)), nil
+}
+
 // load opens the Vulkan loader and returns vkGetInstanceProcAddr.
 func load() (unsafe.Pointer, error) {
+	gipa, _, err := loadNamed()
+	return gipa, err
+}
+
+// loadNamed is load, and returns which of the usual names it found.
+func loadNamed() (gipa unsafe.Pointer, name string, err error) {
 	names := loaderNames()
 	for _, name := range names {
 		c := C.CString(name)
@@ -53,15 +73,15 @@ func load() (unsafe.Pointer, error) {
 			continue
 		}
 		if err := bindLoader(gipa); err != nil {
-			return nil, fmt.Errorf("%w: %s: %w", ErrNoLoader, name, err)
+			return nil, "", fmt.Errorf("%w: %s: %w", ErrNoLoader, name, err)
 		}
-		return gipa, nil
+		return gipa, name, nil
 	}
 	hint := ""
 	if os.Getenv(loaderEnv) != "" {
 		hint = " (from " + loaderEnv + ")"
 	}
-	return nil, fmt.Errorf("%w: tried %s%s", ErrNoLoader, strings.Join(names, ", "), hint)
+	return nil, "", fmt.Errorf("%w: tried %s%s", ErrNoLoader, strings.Join(names, ", "), hint)
 }
 
 // bindLoader gives the binding its vkGetInstanceProcAddr.

@@ -69,7 +69,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.BoolVar(&c.json, "json", false, "write one JSON object and nothing else to standard output")
 	f.BoolVar(&c.quiet, "quiet", false, "no notices, no progress")
 	root.AddCommand(a.generateCommand(), a.logitsCommand(), a.tokenizeCommand(), a.promptCommand(), a.stateCommand(), a.chatCommand(), a.serveCommand(), a.infoCommand(),
-		a.devicesCommand(), a.compareCommand(), a.benchCommand(), a.evalCommand(), a.convertCommand(), a.quantizeCommand(), a.pullCommand(),
+		a.devicesCommand(), a.doctorCommand(), a.compareCommand(), a.benchCommand(), a.evalCommand(), a.convertCommand(), a.quantizeCommand(), a.pullCommand(),
 		a.modelsCommand(), a.versionCommand())
 	return root
 }

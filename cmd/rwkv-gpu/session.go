@@ -44,8 +44,12 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 
 // openDevice opens the device that spec names, tuned as the flags say.
 func (a *app) openDevice(spec string) (*device.Device, error) {
-	notice := func(line string) { a.notice("%s", line) }
-	d, err := device.Open(spec, notice)
+	return a.openBy(device.Open, spec, func(line string) { a.notice("%s", line) })
+}
+
+// openBy is openDevice with another way to open, which tells notice what the user should know.
+func (a *app) openBy(open func(string, func(string)) (*device.Device, error), spec string, notice func(string)) (*device.Device, error) {
+	d, err := open(spec, notice)
 	if err != nil {
 		return nil, err
 	}

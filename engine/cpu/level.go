@@ -43,6 +43,15 @@ func levelOf(name string) (kernel.Level, error) {
 // Level returns the level of executors that are not told another one: what RWKV_CPU says, or else the best.
 func Level() (kernel.Level, error) { return levelOf("") }
 
+// LevelName returns the name of Level, as Levels has it.
+func LevelName() (string, error) {
+	l, err := Level()
+	if err != nil {
+		return "", err
+	}
+	return levelKey(l), nil
+}
+
 // Arithmetic names what the last bits of results depend on besides the model.
 func Arithmetic() string {
 	l, err := Level()

@@ -30,6 +30,7 @@ type Device struct {
 	mu     sync.Mutex
 	now    opened // nothing for the CPU
 	number int    // of the present opening
+	anew   bool   // reports whether what earlier processes found to be unfit does not count
 	users  []*User
 }
 
@@ -72,11 +73,16 @@ func List() ([]gpu.Info, error) {
 // Open opens the device that spec names: "auto" (the best GPU, else the CPU, which notice is told), "gpu" (the best
 // Vulkan device), "cpu", an index, or a part of a name. notice may be nil. A Vulkan device that is a processor is the
 // slower way to use it.
-func Open(spec string, notice func(string)) (*Device, error) {
+func Open(spec string, notice func(string)) (*Device, error) { return open(spec, notice, false) }
+
+// OpenAnew is Open without what earlier processes found to be unfit on the device.
+func OpenAnew(spec string, notice func(string)) (*Device, error) { return open(spec, notice, true) }
+
+func open(spec string, notice func(string), anew bool) (*Device, error) {
 	if spec == "cpu" {
 		return &Device{}, nil
 	}
-	d := new(Device)
+	d := &Device{anew: anew}
 	err := d.open(spec)
 	if err != nil && isAuto(spec) {
 		if notice != nil {
@@ -124,7 +130,7 @@ func (d *Device) open(spec string) error {
 	if err != nil {
 		return &Error{Device: spec, Err: err}
 	}
-	index, err := choose(in.Devices(), spec)
+	index, err := Choose(in.Devices(), spec)
 	if i := slices.IndexFunc(in.Devices(), func(info gpu.Info) bool { return info.Index == index }); err == nil && isAuto(spec) &&
 		i >= 0 && in.Devices()[i].Type == gpu.CPU {
 		err = &noGPU{in.Devices()[i].Name}
@@ -137,15 +143,19 @@ func (d *Device) open(spec string) error {
 		_ = in.Close() // the error that counts is err
 		return &Error{Device: spec, Err: err}
 	}
+	kernels := vulkan.NewKernels(dev)
+	if err := d.avoid(kernels, dev.Info()); err != nil {
+		return errors.Join(err, dev.Close(), in.Close())
+	}
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.now = opened{instance: in, device: dev, kernels: vulkan.NewKernels(dev)}
+	d.now = opened{instance: in, device: dev, kernels: kernels}
 	d.number++
 	return nil
 }
 
-// choose returns the index of the device that spec names.
-func choose(infos []gpu.Info, spec string) (int, error) {
+// Choose returns the index of the Vulkan device that spec, which is not "cpu", names.
+func Choose(infos []gpu.Info, spec string) (int, error) {
 	if spec == "auto" || spec == "" || spec == "gpu" {
 		return gpu.Pick(infos), nil
 	}

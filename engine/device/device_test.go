@@ -51,12 +51,12 @@ func TestChoose(t *testing.T) {
 	infos := []gpu.Info{{Index: 0, Name: "Software", Type: gpu.CPU}, {Index: 1, Name: "Big GPU 3"}, {Index: 2, Name: "Big GPU 4"}}
 	best := gpu.Pick(infos)
 	for spec, want := range map[string]int{"auto": best, "": best, "gpu": best, "0": 0, "2": 2, "soft": 0, "BIG": 1, "gpu 4": 2} {
-		if got, err := choose(infos, spec); err != nil || got != want {
+		if got, err := Choose(infos, spec); err != nil || got != want {
 			t.Errorf("%q: device %d (%v), want %d", spec, got, err, want)
 		}
 	}
 	for _, spec := range []string{"3", "-1", "nvidia", "1 "} {
-		_, err := choose(infos, spec)
+		_, err := Choose(infos, spec)
 		var d *Error
 		if !errors.As(err, &d) || !strings.Contains(err.Error(), spec) || !strings.Contains(err.Error(), `1 "Big GPU 3"`) ||
 			strings.Contains(err.Error(), "\n") {

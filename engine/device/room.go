@@ -17,6 +17,32 @@ import (
 // would fit. A driver may find that out late, or page the memory at a tenth of the speed and say nothing. On the CPU
 // the system would end the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
+	r := d.room(m, s)
+	return r.check("", func() string { return d.adviceFor(m, r) })
+}
+
+// Room is the memory that a model needs on a device, and what the device has free.
+type Room struct {
+	Weights, Rest int    // bytes needed
+	Free          int    // bytes, if Known
+	Known         bool   // reports whether the device says what is free
+	Advice        string // what would fit; "" if the model does
+}
+
+// Room returns what executors of m with sizes s need. It is what a load checks.
+func (d *Device) Room(m *model.Model, s op.Sizes) Room {
+	d.use.RLock()
+	defer d.use.RUnlock()
+	r := d.room(m, s)
+	all := Room{Weights: r.weights, Rest: r.rest, Free: r.free, Known: r.known}
+	if r.short() {
+		all.Advice = d.adviceFor(m, r)
+	}
+	return all
+}
+
+// room is Room for a caller during whose call the device stays open.
+func (d *Device) room(m *model.Model, s op.Sizes) room {
 	needs := func(p *op.Program, s op.Sizes) (weights, rest int) { return cpu.Needs(p, s, d.Threads) }
 	r, find := room{device: cpuName}, memory.Free
 	if !d.IsCPU() {
@@ -28,13 +54,16 @@ func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 	}
 	r.weights, r.rest = needs(m.Program, s)
 	r.free, r.known = find()
-	return r.check("", func() string {
-		if d.IsCPU() {
-			devices, _ := List() // without them, the rest is said all the same
-			return cpuAdvice(m, r, devices)
-		}
-		return advice(m, r.weights+r.rest, r.free, d.current().device.Info().Index)
-	})
+	return r
+}
+
+// adviceFor says what would fit instead of a model that does not.
+func (d *Device) adviceFor(m *model.Model, r room) string {
+	if d.IsCPU() {
+		devices, _ := List() // without them, the rest is said all the same
+		return cpuAdvice(m, r, devices)
+	}
+	return advice(m, r.weights+r.rest, r.free, d.current().device.Info().Index)
 }
 
 // room is the bytes that a model needs and a device has.
@@ -48,11 +77,14 @@ type room struct {
 // cpuName names the CPU in errors about memory.
 const cpuName = "CPU"
 
+// short reports whether the free bytes are known and too few.
+func (r room) short() bool { return r.known && r.weights+r.rest > r.free }
+
 // check returns an error if the free bytes are known and too few. why stands before the figures. advice, which may be
 // nil, stands behind them.
 func (r room) check(why string, advice func() string) error {
 	need := r.weights + r.rest
-	if !r.known || need <= r.free {
+	if !r.short() {
 		return nil
 	}
 	what := ""

@@ -69,7 +69,7 @@ func New(k *Kernels, prog *op.Program, o Options) (*Exec, error) {
 func (e *runner) make(k *Kernels, o Options) (err error) {
 	loads := o.Loads
 	if loads == profile.Measured {
-		if loads, err = k.faster(e.tuner); err != nil {
+		if loads, err = k.Loads(e.tuner); err != nil {
 			return err
 		}
 	}

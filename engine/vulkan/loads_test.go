@@ -17,7 +17,7 @@ func TestLoadsKept(t *testing.T) {
 		t.Helper()
 		k := NewKernels(dev)
 		defer k.Release()
-		l, err := k.faster(tuner)
+		l, err := k.Loads(tuner)
 		if err != nil {
 			t.Fatal(err)
 		}

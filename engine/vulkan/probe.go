@@ -5,6 +5,7 @@ import (
 	"hash/fnv"
 	"slices"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -37,6 +38,9 @@ func (e *Prober) Stage(b *op.Batch) error {
 	own.Outs = append(own.Outs[:0], b.Outs...)
 	return nil
 }
+
+// Choices returns the pieces of a step that have several forms, for the staged batch.
+func (e *Prober) Choices(step int) []kernel.Choice { return e.steps[step].Choices(shapeOf(&e.batch)) }
 
 // RunStep runs one step alone.
 func (e *Prober) RunStep(i int) error { return e.runSteps(i, i+1, false) }

@@ -48,7 +48,7 @@ func tuningProgram(typ tensor.Type) *op.Program {
 // choosing returns the shared kernels, without those that leave no choice, and with the way to load known.
 func choosing(t *testing.T) *Kernels {
 	k := kernels(t)
-	if _, err := k.faster(nil); err != nil {
+	if _, err := k.Loads(nil); err != nil {
 		t.Fatal(err)
 	}
 	narrow, quads := k.set.Is.Narrow.Usual, k.set.Is.Narrow.Quads

@@ -19,6 +19,13 @@ const (
 	Chunked = "chunked"
 )
 
+// Stepwise is the way to do the op in one dispatch, for one token of each sequence. It is no choice: where it can run,
+// it does.
+const Stepwise = "step"
+
+// recurrence7 is the op's name where its forms are known to be unfit.
+const recurrence7 = "WKV7"
+
 // chunkMemory is the most shared memory that wkv7_chunk or wkv7_scan takes.
 const chunkMemory = max(glsl.ChunkMemory, glsl.ScanMemory)
 
@@ -52,9 +59,20 @@ func (w *Recurrent) choice(s Shape) Choice {
 	default:
 		forms = append(forms, tune.Form{Kernel: Chunked})
 	}
+	if w.env.Forced.Recur == "" {
+		forms = w.env.fit(recurrence7, forms, func() []tune.Form { return w.spare(s) })
+	}
 	class := bits.Len(uint(s.Seqs - 1)) // numbers up to a power of two are alike
 	key := w.env.On + fmt.Sprintf("recurrence of %d heads of %d, %d sequences", w.Op.Heads, w.Op.N, 1<<class)
 	return Choice{tune.Choice{Device: w.env.Set.Dev.Info().Name, Key: key, On: w.env.On, Kind: tune.Many, Forms: forms}, &Chain{w, s}}
+}
+
+// spare returns the forms that can stand in for the usual one.
+func (w *Recurrent) spare(s Shape) []tune.Form {
+	if w.env.Exact || !w.Suits(s) {
+		return nil
+	}
+	return []tune.Form{{Kernel: Chunked}}
 }
 
 // Chain is a recurrence over batches of a shape.

@@ -194,6 +194,9 @@ func (u *Product) choice(n uint32) Choice {
 	default:
 		c.Forms = []tune.Form{forms.Within(forms.Of(forced, n), &u.Slab, n)}
 	}
+	if forced == "" {
+		c.Forms = u.env.fit(u.Type.String(), c.Forms, func() []tune.Form { return u.spare(n) })
+	}
 	if !u.env.Tuned {
 		c.Forms = c.Forms[:1]
 	}

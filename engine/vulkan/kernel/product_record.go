@@ -23,6 +23,8 @@ func (u *Product) Record(rec *gpu.Recording, at Bound, n uint32, f tune.Form, gr
 	push := u.push(n)
 	args := shaders.MatmulVecArgs{W: u.W, X: at.X, Params: e.params, From: at.From, Y: at.Y, Parts: e.parts}
 	switch f.Kernel {
+	case none:
+		return e.noForm("products of type " + u.Type.String())
 	case form.Sparse:
 		return u.recordSparse(rec, args, at.Panels, f)
 	case form.Narrow, form.Hold:

@@ -118,13 +118,15 @@ func (u *Product) zeros(n uint32) (choice Choice, ok bool) {
 	if n != 1 || e.Exact || e.Forced.MatMul != "" && e.Forced.MatMul != form.Sparse {
 		return Choice{}, false
 	}
-	forms := u.sparseForms()
+	forms := e.Set.Unfit.Fit(e.Loads.String(), u.Type.String(), u.sparseForms())
 	c := tune.Choice{Device: e.Set.Dev.Info().Name, Key: u.key(1) + ", many zeros", On: e.On, Kind: tune.Few}
 	switch {
 	case len(forms) == 0:
 		return Choice{}, false
 	case e.Forced.MatMul == form.Sparse:
-		c.Forms = forms[:1]
+		if c.Forms = forms; !e.Tuned {
+			c.Forms = forms[:1]
+		}
 	case !e.Tuned || !u.sparse || !e.roomForPanels():
 		return Choice{}, false
 	default:

@@ -5,6 +5,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/pipeline"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/unfit"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 )
@@ -150,6 +151,7 @@ func (e *Env) Release() {
 // Set has a device's kernels, and chooses their constants.
 type Set struct {
 	*pipeline.Set
+	Unfit *unfit.Known // what gave wrong results on the device
 	forms form.Chooser
 	heads form.Heads
 }
@@ -160,5 +162,5 @@ func (k *Set) Forms() form.Chooser { return k.forms }
 // NewSet returns the kernels of a device.
 func NewSet(dev *gpu.Device) *Set {
 	s := pipeline.New(dev)
-	return &Set{Set: s, forms: form.Chooser{Profile: &s.Is}, heads: form.Heads{Profile: &s.Is}}
+	return &Set{Set: s, Unfit: &unfit.Known{}, forms: form.Chooser{Profile: &s.Is}, heads: form.Heads{Profile: &s.Is}}
 }

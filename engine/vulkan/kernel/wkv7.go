@@ -28,7 +28,7 @@ func (b *builder) WKV7(o *op.WKV7) error {
 
 // stepwise reports whether one dispatch does the whole op: each sequence has one token.
 func (s *wkv7) stepwise(shape Shape) bool {
-	return s.env.Set.heads.TakesStep(s.Op.N) && shape.Single() && !s.env.Exact
+	return s.env.Set.heads.TakesStep(s.Op.N) && shape.Single() && !s.env.Exact && !s.env.lacks(recurrence7, Stepwise)
 }
 
 // Choices returns the forms of the recurrence.
@@ -99,6 +99,8 @@ func (w *Recurrent) Record(rec *gpu.Recording, f tune.Form, s Shape, args shader
 	push := shaders.Wkv7Push{Stride: uint32(o.Y.Stride() / 4), StateStride: uint32(o.State.Stride() / 4), Kk: w.kk / 4, Ka: w.ka / 4}
 	heads, seqs, texel := uint32(o.Heads), uint32(s.Seqs), w.texel(args)
 	switch {
+	case f.Kernel == none:
+		return w.env.noForm(recurrence7)
 	case f.Kernel == Chunked:
 		return w.chunked(rec, s, texel, args, push, room)
 	case emulated.TakesHead(set.Is, o.N):

@@ -18,6 +18,9 @@ const (
 // String returns the name of the way to load.
 func (l Loads) String() string { return [...]string{"measured", "buffers", "texels"}[l] }
 
+// Other returns the other of the two ways.
+func (l Loads) Other() Loads { return Buffers + Texels - l }
+
 // Texel is a range that a kernel would bind as texels, and the size of one in bytes.
 type Texel struct {
 	gpu.Range

@@ -1,6 +1,7 @@
 package trial
 
 import (
+	"errors"
 	"fmt"
 	"time"
 
@@ -15,7 +16,7 @@ import (
 
 // FasterLoads returns the faster way to load on a device. If the tuner has kept none, it runs a product in both ways
 // now, whatever the budget. All kernels and all tuning depend on the way, so it must not differ from one start to the
-// next.
+// next. Where products have no right form left in one way, the other counts as the faster.
 func FasterLoads(set *kernel.Set, t *tune.Tuner) (profile.Loads, error) {
 	info := set.Dev.Info()
 	ways := [2]profile.Loads{profile.Buffers, profile.Texels}
@@ -31,6 +32,9 @@ func FasterLoads(set *kernel.Set, t *tune.Tuner) (profile.Loads, error) {
 		}()
 		for i, f := range forms {
 			p, err := newLoads(set, ways[i])
+			if errors.Is(err, gpu.ErrUnsupported) {
+				return ways[i].Other(), nil
+			}
 			if err != nil {
 				return profile.Measured, err
 			}

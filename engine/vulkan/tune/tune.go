@@ -2,6 +2,8 @@ package tune
 
 import (
 	"fmt"
+	"maps"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -100,6 +102,9 @@ func (t *Tuner) Known() map[string]Form {
 	}
 	return known
 }
+
+// Suspects returns the forms that are not tried, since processes ended in their trials, in order.
+func (t *Tuner) Suspects() []string { return slices.Sorted(maps.Keys(t.kept.lethal)) }
 
 // Spent returns how long the tuner has measured.
 func (t *Tuner) Spent() time.Duration {

@@ -8,6 +8,7 @@ import (
 	_ "embed"
 	"encoding/binary"
 	"fmt"
+	"hash/fnv"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -60,11 +61,14 @@ type Report struct {
 const (
 	atPhase   = 8 * 3
 	atCalls   = 8 * 4
+	atSpoil   = 8 * 10
+	atSpoiled = atSpoil + 8*mostSpoil
 	atLive    = 8 * 16
 	atOnly    = atLive + 8*16
 	atNames   = atOnly + nameBytes
 	nameBytes = 48
 	functions = 64
+	mostSpoil = 4
 	atTrace   = atNames + nameBytes*functions
 	mostCalls = 1 << 20
 	fileSize  = atTrace + 2*mostCalls
@@ -184,6 +188,29 @@ func (c *Control) Begin(f Fault) error {
 		return err
 	}
 	return c.write(0, int64(f.At), int64(f.Result), int64(f.Mode), 0, 0, 0, 0, 0, 0, 0)
+}
+
+// Spoil makes some shader modules wrong from now on, in every process with this control: their additions subtract.
+func (c *Control) Spoil(modules ...[]byte) error {
+	if len(modules) > mostSpoil {
+		return fmt.Errorf("faultvk: want at most %d modules to spoil, got %d", mostSpoil, len(modules))
+	}
+	sums := make([]int64, mostSpoil)
+	for i, m := range modules {
+		h := fnv.New64a()
+		_, _ = h.Write(m) // never fails
+		sums[i] = int64(h.Sum64())
+	}
+	return c.write(atSpoil, sums...)
+}
+
+// Spoiled returns how many modules were made wrong so far.
+func (c *Control) Spoiled() (int, error) {
+	n, err := c.read(atSpoiled, 1)
+	if err != nil {
+		return 0, err
+	}
+	return int(n[0]), nil
 }
 
 // Phase marks the calls that follow in the trace.

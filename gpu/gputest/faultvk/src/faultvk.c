@@ -27,7 +27,9 @@ typedef struct {
 	// Written here; the test sets them to 0.
 	_Atomic int64_t calls, fired, lost, stuck, strange; // stuck: 1 + the function all of whose calls fail; strange: destroyed and not live
 	_Atomic int64_t matched; // calls that at counts
-	int64_t unused[6];
+	uint64_t spoil[4]; // written by the test: FNV-1a sums of shader modules to make wrong; 0: none
+	_Atomic int64_t spoiled; // how many were
+	int64_t unused;
 	_Atomic int64_t live[16];
 	char only[48]; // written by the test: the function that at counts; "": all
 	char names[MAX_FUNCTIONS][48];
@@ -85,6 +87,28 @@ static int32_t fault(int f, const char *name) {
 	return ctl->stuck == 1 + f ? (int32_t)ctl->result : 0;
 }
 
+typedef struct { uint32_t type; const void *next; uint32_t flags; size_t size; const uint32_t *code; } module_info;
+
+// spoiled returns the info of a module, with its additions made subtractions if the test wants it wrong.
+static const void *spoiled(const void *info) {
+	static _Thread_local module_info wrong;
+	static _Thread_local uint32_t *code;
+	enum { HEADER = 5, ADD = 129, SUBTRACT = 131 };
+	const module_info *in = info;
+	uint64_t sum = 14695981039346656037u;
+	for (size_t i = 0; i < in->size; i++) sum = (sum ^ ((const uint8_t *)in->code)[i]) * 1099511628211u;
+	int found = 0;
+	for (int i = 0; i < 4; i++) found |= ctl->spoil[i] && ctl->spoil[i] == sum;
+	uint32_t *copy = found ? realloc(code, in->size) : NULL;
+	if (!copy) return info;
+	code = memcpy(copy, in->code, in->size);
+	for (size_t i = HEADER; i < in->size / 4 && code[i] >> 16; i += code[i] >> 16)
+		if ((code[i] & 0xffff) == ADD) code[i] = (code[i] & 0xffff0000) | SUBTRACT;
+	wrong = *in, wrong.code = code;
+	ctl->spoiled++;
+	return &wrong;
+}
+
 // PLAIN returns a VkResult, MAKE makes an object of a kind as well, LATE fails only when the driver is done: it works
 // on, so that what it uses may not be freed before. END destroys one.
 #define CALLS(PLAIN, MAKE, LATE) \
@@ -100,7 +124,7 @@ static int32_t fault(int f, const char *name) {
 	PLAIN(vkGetPipelineCacheData, (void *d, uint64_t c, size_t *n, void *p), (d, c, n, p)) \
 	MAKE(vkCreateDescriptorSetLayout, (void *d, const void *i, const void *a, uint64_t *out), (d, i, a, out), SET_LAYOUT) \
 	MAKE(vkCreatePipelineLayout, (void *d, const void *i, const void *a, uint64_t *out), (d, i, a, out), LAYOUT) \
-	MAKE(vkCreateShaderModule, (void *d, const void *i, const void *a, uint64_t *out), (d, i, a, out), MODULE) \
+	MAKE(vkCreateShaderModule, (void *d, const void *i, const void *a, uint64_t *out), (d, spoiled(i), a, out), MODULE) \
 	MAKE(vkCreateComputePipelines, (void *d, uint64_t c, uint32_t n, const void *i, const void *a, uint64_t *out), (d, c, n, i, a, out), PIPELINE) \
 	MAKE(vkCreateDescriptorPool, (void *d, const void *i, const void *a, uint64_t *out), (d, i, a, out), SET_POOL) \
 	PLAIN(vkAllocateDescriptorSets, (void *d, const void *i, uint64_t *out), (d, i, out)) \

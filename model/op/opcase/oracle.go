@@ -1,4 +1,4 @@
-package optest
+package opcase
 
 import (
 	"math"
@@ -8,16 +8,16 @@ import (
 
 // oracle does every op in float64, straight from the formulas in package op, with no thought of speed.
 type oracle struct {
-	s    *setup
+	s    *Setup
 	vals map[int][][]float64 // by operand ID: a vector for each row, sequence, out or slot; one for a weight
 }
 
-func newOracle(s *setup) *oracle {
+func newOracle(s *Setup) *oracle {
 	r := &oracle{s: s, vals: make(map[int][][]float64)}
-	for _, o := range s.prog.Operands {
+	for _, o := range s.Prog.Operands {
 		n := s.batch.Count(o.Kind)
 		if o.Kind == op.State {
-			n = s.sizes.Slots
+			n = s.Sizes.Slots
 		}
 		list := make([][]float64, n)
 		for i := range list {

@@ -1,0 +1,203 @@
+package conform
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/form"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/kernel"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/unfit"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op/opcase"
+)
+
+// Options say what is run, and how.
+type Options struct {
+	Program  *op.Program         // whose ops, types of weights and sizes of heads are tried
+	Exact    bool                // in the forms of exact executors
+	Progress func(done, all int) // cases; may be nil
+	Tuner    *tune.Tuner         // of Vulkan: knows the way to load; may be nil
+	Threads  int                 // of the CPU; 0: as executors have it
+}
+
+// Vulkan runs the cases on a device, in all forms that its executors may choose. What gives wrong results is added to
+// the kernels' list of what is unfit. If an op has no right form left, the other way to load is judged, and replaces the
+// first if all is right there. Else the device as a whole is unfit. An error is that of a device that fails, and names
+// what ran.
+func Vulkan(ctx context.Context, k *vulkan.Kernels, o Options) (*Report, error) {
+	loads, err := k.Loads(o.Tuner)
+	if err != nil {
+		return nil, err
+	}
+	return vulkanBy(ctx, k, loads, o)
+}
+
+// vulkanBy is Vulkan on a device with a way to load.
+func vulkanBy(ctx context.Context, k *vulkan.Kernels, loads profile.Loads, o Options) (*Report, error) {
+	list, err := wantedBy(o.Program).trials()
+	if err != nil {
+		return nil, err
+	}
+	j := &judge{ctx: ctx, kernels: k, o: o, loads: loads}
+	if err := j.all(list); err != nil || len(j.lost) == 0 {
+		return j.report(), err
+	}
+	first := j.lost
+	known := k.Unfit()
+	if !known.Has(unfit.Loading(loads.Other().String())) {
+		if j.loads, j.lost = loads.Other(), nil; j.all(list) == nil && len(j.lost) == 0 {
+			known.Add(unfit.Loading(loads.String()), "no right form left for "+first[0])
+			return j.report(), nil
+		}
+	}
+	j.lost = first
+	known.Add(unfit.Whole, "no right form left for "+first[0])
+	return j.report(), nil
+}
+
+// judge is a run of the cases under way.
+type judge struct {
+	ctx     context.Context //nolint:containedctx // of one call of Vulkan
+	kernels *vulkan.Kernels
+	o       Options
+	loads   profile.Loads
+	table   table
+	lost    []string // ops for which no right form is left
+}
+
+func (j *judge) report() *Report { return &Report{j.table.list, j.loads.String(), j.lost} }
+
+func (j *judge) all(list []trial) error {
+	for i := range list {
+		if err := j.ctx.Err(); err != nil {
+			return err
+		}
+		if err := j.trial(&list[i]); err != nil {
+			return err
+		}
+		if j.o.Progress != nil {
+			j.o.Progress(i+1, len(list))
+		}
+	}
+	return nil
+}
+
+// way is a way to run a trial's step.
+type way struct {
+	unfit.Way
+	choice *kernel.Choice // whose form it is; nil if there is nothing to choose
+}
+
+// trial runs a case in every way that is not known to be unfit.
+func (j *judge) trial(t *trial) (err error) {
+	tuner := tune.New("", true, nil) // which measures nothing, and chooses what is asked for
+	tuner.Budget = 0
+	o := vulkan.Options{Sizes: t.Sizes, Guard: opcase.Guard, Loads: j.loads, Tuner: tuner, Exact: j.o.Exact}
+	if t.sparse {
+		o.MatMul = form.Sparse
+	}
+	e, err := vulkan.New(j.kernels, t.Prog, o)
+	if err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	defer func() { err = errors.Join(err, e.Close()) }()
+	p := e.Prober()
+	if err := t.Start(p); err != nil {
+		return fmt.Errorf("%s: %w", t.name, err)
+	}
+	for ran := map[unfit.Way]bool{}; ; {
+		list := j.ways(t, p)
+		i := slices.IndexFunc(list, func(w way) bool { return !ran[w.Way] })
+		if i < 0 {
+			return nil
+		}
+		w := list[i]
+		ran[w.Way] = true
+		if err := j.run(t, p, tuner, w); err != nil {
+			return fmt.Errorf("%s in %s: %w", w, t.name, err)
+		}
+	}
+}
+
+// ways returns the ways that the executor may take for the case now.
+func (j *judge) ways(t *trial, p *vulkan.Prober) []way {
+	choices := p.Choices(0)
+	if t.sparse && len(choices) > 1 { // a product that skips zeros is all that runs
+		choices = choices[len(choices)-1:]
+	}
+	what := t.typ
+	if t.op != "MatMul" {
+		what = t.op
+	}
+	of := func(f tune.Form) unfit.Way { return unfit.Way{Loads: j.loads.String(), What: what, Form: f} }
+	if len(choices) == 0 {
+		w := of(tune.Form{})
+		if _, ok := t.Prog.Steps[0].Op.(*op.WKV7); ok {
+			w.Form.Kernel = kernel.Stepwise
+		}
+		if t.typ != "" {
+			w.What += " of " + t.typ
+		}
+		if j.kernels.Unfit().Has(w.String()) {
+			j.lose(w.What)
+			return nil
+		}
+		return []way{{w, nil}}
+	}
+	var list []way
+	for i := range choices {
+		for _, f := range choices[i].Forms {
+			if kernel.IsNone(f) {
+				j.lose(what)
+				continue
+			}
+			list = append(list, way{of(f), &choices[i]})
+		}
+	}
+	return list
+}
+
+// lose notes that an op has no right form left.
+func (j *judge) lose(what string) {
+	if !slices.Contains(j.lost, what) {
+		j.lost = append(j.lost, what)
+	}
+}
+
+// run runs the case in one way.
+func (j *judge) run(t *trial, p *vulkan.Prober, tuner *tune.Tuner, w way) error {
+	if w.choice != nil {
+		tuner.Keep(&w.choice.Choice, w.Form, 0)
+	}
+	r, err := t.Check(p, func() error { return p.RunStep(0) })
+	fault := ""
+	switch {
+	case tune.Refused(err):
+		fault = fmt.Sprintf("%s: could not run: %v", t.name, err)
+	case err != nil:
+		return err
+	case len(r.Faults) > 0:
+		fault = fmt.Sprintf("%s: %s", t.name, r.Faults[0])
+	}
+	j.table.add(Result{Op: t.op, Type: t.typ, Form: formName(w.Form), Loads: w.Loads}, r.MaxAbs, r.NMSE, fault)
+	if fault == "" {
+		return nil
+	}
+	j.kernels.Unfit().Add(w.String(), fault)
+	if w.choice == nil && w.Form == (tune.Form{}) {
+		j.lose(w.What)
+	}
+	return nil
+}
+
+func formName(f tune.Form) string {
+	if f == (tune.Form{}) {
+		return ""
+	}
+	return f.String()
+}
