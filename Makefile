@@ -10,7 +10,7 @@ CLIENTS  ?=
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help run build test race clients gpus arm64 check shaders mutants fuzz bench load setup clean
+.PHONY: help run build view test race clients gpus arm64 check shaders mutants fuzz bench load setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -29,6 +29,11 @@ endif
 build: ## bin/rwkv-gpu
 	@scripts/setup.sh build
 	@$(GO) build -buildvcs=false -o bin/ ./cmd/rwkv-gpu
+
+view: ## build with the window, which needs the window system's libraries, and open it (ARGS=... for another text, or flags)
+	@scripts/setup.sh view
+	@$(GO) build -buildvcs=false -tags view,vulkan -o bin/ ./cmd/rwkv-gpu
+	@bin/rwkv-gpu view $(if $(ARGS),$(ARGS),"Once upon a time")
 
 test: ## the whole suite: stages on several drivers, as on GPUs, and the race detector (STAGES="gpu race" for some)
 	@scripts/setup.sh test

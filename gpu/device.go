@@ -67,6 +67,7 @@ type Device struct {
 	layouts  map[string]layout // by binding kinds and push bytes
 
 	staging staging
+	chain   *Swapchain // nil: none
 }
 
 // Device opens the device with that Info.Index.
@@ -100,6 +101,9 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 		caps.ext_statistics = 0
 	} else if caps.ext_statistics == 0 {
 		return nil, fmt.Errorf("vulkan: device %q: %w", p.info.Name, ErrNoStatistics)
+	}
+	if in.surface != 0 {
+		caps.swapchain = 1
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()
@@ -147,6 +151,9 @@ func (d *Device) Close() error {
 	if d.hung() { // releasing may wait too
 		d.abandon()
 		return d.failure()
+	}
+	if d.chain != nil {
+		d.chain.destroy()
 	}
 	for r := range d.commands {
 		r.destroy()

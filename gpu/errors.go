@@ -88,6 +88,7 @@ func (f faults) Error() string {
 func (f faults) Unwrap() []error { return f }
 
 const (
+	resultNotReady          = 1
 	resultTimeout           = 2
 	resultIncomplete        = 5
 	resultOutOfHostMemory   = -1
@@ -102,15 +103,18 @@ const (
 	resultUnknown           = -13
 	resultOutOfPoolMemory   = -1000069000
 	resultInvalidShader     = -1000012000
+	resultOutOfDate         = -1000001004
+	resultSuboptimal        = 1000001003
 )
 
 var resultNames = map[int32]string{
-	0: "success", 1: "not ready", resultTimeout: "timeout", resultIncomplete: "incomplete",
+	0: "success", resultNotReady: "not ready", resultTimeout: "timeout", resultIncomplete: "incomplete",
 	resultOutOfHostMemory: "out of host memory", resultOutOfDeviceMemory: "out of device memory", resultInitialization: "initialization failed",
 	resultDeviceLost: "device lost", -5: "memory map failed", -6: "layer not present", resultExtensionMissing: "extension not present",
 	resultFeatureMissing: "feature not present", -9: "incompatible driver", resultTooManyObjects: "too many objects", resultFormatMissing: "format not supported",
 	resultFragmentedPool: "fragmented pool", resultUnknown: "unknown error", resultOutOfPoolMemory: "out of pool memory",
 	-1000072003: "invalid external handle", -1000161000: "fragmentation", -1000011001: "validation failed", resultInvalidShader: "invalid shader",
+	-1000000000: "surface lost", -1000000001: "window in use", resultOutOfDate: "window changed", resultSuboptimal: "window changed a little",
 	1000297000: "pipeline compile required", -1000257000: "invalid opaque capture address", -1000174001: "not permitted",
 }
 

@@ -36,6 +36,8 @@ type Options struct {
 	// OnHang is told of a driver's call that waits, and has not returned long after its time is over. The goroutine that
 	// made the call is lost, and so is everything that waits for it. Other calls of the device fail. nil: nobody is told.
 	OnHang func(err error)
+	// Window, if set, is where a device shows pictures (see Device.NewSwapchain). Only devices that can are listed then.
+	Window Window
 }
 
 // An Instance lists and opens Vulkan devices. Its methods may be called concurrently.
@@ -43,6 +45,7 @@ type Instance struct {
 	gipa, inst unsafe.Pointer
 	messenger  C.uint64_t
 	handle     cgo.Handle
+	surface    C.uint64_t // of the window; 0: none
 	opts       Options
 	devices    []physical
 	as         Type   // of all devices, from the environment; empty: their own types
@@ -84,7 +87,10 @@ func Open(opts Options) (*Instance, error) {
 	if err := in.create(); err != nil {
 		return nil, err
 	}
-	if err := in.list(); err != nil {
+	if err = in.makeSurface(); err == nil {
+		err = in.list()
+	}
+	if err != nil {
 		in.destroy()
 		return nil, err
 	}
@@ -107,8 +113,13 @@ func (in *Instance) create() error {
 	if in.opts.Validate {
 		validate = 1
 	}
+	names, n, free, err := in.opts.extensionNames()
+	if err != nil {
+		return err
+	}
+	defer free()
 	var inst unsafe.Pointer
-	if r := C.rg_instance_create(in.gipa, C.uint32_t(in.api), validate, &inst); r != 0 {
+	if r := C.rg_instance_create(in.gipa, C.uint32_t(in.api), validate, n, &names[0], &inst); r != 0 {
 		err := check("vkCreateInstance", int32(r))
 		if r == -9 { // the loader found no driver it can use
 			return fmt.Errorf("%w: %w", ErrNoDevice, err)
@@ -136,6 +147,7 @@ func (in *Instance) destroy() {
 	if in.messenger != 0 {
 		C.rg_messenger_destroy(in.gipa, in.inst, in.messenger)
 	}
+	C.rg_surface_destroy(in.gipa, in.inst, in.surface)
 	C.rg_instance_destroy(in.gipa, in.inst)
 	if in.handle != 0 {
 		in.handle.Delete()

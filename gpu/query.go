@@ -80,8 +80,11 @@ func (in *Instance) query(handle unsafe.Pointer) (physical, error) {
 		return p, fmt.Errorf("device %q skipped: Vulkan %s, 1.1 is needed", name, versionString(p.api))
 	}
 	var bits C.uint32_t
-	p.family = uint32(C.rg_compute_family(in.gipa, in.inst, handle, &bits))
+	p.family = uint32(C.rg_compute_family(in.gipa, in.inst, handle, in.surface, &bits))
 	if p.family == math.MaxUint32 {
+		if in.surface != 0 {
+			return p, fmt.Errorf("device %q skipped: no compute queue that shows pictures in the window", name)
+		}
 		return p, fmt.Errorf("device %q skipped: no compute queue", name)
 	}
 	C.rg_caps_query(in.gipa, in.inst, handle, C.uint32_t(p.api), &p.caps)

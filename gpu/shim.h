@@ -15,6 +15,7 @@ typedef struct {
 	uint32_t int16, int64, float64, storage16, push16, storage8, float16, int8;
 	uint32_t size_control, full_subgroups, uniform_flow, dot, dot_fast, coopmat;
 	uint32_t ext_storage8, ext_float16_int8, ext_size_control, ext_dot, ext_budget, ext_portability, ext_memory_model, ext_statistics;
+	uint32_t swapchain; // asked for, of a device that shows pictures in a window
 	uint32_t nshapes, shapes[RG_MAX_SHAPES][3]; // of cooperative matrices: rows, columns, depth
 	uint64_t max_alloc, max_buffer; // max_buffer 0: not stated
 	char driver_name[256], driver_info[256]; // empty before Vulkan 1.2 without the extension
@@ -33,7 +34,7 @@ typedef struct {
 	uint64_t buffer, offset, size, view;
 } rg_arg;
 
-enum { RG_MAX_BINDINGS = 32, RG_MAX_SPEC = 64, RG_MAX_STATISTICS = 64 };
+enum { RG_MAX_BINDINGS = 32, RG_MAX_SPEC = 64, RG_MAX_STATISTICS = 64, RG_MAX_EXTENSIONS = 8 };
 
 // What a driver's compiler says of one executable of a pipeline.
 typedef struct {
@@ -49,12 +50,12 @@ void *rg_load(const char *name);
 void rg_sleep(uint32_t ms);
 int rg_instance_version(void *gipa, uint32_t *version);
 int rg_has_layer(void *gipa, const char *layer);
-int rg_instance_create(void *gipa, uint32_t api, int validate, void **out);
+int rg_instance_create(void *gipa, uint32_t api, int validate, uint32_t nexts, char *const *exts, void **out);
 void rg_instance_destroy(void *gipa, void *inst);
 int rg_messenger_create(void *gipa, void *inst, uintptr_t user, uint64_t *out);
 void rg_messenger_destroy(void *gipa, void *inst, uint64_t messenger);
 int rg_physical_devices(void *gipa, void *inst, uint32_t *n, void **out);
-uint32_t rg_compute_family(void *gipa, void *inst, void *pd, uint32_t *timestamp_bits); // ~0: none
+uint32_t rg_compute_family(void *gipa, void *inst, void *pd, uint64_t surface, uint32_t *timestamp_bits); // ~0: none
 void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *out);
 void rg_memory_query(void *gipa, void *inst, void *pd, int budget, rg_memory *out);
 
@@ -96,6 +97,20 @@ void rg_fence_destroy(rg_dev *d, uint64_t fence);
 int rg_submit(rg_dev *d, void *cmd, uint64_t fence); // resets the fence first
 int rg_wait(rg_dev *d, uint64_t fence, uint64_t timeout_ns);
 int rg_idle(rg_dev *d);
+
+// Pictures in a window. Besides VkResults there are RG_NO_AREA and RG_NO_FORMAT. rg_swapchain_next, which waits for an image, is
+// followed by rg_swapchain_copy and rg_swapchain_present of the image, each once. The caller has waited for the fence of the copy before.
+enum { RG_NO_AREA = 1 << 30, RG_NO_FORMAT };
+typedef struct rg_swapchain rg_swapchain;
+typedef struct { uint32_t width, height, format; } rg_swapchain_info; // format: VkFormat, of 4 bytes a pixel
+int rg_surface_shows(void *gipa, void *inst, void *pd, uint32_t family, uint64_t surface); // 0 or 1
+void rg_surface_destroy(void *gipa, void *inst, uint64_t surface);
+int rg_swapchain_create(void *gipa, void *inst, void *pd, rg_dev *d, uint64_t surface, uint32_t width, uint32_t height,
+	rg_swapchain **out, rg_swapchain_info *info);
+void rg_swapchain_destroy(rg_swapchain *s);
+int rg_swapchain_next(rg_swapchain *s, uint64_t timeout_ns, uint32_t *image);
+int rg_swapchain_copy(rg_swapchain *s, uint32_t image, uint64_t buffer, uint64_t offset, uint64_t fence);
+int rg_swapchain_present(rg_swapchain *s, uint32_t image);
 
 int rg_stdout_closed(void); // when the process started
 

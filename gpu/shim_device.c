@@ -35,7 +35,7 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 	if (w->ext_statistics) chain(&f, &st);
 	vk_uniform_flow uf = {.sType = ST_UNIFORM_FLOW, .flow = 1};
 	if (w->uniform_flow) chain(&f, &uf);
-	const char *exts[10];
+	const char *exts[11];
 	float priority = 1;
 	vk_queue_info q = {.sType = ST_QUEUE, .family = family, .count = 1, .priorities = &priority};
 	vk_device_info info = {.sType = ST_DEVICE, .pNext = &f, .nqueues = 1, .queues = &q, .exts = exts};
@@ -53,6 +53,7 @@ int rg_dev_create(void *gipa, void *inst, void *pd, uint32_t family, const rg_ca
 	if (w->ext_statistics) exts[info.nexts++] = "VK_KHR_pipeline_executable_properties";
 	if (w->ext_budget) exts[info.nexts++] = "VK_EXT_memory_budget";
 	if (w->ext_portability) exts[info.nexts++] = "VK_KHR_portability_subset"; // must be enabled where it exists
+	if (w->swapchain) exts[info.nexts++] = "VK_KHR_swapchain";
 	rg_dev *d = calloc(1, sizeof *d);
 	if (!d) return RG_OUT_OF_HOST_MEMORY;
 	vk_result r = vkCreateDevice(pd, &info, NULL, &d->dev);

@@ -53,13 +53,14 @@ static vk_messenger_info messenger(uintptr_t user) {
 	return (vk_messenger_info){.sType = ST_MESSENGER, .severity = 0x1100, .types = 7, .fn = on_message, .user = (void *)user};
 }
 
-int rg_instance_create(void *gipa, uint32_t api, int validate, void **out) {
+int rg_instance_create(void *gipa, uint32_t api, int validate, uint32_t nexts, char *const *more, void **out) {
 	FN(vk_result, vkCreateInstance, const vk_instance_info *, const void *, vk_obj *);
 	GET(NULL, vkCreateInstance);
 	if (!vkCreateInstance) return -3;
-	const char *layers[1] = {VALIDATION}, *exts[2];
+	const char *layers[1] = {VALIDATION}, *exts[2 + RG_MAX_EXTENSIONS];
 	vk_application app = {.sType = ST_APPLICATION, .app = "rwkv-gpu", .engine = "rwkv-gpu", .api = api};
 	vk_instance_info info = {.sType = ST_INSTANCE, .app = &app, .layers = layers, .exts = exts};
+	for (uint32_t i = 0; i < nexts && i < RG_MAX_EXTENSIONS; i++) exts[info.nexts++] = more[i];
 	if (validate) {
 		info.nlayers = 1;
 		exts[info.nexts++] = "VK_EXT_debug_utils";
@@ -97,8 +98,8 @@ int rg_physical_devices(void *gipa, void *inst, uint32_t *n, void **out) {
 }
 
 // A family that can time its work is best; then one without graphics, so that a long
-// dispatch does not hold up the desktop.
-uint32_t rg_compute_family(void *gipa, void *inst, void *pd, uint32_t *timestamp_bits) {
+// dispatch does not hold up the desktop. If there is a surface, the family has to show pictures there.
+uint32_t rg_compute_family(void *gipa, void *inst, void *pd, uint64_t surface, uint32_t *timestamp_bits) {
 	FN(void, vkGetPhysicalDeviceQueueFamilyProperties, vk_obj, uint32_t *, vk_queue_family *);
 	GET(inst, vkGetPhysicalDeviceQueueFamilyProperties);
 	vk_queue_family f[32];
@@ -107,6 +108,7 @@ uint32_t rg_compute_family(void *gipa, void *inst, void *pd, uint32_t *timestamp
 	vkGetPhysicalDeviceQueueFamilyProperties(pd, &n, f);
 	for (uint32_t i = 0; i < n; i++) {
 		if (!(f[i].flags & QUEUE_COMPUTE) || !f[i].count) continue;
+		if (surface && !rg_surface_shows(gipa, inst, pd, i, surface)) continue;
 		int score = 2 * (f[i].timestamp_bits > 0) + !(f[i].flags & QUEUE_GRAPHICS);
 		if (score > best_score) best = i, best_score = score, *timestamp_bits = f[i].timestamp_bits;
 	}

@@ -1,10 +1,10 @@
 #!/bin/sh
-# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64
+# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64|view|display
 #
 # Installs what that make target needs and this machine lacks, with the system's package manager, one line for each
 # thing. Where all is there it says nothing and touches no network. -n: only say what would be installed.
 # PACKAGE_MANAGER=apt|dnf|pacman|brew overrides the choice. Exit status 3: the package manager does not offer
-# SwiftShader, or the browser.
+# SwiftShader, the browser, or what tests of windows need.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -28,6 +28,10 @@ browser    | Chromium              | chromium                | chromium         
 python     | Python 3.11 with venv | python3 python3-venv    | python3 python3-pip      | python                   | python
 node       | Node.js 18 with npm   | nodejs npm              | nodejs nodejs-npm        | nodejs npm               | node
 arm        | C compiler for ARM    | gcc-aarch64-linux-gnu libc6-dev-arm64-cross | - | aarch64-linux-gnu-gcc   | -
+x11        | X11's libraries       | libx11-dev libxcursor-dev libxrandr-dev libxinerama-dev libxi-dev libxxf86vm-dev | libX11-devel libXcursor-devel libXrandr-devel libXinerama-devel libXi-devel libXxf86vm-devel | libx11 libxcursor libxrandr libxinerama libxi libxxf86vm | -
+vulkandev  | Vulkan loader to link | libvulkan-dev           | vulkan-loader-devel      | vulkan-icd-loader        | -
+xvfb       | Xvfb                  | xvfb                    | xorg-x11-server-Xvfb     | xorg-server-xvfb         | -
+manager    | JWM, a window manager  | jwm                     | jwm                      | jwm                      | -
 emulator   | QEMU for programs     | qemu-user-static        | qemu-user-static-aarch64 | qemu-user-static         | -
 '
 
@@ -70,6 +74,11 @@ have() {
 	lavapipe) [ -n "$(driver lavapipe)" ] || { [ "$(uname)" = Darwin ] && have_driver; } ;;
 	arm) has aarch64-linux-gnu-gcc && echo '#include <stdlib.h>' | aarch64-linux-gnu-gcc -E - >/dev/null 2>&1 ;;
 	emulator) has qemu-aarch64-static ;;
+	x11) [ "$(uname)" = Darwin ] || printf '#include <X11/%s.h>\n' Xlib Xcursor/Xcursor extensions/Xrandr extensions/Xinerama \
+		extensions/XInput2 extensions/xf86vmode | "${CC:-cc}" -E - >/dev/null 2>&1 ;;
+	vulkandev) [ "$(uname)" = Darwin ] || have_library libvulkan.so ;;
+	xvfb) has Xvfb ;;
+	manager) has jwm ;;
 	validation) manifests explicit_layer.d | grep -qi khronos_validation ;;
 	spirv) has spirv-opt && has spirv-val ;;
 	second) [ -n "$(driver swiftshader)" ] ;;
@@ -219,7 +228,7 @@ install_missing() {
 offers() {
 	package=$(column "$1" "$manager_column")
 	[ -n "$manager" ] && [ -n "$package" ] && [ "$package" != - ] || return 1
-	[ "$manager" != apt ] || apt-cache policy "$package" 2>/dev/null | grep -q 'Candidate: [0-9]'
+	[ "$manager" != apt ] || apt-cache policy $package 2>/dev/null | grep -q 'Candidate: [0-9]'
 }
 
 # offered THING tells whether it is there or to be got: not every system has a second driver or Chromium. Lists of apt
@@ -244,8 +253,10 @@ swiftshader) things='second' ;;
 browser) things='browser' ;;
 clients) things='certs go cc loader driver python node' ;;
 arm64) things='certs go cc arm emulator' ;;
+view) things='certs go cc loader driver x11 vulkandev' ;;
+display) things='x11 vulkandev xvfb manager' ;;
 *)
-	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64' >&2
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64|view|display' >&2
 	exit 2
 	;;
 esac
@@ -253,7 +264,11 @@ esac
 packages='' go_package=''
 choose_manager
 case $1 in
-swiftshader | browser) offered "$things" || exit 3 ;;
+swiftshader | browser | display)
+	for thing in $things; do
+		offered "$thing" || exit 3
+	done
+	;;
 esac
 look $things
 if [ -n "$dry" ]; then
@@ -264,7 +279,7 @@ if [ -n "$dry" ]; then
 fi
 [ -z "$missing" ] || install_missing $things
 case $1 in
-swiftshader | browser) exit 0 ;;
+swiftshader | browser | display) exit 0 ;;
 esac
 if ! scripts/with-go.sh go version >/dev/null; then
 	look go

@@ -13,11 +13,12 @@ gpu         | device packages on lavapipe as on a discrete GPU, subgroups of 8
 gpu4        | most of them with subgroups of 4, few to a workgroup, and poison behind every buffer
 cpu4        | what lavapipe runs on processors of narrow vectors, such as most of ARM: subgroups of 4, not as a GPU
 swiftshader | device packages on SwiftShader, long cases left out
+view        | the window on lavapipe, in a display without a screen
 compilers   | kernels for five AMD GPUs that are not there, by the compiler of Mesa: none spills registers
 race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
 '
 # These run two at a time: most of the time in each is that of one package, whose kernels are compiled on one core.
-pairs=' gpu gpu4 cpu4 swiftshader compilers '
+pairs=' gpu gpu4 cpu4 swiftshader view compilers '
 # Where nothing is concurrent, the race detector finds nothing.
 sequential='/(constrain/(expr|gbnf|jsonschema|regex)|engine/(compare|sample|statecache/radix|text)|engine/vulkan/(form|kernel|kernel/emulated|profile)'
 sequential="$sequential|internal/(golden|spirv|words)|model/(demo|op|state|tensor)|prompt|scripts|server/(sse|web|wire)|shaders|shaders/internal/.*)\$"
@@ -64,10 +65,31 @@ run() {
 	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device4 ./engine ./engine/generate $vulkan) ;;
 	cpu4) narrow on lavapipe -short ./engine/vulkan -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
 	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
+	view) on_display on lavapipe -tags view,vulkan ./view/... ./cmd/rwkv-gpu -run 'Window|^TestView' ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
 	esac
 }
+
+# on_display COMMAND... runs it with a display that Xvfb has in memory, at the first free number.
+on_display() (
+	numbers=$(mktemp)
+	Xvfb -displayfd 3 -screen 0 1920x1200x24 -nolisten tcp 3>"$numbers" >/dev/null 2>&1 &
+	server=$!
+	manager=''
+	trap 'kill $manager $server 2>/dev/null; rm -f "$numbers"' EXIT
+	for wait in $(seq 100); do
+		[ ! -s "$numbers" ] || break
+		kill -0 $server 2>/dev/null || break
+		sleep 0.1
+	done
+	[ -s "$numbers" ] || { say 'Xvfb does not start' >&2; exit 1; }
+	DISPLAY=:$(cat "$numbers")
+	export DISPLAY RWKV_REQUIRE_DISPLAY=1
+	jwm >/dev/null 2>&1 & # which makes icons of windows
+	manager=$!
+	"$@"
+)
 
 alone() {
 	say "$1: $(what "$1")"
@@ -124,6 +146,7 @@ prepare() {
 		*) return 1 ;;
 		esac
 		;;
+	view) [ "$(uname)" != Darwin ] && scripts/setup.sh display || return 3 ;; # without them the tests of the window are left out
 	compilers) [ -n "$(driver radv)" ] || return 3 ;; # newer Mesa cannot
 	gpu | gpu4 | cpu4) [ "$(uname)" != Darwin ] || return 3 ;; # which has no lavapipe, but a GPU
 	esac

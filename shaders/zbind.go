@@ -40,6 +40,10 @@ var modules = [][]module{
 	matmulPanelsModules[:],
 	matmulNarrowModules[:],
 	matmulHoldModules[:],
+	viewLargestModules[:],
+	viewStateModules[:],
+	viewKeysModules[:],
+	viewQuadsModules[:],
 }
 
 // EmbedArgs are the buffers of embed.comp.
@@ -6418,5 +6422,288 @@ var matmulHoldModules = [...]module{
 			{Name: "Parts", Kind: gpu.StorageBuffer, Access: gpu.Read},
 		},
 		pushBytes: 12,
+	},
+}
+
+// ViewLargestArgs are the buffers of view_largest.comp.
+type ViewLargestArgs struct {
+	X gpu.Range // binding 0, read: float
+	Y gpu.Range // binding 1, write: float
+}
+
+// ViewLargestPush are the push constants of view_largest.comp.
+type ViewLargestPush struct {
+	Count uint32 // count, offset 0
+	At    uint32 // at, offset 4
+}
+
+// ViewLargestSpec are the specialization constants of view_largest.comp.
+type ViewLargestSpec struct {
+}
+
+func (s ViewLargestSpec) values() []uint32 {
+	return []uint32{}
+}
+
+// ViewLargestVariant is one compiled form of view_largest.comp.
+type ViewLargestVariant uint8
+
+// The forms of view_largest.comp.
+const (
+	ViewLargestOnly ViewLargestVariant = iota
+)
+
+func (v ViewLargestVariant) modules() []module { return viewLargestModules[:] }
+
+// String returns the variant's name in shaders/variants.txt.
+func (v ViewLargestVariant) String() string { return viewLargestModules[v].variant }
+
+// ViewLargest is a variant of view_largest.comp made ready for a device.
+type ViewLargest struct{ kernel }
+
+// NewViewLargest compiles a variant for a device.
+func NewViewLargest(dev *gpu.Device, v ViewLargestVariant, spec ViewLargestSpec, options ...Option) (*ViewLargest, error) {
+	k, err := newKernel(dev, &viewLargestModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &ViewLargest{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *ViewLargest) Dispatch(rec *gpu.Recording, a ViewLargestArgs, p ViewLargestPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.X, a.Y}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/view_largest.spv
+var spvViewLargestOnly []byte
+
+var viewLargestModules = [...]module{
+	ViewLargestOnly: {
+		name:    "view_largest",
+		variant: "",
+		spirv:   spvViewLargestOnly,
+		bindings: []gpu.Binding{
+			{Name: "X", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Y", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes: 8,
+	},
+}
+
+// ViewStateArgs are the buffers of view_state.comp.
+type ViewStateArgs struct {
+	State  gpu.Range // binding 0, read: float
+	Scales gpu.Range // binding 1, read: float
+	Colors gpu.Range // binding 2, read: uint
+	Frame  gpu.Range // binding 3, write: uint
+}
+
+// ViewStatePush are the push constants of view_state.comp.
+type ViewStatePush struct {
+	At           uint32 // at, offset 0
+	Stride       uint32 // stride, offset 4
+	Step         uint32 // step, offset 8
+	Side         uint32 // side, offset 12
+	Size         uint32 // size, offset 16
+	First        uint32 // first, offset 20
+	Scale        uint32 // scale, offset 24
+	Each         uint32 // each, offset 28
+	Turned       uint32 // turned, offset 32
+	SignedColors uint32 // signed_colors, offset 36
+}
+
+// ViewStateSpec are the specialization constants of view_state.comp.
+type ViewStateSpec struct {
+}
+
+func (s ViewStateSpec) values() []uint32 {
+	return []uint32{}
+}
+
+// ViewStateVariant is one compiled form of view_state.comp.
+type ViewStateVariant uint8
+
+// The forms of view_state.comp.
+const (
+	ViewStateOnly ViewStateVariant = iota
+)
+
+func (v ViewStateVariant) modules() []module { return viewStateModules[:] }
+
+// String returns the variant's name in shaders/variants.txt.
+func (v ViewStateVariant) String() string { return viewStateModules[v].variant }
+
+// ViewState is a variant of view_state.comp made ready for a device.
+type ViewState struct{ kernel }
+
+// NewViewState compiles a variant for a device.
+func NewViewState(dev *gpu.Device, v ViewStateVariant, spec ViewStateSpec, options ...Option) (*ViewState, error) {
+	k, err := newKernel(dev, &viewStateModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &ViewState{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *ViewState) Dispatch(rec *gpu.Recording, a ViewStateArgs, p ViewStatePush, x, y, z uint32) {
+	args := [...]gpu.Range{a.State, a.Scales, a.Colors, a.Frame}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/view_state.spv
+var spvViewStateOnly []byte
+
+var viewStateModules = [...]module{
+	ViewStateOnly: {
+		name:    "view_state",
+		variant: "",
+		spirv:   spvViewStateOnly,
+		bindings: []gpu.Binding{
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Scales", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Colors", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Frame", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes: 40,
+	},
+}
+
+// ViewKeysArgs are the buffers of view_keys.comp.
+type ViewKeysArgs struct {
+	State   gpu.Range // binding 0, read: float
+	Lengths gpu.Range // binding 1, write: float
+}
+
+// ViewKeysPush are the push constants of view_keys.comp.
+type ViewKeysPush struct {
+	Size   uint32 // size, offset 0
+	Head   uint32 // head, offset 4
+	Turned uint32 // turned, offset 8
+}
+
+// ViewKeysSpec are the specialization constants of view_keys.comp.
+type ViewKeysSpec struct {
+}
+
+func (s ViewKeysSpec) values() []uint32 {
+	return []uint32{}
+}
+
+// ViewKeysVariant is one compiled form of view_keys.comp.
+type ViewKeysVariant uint8
+
+// The forms of view_keys.comp.
+const (
+	ViewKeysOnly ViewKeysVariant = iota
+)
+
+func (v ViewKeysVariant) modules() []module { return viewKeysModules[:] }
+
+// String returns the variant's name in shaders/variants.txt.
+func (v ViewKeysVariant) String() string { return viewKeysModules[v].variant }
+
+// ViewKeys is a variant of view_keys.comp made ready for a device.
+type ViewKeys struct{ kernel }
+
+// NewViewKeys compiles a variant for a device.
+func NewViewKeys(dev *gpu.Device, v ViewKeysVariant, spec ViewKeysSpec, options ...Option) (*ViewKeys, error) {
+	k, err := newKernel(dev, &viewKeysModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &ViewKeys{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *ViewKeys) Dispatch(rec *gpu.Recording, a ViewKeysArgs, p ViewKeysPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.State, a.Lengths}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/view_keys.spv
+var spvViewKeysOnly []byte
+
+var viewKeysModules = [...]module{
+	ViewKeysOnly: {
+		name:    "view_keys",
+		variant: "",
+		spirv:   spvViewKeysOnly,
+		bindings: []gpu.Binding{
+			{Name: "State", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Lengths", Kind: gpu.StorageBuffer, Access: gpu.Write},
+		},
+		pushBytes: 12,
+	},
+}
+
+// ViewQuadsArgs are the buffers of view_quads.comp.
+type ViewQuadsArgs struct {
+	Quads gpu.Range // binding 0, read: Quad
+	Atlas gpu.Range // binding 1, read: uint
+	Frame gpu.Range // binding 2, read and write: uint
+}
+
+// ViewQuadsPush are the push constants of view_quads.comp.
+type ViewQuadsPush struct {
+	First  uint32 // first, offset 0
+	Stride uint32 // stride, offset 4
+}
+
+// ViewQuadsSpec are the specialization constants of view_quads.comp.
+type ViewQuadsSpec struct {
+}
+
+func (s ViewQuadsSpec) values() []uint32 {
+	return []uint32{}
+}
+
+// ViewQuadsVariant is one compiled form of view_quads.comp.
+type ViewQuadsVariant uint8
+
+// The forms of view_quads.comp.
+const (
+	ViewQuadsOnly ViewQuadsVariant = iota
+)
+
+func (v ViewQuadsVariant) modules() []module { return viewQuadsModules[:] }
+
+// String returns the variant's name in shaders/variants.txt.
+func (v ViewQuadsVariant) String() string { return viewQuadsModules[v].variant }
+
+// ViewQuads is a variant of view_quads.comp made ready for a device.
+type ViewQuads struct{ kernel }
+
+// NewViewQuads compiles a variant for a device.
+func NewViewQuads(dev *gpu.Device, v ViewQuadsVariant, spec ViewQuadsSpec, options ...Option) (*ViewQuads, error) {
+	k, err := newKernel(dev, &viewQuadsModules[v], spec.values(), options)
+	if err != nil {
+		return nil, err
+	}
+	return &ViewQuads{k}, nil
+}
+
+// Dispatch records a run of x*y*z workgroups.
+func (k *ViewQuads) Dispatch(rec *gpu.Recording, a ViewQuadsArgs, p ViewQuadsPush, x, y, z uint32) {
+	args := [...]gpu.Range{a.Quads, a.Atlas, a.Frame}
+	rec.Dispatch(k.compiled, args[:], bytesOf(&p), x, y, z)
+}
+
+//go:embed spv/view_quads.spv
+var spvViewQuadsOnly []byte
+
+var viewQuadsModules = [...]module{
+	ViewQuadsOnly: {
+		name:    "view_quads",
+		variant: "",
+		spirv:   spvViewQuadsOnly,
+		bindings: []gpu.Binding{
+			{Name: "Quads", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Atlas", Kind: gpu.StorageBuffer, Access: gpu.Read},
+			{Name: "Frame", Kind: gpu.StorageBuffer, Access: gpu.ReadWrite},
+		},
+		pushBytes: 8,
 	},
 }

@@ -81,11 +81,11 @@ func newReader(t *testing.T) *reader {
 	r := &reader{t: t, dir: t.TempDir()}
 	tools := t.TempDir()
 	for name, text := range map[string]string{
-		// Texts are short here, since they are made on the CPU. What measures for minutes reads its flags alone.
+		// Texts are short here, since they are made on the CPU. What measures for minutes, or needs a window, reads its flags alone.
 		"rwkv-gpu": fmt.Sprintf(`#!/bin/sh
 case $1 in
 chat | generate) set -- "$@" --device cpu -n 8 ;;
-bench | compare | devices) set -- "$@" --help ;;
+bench | compare | devices | view) set -- "$@" --help ;;
 *) set -- "$@" --device cpu ;;
 esac
 %s=1 exec '%s' "$@"

@@ -24,6 +24,8 @@ type Device struct {
 
 	Threads int // of an executor on the CPU; 0: the physical cores that this process may use
 
+	window gpu.Window // where a Vulkan device shows pictures; nil: nowhere
+
 	free func() (bytes int, known bool) // nil but in tests
 
 	use    sync.RWMutex // read-locked by users of the open device, locked while it is closed and opened anew
@@ -96,6 +98,19 @@ func open(spec string, notice func(string), anew bool) (*Device, error) {
 	return d, nil
 }
 
+// OpenWindow opens the Vulkan device that spec names, as one that shows pictures in a window. "auto" is the best of those
+// that can. The window must outlive the device.
+func OpenWindow(spec string, w gpu.Window) (*Device, error) {
+	if isAuto(spec) {
+		spec = "gpu"
+	}
+	d := &Device{window: w}
+	if err := d.open(spec); err != nil {
+		return nil, err
+	}
+	return d, nil
+}
+
 func isAuto(spec string) bool { return spec == "auto" || spec == "" }
 
 // noGPU is the error of "auto" where the best Vulkan device is a processor.
@@ -122,7 +137,7 @@ func On(d *gpu.Device, kernels *vulkan.Kernels) *Device {
 
 // open opens the device that spec names.
 func (d *Device) open(spec string) error {
-	in, err := gpu.Open(gpu.Options{OnHang: func(err error) {
+	in, err := gpu.Open(gpu.Options{Window: d.window, OnHang: func(err error) {
 		if OnHang != nil {
 			OnHang(d.Fault(err))
 		}

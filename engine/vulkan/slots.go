@@ -1,6 +1,9 @@
 package vulkan
 
-import "github.com/rwkv-gpu/rwkv-gpu/model/op"
+import (
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+)
 
 // ReadState copies slot's state to dst.
 func (e *Exec) ReadState(slot int, dst []float32) error { return e.states.Read(slot, dst) }
@@ -13,6 +16,13 @@ func (e *Exec) ResetState(slot int) error { return e.states.Reset(slot) }
 
 // CopyState starts the copy of the state of slot src to slot dst. Calls after this one find the copy.
 func (e *Exec) CopyState(dst, src int) error { return e.states.Copy(dst, src) }
+
+// Places returns the device, and where slot's vector of each state operand lies on it, in the order of a slot's state.
+// Commands may read there between two calls.
+func (e *Exec) Places(slot int) (*gpu.Device, []gpu.Range, error) {
+	list, err := e.states.Slot(slot)
+	return e.dev, list, err
+}
 
 // StartRead begins to copy the states of slots to dst. The states are those after all calls before this one. dst holds
 // them when Wait returns.

@@ -70,6 +70,8 @@ const (
 	ReadLoads         = 8          // LOADS of bench_read.comp: of 16 bytes, in a step of an invocation
 	FMAChains         = 12         // CHAINS of bench_fma.comp: of an invocation
 	FMALength         = 4          // LENGTH of bench_fma.comp: of a chain, in a step
+	Colors            = 256        // COLORS of view_state.comp: of a scale
+	Solid             = 0xffffffff // SOLID of view_quads.comp: in place of a character
 )
 
 // Span is a struct of shift_mix.comp: a sequence of a batch.
@@ -188,5 +190,30 @@ func (s *Draw) Words() (w [DrawWords]uint32) {
 	for _, x := range s.End {
 		put(uint32(x))
 	}
+	return w
+}
+
+// Quad is a struct of view_quads.comp: a rectangle of one color, or a character.
+type Quad struct {
+	Place uint32 // place
+	Size  uint32 // size
+	Color uint32 // color
+	Glyph uint32 // glyph
+}
+
+// QuadWords is the size of a Quad in words of 4 bytes.
+const QuadWords = 4
+
+// Words returns s as it lies in a buffer.
+func (s *Quad) Words() (w [QuadWords]uint32) {
+	i := 0
+	put := func(x uint32) {
+		w[i] = x
+		i++
+	}
+	put(s.Place)
+	put(s.Size)
+	put(s.Color)
+	put(s.Glyph)
 	return w
 }
