@@ -214,6 +214,7 @@ var figures = []struct {
 	{"shared", [][]string{{"LDS size"}, {"Workgroup Memory Size"}}},
 	{"occupancy", [][]string{{"Subgroups per SIMD"}, {"Max warps/SM"}, {"Max Waves Per Core"}, {"Threads"}}},
 	{"cycles", [][]string{{"Latency"}, {"Cycles"}, {"Static cycle count"}}},
+	{"busy", [][]string{{"Inverse Throughput"}}}, // cycles
 	{"code", [][]string{{"Code size"}}},
 }
 
