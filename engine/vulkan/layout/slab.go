@@ -132,7 +132,7 @@ func cut(typ tensor.Type, list []Part, b Bounds, most int) ([]Slab, error) {
 
 // send brings a slab's weights to a buffer of its own.
 func (l *Loader) send(u *Slab) error {
-	pad := Pad * u.Band
+	pad := Pad * min(u.Band, 8) // beyond, kernels read nothing behind the last row
 	b, err := l.make(u.Parts[0].W.Name, u.Bytes+pad)
 	if err != nil {
 		return err

@@ -38,7 +38,7 @@ var matMulMutants = []mutant{
 	{File: "matmul_reg.comp", Old: `inside ? hi : vec4(0.0)`, New: `hi`, Why: "units past the end of a row", Only: f16},
 	{File: "matmul_reg.comp", Old: `if (m < p.rows && t < push.tokens)`, New: `if (t < push.tokens)`, Why: "rows past the end are stored", Only: f16},
 	{File: "matmul_reg.comp", Old: `false, plain ? TileRows * TileTokens : 0);`, New: `false, TileRows * TileTokens);`, Why: "parts that are not plain", Only: f16},
-	{File: "matmul_reg.comp", Old: `++c < end`, New: `++c < 1`, Why: "groups of a block", Only: "q4_0"},
+	{File: "matmul_reg.comp", Old: `UNIT4 * u + 2 * c), x_hi`, New: `UNIT4 * u), x_hi`, Why: "groups of a block", Only: "q4_0"},
 	{File: "matmul_reg.comp", Old: `uint h = c * SCALES / GROUPS,`, New: `uint h = 0,`, Why: "scale of the second half of a unit", Only: "q6_k"},
 
 	{File: "matmul_tile.comp", Old: "            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[x_at(v, j, t)] = xv[j];\n        }\n        barrier();", New: "            [[unroll]] for (uint j = 0; j < 4; j++) x_tile[x_at(v, j, t)] = xv[j];\n        }", Why: "barrier before the tile is read", Only: f16},
@@ -63,7 +63,7 @@ var matMulMutants = []mutant{
 	{File: "matmul_bcast.comp", Old: `min(t, push.tokens - 1) * p.x_stride`, New: `min(t0, push.tokens - 1) * p.x_stride`, Why: "token of a lane", Only: f16},
 	{File: "matmul_bcast.comp", Old: `min(u + 8, units)`, New: `u + 8`, Why: "units past the end of a row", Only: "q4_0"},
 	{File: "matmul_bcast.comp", Old: `uint c = h * GROUPS / SCALES + g;`, New: `uint c = h * GROUPS / SCALES;`, Why: "groups of a block", Only: "q4_0"},
-	{File: "matmul_bcast.comp", Old: `++c < end`, New: `++c < 1`, Why: "groups of a block that are loaded one by one", Only: "q4_0"},
+	{File: "matmul_bcast.comp", Old: `load(0, u, c, 0);`, New: `load(0, u, 0, 0);`, Why: "groups of a block that are loaded one by one", Only: "q4_0"},
 	{File: "matmul_bcast.comp", Old: `at < UNIT4 * units ? v : vec4(0.0)`, New: `true ? v : vec4(0.0)`, Why: "units past the end of a row", Only: f16},
 	{File: "matmul_bcast.comp", Old: `(u += Turn * Span) < units`, New: `(u += Turn * Span) + 1 < units`, Why: "last unit of a row", Only: f16},
 	{File: "matmul_bcast.comp", Old: `uint i = c * SCALES / GROUPS * TileTokens + t;`, New: `uint i = t;`, Why: "sum of x for the second half of a unit", Only: "q6_k"},
