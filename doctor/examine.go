@@ -36,8 +36,7 @@ type Options struct {
 // examination is an examination under way.
 type examination struct {
 	*Report
-	o   Options
-	why string // what device.Open told
+	o Options
 }
 
 // Examine examines what the model would run on. An error is a signal's, or says that the examination itself is broken:

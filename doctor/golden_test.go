@@ -109,7 +109,7 @@ func examined(t *testing.T, spec string, env ...string) string {
 var (
 	figures  = regexp.MustCompile(`-?\d+(\.\d+)*(e[-+]?\d+)?`)
 	volatile = regexp.MustCompile(`(?m)^(program|processor|loader|drivers|speed|kept) .*\n`)
-	featured = regexp.MustCompile(`(?ms)^(uses|lacks) .*?^(limits|speed|model) `)
+	featured = regexp.MustCompile(`(?ms)^(uses|lacks) .*?\n(limits|speed|model) `)
 	blanks   = regexp.MustCompile(` {2,}`)
 	units    = regexp.MustCompile(`N (B|KiB|MiB|GiB)`)
 	counts   = regexp.MustCompile(`N (form|case)\b`)

@@ -62,7 +62,7 @@ func vulkanBy(ctx context.Context, k *vulkan.Kernels, loads profile.Loads, o Opt
 
 // judge is a run of the cases under way.
 type judge struct {
-	ctx     context.Context //nolint:containedctx // of one call of Vulkan
+	ctx     context.Context // of one call of Vulkan
 	kernels *vulkan.Kernels
 	o       Options
 	loads   profile.Loads

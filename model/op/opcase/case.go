@@ -73,7 +73,8 @@ func (c *Case) Setup() (*Setup, error) {
 		rows += n
 	}
 	s.Sizes = op.Sizes{Slots: len(c.Seqs) + 2, Rows: rows + 3, Seqs: len(c.Seqs) + 1, Outs: len(s.batch.Outs) + 1}
-	return s, s.judge()
+	err := s.judge()
+	return s, err
 }
 
 // slotOf spreads sequences over slots in no order.
