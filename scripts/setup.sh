@@ -28,7 +28,7 @@ browser    | Chromium              | chromium                | chromium         
 python     | Python 3.11 with venv | python3 python3-venv    | python3 python3-pip      | python                   | python
 node       | Node.js 18 with npm   | nodejs npm              | nodejs nodejs-npm        | nodejs npm               | node
 arm        | C compiler for ARM    | gcc-aarch64-linux-gnu libc6-dev-arm64-cross | - | aarch64-linux-gnu-gcc   | -
-x11        | X11's libraries       | libx11-dev libxcursor-dev libxrandr-dev libxinerama-dev libxi-dev libxxf86vm-dev | libX11-devel libXcursor-devel libXrandr-devel libXinerama-devel libXi-devel libXxf86vm-devel | libx11 libxcursor libxrandr libxinerama libxi libxxf86vm | -
+x11        | X11 libraries         | libx11-dev libxcursor-dev libxrandr-dev libxinerama-dev libxi-dev libxxf86vm-dev | libX11-devel libXcursor-devel libXrandr-devel libXinerama-devel libXi-devel libXxf86vm-devel | libx11 libxcursor libxrandr libxinerama libxi libxxf86vm | -
 vulkandev  | Vulkan loader to link | libvulkan-dev           | vulkan-loader-devel      | vulkan-icd-loader        | -
 xvfb       | Xvfb                  | xvfb                    | xorg-x11-server-Xvfb     | xorg-server-xvfb         | -
 manager    | JWM, a window manager  | jwm                     | jwm                      | jwm                      | -
