@@ -54,7 +54,7 @@ func IsName(text string) bool {
 		return true
 	}
 	m := familyName.FindStringSubmatch(strings.ToLower(text))
-	return m != nil && m[1] != "synthetic"
+	return len(m) > 1 && m[1] != "synthetic"
 }
 
 func isAddress(text string) bool {

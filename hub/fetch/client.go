@@ -42,6 +42,7 @@ const mostRedirects = 10
 type answer struct {
 	*http.Response
 	linked http.Header // of the first answer, redirects included, that tells a linked file's facts; nil for none
+	commit string      // of the hub's repository, from the first answer that tells it; "" for none
 	moved  bool        // reports whether another server than the asked one answered
 }
 
@@ -65,6 +66,9 @@ func (o *Options) do(ctx context.Context, method string, src Source, header http
 		}
 		if a.linked == nil && resp.Header.Get(linkedETag) != "" {
 			a.linked = resp.Header
+		}
+		if a.commit == "" {
+			a.commit = resp.Header.Get("X-Repo-Commit")
 		}
 		a.Response, a.moved = resp, !sameOrigin(at, origin)
 		to := resp.Header.Get("Location")

@@ -14,7 +14,7 @@ func freeSpace(dir string) (bytes uint64, ok bool) {
 	if err := unix.Statfs(dir, &s); err != nil || int64(s.Bavail) < 0 {
 		return 0, false
 	}
-	return uint64(s.Bavail) * uint64(s.Bsize), true
+	return uint64(s.Bavail) * uint64(s.Bsize), true //nolint:unconvert // FreeBSD has an int64
 }
 
 // isFull reports whether an error of writing says that the disk, or what the user may have of it, is full.

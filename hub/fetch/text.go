@@ -69,11 +69,11 @@ func (o *Options) facts(ctx context.Context, src Source) (*Facts, error) {
 	}
 	_ = a.Body.Close() // a HEAD has none
 	f := &Facts{Size: a.ContentLength, ETag: trimETag(a.Header.Get("ETag")), Date: a.Header.Get("Last-Modified"),
-		Commit: a.Header.Get("X-Repo-Commit")}
+		Commit: a.commit}
 	if a.linked == nil {
 		return f, nil
 	}
-	f.ETag, f.Commit = trimETag(a.linked.Get(linkedETag)), a.linked.Get("X-Repo-Commit")
+	f.ETag = trimETag(a.linked.Get(linkedETag))
 	text := a.linked.Get("X-Linked-Size")
 	if text == "" && a.StatusCode/100 != 2 {
 		f.Size = -1 // the length is that of the redirect

@@ -181,12 +181,17 @@ func (s *Server) resolve(w http.ResponseWriter, r *http.Request, repo, file stri
 		http.NotFound(w, r)
 		return
 	}
-	w.Header().Set("X-Repo-Commit", at)
+	if !large(file) && r.URL.RawQuery == "" { // such files have an address of their own, which tells no commit
+		w.Header().Set("X-Repo-Commit", at)
+		http.Redirect(w, r, r.URL.EscapedPath()+"?cached=1", http.StatusTemporaryRedirect)
+		return
+	}
 	if !large(file) {
 		w.Header().Set("ETag", `"`+Git(data)+`"`)
 		s.send(w, r, data)
 		return
 	}
+	w.Header().Set("X-Repo-Commit", at)
 	w.Header().Set("X-Linked-Etag", `"`+SHA256(data)+`"`)
 	w.Header().Set("X-Linked-Size", strconv.Itoa(len(data)))
 	w.Header().Set("Location", s.CDN+"/"+SHA256(data)+"?signature=secret")
