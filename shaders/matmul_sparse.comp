@@ -34,8 +34,8 @@ void main() {
 
     vec4 lo[MAX_UNITS], hi[MAX_UNITS];
     [[unroll]] for (uint u = 0; u < Units; u++) lo[u] = hi[u] = vec4(0.0);
-    // Each subgroup takes as many turns, the last perhaps with an empty list. The reason is lavapipe of Mesa 26.2: a whole
-    // workgroup waits there at subgroupBarrier(), so who came there less often would not wait for the others at barrier().
+    // Each subgroup takes as many turns, the last perhaps with an empty list. For lavapipe of Mesa 26.2 lets a whole
+    // workgroup wait at subgroupBarrier(): subgroups that came there less often would pass barrier() before the others.
     for (uint turn = 0; turn < quads; turn += gl_NumSubgroups * lanes) {
         uint c = turn + gl_SubgroupID * lanes;
         vec4 x = c + lane < quads ? V4(X, p.x + c + lane) : vec4(0.0);
