@@ -14,7 +14,7 @@ Written by ` + "`make mutants`" + ` (shaders/internal/mutants); not by hand. Eac
 that fails with it. In brackets stands a device other than lavapipe: gpu is lavapipe with a GPU's kernels, whose workgroups are of
 several subgroups, gpu4 the same with subgroups of 4. Most barriers that are left out show there alone. Where TestBackwards is
 named, or compare on a device that is backwards, they show only if invocations are numbered from the last on, since drivers here
-run the first ones first.
+run the first ones first. Those of matmul_coop run where lavapipe has cooperative matrices, as in Mesa 26.2.
 `
 
 // table writes what became of the mutants as Markdown.
