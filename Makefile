@@ -10,7 +10,7 @@ CLIENTS  ?=
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help run build view test race clients gpus arm64 check shaders mutants fuzz bench load setup clean
+.PHONY: help run build view test race clients gpus arm64 windows check shaders mutants fuzz bench load setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -55,6 +55,12 @@ arm64: ## the CPU's vector kernels of 64-bit ARM, in an emulator
 	@scripts/setup.sh arm64
 	@GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc $(GO) test -count=1 \
 		-exec 'qemu-aarch64-static -L /usr/aarch64-linux-gnu' ./engine/cpu/kernel
+
+windows: ## bin/rwkv-gpu.exe for 64-bit Windows on x86, and whether it writes under Wine what this system's binary writes
+	@scripts/setup.sh windows
+	@$(MAKE) -s build
+	@GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -buildvcs=false -o bin/ ./cmd/rwkv-gpu
+	@scripts/windows.sh
 
 check: ## formatting, vet, linters, file lengths, and that generated files are current
 	@scripts/setup.sh check

@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64|view|display
+# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64|windows|view|display
 #
 # Installs what that make target needs and this machine lacks, with the system's package manager, one line for each
 # thing. Where all is there it says nothing and touches no network. -n: only say what would be installed.
@@ -33,6 +33,8 @@ vulkandev  | Vulkan loader to link | libvulkan-dev           | vulkan-loader-dev
 xvfb       | Xvfb                  | xvfb                    | xorg-x11-server-Xvfb     | xorg-server-xvfb         | -
 manager    | JWM, a window manager  | jwm                     | jwm                      | jwm                      | -
 emulator   | QEMU for programs     | qemu-user-static        | qemu-user-static-aarch64 | qemu-user-static         | -
+mingw      | Windows C compiler    | gcc-mingw-w64-x86-64    | mingw64-gcc              | mingw-w64-gcc            | mingw-w64
+wine       | Wine                  | wine wine64             | wine                     | wine                     | -
 '
 
 say() { echo "setup: $*"; }
@@ -74,6 +76,8 @@ have() {
 	lavapipe) [ -n "$(driver lavapipe)" ] || { [ "$(uname)" = Darwin ] && have_driver; } ;;
 	arm) has aarch64-linux-gnu-gcc && echo '#include <stdlib.h>' | aarch64-linux-gnu-gcc -E - >/dev/null 2>&1 ;;
 	emulator) has qemu-aarch64-static ;;
+	mingw) has x86_64-w64-mingw32-gcc ;;
+	wine) has wine ;;
 	x11) [ "$(uname)" = Darwin ] || printf '#include <X11/%s.h>\n' Xlib Xcursor/Xcursor extensions/Xrandr extensions/Xinerama \
 		extensions/XInput2 extensions/xf86vmode | "${CC:-cc}" -E - >/dev/null 2>&1 ;;
 	vulkandev) [ "$(uname)" = Darwin ] || have_library libvulkan.so ;;
@@ -253,10 +257,11 @@ swiftshader) things='second' ;;
 browser) things='browser' ;;
 clients) things='certs go cc loader driver python node' ;;
 arm64) things='certs go cc arm emulator' ;;
+windows) things='certs go cc mingw wine' ;;
 view) things='certs go cc loader driver x11 vulkandev' ;;
 display) things='x11 vulkandev xvfb manager' ;;
 *)
-	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64|view|display' >&2
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64|windows|view|display' >&2
 	exit 2
 	;;
 esac

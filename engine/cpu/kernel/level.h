@@ -8,6 +8,6 @@
 
 #include "wkv.h"
 
-#include "limits.h"
+#include "finite.h"
 
 #define LEVEL {TILE_ROWS * TILE_TOKENS, matmul, decode, not_finite, layer_norm, shift_mix, deep_embed, wkv4, wkv6, wkv7, stream, multiply_add}
