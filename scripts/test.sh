@@ -65,7 +65,7 @@ run() {
 	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device4 ./engine ./engine/generate $vulkan) ;;
 	cpu4) narrow on lavapipe -short ./engine/vulkan -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
 	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
-	view) on_display on lavapipe -tags view,vulkan ./view/... ./cmd/rwkv-gpu -run 'Window|^TestView' ;;
+	view) on_display on lavapipe -tags view,vulkan ./view ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
 	esac

@@ -4,9 +4,9 @@ import "time"
 
 // Pictures are drawn on the device that computes the text. So they may take only a share of its time.
 const (
-	share    = 20                     // a picture may take one part in so many of the time
-	shortest = time.Second / 60       // from one picture to the next
-	longest  = 500 * time.Millisecond // the same, however long a picture takes
+	share    = 20               // a picture may take one part in so many of the time
+	shortest = time.Second / 60 // from one picture to the next
+	longest  = 3 * time.Second  // the same, however long a picture takes
 )
 
 // pace says when the next picture is due.
