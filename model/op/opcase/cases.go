@@ -145,7 +145,7 @@ func product(typ tensor.Type, m, k, rows int, perf bool) Case {
 func matMulFunctionCases() []Case {
 	const m, k = 45, 136
 	var list []Case
-	for _, rows := range []int{1, 3, 20} {
+	for _, rows := range []int{1, 2, 3, 20} {
 		add := func(name string, scale float64, part func(g *Gen, p *op.Part)) {
 			list = append(list, Case{Name: fmt.Sprintf("MatMul/%s/rows%d", name, rows), Seqs: []int{rows},
 				Build: func(g *Gen) op.Op {
