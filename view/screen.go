@@ -1,3 +1,5 @@
+//go:build view
+
 package view
 
 import (

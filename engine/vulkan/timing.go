@@ -22,7 +22,7 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	steps := len(e.prog.Steps)
 	each := min(max(steps/e.pace.submissions(len(b.Tokens), steps), 1), gpu.MaxTimestamps-1) // in one submission
 	for from := 0; from < steps; from += each {
-		part, ran, err := e.timings(b, from, min(from+each, steps))
+		part, ran, err := timed(e, b, from, min(from+each, steps))
 		if err != nil && !ran && from == 0 {
 			err = op.BeforeRun(err)
 		}
@@ -34,8 +34,8 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	return times, nil
 }
 
-// timings runs the steps [from, to) with a timestamp before and after each. ran reports whether they were submitted.
-func (e *Exec) timings(b *op.Batch, from, to int) (times []time.Duration, ran bool, err error) {
+// timed runs the steps [from, to) with a timestamp before and after each. ran reports whether they were submitted.
+func timed(e *Exec, b *op.Batch, from, to int) (times []time.Duration, ran bool, err error) {
 	c, err := e.recordSteps(shapeOf(b), from, to, false, true)
 	if err != nil {
 		return nil, false, err

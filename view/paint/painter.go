@@ -53,7 +53,7 @@ func New(dev *gpu.Device, s *States, width, height int, blue bool) (*Painter, er
 
 func (p *Painter) make() (err error) {
 	sh := p.states.Shape
-	if err = p.kernels.make(p.dev); err != nil {
+	if err := p.kernels.make(p.dev); err != nil {
 		return err
 	}
 	for _, b := range []struct {

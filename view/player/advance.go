@@ -72,7 +72,7 @@ func (p *Player) feed(ctx context.Context, unread []Token) (drawn int, err error
 	rows := []engine.Row{{Seq: p.live, Tokens: ids, Want: engine.WantDraw, Sampler: p.sampler}}
 	err = p.e.Feed(ctx, rows)
 	p.fed, p.pending = p.fed+rows[0].Taken, p.pending-rows[0].Taken
-	if err = errors.Join(err, rows[0].Err); err != nil {
+	if err := errors.Join(err, rows[0].Err); err != nil {
 		return 0, err
 	}
 	p.add(Drawn, rows[0].ID)

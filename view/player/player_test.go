@@ -163,7 +163,7 @@ func TestShownState(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	now = p.until("the typed text", func(n Now) bool {
+	p.until("the typed text", func(n Now) bool {
 		return n.At < 0 && n.Drawn > back.Kept[1]-back.Kept[0]+5 && len(n.Tokens) > before+len(typed)+5
 	})
 	p.Toggle()

@@ -41,7 +41,8 @@ func (a area) has(x, y int) bool { return x >= a.x && x < a.x+a.w && y >= a.y &&
 // New makes a scene for a window of so many pixels, on a display that scales by a factor.
 func New(shape Shape, width, height int, scale float64) (*Scene, error) {
 	s := &Scene{Shape: shape, head: -1, each: true}
-	return s, s.Resize(width, height, scale)
+	err := s.Resize(width, height, scale)
+	return s, err
 }
 
 // Resize fits the scene to a window.
