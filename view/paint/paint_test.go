@@ -283,6 +283,25 @@ func TestPictureOfNoNumbers(t *testing.T) {
 			wantColor(t, got, float64(m[v][k]), scale, &colors.Scales()[0], "%d, %d", v, k)
 		}
 	}
+
+	// A pixel that covers such a number shows it, whatever else it covers.
+	width := 1400
+	for ; 2*tile.Side > d.m.HeadSize; width -= 20 {
+		if width < 100 {
+			t.Fatalf("no window has pixels that cover several numbers of %d", d.m.HeadSize)
+		}
+		if s, err = scene.New(d.states.Shape, width, width/2, 1); err != nil {
+			t.Fatal(err)
+		}
+		tile = s.Draw(&scene.Story{At: -1}).Tiles[i]
+	}
+	d.painter.Release()
+	d.painter = nil
+	img, pic = d.picture(s, &scene.Story{At: -1})
+	small := pic.Tiles[i]
+	if got := img.RGBAAt(small.X, small.Y); got != colors.Bad {
+		t.Errorf("no number among those of a pixel: want %v, got %v", colors.Bad, got)
+	}
 }
 
 // Rectangles cover what is below them as their colors say, and characters as the atlas says. All else stays the

@@ -20,7 +20,7 @@ type mutant struct {
 // all are the mutants, by file.
 func all() []mutant {
 	var list []mutant
-	for _, part := range [][]mutant{opMutants, libMutants, blockMutants, matMulMutants, wkvMutants, sampleMutants} {
+	for _, part := range [][]mutant{opMutants, libMutants, blockMutants, matMulMutants, wkvMutants, sampleMutants, viewMutants} {
 		list = append(list, part...)
 	}
 	return list

@@ -17,7 +17,7 @@ import (
 )
 
 // A stage is some tests of engine/vulkan on one driver, as "DRIVER REGEXP", without long cases but for "DRIVER long
-// REGEXP"; or of engine/roofline, as "DRIVER roofline REGEXP".
+// REGEXP"; or of engine/roofline, as "DRIVER roofline REGEXP"; or of view/paint, as "DRIVER paint REGEXP".
 type stage string
 
 // device is what a stage's driver stands for, as scripts/test.sh has it.
@@ -33,6 +33,9 @@ var devices = map[string]device{
 	"swiftshader": {driver: "swiftshader"},
 }
 
+// folders are those of the packages whose tests are stages, by their last name.
+var folders = map[string]string{"vulkan": "engine/vulkan", "roofline": "engine/roofline", "paint": "view/paint"}
+
 // own are the stages that should see the mutants of a file, by the beginning of its name. The first that fits counts.
 var own = []struct {
 	file   string
@@ -44,6 +47,7 @@ var own = []struct {
 	{"shift_commit", []stage{"lavapipe TestOps/.*/auto/ShiftCommit"}},
 	{"deep_embed", []stage{"lavapipe TestOps/.*/auto/DeepEmbed", "lavapipe long TestSplitWeights"}},
 	{"bench_", []stage{"lavapipe roofline TestBenchKernels"}},
+	{"view_", []stage{"lavapipe paint Test"}},
 	{"lib/reduce", []stage{"gpu TestOps/.*/auto/(LayerNorm|ShiftMix|Embed/F16)", "gpu4 TestOps/.*/auto/(LayerNorm|ShiftMix|Embed/F16)"}},
 	{"lib/chunk", []stage{"lavapipe TestChunked$"}},
 	{"lib/heads", []stage{"gpu TestOps/.*/auto/WKV[67]"}},
@@ -137,8 +141,9 @@ func (b *bench) build() error {
 		return err
 	}
 	for _, args := range [][]string{
-		{"test", "-c", "-overlay", overlay, "-o", filepath.Join(b.dir, "vulkan.test"), "./engine/vulkan"},
-		{"test", "-c", "-overlay", overlay, "-o", filepath.Join(b.dir, "roofline.test"), "./engine/roofline"},
+		{"test", "-c", "-overlay", overlay, "-o", filepath.Join(b.dir, "vulkan.test"), "./" + folders["vulkan"]},
+		{"test", "-c", "-overlay", overlay, "-o", filepath.Join(b.dir, "roofline.test"), "./" + folders["roofline"]},
+		{"test", "-c", "-overlay", overlay, "-o", filepath.Join(b.dir, "paint.test"), "./" + folders["paint"]},
 		{"build", "-overlay", overlay, "-buildvcs=false", "-o", filepath.Join(b.dir, "rwkv-gpu"), "./cmd/rwkv-gpu"},
 	} {
 		cmd := exec.Command("go", args...)
@@ -165,13 +170,13 @@ func (b *bench) try(s stage, modules string, limit time.Duration) outcome {
 	driver, run, _ := strings.Cut(string(s), " ")
 	run, long := strings.CutPrefix(run, "long ")
 	tests := "vulkan"
-	if rest, ok := strings.CutPrefix(run, "roofline "); ok {
-		run, tests = rest, "roofline"
+	if first, rest, _ := strings.Cut(run, " "); folders[first] != "" {
+		run, tests = rest, first
 	}
 	ctx, cancel := context.WithTimeout(context.Background(), limit)
 	defer cancel()
 	cmd := exec.CommandContext(ctx, filepath.Join(b.dir, tests+".test"), "-test.v", "-test.failfast", "-test.run", run, fmt.Sprintf("-test.short=%t", !long))
-	cmd.Dir = filepath.Join(b.src.root, "engine", tests)
+	cmd.Dir = filepath.Join(b.src.root, folders[tests])
 	cmd.Env = b.environment(driver, modules)
 	start := time.Now()
 	out, err := cmd.CombinedOutput()
