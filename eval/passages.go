@@ -145,6 +145,15 @@ func (t *LAMBADA) Result(scores [][]Score) *Result {
 	return r
 }
 
+// Change compares the losses of last words, as their perplexity does.
+func (t *LAMBADA) Change(before, now [][]Score) *Change {
+	list := make([]unit, len(now))
+	for i := range now {
+		list[i] = unit{now[i][0].sum() - before[i][0].sum(), 1}
+	}
+	return changeOf(list)
+}
+
 // Choice is the task of choosing what follows a text.
 type Choice struct {
 	items   []Item
@@ -238,3 +247,6 @@ func (t *Choice) chosen(item int, ends []Score, perCharacter bool) (best int) {
 	}
 	return best
 }
+
+// Change returns nil: questions have no perplexity.
+func (t *Choice) Change(_, _ [][]Score) *Change { return nil }

@@ -3,6 +3,7 @@ package eval
 import (
 	"context"
 	"math"
+	"math/rand/v2"
 	"os"
 	"path/filepath"
 	"slices"
@@ -138,3 +139,32 @@ const (
 	harnessAccNorm = 13.0 / 14
 	harnessStdErr  = 0.13289435848843761
 )
+
+// The change between two models is the ratio of the perplexities that their results have, for tokens and for words of
+// several tokens.
+func TestChangeOfPerplexity(t *testing.T) {
+	random := rand.New(rand.NewPCG(7, 8))
+	scores := func() (list [][]Score) {
+		for i := range 30 {
+			list = append(list, []Score{{Loss: make([]float64, 1+i%4), Likeliest: make([]bool, 1+i%4)}})
+			for j := range list[i][0].Loss {
+				list[i][0].Loss[j] = 5 * random.Float64()
+			}
+		}
+		return list
+	}
+	text := &Text{items: make([]Item, 30)}
+	for i := range 30 {
+		text.sizes = append(text.sizes, make([]int, 1+i%4))
+	}
+	for _, task := range []Task{text, &LAMBADA{items: make([]Item, 30)}} {
+		before, now := scores(), scores()
+		want := *task.Result(now).Perplexity / *task.Result(before).Perplexity
+		if c := task.Change(before, now); math.Abs(c.Ratio/want-1) > 1e-12 || c.Interval == nil {
+			t.Errorf("%T: want %v, got %+v", task, want, c)
+		}
+	}
+	if c := new(Choice).Change(nil, nil); c != nil {
+		t.Errorf("choices: want no change, got %+v", c)
+	}
+}

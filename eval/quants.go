@@ -132,9 +132,8 @@ func (q *Quants) measure(ctx context.Context, task Task, quant string, first *lo
 		return now, nil, err
 	}
 	row.Result = task.Result(now.scores)
-	if first != nil && row.Perplexity != nil {
-		c := ChangeOf(first.scores, now.scores)
-		row.Change = &c
+	if first != nil {
+		row.Change = task.Change(first.scores, now.scores)
 	}
 	return now, row, nil
 }

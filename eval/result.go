@@ -53,6 +53,9 @@ type Task interface {
 	Items() []Item
 	// Result makes the figures of the items' scores.
 	Result(scores [][]Score) *Result
+	// Change returns how much the perplexity of now differs from that of before, which are scores of the same items; nil
+	// for a task without a perplexity.
+	Change(before, now [][]Score) *Change
 }
 
 // common sets what every task has: how many tokens were predicted, and KL.
@@ -93,16 +96,14 @@ func units(scores [][]Score, weigh func(d, i int) (sum, count float64)) (list []
 	return list, fmt.Sprintf("%d %s", len(list), what)
 }
 
-// Change is how much a model's loss differs from another's on the same tokens.
+// Change is how much a model's loss differs from another's on the same items.
 type Change struct {
 	Ratio    float64   `json:"ratio"`                 // of the perplexities
 	Interval *Interval `json:"interval_95,omitempty"` // of that; from the differences of units, so it is narrow
 }
 
-// ChangeOf returns how much the perplexity of now differs from that of before. Each has the first ends' scores of the same
-// items.
-func ChangeOf(before, now [][]Score) Change {
-	list, _ := units(now, func(d, i int) (float64, float64) { return now[d][0].Loss[i] - before[d][0].Loss[i], 1 })
+// changeOf returns the change whose units are differences of losses.
+func changeOf(list []unit) *Change {
 	mean, interval := ratio(list)
-	return Change{math.Exp(mean), interval.through(math.Exp)}
+	return &Change{math.Exp(mean), interval.through(math.Exp)}
 }

@@ -96,6 +96,12 @@ func (t *Text) Result(scores [][]Score) *Result {
 	return r
 }
 
+// Change compares the losses of tokens.
+func (t *Text) Change(before, now [][]Score) *Change {
+	list, _ := units(now, func(d, i int) (float64, float64) { return now[d][0].Loss[i] - before[d][0].Loss[i], 1 })
+	return changeOf(list)
+}
+
 // Split cuts a text into documents at lines that are separator. Line breaks at the ends of documents are left out, and so
 // are empty documents.
 func Split(text, separator string) (documents []string) {
