@@ -1,12 +1,9 @@
 package hub
 
 import (
-	"errors"
-	"fmt"
-	"io/fs"
 	"os"
+	"path"
 	"path/filepath"
-	"slices"
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/hub/fetch"
@@ -35,9 +32,9 @@ func Find(caches []Cache, n Name) (*Model, error) {
 	best := 0
 	if f, ok := familyOf(n.Family); ok {
 		for i := range found {
-			p, _ := f.publishedAs(found[i].Path)
-			q, _ := f.publishedAs(found[best].Path)
-			if p.file, q.file = filepath.Base(p.file), filepath.Base(q.file); p.compare(q) > 0 {
+			p, _ := f.publishedAs(filepath.ToSlash(found[i].Path))
+			q, _ := f.publishedAs(filepath.ToSlash(found[best].Path))
+			if p.file, q.file = path.Base(p.file), path.Base(q.file); p.compare(q) > 0 {
 				best = i
 			}
 		}
@@ -66,45 +63,6 @@ func (m *Model) matches(n Name) bool {
 	}
 	ref, err := os.ReadFile(filepath.Join(string(m.cache), m.folder, "refs", filepath.FromSlash(n.Rev)))
 	return err == nil && strings.TrimSpace(string(ref)) == m.commit
-}
-
-// Remove removes a model with its blobs. If no model is left in its folder, the folder goes too.
-func (m *Model) Remove() error {
-	home, err := filepath.EvalSymlinks(filepath.Join(string(m.cache), m.folder))
-	if err != nil {
-		return err
-	}
-	var blobs []string
-	for _, file := range m.files {
-		blob, err := filepath.EvalSymlinks(file)
-		if err != nil {
-			return err
-		}
-		if rel, err := filepath.Rel(home, blob); err != nil || !filepath.IsLocal(rel) {
-			return fmt.Errorf("want a file of %s, got a link to %s", home, blob)
-		}
-		blobs = append(blobs, blob)
-	}
-	for _, commit := range m.cache.snapshots(m.folder) { // all links to the blobs
-		dir := m.cache.snapshot(m.folder, commit)
-		for _, file := range filesBelow(dir) {
-			path := filepath.Join(dir, filepath.FromSlash(file))
-			if blob, err := filepath.EvalSymlinks(path); err == nil && slices.Contains(blobs, blob) {
-				if err := os.Remove(path); err != nil {
-					return err
-				}
-			}
-		}
-	}
-	for _, blob := range blobs {
-		if err := os.Remove(blob); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			return err
-		}
-	}
-	if len(m.cache.modelsIn(m.folder)) > 0 || len(m.cache.unfinishedIn(m.folder)) > 0 {
-		return nil
-	}
-	return os.RemoveAll(filepath.Join(string(m.cache), m.folder))
 }
 
 // Unfinished is a file that a pull was fetching when it ended.
@@ -153,10 +111,11 @@ func (u *Unfinished) Name() Name { return u.cache.nameIn(u.folder, u.File) }
 func (u *Unfinished) Remove() error {
 	unlock, ok := fetch.TryLock(u.lock)
 	if !ok {
-		return errors.New("somebody fetches it")
+		return errBusy
 	}
 	defer unlock()
 	fetch.Discard(u.path)
+	u.cache.tidy(u.folder, "")
 	return nil
 }
 

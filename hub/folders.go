@@ -1,7 +1,6 @@
 package hub
 
 import (
-	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -32,17 +31,19 @@ func (f Folders) List() (list []Cache) {
 	return list
 }
 
-// Add adds a cache to the file. Caches that are gone are left out from then on.
+// Add adds a cache to the file. Caches that are not there now stay in it: their disk may come back.
 func (f Folders) Add(c Cache) error {
 	if slices.Contains(f.List(), c) || f == "" {
 		return nil
 	}
 	return files.Exclusively(string(f), patience, func() error {
+		list := f.List()
+		if slices.Contains(list, c) { // somebody else was faster
+			return nil
+		}
 		var b strings.Builder
-		for _, c := range append(f.List(), c) {
-			if _, err := os.Stat(string(c)); err == nil {
-				b.WriteString(string(c) + "\n")
-			}
+		for _, c := range append(list, c) {
+			b.WriteString(string(c) + "\n")
 		}
 		return files.Keep(string(f), []byte(b.String()), true)
 	})

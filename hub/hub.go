@@ -104,7 +104,8 @@ func nextPage(h http.Header) string {
 	return ""
 }
 
-// parseTree reads a page of a listing. Files whose names would not be below the repository's folder are an error.
+// parseTree reads a page of a listing. It leaves out files that no name can mean: those whose paths lead out of the
+// repository's folder, and those that some system cannot have.
 func parseTree(body []byte) (list []entry, err error) {
 	var items []struct {
 		Type string `json:"type"`
@@ -120,11 +121,8 @@ func parseTree(body []byte) (list []entry, err error) {
 		return nil, fmt.Errorf("want a list of files: %w", err)
 	}
 	for _, it := range items {
-		if it.Type == "directory" {
+		if it.Type == "directory" || !isPath(it.Path) {
 			continue
-		}
-		if !isPath(it.Path) {
-			return nil, fmt.Errorf("want the name of a file in the repository, got %q", it.Path)
 		}
 		e := entry{path: it.Path, size: -1, sum: sumOf(it.OID)}
 		size := it.Size

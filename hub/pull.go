@@ -70,7 +70,9 @@ func (h *Hub) pull(ctx context.Context, n Name) (*Pulled, error) {
 		p.Path, p.Sum = filepath.Dir(p.Path), ""
 	}
 	if p.Vocab == "" {
-		p.Vocab = h.vocabulary(ctx, asked, p.Path)
+		if p.Vocab, err = h.vocabulary(ctx, asked, p.Path); err != nil {
+			return nil, err
+		}
 	}
 	return p, nil
 }

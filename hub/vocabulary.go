@@ -36,8 +36,9 @@ func isVocabulary(file string) bool {
 }
 
 // vocabulary returns the path of the published vocabulary of a model without one of its own. It fetches the vocabulary
-// to VocabDir if it is not there. A vocabulary that does not come is a notice: the model is there all the same.
-func (h *Hub) vocabulary(ctx context.Context, n Name, model string) string {
+// to VocabDir if it is not there. A vocabulary that does not come is a notice: the model is there all the same. The error
+// is that of ctx.
+func (h *Hub) vocabulary(ctx context.Context, n Name, model string) (string, error) {
 	v := world
 	if f, ok := familyOf(n.Family); ok {
 		v = f.vocab
@@ -47,14 +48,14 @@ func (h *Hub) vocabulary(ctx context.Context, n Name, model string) string {
 		v = neoX
 	}
 	if strings.HasSuffix(base, ".gguf") || h.VocabDir == "" { // which brings its own
-		return ""
+		return "", nil
 	}
 	if beside := filepath.Join(filepath.Dir(model), v.name); isFile(beside) {
-		return beside
+		return beside, nil
 	}
 	target := filepath.Join(h.VocabDir, v.name)
 	if isFile(target) {
-		return target
+		return target, nil
 	}
 	f := fetch.File{Name: v.name, Size: v.size, Sum: fetch.Sum{SHA256: v.sum}}
 	if v.hub != "" {
@@ -66,10 +67,13 @@ func (h *Hub) vocabulary(ctx context.Context, n Name, model string) string {
 	o := h.Fetch
 	o.Attempts, o.Connections = 2*len(f.Sources), 1
 	if _, err := fetch.Fetch(ctx, o, f, target, target, filepath.Join(h.VocabDir, ".locks", v.name+".lock")); err != nil {
+		if ctx.Err() != nil {
+			return "", context.Cause(ctx)
+		}
 		h.notice("the vocabulary %s did not come (%v): put it beside the model, or name it by --vocab", v.name, err)
-		return ""
+		return "", nil
 	}
-	return target
+	return target, nil
 }
 
 func isFile(path string) bool {

@@ -153,10 +153,17 @@ func (a *app) removeModel(dir string, args []string) error {
 	if err != nil {
 		return err
 	}
-	if err := m.Remove(); err != nil {
-		return &failure{statusFailed, m.Path, err}
+	freed, next := int64(0), m
+	for err == nil && next.Same(m) { // a name without a revision means all that have this content
+		n, err := next.Remove()
+		if freed += n; err != nil {
+			return &failure{statusFailed, next.Path, err}
+		}
+		if next, err = findNamed(dir, args); err != nil {
+			break
+		}
 	}
-	return a.printRemoved(m.Name, m.Path, m.Bytes)
+	return a.printRemoved(m.Name, m.Path, freed)
 }
 
 // removeUnfinished removes the unfinished files of a name. The error says that there is nothing of it.

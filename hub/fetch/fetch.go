@@ -110,12 +110,21 @@ func local(err error, path string) error {
 
 // fetch is Fetch with the lock.
 func (o *Options) fetch(ctx context.Context, f *File, target, part string) (*Result, error) {
-	p, err := openPart(ctx, part, header{journalVersion, f.Name, f.Size, f.Sum.String(), f.ETag, o.Segment}, o)
+	h := header{journalVersion, f.Name, f.Size, f.Sum.String(), f.ETag, o.Segment}
+	if h.segments() > mostSegments {
+		return nil, failed(Damaged, Plain(f.Sources[0].URL), "want a file of at most %d bytes, got one of %d",
+			mostSegments*o.Segment, f.Size)
+	}
+	d := &download{o: o, file: f, dir: filepath.Dir(part)}
+	if err := d.before(part); err != nil {
+		return nil, err
+	}
+	p, err := openPart(ctx, part, h, o)
 	if err != nil {
 		return nil, err
 	}
 	defer p.close() // a second time if all went well
-	d := &download{o: o, file: f, p: p, dir: filepath.Dir(part)}
+	d.p = p
 	d.got.Store(p.doneBytes())
 	r := &Result{Resumed: p.doneBytes()}
 	for try := 0; ; try++ {
@@ -145,6 +154,17 @@ func (o *Options) fetch(ctx context.Context, f *File, target, part string) (*Res
 		d.whole = true // whoever lied about ranges cannot do so then
 		d.got.Store(0)
 	}
+}
+
+// before returns an error if the disk has no place for what is missing, whatever of the part file counts.
+func (d *download) before(part string) error {
+	if err := os.MkdirAll(d.dir, 0o755); err != nil {
+		return err
+	}
+	if info, err := os.Stat(part + PartEnding); err == nil {
+		d.got.Store(info.Size())
+	}
+	return d.space()
 }
 
 // space returns an error if the disk has no place for what is missing.

@@ -53,7 +53,16 @@ type part struct {
 }
 
 // segments returns how many segments the file has.
-func (h *header) segments() int { return int((h.Size + h.Segment - 1) / h.Segment) }
+func (h *header) segments() int64 {
+	n := h.Size / h.Segment
+	if h.Size%h.Segment > 0 {
+		n++
+	}
+	return n
+}
+
+// mostSegments bounds what is kept in memory of a file: 16 TiB have so many segments of the usual size.
+const mostSegments = 4 << 20
 
 // bounds returns where a segment begins and ends in the file.
 func (h *header) bounds(i int) (begin, end int64) {
@@ -66,7 +75,7 @@ func openPart(ctx context.Context, path string, h header, o *Options) (*part, er
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return nil, err
 	}
-	p := &part{header: h, path: path, done: make([]bool, h.segments()), left: h.segments()}
+	p := &part{header: h, path: path, done: make([]bool, h.segments()), left: int(h.segments())}
 	f, err := os.OpenFile(path+PartEnding, os.O_RDWR|os.O_CREATE, 0o666)
 	if err != nil {
 		return nil, err

@@ -7,6 +7,7 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"sync"
@@ -82,6 +83,25 @@ func TestSpace(t *testing.T) {
 	}
 	if free, ok := freeSpace(t.TempDir()); !ok || free == 0 {
 		t.Errorf("want the system's figure, got %d, %t", free, ok)
+	}
+}
+
+// A size that no file has is an error about the server, and one that no disk has is an error about the disk, before
+// memory is asked for.
+func TestAbsurdSize(t *testing.T) {
+	_, f := serve(t, content(6, 10), nil)
+	for size, kind := range map[int64]Kind{1<<63 - 1: Damaged, 1 << 60: Damaged, 1 << 43: Space} {
+		f.Size = size
+		o := quick()
+		o.Segment = 4 << 20
+		o.Free = func(string) (uint64, bool) { return 1 << 40, true }
+		p := newPlace(t)
+		if _, err := p.fetch(o, f); !Is(err, kind) || kind == Damaged && !strings.Contains(err.Error(), fmt.Sprintf("resolve/main/x.pth: want a file of at most 17592186044416 bytes, got one of %d", size)) {
+			t.Errorf("%d bytes: want kind %d, got %v", size, kind, err)
+		}
+		if left, _ := filepath.Glob(p.part + "*"); len(left) > 0 {
+			t.Errorf("%d bytes: want nothing, got %v", size, left)
+		}
 	}
 }
 
