@@ -76,6 +76,9 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 		return nil, fmt.Errorf("%w with index %d, there are %d", ErrNoDevice, index, len(in.devices))
 	}
 	p := &in.devices[index]
+	if p.info.NoPictures != "" {
+		return nil, Unsupportedf("vulkan: device %q shows no pictures in the window: %s", p.info.Name, p.info.NoPictures)
+	}
 	if in.as == Discrete { // whose memory the host seldom sees
 		opts.NoDirectAccess = true
 	}
@@ -102,8 +105,8 @@ func (in *Instance) Device(index int, opts DeviceOptions) (*Device, error) {
 	} else if caps.ext_statistics == 0 {
 		return nil, fmt.Errorf("vulkan: device %q: %w", p.info.Name, ErrNoStatistics)
 	}
-	if in.surface != 0 {
-		caps.swapchain = 1
+	if in.surface == 0 {
+		caps.swapchain = 0
 	}
 	in.mu.Lock()
 	defer in.mu.Unlock()

@@ -23,6 +23,10 @@ type Info struct {
 	// Matrices are the shapes of cooperative matrices that a subgroup shares. They multiply float16, and add the products
 	// to float32.
 	Matrices []MatrixShape `json:"matrices,omitempty"`
+
+	// NoPictures says why the device shows no pictures in the instance's window. It is empty if the device shows them, and
+	// without a window. Such a device is listed, so that its index does not depend on the window, and cannot be opened.
+	NoPictures string `json:"-"`
 }
 
 // SwiftShader is that driver's DriverID.
@@ -117,8 +121,9 @@ type Limits struct {
 	LargestHeap             int     `json:"largest_heap"`              // bytes of the largest memory heap
 }
 
-// Pick returns the index of the device to use when none is named: discrete before integrated,
-// virtual, CPU and other, then the one with more memory, then the first; -1 if there is none.
+// Pick returns the index of the device to use when none is named: one that shows pictures in the window, if there is a
+// window, then discrete before integrated, virtual, CPU and other, then the one with more memory, then the first; -1 if
+// there is none.
 func Pick(infos []Info) int {
 	best := -1
 	for i, in := range infos {
@@ -127,6 +132,12 @@ func Pick(infos []Info) int {
 			continue
 		}
 		b := infos[best]
+		if shows, bestShows := in.NoPictures == "", b.NoPictures == ""; shows != bestShows {
+			if shows {
+				best = i
+			}
+			continue
+		}
 		ti, tb := typeOrder[in.Type], typeOrder[b.Type]
 		if ti < tb || ti == tb && in.MemoryBytes > b.MemoryBytes {
 			best = i

@@ -36,7 +36,7 @@ type Options struct {
 	// OnHang is told of a driver's call that waits, and has not returned long after its time is over. The goroutine that
 	// made the call is lost, and so is everything that waits for it. Other calls of the device fail. nil: nobody is told.
 	OnHang func(err error)
-	// Window, if set, is where a device shows pictures (see Device.NewSwapchain). Only devices that can are listed then.
+	// Window, if set, is where a device shows pictures (see Device.NewSwapchain). Info.NoPictures tells which cannot.
 	Window Window
 }
 

@@ -81,18 +81,24 @@ func (in *Instance) query(handle unsafe.Pointer) (physical, error) {
 	}
 	var bits C.uint32_t
 	p.family = uint32(C.rg_compute_family(in.gipa, in.inst, handle, in.surface, &bits))
+	noPictures := ""
+	if p.family == math.MaxUint32 && in.surface != 0 {
+		noPictures = "none of its compute queues can"
+		p.family = uint32(C.rg_compute_family(in.gipa, in.inst, handle, 0, &bits))
+	}
 	if p.family == math.MaxUint32 {
-		if in.surface != 0 {
-			return p, fmt.Errorf("device %q skipped: no compute queue that shows pictures in the window", name)
-		}
 		return p, fmt.Errorf("device %q skipped: no compute queue", name)
 	}
 	C.rg_caps_query(in.gipa, in.inst, handle, C.uint32_t(p.api), &p.caps)
+	if p.caps.swapchain == 0 && in.surface != 0 {
+		noPictures = "it lacks VK_KHR_swapchain"
+	}
 	p.memory = in.memory(&p)
 	p.info = Info{
 		Name: name, Type: deviceType(props.DeviceType), Vendor: vendorName(props.VendorID), API: versionString(props.ApiVersion),
 		Driver: driverName(&p.caps, props.VendorID, props.DriverVersion), DriverID: int(p.caps.driver_id), MemoryBytes: p.memory.localSize(),
 		Subgroup: subgroup(&p.caps), Features: features(&p.caps, uint32(bits)), Limits: limits(&p.caps, props.Limits, uint32(bits)),
+		NoPictures: noPictures,
 	}
 	p.info.takeFor(in.as)
 	for _, s := range p.caps.shapes[:p.caps.nshapes] {

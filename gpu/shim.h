@@ -15,7 +15,7 @@ typedef struct {
 	uint32_t int16, int64, float64, storage16, push16, storage8, float16, int8;
 	uint32_t size_control, full_subgroups, uniform_flow, dot, dot_fast, coopmat;
 	uint32_t ext_storage8, ext_float16_int8, ext_size_control, ext_dot, ext_budget, ext_portability, ext_memory_model, ext_statistics;
-	uint32_t swapchain; // asked for, of a device that shows pictures in a window
+	uint32_t swapchain; // not asked for without a window
 	uint32_t nshapes, shapes[RG_MAX_SHAPES][3]; // of cooperative matrices: rows, columns, depth
 	uint64_t max_alloc, max_buffer; // max_buffer 0: not stated
 	char driver_name[256], driver_info[256]; // empty before Vulkan 1.2 without the extension

@@ -64,6 +64,7 @@ void rg_caps_query(void *gipa, void *inst, void *pd, uint32_t api, rg_caps *o) {
 	o->ext_memory_model = !v12 && has(l, "VK_KHR_vulkan_memory_model");
 	o->ext_budget = has(l, "VK_EXT_memory_budget");
 	o->ext_portability = has(l, "VK_KHR_portability_subset");
+	o->swapchain = has(l, "VK_KHR_swapchain");
 	o->uniform_flow = has(l, "VK_KHR_shader_subgroup_uniform_control_flow");
 	o->ext_statistics = has(l, "VK_KHR_pipeline_executable_properties");
 	uint32_t driver = v12 || has(l, "VK_KHR_driver_properties"), m4 = v13 || has(l, "VK_KHR_maintenance4");

@@ -86,8 +86,8 @@ func (s *Swapchain) Size() (width, height int) { return s.width, s.height }
 func (s *Swapchain) Blue() bool { return s.blue }
 
 // Show starts to show a picture, whose rows of 4-byte pixels lie in frame one after the other. Commands that were
-// submitted before may write it. Nothing may write it again before Wait. Errors match ErrBusy and ErrStale, also where
-// the picture is shown and the next one needs a new swapchain.
+// submitted before may write it. Nothing may write it again before Wait. After an error that matches ErrBusy or ErrStale
+// the picture is not shown. A window that has changed so little that it shows the picture all the same is no error.
 func (s *Swapchain) Show(frame Range) error {
 	d := s.dev
 	if want := 4 * s.width * s.height; frame.Size != want {
@@ -130,9 +130,6 @@ func (s *Swapchain) show(frame Range) error {
 	}
 	if !s.have {
 		r := C.rg_swapchain_next(s.c, C.uint64_t(acquireLimit), &s.image)
-		if r == resultSuboptimal { // the image is there all the same
-			s.stale, r = true, 0
-		}
 		if err := s.check("vkAcquireNextImageKHR", r); err != nil {
 			return err
 		}
@@ -153,11 +150,11 @@ func (s *Swapchain) show(frame Range) error {
 // check turns the result of a call about the window into an error.
 func (s *Swapchain) check(call string, r C.int) error {
 	switch r {
-	case 0:
+	case 0, resultSuboptimal: // the image is there, or shown, all the same
 		return nil
 	case resultTimeout, resultNotReady:
 		return ErrBusy
-	case resultOutOfDate, resultSuboptimal:
+	case resultOutOfDate:
 		s.stale = true
 		return ErrStale
 	case C.RG_NO_AREA:

@@ -146,7 +146,10 @@ prepare() {
 		*) return 1 ;;
 		esac
 		;;
-	view) [ "$(uname)" != Darwin ] && scripts/setup.sh display || return 3 ;; # without them the tests of the window are left out
+	view)
+		[ "$(uname)" != Darwin ] || return 3 # whose windows need no X server
+		scripts/setup.sh display || return
+		;;
 	compilers) [ -n "$(driver radv)" ] || return 3 ;; # newer Mesa cannot
 	gpu | gpu4 | cpu4) [ "$(uname)" != Darwin ] || return 3 ;; # which has no lavapipe, but a GPU
 	esac

@@ -30,6 +30,7 @@ type Options struct {
 	Frames int
 
 	each, icon func(*show) // in tests: after each picture; while the window has no pixels
+	wake       func()      // in tests: instead of glfw.PostEmptyEvent
 }
 
 // show is a window with what it shows.
@@ -45,6 +46,7 @@ type show struct {
 	keys    []float32
 	keysOf  int
 	stale   bool // reports whether the window needs another screen
+	shown   bool // reports whether the last picture is shown
 	quit    bool
 	dirty   atomic.Bool // reports whether the next picture would be another one
 	waiting atomic.Bool // reports whether the main thread waits for long
@@ -56,6 +58,9 @@ func Show(ctx context.Context, w *Window, e *engine.Engine, tok tokenizer.Tokeni
 	states, err := paint.StatesOf(e.Model)
 	if err != nil {
 		return err
+	}
+	if o.wake == nil {
+		o.wake = glfw.PostEmptyEvent
 	}
 	s := &show{w: w, e: e, o: o, screen: screen{states: states}, keysOf: -1}
 	width, height, scale := w.size()
@@ -69,19 +74,26 @@ func Show(ctx context.Context, w *Window, e *engine.Engine, tok tokenizer.Tokeni
 	}
 	w.listen(s.scene, s.wish)
 	w.glfw.SetRefreshCallback(func(*glfw.Window) { s.dirty.Store(true) })
+	w.glfw.SetFramebufferSizeCallback(func(*glfw.Window, int, int) { s.dirty.Store(true) })
 	playing, stop := context.WithCancel(ctx)
 	var played error
-	done := make(chan struct{})
+	done, gone, woken := make(chan struct{}), make(chan struct{}), make(chan struct{})
 	go func() {
-		defer glfw.PostEmptyEvent()
+		defer close(gone)
+		defer o.wake()
 		defer close(done)
 		played = s.p.Run(playing)
 	}()
-	leave := context.AfterFunc(ctx, glfw.PostEmptyEvent)
-	defer leave()
+	leave := context.AfterFunc(ctx, func() {
+		defer close(woken)
+		o.wake()
+	})
 	err = s.run(ctx, done)
 	stop()
-	<-done
+	<-gone
+	if !leave() { // nothing may wake a window that is closed
+		<-woken
+	}
 	s.screen.release()
 	return errors.Join(err, played, ctx.Err())
 }
@@ -90,7 +102,7 @@ func Show(ctx context.Context, w *Window, e *engine.Engine, tok tokenizer.Tokeni
 func (s *show) changed() {
 	s.dirty.Store(true)
 	if s.waiting.Load() {
-		glfw.PostEmptyEvent()
+		s.o.wake()
 	}
 }
 
@@ -142,10 +154,15 @@ func (s *show) run(ctx context.Context, done <-chan struct{}) error {
 		if s.hidden() || !s.dirty.Load() || s.pace.wait(time.Now(), s.p.Now().Playing) > 0 {
 			continue
 		}
-		if err := s.frame(ctx); err != nil {
+		taken := false
+		err := s.p.KeepOpen(func() error { // since the picture and the keys lie on the device
+			err := s.frame(ctx)
+			if err == nil {
+				taken, err = s.take()
+			}
 			return err
-		}
-		if taken, err := s.take(); taken || err != nil {
+		})
+		if taken || err != nil {
 			return err
 		}
 	}
@@ -161,10 +178,11 @@ func (s *show) hidden() bool {
 // frame draws a picture and shows it. A device that was lost is not an error: the player opens it anew.
 func (s *show) frame(ctx context.Context) error {
 	s.dirty.Store(false)
+	s.shown = false
 	now := s.p.Now()
 	opened := s.e.Stats().Reopened
 	width, height, scale := s.w.size()
-	began, shown := time.Now(), false
+	began := time.Now()
 	err := s.e.Look(ctx, []*engine.Seq{now.Seq}, func(dev *gpu.Device, states [][]gpu.Range) error {
 		if s.stale {
 			s.screen.release()
@@ -179,14 +197,14 @@ func (s *show) frame(ctx context.Context) error {
 		}
 		pic := s.scene.Draw(storyOf(&now, s.keys, s.keysOf))
 		began = time.Now()
-		shown, err = s.screen.draw(pic, s.scene.Font(), states[0])
+		s.shown, err = s.screen.draw(pic, s.scene.Font(), states[0])
 		return err
 	})
 	if err = errors.Join(err, s.screen.wait()); err == nil {
 		s.keysOf, s.keys = s.screen.keys()
 	}
 	s.pace.drew(began, time.Since(began))
-	if cw, ch := s.screen.size(); cw != width || ch != height {
+	if w, h := s.screen.window(); w != width || h != height {
 		s.stale = true
 	}
 	switch {
@@ -200,10 +218,10 @@ func (s *show) frame(ctx context.Context) error {
 	case err != nil:
 		return err
 	}
-	if !shown || s.stale {
+	if !s.shown || s.stale {
 		s.dirty.Store(true)
 	}
-	if shown {
+	if s.shown {
 		if s.frames++; s.o.each != nil {
 			s.o.each(s)
 		}
@@ -217,7 +235,7 @@ func (s *show) take() (taken bool, err error) {
 		return false, nil
 	}
 	now := s.p.Now()
-	if s.frames < s.o.Frames || s.o.Player.Max > 0 && !now.Ended || s.dirty.Load() && now.Ended {
+	if !s.shown || s.frames < s.o.Frames || s.o.Player.Max > 0 && !now.Ended || s.dirty.Load() && now.Ended {
 		s.dirty.Store(true)
 		return false, nil
 	}

@@ -18,6 +18,8 @@ type screen struct {
 	dev     *gpu.Device
 	chain   *gpu.Swapchain
 	painter *paint.Painter
+	width   int // of the window, then
+	height  int
 }
 
 // fit makes the screen anew if the device or the window is another one, and returns the size of pictures.
@@ -27,7 +29,7 @@ func (s *screen) fit(dev *gpu.Device, width, height int) (w, h int, err error) {
 		return w, h, nil
 	}
 	s.release()
-	s.dev = dev
+	s.dev, s.width, s.height = dev, width, height
 	if s.chain, err = dev.NewSwapchain(width, height); err != nil {
 		return 0, 0, err
 	}
@@ -58,12 +60,13 @@ func (s *screen) wait() error {
 	return errors.Join(s.painter.Wait(), s.chain.Wait())
 }
 
-// size returns the size of pictures; 0 without a window to show them in.
-func (s *screen) size() (width, height int) {
+// window returns the size of the window that the screen was made for; 0 without a screen. Pictures may be of another size,
+// if the window system wants it.
+func (s *screen) window() (width, height int) {
 	if s.chain == nil {
 		return 0, 0
 	}
-	return s.chain.Size()
+	return s.width, s.height
 }
 
 // keys returns how strong the keys are of the head that was looked at closely.

@@ -10,7 +10,11 @@ import (
 	"os"
 	"runtime"
 	"strings"
+	"sync/atomic"
 	"testing"
+	"time"
+
+	"github.com/go-gl/glfw/v3.3/glfw"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
@@ -31,12 +35,15 @@ type opened struct {
 
 const slots = 10
 
+// displayed reports whether there has to be a display, with a window manager.
+func displayed() bool { return os.Getenv("RWKV_REQUIRE_DISPLAY") == "1" }
+
 func open(t testing.TB, width, height int) *opened {
 	t.Helper()
 	o := new(opened)
 	var err error
 	if o.w, err = Open("test", width, height); err != nil {
-		if os.Getenv("RWKV_REQUIRE_DISPLAY") != "1" && errors.Is(err, ErrNoWindow) {
+		if !displayed() && errors.Is(err, ErrNoWindow) {
 			t.Skipf("no display: %v", err)
 		}
 		t.Fatal(err)
@@ -114,8 +121,9 @@ func TestWindow(t *testing.T) {
 		options := o.options(t, tokens)
 		sizes := map[image.Point]bool{}
 		var icon bool
+		began := time.Now()
 		options.each = func(s *show) {
-			w, h := s.screen.size()
+			w, h := s.screen.chain.Size()
 			sizes[image.Pt(w, h)] = true
 			switch s.frames {
 			case 2:
@@ -123,8 +131,13 @@ func TestWindow(t *testing.T) {
 			case 4:
 				s.w.glfw.SetSize(1200, 760)
 				s.scene.Look(5)
-			case 6:
-				s.w.glfw.Iconify()
+			}
+			if s.frames < 6 || icon {
+				return
+			}
+			s.w.glfw.Iconify()
+			if displayed() && time.Since(began) < 2*time.Minute { // the window manager may begin only now
+				s.o.Frames = s.frames + 3
 			}
 		}
 		options.icon = func(s *show) {
@@ -140,7 +153,7 @@ func TestWindow(t *testing.T) {
 		if last == nil || last.Rect.Dx() != 1200 || !sizes[image.Pt(1000, 640)] || !sizes[image.Pt(700, 500)] {
 			t.Errorf("round %d: sizes %v, the last picture %v", round, sizes, last != nil)
 		}
-		if !icon && os.Getenv("RWKV_REQUIRE_DISPLAY") == "1" { // elsewhere there may be no window manager, which does this
+		if !icon && displayed() { // elsewhere there may be no window manager, which does this
 			t.Errorf("round %d: the window did not become an icon", round)
 		}
 		o.close(t)
@@ -159,6 +172,33 @@ func TestWindowInterrupted(t *testing.T) {
 	options.each = func(s *show) { cancel() }
 	if err := Show(ctx, o.w, o.e, o.tok, options); !errors.Is(err, context.Canceled) {
 		t.Errorf("want an interruption, got %v", err)
+	}
+}
+
+// When Show returns, nothing wakes the window any more, which may be closed by then.
+func TestWindowWoken(t *testing.T) {
+	runtime.LockOSThread()
+	defer runtime.UnlockOSThread()
+	o := open(t, 800, 600)
+	defer o.close(t)
+	ctx, cancel := context.WithCancel(context.Background())
+	options := o.options(t, 0)
+	options.each = func(s *show) { cancel() }
+	var woken, under atomic.Int32
+	options.wake = func() {
+		under.Add(1)
+		glfw.PostEmptyEvent()
+		if ctx.Err() != nil {
+			time.Sleep(200 * time.Millisecond) // longer than Show takes to return if it does not wait
+			woken.Add(1)
+		}
+		under.Add(-1)
+	}
+	if err := Show(ctx, o.w, o.e, o.tok, options); !errors.Is(err, context.Canceled) {
+		t.Errorf("want an interruption, got %v", err)
+	}
+	if under.Load() != 0 || woken.Load() < 2 { // by the player's end, and by the interruption
+		t.Errorf("woken %d times, %d times still", woken.Load(), under.Load())
 	}
 }
 

@@ -169,18 +169,28 @@ func (d *Device) open(spec string) error {
 	return nil
 }
 
-// Choose returns the index of the Vulkan device that spec, which is not "cpu", names.
+// Choose returns the index of the Vulkan device that spec, which is not "cpu", names. Of several it is one that shows
+// pictures in the window, if there is a window.
 func Choose(infos []gpu.Info, spec string) (int, error) {
 	if spec == "auto" || spec == "" || spec == "gpu" {
 		return gpu.Pick(infos), nil
 	}
 	var names []string
 	n, err := strconv.Atoi(spec)
+	found := -1
 	for _, in := range infos {
 		if err == nil && n == in.Index || err != nil && strings.Contains(strings.ToLower(in.Name), strings.ToLower(spec)) {
-			return in.Index, nil
+			if in.NoPictures == "" {
+				return in.Index, nil
+			}
+			if found < 0 {
+				found = in.Index
+			}
 		}
 		names = append(names, fmt.Sprintf("%d %q", in.Index, in.Name))
+	}
+	if found >= 0 { // which says why it cannot be opened
+		return found, nil
 	}
 	return 0, &Error{Device: strconv.Quote(spec),
 		Err: fmt.Errorf("want auto, gpu, cpu or one of %s", strings.Join(names, ", "))}

@@ -65,6 +65,21 @@ func TestChoose(t *testing.T) {
 	}
 }
 
+// With a window a device keeps its index, whether or not it shows pictures. One that shows them is taken where there is a
+// choice.
+func TestChooseForWindow(t *testing.T) {
+	infos := []gpu.Info{{Index: 0, Name: "Big GPU 3", Type: gpu.Discrete, NoPictures: "why"}, {Index: 1, Name: "GPU 4", Type: gpu.Integrated},
+		{Index: 2, Name: "Software", Type: gpu.CPU, NoPictures: "why"}}
+	for spec, want := range map[string]int{"auto": 1, "gpu": 1, "0": 0, "1": 1, "2": 2, "soft": 2, "GPU": 1, "gpu 3": 0} {
+		if got, err := Choose(infos, spec); err != nil || got != want {
+			t.Errorf("%q: device %d (%v), want %d", spec, got, err, want)
+		}
+	}
+	if got, err := Choose(infos[2:], "auto"); err != nil || got != 2 {
+		t.Errorf("the only one: device %d (%v)", got, err)
+	}
+}
+
 func TestOpen(t *testing.T) {
 	none := func(s string) { t.Errorf("notice %q", s) }
 	d, err := Open("cpu", none)

@@ -35,6 +35,15 @@ func (p *Player) advance(ctx context.Context, most int) error {
 	return p.keep()
 }
 
+// steps returns how many tokens the next burst should have.
+func (p *Player) steps() int {
+	n := p.pace.steps()
+	if p.o.burst > 0 {
+		n = min(n, p.o.burst)
+	}
+	return n
+}
+
 // over reports whether nothing more is to be drawn.
 func (p *Player) over() bool {
 	now := p.Now()

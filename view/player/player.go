@@ -21,6 +21,8 @@ type Options struct {
 	Sampler []byte // where the sampler goes on, as its MarshalBinary returned it; nil for a new one
 	Max     int    // stop when so many tokens were drawn; 0: never
 	Slots   int    // of the engine; those beyond 2 keep states
+
+	burst int // in tests: tokens at once at most, however fast they come; 0: as many as their pace allows
 }
 
 // Origin says where a token comes from.
@@ -72,6 +74,8 @@ type Player struct {
 
 	mu  sync.Mutex
 	now Now
+
+	open sync.Mutex // held while the device has to stay open, and while it is opened anew
 
 	changed func() // told after each change; nil: nobody
 }
@@ -148,6 +152,13 @@ func (p *Player) Type(text string) { p.ask(ask{what: typed, text: text}) }
 // Reopen opens a lost device anew, unless that was done since the engine's Stats said Reopened.
 func (p *Player) Reopen(since int) { p.ask(ask{what: reopen, reopened: since}) }
 
+// KeepOpen calls use, during which the player does not open the device anew. So what use has on the device stays there.
+func (p *Player) KeepOpen(use func() error) error {
+	p.open.Lock()
+	defer p.open.Unlock()
+	return use()
+}
+
 // ask asks without waiting. So many unanswered asks that the channel is full come from a held key: the next ones do not
 // count.
 func (p *Player) ask(a ask) {
@@ -167,7 +178,7 @@ func (p *Player) Run(ctx context.Context) error {
 			case a := <-p.asks:
 				err = p.answer(ctx, a)
 			default:
-				err = p.advance(ctx, p.pace.steps())
+				err = p.advance(ctx, p.steps())
 			}
 		} else {
 			select {
@@ -350,7 +361,7 @@ func (p *Player) reopen(ctx context.Context, lost error) error {
 	const tries = 3
 	var err error
 	for range tries {
-		if err = p.e.Reopen(ctx); err == nil {
+		if err = p.KeepOpen(func() error { return p.e.Reopen(ctx) }); err == nil {
 			why := ""
 			if lost != nil {
 				why = fmt.Sprintf(" (%v)", lost)

@@ -2,6 +2,7 @@ package player
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"strings"
 	"testing"
@@ -132,7 +133,7 @@ func (p *played) read(tokens []Token) []float32 {
 // What is shown after so many tokens is the state after these tokens: at the end, in every kept state, and after the
 // text has gone back and on by other words.
 func TestShownState(t *testing.T) {
-	p := play(t, Options{Sample: greedy(), Max: 40, Slots: 8})
+	p := play(t, Options{Sample: greedy(), Max: 40, Slots: 8, burst: 4})
 	now := p.until("40 tokens", ended)
 	if now.Drawn != 40 || now.Fed != len(now.Tokens)-1 {
 		t.Fatalf("drew %d of 40, read %d of %d", now.Drawn, now.Fed, len(now.Tokens))
@@ -200,7 +201,7 @@ func TestBackAndOn(t *testing.T) {
 
 // Left and right go through the kept states, one by one, and right goes on behind the last.
 func TestSteps(t *testing.T) {
-	p := play(t, Options{Sample: greedy(), Max: 30, Slots: 9})
+	p := play(t, Options{Sample: greedy(), Max: 30, Slots: 9, burst: 4})
 	now := p.until("30 tokens", ended)
 	end := now.Fed
 	var seen []int
@@ -244,6 +245,24 @@ func TestTextSpelled(t *testing.T) {
 	if len(now.Kept) != 0 {
 		t.Errorf("kept %v without a slot for it", now.Kept)
 	}
+}
+
+// While somebody looks at the device, the player does not open it anew, but afterwards.
+func TestKeepOpen(t *testing.T) {
+	p := play(t, Options{Sample: greedy(), Max: 1, Slots: 2})
+	p.until("a token", ended)
+	_ = p.KeepOpen(func() error {
+		p.Reopen(0)
+		for len(p.asks) > 0 {
+			runtime.Gosched()
+		}
+		time.Sleep(100 * time.Millisecond) // in which the player opens it if nothing holds the player back
+		if n := p.e.Stats().Reopened; n != 0 || p.Now().Note != "" {
+			t.Errorf("opened %d times meanwhile: %q", n, p.Now().Note)
+		}
+		return nil
+	})
+	p.until("the device opened anew", func(n Now) bool { return n.Note != "" && p.e.Stats().Reopened == 1 })
 }
 
 // Wrong options are errors that say what is wrong.
