@@ -177,4 +177,8 @@ func TestMachine(t *testing.T) {
 	if len(e.Findings) != 1 || !strings.Contains(e.Findings[0].Text, "NVIDIA") || e.Findings[0].Level != Warn {
 		t.Errorf("%+v", e.Findings)
 	}
+	e = &examination{Report: &Report{}, o: Options{Device: "cpu", Machine: m}}
+	if e.findDevices(); len(e.Findings) != 0 {
+		t.Errorf("GPUs do not matter to the processor: %+v", e.Findings)
+	}
 }

@@ -91,7 +91,9 @@ func (e *examination) findDevices() {
 		return
 	}
 	e.Devices = infos
-	e.findAdapters()
+	if e.o.Device != "cpu" {
+		e.findAdapters()
+	}
 }
 
 // gravityOfNone is the level of having no Vulkan device.

@@ -12,6 +12,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/profile"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/unfit"
+	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/opcase"
 )
@@ -27,8 +28,9 @@ type Options struct {
 
 // Vulkan runs the cases on a device, in all forms that its executors may choose. What gives wrong results is added to
 // the kernels' list of what is unfit. If an op has no right form left, the other way to load is judged, and replaces the
-// first if all is right there. Else the device as a whole is unfit. An error is that of a device that fails, and names
-// what ran.
+// first if all is right there. Else the device as a whole is unfit. Exact executors have fewer forms of products than
+// others: a product that has none left for them makes no device unfit. An error is that of a device that fails, or that
+// has too little memory, and names what ran.
 func Vulkan(ctx context.Context, k *vulkan.Kernels, o Options) (*Report, error) {
 	loads, err := k.Loads(o.Tuner)
 	if err != nil {
@@ -47,10 +49,17 @@ func vulkanBy(ctx context.Context, k *vulkan.Kernels, loads profile.Loads, o Opt
 	if err := j.all(list); err != nil || len(j.lost) == 0 {
 		return j.report(), err
 	}
+	if o.Exact && !j.single { // other executors have more forms of what is lost
+		return j.report(), nil
+	}
 	first := j.lost
 	known := k.Unfit()
 	if !known.Has(unfit.Loading(loads.Other().String())) {
-		if j.loads, j.lost = loads.Other(), nil; j.all(list) == nil && len(j.lost) == 0 {
+		j.loads, j.lost = loads.Other(), nil
+		if err := j.all(list); err != nil {
+			return j.report(), err
+		}
+		if len(j.lost) == 0 {
 			known.Add(unfit.Loading(loads.String()), "no right form left for "+first[0])
 			return j.report(), nil
 		}
@@ -68,6 +77,7 @@ type judge struct {
 	loads   profile.Loads
 	table   table
 	lost    []string // ops for which no right form is left
+	single  bool     // reports whether one of them has a single form, which all executors share
 }
 
 func (j *judge) report() *Report { return &Report{j.table.list, j.loads.String(), j.lost} }
@@ -144,7 +154,7 @@ func (j *judge) ways(t *trial, p *vulkan.Prober) []way {
 			w.What += " of " + t.typ
 		}
 		if j.kernels.Unfit().Has(w.String()) {
-			j.lose(w.What)
+			j.lose(w.What, t.op)
 			return nil
 		}
 		return []way{{w, nil}}
@@ -153,7 +163,7 @@ func (j *judge) ways(t *trial, p *vulkan.Prober) []way {
 	for i := range choices {
 		for _, f := range choices[i].Forms {
 			if kernel.IsNone(f) {
-				j.lose(what)
+				j.lose(what, t.op)
 				continue
 			}
 			list = append(list, way{of(f), &choices[i]})
@@ -162,8 +172,9 @@ func (j *judge) ways(t *trial, p *vulkan.Prober) []way {
 	return list
 }
 
-// lose notes that an op has no right form left.
-func (j *judge) lose(what string) {
+// lose notes that an op has no right form left. Products alone have forms that exact executors lack.
+func (j *judge) lose(what, op string) {
+	j.single = j.single || op != "MatMul"
 	if !slices.Contains(j.lost, what) {
 		j.lost = append(j.lost, what)
 	}
@@ -175,14 +186,12 @@ func (j *judge) run(t *trial, p *vulkan.Prober, tuner *tune.Tuner, w way) error 
 		tuner.Keep(&w.choice.Choice, w.Form, 0)
 	}
 	r, err := t.Check(p, func() error { return p.RunStep(0) })
-	fault := ""
-	switch {
-	case tune.Refused(err):
-		fault = fmt.Sprintf("%s: could not run: %v", t.name, err)
-	case err != nil:
+	fault, err := faultOf(r.Faults, err)
+	if err != nil {
 		return err
-	case len(r.Faults) > 0:
-		fault = fmt.Sprintf("%s: %s", t.name, r.Faults[0])
+	}
+	if fault != "" {
+		fault = t.name + ": " + fault
 	}
 	j.table.add(Result{Op: t.op, Type: t.typ, Form: formName(w.Form), Loads: w.Loads}, r.MaxAbs, r.NMSE, fault)
 	if fault == "" {
@@ -190,9 +199,23 @@ func (j *judge) run(t *trial, p *vulkan.Prober, tuner *tune.Tuner, w way) error 
 	}
 	j.kernels.Unfit().Add(w.String(), fault)
 	if w.choice == nil && w.Form == (tune.Form{}) {
-		j.lose(w.What)
+		j.lose(w.What, t.op)
 	}
 	return nil
+}
+
+// faultOf returns what is wrong with a way whose run had an error or faults. An error that says nothing of the way, such
+// as that of a lack of memory, is returned.
+func faultOf(faults []string, err error) (string, error) {
+	switch {
+	case errors.Is(err, gpu.ErrUnsupported) && !errors.Is(err, gpu.ErrOutOfMemory):
+		return fmt.Sprintf("could not run: %v", err), nil
+	case err != nil:
+		return "", err
+	case len(faults) > 0:
+		return faults[0], nil
+	}
+	return "", nil
 }
 
 func formName(f tune.Form) string {
