@@ -10,6 +10,8 @@ import (
 	"slices"
 	"strings"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/hub/fetch"
 )
 
 // Cache is a folder of models.
@@ -159,7 +161,7 @@ func (c Cache) modelsIn(folder string) (list []Model) {
 		if !isDirectoryModel(files) {
 			sets = nil
 			for _, file := range files {
-				if isModelFile(file) {
+				if isModelFile(file) && !isShard(file) {
 					sets = append(sets, []string{file})
 				}
 			}
@@ -208,7 +210,7 @@ func (c Cache) name(m *Model, first bool) Name {
 		file = ""
 	}
 	file = filepath.ToSlash(file)
-	n := c.nameIn(m.folder, file)
+	n := c.nameIn(m.folder, file, m.commit)
 	if best, ok := n.newest(filesBelow(dir)); n.URL == "" && (!first || ok && best != file) {
 		n = Name{Repo: repoIn(m.folder), File: file} // another one has the short name
 		if !first {
@@ -218,13 +220,17 @@ func (c Cache) name(m *Model, first bool) Name {
 	return n
 }
 
-// nameIn returns the name of a file of a folder's newest snapshot.
-func (c Cache) nameIn(folder, file string) Name {
+// nameIn returns the name of a file of a folder's newest snapshot. For an address blob is the name of the file's blob,
+// which is the hash if the name that was pulled tells it.
+func (c Cache) nameIn(folder, file, blob string) Name {
 	if strings.HasPrefix(folder, urlPrefix) {
 		address, _ := os.ReadFile(filepath.Join(string(c), folder, addressFile)) // "" is no name
 		n, err := Parse(string(address))
 		if err != nil {
 			return Name{}
+		}
+		if n.Sum = ""; fetch.IsHex(blob, 64) {
+			n.Sum = blob
 		}
 		return n
 	}
@@ -251,11 +257,4 @@ func filesBelow(dir string) (files []string) {
 		return nil
 	})
 	return files
-}
-
-// isDirectoryModel reports whether files are those of one model in the layout of transformers.
-func isDirectoryModel(files []string) bool {
-	return slices.Contains(files, "config.json") && slices.ContainsFunc(files, func(f string) bool {
-		return !strings.Contains(f, "/") && (strings.HasSuffix(f, ".safetensors") || strings.HasSuffix(f, ".bin"))
-	})
 }

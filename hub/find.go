@@ -16,7 +16,21 @@ func (e *NotHereError) Error() string {
 	return "no model " + e.Name.String() + " here: 'rwkv-gpu pull " + e.Name.String() + "' fetches it"
 }
 
-// Find looks a model up in caches. Its error is a *NotHereError.
+// SeveralError says that a name means several models.
+type SeveralError struct {
+	Name  Name
+	Names []Name // of the models
+}
+
+func (e *SeveralError) Error() string {
+	var names []string
+	for _, n := range e.Names {
+		names = append(names, n.String())
+	}
+	return "want one model, got " + e.Name.String() + ", which has " + strings.Join(names, ", ")
+}
+
+// Find looks a model up in caches. Its error is a *NotHereError or a *SeveralError.
 func Find(caches []Cache, n Name) (*Model, error) {
 	var found []Model
 	for _, c := range caches {
@@ -28,6 +42,9 @@ func Find(caches []Cache, n Name) (*Model, error) {
 	}
 	if len(found) == 0 {
 		return nil, &NotHereError{n}
+	}
+	if names := several(found); n.Family == "" && n.URL == "" && len(names) > 1 {
+		return nil, &SeveralError{n, names}
 	}
 	best := 0
 	if f, ok := familyOf(n.Family); ok {
@@ -42,10 +59,20 @@ func Find(caches []Cache, n Name) (*Model, error) {
 	return &found[best], nil
 }
 
+// several returns the names of the models in the snapshot of the first one.
+func several(found []Model) (names []Name) {
+	for i := range found {
+		if found[i].cache == found[0].cache && found[i].commit == found[0].commit {
+			names = append(names, found[i].Name)
+		}
+	}
+	return names
+}
+
 // matches reports whether a model of a name's folder is one that the name means.
 func (m *Model) matches(n Name) bool {
 	if n.URL != "" {
-		return m.Name.URL == n.URL && (n.Sum == "" || m.Name.Sum == n.Sum)
+		return m.Name.URL == n.URL && (n.Sum == "" || m.commit == n.Sum) // which is the hash that was checked
 	}
 	if f, ok := familyOf(n.Family); ok {
 		p, is := f.publishedAs(filepath.ToSlash(m.Path))
@@ -104,8 +131,14 @@ func (c Cache) unfinishedIn(folder string) (list []Unfinished) {
 	return list
 }
 
-// Name returns the name by which pull goes on with it.
-func (u *Unfinished) Name() Name { return u.cache.nameIn(u.folder, u.File) }
+// Name returns the name by which pull goes on with it: for a shard, that of the whole model.
+func (u *Unfinished) Name() Name {
+	n := u.cache.nameIn(u.folder, u.File, filepath.Base(u.path))
+	if isShard(n.File) {
+		n.File = ""
+	}
+	return n
+}
 
 // Remove removes it, unless somebody fetches it.
 func (u *Unfinished) Remove() error {
@@ -125,5 +158,5 @@ func (u *Unfinished) Is(n Name) bool {
 		p, is := f.publishedAs(u.File)
 		return is && n.fits(p) && u.folder == n.folder()
 	}
-	return u.folder == n.folder() && (n.File == "" || n.File == u.File)
+	return u.folder == n.folder() && (n.File == "" || n.File == u.File) && (n.Sum == "" || n.Sum == filepath.Base(u.path))
 }

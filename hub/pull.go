@@ -1,6 +1,7 @@
 package hub
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -51,15 +52,18 @@ func (h *Hub) pull(ctx context.Context, n Name) (*Pulled, error) {
 	}
 	p := &Pulled{Name: asked, Reused: true}
 	var paths []string
+	home := h.holder(files)
 	for _, r := range files {
-		path, err := h.bring(ctx, r, p)
+		path, err := h.bring(ctx, home, r, p)
 		if err != nil {
 			return nil, err
 		}
 		paths = append(paths, r.path)
 		switch {
 		case isVocabulary(r.path):
-			p.Vocab = path
+			if path != "" {
+				p.Vocab = path
+			}
 			continue
 		case isModelFile(r.path):
 			p.Path, p.Sum = path, r.file.Sum.SHA256
@@ -114,6 +118,7 @@ func (h *Hub) files(ctx context.Context, n Name) ([]*remote, Name, error) {
 		}
 		files = append(files, r)
 	}
+	slices.SortStableFunc(files, func(a, b *remote) int { return cmp.Compare(rank(a.path), rank(b.path)) })
 	return files, asked, nil
 }
 
@@ -133,6 +138,8 @@ func choose(n Name, list []entry) (chosen []entry, asked Name, err error) {
 		f, _ := familyOf(n.Family)
 		p, _ := f.publishedAs(file)
 		n.Date = p.date
+	case isShard(file):
+		return nil, n, fmt.Errorf("want a model, such as %s, got %s, which is a part of one", Name{Repo: n.Repo, Rev: n.Rev}, file)
 	case file == "" && isDirectoryModel(paths):
 		return directoryFiles(list), n, nil
 	case file == "":
@@ -188,25 +195,45 @@ func directoryFiles(list []entry) (chosen []entry) {
 	return chosen
 }
 
-// bring returns the path of a file in a cache, and fetches it if none has it.
-func (h *Hub) bring(ctx context.Context, r *remote, p *Pulled) (string, error) {
+// holder returns the first cache that has all files of a model, else the one that they are fetched to. A published
+// vocabulary may be missing in another cache, since every model finds it elsewhere.
+func (h *Hub) holder(files []*remote) Cache {
 	for _, c := range h.caches() {
-		if path, ok := c.has(r); ok {
-			if c == h.Cache {
-				_ = c.refer(r) // the model is there, whether or not the cache can be written to
-			}
-			return path, nil
+		if !slices.ContainsFunc(files, func(r *remote) bool {
+			_, ok := c.has(r)
+			return !ok && (c == h.Cache || !isPublishedVocabulary(r.path))
+		}) {
+			return c
 		}
 	}
+	return h.Cache
+}
+
+// bring returns the path of a file in a cache, and fetches it if it is not there. Into other caches than the one for new
+// files it fetches nothing, and the path is "" then.
+func (h *Hub) bring(ctx context.Context, c Cache, r *remote, p *Pulled) (string, error) {
+	path, ok := c.has(r)
+	switch {
+	case c != h.Cache && !ok:
+		return "", nil
+	case c != h.Cache:
+		return path, nil
+	case ok:
+		_ = c.refer(r) // the model is there, whether or not the cache can be written to
+		return path, nil
+	}
 	p.Reused = false
-	c := h.Cache
 	blob := c.blob(r.folder, r.blob)
 	lock := c.lock(r.folder, r.blob)
+	if err := c.keepAddress(r); err != nil { // so that what is unfinished has a name
+		return "", fetch.LocalError(err, blob)
+	}
 	got, err := fetch.Fetch(ctx, h.Fetch, r.file, blob, blob, lock)
 	if got != nil {
 		p.Fetched += got.Bytes
 	}
 	if err != nil {
+		c.tidy(r.folder, "")
 		return "", err
 	}
 	unlock, err := fetch.Lock(ctx, h.Fetch, r.file.Name, lock)
@@ -214,23 +241,38 @@ func (h *Hub) bring(ctx context.Context, r *remote, p *Pulled) (string, error) {
 		return "", err
 	}
 	defer unlock()
-	if strings.HasPrefix(r.folder, urlPrefix) {
-		if err := c.keepAddress(r); err != nil {
-			return "", fetch.LocalError(err, blob)
-		}
+	if err := c.keepAddress(r); err != nil { // somebody may have removed it
+		return "", fetch.LocalError(err, blob)
 	}
-	path, err := c.place(r)
-	if err != nil {
+	if path, err = c.place(r); err != nil {
 		return "", fetch.LocalError(err, blob)
 	}
 	c.sweep(r)
 	return path, nil
 }
 
-// keepAddress keeps the address of a file of no hub, by which it is found again.
+// keepAddress keeps the address of a file of no hub, by which it is found again. Only the user may read it: an address
+// may hold a secret.
 func (c Cache) keepAddress(r *remote) error {
-	n := Name{URL: r.file.Sources[0].URL, Sum: r.file.Sum.SHA256}
-	return os.WriteFile(filepath.Join(string(c), r.folder, addressFile), []byte(n.String()), 0o666) //nolint:gosec // no secret
+	if !strings.HasPrefix(r.folder, urlPrefix) {
+		return nil
+	}
+	dir := filepath.Join(string(c), r.folder)
+	if err := os.MkdirAll(dir, 0o755); err != nil {
+		return err
+	}
+	f, err := os.CreateTemp(dir, addressFile) // with mode 0600
+	if err != nil {
+		return err
+	}
+	_, err = f.WriteString(r.file.Sources[0].URL)
+	if err = errors.Join(err, f.Close()); err == nil {
+		err = os.Rename(f.Name(), filepath.Join(dir, addressFile))
+	}
+	if err != nil {
+		_ = os.Remove(f.Name()) // the error is the one to report
+	}
+	return err
 }
 
 // sweep removes what is unfinished of other contents of a file that is complete.

@@ -35,6 +35,9 @@ func isVocabulary(file string) bool {
 	return false
 }
 
+// isPublishedVocabulary reports whether a file is a vocabulary that models find in VocabDir too.
+func isPublishedVocabulary(file string) bool { return file == world.name || file == neoX.name }
+
 // vocabulary returns the path of the published vocabulary of a model without one of its own. It fetches the vocabulary
 // to VocabDir if it is not there. A vocabulary that does not come is a notice: the model is there all the same. The error
 // is that of ctx.

@@ -61,11 +61,12 @@ func (a *app) findModel() error {
 func hubFault(where string, err error) error {
 	var name *hub.NameError
 	var absent *hub.NotHereError
+	var several *hub.SeveralError
 	var fault *fetch.Error
 	switch {
 	case errors.As(err, &name):
 		return usagef(where, "%w", err)
-	case errors.As(err, &absent):
+	case errors.As(err, &absent), errors.As(err, &several):
 		return inputf(where, "%w", err)
 	case !errors.As(err, &fault):
 		return err

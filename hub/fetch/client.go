@@ -86,7 +86,8 @@ func (o *Options) do(ctx context.Context, method string, src Source, header http
 		return a, nil
 	}
 	_ = a.Body.Close() // the status is what counts
-	return nil, &statusError{code: a.StatusCode, redirected: a.moved, wait: retryAfter(a.Header, time.Now())}
+	return nil, &statusError{code: a.StatusCode, redirected: a.moved, wait: retryAfter(a.Header, time.Now()),
+		ranges: a.Header.Get("Content-Range")}
 }
 
 // send sends one request.

@@ -139,7 +139,7 @@ func (d *download) request(ctx context.Context, src Source, s span) error {
 	}
 	a, err := d.o.do(ctx, http.MethodGet, src, h, false)
 	if err != nil {
-		return err
+		return d.shorter(err)
 	}
 	defer func() { _ = a.Body.Close() }() // read only
 	if err := d.check(a, begin, end, whole); err != nil {
@@ -154,6 +154,19 @@ func (d *download) request(ctx context.Context, src Source, s span) error {
 		return err // the answer may be complete, but was not ended as one is
 	}
 	return nil
+}
+
+// shorter makes the refusal of a range an answer about another file, if the refusal tells another size.
+func (d *download) shorter(err error) error {
+	var status *statusError
+	var size int64
+	if !errors.As(err, &status) || status.code != http.StatusRequestedRangeNotSatisfiable {
+		return err
+	}
+	if n, _ := fmt.Sscanf(status.ranges, "bytes */%d", &size); n == 1 && size != d.file.Size {
+		return &mismatchError{"size", d.file.Size, size}
+	}
+	return err
 }
 
 // check compares what an answer tells of itself with what was asked for: bytes [begin, end) of the file.

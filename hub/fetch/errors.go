@@ -75,6 +75,7 @@ type statusError struct {
 	code       int
 	redirected bool          // reports whether another server than the asked one said so
 	wait       time.Duration // that the server asks for, 0 for none
+	ranges     string        // Content-Range, which tells the size where a range is refused
 }
 
 func (e *statusError) Error() string {

@@ -105,6 +105,22 @@ func TestAbsurdSize(t *testing.T) {
 	}
 }
 
+// A file that is shorter now than it was is a changed one, also for a server that only refuses the range.
+func TestShorter(t *testing.T) {
+	s, f := serve(t, content(6, 40_000), nil)
+	s.Fault = func(*http.Request) *hubtest.Fault { // after the first range
+		s.Put("some/repo", "x.pth", content(7, 100))
+		return nil
+	}
+	o := quick()
+	o.Connections = 1
+	p := newPlace(t)
+	if _, err := p.fetch(o, f); !Is(err, Changed) {
+		t.Errorf("want it changed, got %v", err)
+	}
+	p.nothing(t)
+}
+
 // faults is how many random runs there are.
 func faults(t *testing.T) uint64 {
 	t.Helper()
