@@ -36,7 +36,7 @@ test) echo lavapipe.json >lavapipe && echo radv.json >radv ;;
 swiftshader)
 	[ %t = false ] || echo swiftshader.json >swiftshader
 	exit %d ;;
-display) exit 3 ;;
+display) exit ${DISPLAY_STATUS:-3} ;;
 esac
 `, brings, status))
 	c.write(t, "scripts/axe.sh", "exit 3\n")
@@ -155,10 +155,12 @@ func TestStagesMissing(t *testing.T) {
 		text   string
 	}{
 		{"not offered", 3, nil, true, 6, "test: stage swiftshader is not offered on this system: device packages on SwiftShader"},
-		{"not installed", 1, nil, false, 0, "test: stage swiftshader cannot run, its driver is not here (make setup): "},
-		{"installed, but not there", 0, nil, false, 0, "test: stage swiftshader cannot run, its driver is not here (make setup): "},
+		{"not installed", 1, nil, false, 0, "test: stage swiftshader cannot run, what it needs is not here (make setup): "},
+		{"installed, but not there", 0, nil, false, 0, "test: stage swiftshader cannot run, what it needs is not here (make setup): "},
 		{"not asked for", 1, []string{"STAGES=race gpu4"}, true, 2, "test: stages: race gpu4\n"},
 		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe gpu gpu4 cpu4 swiftshader view compilers race\n"},
+		{"no display offered", 0, []string{"STAGES=view race"}, true, 1, "test: stage view is not offered on this system: the window on lavapipe"},
+		{"a display not installed", 0, []string{"STAGES=view race", "DISPLAY_STATUS=1"}, false, 0, "test: stage view cannot run, what it needs is not here"},
 		{"a stage fails", 3, []string{"FAIL= ./..."}, false, 1, "test: lavapipe: "},
 		{"a later stage fails", 3, []string{"FAIL=/vulkan/trial"}, false, 5, "test: gpu: "}, // those beside it run, and none behind it
 	} {

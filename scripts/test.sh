@@ -176,7 +176,7 @@ for stage in "$@"; do
 	0) list="$list $stage" ;;
 	3) say "stage $stage is not offered on this system: $(what "$stage")" ;;
 	*)
-		say "stage $stage cannot run, its driver is not here (make setup): $(what "$stage")" >&2
+		say "stage $stage cannot run, what it needs is not here (make setup): $(what "$stage")" >&2
 		exit 1
 		;;
 	esac
