@@ -10,6 +10,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/compare"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
@@ -141,6 +142,7 @@ func TestNoLoader(t *testing.T) {
 }
 
 func TestCompare(t *testing.T) {
+	reference.Numbers(t)
 	device := vulkanDevice(t)
 	for _, args := range [][]string{{}, {"--tokens", "1,2,3"}, {"--model", tinyModel(t, nil)}} {
 		args = append([]string{"compare", "--device", device}, args...)

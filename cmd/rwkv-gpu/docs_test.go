@@ -175,6 +175,9 @@ func TestDocs(t *testing.T) {
 	for name, path := range pages(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
+			if name == "docs/eval.md" {
+				reference.Numbers(t)
+			}
 			r := newReader(t)
 			defer r.leave()
 			if name == "docs/models.md" {
@@ -205,6 +208,7 @@ func TestDocs(t *testing.T) {
 
 // The commands of the README's list work in their order, with a small model in the place of FILE.
 func TestReadmeUse(t *testing.T) {
+	reference.Numbers(t)
 	needs(t, "bash")
 	_, text, _ := strings.Cut(document(t, "README.md"), "\n## Use\n\n")
 	text, _, _ = strings.Cut(text, "\n\n")

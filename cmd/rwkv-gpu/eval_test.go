@@ -168,6 +168,7 @@ func TestEvalErrors(t *testing.T) {
 
 // One command makes the table of quantizations.
 func TestEvalQuants(t *testing.T) {
+	reference.Numbers(t)
 	story := writeFile(t, "story.txt", []byte("Once upon a time there was a fox. The fox was sad."))
 	var table eval.Table
 	cliJSON(t, &table, "eval", story, "--device", "cpu", "--quants", "none,q4_k", "--repeat", "0")
