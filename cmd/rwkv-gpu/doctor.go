@@ -29,6 +29,9 @@ func (a *app) doctorCommand() *cobra.Command {
 	a.accuracyFlags(c.Flags())
 	c.Flags().BoolVar(&strict, "strict", false, "a warning is a failure too")
 	return a.command(c, func(ctx context.Context, _ []string) (err error) {
+		if a.common.precision == float16Precision {
+			return usagef("--precision", "want %s, got %s: doctor judges with float32's accuracy", float32Precision, float16Precision)
+		}
 		m, err := a.openModel()
 		if err != nil {
 			return err

@@ -49,6 +49,9 @@ func TestDoctor(t *testing.T) {
 	if r := cli("doctor", "--model", filepath.Join(hidden, "none.st")); r.status != statusInput {
 		t.Error(r)
 	}
+	if r := cli("doctor", "--precision", "f16"); r.status != statusUsage || !strings.Contains(r.stderr, "--precision: want f32, got f16") {
+		t.Error(r)
+	}
 }
 
 // A kernel that computes wrong is found, named and remembered: later processes do not make it, whatever their command,
