@@ -227,14 +227,15 @@ func (e *examination) device(ctx context.Context, d *device.Device) error {
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
-	e.keep(d)
 	if r != nil {
 		e.Ops = append(e.Ops, r.Results...)
 	}
 	if err != nil {
+		e.keep(d, nil)
 		e.find(Fail, fmt.Sprintf("the device failed in the conformance run: %v", err), "update the driver, or --device cpu")
 		return nil
 	}
+	e.keep(d, r)
 	e.conformed(d, r, before)
 	if len(r.Lost) > 0 {
 		return nil // what it does at best does not matter
@@ -304,10 +305,10 @@ func (e *examination) conformed(d *device.Device, r *conform.Report, before []st
 	}
 }
 
-// keep keeps what is unfit for later processes.
-func (e *examination) keep(d *device.Device) {
+// keep keeps what is unfit for later processes. r is the report of a whole run, or nil.
+func (e *examination) keep(d *device.Device, r *conform.Report) {
 	ways, _ := d.Unfit()
-	if err := d.KeepUnfit(); err != nil && len(ways) > 0 {
+	if err := d.KeepUnfit(r); err != nil && len(ways) > 0 {
 		e.find(Warn, fmt.Sprintf("what gave wrong results cannot be remembered: %v", err), "make the cache folder writable")
 	}
 }

@@ -15,7 +15,7 @@ const doctorHelp = `Examine what the model would run on, and say what to do: the
 chosen and why, its features and limits, the memory that the model needs, known troubles of the driver, and what earlier runs
 kept. Every op runs on the device in every form that the device would use for the model, and its results are compared with
 those of the formulas. A form whose results are wrong does not run any more with this driver: other forms take its place, in
-all commands. --retune forgets that, and judges again.
+all commands. --retune judges them again, and forgets those that are right now.
 
 The exit status is 1 if something keeps the model from running right on the device, and with --strict also for a warning. The
 report has no names of people or machines and no paths, so it can go into a bug report.`

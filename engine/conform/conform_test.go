@@ -188,7 +188,7 @@ func TestBrokenForm(t *testing.T) {
 	}
 
 	path := filepath.Join(t.TempDir(), "unfit.json")
-	if err := k.Unfit().Write(path, "device", "driver 1"); err != nil {
+	if err := k.Unfit().Write(path, "device", "driver 1", nil); err != nil {
 		t.Fatal(err)
 	}
 	again := func(driver string) (*Report, int) {

@@ -86,3 +86,36 @@ func TestBrokenExact(t *testing.T) {
 		})
 	}
 }
+
+// A run judges the ways that ran, and through them the way to load and the device whose reason is an op that it found
+// right. What it did not try stays, and a run of exact forms leaves the device as it is.
+func TestJudged(t *testing.T) {
+	var b breaker
+	k := b.on(t)
+	prog := only(demoModel(t), "LayerNorm")
+	for _, exact := range []bool{false, true} {
+		r, err := vulkanBy(t.Context(), k, profile.Buffers, Options{Program: prog, Exact: exact})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range []struct {
+			way, why string
+			want     bool
+		}{
+			{"LayerNorm (buffers)", "", true},
+			{"LayerNorm (texels)", "", false},
+			{"F16 reg 8x1 (buffers)", "", false},
+			{unfit.Whole, unfit.NoneLeft("LayerNorm"), !exact},
+			{unfit.Whole, unfit.NoneLeft("F16"), false},
+			{unfit.Loading("buffers"), unfit.NoneLeft("LayerNorm"), !exact},
+			{unfit.Loading("texels"), unfit.NoneLeft("LayerNorm"), false},
+		} {
+			if got := r.Judged(c.way, c.why); got != c.want {
+				t.Errorf("exact %t, %s, %q: got %t", exact, c.way, c.why, got)
+			}
+		}
+		if r.Lost = []string{"LayerNorm"}; r.Judged(unfit.Whole, unfit.NoneLeft("LayerNorm")) {
+			t.Error("what is lost is forgotten")
+		}
+	}
+}

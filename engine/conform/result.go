@@ -1,5 +1,11 @@
 package conform
 
+import (
+	"slices"
+
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/unfit"
+)
+
 // Result is what the cases say of one way to do an op.
 type Result struct {
 	Op     string  `json:"op"`
@@ -18,6 +24,20 @@ type Report struct {
 	Results []Result
 	Loads   string   // the way to load that was judged, or to which the device was driven; "" on the CPU
 	Lost    []string // ops for which no right form is left
+
+	ways  []unfit.Way // that ran
+	exact bool        // reports whether they are those of exact executors
+}
+
+// Judged reports whether a run judged what a list of unfit ways has, with its reason. A way to load and the device as a
+// whole are judged by the work for which no form was left.
+func (r *Report) Judged(way, why string) bool {
+	return slices.ContainsFunc(r.ways, func(w unfit.Way) bool {
+		if way != unfit.Whole && way != unfit.Loading(w.Loads) {
+			return way == w.String()
+		}
+		return why == unfit.NoneLeft(w.What) && !r.exact && !slices.Contains(r.Lost, w.What)
+	})
 }
 
 // OK reports whether every result is right.

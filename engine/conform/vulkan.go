@@ -60,12 +60,12 @@ func vulkanBy(ctx context.Context, k *vulkan.Kernels, loads profile.Loads, o Opt
 			return j.report(), err
 		}
 		if len(j.lost) == 0 {
-			known.Add(unfit.Loading(loads.String()), "no right form left for "+first[0])
+			known.Add(unfit.Loading(loads.String()), unfit.NoneLeft(first[0]))
 			return j.report(), nil
 		}
 	}
 	j.lost = first
-	known.Add(unfit.Whole, "no right form left for "+first[0])
+	known.Add(unfit.Whole, unfit.NoneLeft(first[0]))
 	return j.report(), nil
 }
 
@@ -77,10 +77,13 @@ type judge struct {
 	loads   profile.Loads
 	table   table
 	lost    []string // ops for which no right form is left
-	single  bool     // reports whether one of them has a single form, which all executors share
+	ran     []unfit.Way
+	single  bool // reports whether one of them has a single form, which all executors share
 }
 
-func (j *judge) report() *Report { return &Report{j.table.list, j.loads.String(), j.lost} }
+func (j *judge) report() *Report {
+	return &Report{Results: j.table.list, Loads: j.loads.String(), Lost: j.lost, ways: j.ran, exact: j.o.Exact}
+}
 
 func (j *judge) all(list []trial) error {
 	for i := range list {
@@ -193,6 +196,7 @@ func (j *judge) run(t *trial, p *vulkan.Prober, tuner *tune.Tuner, w way) error 
 	if fault != "" {
 		fault = t.name + ": " + fault
 	}
+	j.ran = append(j.ran, w.Way)
 	j.table.add(Result{Op: t.op, Type: t.typ, Form: formName(w.Form), Loads: w.Loads}, r.MaxAbs, r.NMSE, fault)
 	if fault == "" {
 		return nil

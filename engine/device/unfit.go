@@ -54,8 +54,9 @@ func (d *Device) Conform(ctx context.Context, o conform.Options) (*conform.Repor
 	return r, d.Fault(err)
 }
 
-// KeepUnfit keeps what is unfit on the device for later processes.
-func (d *Device) KeepUnfit() error {
+// KeepUnfit keeps what is unfit on the device for later processes, beside what they know. r is the report of a run of
+// Conform that went to its end: what it judged and found right is forgotten. It may be nil.
+func (d *Device) KeepUnfit(r *conform.Report) error {
 	if d.IsCPU() {
 		return nil
 	}
@@ -65,7 +66,11 @@ func (d *Device) KeepUnfit() error {
 	}
 	now := d.current()
 	info := now.device.Info()
-	return now.kernels.Unfit().Write(path, info.Name, info.Driver)
+	var judged func(way, why string) bool
+	if r != nil {
+		judged = r.Judged
+	}
+	return now.kernels.Unfit().Write(path, info.Name, info.Driver, judged)
 }
 
 // Info describes the device. ok is false for the CPU, which has no description.

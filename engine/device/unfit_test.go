@@ -2,9 +2,11 @@ package device
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/engine/conform"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/unfit"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -28,7 +30,7 @@ func TestOpenUnfit(t *testing.T) {
 		t.Errorf("%+v, %t", info, ok)
 	}
 	d.current().kernels.Unfit().Add("F16 reg 8x1 (texels)", "off by 2")
-	if err := errors.Join(d.KeepUnfit(), d.Close()); err != nil {
+	if err := errors.Join(d.KeepUnfit(nil), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if d, err = Open("gpu", nil); err != nil {
@@ -37,8 +39,8 @@ func TestOpenUnfit(t *testing.T) {
 	if ways, why := d.Unfit(); len(ways) != 1 || why[ways[0]] != "off by 2" {
 		t.Errorf("kept %q", why)
 	}
-	d.current().kernels.Unfit().Add(unfit.Whole, "no right form left")
-	if err := errors.Join(d.KeepUnfit(), d.Close()); err != nil {
+	d.current().kernels.Unfit().Add(unfit.Whole, unfit.NoneLeft("LayerNorm"))
+	if err := errors.Join(d.KeepUnfit(nil), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	var of *Error
@@ -55,12 +57,35 @@ func TestOpenUnfit(t *testing.T) {
 	if ways, _ := d.Unfit(); len(ways) != 0 {
 		t.Errorf("opened anew, it has %q", ways)
 	}
-	if err := errors.Join(d.KeepUnfit(), d.Close()); err != nil {
+	if err := d.KeepUnfit(nil); err != nil { // as after a run that was broken off
+		t.Fatal(err)
+	}
+	if _, err := Open("gpu", nil); !errors.Is(err, ErrUnfit) {
+		t.Errorf("a run that was broken off forgot what was known: %v", err)
+	}
+	r, err := d.Conform(t.Context(), conform.Options{Program: layerNorm(demoModel(t).Program)})
+	if err != nil || !r.OK() {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	if err := errors.Join(d.KeepUnfit(r), d.Close()); err != nil {
 		t.Fatal(err)
 	}
 	if d, err = Open("gpu", nil); err != nil || d.Close() != nil {
 		t.Errorf("what was judged anew is refused: %v", err)
 	}
+	if known, err := unfit.Read(path, info.Name, info.Driver); err != nil || !known.Has("F16 reg 8x1 (texels)") {
+		t.Errorf("what was not judged anew is forgotten (%v)", err)
+	}
+}
+
+// layerNorm returns the program without other ops.
+func layerNorm(p *op.Program) *op.Program {
+	prog := *p
+	prog.Steps = slices.DeleteFunc(slices.Clone(p.Steps), func(s op.Step) bool {
+		_, ok := s.Op.(*op.LayerNorm)
+		return !ok
+	})
+	return &prog
 }
 
 // Room has the figures by which a load is refused, and its advice.

@@ -69,14 +69,23 @@ func Read(path, name, driver string) (*Known, error) {
 // patience is how long a process waits for others that write the file.
 const patience = 2 * time.Second
 
-// Write makes the file say of a device with a driver what is known, and nothing of that device with other drivers.
-func (k *Known) Write(path, name, driver string) error {
-	_, why := k.All()
+// Write adds what is known to what the file says of a device with a driver, and takes out of that what is judged anew,
+// which may be nil. Of the device with other drivers the file then says nothing.
+func (k *Known) Write(path, name, driver string, judged func(way, why string) bool) error {
 	return files.Exclusively(path, patience, func() error {
 		f, err := read(path)
 		if err != nil { // a damaged file helps nobody
 			f = file{}
 		}
+		why := map[string]string{}
+		if have, ok := f.Devices[name]; ok && have.Driver == driver {
+			maps.Copy(why, have.Unfit)
+		}
+		if judged != nil {
+			maps.DeleteFunc(why, judged)
+		}
+		_, now := k.All()
+		maps.Copy(why, now)
 		all := file{Kernels: shaders.Sum(""), Devices: f.Devices}
 		if all.Devices == nil {
 			all.Devices = map[string]device{}

@@ -31,6 +31,9 @@ const Whole = "device"
 // Loading is the key of a way to load with which some op has no form that gives right results.
 func Loading(loads string) string { return "loads from " + loads }
 
+// NoneLeft is why a way to load or a device is unfit on which a piece of work, as Way.What names it, has no right form.
+func NoneLeft(what string) string { return "no right form left for " + what }
+
 // Known is what is unfit on one device with its present driver. The methods of a nil one find nothing and keep nothing.
 // Any goroutine may call them.
 type Known struct {

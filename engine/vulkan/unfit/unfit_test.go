@@ -10,8 +10,8 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 )
 
-// What is unfit is known to later processes on the same device with the same driver, and to no other; a new driver's
-// list replaces that of the old one, and an empty list is none.
+// What is unfit is known to later processes on the same device with the same driver, and to no other. What is judged anew
+// is forgotten unless it is wrong again, and nothing else is. A new driver's list replaces that of the old one.
 func TestFile(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "cache", "unfit.json")
 	known := func(name, driver string) []string {
@@ -29,7 +29,7 @@ func TestFile(t *testing.T) {
 		for _, w := range ways {
 			k.Add(w, "off by 7")
 		}
-		if err := k.Write(path, name, driver); err != nil {
+		if err := k.Write(path, name, driver, nil); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -49,6 +49,20 @@ func TestFile(t *testing.T) {
 	want("a", "1")
 	want("a", "2", "v")
 	write("a", "2")
+	want("a", "2", "v")
+	write("a", "2", "w", "x")
+	k := &Known{}
+	k.Add("w", "off by 8")
+	if err := k.Write(path, "a", "2", func(way, why string) bool { return way != "x" && why == "off by 7" }); err != nil {
+		t.Fatal(err)
+	}
+	want("a", "2", "w", "x")
+	if k, err := Read(path, "a", "2"); err != nil || k.list["w"] != "off by 8" {
+		t.Errorf("%v, %v", k, err)
+	}
+	if err := new(Known).Write(path, "a", "2", func(string, string) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
 	want("a", "2")
 	want("b", "1", "z")
 
@@ -64,11 +78,11 @@ func TestFile(t *testing.T) {
 	if err := os.WriteFile(path, []byte("{"), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	k, err := Read(path, "b", "1")
+	k, err = Read(path, "b", "1")
 	if err == nil || !strings.Contains(err.Error(), "unfit.json") || strings.Contains(err.Error(), filepath.Dir(path)) {
 		t.Errorf("want an error that names the file alone, got %v", err)
 	}
-	if k.Add("w", ""); k.Write(path, "b", "1") != nil || !slices.Equal(known("b", "1"), []string{"w"}) {
+	if k.Add("w", ""); k.Write(path, "b", "1", nil) != nil || !slices.Equal(known("b", "1"), []string{"w"}) {
 		t.Error("a damaged file is not replaced")
 	}
 }
