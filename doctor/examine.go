@@ -144,11 +144,26 @@ func (e *examination) open() *device.Device {
 	in, ok := d.Info()
 	if !ok {
 		e.Why = e.whyCPU()
+		e.findRefused(d.WhyCPU())
 		return d
 	}
 	e.Why = e.reason(&in)
 	e.describe(in)
 	return d
+}
+
+// findRefused finds that the CPU runs although there is a GPU, which had an error.
+func (e *examination) findRefused(err error) {
+	in := e.meant()
+	if in == nil || !isAuto(e.o.Device) || err == nil {
+		return
+	}
+	e.Why = in.Name + " cannot be used"
+	do := "update the driver; '--device gpu' examines it"
+	if errors.Is(err, device.ErrUnfit) {
+		do = "another driver; 'rwkv-gpu doctor --retune' judges it anew"
+	}
+	e.find(Warn, fmt.Sprintf("%s cannot be used, so the CPU runs: %v", in.Name, err), do)
 }
 
 // meant returns the Vulkan device that would run, or nil.

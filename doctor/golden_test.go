@@ -14,6 +14,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/unfit"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -167,4 +168,31 @@ func TestVerdicts(t *testing.T) {
 		})
 	}
 	t.Run("cpu", func(t *testing.T) { golden(t, "cpu", examined(t, "cpu", missing...)) })
+}
+
+// A GPU that an earlier run found to be wrong is no reason for the verdict ok, although the CPU runs in its place.
+func TestRefused(t *testing.T) {
+	manifest, cache := driver(t, "lavapipe"), t.TempDir()
+	env := []string{"VK_DRIVER_FILES=" + manifest, "VK_ICD_FILENAMES=" + manifest, "RWKV_DEVICE_TYPE=discrete", "XDG_CACHE_HOME=" + cache}
+	for _, v := range env[:3] {
+		name, value, _ := strings.Cut(v, "=")
+		t.Setenv(name, value)
+	}
+	infos, err := device.List()
+	if err != nil {
+		t.Fatal(err)
+	}
+	known := &unfit.Known{}
+	known.Add(unfit.Whole, unfit.NoneLeft("LayerNorm"))
+	for _, in := range infos {
+		if err := known.Write(filepath.Join(cache, "rwkv-gpu", "unfit.json"), in.Name, in.Driver, nil); err != nil {
+			t.Fatal(err)
+		}
+	}
+	out := examined(t, "auto", env...)
+	for _, want := range []string{"cannot be used, so the CPU runs", "doctor --retune", "verdict: warn"} {
+		if !strings.Contains(out, want) {
+			t.Errorf("want %q in\n%s", want, out)
+		}
+	}
 }

@@ -34,7 +34,12 @@ type Device struct {
 	number int    // of the present opening
 	anew   bool   // reports whether what earlier processes found to be unfit does not count
 	users  []*User
+
+	whyCPU error // of the Vulkan device that "auto" could not use; nil if there is none
 }
+
+// WhyCPU returns the error for which "auto" is the CPU, or nil.
+func (d *Device) WhyCPU() error { return d.whyCPU }
 
 // opened is a Vulkan device that was opened.
 type opened struct {
@@ -90,7 +95,7 @@ func open(spec string, notice func(string), anew bool) (*Device, error) {
 		if notice != nil {
 			notice(whyCPU(err))
 		}
-		return &Device{}, nil
+		return &Device{whyCPU: err}, nil
 	}
 	if err != nil {
 		return nil, err
