@@ -11,7 +11,8 @@
 //
 // So what huggingface_hub has fetched need not be fetched again, and the other way round. Unfinished files lie beside
 // the blobs under names of their own (fetch.PartEnding): huggingface_hub would go on with a file of its own name at the
-// end, but these have holes. A model is what a snapshot links to, so nothing unfinished is ever found by a name.
+// end, but these have holes. A model is what a snapshot links to, and a model of several files has config.json and all
+// shards there, so nothing unfinished is ever found by a name.
 //
 // Find looks a name up in the caches and asks no server.
 package hub

@@ -57,6 +57,11 @@ func isModelFile(file string) bool {
 	return slices.Contains(modelEndings, strings.ToLower(path.Ext(file)))
 }
 
+func modelEndingsText() string {
+	last := len(modelEndings) - 1
+	return strings.Join(modelEndings[:last], ", ") + " or " + modelEndings[last]
+}
+
 // published are the facts in the name of a published file, such as rwkv7-g1h-7.2b-20260710-ctx10240.pth.
 type published struct {
 	file       string

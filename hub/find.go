@@ -13,6 +13,9 @@ import (
 type NotHereError struct{ Name Name }
 
 func (e *NotHereError) Error() string {
+	if e.Name.Shown() != e.Name.String() {
+		return "no model " + e.Name.Shown() + " here: 'rwkv-gpu pull' with the whole address fetches it"
+	}
 	return "no model " + e.Name.String() + " here: 'rwkv-gpu pull " + e.Name.String() + "' fetches it"
 }
 
@@ -23,6 +26,9 @@ type SeveralError struct {
 }
 
 func (e *SeveralError) Error() string {
+	if e.Name.URL != "" {
+		return "want one model, got " + e.Name.Shown() + ", with which several addresses begin: name the whole address"
+	}
 	var names []string
 	for _, n := range e.Names {
 		names = append(names, n.String())
@@ -37,6 +43,14 @@ func Find(caches []Cache, n Name) (*Model, error) {
 		for _, m := range c.modelsIn(n.folder()) {
 			if m.matches(n) {
 				found = append(found, m)
+			}
+		}
+	}
+	if len(found) == 0 && n.URL != "" {
+		found = withQuery(caches, n)
+		for i := range found {
+			if found[i].Name.URL != found[0].Name.URL {
+				return nil, &SeveralError{n, []Name{found[0].Name, found[i].Name}}
 			}
 		}
 	}
@@ -57,6 +71,23 @@ func Find(caches []Cache, n Name) (*Model, error) {
 		}
 	}
 	return &found[best], nil
+}
+
+// withQuery returns the models of addresses that a name means without their queries.
+func withQuery(caches []Cache, n Name) (found []Model) {
+	for _, c := range caches {
+		for _, folder := range c.folders() {
+			if !strings.HasPrefix(folder, urlPrefix) {
+				continue
+			}
+			for _, m := range c.modelsIn(folder) {
+				if withoutQuery(m.Name.URL) == n.URL && (n.Sum == "" || n.Sum == m.commit) {
+					found = append(found, m)
+				}
+			}
+		}
+	}
+	return found
 }
 
 // several returns the names of the models in the snapshot of the first one.
@@ -158,5 +189,9 @@ func (u *Unfinished) Is(n Name) bool {
 		p, is := f.publishedAs(u.File)
 		return is && n.fits(p) && u.folder == n.folder()
 	}
-	return u.folder == n.folder() && (n.File == "" || n.File == u.File) && (n.Sum == "" || n.Sum == filepath.Base(u.path))
+	if n.URL != "" {
+		url := u.Name().URL
+		return (url == n.URL || withoutQuery(url) == n.URL) && (n.Sum == "" || n.Sum == filepath.Base(u.path))
+	}
+	return u.folder == n.folder() && (n.File == "" || n.File == u.File)
 }

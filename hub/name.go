@@ -112,25 +112,41 @@ func cutLast(s, sep string) (before, after string, found bool) {
 // hubHosts are the hosts whose addresses of files are names of the hub's files too.
 var hubHosts = map[string]bool{"huggingface.co": true, "hf-mirror.com": true, "hf.co": true}
 
-// parseAddress reads an address, with #sha256=HEX behind it if the hash is known.
+// parseAddress reads an address, with #sha256=HEX behind it if the hash is known. Its errors show no user, no password
+// and no query.
 func parseAddress(text string) (Name, error) {
 	u, err := url.Parse(text)
-	bad := &NameError{text, "an address of a file, with nothing or #sha256= and 64 digits behind it"}
 	if err != nil || u.Host == "" {
-		return Name{}, bad
+		return Name{}, &NameError{fetch.Plain(text), "an address of a file"}
+	}
+	if u.User != nil {
+		return Name{}, &NameError{fetch.Plain(text), "an address without a user and a password"}
 	}
 	sum, told := strings.CutPrefix(u.Fragment, sumPrefix)
 	if sum = strings.ToLower(sum); u.Fragment != "" && (!told || !fetch.IsHex(sum, 64)) {
-		return Name{}, bad
+		return Name{}, &NameError{fetch.Plain(text) + "#" + u.Fragment,
+			"an address of a file, with nothing or #sha256= and 64 digits behind it"}
 	}
 	if m := hubAddress.FindStringSubmatch(u.Path); m != nil && hubHosts[u.Hostname()] && sum == "" {
 		return parseRepo(hubPrefix + m[1] + "/" + m[3] + "@" + m[2])
 	}
 	u.Fragment = ""
-	if base := path.Base(u.Path); !isPath(base) || base == "/" {
-		return Name{}, bad
+	if base := path.Base(u.Path); !isPath(base) || !isModelFile(base) {
+		return Name{}, &NameError{fetch.Plain(text), "an address of a file that ends in " + modelEndingsText()}
 	}
 	return Name{URL: u.String(), Sum: sum}, nil
+}
+
+// Shown returns the name for people: without the query of an address, which may hold a secret. Find finds the model by
+// it too.
+func (n Name) Shown() string {
+	n.URL = withoutQuery(n.URL)
+	return n.String()
+}
+
+func withoutQuery(address string) string {
+	address, _, _ = strings.Cut(address, "?")
+	return address
 }
 
 // String returns the text that Parse reads.

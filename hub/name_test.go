@@ -48,6 +48,21 @@ func TestParse(t *testing.T) {
 	}
 }
 
+// An address that cannot be a model's is told apart before anything is fetched, and no error shows what may be secret.
+func TestParseAddressErrors(t *testing.T) {
+	for text, want := range map[string]string{
+		"https://h/download?id=secret":        `want an address of a file that ends in .pth, .safetensors, .st, .gguf or .bin, got "https://h/download"`,
+		"https://h/model.zip":                 `or .bin, got "https://h/model.zip"`,
+		"https://me:secret@h/x.pth":           `want an address without a user and a password, got "https://h/x.pth"`,
+		"https://me@h/x.pth":                  `want an address without a user and a password, got "https://h/x.pth"`,
+		"https://h/x.pth?key=secret#sha256=1": `64 digits behind it, got "https://h/x.pth#sha256=1"`,
+	} {
+		if n, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
+			t.Errorf("%s: want %s, got %+v (%v)", text, want, n, err)
+		}
+	}
+}
+
 // The newest date wins, then the longest context, in whatever order the files are.
 func TestNewest(t *testing.T) {
 	files := []string{"rwkv7-g1a-0.4b-20250905-ctx4096.pth", "rwkv7-g1d-0.4b-20260210-ctx4096.pth", "rwkv7-g1d-0.4b-20260210-ctx8192.pth",

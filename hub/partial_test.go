@@ -189,3 +189,54 @@ func TestSeveral(t *testing.T) {
 		t.Errorf("want both names, got %v", err)
 	}
 }
+
+// The name of an address is shown without its query, and the model is found and removed by that.
+func TestQuery(t *testing.T) {
+	s := hubtest.New(t)
+	data := content(1, 3000)
+	s.Put("some/repo", "x.gguf", data)
+	h := newHub(t, s)
+	address := s.URL + "/some/repo/resolve/main/x.gguf"
+	m := pull(t, h, address+"?key=secret")
+	if m.Name.Shown() != address {
+		t.Errorf("want %s, got %s", address, m.Name.Shown())
+	}
+	if m, err := Find([]Cache{h.Cache}, parse(t, address)); err != nil {
+		t.Error(err)
+	} else {
+		holds(t, m.Path, data)
+	}
+	pull(t, h, address+"?key=other")
+	_, err := Find([]Cache{h.Cache}, parse(t, address))
+	if err == nil || !strings.HasSuffix(err.Error(), "with which several addresses begin: name the whole address") {
+		t.Errorf("want an error, got %v", err)
+	}
+	_, err = Find([]Cache{h.Cache}, parse(t, address+"2.pth?key=secret"))
+	if err == nil || strings.Contains(err.Error(), "secret") {
+		t.Errorf("want an error without the query, got %v", err)
+	}
+	if _, err := m.Remove(); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Lstat(filepath.Join(string(h.Cache), m.folder)); err == nil {
+		t.Error("want the folder gone")
+	}
+}
+
+// A file without a model's ending is an error before any of it comes, and a token is advised for the hub alone.
+func TestRefused(t *testing.T) {
+	s := hubtest.New(t)
+	s.Put("o/r", "model.zip", content(1, 3000))
+	h := newHub(t, s)
+	_, err := h.Pull(context.Background(), parse(t, "hf:o/r/model.zip"))
+	if !fetch.Is(err, fetch.NotFound) || !strings.Contains(err.Error(), "o/r: want a file that ends in .pth, .safetensors, .st, .gguf or .bin, got model.zip") {
+		t.Errorf("want it refused, got %v", err)
+	}
+	s.Private, h.Token = true, ""
+	for name, want := range map[string]bool{"hf:o/r/a.pth": true, s.URL + "/o/r/resolve/main/a.pth": false} {
+		_, err := h.Pull(context.Background(), parse(t, name))
+		if !fetch.Is(err, fetch.Denied) || strings.Contains(err.Error(), "HF_TOKEN") != want {
+			t.Errorf("%s: want it denied, HF_TOKEN named: %t, got %v", name, want, err)
+		}
+	}
+}

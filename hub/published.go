@@ -33,7 +33,7 @@ func (h *Hub) Published(ctx context.Context) (list []Published, err error) {
 		list = append(list, f.list(entries)...)
 	}
 	if len(list) == 0 {
-		return nil, missing
+		return nil, advised(missing)
 	}
 	return list, nil
 }

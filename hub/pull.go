@@ -32,11 +32,23 @@ const mostChanges = 3
 func (h *Hub) Pull(ctx context.Context, n Name) (p *Pulled, err error) {
 	for try := 1; ; try++ {
 		p, err = h.pull(ctx, n)
+		if n.URL == "" { // no token is sent to other addresses
+			err = advised(err)
+		}
 		if !fetch.Is(err, fetch.Changed) || try == mostChanges {
 			return p, err
 		}
 		h.notice("%v: beginning anew", err)
 	}
+}
+
+// advised adds to the hub's refusal what may help.
+func advised(err error) error {
+	var told *fetch.Error
+	if errors.As(err, &told) && told.Kind == fetch.Denied {
+		return &fetch.Error{Kind: told.Kind, Where: told.Where, Err: fmt.Errorf("%w (HF_TOKEN is the token for such)", told.Err)}
+	}
+	return err
 }
 
 func (h *Hub) notice(format string, args ...any) {
@@ -138,6 +150,8 @@ func choose(n Name, list []entry) (chosen []entry, asked Name, err error) {
 		f, _ := familyOf(n.Family)
 		p, _ := f.publishedAs(file)
 		n.Date = p.date
+	case file != "" && !isModelFile(file):
+		return nil, n, fmt.Errorf("want a file that ends in %s, got %s", modelEndingsText(), file)
 	case isShard(file):
 		return nil, n, fmt.Errorf("want a model, such as %s, got %s, which is a part of one", Name{Repo: n.Repo, Rev: n.Rev}, file)
 	case file == "" && isDirectoryModel(paths):

@@ -19,29 +19,11 @@ var errBusy = errors.New("somebody fetches it")
 // and the blobs to which no other link leads. Then it removes the folders that are empty. It returns how many bytes of
 // the disk are free by that. Whatever else lies in the cache stays.
 func (m *Model) Remove() (freed int64, err error) {
-	home, err := filepath.EvalSymlinks(filepath.Join(string(m.cache), m.folder))
+	links := m.withVocabularies()
+	blobs, unlock, err := m.hold(links)
+	defer unlock()
 	if err != nil {
 		return 0, err
-	}
-	links := m.withVocabularies()
-	var blobs []string
-	for _, link := range links {
-		blob, err := filepath.EvalSymlinks(link)
-		if err != nil {
-			return 0, err
-		}
-		if rel, err := filepath.Rel(home, blob); err != nil || !filepath.IsLocal(rel) {
-			return 0, fmt.Errorf("want a file of %s, got a link to %s", home, blob)
-		}
-		if slices.Contains(blobs, blob) {
-			continue
-		}
-		unlock, ok := fetch.TryLock(m.cache.lock(m.folder, filepath.Base(blob)))
-		if !ok {
-			return 0, errBusy
-		}
-		defer unlock()
-		blobs = append(blobs, blob)
 	}
 	for _, link := range links {
 		if err := os.Remove(link); err != nil {
@@ -67,6 +49,38 @@ func (m *Model) Remove() (freed int64, err error) {
 	}
 	m.cache.tidy(m.folder, m.commit)
 	return freed, nil
+}
+
+// hold returns the blobs of links, and holds their locks until unlock is called, also after an error.
+func (m *Model) hold(links []string) (blobs []string, unlock func(), err error) {
+	var held []func()
+	unlock = func() {
+		for _, f := range held {
+			f()
+		}
+	}
+	home, err := filepath.EvalSymlinks(filepath.Join(string(m.cache), m.folder))
+	if err != nil {
+		return nil, unlock, err
+	}
+	for _, link := range links {
+		blob, err := filepath.EvalSymlinks(link)
+		if err != nil {
+			return nil, unlock, err
+		}
+		if rel, err := filepath.Rel(home, blob); err != nil || !filepath.IsLocal(rel) {
+			return nil, unlock, fmt.Errorf("want a file of %s, got a link to %s", home, blob)
+		}
+		if slices.Contains(blobs, blob) {
+			continue
+		}
+		release, ok := fetch.TryLock(m.cache.lock(m.folder, filepath.Base(blob)))
+		if !ok {
+			return nil, unlock, errBusy
+		}
+		blobs, held = append(blobs, blob), append(held, release)
+	}
+	return blobs, unlock, nil
 }
 
 // Same reports whether two models are the same blobs of one cache, in whatever snapshots.

@@ -13,7 +13,7 @@ var shardName = regexp.MustCompile(`^(.*)-([0-9]{5})-of-([0-9]{5})(\.safetensors
 // isShard reports whether a file is one of several that hold a model. It is no model by itself.
 func isShard(file string) bool {
 	m := shardName.FindStringSubmatch(file)
-	return m != nil && m[3] != "00001"
+	return len(m) > 0 && m[3] != "00001"
 }
 
 const configFile = "config.json"

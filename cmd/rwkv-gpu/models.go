@@ -51,6 +51,8 @@ type hereModel struct {
 type partModel struct {
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"` // on the disk at most
+
+	hidden bool // reports whether the name lacks the query of its address
 }
 
 func (a *app) listModels(dir string) error {
@@ -65,7 +67,8 @@ func (a *app) listModels(dir string) error {
 			}
 		}
 		for _, u := range c.Unfinished() {
-			all.Unfinished = append(all.Unfinished, partModel{u.Name().String(), u.Bytes})
+			n := u.Name()
+			all.Unfinished = append(all.Unfinished, partModel{n.Shown(), u.Bytes, n.Shown() != n.String()})
 		}
 	}
 	slices.SortStableFunc(all.Models, func(x, y hereModel) int { return cmp.Compare(x.Name, y.Name) })
@@ -73,7 +76,11 @@ func (a *app) listModels(dir string) error {
 		return a.writeJSON(all)
 	}
 	for _, u := range all.Unfinished {
-		a.notice("unfinished: 'rwkv-gpu pull %s' goes on with it, and 'rwkv-gpu models rm %s' removes it", u.Name, u.Name)
+		pull := u.Name + "'"
+		if u.hidden {
+			pull = "ADDRESS' with the whole address of " + u.Name
+		}
+		a.notice("unfinished: 'rwkv-gpu pull %s goes on with it, and 'rwkv-gpu models rm %s' removes it", pull, u.Name)
 	}
 	if len(all.Models) == 0 {
 		a.notice("no models here: 'rwkv-gpu pull --list' names what can be had")
@@ -100,7 +107,7 @@ func (a *app) printModels(list []hereModel) error {
 
 // inspect opens a model to describe it. The models of other architectures in the same folder are none, and ok is false.
 func inspect(m *hub.Model) (h hereModel, ok bool) {
-	h = hereModel{Name: m.Name.String(), Path: m.Path, Bytes: m.Bytes, Pulled: m.Pulled.UTC().Format(time.RFC3339)}
+	h = hereModel{Name: m.Name.Shown(), Path: m.Path, Bytes: m.Bytes, Pulled: m.Pulled.UTC().Format(time.RFC3339)}
 	opened, err := load.Open(load.Options{Model: m.Path})
 	if err != nil {
 		h.Error = err.Error()
@@ -129,7 +136,7 @@ func (a *app) whereModels(dir string, args []string) error {
 			return err
 		}
 		if a.common.json {
-			return a.writeJSON(map[string]string{"name": m.Name.String(), "path": m.Path})
+			return a.writeJSON(map[string]string{"name": m.Name.Shown(), "path": m.Path})
 		}
 		return a.printf("%s\n", m.Path)
 	}
@@ -174,7 +181,7 @@ func (a *app) removeUnfinished(dir string, absent *hub.NotHereError) error {
 				continue
 			}
 			if err := u.Remove(); err != nil {
-				return &failure{statusFailed, u.Name().String(), err}
+				return &failure{statusFailed, u.Name().Shown(), err}
 			}
 			return a.printRemoved(u.Name(), "", u.Bytes)
 		}
@@ -188,9 +195,9 @@ func (a *app) printRemoved(n hub.Name, path string, bytes int64) error {
 			Name  string `json:"removed"`
 			Path  string `json:"path"`
 			Bytes int64  `json:"bytes"`
-		}{n.String(), path, bytes})
+		}{n.Shown(), path, bytes})
 	}
-	return a.printf("removed %s: %s\n", oneLine(n.String()), words.Size(uint64(bytes)))
+	return a.printf("removed %s: %s\n", oneLine(n.Shown()), words.Size(uint64(bytes)))
 }
 
 // findNamed returns the model of the one name that args has.

@@ -22,7 +22,7 @@ const pullHelp = `Fetch a model with its vocabulary, so that --model NAME runs i
   g1:2.9b                    of a family and a size, the newest
   g1:2.9b@20260710           that of a date
   hf:OWNER/REPO[/FILE][@REV] any model of the hub
-  https://HOST/FILE          any file; #sha256=HEX behind it has the content checked
+  https://HOST/FILE          any model file; #sha256=HEX behind it has the content checked
 
 What was fetched before a pull ended is kept, whatever ended it, and the next pull goes on from there. A model is found
 only when it is complete and has its hash. Models lie where huggingface_hub keeps its own (HF_HUB_CACHE, HF_HOME), and
@@ -153,13 +153,13 @@ type pulledModel struct {
 
 func (a *app) printPulled(p *hub.Pulled, took time.Duration) error {
 	if a.common.json {
-		return a.writeJSON(pulledModel{p.Name.String(), p.Path, p.Bytes, p.Sum, p.Vocab, p.Reused, p.Fetched, took.Seconds()})
+		return a.writeJSON(pulledModel{p.Name.Shown(), p.Path, p.Bytes, p.Sum, p.Vocab, p.Reused, p.Fetched, took.Seconds()})
 	}
 	how := fmt.Sprintf("%s came in %s", words.Size(uint64(p.Fetched)), took.Round(time.Second/10))
 	if p.Reused {
 		how = "it was there"
 	}
-	return a.printf("%s: %s, %s\n%s\nrun it with --model %s\n", oneLine(p.Name.String()), words.Size(uint64(p.Bytes)), how, oneLine(p.Path), oneLine(p.Name.String()))
+	return a.printf("%s: %s, %s\n%s\nrun it with --model %s\n", oneLine(p.Name.Shown()), words.Size(uint64(p.Bytes)), how, oneLine(p.Path), oneLine(p.Name.Shown()))
 }
 
 // publishedModel is a model of pull --list --json.

@@ -88,6 +88,19 @@ func TestPullAndRun(t *testing.T) {
 	wantError(t, cli("models", "rm", "g1:0.4b"), statusInput, "models rm: NAME: no model g1:0.4b here")
 }
 
+// A repository of which several models are here is no name of one, for --model and for rm.
+func TestSeveralHere(t *testing.T) {
+	atHub(t, newHub(t))
+	for _, name := range []string{"g1:0.4b@20250905", pullName} {
+		if r := cli("pull", name); r.status != statusDone {
+			t.Fatal(r)
+		}
+	}
+	for _, args := range [][]string{{"info", "--model"}, {"models", "rm"}} {
+		wantError(t, cli(append(args, "hf:"+pullRepo)...), statusInput, "want one model, got hf:"+pullRepo+", which has ")
+	}
+}
+
 // A model of --dir is found again without the flag.
 func TestPullDir(t *testing.T) {
 	atHub(t, newHub(t))
@@ -133,6 +146,9 @@ func TestPullFails(t *testing.T) {
 		{"pull|--list|x", "", statusUsage, "want none with --list"},
 		{"info|--model|g9:1b", "", statusUsage, "--model: want a family of g1,"},
 		{"models|where|nothing", "", statusUsage, "NAME: want a name such as g1:2.9b"},
+		{"pull|https://h.example/download?id=7", "", statusUsage, "NAME: want an address of a file that ends in .pth, "},
+		{"pull|https://me:word@h.example/x.pth", "", statusUsage, "NAME: want an address without a user and a password"},
+		{"pull|hf:" + pullRepo + "/" + load.WorldVocab, "", statusInput, "want a file that ends in .pth, "},
 		{"pull|g1:9b", "", statusInput, "want a file of g1:9b, got "},
 		{"pull|hf:o/r", "", statusInput, "404 Not Found"},
 		{"pull|g1:0.4b", "flip", statusInput, "want sha256 "},

@@ -133,7 +133,7 @@ func (r *retry) again(ctx context.Context, where string, err error) error {
 
 func explain(err *statusError, kind Kind) error {
 	if kind == Denied {
-		return fmt.Errorf("%w: no such file, or one that needs a token (HF_TOKEN)", err)
+		return fmt.Errorf("%w: no such file, or one that is not for everybody", err)
 	}
 	return err
 }
