@@ -1,6 +1,7 @@
 package kernel
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
+	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 	"github.com/rwkv-gpu/rwkv-gpu/shaders/glsl"
 )
 
@@ -58,6 +60,23 @@ func (c *compiled) all(k *Set) error {
 			return err
 		}
 	}
+	return c.view(k.Dev)
+}
+
+// view makes the kernels of the window's picture.
+func (c *compiled) view(dev *gpu.Device) error {
+	c.what, c.usual = "", true
+	largest, err1 := shaders.NewViewLargest(dev, shaders.ViewLargestOnly, shaders.ViewLargestSpec{})
+	state, err2 := shaders.NewViewState(dev, shaders.ViewStateOnly, shaders.ViewStateSpec{})
+	keys, err3 := shaders.NewViewKeys(dev, shaders.ViewKeysOnly, shaders.ViewKeysSpec{})
+	quads, err4 := shaders.NewViewQuads(dev, shaders.ViewQuadsOnly, shaders.ViewQuadsSpec{})
+	if err := errors.Join(err1, err2, err3, err4); err != nil {
+		return err
+	}
+	largest.Release()
+	state.Release()
+	keys.Release()
+	quads.Release()
 	return nil
 }
 
