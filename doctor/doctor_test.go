@@ -22,8 +22,25 @@ func TestScrub(t *testing.T) {
 		"see https://github.com/a/b/issues/1":                 "see https://github.com/a/b/issues/1",
 		"4.0 GB/s on linux/amd64, MatMul/F16/7x13/rows1: off": "4.0 GB/s on linux/amd64, MatMul/F16/7x13/rows1: off",
 		"read / write": "read / write",
+		`open C:\Users\Anna Smith\models\m.gguf: no`: "open m.gguf: no",
+		"in /home/anna, and /home/bea":               "in ~, and ~",
+		"see https://example.com/home/anna":          "see https://example.com/home/anna",
 	} {
 		if got := scrub(text); got != want {
+			t.Errorf("%q: want %q, got %q", text, want, got)
+		}
+	}
+	t.Setenv("HOME", "/people/Anna Smith")
+	t.Setenv("XDG_CACHE_HOME", "/cold store/of anna")
+	for text, want := range map[string]string{
+		"open /people/Anna Smith/m.st: no":              "open m.st: no",
+		"/people/Anna Smith is full":                    "~ is full",
+		"X=/people/Anna Smith:/people/Anna Smith/a.so":  "X=~:~/a.so",
+		"write /cold store/of anna/rwkv-gpu/unfit.json": "write unfit.json",
+		"open my models/m.st: no; my models":            "open m.st: no; my models",
+		"https://a.org/people/Anna Smith":               "https://a.org/people/Anna Smith",
+	} {
+		if got := scrub(text, folders("my models/m.st")...); got != want {
 			t.Errorf("%q: want %q, got %q", text, want, got)
 		}
 	}
@@ -170,6 +187,11 @@ func TestMachine(t *testing.T) {
 	env["VK_ICD_FILENAMES"] = "/home/anna/x.json" + string(os.PathListSeparator) + "y.json"
 	if names, by := m.manifests(); !slices.Equal(names, []string{"x.json", "y.json"}) || by != "VK_ICD_FILENAMES" {
 		t.Errorf("%q, %q", names, by)
+	}
+
+	env["VK_ICD_FILENAMES"] = filepath.Join(root, "home/anna") + string(os.PathListSeparator) + filepath.Join(root, "usr/share/vulkan/icd.d")
+	if names, _ := m.manifests(); !slices.Equal(names, []string{"lvp_icd.json"}) {
+		t.Errorf("of folders: %q", names)
 	}
 
 	e := &examination{Report: &Report{Devices: []gpu.Info{{Name: "G", Vendor: "AMD", Type: gpu.Discrete}}}, o: Options{Machine: m}}

@@ -43,7 +43,7 @@ type examination struct {
 // what is wrong with devices is in the report.
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	e := &examination{o: o, Report: &Report{Version: o.Version, Devices: []gpu.Info{}, Features: []Feature{}, Ops: []conform.Result{},
-		Unfit: []Unfit{}, Findings: []Finding{}, Limits: Limits{Device: []Limit{}}}}
+		Unfit: []Unfit{}, Findings: []Finding{}, Limits: Limits{Device: []Limit{}}, folders: folders(o.Name)}}
 	e.processor()
 	e.findDevices()
 	e.Kept.Pipelines = o.Machine.pipelineBytes()
@@ -269,7 +269,7 @@ func (e *examination) device(ctx context.Context, d *device.Device) error {
 func (e *examination) memory(d *device.Device) {
 	room := d.Room(e.o.Model, engine.Sizes(e.o.Model, d, engine.Options{}))
 	m := &e.Memory
-	m.Needed, m.Weights, m.Free, m.Known, m.Advice = room.Weights+room.Rest, room.Weights, room.Free, room.Known, scrub(room.Advice)
+	m.Needed, m.Weights, m.Free, m.Known, m.Advice = room.Weights+room.Rest, room.Weights, room.Free, room.Known, scrub(room.Advice, e.folders...)
 	switch {
 	case m.Advice != "":
 		e.find(Fail, fmt.Sprintf("%s needs %s, %s free", m.Model, words.Size(uint64(m.Needed)), words.Size(uint64(m.Free))), m.Advice)
@@ -304,7 +304,7 @@ func (e *examination) tuning(d *device.Device) {
 func (e *examination) conformed(d *device.Device, r *conform.Report, before []string) {
 	ways, why := d.Unfit()
 	for _, w := range ways {
-		e.Unfit = append(e.Unfit, Unfit{Way: w, Why: scrub(why[w]), New: !slices.Contains(before, w)})
+		e.Unfit = append(e.Unfit, Unfit{Way: w, Why: scrub(why[w], e.folders...), New: !slices.Contains(before, w)})
 	}
 	switch {
 	case len(r.Lost) > 0:

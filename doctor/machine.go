@@ -32,7 +32,7 @@ func (m Machine) manifests() (names []string, restricted string) {
 	for _, name := range choosers {
 		if list := m.Getenv(name); list != "" {
 			for _, path := range filepath.SplitList(list) {
-				names = append(names, filepath.Base(path))
+				names = append(names, manifestsOf(path)...)
 			}
 			return names, name
 		}
@@ -45,6 +45,20 @@ func (m Machine) manifests() (names []string, restricted string) {
 	}
 	slices.Sort(names)
 	return slices.Compact(names), ""
+}
+
+// manifestsOf returns the file names of the manifests that an entry of a chooser names: a manifest, or a folder of some.
+func manifestsOf(path string) (names []string) {
+	if filepath.Ext(path) == ".json" {
+		return []string{filepath.Base(path)}
+	}
+	entries, _ := os.ReadDir(path) // what cannot be read tells nothing
+	for _, f := range entries {
+		if filepath.Ext(f.Name()) == ".json" {
+			names = append(names, f.Name())
+		}
+	}
+	return names
 }
 
 // manifestDirs returns where the loader looks for manifests on Linux and its like.

@@ -47,6 +47,8 @@ type Report struct {
 	Unfit     []Unfit          `json:"unfit"` // what does not run any more on the chosen device
 	Kept      Kept             `json:"kept"`
 	Findings  []Finding        `json:"findings"`
+
+	folders []string // whose names scrub takes away
 }
 
 // Processor is the machine's.
@@ -115,7 +117,7 @@ type Kept struct {
 
 // find adds a finding.
 func (r *Report) find(l Level, text, do string) {
-	r.Findings = append(r.Findings, Finding{Level: l, Text: scrub(text), Do: do})
+	r.Findings = append(r.Findings, Finding{Level: l, Text: scrub(text, r.folders...), Do: do})
 }
 
 // judge sets the verdict, and puts the gravest findings first.
