@@ -18,7 +18,7 @@ import (
 // the system would end the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
 	r := d.room(m, s)
-	return r.check("", func() string { return d.adviceFor(m, r) })
+	return r.check("", func() string { return adviceFor(d, m, r) })
 }
 
 // Room is the memory that a model needs on a device, and what the device has free.
@@ -36,7 +36,7 @@ func (d *Device) Room(m *model.Model, s op.Sizes) Room {
 	r := d.room(m, s)
 	all := Room{Weights: r.weights, Rest: r.rest, Free: r.free, Known: r.known}
 	if r.short() {
-		all.Advice = d.adviceFor(m, r)
+		all.Advice = adviceFor(d, m, r)
 	}
 	return all
 }
@@ -58,7 +58,7 @@ func (d *Device) room(m *model.Model, s op.Sizes) room {
 }
 
 // adviceFor says what would fit instead of a model that does not.
-func (d *Device) adviceFor(m *model.Model, r room) string {
+func adviceFor(d *Device, m *model.Model, r room) string {
 	if d.IsCPU() {
 		devices, _ := List() // without them, the rest is said all the same
 		return cpuAdvice(m, r, devices)
