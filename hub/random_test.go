@@ -104,8 +104,6 @@ func TestKilled(t *testing.T) {
 	}
 	s := hubtest.New(t)
 	data := content(11, 400_000)
-	s.Put(g1Repo, g1File, data)
-	s.Put(g1Repo, world.name, []byte("1 'a' 1\n"))
 	var mu sync.Mutex
 	requests, kill := 0, 0
 	reached := make(chan struct{}, 1)
@@ -117,6 +115,8 @@ func TestKilled(t *testing.T) {
 		}
 		return nil
 	}
+	s.Put(g1Repo, g1File, data)
+	s.Put(g1Repo, world.name, []byte("1 'a' 1\n"))
 	cache := Cache(filepath.Join(t.TempDir(), "hub"))
 	r := rand.New(rand.NewPCG(1, 2))
 	killed := 0

@@ -26,7 +26,8 @@ const Token = "hf_of-the-tests"
 type Server struct {
 	URL string
 	CDN string // address of the second one
-	// Fault returns what is wrong with the answer to a request for a file's bytes; nil for nothing.
+	// Fault returns what is wrong with the answer to a request for a file's bytes; nil for nothing. Before requests of
+	// other processes it is set ahead of Put, whose lock orders it.
 	Fault func(r *http.Request) *Fault
 	// Private reports whether the hub answers only those who send Token.
 	Private bool
