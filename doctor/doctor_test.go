@@ -17,7 +17,7 @@ func TestScrub(t *testing.T) {
 		"tried /home/anna/lib/libvulkan.so.1 (from X)":        "tried libvulkan.so.1 (from X)",
 		`open C:\Users\anna\m.gguf: no`:                       "open m.gguf: no",
 		`"/home/anna/m.st": short`:                            `"m.st": short`,
-		"cache=/root/.cache/rwkv-gpu/unfit.json, full":        "cache=unfit.json, full",
+		"cache=/var/cache/rwkv-gpu/unfit.json, full":          "cache=unfit.json, full",
 		"~/models/m.st and ../m.st and ./m.st":                "m.st and m.st and m.st",
 		"see https://github.com/a/b/issues/1":                 "see https://github.com/a/b/issues/1",
 		"4.0 GB/s on linux/amd64, MatMul/F16/7x13/rows1: off": "4.0 GB/s on linux/amd64, MatMul/F16/7x13/rows1: off",
