@@ -162,7 +162,7 @@ func TestBrokenForm(t *testing.T) {
 		return slices.IndexFunc(r.Results, func(x Result) bool { return x.Op == step.Op && x.Form == step.Form })
 	}
 	k := b.on(t)
-	r := judged(t, k, prog)
+	r := judgedBy(t, k, prog, profile.Buffers) // the same way in each process: what is unfit is known of one way to load
 	i := find(r)
 	if i < 0 {
 		t.Skipf("%s has no form of one step", gputest.Device(t).Info().Name)
@@ -199,7 +199,7 @@ func TestBrokenForm(t *testing.T) {
 		b.met = 0
 		k := b.on(t)
 		k.Avoid(known)
-		return judged(t, k, prog), b.met
+		return judgedBy(t, k, prog, profile.Buffers), b.met
 	}
 	if r, met := again("driver 1"); !r.OK() || met != 0 || len(r.Lost) > 0 || find(r) >= 0 {
 		t.Errorf("a later process: lost %q, made spoiled modules %d times, %+v", r.Lost, met, r.Results)
@@ -212,11 +212,6 @@ func TestBrokenForm(t *testing.T) {
 // Where an op has one form, the other way to load is tried; where that is wrong too, the device as a whole is unfit.
 func TestBrokenOp(t *testing.T) {
 	prog := only(demoModel(t), "LayerNorm")
-	var probe breaker
-	loads, err := probe.on(t).Loads(nil)
-	if err != nil {
-		t.Fatal(err)
-	}
 	module := map[profile.Loads]string{profile.Buffers: "layer_norm.buf.spv", profile.Texels: "layer_norm.tx.spv"}
 	for _, spoiled := range []profile.Loads{profile.Buffers, profile.Texels} {
 		one := breaker{modules: modules(t, module[spoiled])}
@@ -232,8 +227,8 @@ func TestBrokenOp(t *testing.T) {
 	}
 	both := breaker{modules: modules(t, "layer_norm.*.spv")}
 	k := both.on(t)
-	r := judged(t, k, prog)
-	if !slices.Equal(r.Lost, []string{"LayerNorm"}) || !k.Unfit().Has(unfit.Whole) || k.Unfit().Has(unfit.Loading(loads.String())) {
+	r := judgedBy(t, k, prog, profile.Buffers)
+	if !slices.Equal(r.Lost, []string{"LayerNorm"}) || !k.Unfit().Has(unfit.Whole) || k.Unfit().Has(unfit.Loading(profile.Buffers.String())) {
 		t.Errorf("both: %+v", r)
 	}
 }
