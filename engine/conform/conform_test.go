@@ -87,16 +87,7 @@ func (b *breaker) on(t *testing.T) *vulkan.Kernels {
 	return k
 }
 
-func judged(t *testing.T, k *vulkan.Kernels, prog *op.Program) *Report {
-	t.Helper()
-	r, err := Vulkan(t.Context(), k, Options{Program: prog})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r
-}
-
-// judgedBy is judged on a device that loads faster in a way.
+// judgedBy judges the ops of a program on a device that loads in a way.
 func judgedBy(t *testing.T, k *vulkan.Kernels, prog *op.Program, loads profile.Loads) *Report {
 	t.Helper()
 	r, err := vulkanBy(t.Context(), k, loads, Options{Program: prog})
