@@ -35,6 +35,28 @@ if [ $# = 0 ]; then
 	exit 1
 fi
 
+# family GPU prints the name by which the driver knows the GPU. It ends the process that gives it a name that it does not know.
+family() {
+	case $1 in
+	gfx900) echo vega10 ;;
+	gfx906) echo vega20 ;;
+	gfx1010) echo navi10 ;;
+	gfx1030) echo navi21 ;;
+	vega10 | vega20 | navi10 | navi21 | gfx1100) echo "$1" ;;
+	*)
+		echo "gpus: want vega10, vega20, navi10, navi21 or gfx1100, by this name or as gfx900 to gfx1100, or a GPU of RWKV_GPUS_ROOT such as amd:navi31, got $1" >&2
+		return 2
+		;;
+	esac
+}
+
+for gpu in "$@"; do
+	case $gpu in
+	*:* | apple) ;;
+	*) family "$gpu" >/dev/null ;;
+	esac
+done
+
 test=$(mktemp "$root/tmp/gpus.XXXXXX")
 trap 'rm -f "$test" "$test.command"' EXIT
 package=./engine/vulkan/kernel
@@ -82,7 +104,8 @@ for gpu in "$@"; do
 			echo "gpus: -validate: want a GPU of the root, such as amd:navi31, got $gpu" >&2
 			exit 2
 		fi
-		(cd engine/vulkan/kernel && VK_DRIVER_FILES=$radv VK_ICD_FILENAMES=$radv RADV_FORCE_FAMILY=$gpu RWKV_REQUIRE_RADV=1 RWKV_GPUS=table \
+		family=$(family "$gpu")
+		(cd engine/vulkan/kernel && VK_DRIVER_FILES=$radv VK_ICD_FILENAMES=$radv RADV_FORCE_FAMILY=$family RWKV_REQUIRE_RADV=1 RWKV_GPUS=table \
 			"$test" -test.run '^TestGPUs$')
 		;;
 	esac
