@@ -41,8 +41,16 @@ func NewPlan(prog *Program, s Sizes, guard int) *Plan {
 			l.first, l.last = min(l.first, i), max(l.last, i)
 		})
 	}
+	for _, o := range prog.Inputs {
+		lives[o.ID].first = 0 // written before it
+		lives[o.ID].last = max(lives[o.ID].last, 0)
+	}
+	after := prog.Outputs
 	if prog.Logits != nil {
-		lives[prog.Logits.ID].last = len(prog.Steps) // read after the last step
+		after = append(slices.Clone(after), prog.Logits)
+	}
+	for _, o := range after { // read after the last step
+		lives[o.ID].first, lives[o.ID].last = min(lives[o.ID].first, len(prog.Steps)), len(prog.Steps)
 	}
 	var placed []life
 	state := guard

@@ -2,6 +2,7 @@ package op
 
 import (
 	"math/rand/v2"
+	"slices"
 	"testing"
 )
 
@@ -46,10 +47,21 @@ func randomProgram(rng *rand.Rand) *Program {
 	if out := p.Of(Out); len(out) > 0 {
 		p.Logits = out[rng.IntN(len(out))]
 	}
+	for _, o := range p.Of(Row) {
+		switch rng.IntN(6) {
+		case 0:
+			p.Inputs = append(p.Inputs, o)
+		case 1:
+			p.Outputs = append(p.Outputs, o)
+		case 2:
+			p.Inputs, p.Outputs = append(p.Inputs, o), append(p.Outputs, o)
+		}
+	}
 	return p
 }
 
-// span is the steps in which an operand is alive: from the first that touches it to the last; logits until after all.
+// span is the steps in which an operand is alive: from the first that touches it to the last; inputs from before the
+// first step on, logits and outputs until after the last.
 func span(p *Program, o *Operand) (first, last int, used bool) {
 	for i, s := range p.Steps {
 		s.Op.Operands(func(_ string, v View, _ Access) {
@@ -61,7 +73,13 @@ func span(p *Program, o *Operand) (first, last int, used bool) {
 			}
 		})
 	}
-	if o == p.Logits {
+	if slices.Contains(p.Inputs, o) {
+		if !used {
+			last = -1
+		}
+		first, used = -1, true
+	}
+	if o == p.Logits || slices.Contains(p.Outputs, o) {
 		if !used {
 			first = len(p.Steps)
 		}

@@ -13,6 +13,10 @@ type Program struct {
 	Operands []*Operand // by ID
 	Logits   *Operand   // out [vocab]
 	Vocab    int        // token ids are below this
+
+	// Of a program that is a part of a model; nil of a whole one. Prober has what writes and reads them.
+	Inputs  []*Operand // rows that the caller writes before the first step
+	Outputs []*Operand // rows that the caller reads after the last step
 }
 
 // Step is one operation with its place in the model.
@@ -69,13 +73,17 @@ func (p *Program) InitialState() ([]float32, error) {
 	return state, nil
 }
 
-// Check verifies every step, and that each step reads only scratch that an earlier one wrote.
+// Check verifies every step, and that each step reads only inputs and scratch that an earlier one wrote. The outputs
+// have to be written too.
 func (p *Program) Check() error {
 	written := make([]bool, len(p.Operands))
 	for i, o := range p.Operands {
 		if o.ID != i {
 			return fmt.Errorf("op: operand %s: want ID %d, got %d", o, i, o.ID)
 		}
+	}
+	for _, o := range p.Inputs {
+		written[o.ID] = true
 	}
 	for _, s := range p.Steps {
 		if err := s.Op.Check(); err != nil {
@@ -96,6 +104,11 @@ func (p *Program) Check() error {
 				written[v.Of.ID] = true
 			}
 		})
+	}
+	for _, o := range p.Outputs {
+		if !written[o.ID] {
+			return fmt.Errorf("op: output %s: nothing wrote it", o)
+		}
 	}
 	return nil
 }

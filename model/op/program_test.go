@@ -1,6 +1,7 @@
 package op
 
 import (
+	"slices"
 	"strings"
 	"testing"
 
@@ -42,6 +43,24 @@ func TestProgramFindsReadsOfNothing(t *testing.T) {
 		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
 			t.Errorf("without %s: want %q, got %v", prog.Steps[i].Name, want, err)
 		}
+	}
+}
+
+// What the caller writes needs no step that writes it, and what the caller reads does.
+func TestProgramChecksInputsAndOutputs(t *testing.T) {
+	prog, err := chain(new(parts))
+	if err != nil {
+		t.Fatal(err)
+	}
+	x, unused := prog.Of(Row)[0], &Operand{Name: "unused", Kind: Row, Width: 4, ID: len(prog.Operands)}
+	part := *prog
+	part.Steps, part.Inputs, part.Outputs = prog.Steps[1:], []*Operand{x}, []*Operand{x}
+	if err := part.Check(); err != nil {
+		t.Errorf("with an input: %v", err)
+	}
+	part.Operands, part.Outputs = append(slices.Clone(prog.Operands), unused), []*Operand{x, unused}
+	if err := part.Check(); err == nil || err.Error() != "op: output unused row[4]: nothing wrote it" {
+		t.Errorf("with an output that no step writes: %v", err)
 	}
 }
 
