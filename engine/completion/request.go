@@ -25,6 +25,9 @@ type LateStop struct {
 	Gate text.Gate // nil has Late count from the start
 }
 
+// Standing is what a request is among others.
+type Standing = schedule.Standing
+
 // Request asks for the completion of a prompt.
 type Request struct {
 	User   string // whose turn it is among those who wait is counted by this
@@ -36,8 +39,7 @@ type Request struct {
 	// Returned reports whether the state exactly behind the text will be asked for. Then states are kept within the answer.
 	Returned bool
 
-	// Follows reports whether the request is the rest of one that has ended. It then enters a full queue too.
-	Follows bool
+	Standing
 
 	Sample     sample.Params
 	Constraint sample.Constraint // nil for none
@@ -74,7 +76,7 @@ func (s *Service) StartAll(ctx context.Context, list []Request) ([]*Completion, 
 		}
 		c := &Completion{prompt: list[0].Prompt, out: out, detailed: r.Logprobs || r.Top > 0, buffer: s.options.Buffer,
 			ready: make(chan struct{}, 1)}
-		all[i], asked[i] = c, schedule.Request{User: r.User, Follows: r.Follows, Sampler: smp, Penal: r.Penal, Max: r.Max,
+		all[i], asked[i] = c, schedule.Request{User: r.User, Standing: r.Standing, Sampler: smp, Penal: r.Penal, Max: r.Max,
 			Ends: []int{text.EndOfText}, Probabilities: r.Probabilities, Token: c.take}
 	}
 	first, err := s.begin(&list[0])
@@ -142,7 +144,7 @@ func (s *Service) drawing(r *Request) (*sample.Sampler, *text.Writer, error) {
 
 // State feeds the prompt of a request, from the longest state that the cache has of it, and returns the state after it
 // with the prompt's ids. It is for a state that is to be given away. Of the request, User, Space, Prompt, State, Origin,
-// Fresh and Follows count.
+// Fresh and Standing count.
 func (s *Service) State(ctx context.Context, r Request) (state []float32, ids []int, err error) {
 	r.Prompted = nil
 	b, err := s.begin(&r)
@@ -158,7 +160,7 @@ func (s *Service) State(ctx context.Context, r Request) (state []float32, ids []
 		}
 	}
 	failed := errors.New("completion: no state was kept")
-	q := schedule.Request{User: r.User, Follows: r.Follows, Prompt: b.ids, Begin: b.begin, Marks: b.places()}
+	q := schedule.Request{User: r.User, Standing: r.Standing, Prompt: b.ids, Begin: b.begin, Marks: b.places()}
 	q.Keep = func(tokens int) ([]float32, func(error)) {
 		switch {
 		case tokens == len(b.ids):

@@ -2,6 +2,7 @@ package schedule
 
 import (
 	"errors"
+	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 )
@@ -10,7 +11,8 @@ import (
 // joins the queue at the end of admit, so no other is parked for it in the same round. All decoding sequences wait
 // meanwhile, so no parking begins after a sixth of the round's time. If somebody else took the slot of a parked
 // sequence, the job waits. If there is no memory for more parked states, a parked sequence changes places with a
-// resident one, even if other jobs come before it in the queue: these wait for a slot without an owner.
+// resident one, even if other jobs come before it in the queue: these wait for a slot without an owner. A job in the
+// background waits for such a slot in any case.
 func (s *Scheduler) admit() error {
 	start, before := s.now(), len(s.resident)
 	defer func() {
@@ -77,7 +79,7 @@ func (s *Scheduler) start(j *Job) error {
 			return err
 		}
 		s.door.mu.Lock()
-		s.door.waiting--
+		*s.door.waiting.of(j.Standing)--
 		s.door.mu.Unlock()
 		j.c = engine.Continuation{Sampler: j.Sampler, Ends: j.Ends, Logprobs: j.Logprobs, Top: j.Top}
 		s.lot.joined(j)
@@ -103,7 +105,8 @@ func (j *Job) begin(tokens int) error {
 
 // exchange returns the job for which a sequence may be parked: the first of the queue or, if there is no memory for
 // more parked states, the first parked one, whose memory becomes free. It returns nil for none. A user of whom nothing
-// is resident or parked does not wait for those who have all the memory: there is some more for such users.
+// is resident or parked does not wait for those who have all the memory, and nobody waits for what is in the background:
+// there is some more memory for that.
 func (s *Scheduler) exchange() *Job {
 	if s.options.Parked < 0 {
 		return nil
@@ -115,25 +118,40 @@ func (s *Scheduler) exchange() *Job {
 	}
 	first := s.queue.first()
 	switch {
+	case first.Background:
+		return nil
 	case s.lot.parked < most:
 		return first
 	case s.lot.parked > most:
 		return nil // the job parked last has no slot yet
-	case s.lot.extra < s.size.slots && s.queue.newcomer(first.User, s.resident):
+	case s.lot.extra < s.size.slots && (slices.ContainsFunc(s.resident, background) || s.queue.newcomer(first.User, s.resident)):
 		s.lot.extra++
 		return first
 	}
 	return s.queue.parked()
 }
 
-// park frees the slot of the sequence that has had the most tokens since it got the slot, if they are enough.
-func (s *Scheduler) park() (bool, error) {
+// background reports whether nobody waits for a job.
+func background(j *Job) bool { return j.Background }
+
+// parks returns the resident to be parked for a job that somebody waits for, -1 for none: of those in the background,
+// else of those that have had enough tokens since they got their slot, the one that has had the most.
+func (s *Scheduler) parks() int {
 	at := -1
 	for i, j := range s.resident {
-		if j.at.turn >= s.options.Quantum && (at < 0 || j.at.turn > s.resident[at].at.turn) {
+		switch {
+		case !j.Background && j.at.turn < s.options.Quantum:
+		case at >= 0 && s.resident[at].Background && !j.Background:
+		case at < 0 || j.Background && !s.resident[at].Background || j.at.turn > s.resident[at].at.turn:
 			at = i
 		}
 	}
+	return at
+}
+
+// park frees a slot, if there is one to be freed.
+func (s *Scheduler) park() (bool, error) {
+	at := s.parks()
 	if at < 0 {
 		return false, nil
 	}

@@ -6,6 +6,10 @@
 // the sequence that has had the most tokens since it got its slot is parked: its state goes to the host's memory, and
 // the sequence queues up again. Users take turns in the queue, however many requests each has.
 //
+// Requests in the background, for which nobody waits, come after all others: they are parked for others at once and for
+// each other never, and their prompts are fed in the time that others' prompts leave. So they run in the same passes, and
+// a device that is busy with them still answers soon.
+//
 // A request may begin with a state that has seen the first tokens of its prompt, and may have states kept on its way.
 // These are copied to the host beside the passes, and no pass waits for them.
 //

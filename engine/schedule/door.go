@@ -9,12 +9,23 @@ type door struct {
 
 	mu       sync.Mutex
 	incoming []*Job
-	waiting  int   // requests without a turn yet
+	waiting  waiting
 	closing  bool  // no new requests
 	aborting bool  // the ones there are end too
 	broken   error // after which nothing goes on
 	stats    Stats
 	copied   []*copying // that are there, or failed, and were the last of their jobs
+}
+
+// waiting counts requests without a turn yet.
+type waiting struct{ front, background int }
+
+// of returns the count to which a request belongs.
+func (w *waiting) of(s Standing) *int {
+	if s.Background {
+		return &w.background
+	}
+	return &w.front
 }
 
 // poke makes the goroutine look again.

@@ -19,9 +19,9 @@ type Request struct {
 	Prompt  []int            // at least one token
 	Sampler *sample.Sampler  // may have a constraint: what it forces is fed in one piece, without a draw
 	Penal   bool             // the sampler accepts the prompt, for its penalties
-	Follows bool             // reports whether it is the rest of one that has ended, so a full queue takes it too
-	Max     int              // most tokens to draw; 0 for a prompt alone
-	Ends    []int
+	Standing
+	Max  int // most tokens to draw; 0 for a prompt alone
+	Ends []int
 
 	Probabilities
 
@@ -40,6 +40,16 @@ type Request struct {
 
 	// Within, if not nil, is asked in Keep's place after Every drawn tokens, as long as the request goes on.
 	Within func(tokens int) (to []float32, kept func(err error))
+}
+
+// Standing is what a request is among others.
+type Standing struct {
+	Follows bool // reports whether it is the rest of one that has ended, so a full queue takes it too
+
+	// Background reports whether nobody waits for the request, as for an item of a batch. It gets a slot when no other
+	// request waits for one, and gives the slot back when one does. Such requests wait in a queue of the same bound for
+	// themselves.
+	Background bool
 }
 
 // Probabilities says which probabilities a request asks for.

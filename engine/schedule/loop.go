@@ -127,7 +127,7 @@ func (s *Scheduler) end(j *Job, err error) {
 	s.lot.parted(j)
 	s.door.mu.Lock()
 	if !j.begun {
-		s.door.waiting--
+		*s.door.waiting.of(j.Standing)--
 	}
 	s.door.stats.Done++
 	s.door.stats.Drawn += j.at.drawn - j.at.counted
@@ -137,16 +137,22 @@ func (s *Scheduler) end(j *Job, err error) {
 	j.let()
 }
 
+// classes are the values of Standing.Background, in the order of their turns.
+var classes = [...]bool{false, true}
+
 // draw draws the next tokens of the decoding sequences, as many of them as fit a pass.
 func (s *Scheduler) draw() {
 	s.round.list, s.round.drawing = s.round.list[:0], s.round.drawing[:0]
 	reading := false
-	for _, j := range s.resident {
-		switch {
-		case j.reading():
-			reading = true
-		case len(s.round.list) < s.size.seqs:
-			s.round.list, s.round.drawing = append(s.round.list, j.c), append(s.round.drawing, j)
+	for _, behind := range classes {
+		for _, j := range s.resident {
+			switch {
+			case j.Background != behind:
+			case j.reading():
+				reading = true
+			case len(s.round.list) < s.size.seqs:
+				s.round.list, s.round.drawing = append(s.round.list, j.c), append(s.round.drawing, j)
+			}
 		}
 	}
 	if len(s.round.list) == 0 {
@@ -224,10 +230,12 @@ func (r *round) drawn(i, id int) (more bool) {
 // read feeds a piece of the prompts, in the time for which tokens of others may wait.
 func (s *Scheduler) read() error {
 	s.round.rows, s.round.feeding = s.round.rows[:0], s.round.feeding[:0]
-	readers := 0
+	front, readers := 0, 0 // the first are those that somebody waits for
 	for _, j := range s.resident {
 		if j.reading() {
-			readers++
+			if readers++; !j.Background {
+				front++
+			}
 		}
 	}
 	if readers == 0 {
@@ -239,14 +247,21 @@ func (s *Scheduler) read() error {
 		round := s.share()
 		tokens = s.round.pace.tokens(min(round/3, round-s.round.admission-s.round.burst-round/6), s.size.chunk)
 	}
-	left, share := tokens, max((tokens+readers-1)/readers, 1)
-	for _, j := range s.resident {
-		if !j.reading() || left == 0 || len(s.round.rows) == s.size.seqs {
-			continue
+	left := tokens
+	for _, behind := range classes {
+		these := front
+		if behind {
+			these = readers - front
 		}
-		n := j.piece(min(share, left))
-		s.round.rows, s.round.feeding = append(s.round.rows, j.row(n)), append(s.round.feeding, j)
-		left -= n
+		share := max((left+these-1)/max(these, 1), 1)
+		for _, j := range s.resident {
+			if j.Background != behind || !j.reading() || left == 0 || len(s.round.rows) == s.size.seqs {
+				continue
+			}
+			n := j.piece(min(share, left))
+			s.round.rows, s.round.feeding = append(s.round.rows, j.row(n)), append(s.round.feeding, j)
+			left -= n
+		}
 	}
 	start := s.now()
 	if err := s.run.Pass(context.Background(), s.round.rows); err != nil {

@@ -347,7 +347,7 @@ func TestRefusals(t *testing.T) {
 	if _, err := s.Submit(t.Context(), Request{Prompt: []int{1}}); !errors.Is(err, ErrQueueFull) {
 		t.Errorf("a full queue: %v", err)
 	}
-	if _, err := s.Submit(t.Context(), Request{Prompt: []int{1}, Follows: true}); err != nil {
+	if _, err := s.Submit(t.Context(), Request{Prompt: []int{1}, Standing: Standing{Follows: true}}); err != nil {
 		t.Errorf("the rest of a request that has ended, with a full queue: %v", err)
 	}
 	s.cycle()

@@ -12,7 +12,7 @@ import (
 
 // Options set what New makes. The zero value is good for a server.
 type Options struct {
-	Queue int // most requests that wait for their first turn; 0 is DefaultQueue
+	Queue int // most requests that wait for their first turn, and most in the background; 0 is DefaultQueue
 	// Parked is the most states of sequences in the host's memory, besides a few for newcomers, and the most states of
 	// prompts there that requests of SubmitAll wait for. 0 is as many as there are slots, less than 0 none.
 	Parked  int
@@ -152,6 +152,9 @@ func (s *Scheduler) SubmitAll(ctx context.Context, list []Request) ([]*Job, erro
 		if !slices.Equal(r.Prompt, list[0].Prompt) {
 			return nil, fmt.Errorf("schedule: request %d: want the prompt of the others, got another", i)
 		}
+		if r.Background != list[0].Background {
+			return nil, fmt.Errorf("schedule: request %d: want background as that of the others, got the opposite", i)
+		}
 		if r.Follows {
 			follow++
 		}
@@ -160,15 +163,19 @@ func (s *Scheduler) SubmitAll(ctx context.Context, list []Request) ([]*Job, erro
 	}
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
+	if len(list) == 0 {
+		return nil, nil
+	}
+	waiting := s.door.waiting.of(list[0].Standing)
 	switch more := len(list) - follow; {
 	case s.door.broken != nil:
 		return nil, s.door.broken
 	case s.door.closing:
 		return nil, ErrClosed
-	case more > 0 && s.door.waiting+more > s.options.Queue:
-		return nil, fmt.Errorf("%w: %d requests wait, and %d more are too many", ErrQueueFull, s.door.waiting, more)
+	case more > 0 && *waiting+more > s.options.Queue:
+		return nil, fmt.Errorf("%w: %d requests wait, and %d more are too many", ErrQueueFull, *waiting, more)
 	}
-	s.door.waiting += len(list)
+	*waiting += len(list)
 	s.door.incoming = append(s.door.incoming, jobs...)
 	for _, j := range jobs {
 		j.unwatch = context.AfterFunc(ctx, s.door.poke)
@@ -182,7 +189,7 @@ func (s *Scheduler) Stats() Stats {
 	s.door.mu.Lock()
 	defer s.door.mu.Unlock()
 	st := s.door.stats
-	st.Waiting = s.door.waiting
+	st.Waiting = s.door.waiting.front + s.door.waiting.background
 	return st
 }
 

@@ -57,7 +57,8 @@ type Model interface {
 	Tokenizer() tokenizer.Tokenizer
 
 	// Start begins requests, all or none. They are for answers to one prompt, that of the first, which is read once: they
-	// differ in how the answers are drawn and when they end. When ctx is done, so are they. The error is ErrBusy, ErrClosing
+	// differ in how the answers are drawn and when they end. When ctx is done, so are they. A context of Background has them
+	// come after others. The error is ErrBusy, ErrClosing
 	// or ErrDevice, or a *wire.Error about a request.
 	Start(ctx context.Context, list []Request) ([]Stream, error)
 
@@ -123,6 +124,17 @@ var (
 	ErrDevice  = errors.New("the device does not work")
 	ErrSlow    = errors.New("the answer was not read as fast as it came")
 )
+
+// backgroundKey is that of Background in a context.
+type backgroundKey struct{}
+
+// Background returns a context whose requests come after those that somebody waits for.
+func Background(ctx context.Context) context.Context {
+	return context.WithValue(ctx, backgroundKey{}, true)
+}
+
+// InBackground reports whether a context is one of Background.
+func InBackground(ctx context.Context) bool { return ctx.Value(backgroundKey{}) != nil }
 
 // Request asks a model to go on with a prompt.
 type Request struct {

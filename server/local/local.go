@@ -112,7 +112,7 @@ func (m *Model) Start(ctx context.Context, list []api.Request) ([]api.Stream, er
 		r, q := &list[i], &asks[i]
 		own[i] = &stream{m: m, began: time.Now(), most: r.Max, told: r.Logprobs, before: read(r), wholly: r.Whole, reading: reading}
 		streams[i] = own[i]
-		*q = asked(r)
+		*q = asked(ctx, r)
 		q.Prompt = parts
 		q.Sample, q.Constraint, q.Max, q.Logprobs, q.Top = r.Params, r.Constraint, max(r.Max, 1), r.Logprobs, r.Top
 		q.Stop, q.Late, q.Gate, q.Returned = r.Stop, r.Late, r.Gate, r.Returned
@@ -145,7 +145,7 @@ func (m *Model) Memory(ctx context.Context, r *api.Request) (api.Memory, error) 
 	if err != nil {
 		return api.Memory{}, err
 	}
-	q := asked(r)
+	q := asked(ctx, r)
 	q.Prompt = list
 	data, ids, err := m.service.State(ctx, q)
 	if err := m.fault(err); err != nil {

@@ -16,8 +16,9 @@ import (
 )
 
 // asked returns a completion that has of a request what reading its prompt takes.
-func asked(r *api.Request) completion.Request {
-	q := completion.Request{User: r.User, Space: "user " + r.User, Fresh: r.Cold, Follows: r.Follows}
+func asked(ctx context.Context, r *api.Request) completion.Request {
+	q := completion.Request{User: r.User, Space: "user " + r.User, Fresh: r.Cold,
+		Standing: completion.Standing{Follows: r.Follows, Background: api.InBackground(ctx)}}
 	if r.State != nil {
 		q.State, q.Origin = r.State.Data, r.State.Origin
 	}
@@ -53,7 +54,7 @@ func (m *Model) State(ctx context.Context, r *api.Request) (*api.State, error) {
 	if len(list) == 0 {
 		return m.initial(r.State)
 	}
-	q := asked(r)
+	q := asked(ctx, r)
 	q.Prompt = list
 	data, ids, err := m.service.State(ctx, q)
 	if err != nil {
