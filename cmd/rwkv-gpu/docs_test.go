@@ -216,7 +216,8 @@ func TestReadmeUse(t *testing.T) {
 	defer r.leave()
 	r.hub()
 	for name, data := range map[string][]byte{"rwkv7-0.4b-f16.gguf": standIns()["rwkv7-0.4b-f16.gguf"], "prompt.txt": []byte("Once"),
-		"chat.json": []byte(`[{"role":"user","content":"Hello!"}]`)} {
+		"chat.json":      []byte(`[{"role":"user","content":"Hello!"}]`),
+		"requests.jsonl": []byte(`{"custom_id":"a","method":"POST","url":"/v1/embeddings","body":{"input":"Once"}}`)} {
 		if err := os.WriteFile(filepath.Join(r.dir, name), data, 0o600); err != nil {
 			t.Fatal(err)
 		}

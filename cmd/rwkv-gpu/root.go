@@ -68,7 +68,7 @@ func (a *app) rootCommand() *cobra.Command {
 	f.Float64Var(&c.groupNormEps, "group-norm-eps", 0, "RWKV-5 only: `EPS` of the group norm, 64e-5 or 1e-5")
 	f.BoolVar(&c.json, "json", false, "write one JSON object and nothing else to standard output")
 	f.BoolVar(&c.quiet, "quiet", false, "no notices, no progress")
-	root.AddCommand(a.generateCommand(), a.logitsCommand(), a.tokenizeCommand(), a.promptCommand(), a.stateCommand(), a.chatCommand(), a.serveCommand(), a.viewCommand(),
+	root.AddCommand(a.generateCommand(), a.logitsCommand(), a.tokenizeCommand(), a.promptCommand(), a.stateCommand(), a.chatCommand(), a.serveCommand(), a.batchCommand(), a.viewCommand(),
 		a.infoCommand(),
 		a.devicesCommand(), a.doctorCommand(), a.compareCommand(), a.benchCommand(), a.evalCommand(), a.convertCommand(), a.quantizeCommand(), a.pullCommand(),
 		a.modelsCommand(), a.versionCommand())
