@@ -1,10 +1,10 @@
 #!/bin/sh
-# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64|windows|view|display
+# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|shells|clients|arm64|windows|view|display
 #
 # Installs what that make target needs and this machine lacks, with the system's package manager, one line for each
 # thing. Where all is there it says nothing and touches no network. -n: only say what would be installed.
 # PACKAGE_MANAGER=apt|dnf|pacman|brew overrides the choice. Exit status 3: the package manager does not offer
-# SwiftShader, the browser, or what tests of windows need.
+# SwiftShader, the browser, the shells, or what tests of windows need.
 set -eu
 cd "$(dirname "$0")/.."
 . scripts/lib.sh
@@ -25,6 +25,10 @@ spirv      | spirv-opt, spirv-val  | spirv-tools             | spirv-tools      
 second     | SwiftShader driver    | chromium-common         | chromium-common          | chromium                 | -
 curl       | curl                  | curl                    | curl                     | curl                     | curl
 browser    | Chromium              | chromium                | chromium                 | chromium                 | -
+zsh        | zsh                   | zsh                     | zsh                      | zsh                      | zsh
+fish       | fish                  | fish                    | fish                     | fish                     | fish
+bashcompletion | completion of bash | bash-completion        | bash-completion          | bash-completion          | bash-completion@2
+mandoc     | mandoc                | mandoc                  | -                        | mandoc                   | mandoc
 python     | Python 3.11 with venv | python3 python3-venv    | python3 python3-pip      | python                   | python
 node       | Node.js 18 with npm   | nodejs npm              | nodejs nodejs-npm        | nodejs npm               | node
 arm        | C compiler for ARM    | gcc-aarch64-linux-gnu libc6-dev-arm64-cross | - | aarch64-linux-gnu-gcc   | -
@@ -70,7 +74,7 @@ have() {
 		/etc/ssl/cert.pem /etc/pki/tls/certs/*.crt /etc/pki/ca-trust/extracted/pem/*.pem ;;
 	go) find_go ;;
 	cc) echo '#include <stdlib.h>' | "${CC:-cc}" -E - >/dev/null 2>&1 ;;
-	git | glslc | cmake | curl) has "$1" ;;
+	git | glslc | cmake | curl | zsh | fish | mandoc) has "$1" ;;
 	loader) have_library libvulkan.so.1 || have_library libvulkan.1.dylib ;;
 	driver) have_driver ;;
 	lavapipe) [ -n "$(driver lavapipe)" ] || { [ "$(uname)" = Darwin ] && have_driver; } ;;
@@ -87,6 +91,7 @@ have() {
 	spirv) has spirv-opt && has spirv-val ;;
 	second) [ -n "$(driver swiftshader)" ] ;;
 	browser) has chromium || has chromium-browser || has google-chrome ;;
+	bashcompletion) exist /usr/share/bash-completion/bash_completion /usr/local/share/bash-completion/bash_completion ;;
 	python) python3 -c 'import ensurepip, venv, sys; sys.exit(sys.version_info < (3, 11))' 2>/dev/null ;;
 	node) has npm && node -e 'process.exit(parseInt(process.versions.node) < 18 ? 1 : 0)' 2>/dev/null ;;
 	esac
@@ -255,13 +260,14 @@ check) things='certs go cc git glslc cmake spirv' ;;
 test) things='certs go cc git glslc cmake spirv loader lavapipe validation curl' ;;
 swiftshader) things='second' ;;
 browser) things='browser' ;;
+shells) things='zsh fish bashcompletion mandoc' ;;
 clients) things='certs go cc loader driver python node' ;;
 arm64) things='certs go cc arm emulator' ;;
 windows) things='certs go cc mingw wine' ;;
 view) things='certs go cc loader driver x11 vulkandev' ;;
 display) things='x11 vulkandev xvfb manager' ;;
 *)
-	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|clients|arm64|windows|view|display' >&2
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|shells|clients|arm64|windows|view|display' >&2
 	exit 2
 	;;
 esac
@@ -269,7 +275,7 @@ esac
 packages='' go_package=''
 choose_manager
 case $1 in
-swiftshader | browser | display)
+swiftshader | browser | shells | display)
 	for thing in $things; do
 		offered "$thing" || exit 3
 	done
@@ -284,7 +290,7 @@ if [ -n "$dry" ]; then
 fi
 [ -z "$missing" ] || install_missing $things
 case $1 in
-swiftshader | browser | display) exit 0 ;;
+swiftshader | browser | shells | display) exit 0 ;;
 esac
 if ! scripts/with-go.sh go version >/dev/null; then
 	look go

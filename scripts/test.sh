@@ -145,6 +145,13 @@ prepare() {
 		3) say 'no Chromium is offered on this system: the tests of the web page are left out' ;;
 		*) return 1 ;;
 		esac
+		got=0
+		scripts/setup.sh shells || got=$?
+		case $got in
+		0) export RWKV_REQUIRE_SHELLS=1 ;;
+		3) say 'zsh, fish, bash-completion or mandoc is not offered on this system: tests with what is not here are left out' ;;
+		*) return 1 ;;
+		esac
 		;;
 	view)
 		[ "$(uname)" != Darwin ] || return 3 # whose windows need no X server

@@ -45,7 +45,13 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 		}
 	}()
 	root.SetArgs(args)
-	err := root.ExecuteContext(ctx)
+	var err error
+	if completing(args) {
+		err = complete(root)
+	}
+	if err == nil {
+		err = root.ExecuteContext(ctx)
+	}
 	if out.err != nil && (err == nil || !a.started) {
 		a.started = true
 		err = output(out.err)

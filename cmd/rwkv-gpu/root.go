@@ -71,7 +71,7 @@ func (a *app) rootCommand() *cobra.Command {
 	root.AddCommand(a.generateCommand(), a.logitsCommand(), a.tokenizeCommand(), a.promptCommand(), a.stateCommand(), a.chatCommand(), a.serveCommand(), a.batchCommand(), a.viewCommand(),
 		a.infoCommand(),
 		a.devicesCommand(), a.doctorCommand(), a.compareCommand(), a.benchCommand(), a.evalCommand(), a.convertCommand(), a.quantizeCommand(), a.pullCommand(),
-		a.modelsCommand(), a.versionCommand())
+		a.modelsCommand(), a.completionCommand(), a.manCommand(), a.versionCommand())
 	return root
 }
 

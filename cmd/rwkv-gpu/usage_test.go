@@ -1,8 +1,16 @@
 package main
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"regexp"
+	"runtime"
+	"slices"
 	"strings"
 	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/load"
+	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 )
 
 // Wrong command lines end with status 2 before anything is opened.
@@ -89,17 +97,63 @@ func TestHelp(t *testing.T) {
 	}
 }
 
+// version says what the binary is made of, and what it says is so.
 func TestVersion(t *testing.T) {
 	var v versionInfo
 	cliJSON(t, &v, "version")
-	if v.Version == "" || v.Models == "" {
+	m, err := load.Open(load.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = m.Close() }()
+	sum := sha256.Sum256(demo.Weights())
+	if v.Demo != (demoBuild{m.Version, m.Parameters(), len(demo.Weights()), hex.EncodeToString(sum[:])}) {
+		t.Errorf("%+v", v.Demo)
+	}
+	if v.Version == "" || v.Models == "" || v.Go != runtime.Version() || v.OS != runtime.GOOS || v.Arch != runtime.GOARCH || v.Window != hasWindow {
 		t.Errorf("%+v", v)
 	}
-	if r := cli("version"); r.status != statusDone || !strings.HasPrefix(r.stdout, "rwkv-gpu "+v.Version) {
+	if !regexp.MustCompile(`^(GCC|.*[Cc]lang|.*LLVM) \d`).MatchString(v.Compiler) || len(v.Kernels) != 16 {
+		t.Errorf("%+v", v)
+	}
+	for _, level := range append(v.CPU.Here, v.CPU.Level) {
+		if !slices.Contains(v.CPU.Built, level) {
+			t.Errorf("level %q runs, but is not built: %+v", level, v.CPU)
+		}
+	}
+	if runtime.GOARCH == "amd64" && !slices.Equal(v.CPU.Built, []string{"generic", "avx2", "avx512"}) {
+		t.Errorf("%+v", v.CPU)
+	}
+	r := cli("version")
+	if r.status != statusDone || !strings.HasPrefix(r.stdout, "rwkv-gpu "+v.Version+"\n") {
 		t.Error(r)
+	}
+	for _, part := range []string{v.Compiler, v.Kernels, v.Models, v.Demo.SHA256, v.OS + "/" + v.Arch, "generic, "} {
+		if !strings.Contains(r.stdout, part) {
+			t.Errorf("want %q in %s", part, r)
+		}
 	}
 	if r := cli("--version"); r.status != statusDone || r.stdout != "rwkv-gpu "+v.Version+"\n" {
 		t.Error(r)
+	}
+	t.Setenv("RWKV_CPU", "sse9")
+	if r := cli("version"); r.status != statusDone || !strings.Contains(r.stdout, "RWKV_CPU names none of them") {
+		t.Error(r)
+	}
+}
+
+// A linker's flag names the version of source without Git.
+func TestVersionOfRelease(t *testing.T) {
+	t.Cleanup(func() { release = "" })
+	release = "v9.8.7"
+	if r := cli("--version"); r.stdout != "rwkv-gpu v9.8.7\n" {
+		t.Error(r)
+	}
+	v := versionInfo{Version: "v1", Commit: "abc", Time: "2026-01-02T03:04:05Z", Modified: true, Window: true, Tags: []string{"view", "vulkan"}}
+	for _, part := range []string{"abc of 2026-01-02T03:04:05Z, changed since\n", "with the window of view, tag view, tag vulkan\n"} {
+		if !strings.Contains(v.text(), part) {
+			t.Errorf("want %q in %s", part, v.text())
+		}
 	}
 }
 

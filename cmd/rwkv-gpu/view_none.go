@@ -7,6 +7,9 @@ import (
 	"errors"
 )
 
+// hasWindow reports whether this build has the window of view.
+const hasWindow = false
+
 // view says that there is no window.
 func (a *app) view(_ context.Context, o *viewFlags, _ []string) error {
 	if err := a.checkView(o); err != nil {

@@ -22,6 +22,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/view/player"
 )
 
+// hasWindow reports whether this build has the window of view.
+const hasWindow = true
+
 // Window systems want to be asked on the process's main thread, which is the main goroutine's during init.
 func init() { runtime.LockOSThread() }
 

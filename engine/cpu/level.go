@@ -22,6 +22,17 @@ func Levels() (names []string) {
 	return names
 }
 
+// Built returns the names of the levels whose kernels this program holds, the best one last.
+func Built() (names []string) {
+	for _, l := range kernel.Built() {
+		names = append(names, levelKey(l))
+	}
+	return names
+}
+
+// Compiler names the C compiler that made the kernels, with its version.
+func Compiler() string { return kernel.Compiler() }
+
 // levelOf returns the level of a name. An empty one is what RWKV_CPU says, or else the best.
 func levelOf(name string) (kernel.Level, error) {
 	all := kernel.Levels()

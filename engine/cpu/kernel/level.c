@@ -27,15 +27,13 @@ static int avx2(void) {
 }
 #endif
 
-// level_of returns a level's kernels, null if this processor lacks something that they need.
-static const struct rk_level *level_of(int level) {
+// built returns a level's kernels, null if this architecture has no such level.
+static const struct rk_level *built(int level) {
 	switch (level) {
 	case RK_GENERIC: return &rk_generic;
 #if defined(__x86_64__)
-	case RK_AVX2: return avx2() ? &rk_avx2 : 0;
-	case RK_AVX512:
-		return avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
-			__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl") ? &rk_avx512 : 0;
+	case RK_AVX2: return &rk_avx2;
+	case RK_AVX512: return &rk_avx512;
 #endif
 #if defined(__aarch64__)
 	case RK_NEON: return &rk_neon;
@@ -44,12 +42,27 @@ static const struct rk_level *level_of(int level) {
 	return 0;
 }
 
+// runs says whether this processor has all that the kernels of a level of its architecture need.
+static int runs(int level) {
+	switch (level) {
+#if defined(__x86_64__)
+	case RK_AVX2: return avx2();
+	case RK_AVX512:
+		return avx2() && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+			__builtin_cpu_supports("avx512dq") && __builtin_cpu_supports("avx512vl");
+#endif
+	}
+	return 1;
+}
+
 static const struct rk_level *levels[4];
 
 void rk_init(void) {
 	rk_guard_init();
-	for (int i = 0; i < 4; i++) levels[i] = level_of(i);
+	for (int i = 0; i < 4; i++) levels[i] = runs(i) ? built(i) : 0;
 }
+
+int rk_built(int level) { return built(level) != 0; }
 
 int rk_has(int level) { return levels[level] != 0; }
 

@@ -6,6 +6,9 @@
 // rk_init is to be called once, before anything else.
 void rk_init(void);
 
+// rk_built says whether the program holds a level's kernels.
+int rk_built(int level);
+
 // rk_has says whether this processor can run a level. Nothing below may be called for another one.
 int rk_has(int level);
 
