@@ -16,6 +16,8 @@ import (
 	"strings"
 	"testing"
 	"unicode/utf8"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // made is a report of made-up figures: three batches, two depths.
@@ -192,6 +194,7 @@ func TestWrapped(t *testing.T) {
 }
 
 func TestPlot(t *testing.T) {
+	reference.Sequential(t)
 	dir := t.TempDir()
 	names, err := made().Plot(filepath.Join(dir, "all.svg"))
 	if err != nil || len(names) != 6 {

@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
@@ -37,6 +38,7 @@ func tryNew(t *testing.T, list []*tensor.Tensor, name string, texts ...string) {
 // Every tensor that a model needs is missed by name, and each of its dimensions is checked, with what was wanted and
 // what was found.
 func TestEveryTensorIsChecked(t *testing.T) {
+	reference.Sequential(t)
 	size := weightstest.Size{Vocab: 67, Embed: 32, Layers: 3, Head: 16, FFN: 96, W: 8, A: 12, V: 4, G: 20}
 	good := weightstest.RWKV7(size, tensor.F32, 1)
 	detecting := []string{"blocks.0.att.r_k", "blocks.0.att.w0"} // without both it is no version 7

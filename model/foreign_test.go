@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
@@ -12,6 +13,7 @@ import (
 // Tensors that would change what a model computes are refused by name, whatever the version; names that only resemble
 // them are not.
 func TestAdditions(t *testing.T) {
+	reference.Sequential(t)
 	for name, c := range map[string]struct {
 		what  string
 		shape []int

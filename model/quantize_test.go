@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -53,6 +54,7 @@ const everySize = "v7"
 // In every version, the large products are quantized, the head better, and nothing else. What is loaded has those
 // types, and is near what is stored.
 func TestQuantTypes(t *testing.T) {
+	reference.RacedIn(t, "package model/quant")
 	for version := range allVersions {
 		for i, c := range []struct {
 			embed, ffn               int

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
@@ -58,6 +59,7 @@ func TestVersions(t *testing.T) {
 // In every version, a tensor that is missing or has another shape is named, unless the file is of another version
 // without it or the tensor may be missing.
 func TestEveryTensorOfVersions(t *testing.T) {
+	reference.Sequential(t)
 	mayLack := []string{"att.time_state", "ffn.s_emb_x.weight"}
 	for version := range allVersions {
 		good := weightstest.RWKV(version, weightstest.Tiny, tensor.F32, 3)

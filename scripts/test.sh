@@ -9,19 +9,22 @@ cd "$(dirname "$0")/.."
 # stage | what runs
 table='
 lavapipe    | every package on lavapipe
+swiftshader | device packages on SwiftShader, long cases left out
 gpu         | device packages on lavapipe as on a discrete GPU, subgroups of 8
 gpu4        | most of them with subgroups of 4, few to a workgroup, and poison behind every buffer
 cpu4        | what lavapipe runs on processors of narrow vectors, such as most of ARM: subgroups of 4, not as a GPU
-swiftshader | device packages on SwiftShader, long cases left out
 view        | the window on lavapipe, in a display without a screen
 compilers   | kernels for five AMD GPUs that are not there, by the compiler of Mesa: none spills registers
 race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
 '
-# These run two at a time: most of the time in each is that of one package, whose kernels are compiled on one core.
-pairs=' gpu gpu4 cpu4 swiftshader view compilers '
-# Where nothing is concurrent, the race detector finds nothing.
-sequential='/(constrain/(expr|gbnf|jsonschema|regex)|engine/(compare|sample|statecache/radix|text)|engine/vulkan/(form|kernel|kernel/emulated|profile)'
-sequential="$sequential|internal/(golden|spirv|words)|model/(demo|op|state|tensor)|prompt|scripts|server/(sse|web|wire)|shaders|shaders/internal/.*)\$"
+# These run two at a time, the longest first: most of the time in each is that of one package, whose kernels are compiled
+# on one core.
+pairs=' swiftshader gpu gpu4 cpu4 view compilers '
+# Where nothing is concurrent, the race detector finds nothing. Vet has seen the rest in the first stage.
+sequential='/(constrain/(expr|gbnf|jsonschema|regex)|doctor|engine/(compare|conform|sample|statecache/radix|text)'
+sequential="$sequential|engine/vulkan/(form|kernel|kernel/emulated|profile)|internal/(golden|spirv|words)"
+sequential="$sequential|model/(convert|demo|lora|op|state|state/picture|tensor)|prompt|scripts|server/(sse|web|wire)|shaders|shaders/internal/.*"
+sequential="$sequential|view/(colors|font|paint|scene))\$"
 
 stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }
 what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }'; }
@@ -45,9 +48,11 @@ on() {
 # Tests that run on the CPU and on a device do so in the first stage and in the last; the others leave the CPU's side out.
 cpu='/^cpu$|//^cpu$'
 device="-short -skip $cpu"
-# Kernels meet with other subgroups what others computed, and single ops meet the oracle. Go takes the first that fits, so whole
-# tests come first.
-device4="-short -skip ^Test(Golden|RWKVCpp|LlamaCpp)\$|$cpu"
+# What becomes of a lost device, and of files that change, is the same for every driver and width of subgroups: the stages
+# lavapipe and gpu have it. Go takes the first that fits, so whole tests come before those of the CPU.
+swift="-short -skip ^Test(Lost.*|Reopen.*|ChangedFiles)\$|$cpu"
+# Kernels meet with other subgroups what others computed, and single ops meet the oracle.
+device4="-short -skip ^Test(Golden|RWKVCpp|LlamaCpp|Lost.*|Reopen.*|ChangedFiles)\$|$cpu"
 vulkan='./engine/vulkan ./engine/vulkan/kernel ./engine/vulkan/layout ./engine/vulkan/state ./engine/vulkan/trial' # on devices
 
 # narrow COMMAND... runs it with subgroups of 4. Mesa does not tell what it has compiled for one width of vectors from what it
@@ -64,10 +69,10 @@ run() {
 	gpu) (export RWKV_DEVICE_TYPE=discrete && on lavapipe $device ./engine ./engine/device ./engine/generate ./engine/compare $vulkan) ;;
 	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device4 ./engine ./engine/generate $vulkan) ;;
 	cpu4) narrow on lavapipe -short ./engine/vulkan -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
-	swiftshader) on swiftshader $device ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
+	swiftshader) on swiftshader $swift ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
 	view) on_display on lavapipe -tags view,vulkan ./view ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
-	race) on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
+	race) on lavapipe -vet=off -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
 	esac
 }
 

@@ -9,11 +9,13 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/bench"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
 
 // A whole process of this program is timed, with what it has in memory.
 func TestBenchFirst(t *testing.T) {
+	reference.RacedIn(t, "package bench")
 	t.Setenv(childEnv, "1")
 	model := tinyModel(t, nil)
 	r := cli("bench", "--model", model, "--device", "cpu", "--pp", "0", "--tg", "2", "--first", "3,40", "--repeat", "2", "--warmup", "0", "--json", "--quiet")
@@ -48,6 +50,7 @@ for x in $(echo $n | tr , ' '); do [ $x = 0 ] || echo "{$line,\"n_prompt\":0,\"n
 `
 
 func TestBenchPeer(t *testing.T) {
+	reference.RacedIn(t, "package bench")
 	t.Setenv(childEnv, "1")
 	peer := writeFile(t, "llama-bench", []byte(peerProgram))
 	if err := os.Chmod(peer, 0o700); err != nil { //nolint:gosec // a program

@@ -169,15 +169,13 @@ var aside = []string{"text", "toml", "nginx"}
 
 // What the pages tell a reader to type works, in the order of each page, with the embedded model.
 func TestDocs(t *testing.T) {
+	reference.RacedIn(t, "the tests of each command")
 	needs(t, "bash", "curl")
 	t.Setenv("RWKV_API_KEY", "sk-of-whoever-runs-this") // of no use here, nor is their proxy
 	t.Setenv("http_proxy", "http://127.0.0.1:9")
 	for name, path := range pages(t) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			if name == "docs/eval.md" {
-				reference.Numbers(t)
-			}
 			r := newReader(t)
 			defer r.leave()
 			if name == "docs/models.md" {

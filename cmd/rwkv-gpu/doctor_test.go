@@ -15,6 +15,7 @@ import (
 
 // The exit status follows from the verdict; no report names a folder.
 func TestDoctor(t *testing.T) {
+	reference.RacedIn(t, "the tests of the executors")
 	hidden := filepath.Join(t.TempDir(), "anna")
 	t.Setenv("RWKV_VULKAN_LOADER", filepath.Join(hidden, "libvulkan.so.1"))
 	model := tinyModel(t, nil)

@@ -81,6 +81,7 @@ func startFaults(t *testing.T, ctl *faultvk.Control) *faultChild {
 	t.Helper()
 	c := &faultChild{cmd: exec.Command(os.Args[0], "-test.run=^TestFaults$", "-test.timeout=0"), answers: make(chan faultAnswer)}
 	c.cmd.Env = append(append(os.Environ(), ctl.Env()...), faultChildEnv+"="+t.TempDir())
+	c.cmd.Dir = t.TempDir()
 	c.cmd.Stderr = &c.stderr
 	in, err := c.cmd.StdinPipe()
 	if err != nil {
@@ -105,9 +106,14 @@ func startFaults(t *testing.T, ctl *faultvk.Control) *faultChild {
 		}
 	}()
 	t.Cleanup(func() {
-		_ = in.Close() // the process ends with its input
-		_ = c.cmd.Process.Kill()
-		_ = c.cmd.Wait()
+		_ = in.Close() // the process ends with its input, and takes its folders with it
+		late := time.AfterFunc(faultTime, func() { _ = c.cmd.Process.Kill() })
+		defer late.Stop()
+		for range c.answers { // what comes after an answer that nobody waited for
+		}
+		if err := c.cmd.Wait(); err != nil && !t.Failed() { // as of the race detector
+			t.Errorf("the process with the faults: %v: %s", err, &c.stderr)
+		}
 	})
 	return c
 }
@@ -155,12 +161,11 @@ func runFaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	warm := os.Getenv(faultChildEnv)
-	t.Chdir(t.TempDir())
 	in, out := json.NewDecoder(bufio.NewReader(os.Stdin)), json.NewEncoder(os.Stdout)
 	for {
 		var c faultCase
 		if err := in.Decode(&c); err == io.EOF {
-			os.Exit(0) // without the test's own words on standard output
+			return
 		} else if err != nil {
 			t.Fatal(err)
 		}

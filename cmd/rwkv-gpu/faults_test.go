@@ -38,8 +38,8 @@ type faultScenario struct {
 const faultTokens = "11,7,23,5,90,41"
 
 // faultScenarios return the runs. state is a file to begin with, and a state is written to the file "state" of the
-// current folder.
-func faultScenarios(state string) []faultScenario {
+// current folder. tiny is the model that is compared: the reference would take most of the time with a larger one.
+func faultScenarios(state, tiny string) []faultScenario {
 	return []faultScenario{
 		{name: "generate", args: []string{"generate", "Once upon", "-n", "6", "--temperature", "0", "--device", "gpu"},
 			shares: [phases]int{phaseLoad: 18, phasePrefill: 10, phaseDecode: 14, phaseClose: 5}},
@@ -50,7 +50,7 @@ func faultScenarios(state string) []faultScenario {
 		{name: "logits", args: []string{"logits", "--tokens", faultTokens, "--chunk", "4", "--all", "--json", "--state-in", state, "--state-out", "state", "--device", "gpu"},
 			shares: [phases]int{phaseLoad: 3, phaseRestore: 11, phasePrefill: 5, phaseSave: 11, phaseClose: 2}},
 		{name: "devices", args: []string{"devices", "--json"}, shares: [phases]int{phaseLoad: 2}},
-		{name: "compare", varies: true, args: []string{"compare", "--tokens", "3,1", "--device", "gpu", "--json"}, shares: [phases]int{phaseLoad: 1, phasePrefill: 4}},
+		{name: "compare", varies: true, args: []string{"compare", "--tokens", "3,1", "--device", "gpu", "--json", "--model", tiny}, shares: [phases]int{phaseLoad: 1, phasePrefill: 4}},
 		{name: "bench", large: true, varies: true, args: []string{"bench", "--pp", "4", "--tg", "2", "--gen", "2", "--repeat", "1", "--ops", "--device", "gpu"},
 			shares: [phases]int{phaseLoad: 1, phaseTune: 1, phasePrefill: 2}},
 		{name: "0.1b", large: true, args: []string{"logits", "--tokens", faultTokens, "--chunk", "4", "--json", "--state-out", "state", "--device", "gpu", "--model", "synthetic:0.1b"},
@@ -97,7 +97,7 @@ func TestFaults(t *testing.T) {
 	child := startFaults(t, faultvk.New(t))
 	var sum tally
 	ran := 0
-	for _, s := range faultScenarios(state) {
+	for _, s := range faultScenarios(state, tinyModel(t, nil)) {
 		if s.large && !large {
 			continue
 		}

@@ -44,6 +44,7 @@ func demoPrompts(t *testing.T) []demoPrompt {
 
 // The embedded model continues each reference prompt as it did where it was trained.
 func TestGreedyDemo(t *testing.T) {
+	reference.Numbers(t)
 	devices(t, func(t *testing.T, device string) {
 		for _, p := range demoPrompts(t) {
 			want, finish := p.Greedy, "length"
@@ -194,7 +195,7 @@ func TestInterruptPrompt(t *testing.T) {
 		})}
 		var out bytes.Buffer
 		status := run(ctx, []string{"generate", "-", "--device", device}, strings.NewReader(prompt), &out, begun)
-		if took := time.Since(<-interrupted); took > 2*time.Second {
+		if took := time.Since(<-interrupted); took > 20*time.Second { // on a busy machine
 			t.Errorf("ended %s after the interruption", took)
 		}
 		if text := begun.String(); status != statusInterrupted || !strings.HasSuffix(text, "\nrwkv-gpu: generate: interrupted\n") ||

@@ -14,6 +14,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest/faultvk"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 var hangArgs = []string{"generate", "Once upon", "-n", "6", "--temperature", "0", "--device", "gpu", "--quiet", "--tuning", "on"}
@@ -91,6 +92,8 @@ func ended(t *testing.T, c *exec.Cmd, within time.Duration) (status int, line st
 
 // A device that never answers ends the command with the status of device trouble, in a line that names what it was at.
 func TestHungDevice(t *testing.T) {
+	reference.RacedIn(t, "TestSignalInDriver and the TestHang of package gpu")
+	t.Parallel() // like the others here: processes that wait
 	tuned := append(slices.Clone(hangArgs), "--retune")
 	logits := []string{"logits", "--tokens", "3,1,4", "--state-out", os.DevNull, "--device", "gpu", "--quiet", "--tuning", "on"}
 	for _, x := range []struct {
@@ -136,11 +139,12 @@ func TestHungDevice(t *testing.T) {
 }
 
 // busy is by how much longer than on an idle machine an end may take here, where other tests run too.
-const busy = 3
+const busy = 10
 
 // A signal ends the program within a second, busy times that on a busy machine, even if it is stuck in a call that
 // never returns.
 func TestSignalInDriver(t *testing.T) {
+	t.Parallel()
 	calls, start := hanging(t, hangArgs...)
 	for _, x := range []struct {
 		function string
@@ -178,6 +182,7 @@ func TestSignalInDriver(t *testing.T) {
 // A kernel that is being tried when a signal ends the program, which is stuck in the driver, is tried again by a later
 // run. One in whose trial the program is killed is not: what ended it is not known then.
 func TestSignalInTrial(t *testing.T) {
+	t.Parallel()
 	calls, start := hanging(t, append(slices.Clone(hangArgs), "--retune")...)
 	waits := callsOf(calls, "vkWaitForFences")
 	for _, x := range []struct {

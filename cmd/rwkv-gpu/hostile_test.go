@@ -13,6 +13,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
@@ -155,6 +156,7 @@ const hostileEnv = "RWKV_TEST_HOSTILE"
 // Files that are broken, hostile or not what they seem end every command with one line and status 3, and take less than
 // 100 MiB, the program's own included.
 func TestHostileFiles(t *testing.T) {
+	reference.RacedIn(t, "TestBadModels, TestBadWeightsOnGPU and package model/weights")
 	if path := os.Getenv(hostileEnv); path != "" {
 		runHostile(t, path)
 		return

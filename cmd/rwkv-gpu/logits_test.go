@@ -204,6 +204,7 @@ func TestLogitsText(t *testing.T) {
 
 // With --exact, how a prompt is cut into passes changes no bit of any logits.
 func TestExactChunks(t *testing.T) {
+	reference.Numbers(t)
 	devices(t, func(t *testing.T, device string) {
 		var whole logitsAnswer
 		for _, chunk := range []string{"256", "1", "3", "16"} {

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
@@ -47,6 +48,7 @@ func exactLoRA() (base, lora, merged []*tensor.Tensor) {
 // A model with a LoRA has, to the bit, the logits of the model that was merged ahead, on every device; convert writes
 // that model.
 func TestLoRALogits(t *testing.T) {
+	reference.Numbers(t)
 	base, lora, merged := exactLoRA()
 	model := writeFile(t, "base.safetensors", weightstest.Safetensors(base, nil))
 	ahead := writeFile(t, "merged.safetensors", weightstest.Safetensors(merged, nil))
@@ -95,6 +97,7 @@ func TestLoRANotices(t *testing.T) {
 // --state begins with the matrices of a file of state tuning, and with a state of --state-out as --state-in does, on
 // every device.
 func TestStateFlag(t *testing.T) {
+	reference.Numbers(t)
 	model := tinyModel(t, nil)
 	s := weightstest.Tiny
 	var states []*tensor.Tensor

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
 )
@@ -61,32 +62,37 @@ func tied(list []*tensor.Tensor) []*tensor.Tensor {
 	return append(without(list, "head.weight"), weightstest.Renamed(emb, "head.weight"))
 }
 
-// sameFiles give the logits of another file, bit for bit, with a word about what they are not if there is one.
-var sameFiles = []struct {
+// twin gives the logits of another file, bit for bit, with a word about what it is not if there is one.
+type twin struct {
 	name        string
 	files, like map[string][]byte
 	word        string
-}{
-	{"behind _forward_module", map[string][]byte{"m.pth": weightstest.Torch{Prefix: "_forward_module."}.File(baseOf("v7"))}, plus("v7"), ""},
-	{"behind module, twice", map[string][]byte{"m.pt": weightstest.Torch{Prefix: "module.module.", Wrap: []string{"module"}}.File(baseOf("v6"))}, plus("v6"), ""},
-	{"behind _orig_mod and module", map[string][]byte{"m.ckpt": weightstest.Torch{Prefix: "_orig_mod.module.", Wrap: []string{"state_dict"}}.File(baseOf("v4"))}, plus("v4"), ""},
-	{"behind model, as of Lightning", map[string][]byte{"m.ckpt": weightstest.Torch{Prefix: "model."}.File(baseOf("v5.2"))}, plus("v5.2"), ""},
-	{"behind module, of Hugging Face", safetensorsOf(renamedTo(weightstest.Fla(baseOf("v7")), func(n string) string { return "module." + n })), plus("v7"), ""},
-	{"wrapped in the middle", safetensorsOf(renamedTo(baseOf("v7a"), func(n string) string { return strings.Replace(n, ".att.", "._checkpoint_wrapped_module.att.", 1) })), plus("v7a"), ""},
-	{"fused mixes of fla", safetensorsOf(fusedMixes(baseOf("v7"))), plus("v7"), ""},
-	{"a tied head", flaWith(without(baseOf("v7"), "head.weight"), `{"tie_word_embeddings":true}`), safetensorsOf(tied(baseOf("v7"))), ""},
-	{"a tied head that is there", flaWith(tied(baseOf("v7")), `{"tie_word_embeddings":true}`), safetensorsOf(tied(baseOf("v7"))), ""},
-	{"sizes as they are", flaWith(baseOf("v7"), `{"num_hidden_layers":2,"hidden_size":32,"head_dim":16,"intermediate_size":96,"vocab_size":67,"gate_low_rank_dim":20,"num_heads":9}`), plus("v7"), ""},
-	{"the usual epsilon", ggufWith("rwkv7.attention.layer_norm_epsilon", float32(1e-5)), plus("v7"), ""},
-	{"company in a .pth", map[string][]byte{"m.pth": weightstest.Torch{Extra: company}.File(baseOf("v7"))}, plus("v7"), ""},
-	{"company in an old .pth", map[string][]byte{"m.pth": weightstest.Torch{Legacy: true, Extra: company}.File(baseOf("v5.1"))}, plus("v5.1"), ""},
-	{"an RWKV-8 that multiplies by 1", safetensorsOf(ones(baseOf("v7"))), plus("v7"), ""},
-	{"layer 0's value residual", plus("v7", small("blocks.0.att.v0", 1, 1, 32), small("blocks.0.att.v1", 32, 4), small("blocks.0.att.v2", 4, 32)), plus("v7"), ""},
-	{"heads of other tasks", plus("v7", small("value_head.weight", 1, 32), small("value_head.bias", 1)), plus("v7"), "tensors that RWKV-7 does not use: 2 (value_head.bias value_head.weight)"},
+}
+
+func twins() []twin {
+	return []twin{
+		{"behind _forward_module", map[string][]byte{"m.pth": weightstest.Torch{Prefix: "_forward_module."}.File(baseOf("v7"))}, plus("v7"), ""},
+		{"behind module, twice", map[string][]byte{"m.pt": weightstest.Torch{Prefix: "module.module.", Wrap: []string{"module"}}.File(baseOf("v6"))}, plus("v6"), ""},
+		{"behind _orig_mod and module", map[string][]byte{"m.ckpt": weightstest.Torch{Prefix: "_orig_mod.module.", Wrap: []string{"state_dict"}}.File(baseOf("v4"))}, plus("v4"), ""},
+		{"behind model, as of Lightning", map[string][]byte{"m.ckpt": weightstest.Torch{Prefix: "model."}.File(baseOf("v5.2"))}, plus("v5.2"), ""},
+		{"behind module, of Hugging Face", safetensorsOf(renamedTo(weightstest.Fla(baseOf("v7")), func(n string) string { return "module." + n })), plus("v7"), ""},
+		{"wrapped in the middle", safetensorsOf(renamedTo(baseOf("v7a"), func(n string) string { return strings.Replace(n, ".att.", "._checkpoint_wrapped_module.att.", 1) })), plus("v7a"), ""},
+		{"fused mixes of fla", safetensorsOf(fusedMixes(baseOf("v7"))), plus("v7"), ""},
+		{"a tied head", flaWith(without(baseOf("v7"), "head.weight"), `{"tie_word_embeddings":true}`), safetensorsOf(tied(baseOf("v7"))), ""},
+		{"a tied head that is there", flaWith(tied(baseOf("v7")), `{"tie_word_embeddings":true}`), safetensorsOf(tied(baseOf("v7"))), ""},
+		{"sizes as they are", flaWith(baseOf("v7"), `{"num_hidden_layers":2,"hidden_size":32,"head_dim":16,"intermediate_size":96,"vocab_size":67,"gate_low_rank_dim":20,"num_heads":9}`), plus("v7"), ""},
+		{"the usual epsilon", ggufWith("rwkv7.attention.layer_norm_epsilon", float32(1e-5)), plus("v7"), ""},
+		{"company in a .pth", map[string][]byte{"m.pth": weightstest.Torch{Extra: company}.File(baseOf("v7"))}, plus("v7"), ""},
+		{"company in an old .pth", map[string][]byte{"m.pth": weightstest.Torch{Legacy: true, Extra: company}.File(baseOf("v5.1"))}, plus("v5.1"), ""},
+		{"an RWKV-8 that multiplies by 1", safetensorsOf(ones(baseOf("v7"))), plus("v7"), ""},
+		{"layer 0's value residual", plus("v7", small("blocks.0.att.v0", 1, 1, 32), small("blocks.0.att.v1", 32, 4), small("blocks.0.att.v2", 4, 32)), plus("v7"), ""},
+		{"heads of other tasks", plus("v7", small("value_head.weight", 1, 32), small("value_head.bias", 1)), plus("v7"), "tensors that RWKV-7 does not use: 2 (value_head.bias value_head.weight)"},
+	}
 }
 
 func TestMadeLogits(t *testing.T) {
-	for _, c := range sameFiles {
+	reference.Numbers(t)
+	for _, c := range twins() {
 		t.Run(c.name, func(t *testing.T) {
 			path, like := writtenFiles(t, c.files), writtenFiles(t, c.like)
 			sameLogits(t, c.name, []string{"--model", path}, []string{"--model", like})

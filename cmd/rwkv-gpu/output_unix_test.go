@@ -11,6 +11,8 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // printing are command lines that print results.
@@ -23,6 +25,7 @@ var printing = [][]string{
 // Results that cannot be written are an error of one line and status 1, whoever prints them: on a full disk, and where
 // standard output is closed. That nobody reads on is a clean end.
 func TestOutputFails(t *testing.T) {
+	reference.RacedIn(t, "TestOutputEnds")
 	full, err := os.OpenFile("/dev/full", os.O_WRONLY, 0)
 	if err != nil {
 		t.Skip("no /dev/full here, which is Linux's")

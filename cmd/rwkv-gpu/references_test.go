@@ -161,6 +161,7 @@ func TestInfoOfReferences(t *testing.T) {
 // generate runs on every reference model on the CPU, and on the GPU on the first of each version. All files of the same
 // weights begin the same text. Models of fewer ids than there are bytes have no tokenizer, and continue ids.
 func TestGenerateOnReferences(t *testing.T) {
+	reference.Numbers(t)
 	first := map[string][]int{}
 	seen := map[string]bool{}
 	for _, f := range referenceFiles(t) {

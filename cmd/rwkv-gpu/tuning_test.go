@@ -80,6 +80,7 @@ func TestFirstRun(t *testing.T) {
 
 // A cache that can be neither read nor written costs time, and nothing else; nothing half-written stays in it.
 func TestCacheUnusable(t *testing.T) {
+	reference.RacedIn(t, "TestTuning")
 	args := []string{"generate", "Once upon", "-n", "4", "--temperature", "0", "--tuning", "on", "--device", vulkanDevice(t)}
 	good := t.TempDir()
 	t.Setenv("XDG_CACHE_HOME", good)

@@ -3,6 +3,7 @@ package reference
 import (
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op/optest"
 )
@@ -15,6 +16,9 @@ func open(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
 	return e
 }
 
-func TestOps(t *testing.T) { optest.Run(t, open) }
+func TestOps(t *testing.T) {
+	reference.RacedIn(t, "TestProperties")
+	optest.Run(t, open)
+}
 
 func BenchmarkOps(b *testing.B) { optest.Bench(b, open) }

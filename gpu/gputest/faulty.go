@@ -39,7 +39,7 @@ const faultyEnv = "RWKV_TEST_FAULTS"
 func FaultyProcess(t *testing.T, ctl *faultvk.Control, env ...string) *exec.Cmd {
 	t.Helper()
 	Instance(t)
-	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=120s",
+	cmd := exec.Command(os.Args[0], "-test.run=^"+t.Name()+"$", "-test.timeout=20m", // within what the whole test may take
 		fmt.Sprintf("-test.short=%t", testing.Short()))
 	cmd.Env = append(append(append(os.Environ(), ctl.Env()...), faultyEnv+"=1"), env...)
 	return cmd

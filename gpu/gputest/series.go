@@ -61,7 +61,7 @@ func FaultySeries(t *testing.T, env ...string) (ctl *faultvk.Control, each func(
 const (
 	seriesEnv  = "RWKV_TEST_FAULTS_FROM"
 	seriesNext = "the next fault is "
-	seriesTime = 30 * time.Second // of each process, which may live four times as long
+	seriesTime = 30 * time.Second // after which a process begins no further fault
 )
 
 // series tries faults until a time, at least one of them, and returns the next one; -1 if there are no more.

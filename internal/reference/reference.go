@@ -36,6 +36,23 @@ func Numbers(tb testing.TB) {
 	}
 }
 
+// Sequential skips, under the race detector, a test that takes long there and in which nothing is concurrent.
+func Sequential(tb testing.TB) {
+	tb.Helper()
+	if Race {
+		tb.Skip("nothing is concurrent in it: not under the race detector")
+	}
+}
+
+// RacedIn skips a test under the race detector if others, which it names, run there what is concurrent in it. The rest
+// of it is slowed down ten times, and the run without the race detector has it.
+func RacedIn(tb testing.TB, others string) {
+	tb.Helper()
+	if Race {
+		tb.Skip("under the race detector the same runs in " + others)
+	}
+}
+
 // Root returns the top folder of the checkout.
 func Root(tb testing.TB) string {
 	tb.Helper()

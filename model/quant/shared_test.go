@@ -16,6 +16,7 @@ import (
 // TestOthers compares errors with those of llama.cpp's and rwkv.cpp's quantizers, tensor by tensor. Q8_0 is a rule and
 // not a search: its bytes are the same, but where a scale has lost bits to being subnormal.
 func TestOthers(t *testing.T) {
+	reference.Numbers(t)
 	tiny := func(version, typ string) [2]string {
 		return [2]string{"vectors/rwkv.cpp-tiny/tiny-rwkv-" + version + "-FP32.bin", "vectors/rwkv.cpp-tiny/tiny-rwkv-" + version + "-" + typ + ".bin"}
 	}

@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
@@ -233,6 +234,7 @@ func TestBroken(t *testing.T) {
 }
 
 func TestBrokenHuge(t *testing.T) {
+	reference.Sequential(t)
 	for _, b := range brokenHuge {
 		t.Run(b.name, func(t *testing.T) { broken{b.name, b.data(), b.fragment}.check(t, b.mostMiB) })
 	}
@@ -240,6 +242,7 @@ func TestBrokenHuge(t *testing.T) {
 
 // A file cut anywhere is refused.
 func TestTruncated(t *testing.T) {
+	reference.Sequential(t)
 	data := weightstest.Safetensors(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1), map[string]string{"format": "pt"})
 	n := 8 + int(binary.LittleEndian.Uint64(data))
 	for cut := range len(data) {

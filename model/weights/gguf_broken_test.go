@@ -7,6 +7,7 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
@@ -222,6 +223,7 @@ func TestGGUFTruncated(t *testing.T) {
 
 // Files that try to cost memory.
 func TestGGUFBrokenHuge(t *testing.T) {
+	reference.Sequential(t)
 	file := func(meta []weightstest.KV, entries int) []byte {
 		h := weightstest.GGUFHeader{Version: 3, Keys: uint64(len(meta) + 1), Meta: append([]weightstest.KV{{Key: "general.architecture", Value: "rwkv7"}}, meta...)}
 		for i := range entries {

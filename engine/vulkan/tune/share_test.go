@@ -73,6 +73,7 @@ func TestTunerSharesFurther(t *testing.T) {
 // that ends by itself leaves its form behind.
 func TestAcquitForms(t *testing.T) {
 	defer func() { underTrial.over = false }()
+	underTrial.paths = nil // of tests whose folders are gone
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	end := &stoppedTrial{stop: AcquitForms}
 	w := workOf(New(path, false, nil), "a product", []Form{{Rows: 1}, {Rows: 2}, {Rows: 4}}, end)
