@@ -212,6 +212,21 @@ func TestReturned(t *testing.T) {
 		if r.Text != said || r.Drawn < 2*returnedEvery {
 			t.Fatalf("%+v", r)
 		}
+		// What is kept within the answer is the first to make room for other states.
+		within := 0
+		for space, most := d.s.cache.Space("initial ann"), len(r.Whole); ; within++ {
+			hit := space.Find(r.Whole, most)
+			hit.Release()
+			if hit.Tokens <= r.Cached+r.Prefilled {
+				break
+			}
+			if most = hit.Tokens - 1; hit.Kind != statecache.Passing {
+				t.Errorf("want the states within the answer kept as passing ones, got kind %d after %d tokens", hit.Kind, hit.Tokens)
+			}
+		}
+		if within == 0 {
+			t.Error("want states kept within the answer")
+		}
 		next := Request{Space: "ann", Prompt: slices.Concat(p, []statecache.Segment{{Text: r.Text, Answer: true}, {Text: "\n\n"}})}
 		before := d.e.Stats().Rows
 		warm, _, err := d.s.State(t.Context(), next)

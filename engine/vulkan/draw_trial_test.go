@@ -77,20 +77,26 @@ func TestTimeDraws(t *testing.T) {
 	k := kernels(t)
 	small, _ := drawExec(t, k, profile.Buffers, 1, 64)
 	large, _ := drawExec(t, k, profile.Buffers, 1, 1<<16)
-	time := func(e *Prober, place tune.Form) time.Duration {
+	// The least of some trials is that of the draws, on a busy machine too.
+	least := func(e *Prober, place tune.Form) time.Duration {
 		t.Helper()
 		trial := draw.NewTrial(e.env, e.pace.expected, 1, draw.LikelyLogits())
 		defer trial.Release()
 		if err := trial.Prepare(); err != nil {
 			t.Fatal(err)
 		}
-		took, err := trial.Time(place, 0)
-		if err != nil {
-			t.Fatal(err)
+		best := time.Hour
+		for range 10 {
+			took, err := trial.Time(place, 0)
+			if err != nil {
+				t.Fatal(err)
+			}
+			best = min(best, took)
 		}
-		return took
+		return best
 	}
-	d1, h1, d2, h2 := time(small, draw.OnDevice), time(small, draw.OnHost), time(large, draw.OnDevice), time(large, draw.OnHost)
+	d1, h1, d2, h2 := least(small, draw.OnDevice), least(small, draw.OnHost), least(large, draw.OnDevice), least(large, draw.OnHost)
+	t.Logf("64 ids: %s and %s, 65536 ids: %s and %s", d1, h1, d2, h2)
 	if d1 <= 0 || h1 <= 0 || d2 <= d1 || h2 <= 0 {
 		t.Errorf("64 ids: %s and %s, 65536 ids: %s and %s", d1, h1, d2, h2)
 	}
