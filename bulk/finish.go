@@ -117,7 +117,7 @@ func (j *Job) results(ctx context.Context, order *os.File, w io.Writer, kind byt
 		if err == nil && in != nil {
 			it, err = in.next()
 		}
-		if err = errors.Join(err, ctx.Err()); err != nil {
+		if err := errors.Join(err, ctx.Err()); err != nil {
 			return n, err
 		}
 		at, word := int64(binary.LittleEndian.Uint64(record[:])), binary.LittleEndian.Uint64(record[8:])

@@ -159,7 +159,8 @@ NO_PROXY=${NO_PROXY:-${no_proxy:-}} # no proxy for the servers here
 NO_PROXY=${NO_PROXY:+$NO_PROXY,}127.0.0.1,localhost
 no_proxy=$NO_PROXY
 export NO_PROXY no_proxy
-start RWKV_DEMO demo "$cache/bin/rwkv-gpu" serve --json --listen 127.0.0.1:0 --model-name demo
+rm -rf "$cache/files"
+start RWKV_DEMO demo "$cache/bin/rwkv-gpu" serve --json --listen 127.0.0.1:0 --model-name demo --files "$cache/files"
 start RWKV_DOUBLE double "$cache/bin/double" -key "$RWKV_KEY"
 
 bad=0 rows='client|versions|requests|seconds|result

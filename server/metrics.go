@@ -77,9 +77,7 @@ func (m *Metrics) end(route string, status int, took time.Duration, results []ap
 	m.requests.WithLabelValues(route, strconv.Itoa(status)).Inc()
 	m.seconds.WithLabelValues(route).Observe(took.Seconds())
 	for _, r := range results {
-		m.prompt.Add(float64(max(r.Prompt-r.Before, 0))) // what a state had read, its file says, and so a client
-		m.cached.Add(float64(max(r.Cached-r.Before, 0)))
-		m.drawn.Add(float64(max(r.Drawn, 0)))
+		m.Answered(r)
 		if r.Drawn > 0 {
 			m.first.Observe(r.Reading.Seconds())
 		}
@@ -87,4 +85,12 @@ func (m *Metrics) end(route string, status int, took time.Duration, results []ap
 			m.token.Observe(r.Drawing.Seconds() / float64(r.Drawn-1))
 		}
 	}
+}
+
+// Answered counts the tokens of an answer. Those of batches come here by themselves: nobody waits for them, so they say
+// nothing of how long answers take.
+func (m *Metrics) Answered(r api.Result) {
+	m.prompt.Add(float64(max(r.Prompt-r.Before, 0))) // what a state had read, its file says, and so a client
+	m.cached.Add(float64(max(r.Cached-r.Before, 0)))
+	m.drawn.Add(float64(max(r.Drawn, 0)))
 }

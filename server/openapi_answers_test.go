@@ -80,6 +80,7 @@ func TestDescribedAnswers(t *testing.T) {
 	files(t, c)
 	answersOf(t, c)
 	brokenStreams(t, c)
+	batchesOf(t, c)
 	for _, place := range c.Unseen() {
 		t.Errorf("no answer has what is described at %s", place)
 	}

@@ -13,6 +13,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/server/anthropic"
+	"github.com/rwkv-gpu/rwkv-gpu/server/batches"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 )
 
@@ -43,6 +44,7 @@ var bodies = map[string][]string{
 	"POST /v1/states": {`{"prompt":"a","name":"n"}`, `{"prompt":[1,2]}`, aChatBegin + `,"tools":[` + aTool + `]}`,
 		`{"messages":[{"role":"system","content":"a"}]}`},
 	"POST /v1/states/{id}/fork": {`{"name":"n"}`},
+	"POST /v1/batches":          {`{"input_file_id":"file-a","endpoint":"/v1/completions","completion_window":"24h","metadata":{"a":"b"}}`},
 }
 
 var chatBodies = []string{
@@ -100,6 +102,7 @@ var readInto = map[string]reflect.Type{
 	"POST /v1/states":                  reflect.TypeFor[openai.StateRequest](),
 	"POST /v1/states/picture":          reflect.TypeFor[openai.PictureRequest](),
 	"POST /v1/states/{id}/fork":        reflect.TypeFor[openai.ForkRequest](),
+	"POST /v1/batches":                 reflect.TypeFor[batches.BatchRequest](),
 }
 
 // Each member that is read is described, and each that is described is read.

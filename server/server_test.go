@@ -2,6 +2,7 @@ package server_test
 
 import (
 	"bytes"
+	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -80,14 +81,22 @@ func serve(t *testing.T, change func(*server.Options, *scripted.Model, *chat.Opt
 		p.States = states.New(m, states.Options{})
 	}
 	o.Routes = slices.Concat(o.Routes, openai.New(m, p).Routes(), anthropic.New(m, p).Routes())
+	jobs := batching(t, &o, o.Routes)
+	o.Routes = append(o.Routes, jobs.Routes()...)
 	o.Fail, o.Health = openai.Fail, m.Health
 	s, err := server.New(o)
 	if err != nil {
 		t.Fatal(err)
 	}
 	web := httptest.NewServer(description(t, m.What.Vocab).Handler(s, func(err error) { t.Error(err) }))
+	ctx, stop := context.WithCancel(t.Context())
+	jobs.Start(ctx)
 	t.Cleanup(func() {
 		web.Close()
+		stop()
+		if err := jobs.Close(); err != nil {
+			t.Error(err)
+		}
 		if n := m.Open(); n != 0 {
 			t.Errorf("%d streams were not closed", n)
 		}

@@ -47,6 +47,9 @@ type serveFlags struct {
 	states, statesPerKey size
 	disk                 string
 	names, hosts         []string
+	files                string
+	filesBytes, fileMost size
+	filesPerKey          size
 	template, think      string
 	preset, origin       string
 	cert, certKey        string
@@ -56,7 +59,7 @@ type serveFlags struct {
 }
 
 func (a *app) serveCommand() *cobra.Command {
-	o := serveFlags{ram: 1 << 30, diskBytes: 10 << 30, body: 16 << 20, states: states.DefaultBytes}
+	o := serveFlags{ram: 1 << 30, diskBytes: 10 << 30, body: 16 << 20, states: states.DefaultBytes, filesBytes: 10 << 30, fileMost: 512 << 20}
 	c := &cobra.Command{Use: "serve", Short: "Serve the model over HTTP", Long: serveHelp, Args: noArgs}
 	f := c.Flags()
 	f.SortFlags = false
@@ -69,6 +72,10 @@ func (a *app) serveCommand() *cobra.Command {
 	f.Var(&o.diskBytes, "cache-disk-bytes", "`BYTES` of files in the folder of --cache-disk")
 	f.Var(&o.states, "state-bytes", "`BYTES` of states that clients keep by id, in memory or in the folder of --cache-disk; 0 for none")
 	f.Var(&o.statesPerKey, "state-bytes-per-key", "`BYTES` of these for each key (default: half of them, and all where no key is asked for)")
+	f.StringVar(&o.files, "files", "", "`DIR` for files and batches of OpenAI's protocol, which outlive the server; without it there are none")
+	f.Var(&o.filesBytes, "files-bytes", "`BYTES` of these files together")
+	f.Var(&o.filesPerKey, "files-bytes-per-key", "`BYTES` of these for each key (default: half of them, and all where no key is asked for)")
+	f.Var(&o.fileMost, "max-file", "take files of at most `BYTES`")
 	f.StringArrayVar(&o.names, "model-name", nil, "`NAME` by which requests ask for the model; may be given several times; * is any (default: the file's)")
 	f.StringVar(&o.template, "template", prompt.Auto, "`NAME` of the form of chats: "+strings.Join(dialectNames(), ", "))
 	f.StringVar(&o.think, "think", string(prompt.ThinkOff), "`MODE` of thinking where a chat does not say: "+strings.Join(thinkNames(), ", "))
@@ -96,6 +103,10 @@ func (o *serveFlags) check() error {
 		return usagef("--queue", "want 1 or more, got %d", o.queue)
 	case o.most < 1:
 		return usagef("--max-tokens", "want 1 or more, got %d", o.most)
+	case o.fileMost < 1:
+		return usagef("--max-file", "want 1 or more, got %d", o.fileMost)
+	case o.filesBytes < 1:
+		return usagef("--files-bytes", "want 1 or more, got %d", o.filesBytes)
 	case o.body < 1:
 		return usagef("--max-body", "want 1 or more, got %d", o.body)
 	case (o.cert == "") != (o.certKey == ""):
@@ -206,7 +217,7 @@ func (a *app) serve(ctx context.Context, o *serveFlags) (err error) {
 	if err != nil {
 		return errors.Join(err, model.Close(context.WithoutCancel(ctx)))
 	}
-	return errors.Join(a.serveModel(ctx, o, l, ring, model, p), model.Close(context.WithoutCancel(ctx)))
+	return errors.Join(a.serveModel(ctx, o, l, ring, m, model, p), model.Close(context.WithoutCancel(ctx)))
 }
 
 // localModel starts the model on the device.
@@ -257,22 +268,33 @@ func (o *serveFlags) cache() statecache.Options {
 	return c
 }
 
-// serveModel answers requests until ctx is done.
-func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, ring *keys.Ring, model *local.Model, p chat.Options) error {
+// log returns where the server says what it does.
+func (a *app) log() *slog.Logger {
 	level := slog.LevelInfo
 	if a.common.quiet {
 		level = slog.LevelError
 	}
+	return slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))
+}
+
+// serveModel answers requests until ctx is done.
+func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, ring *keys.Ring, m *load.Opened, model *local.Model, p chat.Options) (err error) {
 	metrics := server.NewMetrics()
 	model.Measure(metrics)
 	measureStates(metrics, p.States)
-	routes, err := routesOf(model, p, ring.Asked())
+	talk := openai.New(model, p).Routes()
+	jobs, err := a.batches(o, m, model, &p, ring, talk, metrics)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, jobs.Close()) }() // before the model is closed
+	routes, err := routesOf(model, p, ring.Asked(), talk, jobs.Routes())
 	if err != nil {
 		return err
 	}
 	s, err := server.New(server.Options{Routes: routes, Fail: openai.Fail, Health: model.Health, Keys: ring,
 		Origin: o.origin, Local: loopback(l), Hosts: lower(o.hosts), MaxBody: int64(o.body), Timeout: o.timeout, Metrics: metrics,
-		Log: slog.New(slog.NewTextHandler(a.stderr, &slog.HandlerOptions{Level: level}))})
+		Log: a.log()})
 	if err != nil {
 		return err
 	}
@@ -280,6 +302,7 @@ func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, rin
 		a.notice("anybody who reaches %s may use this server: --api-keys asks for keys", l.Addr())
 	}
 	morePatience.Store(int64(o.drain))
+	jobs.Start(ctx)
 	i := model.Info()
 	a.notice("%s on %s, chats as %s", i.Name, model.Device(), p.Dialect.Name)
 	_, _ = fmt.Fprintln(a.stderr, "listening on "+o.url(l)) // a lost line is no reason to stop

@@ -12,8 +12,10 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
 	"github.com/rwkv-gpu/rwkv-gpu/server/api"
+	"github.com/rwkv-gpu/rwkv-gpu/server/batches"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
+	"github.com/rwkv-gpu/rwkv-gpu/server/openai"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openapi"
 	"github.com/rwkv-gpu/rwkv-gpu/server/openapi/contract"
 	"github.com/rwkv-gpu/rwkv-gpu/server/scripted"
@@ -94,7 +96,11 @@ func TestDescribedRoutes(t *testing.T) {
 		t.Fatal(err)
 	}
 	m := &scripted.Model{Tok: tok, What: api.Info{Vocab: tok.Size()}}
-	routes, err := routesOf(m, chat.Options{}, true)
+	none, err := batches.Open(batches.Options{}, nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	routes, err := routesOf(m, chat.Options{}, true, openai.New(m, chat.Options{}).Routes(), none.Routes())
 	if err != nil {
 		t.Fatal(err)
 	}

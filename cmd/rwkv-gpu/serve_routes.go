@@ -11,8 +11,9 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/web"
 )
 
-// routesOf returns all that is served of a model, by a server that asks for keys or does not.
-func routesOf(m api.Model, p chat.Options, keys bool) ([]api.Route, error) {
+// routesOf returns all that is served of a model, by a server that asks for keys or does not. more are those of files and
+// batches, and talk those of OpenAI's protocol, by which batches are answered too.
+func routesOf(m api.Model, p chat.Options, keys bool, talk, more []api.Route) ([]api.Route, error) {
 	page, err := web.Routes(openai.Fail)
 	if err != nil {
 		return nil, err
@@ -21,5 +22,5 @@ func routesOf(m api.Model, p chat.Options, keys bool) ([]api.Route, error) {
 	if err != nil {
 		return nil, err
 	}
-	return slices.Concat(page, openai.New(m, p).Routes(), anthropic.New(m, p).Routes(), description), nil
+	return slices.Concat(page, talk, more, anthropic.New(m, p).Routes(), description), nil
 }

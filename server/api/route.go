@@ -3,7 +3,9 @@ package api
 import (
 	"crypto/rand"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io"
 	"net/http"
 	"time"
 
@@ -54,6 +56,26 @@ func (c *Call) Body(w http.ResponseWriter, most int64) ([]byte, *wire.Error) {
 	}
 	_ = ctl.SetReadDeadline(time.Time{}) // the connection is watched for a client that leaves
 	return body, nil
+}
+
+// Stream has the body come piece by piece, for a handler that takes it so: at most so many bytes, and each piece within
+// BodyTime. A longer one fails with an *http.MaxBytesError.
+func (c *Call) Stream(w http.ResponseWriter, most int64) {
+	c.Request.Body = &pieces{http.MaxBytesReader(w, c.Request.Body, most), c, http.NewResponseController(w)}
+}
+
+// pieces is a body of Stream.
+type pieces struct {
+	io.ReadCloser
+	c   *Call
+	ctl *http.ResponseController
+}
+
+func (p *pieces) Read(b []byte) (int, error) {
+	_ = p.ctl.SetReadDeadline(time.Now().Add(p.c.BodyTime)) // tests' writers have no connection
+	n, err := p.ReadCloser.Read(b)
+	p.c.Read = p.c.Read || errors.Is(err, io.EOF)
+	return n, err
 }
 
 // Answer takes the steps that all calls for answers have: it reads the body into the struct that v points to, has it

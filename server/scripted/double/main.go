@@ -38,6 +38,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
 	"github.com/rwkv-gpu/rwkv-gpu/server/anthropic"
+	"github.com/rwkv-gpu/rwkv-gpu/server/batches"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
@@ -117,9 +118,13 @@ func newServer(key string, log io.Writer) (*model, *server.Server, error) {
 	if err != nil {
 		return nil, nil, err
 	}
+	none, err := batches.Open(batches.Options{Fail: openai.Fail}, nil)
+	if err != nil {
+		return nil, nil, err
+	}
 	p.States = states.New(m, states.Options{})
 	s, err := server.New(server.Options{
-		Routes: slices.Concat(page, openai.New(m, p).Routes(), anthropic.New(m, p).Routes(), description),
+		Routes: slices.Concat(page, openai.New(m, p).Routes(), none.Routes(), anthropic.New(m, p).Routes(), description),
 		Fail:   openai.Fail, Health: m.Health, Keys: ring, Local: true, MaxBody: 1 << 20, Timeout: 10 * time.Minute,
 		Log: slog.New(slog.NewTextHandler(log, nil)), Metrics: server.NewMetrics()})
 	return m, s, err
