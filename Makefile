@@ -6,11 +6,15 @@ LOAD     ?= --duration 20s
 STAGES   ?=
 GPUS     ?=
 CLIENTS  ?=
+TARGETS  ?=
+CHECK    ?=
 
+# The commit is noted in the program where Git tells it.
+VCS  = $(shell git status >/dev/null 2>&1 && echo auto || echo false)
 GO   = scripts/with-go.sh go
 TOOL = $(GO) tool -modfile=tools/go.mod
 
-.PHONY: help run build view test race clients gpus arm64 windows check shaders mutants fuzz bench load setup clean
+.PHONY: help run build view test race clients gpus arm64 windows release check shaders mutants fuzz bench load setup clean
 
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z]+:.*## / { printf "make %-8s %s\n", $$1, $$2 }' Makefile
@@ -28,11 +32,11 @@ endif
 
 build: ## bin/rwkv-gpu
 	@scripts/setup.sh build
-	@$(GO) build -buildvcs=false -o bin/ ./cmd/rwkv-gpu
+	@$(GO) build -buildvcs=$(VCS) -o bin/ ./cmd/rwkv-gpu
 
 view: ## build with the window, which needs the window system's libraries, and open it (ARGS=... for another text, or flags)
 	@scripts/setup.sh view
-	@$(GO) build -buildvcs=false -tags view,vulkan -o bin/ ./cmd/rwkv-gpu
+	@$(GO) build -buildvcs=$(VCS) -tags view,vulkan -o bin/ ./cmd/rwkv-gpu
 	@bin/rwkv-gpu view $(if $(ARGS),$(ARGS),"Once upon a time")
 
 test: ## the whole suite: stages on several drivers, as on GPUs, and the race detector (STAGES="gpu race" for some)
@@ -59,8 +63,12 @@ arm64: ## the CPU's vector kernels of 64-bit ARM, in an emulator
 windows: ## bin/rwkv-gpu.exe for 64-bit Windows on x86, and whether it writes under Wine what this system's binary writes
 	@scripts/setup.sh windows
 	@$(MAKE) -s build
-	@GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -buildvcs=false -o bin/ ./cmd/rwkv-gpu
+	@GOOS=windows GOARCH=amd64 CGO_ENABLED=1 CC=x86_64-w64-mingw32-gcc $(GO) build -buildvcs=$(VCS) -o bin/ ./cmd/rwkv-gpu
 	@scripts/windows.sh
+
+release: ## archives of the last commit for Linux and Windows, with licences and manual pages, in dist/ (CHECK=1: twice, compared)
+	@scripts/setup.sh $(if $(filter Darwin,$(shell uname)),build,release)
+	@CHECK=$(CHECK) scripts/release.sh $(TARGETS)
 
 check: ## formatting, vet, linters, file lengths, and that generated files are current
 	@scripts/setup.sh check
@@ -105,4 +113,4 @@ setup: ## install what the targets above need, but for clients, which installs P
 	@scripts/axe.sh >/dev/null || [ $$? = 3 ]
 
 clean: ## remove what was built
-	@rm -rf bin
+	@rm -rf bin dist

@@ -1,5 +1,5 @@
 #!/bin/sh
-# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|shells|clients|arm64|windows|view|display
+# usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|shells|clients|arm64|windows|release|view|display
 #
 # Installs what that make target needs and this machine lacks, with the system's package manager, one line for each
 # thing. Where all is there it says nothing and touches no network. -n: only say what would be installed.
@@ -264,10 +264,11 @@ shells) things='zsh fish bashcompletion mandoc' ;;
 clients) things='certs go cc loader driver python node' ;;
 arm64) things='certs go cc arm emulator' ;;
 windows) things='certs go cc mingw wine' ;;
+release) things='certs go cc git arm mingw' ;;
 view) things='certs go cc loader driver x11 vulkandev' ;;
 display) things='x11 vulkandev xvfb manager' ;;
 *)
-	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|shells|clients|arm64|windows|view|display' >&2
+	echo 'usage: scripts/setup.sh [-n] build|run|check|test|swiftshader|browser|shells|clients|arm64|windows|release|view|display' >&2
 	exit 2
 	;;
 esac

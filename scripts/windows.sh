@@ -1,6 +1,6 @@
 #!/bin/sh
-# usage: scripts/windows.sh: runs bin/rwkv-gpu.exe under Wine on the CPU, and fails unless it writes the same greedy tokens
-# as bin/rwkv-gpu, at each level of kernels that both have, stored and quantized.
+# usage: scripts/windows.sh [PROGRAM]: runs bin/rwkv-gpu.exe, or another one, under Wine on the CPU, and fails unless it
+# writes the same greedy tokens as bin/rwkv-gpu, at each level of kernels that both have, stored and quantized.
 set -eu
 cd "$(dirname "$0")/.."
 
@@ -32,7 +32,7 @@ for quant in none q4_k; do
 		export RWKV_CPU=$level
 		want=$(tokens bin/rwkv-gpu --quant $quant)
 		[ -n "$want" ] || continue # a level that this processor does not have
-		got=$(tokens wine bin/rwkv-gpu.exe --quant $quant)
+		got=$(tokens wine "${1:-bin/rwkv-gpu.exe}" --quant $quant)
 		compared=$((compared + 1))
 		if [ "$want" = "$got" ]; then
 			echo "windows: the same 100 tokens: --quant $quant, RWKV_CPU=$level"
