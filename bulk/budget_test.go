@@ -41,3 +41,42 @@ func TestBudget(t *testing.T) {
 		t.Errorf("%d at once (%v)", one.most.Load(), err)
 	}
 }
+
+// Of several results of an item one that succeeded counts, else the last one, and each item counts once: also where a
+// second try of what failed was stopped.
+func TestSeveralResults(t *testing.T) {
+	o := options(file(t, t.TempDir(), some(60)...))
+	first, err := work(t.Context(), o, &echo{}, nil)
+	if err != nil || first.Failed < 5 {
+		t.Fatalf("%+v, %v", first, err)
+	}
+	again := o
+	again.Again = true
+	stop := errors.New("enough")
+	if c, err := work(t.Context(), again, &echo{fail: stop, stop: 1}, nil); !errors.Is(err, stop) || c.Left() == 0 {
+		t.Fatalf("%+v, %v", c, err)
+	}
+	j, err := Open(t.Context(), o) // what failed again has two results, and the rest its first one
+	if err != nil {
+		t.Fatal(err)
+	}
+	if c := j.Counts(); c != first {
+		t.Errorf("%+v after %+v", c, first)
+	}
+	index := int64(0)
+	for !j.good.has(index) {
+		index++
+	}
+	late := []byte(`{"id":"batch_req_late","custom_id":"late","response":null,"error":{"code":"a","message":"b"}}`)
+	if err := j.journal.add(index, failed, late); err != nil {
+		t.Fatal(err)
+	}
+	j.note(index, failed)
+	if err := errors.Join(j.Finish(t.Context(), nil), j.Close()); err != nil {
+		t.Fatal(err)
+	}
+	good, bad := results(t, o.Output), results(t, o.Errors)
+	if c := j.Counts(); c != first || int64(len(good)) != c.Completed || int64(len(bad)) != c.Failed {
+		t.Errorf("%+v after %+v: %d and %d results", c, first, len(good), len(bad))
+	}
+}

@@ -24,58 +24,115 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/server/uploads"
 )
 
+// shop serves files and batches of a folder, by a worker that answers with the custom_id.
+type shop struct {
+	t      *testing.T
+	dir    string
+	n      atomic.Int64 // requests that were answered
+	broken atomic.Int64 // things in the folder that were left alone
+}
+
+// open opens the folder, until close. Behind so many answers requests hang, unless most is 0.
+func (s *shop) open(settings string, most int64) (h http.Handler, close func()) {
+	s.t.Helper()
+	var here atomic.Int64
+	w := worker(func(ctx context.Context, r *bulk.Request) (bulk.Answer, error) {
+		if most > 0 && here.Add(1) > most {
+			<-ctx.Done()
+			return bulk.Answer{}, ctx.Err()
+		}
+		s.n.Add(1)
+		return bulk.Answer{Status: 200, ID: "req_1", Body: []byte(`{"id":"` + r.ID + `"}`)}, nil
+	})
+	log := slog.New(slog.DiscardHandler)
+	b, err := batches.Open(batches.Options{Dir: s.dir, Uploads: uploads.Options{Bytes: 1 << 20}, Worker: w, URLs: direct.URLs(), Line: 1 << 14, Settings: settings,
+		Budget: bulk.NewBudget(8, 1<<14), Log: log, Fail: openai.Fail}, func(string, error) { s.broken.Add(1) })
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	srv, err := server.New(server.Options{Routes: b.Routes(), Fail: openai.Fail, Keys: new(keys.Ring), MaxBody: 1 << 16, Log: log, Metrics: server.NewMetrics(), Local: true})
+	if err != nil {
+		s.t.Fatal(err)
+	}
+	ctx, stop := context.WithCancel(s.t.Context())
+	b.Start(ctx)
+	return srv, func() {
+		stop()
+		if err := b.Close(); err != nil {
+			s.t.Error(err)
+		}
+	}
+}
+
+// do sends a request that is answered well.
+func (s *shop) do(h http.Handler, method, path, body, kind string) string {
+	s.t.Helper()
+	w := httptest.NewRecorder()
+	r := httptest.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
+	r.Header.Set("Content-Type", kind)
+	h.ServeHTTP(w, r)
+	if w.Code != http.StatusOK {
+		s.t.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
+	}
+	return w.Body.String()
+}
+
+// A process that is killed between the writing of results and their keeping loses none of them, and asks nothing again.
+func TestBatchKeptLate(t *testing.T) {
+	s := &shop{t: t, dir: t.TempDir()}
+	h, stop := s.open("a model", 1)
+	body, kind := form(t, "batch", "in", requests(5))
+	ask := fmt.Sprintf(`{"input_file_id":%q,"endpoint":"/v1/chat/completions","completion_window":"24h"}`, idOf(t, s.do(h, "POST", "/v1/files", body, kind)))
+	id := idOf(t, s.do(h, "POST", "/v1/batches", ask, ""))
+	data, err := os.ReadFile(filepath.Join(s.dir, "batches", id, "batch.json"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var record struct{ Out string }
+	if err := json.Unmarshal(data, &record); err != nil || record.Out == "" {
+		t.Fatalf("%s, %v", data, err)
+	}
+	stop()
+	head := filepath.Join(s.dir, "files", record.Out+".json")
+	if err := os.Mkdir(head, 0o700); err != nil { // so the file of results cannot be kept
+		t.Fatal(err)
+	}
+	h, stop = s.open("a model", 0)
+	for written := false; !written; time.Sleep(time.Millisecond) {
+		_, err := os.Stat(filepath.Join(s.dir, "files", record.Out+".data"))
+		written = err == nil
+	}
+	if text := s.do(h, "GET", "/v1/batches/"+id, "", ""); !strings.Contains(text, `"output_file_id":null`) {
+		t.Errorf("%s", text)
+	}
+	stop()
+	if err := os.Remove(head); err != nil || s.broken.Load() == 0 {
+		t.Errorf("%d broken files were told of, %v", s.broken.Load(), err)
+	}
+	answered := s.n.Load()
+	h, stop = s.open("a model", 0)
+	defer stop()
+	for text := ""; !strings.Contains(text, `"status":"completed"`); time.Sleep(time.Millisecond) {
+		text = s.do(h, "GET", "/v1/batches/"+id, "", "")
+	}
+	if text := s.do(h, "GET", "/v1/files/"+record.Out+"/content", "", ""); strings.Count(text, "\n") != 5 || s.n.Load() != answered || answered != 5 {
+		t.Errorf("%s; %d requests were answered, then %d", text, answered, s.n.Load())
+	}
+}
+
 // Files and batches are there after a restart, and a batch goes on: each request has one answer in the end. What a killed
 // process left half done is gone.
 func TestBatchRestart(t *testing.T) {
 	dir := t.TempDir()
-	log := slog.New(slog.DiscardHandler)
-	var all struct{ n atomic.Int64 }
-	start := func(settings string, most int64) (*batches.Service, http.Handler, func()) {
-		var here atomic.Int64
-		w := worker(func(ctx context.Context, r *bulk.Request) (bulk.Answer, error) {
-			if most > 0 && here.Add(1) > most {
-				<-ctx.Done()
-				return bulk.Answer{}, ctx.Err()
-			}
-			all.n.Add(1)
-			return bulk.Answer{Status: 200, ID: "req_1", Body: []byte(`{"id":"` + r.ID + `"}`)}, nil
-		})
-		b, err := batches.Open(batches.Options{Dir: dir, Uploads: uploads.Options{Bytes: 1 << 20}, Worker: w, URLs: direct.URLs(), Line: 1 << 14, Settings: settings,
-			Budget: bulk.NewBudget(8, 1<<14), Log: log, Fail: openai.Fail}, func(path string, err error) { t.Errorf("%s: %v", path, err) })
-		if err != nil {
-			t.Fatal(err)
-		}
-		srv, err := server.New(server.Options{Routes: b.Routes(), Fail: openai.Fail, Keys: new(keys.Ring), MaxBody: 1 << 16, Log: log, Metrics: server.NewMetrics(), Local: true})
-		if err != nil {
-			t.Fatal(err)
-		}
-		ctx, stop := context.WithCancel(t.Context())
-		b.Start(ctx)
-		return b, srv, func() {
-			stop()
-			if err := b.Close(); err != nil {
-				t.Error(err)
-			}
-		}
-	}
-	do := func(h http.Handler, method, path, body, kind string) string {
-		w := httptest.NewRecorder()
-		r := httptest.NewRequest(method, "http://localhost"+path, strings.NewReader(body))
-		r.Header.Set("Content-Type", kind)
-		h.ServeHTTP(w, r)
-		if w.Code != http.StatusOK {
-			t.Fatalf("%s %s: %d %s", method, path, w.Code, w.Body)
-		}
-		return w.Body.String()
-	}
-	_, h, stop := start("a model", 10)
+	all := &shop{t: t, dir: dir}
+	h, stop := all.open("a model", 10)
 	if _, err := batches.Open(batches.Options{Dir: dir, Fail: openai.Fail}, nil); err == nil || !strings.Contains(err.Error(), "another process has this folder") {
 		t.Errorf("a folder of two: %v", err)
 	}
 	body, kind := form(t, "batch", "in", requests(50))
-	id := idOf(t, do(h, "POST", "/v1/files", body, kind))
+	id := idOf(t, all.do(h, "POST", "/v1/files", body, kind))
 	ask := fmt.Sprintf(`{"input_file_id":%q,"endpoint":"/v1/chat/completions","completion_window":"24h"}`, id)
-	first, second := idOf(t, do(h, "POST", "/v1/batches", ask, "")), idOf(t, do(h, "POST", "/v1/batches", ask, ""))
+	first, second := idOf(t, all.do(h, "POST", "/v1/batches", ask, "")), idOf(t, all.do(h, "POST", "/v1/batches", ask, ""))
 	for all.n.Load() < 10 {
 		time.Sleep(time.Millisecond)
 	}
@@ -86,12 +143,12 @@ func TestBatchRestart(t *testing.T) {
 			t.Fatal(err)
 		}
 	}
-	_, h, stop = start("a model", 0)
+	h, stop = all.open("a model", 0)
 	outs := map[string]bool{}
 	for _, id := range []string{first, second} {
 		text := ""
 		for !strings.Contains(text, `"status":"completed"`) {
-			text = do(h, "GET", "/v1/batches/"+id, "", "")
+			text = all.do(h, "GET", "/v1/batches/"+id, "", "")
 			time.Sleep(time.Millisecond)
 		}
 		var b batches.Batch
@@ -99,7 +156,7 @@ func TestBatchRestart(t *testing.T) {
 			t.Fatalf("%s, %v", text, err)
 		}
 		outs[*b.Output] = true
-		out := strings.Split(strings.TrimSpace(do(h, "GET", "/v1/files/"+*b.Output+"/content", "", "")), "\n")
+		out := strings.Split(strings.TrimSpace(all.do(h, "GET", "/v1/files/"+*b.Output+"/content", "", "")), "\n")
 		for i, line := range out {
 			if !strings.Contains(line, fmt.Sprintf(`"body":{"id":"i%d"}`, i)) {
 				t.Errorf("line %d: %s", i, line)
@@ -117,23 +174,26 @@ func TestBatchRestart(t *testing.T) {
 		t.Errorf("%v, %v", left, err)
 	}
 	// Begun with another model, a batch ends with what there is.
-	_, h, stop = start("a model", 3)
-	third := idOf(t, do(h, "POST", "/v1/batches", ask, ""))
+	h, stop = all.open("a model", 3)
+	third := idOf(t, all.do(h, "POST", "/v1/batches", ask, ""))
 	for all.n.Load() < 103 {
 		time.Sleep(time.Millisecond)
 	}
 	stop()
-	_, h, stop = start("another model", 0)
+	h, stop = all.open("another model", 0)
 	defer stop()
 	text := ""
 	for !strings.Contains(text, `"status":"failed"`) {
-		text = do(h, "GET", "/v1/batches/"+third, "", "")
+		text = all.do(h, "GET", "/v1/batches/"+third, "", "")
 		time.Sleep(time.Millisecond)
 	}
 	if !strings.Contains(text, `"request_counts":{"total":50,"completed":3,"failed":47}`) || !strings.Contains(text, "model_changed") {
 		t.Errorf("%s", text)
 	}
-	list := do(h, "GET", "/v1/files?order=asc", "", "")
+	if n := all.broken.Load(); n > 0 {
+		t.Errorf("%d things in the folder were left alone", n)
+	}
+	list := all.do(h, "GET", "/v1/files?order=asc", "", "")
 	if n := strings.Count(list, `"object":"file"`); n != 5 {
 		t.Errorf("want 5 files, got %s", list)
 	}

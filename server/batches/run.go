@@ -42,7 +42,7 @@ func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(e
 // work works on a batch until it is over, or ctx is done by other causes than the batch's own: then it goes on later.
 func (s *Service) work(ctx context.Context, b *batch, turn chan struct{}) {
 	b.mu.Lock()
-	expires := time.Unix(b.r.Expires, 0)
+	expires := time.Unix(b.r.Expires+1, 0) // whole seconds were cut off, and the window is never shorter than it says
 	b.mu.Unlock()
 	ctx, stop := context.WithDeadlineCause(ctx, expires, errExpired)
 	defer stop()
