@@ -23,6 +23,9 @@ type Exec struct {
 	steps   []step
 	tasks   []*task     // of steps
 	memory  [][]float32 // of scratch, states and workers
+	sparse  sparse
+	columns []byte // room for the matrices of sparse
+	writes  bool   // reports whether the pass writes a matrix by columns
 	closed  bool
 }
 
@@ -34,6 +37,7 @@ type Options struct {
 	Guard    int                         // see op.NewPlan
 	Threads  int                         // workers; 0: the physical cores that this process may use
 	Level    string                      // of processor features, as Levels has it; "": what RWKV_CPU says, or else the best
+	Spare    int                         // bytes of memory for copies of weights that make decode faster; see SpareUse
 	Progress func(done, all int64) error // bytes of weights loaded; an error ends New; may be nil
 }
 
@@ -64,7 +68,13 @@ func (e *Exec) load(o Options) (err error) {
 	if e.Arena, err = arena.New(e.prog, plan, scratch, state); err != nil {
 		return err
 	}
-	work := workLen(e.prog, o.Sizes)
+	if e.sparse = findSparse(e.prog, len(e.pool.workers)); e.sparse.bytes() > o.Spare {
+		e.sparse = nil
+	}
+	if e.columns, err = kernel.AllocLarge(e.sparse.bytes()); err != nil {
+		e.sparse = nil // rows do as well
+	}
+	work := workLen(e.prog, o.Sizes, e.sparse)
 	for _, w := range e.pool.workers {
 		if w.work, err = e.alloc(work); err != nil {
 			return err
@@ -109,7 +119,8 @@ func (e *Exec) Close() error {
 	for _, m := range e.memory {
 		kernel.Free(m)
 	}
-	e.memory, e.steps, e.tasks = nil, nil, nil
+	kernel.Free(e.columns)
+	e.memory, e.columns, e.steps, e.tasks = nil, nil, nil, nil
 	return nil
 }
 
@@ -133,6 +144,7 @@ func (e *Exec) Stage(b *op.Batch) error {
 	if err := e.Arena.Stage(b); err != nil {
 		return err
 	}
+	e.writes = false
 	for i, s := range e.steps {
 		e.tasks[i].units = int32(s.units(&e.Batch))
 	}

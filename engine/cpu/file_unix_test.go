@@ -22,9 +22,23 @@ import (
 // written writes a model file, and returns its path and the model in it.
 func written(t *testing.T) (string, *model.Model) {
 	t.Helper()
-	size := weightstest.Size{Vocab: 2048, Embed: 128, Layers: 2, Head: 64, FFN: 1024, W: 8, A: 8, V: 8, G: 8}
+	return writtenOf(t, 1024, func(string, []byte) {})
+}
+
+// writtenOf is written with so many inputs of each ffn.value. change may change the bytes of each tensor.
+func writtenOf(t *testing.T, ffn int, change func(name string, data []byte)) (string, *model.Model) {
+	t.Helper()
+	size := weightstest.Size{Vocab: 2048, Embed: 256, Layers: 2, Head: 64, FFN: ffn, W: 8, A: 8, V: 8, G: 8}
+	tensors := weightstest.RWKV7(size, tensor.F16, 1)
+	for _, x := range tensors {
+		data, err := x.Load()
+		if err != nil {
+			t.Fatal(err)
+		}
+		change(x.Name, data)
+	}
 	path := filepath.Join(t.TempDir(), "model.safetensors")
-	if err := os.WriteFile(path, weightstest.Safetensors(weightstest.RWKV7(size, tensor.F16, 1), nil), 0o600); err != nil {
+	if err := os.WriteFile(path, weightstest.Safetensors(tensors, nil), 0o600); err != nil {
 		t.Fatal(err)
 	}
 	if err := os.Chtimes(path, time.Time{}, time.Now().Add(-time.Hour)); err != nil { // a clock may be coarse: a write is later
@@ -64,8 +78,12 @@ func TestInPlace(t *testing.T) {
 	if len(e.weights.files) != 1 || copied > stored/10 {
 		t.Errorf("%d files are held, and %d of %d bytes are copies", len(e.weights.files), copied, stored)
 	}
-	if said, _ := Needs(m.Program, fileSizes, 2); said != copied+4*len(e.weights.floats) {
-		t.Errorf("said %d bytes of weights, took %d", said, copied+4*len(e.weights.floats))
+	took := copied + 4*len(e.weights.floats)
+	if said, _ := Needs(m.Program, fileSizes, 2); said != took {
+		t.Errorf("said %d bytes of weights, took %d", said, took)
+	}
+	if said := SpareUse(m.Program, 2); said == 0 || said != len(e.columns) {
+		t.Errorf("said %d bytes of copies, took %d", said, len(e.columns))
 	}
 	if err := e.Forward(oneToken()); err != nil {
 		t.Fatal(err)

@@ -6,8 +6,8 @@ import (
 )
 
 // Needs returns how many bytes of memory an executor of a program takes with so many threads (see Threads), for weights
-// and for the rest. Weights that are read in their file are not counted: they are the system's cache. The rest includes
-// what loading takes for a while, and the runtime's own share.
+// and for the rest. Weights that are read in their file are not counted: they are the system's cache. Nor are copies of
+// these (see SpareUse). The rest includes what loading takes for a while, and the runtime's own share.
 func Needs(prog *op.Program, s op.Sizes, threads int) (weights, rest int) {
 	rows := inRows(prog)
 	largest := 0 // of the tensors that a load makes
@@ -24,9 +24,13 @@ func Needs(prog *op.Program, s op.Sizes, threads int) (weights, rest int) {
 		}
 	}
 	p := op.NewPlan(prog, s, 0)
-	floats := p.Scratch + p.State + prog.StateLen() + Threads(threads)*workLen(prog, s)
+	floats := p.Scratch + p.State + prog.StateLen() + Threads(threads)*workLen(prog, s, findSparse(prog, Threads(threads)))
 	return weights, 4*floats + mostGarbage*largest + runtimeShare
 }
+
+// SpareUse returns how many bytes of memory an executor of a program takes at most, with so many threads, for copies of
+// weights that lie in a file. Without as much (see Options) it makes none.
+func SpareUse(prog *op.Program, threads int) int { return findSparse(prog, Threads(threads)).bytes() }
 
 // mostGarbage is how many copies of the largest tensor may be garbage before the runtime collects them.
 const mostGarbage = 3

@@ -1,6 +1,7 @@
 package cpu
 
 import (
+	"math"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -10,7 +11,7 @@ import (
 // at returns a way to open executors of a level with some threads.
 func at(level string, threads int) optest.Open {
 	return func(tb testing.TB, prog *op.Program, s op.Sizes, guard int) op.Prober {
-		e, err := New(prog, Options{Sizes: s, Guard: guard, Level: level, Threads: threads})
+		e, err := New(prog, Options{Sizes: s, Guard: guard, Level: level, Threads: threads, Spare: math.MaxInt})
 		if err != nil {
 			tb.Fatal(err)
 		}

@@ -13,7 +13,9 @@ type product struct {
 	workers int
 	kind    op.Kind
 	parts   []part
-	n       int // vectors
+	columns *columns // of the only part, if it has some
+	n       int      // vectors
+	sparse  bool     // reports whether columns are read
 }
 
 type part struct {
@@ -43,8 +45,11 @@ func (c *compiler) MatMul(o *op.MatMul) error {
 		x := &o.Parts[i]
 		typ := x.W.Source.Type
 		product := &kernel.Product{
-			W: c.weights.stored[x.W.ID], Type: typ, M: x.Y.Len, K: x.X.Len, X: rowsOf(x.X), Scale: x.Factor(), Bias: c.vector(x.Bias),
-			Act: x.Act, Combine: x.Combine, From: rowsOf(x.From), To: rowsOf(x.To), Y: rowsOf(x.Y),
+			W: c.weights.stored[x.W.ID], Type: typ, M: x.Y.Len, K: x.X.Len, X: rowsOf(x.X), Scale: x.Factor(),
+			Bias: c.vector(x.Bias), Act: x.Act, Combine: x.Combine, From: rowsOf(x.From), To: rowsOf(x.To), Y: rowsOf(x.Y),
+		}
+		if made, room := c.columnsOf(x, product.X); made != nil {
+			p.columns, product.Columns, product.Tile = made, room, made.tile
 		}
 		if err := product.Check(); err != nil {
 			return fmt.Errorf("weight %s: %w", x.W.Source.Name, err)
@@ -56,7 +61,7 @@ func (c *compiler) MatMul(o *op.MatMul) error {
 }
 
 // productWork returns how many elements of memory a worker needs for a part.
-func productWork(p *op.Part, s op.Sizes) int {
+func productWork(p *op.Part, s op.Sizes, sparse bool) int {
 	m, k := p.Y.Len, p.X.Len
 	most := s.Rows
 	if p.X.Of.Kind == op.Out {
@@ -66,6 +71,9 @@ func productWork(p *op.Part, s op.Sizes) int {
 	if most > 1 {
 		n = max(n, kernel.WorkLen(kernel.Panel(k), k, most))
 	}
+	if sparse {
+		n = max(n, kernel.SparseWorkLen(k, min(most, mostSparse)))
+	}
 	return n
 }
 
@@ -73,6 +81,14 @@ func (p *product) units(b *op.Batch) int {
 	if p.n = b.Count(p.kind); p.n == 0 {
 		return 0
 	}
+	if p.sparse = p.columns != nil && p.columns.use(p.n); p.sparse {
+		return len(p.columns.made)
+	}
+	return p.rowUnits()
+}
+
+// rowUnits cuts the matrices, by rows, into units, and returns how many there are.
+func (p *product) rowUnits() int {
 	if p.n == 1 {
 		for i := range p.parts {
 			x := &p.parts[i]
@@ -114,6 +130,25 @@ func (p *product) halve() (smaller bool) {
 }
 
 func (p *product) do(w *worker, from, to int) error {
+	if p.columns != nil && from == 0 {
+		p.columns.see(p.n)
+	}
+	if p.sparse {
+		return p.doSparse(w, from, to)
+	}
+	return p.doRows(w, from, to)
+}
+
+func (p *product) doSparse(w *worker, from, to int) error {
+	x := &p.parts[0]
+	if err := p.columns.write(p.level, x, from, to); err != nil {
+		return err
+	}
+	p.level.SparseMatMul(x.kernel, from*p.columns.tile, min(to*p.columns.tile, x.m), p.n, w.work)
+	return nil
+}
+
+func (p *product) doRows(w *worker, from, to int) error {
 	for i := range p.parts {
 		x := &p.parts[i]
 		rows := max(x.rows, 4)

@@ -15,13 +15,14 @@ type step interface {
 type compiler struct {
 	*Exec
 	made step
+	room []byte // of columns that no product has taken
 }
 
 var _ op.Backend = (*compiler)(nil)
 
 // compile makes all ops steps.
 func (e *Exec) compile() error {
-	c := &compiler{Exec: e}
+	c := &compiler{Exec: e, room: e.columns}
 	for i := range e.prog.Steps {
 		if err := e.prog.Steps[i].Op.Apply(c); err != nil {
 			return err
@@ -54,7 +55,7 @@ func (e *Exec) rowsPerUnit(rows, most int) int {
 func pieces(n, size int) int { return (n + size - 1) / size }
 
 // workLen returns how many elements of memory of its own a worker needs for any step.
-func workLen(prog *op.Program, s op.Sizes) int {
+func workLen(prog *op.Program, s op.Sizes, sparse sparse) int {
 	n := 0
 	for _, step := range prog.Steps {
 		switch o := step.Op.(type) {
@@ -64,7 +65,7 @@ func workLen(prog *op.Program, s op.Sizes) int {
 			n = max(n, 2*o.X.Width)
 		case *op.MatMul:
 			for i := range o.Parts {
-				n = max(n, productWork(&o.Parts[i], s))
+				n = max(n, productWork(&o.Parts[i], s, sparse[&o.Parts[i]]))
 			}
 		case *op.WKV6:
 			n = max(n, o.N)

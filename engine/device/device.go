@@ -246,12 +246,13 @@ func (d *Device) prober(m *model.Model, s op.Sizes, a Accuracy, progress func(do
 	if err := d.current().check(); err != nil {
 		return nil, err
 	}
-	if err := d.checkRoom(m, s); err != nil {
+	r, err := d.checkRoom(m, s)
+	if err != nil {
 		return nil, err
 	}
 	prog := m.Program
 	if d.IsCPU() {
-		e, err := cpu.New(prog, cpu.Options{Sizes: s, Threads: d.Threads, Progress: progress})
+		e, err := cpu.New(prog, cpu.Options{Sizes: s, Threads: d.Threads, Spare: r.spare(m), Progress: progress})
 		if err != nil {
 			return nil, err
 		}

@@ -13,12 +13,22 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// checkRoom returns an error if the device has no memory for a model, before any weight is read. The error says what
-// would fit. A driver may find that out late, or page the memory at a tenth of the speed and say nothing. On the CPU
-// the system would end the process.
-func (d *Device) checkRoom(m *model.Model, s op.Sizes) error {
+// checkRoom returns the room for a model, and an error if the device has no memory for it, before any weight is read.
+// The error says what would fit. A driver may find that out late, or page the memory at a tenth of the speed and say
+// nothing. On the CPU the system would end the process.
+func (d *Device) checkRoom(m *model.Model, s op.Sizes) (room, error) {
 	r := d.room(m, s)
-	return r.check("", func() string { return adviceFor(d, m, r) })
+	return r, r.check("", func() string { return adviceFor(d, m, r) })
+}
+
+// spare returns how many bytes of memory are free beside what a model needs on the CPU and what the system's cache has
+// of its file. It returns 0 if nobody knows.
+func (r room) spare(m *model.Model) int {
+	if !r.known {
+		return 0
+	}
+	stored, _ := m.Bytes()
+	return max(r.free-r.weights-r.rest-stored, 0)
 }
 
 // Room is the memory that a model needs on a device, and what the device has free.

@@ -130,6 +130,24 @@ func TestNeeds(t *testing.T) {
 	}
 }
 
+// Memory to spare on the CPU is what is free beside the model's needs and the whole of its file.
+func TestSpare(t *testing.T) {
+	m := demoModel(t)
+	stored, _ := m.Bytes()
+	for _, c := range []struct {
+		r    room
+		want int
+	}{
+		{room{weights: 10, rest: 20, free: stored + 37, known: true}, 7},
+		{room{weights: 10, rest: 20, free: stored + 29, known: true}, 0},
+		{room{weights: 10, rest: 20, free: stored + 37}, 0},
+	} {
+		if got := c.r.spare(m); got != c.want || stored == 0 {
+			t.Errorf("%+v, file of %d bytes: %d bytes to spare, want %d", c.r, stored, got, c.want)
+		}
+	}
+}
+
 // On the CPU weights that are made while they load take memory, and those that are read in their file take none.
 func TestRoomOfCPU(t *testing.T) {
 	m := demoModel(t)

@@ -45,6 +45,9 @@ func TestFault(t *testing.T) {
 	part, start := NewPart(p), uintptr(unsafe.Pointer(&data[0]))
 	var wg sync.WaitGroup
 	for range 4 {
+		own := *p
+		own.byColumns(t, MostTile)
+		byColumns := NewPart(&own)
 		wg.Add(1)
 		go func() {
 			defer wg.Done()
@@ -56,6 +59,9 @@ func TestFault(t *testing.T) {
 						t.Errorf("%v", err)
 					} else if f == nil || f.Addr < start || f.Addr >= start+4*m*k {
 						t.Errorf("%v: want a fault within %#x and %d bytes", f, start, 4*m*k)
+					}
+					if err := l.ToColumns(byColumns, 0, m); !errors.As(err, &f) {
+						t.Errorf("by columns: %v, want a fault", err)
 					}
 					if err := l.MatMul(part, 0, m/4, 1, work); err != nil { // what is there
 						t.Error(err)

@@ -16,10 +16,12 @@ enum rk_combine { RK_SET, RK_ADD, RK_LERP, RK_GATE, RK_MUL };
 // One product of op.MatMul: y[t] = combine(act(scale * w x[t] + bias), from[t], to[t]).
 struct rk_part {
 	const uint8_t *w; // m rows of k elements
+	uint8_t *columns; // the same by columns, see columns.h, for vectors that are mostly zeros; null for others
 	const float *x, *bias, *from, *to;
 	float *y;
 	int64_t row_bytes, x_stride, from_stride, to_stride, y_stride;
 	int32_t type, m, k, act, combine;
+	int32_t tile; // rows of columns that are kept together: a multiple of 16, RK_TILE at most
 	float scale;
 };
 
@@ -65,6 +67,10 @@ struct rk_level {
 	int32_t sums; // of 16 lanes, of a tile of products
 	// matmul does the output rows [first, last) of n vectors. work has rk_work(p, last - first, n) elements.
 	void (*matmul)(const struct rk_part *p, int first, int last, int n, float *work);
+	// to_columns writes the rows [first, last) by columns. sparse_matmul is matmul that reads columns, for a plain type.
+	// first is a multiple of p->tile, and so is last, or all rows end there. work has rk_sparse_work(k, n) elements.
+	void (*to_columns)(const struct rk_part *p, int first, int last);
+	void (*sparse_matmul)(const struct rk_part *p, int first, int last, int n, float *work);
 	// decode converts n elements, whole blocks.
 	void (*decode)(int type, float *dst, const uint8_t *src, int64_t n);
 	// not_finite returns the index of an element that is NaN or infinite, the first of its block in a block type, or
@@ -93,6 +99,15 @@ static inline int64_t rk_work(int rows, int k, int n) {
 	int64_t panel = rk_panel(k);
 	return n == 1 ? rows : panel * n + RK_LANES + panel * ((k + 15) & ~15);
 }
+
+#define RK_TILE 192          // most rows of a tile of columns
+#define RK_SPARSE_COLUMNS 64 // of a tile that several vectors work on in turn
+
+// rk_columns returns how many elements m rows of k elements take by columns.
+static inline int64_t rk_columns(int m, int k) { return (int64_t)((m + 15) & ~15) * k; }
+
+// rk_sparse_work returns how many elements of memory sparse_matmul needs.
+static inline int64_t rk_sparse_work(int k, int n) { return (int64_t)n * 16 * RK_TILE + k + 1; }
 
 // Numbered as kernel.Level.
 enum { RK_GENERIC, RK_NEON, RK_AVX2, RK_AVX512 };

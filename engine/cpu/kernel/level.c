@@ -7,6 +7,10 @@
 #if defined(__x86_64__)
 #include <cpuid.h>
 #endif
+#if defined(__linux__)
+#include <sys/mman.h>
+#include <unistd.h>
+#endif
 
 #include "fault.h"
 #include "kernel.h"
@@ -69,11 +73,14 @@ int rk_has(int level) { return levels[level] != 0; }
 int rk_sums(int level) { return levels[level]->sums; }
 
 // Memory of rk_alloc is zeros that the system gives page by page as they are used. What the system gave lies before it.
-void *rk_alloc(size_t bytes) {
-	char *own = calloc(bytes + 64 + sizeof own, 1);
+void *rk_alloc(size_t bytes, size_t align) {
+	char *own = calloc(bytes + align + sizeof own, 1);
 	if (!own) return 0;
-	char *p = (char *)(((uintptr_t)own + sizeof own + 63) & ~(uintptr_t)63);
+	char *p = (char *)(((uintptr_t)own + sizeof own + align - 1) & ~(uintptr_t)(align - 1));
 	memcpy(p - sizeof own, &own, sizeof own);
+#if defined(__linux__)
+	if (align >= 2 << 20) madvise(p, bytes, MADV_HUGEPAGE); // at worst pages are small
+#endif
 	return p;
 }
 
@@ -98,6 +105,30 @@ static void do_matmul(void *with) {
 uintptr_t rk_matmul(int level, const struct rk_part *p, int first, int last, int n, float *work) {
 	struct matmul_call c = {levels[level], p, first, last, n, work};
 	return rk_guard(do_matmul, &c);
+}
+
+void rk_sparse_matmul(int level, const struct rk_part *p, int first, int last, int n, float *work) {
+	levels[level]->sparse_matmul(p, first, last, n, work);
+}
+
+static void do_to_columns(void *with) {
+	struct matmul_call *c = with;
+	c->level->to_columns(c->p, c->first, c->last);
+}
+
+uintptr_t rk_to_columns(int level, const struct rk_part *p, int first, int last) {
+	struct matmul_call c = {.level = levels[level], .p = p, .first = first, .last = last};
+	return rk_guard(do_to_columns, &c);
+}
+
+void rk_give_back(const uint8_t *from, size_t bytes) {
+#if defined(__linux__) // elsewhere the system takes pages of a mapped file back when it needs memory
+	uintptr_t page = (uintptr_t)sysconf(_SC_PAGESIZE), at = ((uintptr_t)from + page - 1) & ~(page - 1);
+	uintptr_t end = ((uintptr_t)from + bytes) & ~(page - 1);
+	if (at < end) madvise((void *)at, end - at, MADV_DONTNEED); // at worst they stay
+#else
+	(void)from, (void)bytes;
+#endif
 }
 
 struct bytes_call {

@@ -83,22 +83,29 @@ func Alloc(n int) ([]float32, error) {
 }
 
 // AllocBytes is Alloc for bytes.
-func AllocBytes(n int) ([]byte, error) {
+func AllocBytes(n int) ([]byte, error) { return allocBytes(n, 64) }
+
+// AllocLarge is AllocBytes for memory in large pages, if the system has any.
+func AllocLarge(n int) ([]byte, error) { return allocBytes(n, largePage) }
+
+func allocBytes(n, align int) ([]byte, error) {
 	if n == 0 {
 		return nil, nil
 	}
-	if n < 0 || n > math.MaxInt-allocExtra {
+	if n < 0 || n > math.MaxInt-align-allocExtra {
 		return nil, noMemory(n, "bytes")
 	}
-	p := C.rk_alloc(C.size_t(n))
+	p := C.rk_alloc(C.size_t(n), C.size_t(align))
 	if p == nil {
 		return nil, noMemory(n, "bytes")
 	}
 	return unsafe.Slice((*byte)(p), n), nil
 }
 
-// allocExtra is more than rk_alloc takes beside what it is asked for.
-const allocExtra = 256
+const (
+	largePage  = 2 << 20
+	allocExtra = 256 // more than rk_alloc takes beside what it is asked for
+)
 
 func noMemory(n int, of string) error { return fmt.Errorf("%w: want %d %s", ErrNoMemory, n, of) }
 

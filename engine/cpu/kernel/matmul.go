@@ -23,6 +23,8 @@ type Rows struct {
 //	z = Act(Scale * (W * X[t]) + Bias);  Y[t] = Combine(z, From[t], To[t])
 type Product struct {
 	W           []byte // M rows of K elements, as stored
+	Columns     []byte // ColumnBytes of room, if X is mostly zeros and Type is plain: see ToColumns; else nil
+	Tile        int    // rows of Columns that are kept together: a multiple of 16, MostTile at most
 	Type        tensor.Type
 	M, K        int
 	X           Rows // [K]
@@ -67,12 +69,12 @@ type Part struct{ c C.struct_rk_part }
 // there.
 func NewPart(p *Product) *Part {
 	return &Part{C.struct_rk_part{
-		w: bytes(p.W), x: floats(p.X.First), bias: floats(p.Bias),
+		w: bytes(p.W), columns: bytes(p.Columns), x: floats(p.X.First), bias: floats(p.Bias),
 		from: floats(p.From.First), to: floats(p.To.First), y: floats(p.Y.First),
 		row_bytes: C.int64_t(p.Type.Bytes(p.K)), x_stride: C.int64_t(p.X.Stride), from_stride: C.int64_t(p.From.Stride),
 		to_stride: C.int64_t(p.To.Stride), y_stride: C.int64_t(p.Y.Stride),
 		_type: C.int32_t(p.Type), m: C.int32_t(p.M), k: C.int32_t(p.K),
-		act: C.int32_t(p.Act), combine: C.int32_t(p.Combine), scale: C.float(p.Scale),
+		act: C.int32_t(p.Act), combine: C.int32_t(p.Combine), tile: C.int32_t(p.Tile), scale: C.float(p.Scale),
 	}}
 }
 
@@ -88,3 +90,29 @@ func Panel(k int) int { return int(C.rk_panel(C.int(k))) }
 func (l Level) MatMul(p *Part, from, to, n int, work []float32) error {
 	return fault(C.rk_matmul(C.int(l), &p.c, C.int(from), C.int(to), C.int(n), floats(work)))
 }
+
+// MostTile is the most rows that are kept together by columns. A tile is read in pieces of a column each: wide ones are
+// read faster.
+const MostTile = C.RK_TILE
+
+// ColumnBytes returns how many bytes m rows of k elements of a plain type take by columns.
+func ColumnBytes(t tensor.Type, m, k int) int { return t.Bytes(int(C.rk_columns(C.int(m), C.int(k)))) }
+
+// ToColumns writes the matrix rows [from, to) to p's Columns. from is a multiple of p's Tile, and so is to, or it is M.
+func (l Level) ToColumns(p *Part, from, to int) error {
+	return fault(C.rk_to_columns(C.int(l), &p.c, C.int(from), C.int(to)))
+}
+
+// SparseWorkLen returns how many elements of memory SparseMatMul needs for k columns and n vectors.
+func SparseWorkLen(k, n int) int { return int(C.rk_sparse_work(C.int(k), C.int(n))) }
+
+// SparseMatMul is MatMul, to the same bits, that reads Columns alone, which ToColumns has written, and of them only
+// those whose element of a vector is not zero. from is a multiple of p's Tile, and so is to, or it is M. work has at
+// least SparseWorkLen(K, n) elements.
+func (l Level) SparseMatMul(p *Part, from, to, n int, work []float32) {
+	C.rk_sparse_matmul(C.int(l), &p.c, C.int(from), C.int(to), C.int(n), floats(work))
+}
+
+// GiveBack gives the memory of a mapped file's bytes back to the system, which keeps them in its cache: who reads them
+// gets them again.
+func GiveBack(data []byte) { C.rk_give_back(bytes(data), C.size_t(len(data))) }

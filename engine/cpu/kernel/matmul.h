@@ -212,6 +212,9 @@ static void finish(const struct rk_part *p, float *z, int first, int count, int 
 	if (p->scale != 1) {
 		for (int i = 0; i < count; i++) z[i] *= p->scale;
 	}
+	if (p->columns) {
+		for (int i = 0; i < count; i++) z[i] += 0; // a zero that is left out may change the sign of a zero: it is +0
+	}
 	if (p->bias) {
 		for (int i = 0; i < count; i++) z[i] += p->bias[first + i];
 	}
