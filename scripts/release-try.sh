@@ -23,6 +23,9 @@ wants() {
 	esac
 }
 
+# run COMMAND... runs it in the root.
+run() { chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
+
 # linux ARCHIVE VERSION
 linux() {
 	root=$(mktemp -d)
@@ -37,7 +40,6 @@ linux() {
 	cp -a /etc/apt/sources.list* /etc/apt/apt.conf.d /etc/apt/trusted.gpg.d "$root/etc/apt/" 2>/dev/null || true
 	tar -xf "$1" -C "$root/opt"
 	for folder in "$root"/opt/*; do program=/opt/$(basename "$folder")/rwkv-gpu; done
-	run() { chroot "$root" env -i HOME=/root PATH=/usr/sbin:/usr/bin:/sbin:/bin "$@"; }
 	wants "$2" run "$program" version
 	wants 'running on CPU' run "$program" generate 'Once upon a time' -n 20
 	served "$program"
@@ -49,13 +51,13 @@ linux() {
 	wants llvmpipe run "$program" generate 'Once upon a time' -n 20 --device gpu --json --tuning off
 }
 
-# served PROGRAM starts the server in the root and asks it.
+# served PROGRAM starts the server in the root, asks it, and ends it in order.
 served() {
-	run "$1" serve --listen 127.0.0.1:18080 --device cpu >/dev/null 2>&1 &
+	(exec chroot "$root" env -i HOME=/root "$1" serve --listen 127.0.0.1:18080 --device cpu >/dev/null 2>&1) &
 	server=$!
 	body='{"prompt":"Once","max_tokens":5}'
-	if got=$(run curl -sS --fail --retry 60 --retry-delay 1 --retry-connrefused --noproxy '*' -d "$body" \
-		http://127.0.0.1:18080/v1/completions 2>&1); then
+	if got=$(run curl -s --fail --retry 60 --retry-delay 1 --retry-connrefused --noproxy '*' -d "$body" \
+		http://127.0.0.1:18080/v1/completions); then
 		say "serve answers: $(echo "$got" | cut -c 1-60)"
 	else
 		kill $server
