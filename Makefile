@@ -8,6 +8,7 @@ GPUS     ?=
 CLIENTS  ?=
 TARGETS  ?=
 CHECK    ?=
+PACKAGES ?=
 
 # The commit is noted in the program where Git tells it.
 VCS  = $(shell git status >/dev/null 2>&1 && echo auto || echo false)
@@ -55,10 +56,9 @@ gpus: ## what the compilers of GPUs that are not there make of the kernels (GPUS
 	@scripts/setup.sh test
 	@scripts/gpus.sh $(GPUS)
 
-arm64: ## the CPU's vector kernels of 64-bit ARM, in an emulator
+arm64: ## every package for 64-bit ARM, and the tests of those that need no device, in an emulator (PACKAGES=... for some)
 	@scripts/setup.sh arm64
-	@GOARCH=arm64 CGO_ENABLED=1 CC=aarch64-linux-gnu-gcc $(GO) test -count=1 \
-		-exec 'qemu-aarch64-static -L /usr/aarch64-linux-gnu' ./engine/cpu/kernel
+	@scripts/arm64.sh $(PACKAGES)
 
 windows: ## bin/rwkv-gpu.exe for 64-bit Windows on x86, and whether it writes under Wine what this system's binary writes
 	@scripts/setup.sh windows

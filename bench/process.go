@@ -101,11 +101,11 @@ func (p Program) runTo(ctx context.Context, mark byte, limit time.Duration) (pro
 	defer cancel()
 	out, problems := stamped{mark: mark, full: cancel}, stamped{full: cancel}
 	c := exec.CommandContext(limited, p.Path, p.Args...)
-	ownGroup(c)
 	c.Stdout, c.Stderr = &out, &problems
 	c.WaitDelay = time.Second
 	start := time.Now()
-	err := c.Start()
+	release, err := startGroup(c)
+	defer release()
 	own := peakMemory()
 	if err == nil {
 		err = c.Wait()

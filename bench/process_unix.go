@@ -9,9 +9,10 @@ import (
 	"syscall"
 )
 
-// ownGroup gives a program a process group of its own, which ends as a whole when the program is to end: what the program
-// started ends too. Without it the system would end the program alone.
-func ownGroup(c *exec.Cmd) {
+// startGroup starts a program in a process group of its own, which ends as a whole when the program is to end: what the
+// program started ends too. Without it the system would end the program alone. release is called when the program has
+// ended.
+func startGroup(c *exec.Cmd) (release func(), err error) {
 	c.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	c.Cancel = func() error {
 		err := syscall.Kill(-c.Process.Pid, syscall.SIGKILL)
@@ -20,4 +21,5 @@ func ownGroup(c *exec.Cmd) {
 		}
 		return err
 	}
+	return func() {}, c.Start()
 }

@@ -8,7 +8,6 @@ import (
 	"math/rand/v2"
 	"net/http"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
@@ -17,6 +16,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/hub/fetch"
 	"github.com/rwkv-gpu/rwkv-gpu/hub/hubtest"
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 // Whatever the servers do, a pull ends with a file that the hub had, or with an error of a kind, and no name finds
@@ -124,7 +124,7 @@ func TestKilled(t *testing.T) {
 		mu.Lock()
 		requests, kill = 0, 1+r.IntN(8)
 		mu.Unlock()
-		cmd := exec.Command(os.Args[0], "-test.run=^TestKilled$")
+		cmd := reference.Self("-test.run=^TestKilled$")
 		cmd.Env = append(os.Environ(), killEnv+"="+s.URL, cacheDir+"="+string(cache))
 		var out bytes.Buffer
 		cmd.Stdout, cmd.Stderr = &out, &out

@@ -8,6 +8,7 @@ import (
 	"slices"
 	"testing"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights/weightstest"
@@ -106,6 +107,7 @@ func TestIdentityOfOthers(t *testing.T) {
 
 // A file that changed while it was open has no identity, and says why.
 func TestIdentityOfChanged(t *testing.T) {
+	reference.CutFiles(t)
 	path := filepath.Join(t.TempDir(), "m.st")
 	if err := os.WriteFile(path, weightstest.Safetensors(weightstest.RWKV7(weightstest.Tiny, tensor.F16, 1), nil), 0o600); err != nil {
 		t.Fatal(err)

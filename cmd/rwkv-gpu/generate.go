@@ -196,7 +196,7 @@ func (a *app) emit(ctx context.Context, s *session, tok tokenizer.Tokenizer, q g
 	out := textOutput{app: a, last: '\n', terminal: isTerminal(a.stdout)}
 	if !a.common.json {
 		if out.terminal && !a.common.quiet {
-			out.prompt = emphasis(prompt)
+			out.prompt = a.emphasis(prompt)
 		}
 		q.Emit = out.write
 	}
@@ -259,9 +259,9 @@ func (o *textOutput) end(cut bool) error {
 	return o.printf("\n")
 }
 
-// emphasis returns text in bold for a terminal that shows it.
-func emphasis(text []byte) string {
-	if len(text) == 0 || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" {
+// emphasis returns text in bold for a terminal of standard output that shows it.
+func (a *app) emphasis(text []byte) string {
+	if len(text) == 0 || os.Getenv("NO_COLOR") != "" || os.Getenv("TERM") == "dumb" || !obeysSequences(a.stdout) {
 		return string(text)
 	}
 	return "\x1b[1m" + string(text) + "\x1b[0m"

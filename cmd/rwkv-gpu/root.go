@@ -153,11 +153,17 @@ func oneText(_ *cobra.Command, args []string) error {
 
 // isTerminal reports whether a stream is a terminal.
 func isTerminal(stream any) bool {
+	f, ok := fileOf(stream)
+	return ok && term.IsTerminal(int(f.Fd()))
+}
+
+// fileOf returns the file that a stream is.
+func fileOf(stream any) (*os.File, bool) {
 	if r, ok := stream.(*results); ok {
 		stream = r.Writer
 	}
 	f, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(f.Fd()))
+	return f, ok
 }
 
 // maxText is the most bytes that are read from standard input.

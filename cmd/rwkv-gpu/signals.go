@@ -78,13 +78,14 @@ func (d *departure) leave(why error) {
 	})
 }
 
-// freeLine frees the line of the terminal of standard error: it removes a bar, and leaves a text that is being written.
+// freeLine frees the line of the terminal of standard error: it removes a bar, where the terminal can, and leaves a text
+// that is being written.
 func (d *departure) freeLine() {
 	switch {
 	case !d.isTerminal(d.stderr):
-	case barDrawn.Load():
+	case barDrawn.Load() && obeysSequences(d.stderr):
 		_, _ = io.WriteString(d.stderr, "\r\x1b[K")
-	case sameFile(d.stdout, d.stderr):
+	case barDrawn.Load() || sameFile(d.stdout, d.stderr):
 		_, _ = io.WriteString(d.stderr, "\n")
 	}
 }

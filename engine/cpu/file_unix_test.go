@@ -12,6 +12,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -159,6 +160,7 @@ func TestOverwritten(t *testing.T) {
 
 // A file that is cut during a pass is an error, not the end of the process.
 func TestCut(t *testing.T) {
+	reference.CutFiles(t)
 	path, m := written(t)
 	e := at("", 2)(t, m.Program, fileSizes, 0).(*Exec)
 	if err := e.Stage(oneToken()); err != nil {

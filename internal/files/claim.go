@@ -1,7 +1,6 @@
 package files
 
 import (
-	"os"
 	"path/filepath"
 )
 
@@ -10,7 +9,7 @@ import (
 // removed like an unfinished file of Replace.
 func Claim(path, who string) (release func(), err error) {
 	name := claimName(path, who)
-	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+	f, err := createNew(name)
 	if err != nil {
 		return nil, err
 	}

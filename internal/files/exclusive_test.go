@@ -4,12 +4,13 @@ import (
 	"errors"
 	"fmt"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strconv"
 	"sync"
 	"testing"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 const (
@@ -59,7 +60,7 @@ func TestExclusively(t *testing.T) {
 		all.Add(1)
 		go func() {
 			defer all.Done()
-			cmd := exec.Command(os.Args[0], "-test.run=^TestExclusively$")
+			cmd := reference.Self("-test.run=^TestExclusively$")
 			cmd.Env = append(os.Environ(), countEnv+"="+path)
 			if out, err := cmd.CombinedOutput(); err != nil {
 				t.Errorf("%v: %s", err, out)
@@ -119,14 +120,19 @@ func TestHoldByName(t *testing.T) {
 	if release, err = holdByName(name); release == nil || err != nil {
 		t.Fatalf("want it free again, got %v", err)
 	}
+	release()
+	if err := os.WriteFile(name, nil, 0o600); err != nil { // as a killed process leaves it
+		t.Fatal(err)
+	}
 	old := time.Now().Add(-2 * heldLong)
 	if err := os.Chtimes(name, old, old); err != nil {
 		t.Fatal(err)
 	}
 	release, err = waitFor(name, shortly, func() (func(), error) { return holdByName(name) })
 	if release == nil || err != nil {
-		t.Errorf("want an old one taken away, got %v", err)
+		t.Fatalf("want an old one taken away, got %v", err)
 	}
+	release()
 	if _, err := holdByName(filepath.Join(name, "none")); err == nil {
 		t.Error("want an error where no file can be")
 	}

@@ -15,6 +15,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 const soon = 100 * time.Millisecond
@@ -145,7 +147,7 @@ func TestReplaceCleans(t *testing.T) {
 		put(t, filepath.Join(dir, name), nil)
 	}
 	begin := func() *exec.Cmd {
-		c := exec.Command(os.Args[0], "-test.run=^TestReplaceCleans$")
+		c := reference.Self("-test.run=^TestReplaceCleans$")
 		c.Env = append(os.Environ(), killedEnv+"="+target)
 		out, err := c.StdoutPipe()
 		if err != nil {

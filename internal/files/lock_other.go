@@ -1,4 +1,4 @@
-//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd)
+//go:build !(darwin || dragonfly || freebsd || linux || netbsd || openbsd || windows)
 
 package files
 
@@ -13,3 +13,11 @@ func locked(string) bool { return false }
 
 // removeUnlocked leaves the file: there is no telling whether it is in use.
 func removeUnlocked(string) {}
+
+// createNew creates a file that is not there.
+func createNew(name string) (*os.File, error) {
+	return os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+}
+
+// inUse is false: a file that is open can be replaced.
+func inUse(error) bool { return false }

@@ -9,7 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"regexp"
-	"runtime"
 	"sync/atomic"
 )
 
@@ -68,12 +67,7 @@ func replace(target string, durable bool, write func(io.Writer) error, last func
 			return err
 		}
 	}
-	if runtime.GOOS == "windows" { // where an open file cannot be renamed; elsewhere closing would give up the lock too early
-		if err := f.Close(); err != nil {
-			return err
-		}
-	}
-	if err := finish(f.Name(), target); err != nil {
+	if err := finish(f.Name(), target); err != nil { // before it is closed, which gives up the lock
 		return err
 	}
 	complete = true
@@ -103,7 +97,7 @@ func createBeside(path string) (*os.File, error) {
 	Sweep(dir, func(name string) bool { return name == base })
 	for {
 		name := filepath.Join(dir, fmt.Sprintf(".%s.%d-%d%s", base, os.Getpid(), parts.Add(1), partEnding))
-		f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o666)
+		f, err := createNew(name)
 		if errors.Is(err, fs.ErrExist) {
 			continue
 		}

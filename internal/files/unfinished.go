@@ -4,6 +4,7 @@ import (
 	"errors"
 	"os"
 	"sync"
+	"time"
 )
 
 // unfinished are the files of this process that do not have their name yet.
@@ -24,16 +25,32 @@ func begun(name string) {
 	unfinished.files[name] = true
 }
 
-// finish gives a file that begun was told of its name, if there is one, or removes it.
+// readBriefly is how long somebody takes who reads a small file. Meanwhile some systems do not let it be replaced.
+const readBriefly = 2 * time.Second
+
+// finish gives a file that begun was told of its name, if there is one, or removes it. What cannot be replaced since
+// somebody has it open is tried again for a while.
 func finish(name, target string) error {
+	for start := time.Now(); ; time.Sleep(holdPause) {
+		if err := tryFinish(name, target); !inUse(err) || time.Since(start) > readBriefly {
+			return err
+		}
+	}
+}
+
+func tryFinish(name, target string) error {
 	unfinished.Lock()
 	defer unfinished.Unlock()
-	delete(unfinished.files, name)
 	if target == "" || unfinished.abandoned {
+		delete(unfinished.files, name)
 		_ = os.Remove(name) // it may be gone
 		return errAbandoned
 	}
-	return os.Rename(name, target)
+	err := os.Rename(name, target)
+	if err == nil {
+		delete(unfinished.files, name)
+	}
+	return err
 }
 
 // Abandon removes the files that are being written at this moment, for a process that ends without waiting for who

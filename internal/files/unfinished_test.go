@@ -5,6 +5,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"runtime"
 	"testing"
 )
 
@@ -25,7 +26,7 @@ func TestAbandon(t *testing.T) {
 			t.Errorf("want the file that is written, got %d files", before)
 		}
 		Abandon()
-		if after := count(); after != 0 {
+		if after := count(); after != 0 && runtime.GOOS != "windows" { // where it may go only once it is closed
 			t.Errorf("want no file after it was given up, got %d", after)
 		}
 		return err

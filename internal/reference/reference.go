@@ -3,9 +3,12 @@ package reference
 
 import (
 	"os"
+	"os/exec"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
+	"time"
 )
 
 // Shared returns the path of an entry of the reference data folder that lies beside the checkout (../shared), and skips
@@ -61,4 +64,28 @@ func Root(tb testing.TB) string {
 		tb.Fatal("reference: no caller information")
 	}
 	return filepath.Dir(filepath.Dir(filepath.Dir(file)))
+}
+
+// Self returns a command that runs this test program again. Where the system does not know how to run programs of its
+// kind, the command and arguments of RWKV_EMULATOR do, as they do for this process.
+func Self(args ...string) *exec.Cmd {
+	words := append(strings.Fields(os.Getenv("RWKV_EMULATOR")), os.Args[0])
+	return exec.Command(words[0], append(words[1:], args...)...)
+}
+
+// CutFiles skips, in an emulator, a test of reads in a mapped file that was cut: QEMU does not tell which address could
+// not be read, and so nobody knows which file it was.
+func CutFiles(tb testing.TB) {
+	tb.Helper()
+	if os.Getenv("RWKV_EMULATOR") != "" {
+		tb.Skip("a mapped file that is cut: not in an emulator, which does not tell the address of a read that failed")
+	}
+}
+
+// AtMost returns the time that a test allows for something: usual, or as much more as an emulator is slower.
+func AtMost(usual time.Duration) time.Duration {
+	if os.Getenv("RWKV_EMULATOR") != "" {
+		return 20 * usual
+	}
+	return usual
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/go-json-experiment/json"
 
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 )
 
@@ -181,7 +182,7 @@ func TestManyTexts(t *testing.T) {
 		if err != nil || len(messages) != 1 || messages[0].Reasoning+messages[0].Content != want {
 			t.Errorf("%s: %d messages, %v", name, len(messages), err)
 		}
-		if d := time.Since(start); d > 10*time.Second {
+		if d := time.Since(start); d > reference.AtMost(10*time.Second) {
 			t.Errorf("%s: %v for %d texts", name, d, n)
 		}
 	}
