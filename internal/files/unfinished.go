@@ -47,7 +47,7 @@ func tryFinish(name, target string) error {
 		return errAbandoned
 	}
 	err := os.Rename(name, target)
-	if err == nil {
+	if !inUse(err) {
 		delete(unfinished.files, name)
 	}
 	return err
