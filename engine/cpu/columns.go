@@ -27,15 +27,15 @@ type columns struct {
 }
 
 const (
-	mostSparse = 4  // vectors of a pass that reads columns
+	mostSparse = 2  // vectors of a pass that reads columns
 	lookEvery  = 8  // passes
 	enough     = 16 // passes before columns are written: the rest of a shorter text would not gain what writing costs
 	restful    = 64 // passes after which the memory of rows that nobody reads is given back
 )
 
 // mostFilled has, for one vector and more, which part of their elements may be other numbers where products read columns.
-// For more vectors the work on a column counts for more than reading it.
-var mostFilled = [mostSparse]float64{0.6, 0.6, 0.6, 0.3}
+// More vectors than these share what they read of the rows, and columns then cost more than rows do.
+var mostFilled = [mostSparse]float64{0.6, 0.6}
 
 // tiles are the rows that a tile may have, the best first.
 var tiles = []int{kernel.MostTile, 128, 64}
