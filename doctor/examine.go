@@ -131,6 +131,10 @@ func (e *examination) open() *device.Device {
 		return nil
 	}
 	d, err := e.o.Open()
+	if level := (*cpu.LevelError)(nil); errors.As(err, &level) { // which processor has found
+		e.Why = "the processor has no such kernels"
+		return nil
+	}
 	if err != nil {
 		e.Why = "the device could not be opened"
 		do := "--device cpu runs on the processor; 'rwkv-gpu devices' lists what can be named"

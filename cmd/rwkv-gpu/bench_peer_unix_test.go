@@ -89,5 +89,5 @@ func TestBenchPeer(t *testing.T) {
 	wantError(t, cli("bench", "--peer", failing, "--model", model, "--device", "cpu", "--pp", "8", "--tg", "0", "--quiet"), statusInput, "--peer: llama-bench: exit status 1: cannot load")
 	wantError(t, cli("bench", "--peer", peer, "--model", model, "--device", "none such", "--quiet"), statusDevice, `"none such"`)
 	t.Setenv("RWKV_CPU", "none such") // which this process does not look at
-	wantError(t, cli(append(args, "--quiet")...), statusDevice, "a process of this program: bench: ", "RWKV_CPU: want one of ")
+	wantError(t, cli(append(args, "--quiet")...), statusUsage, "a process of this program: bench: ", "RWKV_CPU: want one of ")
 }

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/model"
@@ -87,6 +88,7 @@ func statusOf(err error) int {
 	var (
 		f         *failure
 		save      *weights.SaveError
+		level     *cpu.LevelError
 		faulty    *device.Error
 		weight    *weights.Error
 		vocab     *tokenizer.Error
@@ -100,6 +102,8 @@ func statusOf(err error) int {
 		return statusInterrupted
 	case errors.As(err, &f):
 		return f.status
+	case errors.As(err, &level): // the user's environment names it
+		return statusUsage
 	case errors.As(err, &faulty), gpu.IsFault(err):
 		return statusDevice
 	case errors.As(err, &save):

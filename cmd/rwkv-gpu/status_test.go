@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
@@ -44,7 +45,7 @@ func TestStatusOf(t *testing.T) {
 	for want, list := range map[int][]error{
 		statusDone:   {nil},
 		statusFailed: {errors.New("anything"), &weights.SaveError{Path: "p", Err: fs.ErrPermission}, output(syscall.ENOSPC), op.ErrClosed, engine.ErrNoSlot},
-		statusUsage:  {usagef("--x", "y")},
+		statusUsage:  {usagef("--x", "y"), &device.Error{Device: "CPU", Err: &cpu.LevelError{Got: "x"}}},
 		statusInput: {inputf("f", "y"), &weights.Error{File: "f"}, &tokenizer.Error{}, &op.NotFiniteError{Tensor: "t"}, &fs.PathError{Op: "open", Err: fs.ErrNotExist},
 			&sample.LogitsError{ID: 3}},
 		statusDevice: {lost, &device.Error{Device: "d", Err: errors.New("x")}, &gpu.HangError{What: "x"}, gpu.ErrOutOfMemory, gpu.ErrNoLoader,

@@ -169,3 +169,16 @@ func TestOneLine(t *testing.T) {
 		}
 	}
 }
+
+// A level of processor features that is not here is wrong usage of a variable: the error names it, what may stand there
+// and what does.
+func TestWrongLevel(t *testing.T) {
+	t.Setenv("RWKV_CPU", "sse9")
+	for _, args := range [][]string{{"generate", "x", "-n", "1"}, {"logits", "--tokens", "1"}, {"bench", "--pp", "2", "--tg", "1"}, {"compare"}} {
+		wantError(t, cli(append(args, "--device", "cpu")...), statusUsage, "RWKV_CPU: want one of generic", `got "sse9"`)
+	}
+	r := cli("doctor", "--device", "cpu")
+	if r.status != statusFailed || strings.Count(r.stdout, "RWKV_CPU: want one of") != 1 || !strings.Contains(r.stdout, "unset RWKV_CPU") {
+		t.Error(r)
+	}
+}

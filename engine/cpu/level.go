@@ -33,6 +33,17 @@ func Built() (names []string) {
 // Compiler names the C compiler that made the kernels, with its version.
 func Compiler() string { return kernel.Compiler() }
 
+// LevelError is the error of a level that the processor does not have, or that does not exist.
+type LevelError struct {
+	Where string   // the environment variable that names it, or "level" for the option of an executor
+	Want  []string // as Levels has them
+	Got   string
+}
+
+func (e *LevelError) Error() string {
+	return fmt.Sprintf("%s: want one of %s, which this processor has, got %q", e.Where, strings.Join(e.Want, ", "), e.Got)
+}
+
 // levelOf returns the level of a name. An empty one is what RWKV_CPU says, or else the best.
 func levelOf(name string) (kernel.Level, error) {
 	all := kernel.Levels()
@@ -48,10 +59,11 @@ func levelOf(name string) (kernel.Level, error) {
 			return l, nil
 		}
 	}
-	return 0, fmt.Errorf("cpu: %s: want one of %s, which this processor has, got %q", where, strings.Join(Levels(), ", "), name)
+	return 0, &LevelError{where, Levels(), name}
 }
 
-// Level returns the level of executors that are not told another one: what RWKV_CPU says, or else the best.
+// Level returns the level of executors that are not told another one: what RWKV_CPU says, or else the best. Its error is
+// a *LevelError.
 func Level() (kernel.Level, error) { return levelOf("") }
 
 // LevelName returns the name of Level, as Levels has it.

@@ -79,7 +79,7 @@ func List() ([]gpu.Info, error) {
 
 // Open opens the device that spec names: "auto" (the best GPU, else the CPU, which notice is told), "gpu" (the best
 // Vulkan device), "cpu", an index, or a part of a name. notice may be nil. A Vulkan device that is a processor is the
-// slower way to use it.
+// slower way to use it. The error of the CPU is a *cpu.LevelError.
 func Open(spec string, notice func(string)) (*Device, error) { return open(spec, notice, false) }
 
 // OpenAnew is Open without what earlier processes found to be unfit on the device.
@@ -87,20 +87,29 @@ func OpenAnew(spec string, notice func(string)) (*Device, error) { return open(s
 
 func open(spec string, notice func(string), anew bool) (*Device, error) {
 	if spec == "cpu" {
-		return &Device{}, nil
+		return onCPU(nil)
 	}
 	d := &Device{anew: anew}
 	err := d.open(spec)
 	if err != nil && isAuto(spec) {
-		if notice != nil {
+		c, fault := onCPU(err)
+		if fault == nil && notice != nil {
 			notice(whyCPU(err))
 		}
-		return &Device{whyCPU: err}, nil
+		return c, fault
 	}
 	if err != nil {
 		return nil, err
 	}
 	return d, nil
+}
+
+// onCPU returns the CPU, which runs for a reason. Its error is that of a level that the user asks for.
+func onCPU(why error) (*Device, error) {
+	if _, err := cpu.Level(); err != nil {
+		return nil, err
+	}
+	return &Device{whyCPU: why}, nil
 }
 
 // OpenWindow opens the Vulkan device that spec names, as one that shows pictures in a window. "auto" is the best of those

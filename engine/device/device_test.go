@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
@@ -177,4 +178,27 @@ func TestRoofline(t *testing.T) {
 			t.Errorf("generic, 2 threads: %+v, %v", l, err)
 		}
 	})
+}
+
+// A level of features that the processor has not is an error of the CPU before anything runs, whether the CPU is asked
+// for or stands in. A GPU does not look at it.
+func TestLevel(t *testing.T) {
+	t.Setenv("RWKV_VULKAN_LOADER", filepath.Join(t.TempDir(), "none"))
+	t.Setenv("RWKV_CPU", "sse9")
+	for _, spec := range []string{"cpu", "auto"} {
+		var told string
+		_, err := Open(spec, func(line string) { told = line })
+		var e *cpu.LevelError
+		if !errors.As(err, &e) || e.Where != "RWKV_CPU" || e.Got != "sse9" || len(e.Want) == 0 || told != "" {
+			t.Errorf("%s: %v, told %q", spec, err, told)
+		}
+	}
+	var e *Error
+	if _, err := Open("gpu", nil); !errors.As(err, &e) {
+		t.Errorf("want the error of the GPU, got %v", err)
+	}
+	t.Setenv("RWKV_CPU", "generic")
+	if d, err := Open("auto", nil); err != nil || d.WhyCPU() == nil {
+		t.Errorf("generic: %v", err)
+	}
 }
