@@ -274,8 +274,11 @@ func (d *Device) prober(m *model.Model, s op.Sizes, a Accuracy, progress func(do
 	return e.Prober(), nil
 }
 
-// Close releases the device.
-func (d *Device) Close() error { return d.current().close() }
+// Close releases the device, and saves what its tuner still has to save.
+func (d *Device) Close() error {
+	d.Tuner.Flush()
+	return d.current().close()
+}
 
 func (o opened) close() error {
 	if o.device == nil || o.closed || o.instance == nil {

@@ -4,14 +4,17 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/cpu"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu"
 	"github.com/rwkv-gpu/rwkv-gpu/gpu/gputest"
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -200,5 +203,25 @@ func TestLevel(t *testing.T) {
 	t.Setenv("RWKV_CPU", "generic")
 	if d, err := Open("auto", nil); err != nil || d.WhyCPU() == nil {
 		t.Errorf("generic: %v", err)
+	}
+}
+
+// A device that closes saves what its tuner could not save before.
+func TestCloseSavesTuning(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "cache")
+	path := filepath.Join(dir, "tuning.json")
+	if err := os.WriteFile(dir, nil, 0o600); err != nil { // where a folder is to be
+		t.Fatal(err)
+	}
+	d := &Device{Tuner: tune.New(path, true, nil)}
+	d.Tuner.Keep(&tune.Choice{Key: "a product", Forms: []tune.Form{{Rows: 1}}}, tune.Form{Rows: 1}, time.Second)
+	if err := os.Remove(dir); err != nil {
+		t.Fatal(err)
+	}
+	if err := d.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if known := tune.New(path, false, nil).Known(); known["a product"].Rows != 1 {
+		t.Errorf("want it kept, got %v", known)
 	}
 }

@@ -10,8 +10,8 @@ import (
 	"time"
 )
 
-// errBusy is wrapped by the errors of Exclusively if somebody else holds the path.
-var errBusy = errors.New("somebody else is at work on it")
+// ErrBusy is wrapped by the errors of Exclusively if somebody else holds the path.
+var ErrBusy = errors.New("somebody else is at work on it")
 
 const (
 	holdPause = time.Millisecond // between two looks whether a path is free
@@ -42,7 +42,7 @@ func waitFor(path string, patience time.Duration, take func() (release func(), e
 			return release, err
 		}
 		if time.Since(begin) > patience {
-			return nil, at("lock", path, fmt.Errorf("not free for %s: %w", patience, errBusy))
+			return nil, at("lock", path, fmt.Errorf("not free for %s: %w", patience, ErrBusy))
 		}
 	}
 }

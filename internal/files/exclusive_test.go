@@ -92,7 +92,7 @@ func TestExclusivelyBusy(t *testing.T) {
 			return nil
 		})
 	})
-	if want := "lock " + path + ": not free for " + shortly.String() + ": " + errBusy.Error(); !errors.Is(err, errBusy) || err.Error() != want {
+	if want := "lock " + path + ": not free for " + shortly.String() + ": " + ErrBusy.Error(); !errors.Is(err, ErrBusy) || err.Error() != want {
 		t.Errorf("want %q, got %v", want, err)
 	}
 	if err := Exclusively(path, 0, func() error { return nil }); err != nil {

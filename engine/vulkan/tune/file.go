@@ -74,17 +74,21 @@ type keeping struct {
 	found map[string]found // by device, driver and work
 	ours  map[string]bool  // keys of found that this tuner measured itself
 
-	path    string            // "": none
-	lethal  map[string]string // forms in whose trials an earlier process ended, as in the file's Trying
-	trying  string            // the form under trial, by the key of lethal
-	tried   map[string]bool   // forms that this process tried without harm, by the same key
-	release func()            // takes back the claim on the file while a form is under trial
-	fresh   bool              // reports whether the content of the file does not count
-	failed  bool              // to save
+	path     string            // "": none
+	patience time.Duration     // savePatience but in tests
+	lethal   map[string]string // forms in whose trials an earlier process ended, as in the file's Trying
+	trying   string            // the form under trial, by the key of lethal
+	tried    map[string]bool   // forms that this process tried without harm, by the same key
+	release  func()            // takes back the claim on the file while the file names a form that this process tries
+	marked   bool              // reports whether the file names one
+	fresh    bool              // reports whether the content of the file does not count
+	owed     bool              // reports whether the last save failed
+	told     bool              // reports whether the user knows that nothing is kept
 }
 
 func (t *keeping) open(path string, fresh bool) error {
-	t.path, t.fresh, t.found, t.ours, t.tried = path, fresh, map[string]found{}, map[string]bool{}, map[string]bool{}
+	t.path, t.patience, t.fresh = path, savePatience, fresh
+	t.found, t.ours, t.tried = map[string]found{}, map[string]bool{}, map[string]bool{}
 	if fresh || path == "" {
 		return nil
 	}
@@ -142,24 +146,30 @@ const nobody = "0"
 // survives notes that the trial of a form is over and did no harm.
 func (t *keeping) survives() { t.tried[t.trying] = true }
 
-// savePatience is how long a tuner waits for other writers of the file. A write takes milliseconds.
+// savePatience is how long a tuner waits for other writers of the file. A write takes milliseconds. Where the disk is
+// slow and many processes begin at once it takes longer. Then the tuner goes on, and saves later.
 const savePatience = 2 * time.Second
 
-// save writes the file, whole or not at all, together with what other processes found meanwhile.
-func (t *keeping) save() error {
+// save writes the file, whole or not at all, together with what other processes found meanwhile. After a save that
+// failed, only a last one waits for other writers, so that a file that nobody can write holds nothing up.
+func (t *keeping) save(last bool) error {
 	if t.path == "" {
 		return nil
 	}
 	if t.trying != "" && t.release == nil {
 		t.claim()
 	}
-	err := files.Exclusively(t.path, savePatience, t.merge)
-	if t.release != nil && (err != nil || t.trying == "") { // what is not written needs no claim
+	patience := t.patience
+	if t.owed && !last {
+		patience = 0
+	}
+	err := files.Exclusively(t.path, patience, t.merge)
+	if t.owed = err != nil; !t.owed {
+		t.fresh, t.marked = false, t.trying != ""
+	}
+	if t.release != nil && !t.marked { // what is not written needs no claim
 		t.release()
 		t.release = nil
-	}
-	if err == nil {
-		t.fresh = false
 	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"sync"
 	"testing"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/shaders"
 )
@@ -27,7 +28,8 @@ func TestTunerShares(t *testing.T) {
 	}
 }
 
-// Whatever many tuners find at the same time, nothing of it is lost.
+// Whatever many tuners find at the same time, nothing of it is lost, though none of them waits for another until all is
+// found.
 func TestTunerSharesAtOnce(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "tuning.json")
 	const tuners, each = 6, 20
@@ -37,9 +39,12 @@ func TestTunerSharesAtOnce(t *testing.T) {
 		go func() {
 			defer all.Done()
 			tuner := New(path, false, func(s string) { t.Error(s) })
+			tuner.kept.patience = 0
 			for j := range each {
 				tuner.take(fmt.Sprint(i, "-", j), found{Form: Form{Rows: uint32(i)}})
 			}
+			tuner.kept.patience = 10 * time.Minute
+			tuner.Flush()
 		}()
 	}
 	all.Wait()

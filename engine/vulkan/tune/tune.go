@@ -1,12 +1,15 @@
 package tune
 
 import (
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // Tuner chooses the forms of work by measuring them, once for a device, a driver and a shape.
@@ -157,10 +160,32 @@ func (t *Tuner) tries(form string) {
 	}
 }
 
-// keep saves what was found. A failure costs only the time to measure again, and the user is told once.
+// keep saves what was found. A failure costs only the time to measure again, and the user is told once. If other
+// processes keep the tuner from saving, a later save has it all, so the user is not told.
 func (t *Tuner) keep() {
-	if err := t.kept.save(); err != nil && !t.kept.failed {
-		t.kept.failed = true
+	if err := t.kept.save(false); err != nil && !errors.Is(err, files.ErrBusy) {
+		t.unkept(err)
+	}
+}
+
+// Flush saves what could not be saved while other processes wrote the file. A device that closes calls it. It does
+// nothing if somebody is measuring.
+func (t *Tuner) Flush() {
+	if t == nil || !t.turn.TryLock() {
+		return
+	}
+	defer t.turn.Unlock()
+	if !t.kept.owed {
+		return
+	}
+	if err := t.kept.save(true); err != nil {
+		t.unkept(err)
+	}
+}
+
+func (t *Tuner) unkept(err error) {
+	if !t.kept.told {
+		t.kept.told = true
 		t.tell(fmt.Sprintf("tuning is not kept: %v", err))
 	}
 }
