@@ -5,13 +5,14 @@ import (
 	"testing"
 )
 
-// BenchmarkSample draws from 65536 logits: peaked as of a confident model, and almost flat.
+// BenchmarkSample draws from 65536 logits: peaked as of a confident model, wide as of one with random weights, and
+// almost flat.
 func BenchmarkSample(b *testing.B) {
 	const vocab = 1 << 16
 	for _, logits := range []struct {
 		name      string
 		deviation float64
-	}{{"normal", 3}, {"flat", 0.01}} {
+	}{{"normal", 3}, {"wide", 2}, {"flat", 0.01}} {
 		values := randomLogits(1, vocab, logits.deviation)
 		if logits.name == "normal" {
 			copy(values, randomLogits(2, 100, 6)) // some stand out

@@ -5,15 +5,81 @@ import (
 	"math/bits"
 )
 
-// drawBlock is the number of ids per partial sum of an unfiltered draw.
-const drawBlock = 256
+// draw returns the id at which the running weight, in id order, passes random's share of the total. It looks at the
+// ids whose key is at most limit. total is the weight of all these ids, or 0 if nobody knows it yet.
+func (w *workspace) draw(limit uint32, factor float32, random, total uint64) int {
+	limit = min(limit, lastWeighed(factor))
+	w.sums = w.sums[:0]
+	if total == 0 {
+		before := block
+		for b := range w.tops {
+			var m uint64
+			m, before = w.weight(b, limit, factor, before)
+			total += m
+			w.sums = append(w.sums, total)
+		}
+	}
+	goal, _ := bits.Mul64(random, total)
+	b, running := w.find(limit, factor, goal)
+	for id := b * block; ; id++ {
+		if t := w.largest - w.values[id]; math.Float32bits(t) <= limit {
+			if running += weight(exponent(t, factor)); running > goal {
+				return id
+			}
+		}
+	}
+}
 
-// draw returns the kept id at which the running weight, in id order, passes random's share of the total.
-func (w *workspace) draw(inverse float32, random uint64) int {
+// find returns the block in which the running weight passes goal, and the weight before that block.
+func (w *workspace) find(limit uint32, factor float32, goal uint64) (b int, running uint64) {
+	if len(w.sums) > 0 {
+		for w.sums[b] <= goal {
+			running = w.sums[b]
+			b++
+		}
+		return b, running
+	}
+	for before := block; ; b++ {
+		var m uint64
+		if m, before = w.weight(b, limit, factor, before); running+m > goal {
+			return b, running
+		}
+		running += m
+	}
+}
+
+// weight returns the weight and the number of a block's ids whose key is at most limit, which is at most lastWeighed.
+// Where few ids count it uses a branch, which is well predicted there. Elsewhere it uses none. The number in the block
+// before tells which kind a block is.
+func (w *workspace) weight(b int, limit uint32, factor float32, before int) (sum uint64, n int) {
+	if math.Float32bits(w.largest-w.tops[b]) > limit {
+		return 0, 0
+	}
+	largest, scale := w.largest, factor*(1<<fixedBits)
+	if before <= few {
+		for _, v := range w.block(b) {
+			if t := largest - v; math.Float32bits(t) <= limit {
+				sum += weight(uint64(int64(t * scale)))
+				n++
+			}
+		}
+		return sum, n
+	}
+	for _, v := range w.block(b) {
+		t := largest - v
+		in := within(math.Float32bits(t), limit)
+		sum += weight(uint64(int64(t*scale))) & -uint64(in)
+		n += in
+	}
+	return sum, n
+}
+
+// drawKept is draw from the ids of kept.
+func (w *workspace) drawKept(factor float32, random uint64) int {
 	w.sums = w.sums[:0]
 	var total uint64
 	for _, c := range w.kept {
-		total += Weight(math.Float32frombits(c.key) * inverse)
+		total += Weight(math.Float32frombits(c.key) * factor)
 		w.sums = append(w.sums, total)
 	}
 	goal, _ := bits.Mul64(random, total)
@@ -26,34 +92,4 @@ func (w *workspace) draw(inverse float32, random uint64) int {
 		}
 	}
 	return int(w.kept[low].id)
-}
-
-// drawAll is draw over all ids, which needs no list of them.
-func (w *workspace) drawAll(largest, inverse float32, random uint64) int {
-	w.sums = w.sums[:0]
-	var total uint64
-	for start := 0; start < len(w.values); start += drawBlock {
-		for _, v := range w.values[start:min(start+drawBlock, len(w.values))] {
-			if u := (largest - v) * inverse; u < WeightBits {
-				total += weight(u)
-			}
-		}
-		w.sums = append(w.sums, total)
-	}
-	goal, _ := bits.Mul64(random, total)
-	block := 0
-	for w.sums[block] <= goal {
-		block++
-	}
-	var running uint64
-	if block > 0 {
-		running = w.sums[block-1]
-	}
-	id := block * drawBlock
-	for {
-		if running += Weight((largest - w.values[id]) * inverse); running > goal {
-			return id
-		}
-		id++
-	}
 }

@@ -7,6 +7,7 @@ import "testing"
 func TestDrawEdges(t *testing.T) {
 	equal := make([]float32, 1024)
 	w := workspace{values: equal}
+	w.top()
 	w.gather(0, 0)
 	for _, c := range []struct {
 		random uint64
@@ -14,11 +15,13 @@ func TestDrawEdges(t *testing.T) {
 	}{
 		{0, 0}, {1<<54 - 1, 0}, {1 << 54, 1}, {1<<62 - 1, 255}, {1 << 62, 256}, {1<<63 - 1, 511}, {1 << 63, 512}, {^uint64(0), 1023},
 	} {
-		if got := w.draw(log2e, c.random); got != c.want {
-			t.Errorf("draw(%x): got %d, want %d", c.random, got, c.want)
+		if got := w.drawKept(log2e, c.random); got != c.want {
+			t.Errorf("drawKept(%x): got %d, want %d", c.random, got, c.want)
 		}
-		if got := w.drawAll(0, log2e, c.random); got != c.want {
-			t.Errorf("drawAll(%x): got %d, want %d", c.random, got, c.want)
+		for _, total := range []uint64{0, 1 << 50} {
+			if got := w.draw(0, log2e, c.random, total); got != c.want {
+				t.Errorf("draw(%x) of total %d: got %d, want %d", c.random, total, got, c.want)
+			}
 		}
 	}
 }

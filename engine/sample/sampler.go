@@ -117,25 +117,27 @@ func (s *Sampler) Clone() *Sampler {
 // same id until Accept moves on. It allocates nothing once its workspace has grown. The error names a value that is
 // not a logit (NaN or +Inf), or says that no id can be drawn.
 func (s *Sampler) Sample(logits []float32) (int, error) {
-	best, largest, err := s.adjust(logits)
+	best, err := s.adjust(logits)
 	if err != nil || s.params.Greedy() {
 		return best, err
 	}
-	w := &s.work
-	random := Random(s.params.Seed, s.position)
-	if !s.params.filters(s.vocab) {
-		return w.drawAll(largest, inverse(s.params.Temperature), random), nil
+	w, factor, random := &s.work, inverse(s.params.Temperature), Random(s.params.Seed, s.position)
+	if s.params.cuts(s.vocab) {
+		w.keep(s.params)
+		return w.drawKept(factor, random), nil
 	}
-	w.keep(s.params, largest)
-	return w.draw(inverse(s.params.Temperature), random), nil
+	limit, total := w.cut(s.params)
+	if factor != log2e {
+		total = 0 // it is the weight before temperature
+	}
+	return w.draw(limit, factor, random, total), nil
 }
 
 // Distribution returns the probabilities (vocab values, sum 1) that Sample draws from. They are computed in float64,
 // so ids that are too unlikely to ever be drawn still have theirs. Where a greedy sampler meets equal largest logits
 // they share the probability, as in the reference, while Sample takes the lowest id; top_k = 1 keeps the lowest.
 func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
-	_, largest, err := s.adjust(logits)
-	if err != nil {
+	if _, err := s.adjust(logits); err != nil {
 		return nil, err
 	}
 	factor := float64(log2e)
@@ -143,7 +145,7 @@ func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
 		factor = float64(inverse(s.params.Temperature))
 	}
 	w := &s.work
-	w.keep(s.params, largest)
+	w.keep(s.params)
 	exps := make([]float64, len(w.kept))
 	var sum float64
 	for i, c := range w.kept {
@@ -157,13 +159,13 @@ func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
 	return probs, nil
 }
 
-// adjust applies bias, bans and penalties to a copy of logits and returns the lowest id of the largest value.
-func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error) {
+// adjust applies bias, bans and penalties to a copy of logits, and returns the lowest id of the largest value.
+func (s *Sampler) adjust(logits []float32) (best int, err error) {
 	if len(logits) != s.vocab {
-		return 0, 0, fmt.Errorf("sample: logits: want %d values, got %d", s.vocab, len(logits))
+		return 0, fmt.Errorf("sample: logits: want %d values, got %d", s.vocab, len(logits))
 	}
 	if err := s.limit.prepare(s.vocab); err != nil {
-		return 0, 0, err
+		return 0, err
 	}
 	s.work.values = logits
 	if len(s.past.accepted) > 0 || len(s.params.Ban) > 0 || len(s.biases) > 0 || s.limit.limits() {
@@ -171,16 +173,13 @@ func (s *Sampler) adjust(logits []float32) (best int, largest float32, err error
 		s.work.values = s.work.copied
 		s.penalise(s.work.copied)
 	}
-	if best, largest = argMax(s.work.values); best >= 0 && largest <= math.MaxFloat32 {
-		if largest == 0 {
-			largest = 0 // -0 minus 0 would be -0, whose bits do not order like its value
-		}
-		return best, largest, nil
+	switch best = s.work.top(); {
+	case best < 0:
+		return 0, &LogitsError{-1, float32(math.Inf(-1))}
+	case !(s.work.largest <= math.MaxFloat32):
+		return 0, &LogitsError{best, logits[best]}
 	}
-	if best < 0 {
-		return 0, 0, &LogitsError{-1, float32(math.Inf(-1))}
-	}
-	return 0, 0, &LogitsError{best, logits[best]}
+	return best, nil
 }
 
 // penalise applies bias, penalties, bans and the mask to values.

@@ -143,7 +143,7 @@ func TestReferencePenalties(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, step := range p.Steps {
-		if _, _, err := s.adjust(p.Logits); err != nil {
+		if _, err := s.adjust(p.Logits); err != nil {
 			t.Fatal(err)
 		}
 		for id, want := range step.Logits {

@@ -49,3 +49,20 @@ func TestWeightNeverGrows(t *testing.T) {
 		last = w
 	}
 }
+
+// The keys that part ids by their exponents are the exact ones, at all temperatures.
+func TestFirstKey(t *testing.T) {
+	for _, temperature := range []float32{1e-31, 1e-20, 0.01, 0.3, 0.7, 1, 1.4426950216293335, 2, 77, 1e20, 3e38} {
+		factor := inverse(temperature)
+		u := func(key uint32) float32 { return math.Float32frombits(key) * factor }
+		for i := 1; i <= WeightBits<<octave; i++ {
+			edge := float32(i) / (1 << octave)
+			if key := firstKey(edge, factor); !(u(key-1) < edge) || u(key) < edge && key != outKey {
+				t.Fatalf("temperature %v: exponents up to %v: key %#x", temperature, edge, key)
+			}
+		}
+		if last := lastWeighed(factor); Weight(u(last)) == 0 || last != outKey-1 && Weight(u(last+1)) != 0 {
+			t.Errorf("temperature %v: last key of a weight: got %#x", temperature, last)
+		}
+	}
+}
