@@ -27,15 +27,12 @@ type columns struct {
 }
 
 const (
-	mostSparse = 2  // vectors of a pass that reads columns
-	lookEvery  = 8  // passes
-	enough     = 16 // passes before columns are written: the rest of a shorter text would not gain what writing costs
-	restful    = 64 // passes after which the memory of rows that nobody reads is given back
+	mostSparse = kernel.Few // vectors of a pass that reads columns
+	mostFilled = 0.6        // which part of one vector may be other numbers where a product reads columns
+	lookEvery  = 8          // passes
+	enough     = 16         // passes before columns are written: the rest of a shorter text would not gain what writing costs
+	restful    = 64         // passes after which the memory of rows that nobody reads is given back
 )
-
-// mostFilled has, for one vector and more, which part of their elements may be other numbers where products read columns.
-// More vectors than these share what they read of the rows, and columns then cost more than rows do.
-var mostFilled = [mostSparse]float64{0.6, 0.6}
 
 // tiles are the rows that a tile may have, the best first.
 var tiles = []int{kernel.MostTile, 128, 64}
@@ -114,8 +111,8 @@ func (c *columns) use(n int) bool {
 	if c.look = n <= mostSparse && c.passes%lookEvery == 0; n <= mostSparse {
 		c.passes++
 	}
-	switch {
-	case n > mostSparse || c.passes <= enough || c.filled > mostFilled[n-1]:
+	switch { // each of n vectors reads its columns for itself, while all share what they read of the rows
+	case n > mostSparse || c.passes <= enough || float64(n)*c.filled > mostFilled:
 	case c.missing.Load() == 0:
 		if c.idle++; c.idle == restful {
 			kernel.GiveBack(c.rows)

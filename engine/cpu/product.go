@@ -67,12 +67,12 @@ func productWork(p *op.Part, s op.Sizes, sparse bool) int {
 	if p.X.Of.Kind == op.Out {
 		most = s.Outs
 	}
-	n := kernel.WorkLen(min(m, mostRows), k, 1)
+	n := kernel.WorkLen(min(m, mostRows), k, min(most, kernel.Few))
 	if most > 1 {
 		n = max(n, kernel.WorkLen(kernel.Panel(k), k, most))
 	}
 	if sparse {
-		n = max(n, kernel.SparseWorkLen(k, min(most, mostSparse)))
+		n = max(n, kernel.SparseWorkLen(k))
 	}
 	return n
 }
@@ -89,7 +89,7 @@ func (p *product) units(b *op.Batch) int {
 
 // rowUnits cuts the matrices, by rows, into units, and returns how many there are.
 func (p *product) rowUnits() int {
-	if p.n == 1 {
+	if p.n <= kernel.Few {
 		for i := range p.parts {
 			x := &p.parts[i]
 			x.rows = min((unitBytes/x.bytes+3)&^3, mostRows)
@@ -154,7 +154,7 @@ func (p *product) doRows(w *worker, from, to int) error {
 		rows := max(x.rows, 4)
 		first, last := max(from-x.first, 0)*rows, min((to-x.first)*rows, x.m)
 		step := rows
-		if p.n == 1 {
+		if p.n <= kernel.Few {
 			step = mostRows
 		}
 		for ; first < last; first += step {

@@ -42,6 +42,10 @@ var layerSettings = map[string]string{
 	"VK_LAYER_DUPLICATE_MESSAGE_LIMIT":           "1000000",
 }
 
+// layerWaited is in what the layer says of itself where its own thread, on a machine with much else to do, has not seen
+// within ten seconds that a fence is signalled. It says nothing of the program.
+const layerWaited = "UNASSIGNED-VkFence-state-timeout"
+
 // Instance returns the process's instance. Without a device the test is skipped, or fails if
 // RWKV_REQUIRE_GPU=1.
 func Instance(t testing.TB) *gpu.Instance {
@@ -59,7 +63,7 @@ func Instance(t testing.TB) *gpu.Instance {
 		shared.instance, shared.err = gpu.Open(gpu.Options{
 			Validate: gpu.HasValidation() || os.Getenv("RWKV_REQUIRE_VALIDATION") == "1",
 			OnMessage: func(s gpu.Severity, text string) {
-				if s >= gpu.Warning {
+				if s >= gpu.Warning && !strings.Contains(text, layerWaited) {
 					shared.mu.Lock()
 					shared.messages = append(shared.messages, s.String()+": "+text)
 					shared.mu.Unlock()

@@ -9,11 +9,11 @@
 
 FN int tile_width(const struct rk_part *p, int first) { return min_int(p->tile, ((p->m + 15) & ~15) - first); }
 
-// not_zero lists the elements of x from index from on that are not zero, in their order, and returns how many they are.
-// list has room for one more.
-FN int not_zero(const float *x, int from, int to, int32_t *list) {
+// not_zero lists which of x's k elements are not zero, in their order, and returns how many they are. list has room for
+// one more.
+FN int not_zero(const float *x, int k, int32_t *list) {
 	int n = 0;
-	for (int i = from; i < to; i++) {
+	for (int i = 0; i < k; i++) {
 		list[n] = i;
 		n += x[i] != 0;
 	}
@@ -60,24 +60,18 @@ static void sum_lanes(float *z, const float *lanes, int width) {
 // sparse_matmul does the rows [first, last) for n vectors, from the matrix by columns. first is a multiple of p->tile,
 // and so is last, or all rows end there.
 static void sparse_matmul(const struct rk_part *p, int first, int last, int n, float *work) {
-	int wide = n == 1 ? p->k : RK_SPARSE_COLUMNS; // for several vectors: so many that their tile stays in the first cache
 	int64_t size = p->row_bytes / p->k; // of an element
 	float *lanes = work;
-	int32_t *list = (int32_t *)(lanes + 16 * p->tile * n);
+	int32_t *list = (int32_t *)(lanes + 16 * p->tile);
 	for (; first < last; first += p->tile) {
 		int width = tile_width(p, first);
 		const uint8_t *tile = p->columns + (int64_t)first * p->k * size;
-		memset(lanes, 0, (size_t)n * 16 * width * sizeof *lanes);
-		for (int from = 0; from < p->k; from += wide) {
-			for (int t = 0; t < n; t++) {
-				const float *x = p->x + t * p->x_stride;
-				int count = not_zero(x, from, min_int(from + wide, p->k), list);
-				add_columns(p->type, tile, width, x, list, count, lanes + (int64_t)t * 16 * width);
-			}
-		}
 		for (int t = 0; t < n; t++) {
+			const float *x = p->x + t * p->x_stride;
 			float z[RK_TILE];
-			sum_lanes(z, lanes + (int64_t)t * 16 * width, width);
+			memset(lanes, 0, (size_t)16 * width * sizeof *lanes);
+			add_columns(p->type, tile, width, x, list, not_zero(x, p->k, list), lanes);
+			sum_lanes(z, lanes, width);
 			finish(p, z, first, min_int(width, last - first), t);
 		}
 	}

@@ -61,7 +61,7 @@ func TestSparseMatMul(t *testing.T) {
 			clear(p.Y.First)
 			clear(p.Columns)
 			cut := min(rng.IntN(4)*tile, m)
-			part, work := NewPart(p), alloc(t, SparseWorkLen(k, n))
+			part, work := NewPart(p), alloc(t, SparseWorkLen(k))
 			for _, r := range [][2]int{{cut, m}, {0, cut}} {
 				if err := l.ToColumns(part, r[0], r[1]); err != nil {
 					t.Fatal(err)
@@ -97,7 +97,7 @@ func TestSparseSign(t *testing.T) {
 			if err := l.ToColumns(part, 0, 1); err != nil {
 				t.Fatal(err)
 			}
-			l.SparseMatMul(part, 0, 1, 1, alloc(t, SparseWorkLen(32, 1)))
+			l.SparseMatMul(part, 0, 1, 1, alloc(t, SparseWorkLen(32)))
 			if got := p.Y.First[0]; math.Float32bits(got) != 0 || math.Float32bits(want) != 0 {
 				t.Errorf("%s, %v: %v by columns, %v by rows, want +0", l, x, got, want)
 			}
@@ -126,7 +126,7 @@ func BenchmarkSparse(b *testing.B) {
 						b.Fatal(err)
 					}
 				}
-				work := alloc(b, max(WorkLen(m, k, n), SparseWorkLen(k, n)))
+				work := alloc(b, max(WorkLen(m, k, n), SparseWorkLen(k)))
 				for _, columns := range []bool{false, true} {
 					b.Run(fmt.Sprintf("%s/%d/%g/columns=%t", l, n, left, columns), func(b *testing.B) {
 						least := time.Duration(math.MaxInt64) // which other programs do not disturb

@@ -68,7 +68,7 @@ struct rk_level {
 	// matmul does the output rows [first, last) of n vectors. work has rk_work(p, last - first, n) elements.
 	void (*matmul)(const struct rk_part *p, int first, int last, int n, float *work);
 	// to_columns writes the rows [first, last) by columns. sparse_matmul is matmul that reads columns, for a plain type.
-	// first is a multiple of p->tile, and so is last, or all rows end there. work has rk_sparse_work(k, n) elements.
+	// first is a multiple of p->tile, and so is last, or all rows end there. work has rk_sparse_work(k) elements.
 	void (*to_columns)(const struct rk_part *p, int first, int last);
 	void (*sparse_matmul)(const struct rk_part *p, int first, int last, int n, float *work);
 	// decode converts n elements, whole blocks.
@@ -88,6 +88,8 @@ struct rk_level {
 
 #define RK_LANES (64 * 8 * 16) // sums of lanes of the largest tile with as many vectors as stay in a cache
 
+#define RK_FEW 4 // most vectors of a product that multiplies elements where it decodes them
+
 // rk_panel returns how many rows of k elements are decoded at once: as many as stay in the second cache.
 static inline int rk_panel(int k) {
 	int rows = 65536 / ((k + 15) & ~15) / 8 * 8;
@@ -96,18 +98,19 @@ static inline int rk_panel(int k) {
 
 // rk_work returns how many elements of memory matmul needs for so many rows of k elements and n vectors.
 static inline int64_t rk_work(int rows, int k, int n) {
-	int64_t panel = rk_panel(k);
-	return n == 1 ? rows : panel * n + RK_LANES + panel * ((k + 15) & ~15);
+	int64_t panel = rk_panel(k), few = n <= RK_FEW ? (int64_t)rows * n : 0;
+	if (n == 1) return few;
+	int64_t many = panel * n + RK_LANES + panel * ((k + 15) & ~15); // some levels take two for many
+	return few > many ? few : many;
 }
 
-#define RK_TILE 192          // most rows of a tile of columns
-#define RK_SPARSE_COLUMNS 64 // of a tile that several vectors work on in turn
+#define RK_TILE 192 // most rows of a tile of columns
 
 // rk_columns returns how many elements m rows of k elements take by columns.
 static inline int64_t rk_columns(int m, int k) { return (int64_t)((m + 15) & ~15) * k; }
 
 // rk_sparse_work returns how many elements of memory sparse_matmul needs.
-static inline int64_t rk_sparse_work(int k, int n) { return (int64_t)n * 16 * RK_TILE + k + 1; }
+static inline int64_t rk_sparse_work(int k) { return 16 * RK_TILE + (int64_t)k + 1; }
 
 // Numbered as kernel.Level.
 enum { RK_GENERIC, RK_NEON, RK_AVX2, RK_AVX512 };

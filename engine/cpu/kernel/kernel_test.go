@@ -304,7 +304,7 @@ func BenchmarkMatMul(b *testing.B) {
 	rng := rand.New(rand.NewPCG(1, 1))
 	for _, l := range Levels() {
 		for _, typ := range []tensor.Type{tensor.F32, tensor.F16, tensor.Q8_0, tensor.Q4_0, tensor.Q4_K, tensor.Q6_K} {
-			for _, n := range []int{1, 2, 8, 64, 512} {
+			for _, n := range []int{1, 2, 3, 4, 8, 64, 512} {
 				b.Run(fmt.Sprintf("%s/%s/%d", l, typ, n), func(b *testing.B) {
 					const m, k = 1024, 768
 					p := product(b, rng, typ, m, k, n)

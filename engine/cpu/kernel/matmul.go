@@ -81,7 +81,10 @@ func NewPart(p *Product) *Part {
 // WorkLen returns how many elements of memory MatMul needs for so many rows of k elements and n vectors.
 func WorkLen(rows, k, n int) int { return int(C.rk_work(C.int(rows), C.int(k), C.int(n))) }
 
-// Panel returns how many rows of k elements MatMul decodes at once for more than one vector. A multiple of it wastes
+// Few is the most vectors for which MatMul decodes elements where it multiplies them, whatever the number of rows.
+const Few = C.RK_FEW
+
+// Panel returns how many rows of k elements MatMul decodes at once for more vectors than Few. A multiple of it wastes
 // nothing.
 func Panel(k int) int { return int(C.rk_panel(C.int(k))) }
 
@@ -103,12 +106,12 @@ func (l Level) ToColumns(p *Part, from, to int) error {
 	return fault(C.rk_to_columns(C.int(l), &p.c, C.int(from), C.int(to)))
 }
 
-// SparseWorkLen returns how many elements of memory SparseMatMul needs for k columns and n vectors.
-func SparseWorkLen(k, n int) int { return int(C.rk_sparse_work(C.int(k), C.int(n))) }
+// SparseWorkLen returns how many elements of memory SparseMatMul needs for k columns.
+func SparseWorkLen(k int) int { return int(C.rk_sparse_work(C.int(k))) }
 
 // SparseMatMul is MatMul, to the same bits, that reads Columns alone, which ToColumns has written, and of them only
 // those whose element of a vector is not zero. from is a multiple of p's Tile, and so is to, or it is M. work has at
-// least SparseWorkLen(K, n) elements.
+// least SparseWorkLen(K) elements.
 func (l Level) SparseMatMul(p *Part, from, to, n int, work []float32) {
 	C.rk_sparse_matmul(C.int(l), &p.c, C.int(from), C.int(to), C.int(n), floats(work))
 }

@@ -1,17 +1,33 @@
 // Matrix products. A row's product with a vector is one sum per lane, over the elements of that lane in their order,
 // and then the sum of the lanes: the same for every number of rows and vectors.
 
-#define ROWS 4     // of a product with one vector, side by side
+#define ROWS 4     // of a product with few vectors, side by side, if there are registers for their sums
 #define AHEAD 4096 // bytes of a row, about which memory is told what comes
 #define CHUNK 768  // elements of a row that stay in the first cache with those of its tile
 #define TOKENS 64  // vectors that stay in the second cache
 
-// For each type: the sums of R rows that stand row_bytes apart, of many rows with one vector, and the decoded elements.
+#if TILE_TOKENS > 1
+#define FEW RK_FEW // vectors
+#define FOR_FEW(F, T) F(T, 1) F(T, 2) F(T, 3) F(T, 4)
+#else
+#define FEW 1 // for several vectors have no registers
+#define FOR_FEW(F, T) F(T, 1)
+#endif
+
+// rows_for returns how many rows stand side by side in a product with n vectors: no more sums than a tile has.
+FN int rows_for(int n) { return n == 1 || TILE_ROWS * TILE_TOKENS >= ROWS * n ? ROWS : TILE_ROWS * TILE_TOKENS >= 2 * n ? 2 : 1; }
+
+// For each type: the sums of R rows that stand row_bytes apart, of many rows, with N vectors; the rows [first, last) with
+// few vectors; and the decoded elements.
 #define DEFINE_DOT(T, Opened) \
-FN void dot_##T(const uint8_t *w, int64_t row_bytes, const int R, const float *x, int k, float *z) { \
-	V sum[ROWS]; \
-	for (int r = 0; r < R; r++) sum[r] = v_zero(); \
-	int n = k / T##_BLOCK, ends = n - AHEAD / T##_BYTES; \
+FN void dot_##T(const struct rk_part *p, const uint8_t *w, const int R, const int N, float *z, int64_t z_stride) { \
+	V sum[ROWS][RK_FEW]; \
+	for (int r = 0; r < R; r++) { \
+		for (int t = 0; t < N; t++) sum[r][t] = v_zero(); \
+	} \
+	const float *x = p->x; \
+	int64_t row_bytes = p->row_bytes, x_stride = p->x_stride; \
+	int n = p->k / T##_BLOCK, ends = n - AHEAD / T##_BYTES; \
 	bool brief = 2 * row_bytes < AHEAD; /* rows after these and the next ones are what comes, else more of these */ \
 	for (int b = 0; b < n; b++, w += T##_BYTES, x += T##_BLOCK) { \
 		const uint8_t *ahead = w + (brief ? 2 * R * row_bytes : b < ends ? AHEAD : AHEAD + (R - 1) * row_bytes); \
@@ -25,30 +41,28 @@ FN void dot_##T(const uint8_t *w, int64_t row_bytes, const int R, const float *x
 			for (int r = 0; r < R; r++) { \
 				V v[T##_STEP / 16]; \
 				T##_step(w + r * row_bytes, &o[r], at, v); \
-				for (int i = 0; i < T##_STEP / 16; i++) sum[r] = v_fma(v[i], v_load(x + at + 16 * i), sum[r]); \
+				for (int i = 0; i < T##_STEP / 16; i++) { \
+					for (int t = 0; t < N; t++) sum[r][t] = v_fma(v[i], v_load(x + t * x_stride + at + 16 * i), sum[r][t]); \
+				} \
 			} \
 		} \
 	} \
-	int rest = k - n * T##_BLOCK; /* of a plain type */ \
+	int rest = p->k - n * T##_BLOCK; /* of a plain type */ \
 	if (T##_STEP == 16 && rest) { \
-		V part = v_load_part(x, rest); \
 		for (int r = 0; r < R; r++) { \
 			V v[T##_STEP / 16]; \
 			uint8_t last[T##_BYTES] = {0}; \
 			memcpy(last, w + r * row_bytes, (size_t)(rest * T##_BYTES / T##_BLOCK)); \
 			Opened o = T##_open(last); \
 			T##_step(last, &o, 0, v); \
-			sum[r] = v_fma(v[0], part, sum[r]); \
+			for (int t = 0; t < N; t++) sum[r][t] = v_fma(v[0], v_load_part(x + t * x_stride, rest), sum[r][t]); \
 		} \
 	} \
-	for (int r = 0; r < R; r++) z[r] = v_sum(sum[r]); \
+	for (int r = 0; r < R; r++) { \
+		for (int t = 0; t < N; t++) z[t * z_stride + r] = v_sum(sum[r][t]); \
+	} \
 } \
-static __attribute__((noinline)) void one_##T(const struct rk_part *p, int first, int last, float *z) { \
-	const uint8_t *w = p->w + first * p->row_bytes; \
-	int i = first; \
-	for (; i + ROWS <= last; i += ROWS, w += ROWS * p->row_bytes, z += ROWS) dot_##T(w, p->row_bytes, ROWS, p->x, p->k, z); \
-	for (; i < last; i++, w += p->row_bytes, z++) dot_##T(w, p->row_bytes, 1, p->x, p->k, z); \
-} \
+FOR_FEW(DEFINE_FEW, T) \
 static __attribute__((noinline)) void decode_##T(float *dst, const uint8_t *src, int64_t k) { \
 	int64_t n = k / T##_BLOCK; \
 	for (int64_t b = 0; b < n; b++, src += T##_BYTES, dst += T##_BLOCK) { \
@@ -70,12 +84,25 @@ static __attribute__((noinline)) void decode_##T(float *dst, const uint8_t *src,
 		v_store_part(dst, v[0], rest); \
 	} \
 }
+#define DEFINE_FEW(T, N) \
+static __attribute__((noinline)) void few_##T##_##N(const struct rk_part *p, int first, int last, float *z) { \
+	const uint8_t *w = p->w + first * p->row_bytes; \
+	const int R = rows_for(N); \
+	int stride = last - first, i = first; \
+	for (; i + R <= last; i += R, w += R * p->row_bytes, z += R) dot_##T(p, w, R, N, z, stride); \
+	for (; i < last; i++, w += p->row_bytes, z++) dot_##T(p, w, 1, N, z, stride); \
+}
 PLAIN_TYPES(DEFINE_DOT)
 BLOCK_TYPES(DEFINE_DOT)
 
-#define CASE_ONE(T, Opened) case RK_##T: one_##T(p, first, last, z); break;
-static void one(const struct rk_part *p, int first, int last, float *z) {
-	switch (p->type) { PLAIN_TYPES(CASE_ONE) BLOCK_TYPES(CASE_ONE) }
+// few does the rows [first, last) with n vectors, FEW at most. z has n vectors of these rows.
+typedef void (*fewer)(const struct rk_part *, int, int, float *);
+#define NAME_FEW(T, N) few_##T##_##N,
+#define CASE_FEW(T, Opened) case RK_##T: f = (const fewer[]){FOR_FEW(NAME_FEW, T)}[n - 1]; break;
+static void few(const struct rk_part *p, int first, int last, int n, float *z) {
+	fewer f = 0;
+	switch (p->type) { PLAIN_TYPES(CASE_FEW) BLOCK_TYPES(CASE_FEW) }
+	f(p, first, last, z);
 }
 
 #define CASE_DECODE(T, Opened) case RK_##T: decode_##T(dst, src, n); break;
@@ -239,9 +266,9 @@ static void finish(const struct rk_part *p, float *z, int first, int count, int 
 }
 
 static void matmul(const struct rk_part *p, int first, int last, int n, float *work) {
-	if (n == 1) {
-		one(p, first, last, work);
-		finish(p, work, first, last - first, 0);
+	if (n <= FEW) {
+		few(p, first, last, n, work);
+		for (int t = 0; t < n; t++) finish(p, work + (int64_t)t * (last - first), first, last - first, t);
 		return;
 	}
 	for (int step = rk_panel(p->k); first < last; first += step) {
