@@ -36,15 +36,35 @@ func Exclusively(path string, patience time.Duration, f func() error) error {
 
 // waitFor takes what somebody else may hold at first, in which case take returns nothing.
 func waitFor(path string, patience time.Duration, take func() (release func(), err error)) (func(), error) {
-	for begin := time.Now(); ; time.Sleep(holdPause) {
+	for w := begin(); ; time.Sleep(holdPause) {
 		release, err := take()
 		if release != nil || err != nil {
 			return release, err
 		}
-		if time.Since(begin) > patience {
+		if w.waited() > patience {
 			return nil, at("lock", path, fmt.Errorf("not free for %s: %w", patience, ErrBusy))
 		}
 	}
+}
+
+// watch measures how long this process has waited while it ran. It may have been stopped meanwhile, as by Ctrl-Z, or a
+// busy machine may have left it no time. Whoever it waits for may have been stopped too, so that time does not count.
+type watch struct {
+	last time.Time
+	sum  time.Duration
+}
+
+// longestLook is what counts of the time between two looks.
+const longestLook = 10 * holdPause
+
+func begin() *watch { return &watch{last: time.Now()} }
+
+// waited is called at each look, and returns the time of all since begin.
+func (w *watch) waited() time.Duration {
+	now := time.Now()
+	w.sum += min(now.Sub(w.last), longestLook)
+	w.last = now
+	return w.sum
 }
 
 // holdByName makes a file that is there as long as it is held, for systems that know no other lock. Nothing is returned

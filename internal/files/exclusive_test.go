@@ -22,7 +22,7 @@ const (
 // countIn adds one to a file's number, so often.
 func countIn(path string) error {
 	for range counts {
-		err := Exclusively(path, time.Minute, func() error {
+		err := Exclusively(path, time.Hour, func() error {
 			data, err := os.ReadFile(path)
 			if err != nil {
 				return err
@@ -103,6 +103,26 @@ func TestExclusivelyBusy(t *testing.T) {
 	}
 	if err := Exclusively(filepath.Join(filepath.Dir(path), "x", "file"), shortly, func() error { return nil }); err == nil {
 		t.Error("want an error where there is no folder to be")
+	}
+}
+
+// Who was stopped while he waited, or got no turn on a busy machine, has not waited meanwhile.
+func TestWaitStopped(t *testing.T) {
+	looks := 0
+	release, err := waitFor("file", shortly, func() (func(), error) {
+		if looks++; looks == 5 {
+			return func() {}, nil
+		}
+		time.Sleep(2 * shortly)
+		return nil, nil
+	})
+	if release == nil || err != nil {
+		t.Errorf("want it to wait on, got %v after %d looks", err, looks)
+	}
+	begin := time.Now()
+	_, err = waitFor("file", shortly, func() (func(), error) { return nil, nil })
+	if waited := time.Since(begin); !errors.Is(err, ErrBusy) || waited < shortly {
+		t.Errorf("want an error after %v, got %v after %v", shortly, err, waited)
 	}
 }
 

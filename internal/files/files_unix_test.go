@@ -19,7 +19,14 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
-const soon = 100 * time.Millisecond
+// never and atOnce are clocks whose time to wait is never over, or has been over before.
+func never(time.Duration) <-chan time.Time { return nil }
+
+func atOnce(time.Duration) <-chan time.Time {
+	over := make(chan time.Time)
+	close(over)
+	return over
+}
 
 func put(t *testing.T, path string, data []byte) string {
 	t.Helper()
@@ -57,9 +64,13 @@ func TestRead(t *testing.T) {
 		{at("absent"), fs.ErrNotExist, fs.ErrNotExist, "no such file"},
 		{dir, ErrNotRegular, ErrNotRegular, "want a file, got a directory"},
 		{"/dev/zero", ErrTooLarge, ErrNotRegular, "want at most 5 bytes, got more"},
-		{pipe(t, at("silent")), errSilent, ErrNotRegular, "nothing for 100ms"},
+		{pipe(t, at("silent")), errSilent, ErrNotRegular, "nothing for 10s"},
 	} {
-		data, err := read(c.path, 5, soon)
+		after := never
+		if c.want == errSilent {
+			after = atOnce
+		}
+		data, err := read(c.path, 5, after)
 		_, regular := ReadRegular(c.path, 5)
 		if c.want == nil {
 			if err != nil || string(data) != "good" || regular != nil {
@@ -77,36 +88,44 @@ func TestRead(t *testing.T) {
 	}
 }
 
-// What comes from a pipe is read to its end, however slowly, and no further than the bound.
+// What comes from a pipe is read to its end, however slowly, and no further than the bound. Once somebody writes to it,
+// there is no time to be late.
 func TestReadPipe(t *testing.T) {
-	for name, c := range map[string]struct {
-		parts []string
-		want  error
-	}{
-		"whole":    {[]string{"good"}, nil},
-		"slow":     {[]string{"g", "", "", "", "", "", "", "", "o", "od"}, nil}, // slower than the patience with who writes nothing
-		"too long": {[]string{"too ", "long"}, ErrTooLarge},
-	} {
-		path := pipe(t, filepath.Join(t.TempDir(), "pipe"))
-		go func() {
-			f, err := os.OpenFile(path, os.O_WRONLY, 0)
-			if err != nil {
-				t.Error(err)
-				return
+	const held = 64 << 10 // bytes that a pipe holds: who could write more has a reader
+	good := strings.Repeat("good", held/2)
+	for range 10 { // of several things that are ready, Go takes any
+		for name, c := range map[string]struct {
+			parts []string
+			want  error
+		}{
+			"whole":    {[]string{good}, nil},
+			"in parts": {[]string{good[:held+1], "", good[held+1:]}, nil},
+			"too long": {[]string{good, "!"}, ErrTooLarge},
+		} {
+			path := pipe(t, filepath.Join(t.TempDir(), "pipe"))
+			reading := make(chan struct{})
+			go func() {
+				defer close(reading)
+				f, err := os.OpenFile(path, os.O_WRONLY, 0)
+				if err != nil {
+					t.Error(err)
+					return
+				}
+				for i, part := range c.parts {
+					if _, _ = io.WriteString(f, part); i == 0 { // the reader may have gone
+						reading <- struct{}{}
+					}
+				}
+				_ = f.Close()
+			}()
+			data, err := read(path, int64(len(good)), func(d time.Duration) <-chan time.Time {
+				<-reading
+				return atOnce(d)
+			})
+			if !errors.Is(err, c.want) || err == nil && string(data) != good {
+				t.Errorf("%s: %d bytes (%v)", name, len(data), err)
 			}
-			for _, part := range c.parts {
-				time.Sleep(soon)
-				_, _ = io.WriteString(f, part) // the reader may have gone
-			}
-			_ = f.Close()
-		}()
-		patience := time.Minute
-		if name == "slow" {
-			patience = 3 * soon
-		}
-		data, err := read(path, 5, patience)
-		if !errors.Is(err, c.want) || err == nil && string(data) != "good" {
-			t.Errorf("%s: %q (%v)", name, data, err)
+			<-reading // the writer has gone too
 		}
 	}
 }
@@ -141,8 +160,10 @@ func TestReplaceCleans(t *testing.T) {
 				return err
 			}
 			fmt.Println("begun")
-			select {}
+			_, err := io.Copy(io.Discard, os.Stdin) // until it is killed, or its parent has gone
+			return errors.Join(err, io.ErrUnexpectedEOF)
 		}, nil)
+		return
 	}
 	dir := t.TempDir()
 	target := filepath.Join(dir, "out.gguf")
@@ -153,6 +174,9 @@ func TestReplaceCleans(t *testing.T) {
 	begin := func() *exec.Cmd {
 		c := reference.Self("-test.run=^TestReplaceCleans$")
 		c.Env = append(os.Environ(), killedEnv+"="+target)
+		if _, err := c.StdinPipe(); err != nil { // which stays open
+			t.Fatal(err)
+		}
 		out, err := c.StdoutPipe()
 		if err != nil {
 			t.Fatal(err)

@@ -50,7 +50,7 @@ func TestLockedByAnother(t *testing.T) {
 		select {
 		case <-done:
 			t.Error("lock ended while another process had it")
-		case <-time.After(soon):
+		case <-time.After(shortly):
 		}
 		if removed {
 			if err := os.Remove(path); err != nil {

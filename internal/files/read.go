@@ -24,9 +24,10 @@ const patience = 10 * time.Second
 // Read returns the content of a path that a person named, at most so many bytes: a file, or everything that comes from
 // a pipe or device, however slow its writer is. It is an error if nobody opens a pipe for writing within 10 seconds, or
 // if there are more than most bytes. Each error is an *fs.PathError.
-func Read(path string, most int64) ([]byte, error) { return read(path, most, patience) }
+func Read(path string, most int64) ([]byte, error) { return read(path, most, time.After) }
 
-func read(path string, most int64, patience time.Duration) ([]byte, error) {
+// read is Read with another clock.
+func read(path string, most int64, after func(time.Duration) <-chan time.Time) ([]byte, error) {
 	info, err := os.Stat(path) // before opening: opening a pipe waits for its writer
 	if err != nil {
 		return nil, at("open", path, pathless(err))
@@ -52,14 +53,20 @@ func read(path string, most int64, patience time.Duration) ([]byte, error) {
 		done <- result{data, err}
 	}()
 	select {
+	case <-opened:
 	case r := <-done:
 		return r.data, r.err
-	case <-opened:
-		r := <-done
-		return r.data, r.err
-	case <-time.After(patience):
-		return nil, at("open", path, fmt.Errorf("nothing for %s: %w", patience, errSilent))
+	case <-after(patience):
+		select {
+		case <-opened: // both at once, where this process was stopped meanwhile
+		case r := <-done: // likewise
+			return r.data, r.err
+		default:
+			return nil, at("open", path, fmt.Errorf("nothing for %s: %w", patience, errSilent))
+		}
 	}
+	r := <-done
+	return r.data, r.err
 }
 
 // ReadRegular is Read for a regular file only, such as a program's own.

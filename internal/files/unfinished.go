@@ -31,8 +31,8 @@ const readBriefly = 2 * time.Second
 // finish gives a file that begun was told of its name, if there is one, or removes it. What cannot be replaced since
 // somebody has it open is tried again for a while.
 func finish(name, target string) error {
-	for start := time.Now(); ; time.Sleep(holdPause) {
-		if err := tryFinish(name, target); !inUse(err) || time.Since(start) > readBriefly {
+	for w := begin(); ; time.Sleep(holdPause) {
+		if err := tryFinish(name, target); !inUse(err) || w.waited() > readBriefly {
 			return err
 		}
 	}
