@@ -20,7 +20,7 @@ func (w *workspace) draw(limit uint32, factor float32, random, total uint64) int
 		}
 	}
 	goal, _ := bits.Mul64(random, total)
-	b, running := w.find(limit, factor, goal)
+	b, running := w.find(limit, factor, goal, total)
 	for id := b * block; ; id++ {
 		if t := w.largest - w.values[id]; math.Float32bits(t) <= limit {
 			if running += weight(exponent(t, factor)); running > goal {
@@ -30,8 +30,9 @@ func (w *workspace) draw(limit uint32, factor float32, random, total uint64) int
 	}
 }
 
-// find returns the block in which the running weight passes goal, and the weight before that block.
-func (w *workspace) find(limit uint32, factor float32, goal uint64) (b int, running uint64) {
+// find returns the block in which the running weight passes goal, and the weight before that block. If the weights of
+// blocks are not known, it adds them up from the end that is nearer to the goal.
+func (w *workspace) find(limit uint32, factor float32, goal, total uint64) (b int, running uint64) {
 	if len(w.sums) > 0 {
 		for w.sums[b] <= goal {
 			running = w.sums[b]
@@ -39,12 +40,22 @@ func (w *workspace) find(limit uint32, factor float32, goal uint64) (b int, runn
 		}
 		return b, running
 	}
-	for before := block; ; b++ {
-		var m uint64
-		if m, before = w.weight(b, limit, factor, before); running+m > goal {
-			return b, running
+	var m uint64
+	if before := block; goal < total/2 {
+		for ; ; b++ {
+			if m, before = w.weight(b, limit, factor, before); running+m > goal {
+				return b, running
+			}
+			running += m
 		}
-		running += m
+	} else {
+		running = total
+		for b = len(w.tops) - 1; ; b-- {
+			m, before = w.weight(b, limit, factor, before)
+			if running -= m; running <= goal {
+				return b, running
+			}
+		}
 	}
 }
 

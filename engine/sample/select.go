@@ -36,8 +36,8 @@ type workspace struct {
 	mass    [lanes][1 << levelBits]uint64
 }
 
-// top notes the largest value of each block and of all. It returns the lowest id of the latter, that of the first NaN or
-// +Inf, or -1 where all are -Inf.
+// top notes the largest value of each block and of all. It returns the lowest id of the latter, the id of the first NaN
+// or +Inf, or -1 where all are -Inf.
 func (w *workspace) top() (best int) {
 	w.tops = w.tops[:0]
 	best, w.largest = -1, float32(math.Inf(-1))
@@ -187,24 +187,33 @@ func (w *workspace) gather(from, to uint32) {
 			continue
 		}
 		first, id := n, int32(b*block)
+		values := w.block(b)
 		if before <= few {
-			for i, v := range w.block(b) {
-				if key := math.Float32bits(w.largest - v); key-from <= to-from {
-					kept[n] = candidate{key, id + int32(i)}
-					n++
+			for len(values) >= 4 { // so the loop costs less
+				k0, k1, k2, k3 := w.key(values[0])-from, w.key(values[1])-from, w.key(values[2])-from, w.key(values[3])-from
+				if k0 <= to-from || k1 <= to-from || k2 <= to-from || k3 <= to-from {
+					for i, v := range values[:4] {
+						if key := w.key(v); key-from <= to-from {
+							kept[n] = candidate{key, id + int32(i)}
+							n++
+						}
+					}
 				}
+				values, id = values[4:], id+4
 			}
-		} else {
-			for i, v := range w.block(b) {
-				key := math.Float32bits(w.largest - v)
-				kept[n] = candidate{key, id + int32(i)}
-				n += within(key-from, to-from)
-			}
+		}
+		for i, v := range values {
+			key := w.key(v)
+			kept[n] = candidate{key, id + int32(i)}
+			n += within(key-from, to-from)
 		}
 		before = n - first
 	}
 	w.kept = kept[:n]
 }
+
+// key returns the key of a value.
+func (w *workspace) key(v float32) uint32 { return math.Float32bits(w.largest - v) }
 
 // block returns the values of a block.
 func (w *workspace) block(b int) []float32 {

@@ -43,8 +43,8 @@ func Weight(u float32) uint64 {
 	return weight(exponent(u, 1))
 }
 
-// exponent returns u = t * factor with 26 fraction bits, for u < WeightBits. The product by a power of two is exact, so it
-// does not matter which product comes first.
+// exponent returns u = t * factor with 26 fraction bits, for u < WeightBits. The product by a power of two is exact, so
+// it does not matter which product comes first.
 func exponent(t, factor float32) uint64 { return uint64(int64(t * (factor * (1 << fixedBits)))) }
 
 // weight is Weight for the u < WeightBits that has the fixed-point form y. For other y it returns any number.
