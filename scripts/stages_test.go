@@ -42,7 +42,7 @@ esac
 	c.write(t, "scripts/axe.sh", "exit 3\n")
 	c.write(t, "scripts/with-go.sh", `#!/bin/sh
 [ "$2" != list ] || { echo example/gpu && echo example/shaders && exit; }
-echo "ran $VK_DRIVER_FILES$RWKV_RADV/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH${MESA_SHADER_CACHE_DIR+ in $MESA_SHADER_CACHE_DIR}${RWKV_POISON+/poison}: $*"
+echo "ran $VK_DRIVER_FILES$RWKV_RADV/$RWKV_DEVICE_TYPE/$LP_NATIVE_VECTOR_WIDTH${MESA_SHADER_CACHE_DIR+ in $MESA_SHADER_CACHE_DIR}${RWKV_POISON+/poison}${GORACE+ and $GORACE}: $*"
 [ -z "${RWKV_AXE:-}" ] || echo "axe $RWKV_AXE"
 case "$*" in *"$FAIL") exit 1 ;; esac
 `)
@@ -75,7 +75,7 @@ func (c checkout) make(t *testing.T, args ...string) (text string, ok bool, runs
 	cmd := exec.Command("make", args...)
 	cmd.Dir = c.dir
 	for _, v := range os.Environ() {
-		if name, _, _ := strings.Cut(v, "="); name != "FAIL" && name != "STAGES" && !strings.HasPrefix(name, "VK_") && !strings.HasPrefix(name, "MESA_") &&
+		if name, _, _ := strings.Cut(v, "="); name != "FAIL" && name != "STAGES" && name != "GORACE" && !strings.HasPrefix(name, "VK_") && !strings.HasPrefix(name, "MESA_") &&
 			!strings.HasPrefix(name, "RWKV_") && !strings.HasPrefix(name, "LP_") && !strings.HasPrefix(name, "MAKE") && name != "MFLAGS" {
 			cmd.Env = append(cmd.Env, v)
 		}
@@ -109,7 +109,7 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + packages + "-short ./engine/vulkan -run "},
 		{side, "\nran swiftshader.json//" + goTest + packages + "-short -skip "},
 		{side, "\nran radv.json//: go test -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n"},
-		{last, "\nran lavapipe.json//" + goTest + "-vet=off -race -short example/gpu\n"},
+		{last, "\nran lavapipe.json// and atexit_sleep_ms=100 " + goTest + "-vet=off -race -short example/gpu\n"},
 	} {
 		if !strings.Contains(want.part, want.text) {
 			t.Errorf("want %q in %q of\n%s", want.text, want.part, text)

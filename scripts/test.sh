@@ -26,6 +26,10 @@ sequential="$sequential|engine/vulkan/(form|kernel|kernel/emulated|profile)|inte
 sequential="$sequential|model/(convert|demo|lora|op|state|state/picture|tensor)|prompt|scripts|server/(sse|web|wire)|shaders|shaders/internal/.*"
 sequential="$sequential|view/(colors|font|paint|scene))\$"
 
+# A process under the race detector sleeps when it ends, a second if nothing else is said, so that reports of other
+# threads get out. Tests start many processes. A tenth of a second is enough for a report.
+end='atexit_sleep_ms=100'
+
 stages() { echo "$table" | awk -F'|' 'NF { gsub(/ /, "", $1); print $1 }'; }
 what() { echo "$table" | awk -F' *[|] *' -v stage="$1" '$1 == stage { print $2 }'; }
 say() { echo "test: $*"; }
@@ -72,7 +76,7 @@ run() {
 	swiftshader) on swiftshader $swift ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
 	view) on_display on lavapipe -tags view,vulkan ./view ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
-	race) on lavapipe -vet=off -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential") ;;
+	race) (export GORACE="$end ${GORACE:-}" && on lavapipe -vet=off -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential")) ;;
 	esac
 }
 
