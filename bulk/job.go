@@ -31,6 +31,10 @@ type Options struct {
 
 	Settings string // what results depend on besides the input, for people; all runs of a job have the same
 	Again    bool   // reports whether items that failed are done again
+
+	// Kept, if not nil, is told during Run how many results are on the disk, where no end of the process and no loss of
+	// power takes them away.
+	Kept func(Counts)
 }
 
 // Names of a job's files in its folder.
@@ -119,6 +123,7 @@ func (j *Job) begin(ctx context.Context) error {
 			return err
 		}
 		j.head.Format, j.head.Settings = 1, j.o.Settings
+		files.SyncFolder(filepath.Dir(j.o.Dir))
 		return j.keep()
 	}
 	if err != nil {

@@ -3,14 +3,17 @@ package bulk
 import (
 	"bufio"
 	"bytes"
+	"cmp"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"sync"
-	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
 // A line of the journal is
@@ -31,16 +34,14 @@ var castagnoli = crc32.MakeTable(crc32.Castagnoli)
 
 // journal has the results of items in the order in which they came.
 type journal struct {
-	file *os.File
+	file  *os.File
+	flush func() error  // file.Sync
+	dirty chan struct{} // has an element if there may be results that were not flushed
 
 	mu    sync.Mutex
 	end   int64 // of the last whole line
 	wrong error // after which nothing is written
-	saved time.Time
 }
-
-// syncedEvery is how long results may be in the system's memory alone, which a loss of power empties.
-const syncedEvery = time.Second
 
 // openJournal opens the journal at a path, or makes it, and tells entry of each result that is there.
 func openJournal(path string, entry func(index int64, kind byte)) (*journal, error) {
@@ -48,7 +49,7 @@ func openJournal(path string, entry func(index int64, kind byte)) (*journal, err
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{file: f, saved: time.Now()}
+	j := &journal{file: f, flush: f.Sync, dirty: make(chan struct{}, 1)}
 	err = j.each(func(e entryAt) error {
 		entry(e.index, e.kind)
 		return nil
@@ -59,6 +60,10 @@ func openJournal(path string, entry func(index int64, kind byte)) (*journal, err
 			_, err = f.WriteAt([]byte{'\n'}, j.end)
 			j.end++
 		}
+	}
+	if err == nil {
+		err = j.sync() // a killed process may not have come to it
+		files.SyncFolder(filepath.Dir(path))
 	}
 	if err != nil {
 		_ = f.Close()
@@ -129,16 +134,25 @@ func (j *journal) add(index int64, kind byte, result []byte) error {
 		return j.wrong
 	}
 	j.end += int64(len(line))
-	if time.Since(j.saved) >= syncedEvery {
-		j.wrong = j.file.Sync()
-		j.saved = time.Now()
+	select {
+	case j.dirty <- struct{}{}:
+	default: // there is one
 	}
-	return j.wrong
+	return nil
+}
+
+// sync waits until the results are on the disk that were added before. After an error no other is added.
+func (j *journal) sync() error {
+	err := j.flush()
+	if err != nil {
+		j.mu.Lock()
+		defer j.mu.Unlock()
+		j.wrong = cmp.Or(j.wrong, err)
+	}
+	return err
 }
 
 // close waits until the results are on the disk.
 func (j *journal) close() error {
-	j.mu.Lock()
-	defer j.mu.Unlock()
-	return errors.Join(j.file.Sync(), j.file.Close())
+	return errors.Join(j.sync(), j.file.Close())
 }

@@ -91,11 +91,13 @@ func (j *Job) Run(ctx context.Context, w Worker, b *Budget, told func(Progress))
 	ctx, cancel := context.WithCancelCause(ctx)
 	defer cancel(nil)
 	r := &run{job: j, worker: w, told: told}
+	stopped := j.startSync(cancel)
 	err = r.all(ctx, cancel, in, b)
 	if err != nil {
 		cancel(err)
 	}
 	r.working.Wait()
+	stopped()
 	if cause := context.Cause(ctx); cause != nil {
 		return cause
 	}

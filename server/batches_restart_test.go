@@ -35,6 +35,14 @@ type shop struct {
 // open opens the folder, until close. Behind so many answers requests hang, unless most is 0.
 func (s *shop) open(settings string, most int64) (h http.Handler, close func()) {
 	s.t.Helper()
+	h, start, close := s.load(settings, most)
+	start()
+	return h, close
+}
+
+// load opens the folder, without work until start.
+func (s *shop) load(settings string, most int64) (h http.Handler, start, close func()) {
+	s.t.Helper()
 	var here atomic.Int64
 	w := worker(func(ctx context.Context, r *bulk.Request) (bulk.Answer, error) {
 		if most > 0 && here.Add(1) > most {
@@ -55,8 +63,7 @@ func (s *shop) open(settings string, most int64) (h http.Handler, close func()) 
 		s.t.Fatal(err)
 	}
 	ctx, stop := context.WithCancel(s.t.Context())
-	b.Start(ctx)
-	return srv, func() {
+	return srv, func() { b.Start(ctx) }, func() {
 		stop()
 		if err := b.Close(); err != nil {
 			s.t.Error(err)
@@ -117,6 +124,52 @@ func TestBatchKeptLate(t *testing.T) {
 	}
 	if text := s.do(h, "GET", "/v1/files/"+record.Out+"/content", "", ""); strings.Count(text, "\n") != 5 || s.n.Load() != answered || answered != 5 {
 		t.Errorf("%s; %d requests were answered, then %d", text, answered, s.n.Load())
+	}
+}
+
+// Counts never go back, wherever a server ends: what a client was told, the next server tells too, before it has read any
+// result, and while the batch waits for its turn.
+func TestBatchCounts(t *testing.T) {
+	s := &shop{t: t, dir: t.TempDir()}
+	h, stop := s.open("a model", 30)
+	body, kind := form(t, "batch", "in", requests(50))
+	ask := fmt.Sprintf(`{"input_file_id":%q,"endpoint":"/v1/chat/completions","completion_window":"24h"}`, idOf(t, s.do(h, "POST", "/v1/files", body, kind)))
+	id := idOf(t, s.do(h, "POST", "/v1/batches", ask, ""))
+	counts := func(h http.Handler) batches.Counts {
+		var b batches.Batch
+		if err := json.Unmarshal([]byte(s.do(h, "GET", "/v1/batches/"+id, "", "")), &b); err != nil {
+			t.Fatal(err)
+		}
+		return b.Counts
+	}
+	for last := (batches.Counts{}); last.Completed < 30; {
+		now := counts(h)
+		if now.Completed < last.Completed || now.Total < last.Total {
+			t.Fatalf("%+v after %+v", now, last)
+		}
+		last = now
+	}
+	killed := &shop{t: t, dir: t.TempDir()} // what the disk has if the server is killed now
+	if err := os.CopyFS(killed.dir, os.DirFS(s.dir)); err != nil {
+		t.Fatal(err)
+	}
+	stop()
+	for _, image := range []*shop{killed, s} {
+		h, start, stop := image.load("a model", 0)
+		if now := counts(h); now != (batches.Counts{Total: 50, Completed: 30}) {
+			t.Errorf("want the counts that were told, got %+v", now)
+		}
+		start()
+		for now, last := counts(h), int64(30); now.Completed < 50; now = counts(h) {
+			if now.Completed < last {
+				t.Fatalf("%+v after %d", now, last)
+			}
+			last = now.Completed
+		}
+		stop()
+		if n := image.n.Load(); image == killed && n != 20 || image == s && n != 50 {
+			t.Errorf("%d requests were answered", n)
+		}
 	}
 }
 

@@ -75,11 +75,17 @@ func replace(target string, durable bool, write func(io.Writer) error, last func
 	if !durable {
 		return nil
 	}
-	if dir, err := os.Open(filepath.Dir(target)); err == nil {
-		_ = dir.Sync() // not every system can; the file itself is safe
-		_ = dir.Close()
-	}
+	SyncFolder(filepath.Dir(target))
 	return nil
+}
+
+// SyncFolder waits until the disk has the names of a folder's files: those that were made, and not those that were
+// removed. Not every system can.
+func SyncFolder(path string) {
+	if dir, err := os.Open(path); err == nil {
+		_ = dir.Sync()
+		_ = dir.Close() // read only
+	}
 }
 
 const partEnding = ".part"

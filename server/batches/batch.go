@@ -5,8 +5,8 @@ import (
 	"errors"
 	"path/filepath"
 	"sync"
+	"sync/atomic"
 
-	"github.com/rwkv-gpu/rwkv-gpu/bulk"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/files"
 )
 
@@ -88,13 +88,16 @@ func (r *record) over() bool {
 
 // batch is a batch under way or over.
 type batch struct {
-	dir string // of its files
+	dir     string                 // of its files
+	record  atomic.Pointer[record] // as its file has it; what it points to does not change
+	writing sync.Mutex             // is held while another record is made and written
 
 	mu     sync.Mutex
-	r      record
-	job    *bulk.Job         // while it runs
-	cancel func(cause error) // of the run; nil before and after
+	cancel func(cause error) // of the run; nil before
 }
+
+// now returns what the batch is at this moment.
+func (b *batch) now() *record { return b.record.Load() }
 
 const (
 	recordName = "batch.json"
@@ -107,35 +110,42 @@ func readBatch(dir string) (*batch, error) {
 	if err != nil {
 		return nil, err
 	}
-	b := &batch{dir: dir}
-	if err := json.Unmarshal(data, &b.r); err != nil || b.r.ID != filepath.Base(dir) {
+	r := new(record)
+	if err := json.Unmarshal(data, r); err != nil || r.ID != filepath.Base(dir) {
 		return nil, errors.New("not a batch, or a broken one")
 	}
-	return b, nil
+	return newBatch(dir, r), nil
 }
 
-// change changes the record, and writes it. Without the disk the change holds in memory, until the process ends.
+func newBatch(dir string, r *record) *batch {
+	b := &batch{dir: dir}
+	b.record.Store(r)
+	return b
+}
+
+// change makes another record by f. It is written before anybody is told of it: no end of the process takes back what a
+// client knows. After an error the record is what it was.
 func (b *batch) change(f func(*record)) error {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	f(&b.r)
-	data, err := json.Marshal(&b.r)
+	b.writing.Lock()
+	defer b.writing.Unlock()
+	r := *b.now()
+	f(&r)
+	data, err := json.Marshal(&r)
 	if err != nil {
 		return err
 	}
-	return files.Keep(filepath.Join(b.dir, recordName), data, true)
+	if err := files.Keep(filepath.Join(b.dir, recordName), data, true); err != nil {
+		return err
+	}
+	b.record.Store(&r)
+	return nil
 }
 
 // tell returns what a client is told.
 func (b *batch) tell() Batch {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	t := b.r.Batch
-	if b.job != nil {
-		c := b.job.Counts()
-		t.Counts = Counts{c.Items, c.Completed, c.Failed}
-	}
-	if !b.r.over() { // until then the files are not there
+	r := b.now()
+	t := r.Batch
+	if !r.over() { // until then the files are not there
 		t.Output, t.Failures = nil, nil
 	}
 	return t

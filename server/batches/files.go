@@ -222,7 +222,7 @@ func (s *Service) deleteFile(w http.ResponseWriter, c *api.Call) *wire.Error {
 	id := c.PathValue("id")
 	s.mu.Lock() // so no batch of the file is made meanwhile
 	defer s.mu.Unlock()
-	if len(s.sorted(func(b *batch) bool { return b.r.User == c.User && b.r.Input == id && !b.r.over() })) > 0 {
+	if len(s.sorted(func(r *record) bool { return r.User == c.User && r.Input == id && !r.over() })) > 0 {
 		return &wire.Error{Status: http.StatusConflict, Param: "id", Code: "file_in_use", Message: "id: a batch that is not over reads this file"}
 	}
 	if err := s.files.Delete(c.User, id); err != nil {

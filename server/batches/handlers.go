@@ -148,12 +148,10 @@ func (s *Service) cancel(w http.ResponseWriter, c *api.Call) *wire.Error {
 // cancelBatch has a batch end soon, with the answers that there are.
 func (s *Service) cancelBatch(b *batch) *wire.Error {
 	conflict := ""
-	var stop func(error)
 	err := b.change(func(r *record) {
 		switch r.Status {
 		case validating, inProgress:
 			r.Status, r.Cancelling = cancelling, now()
-			stop = b.cancel
 		case cancelling:
 		default:
 			conflict = r.Status
@@ -162,10 +160,13 @@ func (s *Service) cancelBatch(b *batch) *wire.Error {
 	switch {
 	case conflict != "":
 		return &wire.Error{Status: http.StatusConflict, Code: "batch_over", Message: "a batch that is " + conflict + " cannot be cancelled"}
-	case err != nil: // which the next change of the batch writes too
-		s.o.Log.Error("a batch could not be written", "batch", b.r.ID, "cause", err)
+	case err != nil:
+		return s.diskFault(err)
 	}
-	if stop != nil {
+	b.mu.Lock()
+	stop := b.cancel
+	b.mu.Unlock()
+	if stop != nil { // else the record says it to who begins
 		stop(errCancelled)
 	}
 	return nil
@@ -208,10 +209,10 @@ func page[T any](all []T, id func(T) string, q url.Values, otherwise, most int) 
 
 func (s *Service) list(w http.ResponseWriter, c *api.Call) *wire.Error {
 	s.mu.Lock()
-	mine := s.sorted(func(b *batch) bool { return b.r.User == c.User })
+	mine := s.sorted(func(r *record) bool { return r.User == c.User })
 	s.mu.Unlock()
 	slices.Reverse(mine) // the newest first
-	p, err := page(mine, func(b *batch) string { return b.r.ID }, c.URL.Query(), 20, 100)
+	p, err := page(mine, func(b *batch) string { return b.now().ID }, c.URL.Query(), 20, 100)
 	if err != nil {
 		return err
 	}

@@ -41,9 +41,8 @@ func full(err error) bool { return errors.Is(err, syscall.ENOSPC) || errors.Is(e
 
 // work works on a batch until it is over, or ctx is done by other causes than the batch's own: then it goes on later.
 func (s *Service) work(ctx context.Context, b *batch, turn chan struct{}) {
-	b.mu.Lock()
-	expires := time.Unix(b.r.Expires+1, 0) // whole seconds were cut off, and the window is never shorter than it says
-	b.mu.Unlock()
+	r := b.now()
+	expires := time.Unix(r.Expires+1, 0) // whole seconds were cut off, and the window is never shorter than it says
 	ctx, stop := context.WithDeadlineCause(ctx, expires, errExpired)
 	defer stop()
 	select {
@@ -55,7 +54,7 @@ func (s *Service) work(ctx context.Context, b *batch, turn chan struct{}) {
 		err := s.try(ctx, b)
 		if err == nil {
 			if err = bulk.Forget(filepath.Join(b.dir, "job")); err != nil {
-				s.o.Log.Warn("a batch that is over has files left", "batch", b.r.ID, "cause", err)
+				s.o.Log.Warn("a batch that is over has files left", "batch", r.ID, "cause", err)
 			}
 			return
 		}
@@ -66,7 +65,7 @@ func (s *Service) work(ctx context.Context, b *batch, turn chan struct{}) {
 		if ctx.Err() != nil { // which was not enough
 			sooner = nil
 		}
-		s.o.Log.Warn("a batch has to wait", "batch", b.r.ID, "user", b.r.User, "for", wait, "cause", err)
+		s.o.Log.Warn("a batch has to wait", "batch", r.ID, "user", r.User, "for", wait, "cause", err)
 		select {
 		case <-s.ctx.Done():
 			return
@@ -78,7 +77,8 @@ func (s *Service) work(ctx context.Context, b *batch, turn chan struct{}) {
 
 // try works on a batch until it is over. The error is what keeps it from that.
 func (s *Service) try(ctx context.Context, b *batch) error {
-	if b.ended() {
+	r := b.now()
+	if r.over() {
 		return nil
 	}
 	j, err := bulk.Open(s.ctx, s.options(b))
@@ -87,24 +87,17 @@ func (s *Service) try(ctx context.Context, b *batch) error {
 	case errors.As(err, &bad):
 		return s.fail(b, bad)
 	case errors.Is(err, os.ErrNotExist) && s.inputGone(b), errors.Is(err, bulk.ErrChanged), errors.Is(err, bulk.ErrDamaged):
-		s.o.Log.Error("a batch failed", "batch", b.r.ID, "user", b.r.User, "cause", err)
+		s.o.Log.Error("a batch failed", "batch", r.ID, "user", r.User, "cause", err)
 		return s.fail(b, &bulk.InputError{Faults: []bulk.Fault{{Code: "file_lost", Message: "the input file is not there as it was"}}})
 	case err != nil:
 		return err
 	}
-	b.mu.Lock()
-	b.job = j
-	other := b.r.Settings != s.o.Settings
-	b.mu.Unlock()
 	defer func() {
-		b.mu.Lock()
-		b.job = nil
-		b.mu.Unlock()
 		if err := j.Close(); err != nil {
-			s.o.Log.Warn("a batch's files could not be closed", "batch", b.r.ID, "cause", err)
+			s.o.Log.Warn("a batch's files could not be closed", "batch", r.ID, "cause", err)
 		}
 	}()
-	if other && !j.Done() {
+	if r.Settings != s.o.Settings && !j.Done() {
 		return s.finish(b, j, errSettings)
 	}
 	return s.run(ctx, b, j)
@@ -112,16 +105,26 @@ func (s *Service) try(ctx context.Context, b *batch) error {
 
 // options returns what the job of a batch is.
 func (s *Service) options(b *batch) bulk.Options {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return bulk.Options{Input: s.files.ContentPath(b.r.Input), Output: s.files.ContentPath(b.r.Out), Errors: s.files.ContentPath(b.r.Bad),
-		Dir: filepath.Join(b.dir, "job"), URLs: []string{b.r.Endpoint}, User: b.r.User, MostLine: s.o.Line, MostItems: mostItems,
-		Settings: b.r.Settings}
+	r := b.now()
+	return bulk.Options{Input: s.files.ContentPath(r.Input), Output: s.files.ContentPath(r.Out), Errors: s.files.ContentPath(r.Bad),
+		Dir: filepath.Join(b.dir, "job"), URLs: []string{r.Endpoint}, User: r.User, MostLine: s.o.Line, MostItems: mostItems,
+		Settings: r.Settings, Kept: func(c bulk.Counts) { s.count(b, c) }}
+}
+
+// count tells clients how far a batch is. If the disk fails, the next counts come soon.
+func (s *Service) count(b *batch, c bulk.Counts) {
+	counts := Counts{c.Items, c.Completed, c.Failed}
+	if b.now().Counts == counts {
+		return
+	}
+	if err := b.change(func(r *record) { r.Counts = counts }); err != nil {
+		s.o.Log.Warn("a batch's counts could not be written", "batch", b.now().ID, "cause", err)
+	}
 }
 
 // inputGone reports whether the input is no file of the user's.
 func (s *Service) inputGone(b *batch) bool {
-	_, err := s.files.Info(b.r.User, b.r.Input)
+	_, err := s.files.Info(b.now().User, b.now().Input)
 	return err != nil
 }
 
@@ -165,9 +168,11 @@ func (s *Service) fail(b *batch, bad *bulk.InputError) error {
 	if err := bulk.Forget(filepath.Join(b.dir, "job")); err != nil {
 		return err
 	}
-	err := b.change(func(r *record) { r.Status, r.Failed, r.Errors = failed, now(), faults })
+	if err := b.change(func(r *record) { r.Status, r.Failed, r.Errors = failed, now(), faults }); err != nil {
+		return err
+	}
 	s.told(b)
-	return err
+	return nil
 }
 
 // finish writes the files of a batch, and ends it. Without a cause all has been answered.
@@ -210,15 +215,15 @@ func (s *Service) finish(b *batch, j *bulk.Job, cause error) error {
 			r.Failed, r.Errors = now(), &Faults{"list", []Fault{{Code: rest.Code, Message: cause.Error()}}}
 		}
 	})
-	s.told(b)
+	if err == nil {
+		s.told(b)
+	}
 	return err
 }
 
 // adopt keeps the files of a batch, and returns the ids of those that have lines.
 func (s *Service) adopt(b *batch, c bulk.Counts) (output, failures *string, err error) {
-	b.mu.Lock()
-	r := b.r
-	b.mu.Unlock()
+	r := b.now()
 	for _, f := range []struct {
 		id, name string
 		lines    int64
@@ -239,7 +244,7 @@ func (s *Service) adopt(b *batch, c bulk.Counts) (output, failures *string, err 
 // told logs what has become of a batch.
 func (s *Service) told(b *batch) {
 	t := b.tell()
-	s.o.Log.LogAttrs(context.WithoutCancel(s.ctx), slog.LevelInfo, "batch", slog.String("batch", t.ID), slog.String("user", b.r.User),
+	s.o.Log.LogAttrs(context.WithoutCancel(s.ctx), slog.LevelInfo, "batch", slog.String("batch", t.ID), slog.String("user", b.now().User),
 		slog.String("status", t.Status), slog.Int64("total", t.Counts.Total), slog.Int64("completed", t.Counts.Completed),
 		slog.Int64("failed", t.Counts.Failed))
 }

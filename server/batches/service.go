@@ -103,9 +103,10 @@ func (s *Service) recall(broken func(string, error)) (err error) {
 			continue
 		}
 		files.Sweep(b.dir, func(name string) bool { return name == recordName })
-		s.batches[b.r.ID] = b
-		s.last = max(s.last, b.r.Order)
-		made[b.r.Out], made[b.r.Bad] = true, true
+		r := b.now()
+		s.batches[r.ID] = b
+		s.last = max(s.last, r.Order)
+		made[r.Out], made[r.Bad] = true, true
 	}
 	u := s.o.Uploads
 	u.Dir, u.Made = filepath.Join(s.o.Dir, "files"), func(id string) bool { return made[id] }
@@ -118,7 +119,7 @@ func (s *Service) Start(ctx context.Context) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.ctx = ctx
-	for _, b := range s.sorted(func(b *batch) bool { return !b.r.over() }) {
+	for _, b := range s.sorted(func(r *record) bool { return !r.over() }) {
 		s.begin(b)
 	}
 }
@@ -132,33 +133,32 @@ func (s *Service) Close() error {
 	return s.lock.Unlock()
 }
 
-// sorted lists batches by age, the oldest first. The lock is held, and that of no batch.
-func (s *Service) sorted(good func(*batch) bool) (list []*batch) {
+// sorted lists batches by age, the oldest first. The lock is held.
+func (s *Service) sorted(good func(*record) bool) (list []*batch) {
 	for _, b := range s.batches {
-		b.mu.Lock()
-		if good(b) {
+		if good(b.now()) {
 			list = append(list, b)
 		}
-		b.mu.Unlock()
 	}
-	slices.SortFunc(list, func(a, b *batch) int { return cmp.Compare(a.r.Order, b.r.Order) }) // which never changes
+	slices.SortFunc(list, func(a, b *batch) int { return cmp.Compare(a.now().Order, b.now().Order) }) // which never changes
 	return list
 }
 
 // begin begins the work on a batch. The lock is held.
 func (s *Service) begin(b *batch) {
-	turn := s.turns[b.r.User]
+	user := b.now().User
+	turn := s.turns[user]
 	if turn == nil {
 		turn = make(chan struct{}, together)
-		s.turns[b.r.User] = turn
+		s.turns[user] = turn
 	}
 	ctx, cancel := context.WithCancelCause(s.ctx)
 	b.mu.Lock()
 	b.cancel = cancel
-	if b.r.Status == cancelling {
+	b.mu.Unlock()
+	if b.now().Status == cancelling {
 		cancel(errCancelled)
 	}
-	b.mu.Unlock()
 	s.working.Add(1)
 	go func() {
 		defer s.working.Done()
@@ -173,7 +173,7 @@ func (s *Service) Stats() (open, kept int, bytes int64) {
 		return 0, 0, 0
 	}
 	s.mu.Lock()
-	open = len(s.sorted(func(b *batch) bool { return !b.r.over() }))
+	open = len(s.sorted(func(r *record) bool { return !r.over() }))
 	s.mu.Unlock()
 	kept, bytes = s.files.Stats()
 	return open, kept, bytes
@@ -182,9 +182,9 @@ func (s *Service) Stats() (open, kept int, bytes int64) {
 // make makes a batch of a user's.
 func (s *Service) make(user string, q *BatchRequest, window time.Duration) (*batch, *wire.Error) {
 	now := time.Now()
-	b := &batch{r: record{User: user, Settings: s.o.Settings, Out: s.files.NewID(), Bad: s.files.NewID(), Batch: Batch{ID: api.NewID("batch_"), Object: "batch",
-		Endpoint: q.Endpoint, Input: q.Input, Window: q.Window, Status: validating, Created: now.Unix(), Expires: now.Add(window).Unix(), Metadata: q.Metadata}}}
-	b.dir = s.path(b.r.ID)
+	r := &record{User: user, Settings: s.o.Settings, Out: s.files.NewID(), Bad: s.files.NewID(), Batch: Batch{ID: api.NewID("batch_"), Object: "batch",
+		Endpoint: q.Endpoint, Input: q.Input, Window: q.Window, Status: validating, Created: now.Unix(), Expires: now.Add(window).Unix(), Metadata: q.Metadata}}
+	b := newBatch(s.path(r.ID), r)
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.ctx == nil || s.ctx.Err() != nil {
@@ -193,17 +193,17 @@ func (s *Service) make(user string, q *BatchRequest, window time.Duration) (*bat
 	if _, err := s.files.Info(user, q.Input); err != nil { // it was deleted meanwhile
 		return nil, s.fileFault("input_file_id", err)
 	}
-	if n := len(s.sorted(func(x *batch) bool { return x.r.User == user && !x.r.over() })); n >= mostOpen {
+	if n := len(s.sorted(func(x *record) bool { return x.User == user && !x.over() })); n >= mostOpen {
 		return nil, &wire.Error{Status: http.StatusTooManyRequests, Code: "too_many_batches",
 			Message: fmt.Sprintf("this key has %d batches that are not over, and may have no more: try again later", n)}
 	}
-	old := s.sorted(func(x *batch) bool { return x.r.User == user && x.r.over() })
+	old := s.sorted(func(x *record) bool { return x.User == user && x.over() })
 	for len(old) >= mostKept {
 		s.forget(old[0])
 		old = old[1:]
 	}
 	s.last++
-	b.r.Order = s.last
+	r.Order = s.last
 	if err := os.MkdirAll(b.dir, 0o700); err != nil {
 		return nil, s.diskFault(err)
 	}
@@ -211,21 +211,15 @@ func (s *Service) make(user string, q *BatchRequest, window time.Duration) (*bat
 		_ = os.RemoveAll(b.dir) // or after the next start
 		return nil, s.diskFault(err)
 	}
-	s.batches[b.r.ID] = b
+	files.SyncFolder(s.path(""))
+	s.batches[r.ID] = b
 	s.begin(b)
 	return b, nil
 }
 
-// ended reports whether the batch is over.
-func (b *batch) ended() bool {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.r.over()
-}
-
 // forget removes a batch that is over. Its files stay. The lock is held.
 func (s *Service) forget(b *batch) {
-	delete(s.batches, b.r.ID)
+	delete(s.batches, b.now().ID)
 	_ = os.Remove(filepath.Join(b.dir, recordName)) // the rest goes now or after the next start
 	_ = os.RemoveAll(b.dir)
 }
@@ -234,7 +228,7 @@ func (s *Service) forget(b *batch) {
 func (s *Service) find(user, id string) (*batch, *wire.Error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if b := s.batches[id]; b != nil && b.r.User == user {
+	if b := s.batches[id]; b != nil && b.now().User == user {
 		return b, nil
 	}
 	return nil, &wire.Error{Status: http.StatusNotFound, Param: "id", Code: "batch_not_found", Message: "id: there is no batch of this id"}

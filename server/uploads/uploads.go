@@ -300,6 +300,7 @@ func (s *Store) Delete(user, id string) error {
 	delete(s.files, id)
 	s.take(user, -i.Bytes)
 	_ = os.Remove(s.ContentPath(id)) // or after the next start
+	files.SyncFolder(s.o.Dir)        // or the file would be there again after a loss of power
 	return nil
 }
 
