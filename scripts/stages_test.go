@@ -10,6 +10,7 @@ import (
 	"path/filepath"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 )
@@ -94,20 +95,29 @@ func (c checkout) make(t *testing.T, args ...string) (text string, ok bool, runs
 // On a machine that has nothing yet, every stage runs on the driver that setup.sh has just brought: the first and the
 // last alone, the others between them.
 func TestStagesOfFreshMachine(t *testing.T) {
-	const goTest, packages = ": go test -count=1 -timeout=30m ", "-p=HALF "
+	const goTest = ": go test -count=1 -timeout=30m -p=N "
 	c := newCheckout(t, 0, true)
 	text, ok, runs := c.make(t, "test")
-	text = regexp.MustCompile(`-p=[1-9][0-9]* `).ReplaceAllString(text, packages)
+	packages := regexp.MustCompile(`-p=([1-9][0-9]*) `)
+	var most []int // packages at once, of each run
+	for _, n := range packages.FindAllStringSubmatch(text, -1) {
+		p, err := strconv.Atoi(n[1])
+		if err != nil {
+			t.Fatal(err)
+		}
+		most = append(most, p)
+	}
+	text = packages.ReplaceAllString(text, "-p=N ")
 	first, rest, _ := strings.Cut(text, "test: two at a time: swiftshader gpu gpu4 cpu4 compilers\n")
 	side, last, _ := strings.Cut(rest, "test: race: ")
 	for _, want := range []struct{ part, text string }{
 		{first, "test: stages: lavapipe swiftshader gpu gpu4 cpu4 compilers race\n"},
 		{first, "test: lavapipe: every package on lavapipe\nran lavapipe.json//" + goTest + "./...\n"},
 		{side, "test: gpu: device packages on lavapipe as on a discrete GPU, subgroups of 8\n" +
-			"ran lavapipe.json/discrete/" + goTest + packages + "-short -skip /^cpu$|//^cpu$ ./engine "},
-		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + packages + "-short -skip ^Test(Golden|RWKVCpp|LlamaCpp|Lost.*|Reopen.*|ChangedFiles)$|/^cpu$|//^cpu$ ./engine "},
-		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + packages + "-short ./engine/vulkan -run "},
-		{side, "\nran swiftshader.json//" + goTest + packages + "-short -skip "},
+			"ran lavapipe.json/discrete/" + goTest + "-short -skip /^cpu$|//^cpu$ ./engine "},
+		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + "-short -skip ^Test(Golden|RWKVCpp|LlamaCpp|Lost.*|Reopen.*|ChangedFiles)$|/^cpu$|//^cpu$ ./engine "},
+		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + "-short ./engine/vulkan -run "},
+		{side, "\nran swiftshader.json//" + goTest + "-short -skip "},
 		{side, "\nran radv.json//: go test -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n"},
 		{last, "\nran lavapipe.json// and atexit_sleep_ms=100 " + goTest + "-vet=off -race -short example/gpu\n"},
 	} {
@@ -117,6 +127,9 @@ func TestStagesOfFreshMachine(t *testing.T) {
 	}
 	if !ok || runs != 7 {
 		t.Errorf("success: %t, %d runs, want 7:\n%s", ok, runs, text)
+	}
+	if len(most) != 6 || most[0] <= most[1] || !slices.Equal(most, []int{most[0], most[1], most[1], most[1], most[1], most[0]}) {
+		t.Errorf("want more packages at once where a stage runs alone, got %v", most)
 	}
 }
 

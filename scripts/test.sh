@@ -39,6 +39,11 @@ RWKV_REQUIRE_GPU=1 RWKV_REQUIRE_VALIDATION=1 RWKV_REQUIRE_CURL=1 RWKV_REQUIRE_SH
 [ ! -d ../shared ] || RWKV_REQUIRE_SHARED=1
 export RWKV_REQUIRE_GPU RWKV_REQUIRE_VALIDATION RWKV_REQUIRE_CURL RWKV_REQUIRE_SHARED
 
+# A stage that runs alone has three packages at work for every two cores. Packages wait a part of their time: for programs
+# that they start, for the disk, or until a time has passed.
+cores=$(getconf _NPROCESSORS_ONLN)
+half=$(((cores + 1) / 2))
+
 # on DRIVER ARGUMENTS... runs go test on one driver; on a Mac there is no lavapipe, and the default one is taken.
 # -timeout: under the race detector, on a busy machine, a package may take more than the ten minutes that Go allows.
 # -count=1: the driver is chosen by the Vulkan loader, so Go's cache of test results cannot tell one from the other.
@@ -46,7 +51,7 @@ on() {
 	manifest=$(driver "$1")
 	shift
 	# The loader's newer versions read the first variable, its older ones the second.
-	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -count=1 -timeout=30m ${RWKV_TEST_PACKAGES:+-p=$RWKV_TEST_PACKAGES} "$@"
+	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -count=1 -timeout=30m -p="${RWKV_TEST_PACKAGES:-$((cores + half))}" "$@"
 }
 
 # Tests that run on the CPU and on a device do so in the first stage and in the last; the others leave the CPU's side out.
@@ -121,8 +126,7 @@ two() {
 	1) alone "$1" ;;
 	*)
 		say "two at a time:" "$@"
-		packages=$((($(getconf _NPROCESSORS_ONLN) + 1) / 2))
-		echo "$@" | RWKV_TEST_PACKAGES=$packages xargs -n 1 -P 2 scripts/test.sh -told
+		echo "$@" | RWKV_TEST_PACKAGES=$half xargs -n 1 -P 2 scripts/test.sh -told
 		;;
 	esac
 }
