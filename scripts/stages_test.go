@@ -95,7 +95,7 @@ func (c checkout) make(t *testing.T, args ...string) (text string, ok bool, runs
 // On a machine that has nothing yet, every stage runs on the driver that setup.sh has just brought: the first and the
 // last alone, the others between them.
 func TestStagesOfFreshMachine(t *testing.T) {
-	const goTest = ": go test -count=1 -timeout=30m -p=N "
+	const goTest = ": go test -vet=off -count=1 -timeout=30m -p=N "
 	c := newCheckout(t, 0, true)
 	text, ok, runs := c.make(t, "test")
 	packages := regexp.MustCompile(`-p=([1-9][0-9]*) `)
@@ -118,8 +118,8 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + "-short -skip ^Test(Golden|RWKVCpp|LlamaCpp|Lost.*|Reopen.*|ChangedFiles)$|/^cpu$|//^cpu$ ./engine "},
 		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + "-short ./engine/vulkan -run "},
 		{side, "\nran swiftshader.json//" + goTest + "-short -skip "},
-		{side, "\nran radv.json//: go test -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n"},
-		{last, "\nran lavapipe.json// and atexit_sleep_ms=100 " + goTest + "-vet=off -race -short example/gpu\n"},
+		{side, "\nran radv.json//: go test -vet=off -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n"},
+		{last, "\nran lavapipe.json// and atexit_sleep_ms=100 " + goTest + "-race -short example/gpu\n"},
 	} {
 		if !strings.Contains(want.part, want.text) {
 			t.Errorf("want %q in %q of\n%s", want.text, want.part, text)

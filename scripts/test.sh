@@ -20,7 +20,7 @@ race        | what is concurrent under the race detector, long cases and compari
 # These run two at a time, the longest first: most of the time in each is that of one package, whose kernels are compiled
 # on one core.
 pairs=' swiftshader gpu gpu4 cpu4 view compilers '
-# Where nothing is concurrent, the race detector finds nothing. Vet has seen the rest in the first stage.
+# Where nothing is concurrent, the race detector finds nothing.
 sequential='/(constrain/(expr|gbnf|jsonschema|regex)|doctor|engine/(compare|conform|sample|statecache/radix|text)'
 sequential="$sequential|engine/vulkan/(form|kernel|kernel/emulated|profile)|internal/(golden|spirv|words)"
 sequential="$sequential|model/(convert|demo|lora|op|state|state/picture|tensor)|prompt|scripts|server/(sse|web|wire)|shaders|shaders/internal/.*"
@@ -45,13 +45,14 @@ cores=$(getconf _NPROCESSORS_ONLN)
 half=$(((cores + 1) / 2))
 
 # on DRIVER ARGUMENTS... runs go test on one driver; on a Mac there is no lavapipe, and the default one is taken.
+# -vet=off: make check vets all, and with more checks.
 # -timeout: under the race detector, on a busy machine, a package may take more than the ten minutes that Go allows.
 # -count=1: the driver is chosen by the Vulkan loader, so Go's cache of test results cannot tell one from the other.
 on() {
 	manifest=$(driver "$1")
 	shift
 	# The loader's newer versions read the first variable, its older ones the second.
-	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -count=1 -timeout=30m -p="${RWKV_TEST_PACKAGES:-$((cores + half))}" "$@"
+	env ${manifest:+VK_DRIVER_FILES="$manifest" VK_ICD_FILENAMES="$manifest"} scripts/with-go.sh go test -vet=off -count=1 -timeout=30m -p="${RWKV_TEST_PACKAGES:-$((cores + half))}" "$@"
 }
 
 # Tests that run on the CPU and on a device do so in the first stage and in the last; the others leave the CPU's side out.
@@ -80,8 +81,8 @@ run() {
 	cpu4) narrow on lavapipe -short ./engine/vulkan -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
 	swiftshader) on swiftshader $swift ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
 	view) on_display on lavapipe -tags view,vulkan ./view ;;
-	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
-	race) (export GORACE="$end ${GORACE:-}" && on lavapipe -vet=off -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential")) ;;
+	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -vet=off -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
+	race) (export GORACE="$end ${GORACE:-}" && on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential")) ;;
 	esac
 }
 
