@@ -39,3 +39,28 @@ func BenchmarkSample(b *testing.B) {
 		}
 	}
 }
+
+// BenchmarkMasked draws from 65536 logits of which a mask leaves a few, or all but a few.
+func BenchmarkMasked(b *testing.B) {
+	const vocab = 1 << 16
+	values := randomLogits(1, vocab, 3)
+	for _, left := range []int{20, vocab - 20} {
+		b.Run(fmt.Sprint(left), func(b *testing.B) {
+			s := newSampler(b, Default(), vocab)
+			mask := make([]uint64, vocab/64)
+			for id := range vocab {
+				if id*left/vocab != (id+1)*left/vocab {
+					mask[id/64] |= 1 << (id % 64)
+				}
+			}
+			if err := s.SetMask(mask); err != nil {
+				b.Fatal(err)
+			}
+			for b.Loop() {
+				if _, err := s.Sample(values); err != nil {
+					b.Fatal(err)
+				}
+			}
+		})
+	}
+}

@@ -3,6 +3,7 @@ package sample
 import (
 	"errors"
 	"fmt"
+	"math"
 	"math/bits"
 	"slices"
 )
@@ -236,10 +237,19 @@ func (l *limit) exclude(values []float32) {
 	if !l.limits() {
 		return
 	}
-	for i := range (len(values) + 63) / 64 {
-		for out := ^l.word(i); out != 0; out &= out - 1 {
-			if id := i*64 + bits.TrailingZeros64(out); id < len(values) {
-				values[id] = exclude(values[id])
+	for i := 0; len(values) > 0; i++ {
+		of := values[:min(64, len(values))] // a word
+		values = values[len(of):]
+		out := ^l.word(i)
+		if out == math.MaxUint64 { // as most words where few ids may come
+			for id, v := range of {
+				of[id] = exclude(v)
+			}
+			continue
+		}
+		for ; out != 0; out &= out - 1 {
+			if id := bits.TrailingZeros64(out); id < len(of) {
+				of[id] = exclude(of[id])
 			}
 		}
 	}

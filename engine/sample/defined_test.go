@@ -128,13 +128,37 @@ func TestSampleAsDefined(t *testing.T) {
 			p := Params{Temperature: temperatures[r.IntN(len(temperatures))], TopP: topPs[r.IntN(len(topPs))],
 				MinP: minPs[r.IntN(len(minPs))], TopK: []int{0, 0, 0, 1, 3, 40, 300, len(logits)}[r.IntN(8)], Seed: r.Uint64()}
 			s := newSampler(t, p, len(logits))
+			masked := logits
+			if n%3 == 0 {
+				var mask []uint64
+				mask, masked = randomMask(r, logits)
+				if err := s.SetMask(mask); err != nil {
+					t.Fatal(err)
+				}
+			}
 			for range 3 {
 				position := s.Position()
-				want := defined(p, logits, Random(p.Seed, position))
+				want := defined(p, masked, Random(p.Seed, position))
 				if got := next(t, s, logits); got != want {
 					t.Fatalf("%s %d, %d ids, %+v, draw %d: got id %d, want %d", kind, n, len(logits), p, position, got, want)
 				}
 			}
 		}
 	}
+}
+
+// randomMask returns a mask that leaves the largest logit and some others, and the logits that it leaves.
+func randomMask(r *rand.Rand, logits []float32) (mask []uint64, left []float32) {
+	mask, left = make([]uint64, (len(logits)+63)/64), slices.Clone(logits)
+	for i := range mask {
+		mask[i] = []uint64{0, ^uint64(0), r.Uint64(), 1 << r.IntN(64)}[r.IntN(4)]
+	}
+	best := slices.Index(logits, slices.Max(logits))
+	mask[best/64] |= 1 << (best % 64)
+	for id := range left {
+		if !allows(mask, id) {
+			left[id] = float32(math.Inf(-1))
+		}
+	}
+	return mask, left
 }

@@ -60,14 +60,14 @@ func (w *workspace) find(limit uint32, factor float32, goal, total uint64) (b in
 }
 
 // weight returns the weight and the number of a block's ids whose key is at most limit, which is at most lastWeighed.
-// Where few ids count it uses a branch, which is well predicted there. Elsewhere it uses none. The number in the block
-// before tells which kind a block is.
+// Where few ids or almost all count it uses a branch, which is well predicted there. Elsewhere it uses none. The number
+// in the block before tells which kind a block is.
 func (w *workspace) weight(b int, limit uint32, factor float32, before int) (sum uint64, n int) {
 	if math.Float32bits(w.largest-w.tops[b]) > limit {
 		return 0, 0
 	}
 	largest, scale := w.largest, factor*(1<<fixedBits)
-	if before <= few {
+	if before <= few || before >= block-few {
 		for _, v := range w.block(b) {
 			if t := largest - v; math.Float32bits(t) <= limit {
 				sum += weight(uint64(int64(t * scale)))

@@ -340,6 +340,20 @@ func TestErrors(t *testing.T) {
 			t.Errorf("Distribution: got %v, want %q", err, want)
 		}
 	}
+	s = newSampler(t, Params{Temperature: 1, TopP: 0.5}, 129)
+	for _, out := range []uint64{^uint64(0), 1 << 7} { // a word of ids that may not come, and one of them
+		for _, bad := range []float32{nan, inf} {
+			logits := make([]float32, 129)
+			logits[64+7] = bad
+			if err := s.SetMask([]uint64{^uint64(0), ^out, ^uint64(0)}); err != nil {
+				t.Fatal(err)
+			}
+			if _, err := s.Sample(logits); err == nil || !strings.Contains(err.Error(), "logits[71]: want a number or -Inf") {
+				t.Errorf("Sample with masked %v: got %v", bad, err)
+			}
+		}
+	}
+	s = newSampler(t, Params{Temperature: 1, TopP: 0.5}, 4)
 	for _, id := range []int{-1, 4} {
 		if s.Accept(id) == nil {
 			t.Errorf("Accept(%d) is taken", id)
