@@ -30,7 +30,7 @@ type Options struct {
 	Threads int    // on the CPU
 	Machine Machine
 
-	Progress func(done, all int) // of the conformance run; may be nil
+	Tell func(*Event) // is told how the examination goes on; may be nil
 }
 
 // examination is an examination under way.
@@ -44,19 +44,27 @@ type examination struct {
 func Examine(ctx context.Context, o Options) (*Report, error) {
 	e := &examination{o: o, Report: &Report{Version: o.Version, Devices: []gpu.Info{}, Features: []Feature{}, Ops: []conform.Result{},
 		Unfit: []Unfit{}, Findings: []Finding{}, Limits: Limits{Device: []Limit{}}, folders: folders(o.Name)}}
-	e.processor()
-	e.findDevices()
-	e.Kept.Pipelines = o.Machine.pipelineBytes()
 	e.Memory.Model = modelName(o.Name)
+	e.Kept.Pipelines = o.Machine.pipelineBytes()
+	e.step("the examination of the processor", false)
+	e.processor()
+	if o.Device != "cpu" {
+		e.findDevices()
+	}
 	if d := e.open(); d != nil {
 		if err := errors.Join(e.device(ctx, d), ctx.Err()); err != nil {
 			return nil, errors.Join(err, d.Close())
 		}
+		e.step("the closing of "+d.Name(), !d.IsCPU())
 		if err := d.Close(); err != nil {
 			e.find(Fail, fmt.Sprintf("the device could not be closed: %v", err), "update the driver")
 		}
 	}
+	if o.Device == "cpu" { // to which drivers do not matter, even one that crashes
+		e.findDevices()
+	}
 	e.judge()
+	e.tell(Event{Step: "the end", Report: e.Report, Over: true})
 	return e.Report, nil
 }
 
@@ -75,6 +83,7 @@ const drivers = "install the GPU's Vulkan driver: mesa-vulkan-drivers for AMD an
 // findDevices describes the loader and lists the devices.
 func (e *examination) findDevices() {
 	e.Loader.Manifests, e.Loader.Restricted = e.o.Machine.manifests()
+	e.step("the search for devices", true)
 	name, version, err := gpu.Loader()
 	if err != nil {
 		if e.o.Device != "cpu" {
@@ -130,6 +139,7 @@ func (e *examination) open() *device.Device {
 		e.find(Fail, fmt.Sprintf("the driver of %s reports no memory: it stands for a device that is not there", in.Name), "--device cpu, or another device")
 		return nil
 	}
+	e.step("the opening of "+e.named(), e.o.Device != "cpu")
 	d, err := e.o.Open()
 	if level := (*cpu.LevelError)(nil); errors.As(err, &level) { // which processor has found
 		e.Why = "the processor has no such kernels"
@@ -181,6 +191,17 @@ func (e *examination) meant() *gpu.Info {
 		return nil
 	}
 	return &e.Devices[i]
+}
+
+// named names what is about to be opened.
+func (e *examination) named() string {
+	switch in := e.meant(); {
+	case in != nil:
+		return in.Name
+	case e.o.Device == "cpu":
+		return "the processor"
+	}
+	return "a device"
 }
 
 // reason says why a Vulkan device is chosen.
@@ -237,17 +258,19 @@ func largestWeight(prog *op.Program) (bytes int) {
 
 // device examines the open device.
 func (e *examination) device(ctx context.Context, d *device.Device) error {
+	asks := !d.IsCPU()
+	e.step("the look at the memory of "+d.Name(), asks)
 	e.memory(d)
 	e.tuning(d)
 	before, _ := d.Unfit()
 	start := time.Now()
-	r, err := d.Conform(ctx, conform.Options{Program: e.o.Model.Program, Exact: e.o.Exact, Progress: e.o.Progress})
+	r, err := e.conform(ctx, d)
 	e.Seconds = time.Since(start).Seconds()
 	if ctx.Err() != nil {
 		return ctx.Err()
 	}
 	if r != nil {
-		e.Ops = append(e.Ops, r.Results...)
+		e.Ops = append(e.Ops[:0], r.Results...)
 	}
 	if err != nil {
 		e.keep(d, nil)
@@ -259,6 +282,7 @@ func (e *examination) device(ctx context.Context, d *device.Device) error {
 	if len(r.Lost) > 0 {
 		return nil // what it does at best does not matter
 	}
+	e.step("the measurement of "+d.Name(), asks)
 	_, loaded := e.o.Model.Bytes()
 	l, err := d.Roofline(loaded)
 	if err != nil {
@@ -267,6 +291,23 @@ func (e *examination) device(ctx context.Context, d *device.Device) error {
 	}
 	e.Limits.Read, e.Limits.Flops = l.Read/1e9, l.Flops/1e9
 	return nil
+}
+
+// conform runs the cases, and tells of each.
+func (e *examination) conform(ctx context.Context, d *device.Device) (*conform.Report, error) {
+	step, asks := "the conformance run on "+d.Name(), !d.IsCPU()
+	e.step(step, asks)
+	return d.Conform(ctx, conform.Options{Program: e.o.Model.Program, Exact: e.o.Exact,
+		Progress: func(done, all int) { e.tell(Event{Step: step, Asks: asks, Done: done, All: all, Report: e.Report}) },
+		Trying: func(t *conform.Trying) {
+			e.Ops = append(e.Ops[:0], t.SoFar...)
+			x := Event{Step: step + ": " + t.Case, Asks: true}
+			if t.Way != "" {
+				x.Step += " in " + t.Way
+				x.Way, x.Of = t.Way, &t.Of
+			}
+			e.tell(x)
+		}})
 }
 
 // memory compares what the model needs with what is free.

@@ -1,8 +1,8 @@
 package doctor
 
 import (
-	"bytes"
 	"context"
+	"errors"
 	"flag"
 	"fmt"
 	"os"
@@ -11,6 +11,7 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine/device"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/vulkan/tune"
@@ -26,9 +27,12 @@ var update = flag.Bool("update", false, "write testdata")
 const childEnv = "RWKV_TEST_DOCTOR"
 
 func TestMain(m *testing.M) {
+	if list := os.Getenv(actEnv); list != "" {
+		act(list)
+	}
 	if spec := os.Getenv(childEnv); spec != "" {
 		if err := examineHere(spec); err != nil {
-			fmt.Fprintln(os.Stderr, err)
+			fmt.Fprintln(os.Stderr, ownErrors+err.Error())
 			os.Exit(1)
 		}
 		os.Exit(0)
@@ -36,7 +40,7 @@ func TestMain(m *testing.M) {
 	os.Exit(m.Run())
 }
 
-// examineHere prints the report of the embedded model on a device, on a machine with nothing else to it.
+// examineHere tells of an examination for the embedded model on a device, on a machine with nothing else to it.
 func examineHere(spec string) error {
 	f, err := weights.Parse(demo.Name, demo.Weights())
 	if err != nil {
@@ -58,13 +62,11 @@ func examineHere(spec string) error {
 		}
 		return d, err
 	}
-	r, err := Examine(context.Background(), Options{Device: spec, Open: open, Model: m, Version: "test",
-		Machine: Machine{Root: filepath.Join(cache, "nothing"), Getenv: os.Getenv, CacheDir: cache}})
-	if err != nil {
-		return err
-	}
-	fmt.Print(r)
-	return nil
+	var told error
+	_, err = Examine(context.Background(), Options{Device: spec, Open: open, Model: m, Version: "test",
+		Machine: Machine{Root: filepath.Join(cache, "nothing"), Getenv: os.Getenv, CacheDir: cache},
+		Tell:    func(x *Event) { told = errors.Join(told, x.Write(os.Stdout)) }})
+	return errors.Join(err, told)
 }
 
 // driver returns the manifest of a driver on this machine, or skips the test.
@@ -97,12 +99,23 @@ func examined(t *testing.T, spec string, env ...string) string {
 		cmd.Env = append(cmd.Env, mesa+"="+user)
 	}
 	cmd.Env = append(cmd.Env, env...)
-	var out, errs bytes.Buffer
-	cmd.Stdout, cmd.Stderr = &out, &errs
-	if err := cmd.Run(); err != nil {
-		t.Fatalf("%v\n%s%s", err, &out, &errs)
+	var cache string
+	for _, v := range cmd.Env { // the last counts
+		if dir, ok := strings.CutPrefix(v, "XDG_CACHE_HOME="); ok {
+			cache = dir
+		}
 	}
-	return out.String()
+	r, log, err := Watch{Device: spec, Patience: time.Hour, Errors: ownErrors, Trouble: onDevice,
+		Progress: func(int, int) {}, Slow: func(string, time.Duration) {},
+		LeaveOut: func(device, driver, way, why string) error {
+			known := &unfit.Known{}
+			known.Add(way, why)
+			return known.Write(filepath.Join(cache, "rwkv-gpu", "unfit.json"), device, driver, nil)
+		}}.Run(t.Context(), cmd)
+	if err != nil {
+		t.Fatalf("%v\n%s", err, log)
+	}
+	return r.String()
 }
 
 // What changes from machine to machine: figures, the processor, the version of the loader, and the features of a version

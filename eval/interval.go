@@ -55,7 +55,8 @@ func wilson(share float64, n int) *Interval {
 	center := share + z*z/(2*m)
 	off := z * math.Sqrt(share*(1-share)/m+z*z/(4*m*m))
 	scale := 1 + z*z/m
-	return &Interval{(center - off) / scale, (center + off) / scale}
+	low, high := (center-off)/scale, (center+off)/scale
+	return &Interval{max(0, min(low, share)), min(1, max(high, share))} // rounding would leave these bounds
 }
 
 // standardError returns that of a share of n, with n-1 as lm-evaluation-harness has it; nil for one item.

@@ -49,6 +49,14 @@ func TestIntervals(t *testing.T) {
 	in = wilson(0, 10)
 	near("0 of 10, low", in[0], 0)
 	near("0 of 10, high", in[1], 0.2775)
+	for n := 1; n <= 200; n++ {
+		for right := 0; right <= n; right++ {
+			share := float64(right) / float64(n)
+			if in := wilson(share, n); math.Signbit(in[0]) || in[0] > share || in[1] < share || in[1] > 1 {
+				t.Errorf("%d of %d: %v", right, n, *in)
+			}
+		}
+	}
 	mean, in := ratio([]unit{{2, 1}, {4, 1}, {6, 1}})
 	near("mean", mean, 4)
 	near("half width", in[1]-mean, 1.959964*2/math.Sqrt(3))

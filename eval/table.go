@@ -37,7 +37,7 @@ func (r *Row) change() string {
 	if r.Change == nil {
 		return ""
 	}
-	text := fmt.Sprintf("%+.2f", 100*(r.Change.Ratio-1))
+	text := strings.Replace(fmt.Sprintf("%+.2f", 100*(r.Change.Ratio-1)), "-0.00", "+0.00", 1)
 	if i := r.Change.Interval; i != nil {
 		text += fmt.Sprintf(" ± %.2f", 50*(i[1]-i[0]))
 	}

@@ -89,6 +89,9 @@ func (in *Instance) query(handle unsafe.Pointer) (physical, error) {
 	if p.family == math.MaxUint32 {
 		return p, fmt.Errorf("device %q skipped: no compute queue", name)
 	}
+	if period := float64(props.Limits.TimestampPeriod); math.IsInf(period, 0) || math.IsNaN(period) { // JSON has no such number
+		props.Limits.TimestampPeriod, bits = 0, 0
+	}
 	C.rg_caps_query(in.gipa, in.inst, handle, C.uint32_t(p.api), &p.caps)
 	if p.caps.swapchain == 0 && in.surface != 0 {
 		noPictures = "it lacks VK_KHR_swapchain"

@@ -81,6 +81,9 @@ func leastWaitOf(o DeviceOptions) (time.Duration, error) {
 	return time.Duration(s * float64(time.Second)), nil
 }
 
+// WaitLimit returns the least limit of a wait on devices that are opened without another one.
+func WaitLimit() (time.Duration, error) { return leastWaitOf(DeviceOptions{}) }
+
 // described is something that can be waited for.
 type described interface{ describe() string }
 

@@ -43,6 +43,7 @@ const (
 
 var (
 	familyName = regexp.MustCompile(`^([a-z][a-z0-9-]*):([0-9]+(?:\.[0-9]+)?b)(?:@(20[0-9]{6}))?$`)
+	scheme     = regexp.MustCompile(`^[A-Za-z][A-Za-z0-9+.-]*://`)
 	repoName   = regexp.MustCompile(`^[A-Za-z0-9][A-Za-z0-9._-]*/[A-Za-z0-9][A-Za-z0-9._-]*$`)
 	hubAddress = regexp.MustCompile(`^/([^/]+/[^/]+)/(?:resolve|blob)/([^/]+)/(.+)$`)
 )
@@ -57,9 +58,8 @@ func IsName(text string) bool {
 	return len(m) > 1 && m[1] != "synthetic"
 }
 
-func isAddress(text string) bool {
-	return strings.HasPrefix(text, "https://") || strings.HasPrefix(text, "http://")
-}
+// isAddress reports whether a text is an address, of whatever scheme: no file has such a name.
+func isAddress(text string) bool { return scheme.MatchString(text) }
 
 // Parse reads a model's name. Its error is a *NameError.
 func Parse(text string) (Name, error) {
@@ -122,9 +122,12 @@ func parseAddress(text string) (Name, error) {
 	if u.User != nil {
 		return Name{}, &NameError{fetch.Plain(text), "an address without a user and a password"}
 	}
+	if u.Scheme != "https" && u.Scheme != "http" {
+		return Name{}, &NameError{fetch.Plain(text), "an address that begins with https:// or http://"}
+	}
 	sum, told := strings.CutPrefix(u.Fragment, sumPrefix)
 	if sum = strings.ToLower(sum); u.Fragment != "" && (!told || !fetch.IsHex(sum, 64)) {
-		return Name{}, &NameError{fetch.Plain(text) + "#" + u.Fragment,
+		return Name{}, &NameError{fetch.Plain(text),
 			"an address of a file, with nothing or #sha256= and 64 digits behind it"}
 	}
 	if m := hubAddress.FindStringSubmatch(u.Path); m != nil && hubHosts[u.Hostname()] && sum == "" {

@@ -55,7 +55,10 @@ func TestParseAddressErrors(t *testing.T) {
 		"https://h/model.zip":                 `or .bin, got "https://h/model.zip"`,
 		"https://me:secret@h/x.pth":           `want an address without a user and a password, got "https://h/x.pth"`,
 		"https://me@h/x.pth":                  `want an address without a user and a password, got "https://h/x.pth"`,
-		"https://h/x.pth?key=secret#sha256=1": `64 digits behind it, got "https://h/x.pth#sha256=1"`,
+		"https://h/x.pth?key=secret#sha256=1": `64 digits behind it, got "https://h/x.pth"`,
+		"https://h/x.pth#access_token=secret": `64 digits behind it, got "https://h/x.pth"`,
+		"ftp://h/x.pth?key=secret":            `want an address that begins with https:// or http://, got "ftp://h/x.pth"`,
+		"HTTPS://h/x.zip?key=secret":          `or .bin, got "https://h/x.zip"`,
 	} {
 		if n, err := Parse(text); err == nil || !strings.Contains(err.Error(), want) || strings.Contains(err.Error(), "secret") {
 			t.Errorf("%s: want %s, got %+v (%v)", text, want, n, err)

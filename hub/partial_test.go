@@ -6,6 +6,7 @@ import (
 	"net/http"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 
@@ -51,6 +52,27 @@ func TestHalfDirectory(t *testing.T) {
 			if strings.Contains(u.File, "-of-") && u.Name() != n {
 				t.Errorf("want %s, got %s", n, u.Name())
 			}
+		}
+		for _, m := range h.Cache.Halves() {
+			if m.Name != n || !m.Means(n) || m.Means(parse(t, "hf:o/other")) || m.Means(parse(t, "hf:o/r/"+names[1])) {
+				t.Errorf("after %d files: want a half of %s, got %+v", most, n, m)
+			}
+		}
+		if most >= 3 && len(h.Cache.Halves()) != 1 { // the vocabulary and a shard
+			t.Errorf("after %d files: %+v", most, h.Cache.Halves())
+		}
+		var fault error
+		halves := h.Cache.Halves()
+		for _, u := range h.Cache.Unfinished() {
+			fault = errors.Join(fault, u.Remove())
+		}
+		for _, m := range halves {
+			_, err := m.Remove()
+			fault = errors.Join(fault, err)
+		}
+		left := slices.DeleteFunc(filesBelow(string(h.Cache)), func(f string) bool { return strings.HasPrefix(f, ".locks/") })
+		if shards := strings.Contains(strings.Join(left, " "), "-of-"); fault != nil || shards || most >= 2 && len(left) > 0 {
+			t.Errorf("after %d files: %v, left %q", most, fault, left)
 		}
 	}
 	s.Fault = nil
@@ -238,5 +260,23 @@ func TestRefused(t *testing.T) {
 		if !fetch.Is(err, fetch.Denied) || strings.Contains(err.Error(), "HF_TOKEN") != want {
 			t.Errorf("%s: want it denied, HF_TOKEN named: %t, got %v", name, want, err)
 		}
+	}
+}
+
+// What is left of a model that lacks shards goes, and other models of the same snapshot stay with what they need.
+func TestHalf(t *testing.T) {
+	for files, want := range map[string]string{
+		"config.json m-00001-of-00002.bin m-00002-of-00002.bin": "",
+		"config.json a.json vocab.txt":                          "",
+		"config.json m-00002-of-00002.bin":                      "config.json m-00002-of-00002.bin",
+		"m-00002-of-00002.bin readme.md sub/config.json":        "m-00002-of-00002.bin",
+		"config.json m-00002-of-00002.bin x.gguf":               "m-00002-of-00002.bin",
+	} {
+		if got := strings.Join(half(strings.Fields(files), false), " "); got != want {
+			t.Errorf("%s: want %q, got %q", files, want, got)
+		}
+	}
+	if got := half([]string{"a.json"}, true); len(got) != 1 {
+		t.Errorf("while a shard is being fetched: %q", got)
 	}
 }

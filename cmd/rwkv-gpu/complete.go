@@ -227,9 +227,8 @@ func pulledNames() (names []string) {
 // unfinishedNames are the names of models whose pull may go on.
 func unfinishedNames() (names []string) {
 	for _, c := range caches("") {
-		for _, u := range c.Unfinished() {
-			n := u.Name()
-			names = append(names, n.Shown())
+		for _, u := range unfinished(c) {
+			names = append(names, u.Name)
 		}
 	}
 	return sorted(names)

@@ -16,6 +16,7 @@ import (
 // The exit status follows from the verdict; no report names a folder.
 func TestDoctor(t *testing.T) {
 	reference.RacedIn(t, "the tests of the executors")
+	t.Setenv(childEnv, "1") // for the process that examines
 	hidden := filepath.Join(t.TempDir(), "anna")
 	t.Setenv("RWKV_VULKAN_LOADER", filepath.Join(hidden, "libvulkan.so.1"))
 	model := tinyModel(t, nil)
@@ -123,5 +124,43 @@ func TestDoctorBroken(t *testing.T) {
 	}
 	if r, made = run("doctor", "--device", "gpu", "--retune"); made == 0 || !strings.Contains(r.stdout, "WRONG") {
 		t.Errorf("--retune judges anew: made %d, %s", made, r)
+	}
+}
+
+// A driver that crashes or does not answer is a finding: the report has the rest, the error is one line, and no trace is
+// printed. It does not matter to the processor.
+func TestDoctorCrash(t *testing.T) {
+	gputest.Instance(t)
+	for _, c := range []struct {
+		fault   faultvk.Fault
+		device  string
+		status  int
+		verdict doctor.Level
+		want    string
+	}{
+		{faultvk.Fault{Function: "vkCreateDevice", Mode: faultvk.Crash}, "gpu", statusFailed, doctor.Fail, "the driver crashed (SIGSEGV), in the opening of "},
+		{faultvk.Fault{Function: "vkCreateInstance", Mode: faultvk.Hang}, "gpu", statusFailed, doctor.Fail, "did not answer for 1s, in the search for devices"},
+		{faultvk.Fault{Function: "vkCreateInstance", Mode: faultvk.Crash}, "cpu", statusDone, doctor.Warn, "the Vulkan loader or a driver crashed (SIGSEGV), in the search for devices"},
+	} {
+		ctl := faultvk.New(t)
+		c.fault.At = 1
+		if err := ctl.Begin(c.fault); err != nil {
+			t.Fatal(err)
+		}
+		p := child("doctor", "--device", c.device, "--json", "--quiet")
+		p.Env = append(append(p.Env, ctl.Env()...), "XDG_CACHE_HOME="+t.TempDir(), "RWKV_WAIT_LIMIT=0.1") // whose tenfold doctor waits
+		p.Stdout, p.Stderr = new(bytes.Buffer), new(bytes.Buffer)
+		if err := p.Start(); err != nil {
+			t.Fatal(err)
+		}
+		a := finish(t, p)
+		var r doctor.Report
+		decode(t, a.stdout, &r)
+		if a.status != c.status || r.Verdict != c.verdict || len(r.Findings) == 0 || !strings.Contains(r.Findings[0].Text, c.want) || r.Findings[0].Do == "" {
+			t.Errorf("%+v: %s", c, a)
+		}
+		if lines := strings.Count(a.stderr, "\n"); lines > 1 || c.status == statusDone && lines > 0 {
+			t.Errorf("%+v: %s", c, a)
+		}
 	}
 }

@@ -47,7 +47,7 @@ type hereModel struct {
 	Error      string `json:"error,omitempty"` // why it does not open
 }
 
-// partModel is an unfinished file of models --json.
+// partModel is an unfinished model of models --json.
 type partModel struct {
 	Name  string `json:"name"`
 	Bytes int64  `json:"bytes"` // on the disk at most
@@ -66,10 +66,7 @@ func (a *app) listModels(dir string) error {
 				all.Models = append(all.Models, h)
 			}
 		}
-		for _, u := range c.Unfinished() {
-			n := u.Name()
-			all.Unfinished = append(all.Unfinished, partModel{n.Shown(), u.Bytes, n.Shown() != n.String()})
-		}
+		all.Unfinished = append(all.Unfinished, unfinished(c)...)
 	}
 	slices.SortStableFunc(all.Models, func(x, y hereModel) int { return cmp.Compare(x.Name, y.Name) })
 	if a.common.json {
@@ -87,6 +84,25 @@ func (a *app) listModels(dir string) error {
 		return nil
 	}
 	return a.printModels(all.Models)
+}
+
+// unfinished lists what pulls have left in a cache, each name once.
+func unfinished(c hub.Cache) (list []partModel) {
+	add := func(n hub.Name, bytes int64) {
+		i := slices.IndexFunc(list, func(p partModel) bool { return p.Name == n.Shown() })
+		if i < 0 {
+			i = len(list)
+			list = append(list, partModel{n.Shown(), 0, n.Shown() != n.String()})
+		}
+		list[i].Bytes += bytes
+	}
+	for _, u := range c.Unfinished() {
+		add(u.Name(), u.Bytes)
+	}
+	for _, m := range c.Halves() {
+		add(m.Name, m.Bytes)
+	}
+	return list
 }
 
 func (a *app) printModels(list []hereModel) error {
@@ -173,20 +189,44 @@ func (a *app) removeModel(dir string, args []string) error {
 	return a.printRemoved(m.Name, m.Path, freed)
 }
 
-// removeUnfinished removes the unfinished files of a name. The error says that there is nothing of it.
+// removeUnfinished removes the unfinished files of a name, and the complete ones of a model that lacks others. The error
+// says that there is nothing of it.
 func (a *app) removeUnfinished(dir string, absent *hub.NotHereError) error {
+	var freed int64
+	var name *hub.Name
+	removed := func(n hub.Name, bytes int64) {
+		freed += bytes
+		if name == nil {
+			name = &n
+		}
+	}
 	for _, c := range caches(dir) {
+		halves := c.Halves() // before the unfinished files go, which tell of them
 		for _, u := range c.Unfinished() {
 			if !u.Is(absent.Name) {
 				continue
 			}
+			n := u.Name() // while its journal is there
 			if err := u.Remove(); err != nil {
-				return &failure{statusFailed, u.Name().Shown(), err}
+				return &failure{statusFailed, n.Shown(), err}
 			}
-			return a.printRemoved(u.Name(), "", u.Bytes)
+			removed(n, u.Bytes)
+		}
+		for _, m := range halves {
+			if !m.Means(absent.Name) {
+				continue
+			}
+			bytes, err := m.Remove()
+			if err != nil {
+				return &failure{statusFailed, m.Name.Shown(), err}
+			}
+			removed(m.Name, bytes)
 		}
 	}
-	return hubFault("NAME", absent)
+	if name == nil {
+		return hubFault("NAME", absent)
+	}
+	return a.printRemoved(*name, "", freed)
 }
 
 func (a *app) printRemoved(n hub.Name, path string, bytes int64) error {

@@ -126,7 +126,7 @@ func (a *app) hub(ctx context.Context, o *pullFlags) (*hub.Hub, *pullProgress, e
 	}
 	for _, server := range append([]string{o.endpoint}, o.mirrors...) {
 		if server != "" && !strings.HasPrefix(server, "https://") && !strings.HasPrefix(server, "http://") {
-			return nil, nil, usagef("--endpoint", "want an address that begins with https:// or http://, got %q", server)
+			return nil, nil, usagef("--endpoint", "want an address that begins with https:// or http://, got %q", fetch.Plain(server))
 		}
 	}
 	folders := caches(o.dir)

@@ -177,6 +177,7 @@ func TestWrongLevel(t *testing.T) {
 	for _, args := range [][]string{{"generate", "x", "-n", "1"}, {"logits", "--tokens", "1"}, {"bench", "--pp", "2", "--tg", "1"}, {"compare"}} {
 		wantError(t, cli(append(args, "--device", "cpu")...), statusUsage, "RWKV_CPU: want one of generic", `got "sse9"`)
 	}
+	t.Setenv(childEnv, "1")
 	r := cli("doctor", "--device", "cpu")
 	if r.status != statusFailed || strings.Count(r.stdout, "RWKV_CPU: want one of") != 1 || !strings.Contains(r.stdout, "unset RWKV_CPU") {
 		t.Error(r)

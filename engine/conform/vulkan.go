@@ -22,8 +22,17 @@ type Options struct {
 	Program  *op.Program         // whose ops, types of weights and sizes of heads are tried
 	Exact    bool                // in the forms of exact executors
 	Progress func(done, all int) // cases; may be nil
+	Trying   func(t *Trying)     // before a way of Vulkan runs, and before a case makes its first kernels; may be nil
 	Tuner    *tune.Tuner         // of Vulkan: knows the way to load; may be nil
 	Threads  int                 // of the CPU; 0: as executors have it
+}
+
+// Trying is what a run tries next.
+type Trying struct {
+	Case  string
+	Way   string   // the key of what would be unfit; "" while a case is set up
+	Of    Result   // names the way
+	SoFar []Result // of the ways before
 }
 
 // Vulkan runs the cases on a device, in all forms that its executors may choose. What gives wrong results is added to
@@ -114,6 +123,7 @@ func (j *judge) trial(t *trial) (err error) {
 	if t.sparse {
 		o.MatMul = form.Sparse
 	}
+	j.trying(t, "", Result{})
 	e, err := vulkan.New(j.kernels, t.Prog, o)
 	if err != nil {
 		return fmt.Errorf("%s: %w", t.name, err)
@@ -188,6 +198,8 @@ func (j *judge) run(t *trial, p *vulkan.Prober, tuner *tune.Tuner, w way) error 
 	if w.choice != nil {
 		tuner.Keep(&w.choice.Choice, w.Form, 0)
 	}
+	name := Result{Op: t.op, Type: t.typ, Form: formName(w.Form), Loads: w.Loads}
+	j.trying(t, w.String(), name)
 	r, err := t.Check(p, func() error { return p.RunStep(0) })
 	fault, err := faultOf(r.Faults, err)
 	if err != nil {
@@ -197,7 +209,7 @@ func (j *judge) run(t *trial, p *vulkan.Prober, tuner *tune.Tuner, w way) error 
 		fault = t.name + ": " + fault
 	}
 	j.ran = append(j.ran, w.Way)
-	j.table.add(Result{Op: t.op, Type: t.typ, Form: formName(w.Form), Loads: w.Loads}, r.MaxAbs, r.NMSE, fault)
+	j.table.add(name, r.MaxAbs, r.NMSE, fault)
 	if fault == "" {
 		return nil
 	}
@@ -206,6 +218,13 @@ func (j *judge) run(t *trial, p *vulkan.Prober, tuner *tune.Tuner, w way) error 
 		j.lose(w.What, t.op)
 	}
 	return nil
+}
+
+// trying tells what runs next.
+func (j *judge) trying(t *trial, way string, of Result) {
+	if j.o.Trying != nil {
+		j.o.Trying(&Trying{Case: t.name, Way: way, Of: of, SoFar: j.table.list})
+	}
 }
 
 // faultOf returns what is wrong with a way whose run had an error or faults. An error that says nothing of the way, such

@@ -73,6 +73,17 @@ func (d *Device) KeepUnfit(r *conform.Report) error {
 	return now.kernels.Unfit().Write(path, info.Name, info.Driver, judged)
 }
 
+// LeaveOut keeps a way as unfit on a device with its driver, for later processes: the one that tried it has ended in it.
+func LeaveOut(device, driver, way, why string) error {
+	path, err := unfit.Path()
+	if err != nil {
+		return err
+	}
+	known := &unfit.Known{}
+	known.Add(way, why)
+	return known.Write(path, device, driver, nil)
+}
+
 // Info describes the device. ok is false for the CPU, which has no description.
 func (d *Device) Info() (info gpu.Info, ok bool) {
 	if d.IsCPU() {

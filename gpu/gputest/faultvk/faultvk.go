@@ -30,9 +30,10 @@ const (
 	Sticky             // so do all later calls of that function; after a lost device, all that run something
 	Hang               // the call never returns
 	Slow               // the call takes 200 ms of a processor's time more than else, and does what it should
+	Crash              // the call writes to where no memory is
 )
 
-func (m Mode) String() string { return [...]string{"once", "sticky", "hang", "slow"}[m] }
+func (m Mode) String() string { return [...]string{"once", "sticky", "hang", "slow", "crash"}[m] }
 
 // Fault is a call that fails.
 type Fault struct {

@@ -1,5 +1,5 @@
 // A Vulkan loader that makes calls fail, for tests: RWKV_VULKAN_LOADER names it. It passes everything on to the
-// system's loader, counts the calls that return a VkResult, makes one of them fail or never return, and counts live
+// system's loader, counts the calls that return a VkResult, makes one of them fail, crash or never return, and counts live
 // objects. What it shall do and what it saw stands in the file that FAULTVK names, which is mapped by both sides; see
 // faultvk.go.
 #define _GNU_SOURCE
@@ -18,7 +18,7 @@ typedef void (*fn)(void);
 typedef fn (*lookup)(void *, const char *);
 
 enum { MAX_CALLS = 1 << 20, MAX_FUNCTIONS = 64, DEVICE_LOST = -4, TABLE = 1 << 16 };
-enum { ONCE, STICKY, HANG, SLOW };
+enum { ONCE, STICKY, HANG, SLOW, CRASH };
 enum { NONE, INSTANCE, DEVICE, BUFFER, VIEW, MEMORY, QUERIES, CACHE, SET_LAYOUT, LAYOUT, MODULE, PIPELINE, SET_POOL, CMD_POOL, FENCE, KINDS };
 
 typedef struct {
@@ -79,6 +79,7 @@ static int32_t fault(int f, const char *name) {
 		ctl->fired = n;
 		if (ctl->mode == HANG) for (;;) pause();
 		if (ctl->mode == SLOW) return work();
+		if (ctl->mode == CRASH) *(volatile int *)8 = 0;
 		if (ctl->mode == STICKY && ctl->result == DEVICE_LOST) ctl->lost = 1;
 		else if (ctl->mode == STICKY) ctl->stuck = 1 + f;
 		return (int32_t)ctl->result;
