@@ -27,11 +27,11 @@ type columns struct {
 }
 
 const (
-	mostSparse = kernel.Few // vectors of a pass that reads columns
-	mostFilled = 0.6        // which part of one vector may be other numbers where a product reads columns
-	lookEvery  = 8          // passes
-	enough     = 16         // passes before columns are written: the rest of a shorter text would not gain what writing costs
-	restful    = 64         // passes after which the memory of rows that nobody reads is given back
+	mostSparse = 4   // vectors of a pass that reads columns
+	mostFilled = 0.6 // which part of one vector may be other numbers where a product reads columns
+	lookEvery  = 8   // passes
+	enough     = 16  // passes before columns are written: the rest of a shorter text would not gain what writing costs
+	restful    = 64  // passes after which the memory of rows that nobody reads is given back
 )
 
 // tiles are the rows that a tile may have, the best first.

@@ -22,14 +22,15 @@ type part struct {
 	kernel *kernel.Part
 	m, k   int
 	bytes  int // of a row
+	few    int // vectors, see kernel.Few
 	rows   int // of a unit
 	first  int // number of the first unit
 }
 
 const (
-	unitBytes = 32 << 10 // about what a unit reads of a matrix for a single vector
-	mostRows  = 1024     // that a call does for a single vector
-	least     = 8        // rows of a unit for several vectors
+	unitBytes = 32 << 10 // about what a unit reads of a matrix for few vectors
+	mostRows  = 1024     // that a call does for few vectors
+	least     = 8        // rows of a unit for many vectors
 )
 
 // MatMul compiles a group of products.
@@ -54,7 +55,7 @@ func (c *compiler) MatMul(o *op.MatMul) error {
 		if err := product.Check(); err != nil {
 			return fmt.Errorf("weight %s: %w", x.W.Source.Name, err)
 		}
-		p.parts[i] = part{m: x.Y.Len, k: x.X.Len, bytes: typ.Bytes(x.X.Len), kernel: kernel.NewPart(product)}
+		p.parts[i] = part{m: x.Y.Len, k: x.X.Len, bytes: typ.Bytes(x.X.Len), few: kernel.Few(typ), kernel: kernel.NewPart(product)}
 	}
 	c.made = p
 	return nil
@@ -67,7 +68,7 @@ func productWork(p *op.Part, s op.Sizes, sparse bool) int {
 	if p.X.Of.Kind == op.Out {
 		most = s.Outs
 	}
-	n := kernel.WorkLen(min(m, mostRows), k, min(most, kernel.Few))
+	n := kernel.WorkLen(min(m, mostRows), k, min(most, kernel.Few(p.W.Source.Type)))
 	if most > 1 {
 		n = max(n, kernel.WorkLen(kernel.Panel(k), k, most))
 	}
@@ -89,16 +90,12 @@ func (p *product) units(b *op.Batch) int {
 
 // rowUnits cuts the matrices, by rows, into units, and returns how many there are.
 func (p *product) rowUnits() int {
-	if p.n <= kernel.Few {
-		for i := range p.parts {
-			x := &p.parts[i]
-			x.rows = min((unitBytes/x.bytes+3)&^3, mostRows)
-		}
-		return p.number()
-	}
 	for i := range p.parts {
 		x := &p.parts[i]
 		x.rows = kernel.Panel(x.k)
+		if p.n <= x.few {
+			x.rows = min((unitBytes/x.bytes+3)&^3, mostRows)
+		}
 	}
 	units := p.number()
 	for units < 4*p.workers && p.halve() { // so that all workers are ready at about the same time
@@ -121,7 +118,7 @@ func (p *product) number() int {
 // halve makes units smaller, if they can be.
 func (p *product) halve() (smaller bool) {
 	for i := range p.parts {
-		if x := &p.parts[i]; x.rows > least {
+		if x := &p.parts[i]; p.n > x.few && x.rows > least {
 			x.rows = max(x.rows/2/least*least, least)
 			smaller = true
 		}
@@ -154,7 +151,7 @@ func (p *product) doRows(w *worker, from, to int) error {
 		rows := max(x.rows, 4)
 		first, last := max(from-x.first, 0)*rows, min((to-x.first)*rows, x.m)
 		step := rows
-		if p.n <= kernel.Few {
+		if p.n <= x.few {
 			step = mostRows
 		}
 		for ; first < last; first += step {

@@ -88,7 +88,10 @@ struct rk_level {
 
 #define RK_LANES (64 * 8 * 16) // sums of lanes of the largest tile with as many vectors as stay in a cache
 
-#define RK_FEW 4 // most vectors of a product that multiplies elements where it decodes them
+#define RK_FEW 32 // most vectors of a product that multiplies elements where it decodes them, a few vectors at a time
+
+// rk_few returns RK_FEW for types that are decoded in a few instructions, and less for others.
+static inline int rk_few(int type) { return type <= RK_BF16 || type == RK_Q8_0 ? RK_FEW : 8; }
 
 // rk_panel returns how many rows of k elements are decoded at once: as many as stay in the second cache.
 static inline int rk_panel(int k) {

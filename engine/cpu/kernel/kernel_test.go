@@ -170,8 +170,11 @@ func TestMatMul(t *testing.T) {
 		typ := allTypes[c%len(allTypes)]
 		elements, _ := typ.Block()
 		m, k, n := 1+rng.IntN(70), elements*(1+rng.IntN(1+1200/elements)), 1+rng.IntN(9)
-		if c%7 == 0 {
+		switch c % 7 {
+		case 0:
 			n = 60 + rng.IntN(80)
+		case 1:
+			n = 10 + rng.IntN(25)
 		}
 		p := product(t, rng, typ, m, k, n)
 		p.Act, p.Combine, p.Scale = op.Act(rng.IntN(len(acts))), op.Combine(rng.IntN(5)), []float32{1, 0.5}[rng.IntN(2)]

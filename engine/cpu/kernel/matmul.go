@@ -81,8 +81,8 @@ func NewPart(p *Product) *Part {
 // WorkLen returns how many elements of memory MatMul needs for so many rows of k elements and n vectors.
 func WorkLen(rows, k, n int) int { return int(C.rk_work(C.int(rows), C.int(k), C.int(n))) }
 
-// Few is the most vectors for which MatMul decodes elements where it multiplies them, whatever the number of rows.
-const Few = C.RK_FEW
+// Few returns the most vectors for which MatMul multiplies elements where it decodes them, whatever the number of rows.
+func Few(t tensor.Type) int { return int(C.rk_few(C.int(t))) }
 
 // Panel returns how many rows of k elements MatMul decodes at once for more vectors than Few. A multiple of it wastes
 // nothing.

@@ -6,11 +6,12 @@
 #define CHUNK 768  // elements of a row that stay in the first cache with those of its tile
 #define TOKENS 64  // vectors that stay in the second cache
 
+#define BLOCK_ROWS 16 // rows that stay in a near cache for the next vectors
 #if TILE_TOKENS > 1
-#define FEW RK_FEW // vectors
+#define SIDE 4 // vectors side by side
 #define FOR_FEW(F, T) F(T, 1) F(T, 2) F(T, 3) F(T, 4)
 #else
-#define FEW 1 // for several vectors have no registers
+#define SIDE 1 // for several vectors have no registers
 #define FOR_FEW(F, T) F(T, 1)
 #endif
 
@@ -20,12 +21,11 @@ FN int rows_for(int n) { return n == 1 || TILE_ROWS * TILE_TOKENS >= ROWS * n ? 
 // For each type: the sums of R rows that stand row_bytes apart, of many rows, with N vectors; the rows [first, last) with
 // few vectors; and the decoded elements.
 #define DEFINE_DOT(T, Opened) \
-FN void dot_##T(const struct rk_part *p, const uint8_t *w, const int R, const int N, float *z, int64_t z_stride) { \
-	V sum[ROWS][RK_FEW]; \
+FN void dot_##T(const struct rk_part *p, const uint8_t *w, const float *x, const int R, const int N, float *z, int64_t z_stride) { \
+	V sum[ROWS][SIDE]; \
 	for (int r = 0; r < R; r++) { \
 		for (int t = 0; t < N; t++) sum[r][t] = v_zero(); \
 	} \
-	const float *x = p->x; \
 	int64_t row_bytes = p->row_bytes, x_stride = p->x_stride; \
 	int n = p->k / T##_BLOCK, ends = n - AHEAD / T##_BYTES; \
 	bool brief = 2 * row_bytes < AHEAD; /* rows after these and the next ones are what comes, else more of these */ \
@@ -85,24 +85,33 @@ static __attribute__((noinline)) void decode_##T(float *dst, const uint8_t *src,
 	} \
 }
 #define DEFINE_FEW(T, N) \
-static __attribute__((noinline)) void few_##T##_##N(const struct rk_part *p, int first, int last, float *z) { \
+static __attribute__((noinline)) void few_##T##_##N(const struct rk_part *p, int first, int last, const float *x, float *z, int64_t z_stride) { \
 	const uint8_t *w = p->w + first * p->row_bytes; \
 	const int R = rows_for(N); \
-	int stride = last - first, i = first; \
-	for (; i + R <= last; i += R, w += R * p->row_bytes, z += R) dot_##T(p, w, R, N, z, stride); \
-	for (; i < last; i++, w += p->row_bytes, z++) dot_##T(p, w, 1, N, z, stride); \
+	int i = first; \
+	for (; i + R <= last; i += R, w += R * p->row_bytes, z += R) dot_##T(p, w, x, R, N, z, z_stride); \
+	for (; i < last; i++, w += p->row_bytes, z++) dot_##T(p, w, x, 1, N, z, z_stride); \
 }
 PLAIN_TYPES(DEFINE_DOT)
 BLOCK_TYPES(DEFINE_DOT)
 
-// few does the rows [first, last) with n vectors, FEW at most. z has n vectors of these rows.
-typedef void (*fewer)(const struct rk_part *, int, int, float *);
+typedef void (*fewer)(const struct rk_part *, int, int, const float *, float *, int64_t);
 #define NAME_FEW(T, N) few_##T##_##N,
-#define CASE_FEW(T, Opened) case RK_##T: f = (const fewer[]){FOR_FEW(NAME_FEW, T)}[n - 1]; break;
+#define CASE_FEW(T, Opened) case RK_##T: return (const fewer[]){FOR_FEW(NAME_FEW, T)}[n - 1];
+static fewer few_for(int type, int n) {
+	switch (type) { PLAIN_TYPES(CASE_FEW) BLOCK_TYPES(CASE_FEW) }
+	return 0;
+}
+
+// few does the rows [first, last) with n vectors, rk_few(p->type) at most. z has n vectors of these rows.
 static void few(const struct rk_part *p, int first, int last, int n, float *z) {
-	fewer f = 0;
-	switch (p->type) { PLAIN_TYPES(CASE_FEW) BLOCK_TYPES(CASE_FEW) }
-	f(p, first, last, z);
+	int rows = n <= SIDE ? last - first : BLOCK_ROWS;
+	for (int i = first; i < last; i += rows) {
+		for (int t = 0; t < n; t += SIDE) {
+			few_for(p->type, min_int(SIDE, n - t))(p, i, min_int(i + rows, last), p->x + t * p->x_stride,
+				z + (int64_t)t * (last - first) + i - first, last - first);
+		}
+	}
 }
 
 #define CASE_DECODE(T, Opened) case RK_##T: decode_##T(dst, src, n); break;
@@ -266,7 +275,7 @@ static void finish(const struct rk_part *p, float *z, int first, int count, int 
 }
 
 static void matmul(const struct rk_part *p, int first, int last, int n, float *work) {
-	if (n <= FEW) {
+	if (n <= (SIDE > 1 ? rk_few(p->type) : 1)) {
 		few(p, first, last, n, work);
 		for (int t = 0; t < n; t++) finish(p, work + (int64_t)t * (last - first), first, last - first, t);
 		return;
