@@ -33,10 +33,12 @@ endif
 
 build: ## bin/rwkv-gpu
 	@scripts/setup.sh build
+	@[ -e bin/rwkv-gpu ] || echo 'build: compiling, which takes one to four minutes the first time' >&2
 	@$(GO) build -buildvcs=$(VCS) -o bin/ ./cmd/rwkv-gpu
 
 view: ## build with the window, which needs the window system's libraries, and open it (ARGS=... for another text, or flags)
 	@scripts/setup.sh view
+	@echo 'view: compiling, which takes one to four minutes the first time' >&2
 	@$(GO) build -buildvcs=$(VCS) -tags view,vulkan -o bin/ ./cmd/rwkv-gpu
 	@bin/rwkv-gpu view $(if $(ARGS),$(ARGS),"Once upon a time")
 

@@ -224,7 +224,7 @@ install_missing() {
 	esac
 	name_packages
 	[ -n "$packages" ] || stop "$manager does not offer what is missing"
-	say "$words: installing$packages with $manager"
+	say "$words: installing$packages with $manager, which takes up to some minutes"
 	quietly $install $packages || stop "$manager could not install them"
 	look "$@"
 	if [ -n "$missing" ]; then

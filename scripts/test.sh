@@ -127,6 +127,7 @@ two() {
 	1) alone "$1" ;;
 	*)
 		say "two at a time:" "$@"
+		say "each tells what it says when it is done, after minutes"
 		echo "$@" | RWKV_TEST_PACKAGES=$half xargs -n 1 -P 2 scripts/test.sh -told
 		;;
 	esac
@@ -203,6 +204,7 @@ for stage in "$@"; do
 	esac
 done
 say "stages:$list"
+say "the first lines come when packages are compiled: after some minutes the first time"
 beside=''
 for stage in $list; do
 	case $pairs in
