@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -162,54 +163,27 @@ func TestBatchFailures(t *testing.T) {
 }
 
 // A batch that is killed, or interrupted, wherever it is, ends with each result once, in its order, and with the same
-// texts as one that nothing disturbed: what draws by chance has seeds of its own.
+// texts as one that nothing disturbed: what draws by chance has seeds of its own. RWKV_BULK_ITEMS=10000 RWKV_BULK_KILLS=20
+// has more of both.
 func TestBatchKilled(t *testing.T) {
-	const items = 60
+	items, kills := fromEnv("RWKV_BULK_ITEMS", 60), fromEnv("RWKV_BULK_KILLS", 6)
 	whole, in := batchFile(t, items), batchFile(t, items)
 	args := []string{"--device", "cpu", "--exact", "--max-sequences", "4"}
 	var all batched
 	cliJSON(t, &all, append([]string{"batch", whole}, args...)...)
+	undisturbed := all.Seconds
 	want := told(t, ends(whole, ".results.jsonl"), map[string]bool{})
+	length := bytesOf(ends(whole, ".results.jsonl"))
 	journal := ends(in, ".results.jsonl.job/journal")
 	rng := rand.New(rand.NewPCG(uint64(time.Now().UnixNano()), 2))
-	for round := range 6 {
-		c := child(append([]string{"batch", in}, args...)...)
-		var log bytes.Buffer
-		c.Stderr = &log
-		if err := c.Start(); err != nil {
-			t.Fatal(err)
-		}
-		ended := make(chan struct{})
-		go func() {
-			_ = c.Wait() // the status says it
-			close(ended)
-		}()
-		least := int64(0)
-		if info, err := os.Stat(journal); err == nil {
-			least = info.Size()
-		}
-		least += 1 + rng.Int64N(12_000)
-	waiting:
-		for {
-			select {
-			case <-ended:
-				break waiting
-			case <-time.After(2 * time.Millisecond):
-			}
-			if info, err := os.Stat(journal); err == nil && info.Size() >= least {
-				break
-			}
-		}
+	var resumes []time.Duration
+	for round := range kills {
+		least := bytesOf(journal)
+		how := os.Kill
 		if round%3 == 2 {
-			_ = c.Process.Signal(os.Interrupt)
-			<-ended
-			if s := c.ProcessState.ExitCode(); s == statusInterrupted && !strings.Contains(log.String(), "the same command goes on with the rest") || s != statusInterrupted && s != statusDone {
-				t.Errorf("interrupted: status %d, %s", s, log.String())
-			}
-			continue
+			how = os.Interrupt
 		}
-		_ = c.Process.Kill()
-		<-ended
+		resumes = append(resumes, endsAt(t, how, journal, least+1+rng.Int64N(2*length/int64(kills+1)), append([]string{"batch", in}, args...)...))
 	}
 	cliJSON(t, &all, append([]string{"batch", in}, args...)...)
 	if got := told(t, ends(in, ".results.jsonl"), map[string]bool{}); !slices.Equal(got, want) {
@@ -220,9 +194,68 @@ func TestBatchKilled(t *testing.T) {
 		}
 		t.Errorf("%d results, want %d", len(got), len(want))
 	}
-	if all.Completed != items || all.Resumed == 0 {
+	if all.Completed != int64(items) || all.Resumed == 0 {
 		t.Errorf("%+v", all)
 	}
+	slices.Sort(resumes)
+	t.Logf("%d items, %.1f s undisturbed; %d ends: the first result of a run after %v in the middle, %v at most; the last run began with %d items",
+		items, undisturbed, kills, resumes[len(resumes)/2], resumes[len(resumes)-1], all.Resumed)
+}
+
+// fromEnv returns a number from the environment, for those who have more time.
+func fromEnv(name string, otherwise int) int {
+	if n, err := strconv.Atoi(os.Getenv(name)); err == nil && n > 0 {
+		return n
+	}
+	return otherwise
+}
+
+// bytesOf returns the length of a file, 0 if there is none.
+func bytesOf(path string) int64 {
+	if info, err := os.Stat(path); err == nil {
+		return info.Size()
+	}
+	return 0
+}
+
+// endsAt begins a batch in a process of its own, and ends that once the journal has so many bytes, if it is still there. It
+// returns how long the process took to its first result.
+func endsAt(t *testing.T, how os.Signal, journal string, least int64, args ...string) (first time.Duration) {
+	t.Helper()
+	c := child(args...)
+	var log bytes.Buffer
+	c.Stderr = &log
+	before, begin := bytesOf(journal), time.Now()
+	if err := c.Start(); err != nil {
+		t.Fatal(err)
+	}
+	ended := make(chan struct{})
+	go func() {
+		_ = c.Wait() // the status says it
+		close(ended)
+	}()
+	for running := true; running; {
+		select {
+		case <-ended:
+			running = false
+		case <-time.After(2 * time.Millisecond):
+		}
+		now := bytesOf(journal)
+		if first == 0 && (now > before || !running) {
+			first = time.Since(begin)
+		}
+		if now >= least {
+			break
+		}
+	}
+	_ = c.Process.Signal(how) // it may have ended
+	<-ended
+	switch s := c.ProcessState.ExitCode(); {
+	case how != os.Interrupt, s == statusDone:
+	case s != statusInterrupted, !strings.Contains(log.String(), "the same command goes on with the rest"):
+		t.Errorf("interrupted: status %d, %s", s, log.String())
+	}
+	return first
 }
 
 // An interrupted batch in this process says how it goes on.
