@@ -3,6 +3,7 @@ package main
 import (
 	"bytes"
 	"encoding/json"
+	"flag"
 	"fmt"
 	"io"
 	"math"
@@ -96,6 +97,15 @@ func (f *fake) metrics(w io.Writer) {
 	defer f.mu.Unlock()
 	_, _ = fmt.Fprintf(w, "# TYPE go_goroutines gauge\ngo_goroutines 20\nprocess_open_fds 9\nprocess_resident_memory_bytes 1.048576e+06\nrwkv_requests_running %d\n"+
 		"rwkv_drawn_tokens_total %d\nrwkv_prompt_tokens_total{a=\"b\"} 5\nrwkv_prompt_tokens_total{a=\"c\"} 6\n", f.at+1, f.drawn) // a client that left is told nothing
+}
+
+// TestMain lets all runs, which wait more than they work, run at once, however few cores there are.
+func TestMain(m *testing.M) {
+	flag.Parse()
+	if err := flag.Set("test.parallel", "16"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
 }
 
 // load runs the command against a fake server, and returns its status, the report, the table and the errors.
