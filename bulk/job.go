@@ -108,9 +108,19 @@ func Open(ctx context.Context, o Options) (*Job, error) {
 		err = j.recall()
 	}
 	if err != nil {
-		return nil, errors.Join(err, j.lock.Unlock())
+		err = errors.Join(err, j.lock.Unlock())
+		if !Begun(o.Dir) { // no job came of it
+			_ = Forget(o.Dir) // or the next time
+		}
+		return nil, err
 	}
 	return j, nil
+}
+
+// Begun reports whether a folder has a job that Open goes on with.
+func Begun(dir string) bool {
+	_, err := os.Lstat(filepath.Join(dir, headName))
+	return err == nil
 }
 
 func (j *Job) path(name string) string { return filepath.Join(j.o.Dir, name) }

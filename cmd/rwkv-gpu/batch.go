@@ -111,6 +111,20 @@ func (o *batchFlags) check(input string) error {
 			return usagef(pair[0], "want a file of its own, got %s", pair[2])
 		}
 	}
+	return o.checkPlaces()
+}
+
+// checkPlaces finds that results could not be written, before work begins.
+func (o *batchFlags) checkPlaces() error {
+	for _, file := range [][2]string{{"--output", o.output}, {"--errors", o.errors}} {
+		dir := filepath.Dir(file[1])
+		if info, err := os.Stat(dir); err != nil || !info.IsDir() {
+			return usagef(file[0], "want a file in a folder that is there, got one in %s", dir)
+		}
+		if info, err := os.Stat(file[1]); err == nil && !info.Mode().IsRegular() {
+			return usagef(file[0], "want a file, got another kind of thing at %s", file[1])
+		}
+	}
 	return nil
 }
 
@@ -188,7 +202,7 @@ func (a *app) openJob(ctx context.Context, input, settings string, o *batchFlags
 		if err := bulk.Forget(o.folder()); err != nil {
 			return nil, blame(o.folder(), err)
 		}
-	} else if _, err := os.Stat(o.folder()); err != nil {
+	} else if !bulk.Begun(o.folder()) {
 		for _, path := range []string{o.output, o.errors} {
 			if _, err := os.Lstat(path); err == nil {
 				return nil, usagef("--output", "want a file that is not there, got %s (--restart replaces it)", path)
@@ -202,7 +216,7 @@ func (a *app) openJob(ctx context.Context, input, settings string, o *batchFlags
 	case err == nil:
 		return j, nil
 	case errors.As(err, &bad):
-		return nil, errors.Join(inputf(input, "%w", bad), bulk.Forget(o.folder()))
+		return nil, inputf(input, "%w", bad)
 	case errors.Is(err, bulk.ErrChanged), errors.Is(err, bulk.ErrSettings), errors.Is(err, bulk.ErrDamaged):
 		return nil, inputf("", "%w (--restart begins anew)", err)
 	}

@@ -156,6 +156,16 @@ func TestBatchFailures(t *testing.T) {
 	wantError(t, cli("batch", in, "-o", in, "--quiet"), statusUsage, "--output: want a file of its own")
 	wantError(t, cli("batch", in, "--retry", "--restart", "--quiet"), statusUsage, "want none beside --restart")
 	wantError(t, cli("batch", in, "--max-sequences", "0", "--quiet"), statusUsage, "--max-sequences: want 1 or more, got 0")
+	wantError(t, cli("batch", in, "-o", filepath.Join(dir, "no", "out"), "--quiet"), statusUsage, "--output: want a file in a folder that is there", "no")
+	wantError(t, cli("batch", in, "--errors", filepath.Join(in, "bad"), "--quiet"), statusUsage, "--errors: want a file in a folder that is there")
+	wantError(t, cli("batch", in, "-o", dir, "--quiet"), statusUsage, "--output: want a file, got another kind of thing")
+	if left, err := filepath.Glob(filepath.Join(dir, "*.job")); err != nil || len(left) != 1 {
+		t.Errorf("want the folder of the one job that began, got %v (%v)", left, err)
+	}
+	// A folder that a killed process left without a job is none, so results that are there stay.
+	if err := os.MkdirAll(ends(in+".jsonl", ".results.jsonl.job"), 0o700); err != nil {
+		t.Fatal(err)
+	}
 	if err := os.WriteFile(ends(in+".jsonl", ".results.jsonl"), nil, 0o600); err != nil {
 		t.Fatal(err)
 	}
