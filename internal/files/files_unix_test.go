@@ -67,7 +67,7 @@ func TestRead(t *testing.T) {
 		{pipe(t, at("silent")), errSilent, ErrNotRegular, "nothing for 10s"},
 	} {
 		after := never
-		if c.want == errSilent {
+		if errors.Is(c.want, errSilent) {
 			after = atOnce
 		}
 		data, err := read(c.path, 5, after)
