@@ -78,7 +78,7 @@ func act(list string) {
 }
 
 // watching watches a process that acts, and returns what was kept as unfit too.
-func watching(t *testing.T, ctx context.Context, w Watch, list string) (r *Report, log string, left []string, err error) {
+func watching(ctx context.Context, t *testing.T, w Watch, list string) (r *Report, log string, left []string, err error) {
 	t.Helper()
 	c := exec.Command(os.Args[0])
 	c.Env = append(os.Environ(), actEnv+"="+list)
@@ -119,7 +119,7 @@ func TestWatch(t *testing.T) {
 		{"processor kill", "cpu", Fail, "the program crashed (signal: killed), in the conformance run on CPU", ""},
 		{"processor search kill", "cpu", Warn, "in the search for devices", ""},
 	} {
-		r, log, left, err := watching(t, t.Context(), Watch{Device: c.device}, c.list)
+		r, log, left, err := watching(t.Context(), t, Watch{Device: c.device}, c.list)
 		if err != nil {
 			t.Errorf("%s: %v", c.list, err)
 			continue
@@ -149,7 +149,7 @@ func TestWatchErrors(t *testing.T) {
 		{"notice error", 3, "m.st: no such file"}, {"search error", 3, "m.st: no such file"}, {"trouble", onDevice, "device G: lost"},
 		{"exit", -1, "exit status 7"}, {"search panic", -1, "a mistake"},
 	} {
-		r, _, left, err := watching(t, t.Context(), Watch{}, c.list)
+		r, _, left, err := watching(t.Context(), t, Watch{}, c.list)
 		var end *EndError
 		if !errors.As(err, &end) || end.Status != c.status || !strings.Contains(err.Error(), c.want) || r != nil || left != nil {
 			t.Errorf("%s: %v, %+v", c.list, err, r)
@@ -164,13 +164,13 @@ func TestWatchErrors(t *testing.T) {
 // A driver that does not answer is given up, and what it was asked for is left out; one that is slow only is told of. A
 // step that asks no driver takes as long as it takes.
 func TestWatchHang(t *testing.T) {
-	r, _, left, err := watching(t, t.Context(), Watch{Patience: time.Millisecond}, "search open run way hang")
+	r, _, left, err := watching(t.Context(), t, Watch{Patience: time.Millisecond}, "search open run way hang")
 	if err != nil || r.Verdict != Fail || len(r.Ops) != 1 || r.Ops[0].OK || !strings.Contains(r.Findings[0].Text, "did not answer for 1ms, in the conformance run on G: MatMul/1 in F16 fast") ||
 		len(left) != 1 || left[0] != "G|D|F16 fast|the driver did not answer for 1ms" {
 		t.Errorf("%v, %+v, %q", err, r, left)
 	}
 	refuse := func(string, string, string, string) error { return errors.New("read-only") }
-	r, _, _, err = watching(t, t.Context(), Watch{Patience: time.Millisecond, LeaveOut: refuse}, "search open run way hang")
+	r, _, _, err = watching(t.Context(), t, Watch{Patience: time.Millisecond, LeaveOut: refuse}, "search open run way hang")
 	if err != nil || len(r.Unfit) > 0 || len(r.Findings) != 2 || !strings.Contains(r.Findings[1].Text, "cannot be remembered: read-only") {
 		t.Errorf("%v, %+v", err, r)
 	}
@@ -197,7 +197,7 @@ func TestWatchEnds(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
 	w := Watch{}
 	time.AfterFunc(beat/10, cancel)
-	if _, _, _, err := watching(t, ctx, w, "search wait"); !errors.Is(err, context.Canceled) {
+	if _, _, _, err := watching(ctx, t, w, "search wait"); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
