@@ -64,3 +64,24 @@ func BenchmarkMasked(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkRows draws for 32 sequences by turns, each from 65536 logits of its own, as after a pass.
+func BenchmarkRows(b *testing.B) {
+	const vocab, rows = 1 << 16, 32
+	v := NewVocabulary(vocab, nil)
+	var samplers []*Sampler
+	var logits [][]float32
+	for i := range rows {
+		s, err := New(Default(), v)
+		if err != nil {
+			b.Fatal(err)
+		}
+		samplers, logits = append(samplers, s), append(logits, randomLogits(uint64(i), vocab, 2))
+	}
+	for i := 0; b.Loop(); i++ {
+		s := samplers[i%rows]
+		if id, err := s.Sample(logits[i%rows]); err != nil || s.Accept(id) != nil {
+			b.Fatal(id, err)
+		}
+	}
+}

@@ -31,8 +31,9 @@ func TestTopPEdge(t *testing.T) {
 	logits := []float32{0, 1.0 / (1 << 40)}
 	for topP, want := range map[float32]int{0.25: 1, 0.5: 1, 0.50000006: 2, 0.99999994: 2, 1: 2} {
 		s := newSampler(t, Params{Temperature: 1, TopP: topP}, 2)
-		if _, err := s.Distribution(logits); err != nil || len(s.work.kept) != want || s.work.kept[want-1].id != 1 {
-			t.Errorf("top_p %v: kept %v (%v), want %d", topP, s.work.kept, err, want)
+		_, err := s.Distribution(logits)
+		if kept := s.ids.idle[0].kept; err != nil || len(kept) != want || kept[want-1].id != 1 {
+			t.Errorf("top_p %v: kept %v (%v), want %d", topP, kept, err, want)
 		}
 	}
 }
@@ -40,8 +41,9 @@ func TestTopPEdge(t *testing.T) {
 // A third id of weight 1 makes half of the total a fraction above the first: rounded up, it needs the second.
 func TestTopPRoundsUp(t *testing.T) {
 	s := newSampler(t, Params{Temperature: 1, TopP: 0.5}, 3)
-	if _, err := s.Distribution([]float32{0, 1.0 / (1 << 40), -27.7}); err != nil || len(s.work.kept) != 2 {
-		t.Errorf("kept %v (%v), want 2 ids", s.work.kept, err)
+	_, err := s.Distribution([]float32{0, 1.0 / (1 << 40), -27.7})
+	if kept := s.ids.idle[0].kept; err != nil || len(kept) != 2 {
+		t.Errorf("kept %v (%v), want 2 ids", kept, err)
 	}
 }
 

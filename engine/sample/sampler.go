@@ -14,7 +14,6 @@ type Sampler struct {
 	limit    limit    // of the next draw
 	position uint64
 	past     history // empty while no penalty needs it
-	work     workspace
 }
 
 // New returns a sampler of a model's ids. The error names the field that is out of range.
@@ -109,19 +108,20 @@ func (s *Sampler) Clone() *Sampler {
 	c.params = s.params.clone()
 	c.past = s.past.clone()
 	c.limit = s.limit.clone()
-	c.work = workspace{}
 	return &c
 }
 
 // Sample returns the id drawn from logits (vocab values, left as they are). It depends on Position, so it returns the
-// same id until Accept moves on. It allocates nothing once its workspace has grown. The error names a value that is
-// not a logit (NaN or +Inf), or says that no id can be drawn.
+// same id until Accept moves on. It allocates nothing if as many draws ran at once before. The error names a value that
+// is not a logit (NaN or +Inf), or says that no id can be drawn.
 func (s *Sampler) Sample(logits []float32) (int, error) {
-	best, err := s.adjust(logits)
+	w := s.ids.take()
+	defer s.ids.give(w)
+	best, err := s.adjust(w, logits)
 	if err != nil || s.params.Greedy() {
 		return best, err
 	}
-	w, factor, random := &s.work, inverse(s.params.Temperature), Random(s.params.Seed, s.position)
+	factor, random := inverse(s.params.Temperature), Random(s.params.Seed, s.position)
 	if s.params.cuts(s.vocab) {
 		w.keep(s.params)
 		return w.drawKept(factor, random), nil
@@ -137,14 +137,15 @@ func (s *Sampler) Sample(logits []float32) (int, error) {
 // so ids that are too unlikely to ever be drawn still have theirs. Where a greedy sampler meets equal largest logits
 // they share the probability, as in the reference, while Sample takes the lowest id; top_k = 1 keeps the lowest.
 func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
-	if _, err := s.adjust(logits); err != nil {
+	w := s.ids.take()
+	defer s.ids.give(w)
+	if _, err := s.adjust(w, logits); err != nil {
 		return nil, err
 	}
 	factor := float64(log2e)
 	if s.params.Temperature > 0 {
 		factor = float64(inverse(s.params.Temperature))
 	}
-	w := &s.work
 	w.keep(s.params)
 	exps := make([]float64, len(w.kept))
 	var sum float64
@@ -159,24 +160,25 @@ func (s *Sampler) Distribution(logits []float32) ([]float32, error) {
 	return probs, nil
 }
 
-// adjust applies bias, bans and penalties to a copy of logits, and returns the lowest id of the largest value.
-func (s *Sampler) adjust(logits []float32) (best int, err error) {
+// adjust gives w the logits, with bias, bans and penalties applied to a copy, and returns the lowest id of the largest
+// value.
+func (s *Sampler) adjust(w *workspace, logits []float32) (best int, err error) {
 	if len(logits) != s.vocab {
 		return 0, fmt.Errorf("sample: logits: want %d values, got %d", s.vocab, len(logits))
 	}
 	if err := s.limit.prepare(s.vocab); err != nil {
 		return 0, err
 	}
-	s.work.values = logits
+	w.values = logits
 	if len(s.past.accepted) > 0 || len(s.params.Ban) > 0 || len(s.biases) > 0 || s.limit.limits() {
-		s.work.copied = append(s.work.copied[:0], logits...)
-		s.work.values = s.work.copied
-		s.penalise(s.work.copied)
+		w.copied = append(w.copied[:0], logits...)
+		w.values = w.copied
+		s.penalise(w.copied)
 	}
-	switch best = s.work.top(); {
+	switch best = w.top(); {
 	case best < 0:
 		return 0, &LogitsError{-1, float32(math.Inf(-1))}
-	case !(s.work.largest <= math.MaxFloat32):
+	case !(w.largest <= math.MaxFloat32):
 		return 0, &LogitsError{best, logits[best]}
 	}
 	return best, nil

@@ -143,11 +143,12 @@ func TestReferencePenalties(t *testing.T) {
 		t.Fatal(err)
 	}
 	for i, step := range p.Steps {
-		if _, err := s.adjust(p.Logits); err != nil {
+		var w workspace
+		if _, err := s.adjust(&w, p.Logits); err != nil {
 			t.Fatal(err)
 		}
 		for id, want := range step.Logits {
-			if got := s.work.values[id]; math.Abs(float64(got-want)) > 1e-6 {
+			if got := w.values[id]; math.Abs(float64(got-want)) > 1e-6 {
 				t.Errorf("step %d: logit %d: got %v, want %v", i, id, got, want)
 			}
 		}
