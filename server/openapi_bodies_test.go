@@ -69,7 +69,7 @@ var inputBodies = []string{
 }
 
 var talkBodies = []string{
-	`{"messages":[{"role":"user","content":"a"}],"system":[{"type":"text","text":"s"}],"thinking":{"type":"adaptive"},"output_config":{"effort":"low"}}`,
+	`{"messages":[{"role":"user","content":"a"}],"system":[{"type":"text","text":"s"}],"thinking":{"type":"adaptive","budget_tokens":0},"output_config":{"effort":"low"}}`,
 	`{"messages":[{"role":"user","content":"a"}],"output_config":{"format":{"type":"json_schema","schema":{"type":"object"}}}}`,
 	`{"messages":[{"role":"user","content":"a"}],"system":"s","thinking":{"type":"enabled","budget_tokens":1}}`,
 	`{"messages":[{"role":"user","content":"a"}],"tools":[{"type":"custom","name":"f","description":"d","input_schema":{"type":"object"}}],"tool_choice":{"type":"tool","name":"f"}}`,

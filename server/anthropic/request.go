@@ -160,6 +160,11 @@ func (t *Thinking) mode(o *chat.Options, most *int, adaptive prompt.Think) (prom
 	if t == nil {
 		return "", nil
 	}
+	if t.Type != "enabled" {
+		if _, err := wire.Count("thinking.budget_tokens", t.Budget, 0, 0, mostTokens); err != nil {
+			return "", err
+		}
+	}
 	switch t.Type {
 	case "disabled":
 		if !o.Dialect.Thinks {

@@ -10,7 +10,8 @@ import (
 
 // Fields compares the members that the description of an operation's body names with those of the struct that it is read
 // into. It returns what one has and the other has not. Where a type reads JSON by itself, as tells the type that it reads.
-// What a type leaves to others, such as jsontext.Value, is not compared.
+// What a type leaves to others, such as jsontext.Value, is not compared. A described integer without bounds that is read
+// into one of Go's, which has bounds, is a difference too.
 func (c *Contract) Fields(operation string, body reflect.Type, as map[reflect.Type]reflect.Type) (differences []string) {
 	i := slices.IndexFunc(c.routes, func(r route) bool { return r.String() == operation })
 	if i < 0 {
@@ -29,6 +30,9 @@ func (c *Contract) Fields(operation string, body reflect.Type, as map[reflect.Ty
 			t = other
 		} else if reflect.PointerTo(t).Implements(reflect.TypeFor[json.UnmarshalerFrom]()) {
 			return
+		}
+		if t.Kind() >= reflect.Int && t.Kind() <= reflect.Uint64 && slices.ContainsFunc(parts, boundless) {
+			differences = append(differences, path+" is described as an integer without a minimum or a maximum")
 		}
 		if t.Kind() != reflect.Struct || within[t] {
 			return
@@ -52,6 +56,13 @@ func (c *Contract) Fields(operation string, body reflect.Type, as map[reflect.Ty
 	}
 	compare("", body, m.parts(lookup(c.doc, c.routes[i].at+pointer("requestBody", "content", "application/json", "schema"))))
 	return differences
+}
+
+// boundless reports whether a schema of integers lacks a bound.
+func boundless(schema map[string]any) bool {
+	types, _ := schema["type"].([]any)
+	return (schema["type"] == "integer" || slices.Contains(types, any("integer"))) &&
+		(schema["minimum"] == nil || schema["maximum"] == nil) && schema["const"] == nil && schema["enum"] == nil
 }
 
 // HasBody reports whether an operation has a body of JSON.
