@@ -88,6 +88,14 @@ func TestBenchPeer(t *testing.T) {
 	}
 	wantError(t, cli("bench", "--peer", failing, "--model", model, "--device", "cpu", "--pp", "8", "--tg", "0", "--quiet"), statusInput, "--peer: llama-bench: exit status 1: cannot load")
 	wantError(t, cli("bench", "--peer", peer, "--model", model, "--device", "none such", "--quiet"), statusDevice, `"none such"`)
-	t.Setenv("RWKV_CPU", "none such") // which this process does not look at
-	wantError(t, cli(append(args, "--quiet")...), statusUsage, "a process of this program: bench: ", "RWKV_CPU: want one of ")
+	// What a process of this program says is said: here the peer takes the model away between two turns.
+	gone := writeFile(t, "gone.gguf", weightstest.GGUF(weightstest.LlamaMeta(weightstest.Tiny), weightstest.Llama(baseOf("v7"))))
+	taking := writeFile(t, "llama-bench", []byte(strings.Replace(peerProgram, "\n", "\nrm -f '"+gone+"'\n", 1)))
+	if err := os.Chmod(taking, 0o700); err != nil { //nolint:gosec // a program
+		t.Fatal(err)
+	}
+	wantError(t, cli("bench", "--peer", taking, "--model", gone, "--device", "cpu", "--pp", "8", "--tg", "4", "--repeat", "2", "--quiet"), statusInput,
+		"a process of this program: generate: ", "gone.gguf")
+	t.Setenv("RWKV_CPU", "none such")
+	wantError(t, cli(append(args, "--quiet")...), statusUsage, "bench: RWKV_CPU: want one of ")
 }
