@@ -92,7 +92,7 @@ func (s *watched) failed(how string, blame bool) {
 	r.judge()
 }
 
-// cutLast cuts the last line from a text. It reports whether the line begins with a prefix, without which it is returned.
+// cutLast cuts the last line from a text if it begins with a prefix, and returns it without that.
 func cutLast(text, prefix string) (rest, line string, found bool) {
 	text = strings.TrimRight(text, "\r\n")
 	i := strings.LastIndexByte(text, '\n') + 1
