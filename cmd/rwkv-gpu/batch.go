@@ -149,6 +149,9 @@ func (a *app) settings(m *load.Opened, o *batchFlags, p *chat.Options) (string, 
 		id, c.quant, c.state, p.Dialect.Name, p.Think, o.serve.preset, p.Most, c.exact, c.precision), err
 }
 
+// slowDisk is how much longer a stopped job may take, since it ends when its last results are on the disk.
+const slowDisk = 10 * time.Second
+
 // batched is the object of batch --json.
 type batched struct {
 	Output  string `json:"output"`
@@ -184,6 +187,7 @@ func (a *app) batch(ctx context.Context, input string, o *batchFlags) (err error
 	defer func() { err = errors.Join(err, j.Close()) }()
 	done := batched{Output: o.output, Bad: j.Input().Bad, Progress: bulk.Progress{Counts: j.Counts()}}
 	done.Resumed = done.Completed + done.Failed
+	morePatience.Store(int64(slowDisk))
 	if j.Done() {
 		a.notice("%s is done: nothing is left to do", input)
 	} else if err := a.runJob(ctx, m, p, j, o, &done); err != nil {
