@@ -48,6 +48,8 @@ type Result struct {
 	DrawnOn string   `json:"drawn_on,omitempty"`
 	DrawUS  *float64 `json:"draw_us_per_token,omitempty"`
 
+	CutUS *float64 `json:"cut_us_per_token,omitempty"` // of what goes from one of several devices to the next
+
 	SubmissionMS *float64 `json:"longest_submission_ms,omitempty"` // nil on the CPU
 
 	DeviceBytes int      `json:"device_bytes"`        // in buffers

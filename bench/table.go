@@ -79,6 +79,17 @@ func (r *Report) results() *table {
 	return t
 }
 
+// cuts is the table of what it costs that several devices share the layers.
+func (r *Report) cuts() *table {
+	t := &table{title: "From device to device", head: []string{"test", "batch", "depth", "µs/token", "share of the time"}}
+	for i := range r.Results {
+		if x := &r.Results[i]; x.CutUS != nil {
+			t.add(x.Test, strconv.Itoa(x.Batch), strconv.Itoa(x.Depth), number(*x.CutUS), percent(*x.CutUS/1e6*x.Rates.Median))
+		}
+	}
+	return t
+}
+
 // changes is the table of comparisons.
 func (r *Report) changes() *table {
 	t := &table{title: "Compared with the older run", head: []string{"test", "batch", "depth", "old tokens/s", "new tokens/s", "ratio", "p", "verdict"}}
@@ -102,7 +113,7 @@ func (r *Report) opTimes() *table {
 // tables returns the tables that have rows.
 func (r *Report) tables() []*table {
 	list := []*table{r.results()}
-	for _, t := range []*table{r.firsts(), r.opTimes(), r.changes()} {
+	for _, t := range []*table{r.cuts(), r.firsts(), r.opTimes(), r.changes()} {
 		if len(t.rows) > 0 {
 			list = append(list, t)
 		}
@@ -192,7 +203,7 @@ func cell(s string) string { return strings.NewReplacer("|", `\|`, "\n", " ").Re
 // csvHead names the columns of CSV.
 var csvHead = []string{"device", "driver", "model", "quant", "test", "batch", "depth", "tokens_per_s", "min", "max", "gb_per_s", "gflops",
 	"of_limit", "bound", "host_us_per_token", "allocs_per_token", "drawn_on", "draw_us_per_token",
-	"longest_submission_ms", "device_bytes", "other_cpu", "read_gb_per_s", "fma_gflops"}
+	"longest_submission_ms", "device_bytes", "other_cpu", "read_gb_per_s", "fma_gflops", "cut_us_per_token"}
 
 // CSV writes the tests, one a row, in full precision. What is not known is empty.
 func (r *Report) CSV(to io.Writer) error {
@@ -208,7 +219,7 @@ func (r *Report) CSV(to io.Writer) error {
 		x := &r.Results[i]
 		rows = append(rows, []string{r.Device, r.Driver, r.Model, r.Quant, x.Test, strconv.Itoa(x.Batch), strconv.Itoa(x.Depth),
 			exact(&x.Rates.Median), exact(&x.Rates.Min), exact(&x.Rates.Max), exact(&x.GBPerS), exact(&x.GFLOPS), exact(&x.OfLimit), x.Bound,
-			exact(x.HostUS), exact(x.Allocs), x.DrawnOn, exact(x.DrawUS), exact(x.SubmissionMS), strconv.Itoa(x.DeviceBytes), exact(x.OtherCPU), exact(&r.Roofline.ReadGBPerS), exact(&r.Roofline.FMAGFLOPS)})
+			exact(x.HostUS), exact(x.Allocs), x.DrawnOn, exact(x.DrawUS), exact(x.SubmissionMS), strconv.Itoa(x.DeviceBytes), exact(x.OtherCPU), exact(&r.Roofline.ReadGBPerS), exact(&r.Roofline.FMAGFLOPS), exact(x.CutUS)})
 	}
 	return w.WriteAll(rows)
 }

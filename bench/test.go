@@ -250,6 +250,10 @@ func (r *runner) result(t *test) Result {
 	if t.kind == generate {
 		x.drawn(t.work, tokens)
 	}
+	if t.work.Cut > 0 {
+		us := t.work.Cut.Seconds() * 1e6 / tokens
+		x.CutUS = &us
+	}
 	if t.kind != prefill {
 		allocs := float64(t.mallocs) / tokens
 		x.Allocs = &allocs

@@ -76,6 +76,6 @@ func (e *Engine) Settled() bool {
 		return true
 	}
 	defer e.end()
-	exec, ok := e.host.exec.(tunable)
+	exec, ok := e.host.exec.(interface{ Settled() bool })
 	return !ok || exec.Settled()
 }

@@ -25,15 +25,20 @@ type pairing struct {
 
 var pairTokens = []int{5, 66, 0, 17}
 
-// newPairing returns nil where the test runs in another process.
-func newPairing(t *testing.T) *pairing {
+// newPairing returns nil where the test runs in another process. The device is a split one if more than one is named.
+func newPairing(t *testing.T, specs ...string) *pairing {
 	ctl := gputest.Faulty(t)
 	if ctl == nil {
 		return nil
 	}
 	p := &pairing{t: t, ctl: ctl}
 	var err error
-	if p.d, err = device.Open("gpu", nil); err != nil {
+	if len(specs) > 1 {
+		p.d, err = device.OpenSplit(specs, []float64{1, 1}, nil)
+	} else {
+		p.d, err = device.Open("gpu", nil)
+	}
+	if err != nil {
 		t.Fatal(err)
 	}
 	m := golden.Tiny(t)
@@ -108,8 +113,13 @@ func (p *pairing) end() {
 
 // A device that is lost again while an engine is made anew is opened once more by the next Reopen. Another engine on it
 // is told that it was lost, whatever it is asked for, until it is made anew as well.
-func TestReopenAgain(t *testing.T) {
-	p := newPairing(t)
+func TestReopenAgain(t *testing.T) { reopenAgain(t, "gpu") }
+
+// So it is if the device is one of several that share the layers.
+func TestReopenAgainSplit(t *testing.T) { reopenAgain(t, "gpu", "cpu") }
+
+func reopenAgain(t *testing.T, specs ...string) {
+	p := newPairing(t, specs...)
 	if p == nil {
 		return
 	}
@@ -146,8 +156,12 @@ func TestReopenTwice(t *testing.T) {
 
 // A device that cannot be opened anew, as long as there is no memory for it, is lost for another engine on it, too, for
 // one that is new, and for who asks how much it holds. Whichever is reopened first opens it.
-func TestReopenFails(t *testing.T) {
-	p := newPairing(t)
+func TestReopenFails(t *testing.T) { reopenFails(t, "gpu") }
+
+func TestReopenFailsSplit(t *testing.T) { reopenFails(t, "cpu", "gpu") }
+
+func reopenFails(t *testing.T, specs ...string) {
+	p := newPairing(t, specs...)
 	if p == nil {
 		return
 	}

@@ -22,7 +22,7 @@ type table struct {
 	closed  bool
 	broken  error // error of a Reopen that failed; nil if there is an executor
 	stats   Stats
-	waited  time.Duration // by executors before this one
+	before  Work // by executors before this one: Waited and Cut
 }
 
 func newTable(slots int) table {
@@ -128,7 +128,7 @@ func (t *table) replaced(broken error) {
 	t.mu.Lock()
 	defer t.mu.Unlock()
 	if t.broken = broken; broken == nil {
-		t.waited = t.stats.Waited
+		t.before = t.stats.Work
 		t.stats.Reopened++
 	}
 }
@@ -139,7 +139,10 @@ func (t *table) count(exec op.Executor, add func(*Stats)) {
 	defer t.mu.Unlock()
 	add(&t.stats)
 	if d, ok := exec.(interface{ Waited() time.Duration }); ok {
-		t.stats.Waited = t.waited + d.Waited()
+		t.stats.Waited = t.before.Waited + d.Waited()
+	}
+	if d, ok := exec.(interface{ CutTime() time.Duration }); ok {
+		t.stats.Cut = t.before.Cut + d.CutTime()
 	}
 }
 

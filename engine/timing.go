@@ -16,6 +16,7 @@ type Work struct {
 	Rows      int           // tokens
 	Outs      int           // logits
 	Waited    time.Duration // for the device; 0 on the CPU
+	Cut       time.Duration // for what went from one to the next of several devices that share the layers
 
 	DeviceDraws, HostDraws int           // tokens drawn, by where
 	Drawing                time.Duration // on the host
@@ -23,13 +24,13 @@ type Work struct {
 
 // Sub returns the work done since before.
 func (w Work) Sub(before Work) Work {
-	return Work{w.Passes - before.Passes, w.OutPasses - before.OutPasses, w.Rows - before.Rows, w.Outs - before.Outs, w.Waited - before.Waited,
+	return Work{w.Passes - before.Passes, w.OutPasses - before.OutPasses, w.Rows - before.Rows, w.Outs - before.Outs, w.Waited - before.Waited, w.Cut - before.Cut,
 		w.DeviceDraws - before.DeviceDraws, w.HostDraws - before.HostDraws, w.Drawing - before.Drawing}
 }
 
 // Add returns the sum of both.
 func (w Work) Add(more Work) Work {
-	return Work{w.Passes + more.Passes, w.OutPasses + more.OutPasses, w.Rows + more.Rows, w.Outs + more.Outs, w.Waited + more.Waited,
+	return Work{w.Passes + more.Passes, w.OutPasses + more.OutPasses, w.Rows + more.Rows, w.Outs + more.Outs, w.Waited + more.Waited, w.Cut + more.Cut,
 		w.DeviceDraws + more.DeviceDraws, w.HostDraws + more.HostDraws, w.Drawing + more.Drawing}
 }
 

@@ -20,7 +20,7 @@ func (a *app) self(command string, args ...string) (bench.Program, error) {
 	}
 	c := &a.common
 	all := []string{command, "--device", c.device, "--quant", c.quant, "--tuning", c.tuning, "--quiet"}
-	for _, f := range []struct{ flag, value string }{{"--model", c.model}, {"--vocab", c.vocab}, {"--precision", c.precision}} {
+	for _, f := range []struct{ flag, value string }{{"--model", c.model}, {"--vocab", c.vocab}, {"--precision", c.precision}, {"--split", c.split}} {
 		if f.value != "" {
 			all = append(all, f.flag, f.value)
 		}

@@ -9,7 +9,7 @@ import (
 
 // A process of this program has all flags of this run that say what runs, and where.
 func TestSelf(t *testing.T) {
-	values := map[string]string{"model": "m", "vocab": "v", "device": "cpu", "quant": "q8_0", "lora": "l:2", "tuning": "off", "group-norm-eps": "1e-05", "threads": "3"}
+	values := map[string]string{"model": "m", "vocab": "v", "device": "cpu", "quant": "q8_0", "lora": "l:2", "tuning": "off", "group-norm-eps": "1e-05", "threads": "3", "split": "3:1"}
 	a := &app{}
 	f := a.rootCommand().PersistentFlags()
 	a.accuracyFlags(f)

@@ -46,6 +46,9 @@ func (a *app) compareCommand() *cobra.Command {
 	a.accuracyFlags(c.Flags())
 	c.Flags().StringVar(&list, "tokens", "", "token `IDS` to run, such as 1,2,3")
 	return a.command(c, func(ctx context.Context, _ []string) (err error) {
+		if err := a.oneDevice(); err != nil {
+			return err
+		}
 		var ids []int
 		if c.Flags().Changed("tokens") {
 			if ids, err = parseTokens("--tokens", list); err != nil {

@@ -83,10 +83,12 @@ func newReader(t *testing.T) *reader {
 	for name, text := range map[string]string{
 		// Texts are short here, since they are made on the CPU. What measures for minutes, or needs a window, reads its flags alone.
 		"rwkv-gpu": fmt.Sprintf(`#!/bin/sh
+device='--device cpu'
+case "$*" in *' --device '*) device='' ;; esac
 case $1 in
-chat | generate) set -- "$@" --device cpu -n 8 ;;
+chat | generate) set -- "$@" $device -n 8 ;;
 bench | compare | devices | view) set -- "$@" --help ;;
-*) set -- "$@" --device cpu ;;
+*) set -- "$@" $device ;;
 esac
 %s=1 exec '%s' "$@"
 `, childEnv, os.Args[0]),

@@ -40,6 +40,9 @@ func (a *app) doctorCommand() *cobra.Command {
 	f.BoolVar(&events, eventsFlag, false, "examine in this process, and write what happens as JSON lines")
 	_ = f.MarkHidden(eventsFlag) // it exists
 	return a.command(c, func(ctx context.Context, _ []string) error {
+		if err := a.oneDevice(); err != nil {
+			return err
+		}
 		if a.common.precision == float16Precision {
 			return usagef("--precision", "want %s, got %s: doctor judges with float32's accuracy", float32Precision, float16Precision)
 		}

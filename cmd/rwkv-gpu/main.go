@@ -37,6 +37,7 @@ func run(ctx context.Context, args []string, stdin io.Reader, stdout, stderr io.
 	out := &results{Writer: stdout}
 	a := &app{stdin: stdin, stdout: out, stderr: stderr}
 	root := a.rootCommand()
+	args = joinSplit(args)
 	name := commandName(root, args)
 	defer func() {
 		if p := recover(); p != nil {

@@ -18,6 +18,7 @@ import (
 // commonFlags are the flags of every command.
 type commonFlags struct {
 	model, vocab, device string
+	split                string
 	quant                string
 	state, stateLayout   string
 	loras                []string
@@ -60,6 +61,8 @@ func (a *app) rootCommand() *cobra.Command {
 	f.StringVar(&c.model, "model", "", "model `FILE` or directory of any format, the name of one that pull has fetched (g1:0.4b), or synthetic:SIZE for a made-up one; without it, the embedded demo model")
 	f.StringVar(&c.vocab, "vocab", "", "vocabulary `FILE`; without it, the one inside or beside the model file, else in the user's data directory")
 	f.StringVar(&c.device, "device", "auto", "`DEVICE`: auto (best GPU, else cpu), gpu (best Vulkan device), cpu, an index of 'rwkv-gpu devices', or part of a name")
+	f.StringVar(&c.split, "split", "", splitUsage)
+	f.Lookup("split").NoOptDefVal = bySpeed
 	f.IntVar(&c.threads, "threads", 0, "`N` threads on the CPU (0: a thread for each physical core that this process may use)")
 	f.StringVar(&c.quant, "quant", load.AsStored, "quantize the large matrices while loading, to `TYPE` "+strings.Join(load.QuantNames(), ", ")+" (none: as stored)")
 	f.StringArrayVar(&c.loras, "lora", nil, loraUsage)
@@ -94,6 +97,12 @@ func (a *app) check(flags *pflag.FlagSet) error {
 	c := &a.common
 	if flags.Changed("device") && c.device == "" {
 		return usagef("--device", "want a value, got an empty one")
+	}
+	if flags.Changed("split") && c.split == "" {
+		return usagef("--split", "want a value, got an empty one")
+	}
+	if _, _, err := c.splitAmong(); err != nil {
+		return err
 	}
 	if c.threads < 0 || c.threads > mostThreads {
 		return usagef("--threads", "want 0 to %d, got %d", mostThreads, c.threads)

@@ -44,7 +44,7 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 
 // openDevice opens the device that spec names, tuned as the flags say.
 func (a *app) openDevice(spec string) (*device.Device, error) {
-	return a.openBy(device.Open, spec, func(line string) { a.notice("%s", line) })
+	return a.openBy(a.common.open, spec, func(line string) { a.notice("%s", line) })
 }
 
 // openBy is openDevice with another way to open, which tells notice what the user should know.
@@ -53,7 +53,7 @@ func (a *app) openBy(open func(string, func(string)) (*device.Device, error), sp
 	if err != nil {
 		return nil, err
 	}
-	if d.Threads = a.common.threads; d.Threads != 0 && !d.IsCPU() {
+	if d.Threads = a.common.threads; d.Threads != 0 && !d.IsCPU() && a.common.split == "" {
 		a.notice("--threads %d is for the CPU: a Vulkan device runs, which has none to set", d.Threads)
 	}
 	if a.common.tuning != "off" {

@@ -83,6 +83,9 @@ func (a *app) checkView(o *viewFlags) (err error) {
 	if a.common.json {
 		return usagef("--json", "want none: view has no result but the window")
 	}
+	if err := a.oneDevice(); err != nil {
+		return err
+	}
 	if a.common.device == "cpu" {
 		return usagef("--device", "want a Vulkan device, since it draws what it computes; got cpu")
 	}

@@ -11,8 +11,11 @@ import (
 )
 
 // Arithmetic names what the last bits of exact results depend on besides the model: the device, its driver, its kernels
-// and the build of this program.
+// and the build of this program. Of several devices it is known when an executor was made.
 func (d *Device) Arithmetic() string {
+	if d.split != nil {
+		return d.split.arithmetic()
+	}
 	if d.IsCPU() {
 		return cpu.Arithmetic() + " " + runtime.GOARCH + " | " + build()
 	}

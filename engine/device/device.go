@@ -24,6 +24,8 @@ type Device struct {
 
 	Threads int // of an executor on the CPU; 0: the physical cores that this process may use
 
+	split *together // the devices that this one consists of; nil of a single one
+
 	window gpu.Window // where a Vulkan device shows pictures; nil: nowhere
 
 	free func() (bytes int, known bool) // nil but in tests
@@ -224,12 +226,17 @@ func (d *Device) Tune(fresh bool, notice func(string)) {
 	d.Tuner = tune.New(path, fresh, notice)
 }
 
-// IsCPU reports whether the device is the CPU.
-func (d *Device) IsCPU() bool { return d.current().device == nil }
+// IsCPU reports whether the device is the CPU, or several times the CPU.
+func (d *Device) IsCPU() bool {
+	return d.current().device == nil && !slices.ContainsFunc(partsOf(d), func(x *Device) bool { return !x.IsCPU() })
+}
 
 // Fit lowers the rows of a batch to what the device can bind and start at once.
 func (d *Device) Fit(prog *op.Program, s op.Sizes) op.Sizes {
-	if d.IsCPU() {
+	for _, x := range partsOf(d) {
+		s = x.Fit(prog, s)
+	}
+	if d.current().device == nil {
 		return s
 	}
 	return vulkan.Fit(d.current().device.Info().Limits, prog, s)
@@ -252,6 +259,9 @@ func (d *Device) Prober(m *model.Model, s op.Sizes, a Accuracy, progress func(do
 
 // prober is Prober for a caller during whose call the device stays open.
 func (d *Device) prober(m *model.Model, s op.Sizes, a Accuracy, progress func(done, all int64) error) (op.Prober, error) {
+	if d.split != nil {
+		return nil, &Error{Device: d.Name(), Err: errors.New("want one device to stop between steps on, got several")}
+	}
 	if err := d.current().check(); err != nil {
 		return nil, err
 	}
@@ -259,9 +269,15 @@ func (d *Device) prober(m *model.Model, s op.Sizes, a Accuracy, progress func(do
 	if err != nil {
 		return nil, err
 	}
-	prog := m.Program
-	if d.IsCPU() {
-		e, err := cpu.New(prog, cpu.Options{Sizes: s, Threads: d.Threads, Spare: r.spare(m), Progress: progress})
+	return makeOn(d, m.Program, s, a, r.spare(m), progress)
+}
+
+// makeOn makes an executor for a program that a device has memory for. spare is the bytes that an executor on the CPU
+// may take beside that. The device stays open during the call.
+func makeOn(d *Device, prog *op.Program, s op.Sizes, a Accuracy, spare int,
+	progress func(done, all int64) error) (op.Prober, error) {
+	if d.current().device == nil {
+		e, err := cpu.New(prog, cpu.Options{Sizes: s, Threads: d.Threads, Spare: spare, Progress: progress})
 		if err != nil {
 			return nil, err
 		}
@@ -277,7 +293,11 @@ func (d *Device) prober(m *model.Model, s op.Sizes, a Accuracy, progress func(do
 // Close releases the device, and saves what its tuner still has to save.
 func (d *Device) Close() error {
 	d.Tuner.Flush()
-	return d.current().close()
+	err := d.current().close()
+	for _, x := range partsOf(d) {
+		err = errors.Join(err, x.Close())
+	}
+	return err
 }
 
 func (o opened) close() error {

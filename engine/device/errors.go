@@ -21,7 +21,7 @@ func (e *Error) Unwrap() error { return e.Err }
 
 // Fault makes err an Error if it is the device's fault. Errors of the model, a file or the caller stay as they are.
 func (d *Device) Fault(err error) error {
-	if d.IsCPU() || !gpu.IsFault(err) {
+	if d.current().device == nil || !gpu.IsFault(err) { // of several devices, the one at fault has said so
 		return err
 	}
 	return &Error{Device: d.current().device.Info().Name, Err: err}

@@ -17,7 +17,7 @@ import (
 // The error says what would fit. A driver may find that out late, or page the memory at a tenth of the speed and say
 // nothing. On the CPU the system would end the process.
 func (d *Device) checkRoom(m *model.Model, s op.Sizes) (room, error) {
-	r := d.room(m, s)
+	r := d.room(m.Program, s)
 	return r, r.check("", func() string { return adviceFor(d, m, r) })
 }
 
@@ -43,7 +43,7 @@ type Room struct {
 func (d *Device) Room(m *model.Model, s op.Sizes) Room {
 	d.use.RLock()
 	defer d.use.RUnlock()
-	r := d.room(m, s)
+	r := d.room(m.Program, s)
 	all := Room{Weights: r.weights, Rest: r.rest, Free: r.free, Known: r.known}
 	if r.short() {
 		all.Advice = adviceFor(d, m, r)
@@ -51,8 +51,8 @@ func (d *Device) Room(m *model.Model, s op.Sizes) Room {
 	return all
 }
 
-// room is Room for a caller during whose call the device stays open.
-func (d *Device) room(m *model.Model, s op.Sizes) room {
+// room is Room of a program, for a caller during whose call the device stays open.
+func (d *Device) room(prog *op.Program, s op.Sizes) room {
 	needs := func(p *op.Program, s op.Sizes) (weights, rest int) { return cpu.Needs(p, s, d.Threads) }
 	r, find := room{device: cpuName}, memory.Free
 	if !d.IsCPU() {
@@ -62,7 +62,7 @@ func (d *Device) room(m *model.Model, s op.Sizes) room {
 	if d.free != nil {
 		find = d.free
 	}
-	r.weights, r.rest = needs(m.Program, s)
+	r.weights, r.rest = needs(prog, s)
 	r.free, r.known = find()
 	return r
 }

@@ -31,7 +31,7 @@ func (d *Device) avoid(k *vulkan.Kernels, info gpu.Info) error {
 
 // Unfit returns what is known to give wrong results on the device, in words, and why.
 func (d *Device) Unfit() (ways []string, why map[string]string) {
-	if d.IsCPU() {
+	if d.current().device == nil {
 		return nil, nil
 	}
 	return d.current().kernels.Unfit().All()
@@ -57,7 +57,7 @@ func (d *Device) Conform(ctx context.Context, o conform.Options) (*conform.Repor
 // KeepUnfit keeps what is unfit on the device for later processes, beside what they know. r is the report of a run of
 // Conform that went to its end: what it judged and found right is forgotten. It may be nil.
 func (d *Device) KeepUnfit(r *conform.Report) error {
-	if d.IsCPU() {
+	if d.current().device == nil {
 		return nil
 	}
 	path, err := unfit.Path()
@@ -84,9 +84,9 @@ func LeaveOut(device, driver, way, why string) error {
 	return known.Write(path, device, driver, nil)
 }
 
-// Info describes the device. ok is false for the CPU, which has no description.
+// Info describes the device. ok is false for the CPU and for several devices, which have no description.
 func (d *Device) Info() (info gpu.Info, ok bool) {
-	if d.IsCPU() {
+	if d.current().device == nil {
 		return gpu.Info{}, false
 	}
 	return d.current().device.Info(), true

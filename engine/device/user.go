@@ -18,6 +18,8 @@ type User struct {
 	d      *Device
 	leave  func()
 	number int // the opening of the device that the user's executor is for
+
+	parts []*User // of the devices that the device consists of
 }
 
 // Join returns a new user. leave closes its executor, if there is one, before the device is closed. Another user's
@@ -26,6 +28,9 @@ func (d *Device) Join(leave func()) *User {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	u := &User{d: d, leave: leave, number: d.number}
+	for _, x := range partsOf(d) {
+		u.parts = append(u.parts, x.Join(leave))
+	}
 	d.users = append(d.users, u)
 	return u
 }
@@ -38,7 +43,11 @@ func (u *User) Part(close func() error) error {
 	d.mu.Lock()
 	d.users = slices.DeleteFunc(d.users, func(other *User) bool { return other == u })
 	d.mu.Unlock()
-	return close()
+	err := close()
+	for _, part := range u.parts {
+		_ = part.Part(func() error { return nil }) // it has closed
+	}
+	return err
 }
 
 // Begin keeps the device open until End. After another user's Reopen, also one that failed, it returns an error that
@@ -53,14 +62,28 @@ func (u *User) Begin() error {
 	if err == nil && number != u.number {
 		err = &Error{Device: now.device.Info().Name, Err: fmt.Errorf("%w: another engine reopened it", gpu.ErrDeviceLost)}
 	}
+	begun := 0
+	for err == nil && begun < len(u.parts) {
+		if err = u.parts[begun].Begin(); err == nil {
+			begun++
+		}
+	}
 	if err != nil {
-		d.use.RUnlock()
+		u.end(begun)
 	}
 	return err
 }
 
 // End ends what Begin began.
-func (u *User) End() { u.d.use.RUnlock() }
+func (u *User) End() { u.end(len(u.parts)) }
+
+// end ends what Begin began on the device and the first n of its parts.
+func (u *User) end(n int) {
+	for _, part := range u.parts[:n] {
+		part.End()
+	}
+	u.d.use.RUnlock()
+}
 
 // Executor makes an executor on the open device. See Prober for the parameters.
 func (u *User) Executor(m *model.Model, s op.Sizes, a Accuracy, progress func(done, all int64) error) (op.Executor, error) {
@@ -70,6 +93,9 @@ func (u *User) Executor(m *model.Model, s op.Sizes, a Accuracy, progress func(do
 	d.mu.Lock()
 	u.number = d.number
 	d.mu.Unlock()
+	if d.split != nil {
+		return u.several(m, s, a, progress)
+	}
 	e, err := d.prober(m, s, a, progress)
 	if p, ok := e.(*vulkan.Prober); ok {
 		return p.Exec, err
@@ -85,6 +111,11 @@ func (u *User) Reopen() error {
 	d.use.Lock()
 	defer d.use.Unlock()
 	u.leave()
+	for _, part := range u.parts { // nobody works on any of them
+		if err := part.Reopen(); err != nil {
+			return err
+		}
+	}
 	d.mu.Lock()
 	before, users := d.now, slices.Clone(d.users)
 	d.mu.Unlock()

@@ -198,23 +198,18 @@ func (m *making) finish(last bool) error {
 		}
 	}
 	m.part.Program = p
-	if err := m.states(); err != nil {
-		return err
-	}
+	m.states()
 	return p.Check()
 }
 
 // states finds where the part's states lie in a slot's state of the whole program.
-func (m *making) states() error {
+func (m *making) states() {
 	at := 0
 	begins := map[*op.Operand]int{}
 	for _, o := range m.whole.Of(op.State) {
 		begins[m.of[o]] = at
 		if s := m.shifts[o]; s != nil {
 			begins[m.of[o]] += s.from
-			if o.InitialValues != nil && m.of[o].Width != o.Width {
-				return fmt.Errorf("want a memory of token shifts without initial values, got %s", o)
-			}
 		}
 		at += o.Width
 	}
@@ -223,5 +218,4 @@ func (m *making) states() error {
 		m.part.states = append(m.part.states, piece{begins[o], at, o.Width})
 		at += o.Width
 	}
-	return nil
 }

@@ -167,6 +167,14 @@ func (e *Exec) Timings(b *op.Batch) ([]time.Duration, error) {
 	return times, nil
 }
 
+// Settled reports whether more measuring of kernels would leave every pass that ran as it is.
+func (e *Exec) Settled() bool {
+	return !slices.ContainsFunc(e.stages, func(s *stage) bool {
+		d, ok := s.Exec.(interface{ Settled() bool })
+		return ok && !d.Settled()
+	})
+}
+
 // CutTime returns how long all passes so far have moved rows between the host and executors.
 func (e *Exec) CutTime() time.Duration { return time.Duration(e.cut.Load()) }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
+	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
 var _ op.Backend = (*making)(nil)
@@ -29,10 +30,29 @@ func (m *making) own(o *op.Operand) *op.Operand {
 	mine.ID = len(m.list)
 	if s := m.shifts[o]; s != nil {
 		mine.Width = s.to - s.from
+		if o.InitialValues != nil {
+			mine.InitialValues = part(o.InitialValues, s)
+		}
 	}
 	m.of[o] = &mine
 	m.list = append(m.list, &mine)
 	return &mine
+}
+
+// part returns some elements of a tensor.
+func part(t *tensor.Tensor, s *span) *tensor.Tensor {
+	return tensor.New(t.Name, tensor.F32, []int{s.to - s.from}, func() ([]byte, error) {
+		all, err := t.Floats()
+		if err != nil {
+			return nil, err
+		}
+		if len(all) < s.to {
+			return nil, fmt.Errorf("split: tensor %s: want %d elements or more, got %d", t.Name, s.to, len(all))
+		}
+		data := make([]byte, tensor.F32.Bytes(s.to-s.from))
+		tensor.F32.Encode(data, all[s.from:s.to])
+		return data, nil
+	})
 }
 
 // replace puts the part's operands in the place of the whole program's.

@@ -249,6 +249,27 @@ func TestCut(t *testing.T) {
 	})
 }
 
+// A slot begins with the initial state that the whole program has, however it came by its values.
+func TestInitialValues(t *testing.T) {
+	m := golden.Tiny(t)
+	var want []float32
+	for i, o := range m.Program.Of(op.State) {
+		values := make([]float32, o.Width)
+		for j := range values {
+			values[j] = float32(1000*i + j)
+		}
+		data := make([]byte, tensor.F32.Bytes(o.Width))
+		tensor.F32.Encode(data, values)
+		o.InitialValues = tensor.FromBytes(o.Name, tensor.F32, []int{o.Width}, data)
+		want = append(want, values...)
+	}
+	got := make([]float32, len(want))
+	if err := onCPU(t, m.Program, someSizes, 2, 1, nil).ReadState(2, got); err != nil {
+		t.Fatal(err)
+	}
+	same(t, "initial state", got, want)
+}
+
 // A cut that leaves a part without layers is refused.
 func TestCutRefuses(t *testing.T) {
 	m := golden.Tiny(t)
