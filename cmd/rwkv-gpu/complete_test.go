@@ -63,7 +63,7 @@ func TestChoices(t *testing.T) {
 }
 
 // free are the words of flags whose values are nobody's to guess.
-var free = strings.Fields("N T P K PENALTY FACTOR SEED TEXT IDS LENGTHS NUMBERS DEPTHS LINE SHARE PERPLEXITY ADDRESS BYTES NAME ORIGIN TIME LONG URL WxH")
+var free = strings.Fields("N T P K PENALTY FACTOR SEED TEXT IDS LENGTHS NUMBERS DEPTHS LINE SHARE PERPLEXITY ADDRESS BYTES NAME ORIGIN TIME LONG SHARES URL WxH")
 
 // Each flag with a value has choices, names a file or a folder, or has a word for what nobody can guess. Whoever adds
 // another one has to say which.
