@@ -6,8 +6,10 @@ import (
 	"errors"
 	"os"
 	"path/filepath"
+	"sync"
 	"sync/atomic"
 	"testing"
+	"time"
 )
 
 // watched opens a job whose journal is flushed by a function.
@@ -72,17 +74,26 @@ func TestKept(t *testing.T) {
 	}
 }
 
-// Results that a disk does not take are told of to nobody, and the job stops with its error.
+// Results that a disk does not take are told of to nobody, and the job stops with its error, also where all that is left
+// are answers that take long.
 func TestKeptFails(t *testing.T) {
 	o := options(file(t, t.TempDir(), some(50)...))
 	o.Kept = func(c Counts) { t.Errorf("%+v is told of", c) }
 	broken := errors.New("the disk is broken")
-	j := watched(t, o, func() error { return broken })
+	var asked sync.WaitGroup
+	j := watched(t, o, func() error {
+		asked.Wait()
+		return broken
+	})
+	asked.Add(int(j.Input().Items - j.Input().Bad))
 	w := worker(func(ctx context.Context, _ *Request) (Answer, error) {
-		<-ctx.Done() // behind the first lines, which are no requests
+		asked.Done()
+		<-ctx.Done()
 		return Answer{}, ctx.Err()
 	})
-	if err := j.Run(t.Context(), w, NewBudget(50, 1<<20), nil); !errors.Is(err, broken) {
+	ctx, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := j.Run(ctx, w, NewBudget(1<<20, 1<<40), nil); !errors.Is(err, broken) {
 		t.Errorf("want %v, got %v", broken, err)
 	}
 	if err := j.journal.add(0, failed, []byte("{}")); !errors.Is(err, broken) {

@@ -67,7 +67,7 @@ func (a *app) examine(ctx context.Context) (err error) {
 	go func() {
 		_, _ = io.Copy(io.Discard, a.stdin)
 		cancel()
-		if time.Sleep(patience); ctx.Err() != nil && device.OnHang != nil { // stuck in a driver
+		if time.Sleep(patience); device.OnHang != nil { // stuck in a driver
 			device.OnHang(context.Canceled)
 		}
 	}()

@@ -46,6 +46,11 @@ var layerSettings = map[string]string{
 // within ten seconds that a fence is signalled. It says nothing of the program.
 const layerWaited = "UNASSIGNED-VkFence-state-timeout"
 
+// counts reports whether a test fails for what the layer says.
+func counts(s gpu.Severity, text string) bool {
+	return s >= gpu.Warning && !strings.Contains(text, layerWaited)
+}
+
 // Instance returns the process's instance. Without a device the test is skipped, or fails if
 // RWKV_REQUIRE_GPU=1.
 func Instance(t testing.TB) *gpu.Instance {
@@ -63,7 +68,7 @@ func Instance(t testing.TB) *gpu.Instance {
 		shared.instance, shared.err = gpu.Open(gpu.Options{
 			Validate: gpu.HasValidation() || os.Getenv("RWKV_REQUIRE_VALIDATION") == "1",
 			OnMessage: func(s gpu.Severity, text string) {
-				if s >= gpu.Warning && !strings.Contains(text, layerWaited) {
+				if counts(s, text) {
 					shared.mu.Lock()
 					shared.messages = append(shared.messages, s.String()+": "+text)
 					shared.mu.Unlock()

@@ -19,3 +19,15 @@ func TestChoose(t *testing.T) {
 		}
 	}
 }
+
+// Tests fail for what the layer says of a program, and not for what it says of itself.
+func TestCounts(t *testing.T) {
+	for text, want := range map[string]bool{
+		"Validation Error: [ VUID-vkQueueSubmit-fence-00063 ] a fence is in use":                            true,
+		"Validation Error: [ UNASSIGNED-VkFence-state-timeout ] Timeout waiting for fence state to update.": false,
+	} {
+		if counts(gpu.Note, text) || counts(gpu.Warning, text) != want || counts(gpu.Fault, text) != want {
+			t.Errorf("%q: a warning counts: %t, want %t; a note: %t", text, counts(gpu.Warning, text), want, counts(gpu.Note, text))
+		}
+	}
+}
