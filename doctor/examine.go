@@ -26,9 +26,10 @@ type Options struct {
 	Model   *model.Model
 	Name    string // of the model, as it was given; "" for the embedded one
 	Version string // of the program
-	Exact   bool   // reports whether the model is to run in exact forms
 	Threads int    // on the CPU
 	Machine Machine
+
+	Accuracy device.Accuracy // with which the model is to run
 
 	Tell func(*Event) // is told how the examination goes on; may be nil
 }
@@ -297,7 +298,7 @@ func (e *examination) device(ctx context.Context, d *device.Device) error {
 func (e *examination) conform(ctx context.Context, d *device.Device) (*conform.Report, error) {
 	step, asks := "the conformance run on "+d.Name(), !d.IsCPU()
 	e.step(step, asks)
-	return d.Conform(ctx, conform.Options{Program: e.o.Model.Program, Exact: e.o.Exact,
+	return d.Conform(ctx, conform.Options{Program: e.o.Model.Program, Exact: e.o.Accuracy.Exact, Half: e.o.Accuracy.Half,
 		Progress: func(done, all int) { e.tell(Event{Step: step, Asks: asks, Done: done, All: all, Report: e.Report}) },
 		Trying: func(t *conform.Trying) {
 			e.Ops = append(e.Ops[:0], t.SoFar...)

@@ -43,9 +43,6 @@ func (a *app) doctorCommand() *cobra.Command {
 		if err := a.oneDevice(); err != nil {
 			return err
 		}
-		if a.common.precision == float16Precision {
-			return usagef("--precision", "want %s, got %s: doctor judges with float32's accuracy", float32Precision, float16Precision)
-		}
 		if events {
 			return a.examine(ctx)
 		}
@@ -77,7 +74,7 @@ func (a *app) examine(ctx context.Context) (err error) {
 	}
 	defer func() { err = errors.Join(err, m.Close()) }()
 	_, err = doctor.Examine(ctx, doctor.Options{Device: a.common.device, Open: a.openExamined, Model: m.Model, Name: a.common.model,
-		Version: buildVersion().Version, Exact: a.common.exact, Threads: a.common.threads, Machine: doctor.ThisMachine(),
+		Version: buildVersion().Version, Accuracy: a.accuracy(), Threads: a.common.threads, Machine: doctor.ThisMachine(),
 		Tell: func(x *doctor.Event) {
 			if x.Write(a.stdout) != nil { // nobody watches any more
 				cancel()

@@ -51,7 +51,10 @@ func TestDoctor(t *testing.T) {
 	if r := cli("doctor", "--model", filepath.Join(hidden, "none.st")); r.status != statusInput {
 		t.Error(r)
 	}
-	if r := cli("doctor", "--precision", "f16"); r.status != statusUsage || !strings.Contains(r.stderr, "--precision: want f32, got f16") {
+	if r := cli("doctor", "--precision", "f16", "--model", model, "--device", "cpu"); r.status != statusDone || !strings.Contains(r.stdout, "MatMul: right in ") {
+		t.Error(r)
+	}
+	if r := cli("doctor", "--precision", "f16", "--exact"); r.status != statusUsage || !strings.Contains(r.stderr, "--precision: want f32 with --exact, got f16") {
 		t.Error(r)
 	}
 }

@@ -43,7 +43,7 @@ func onCPU(c *trial, t *table, threads int) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, e.Close()) }()
-	r, err := c.Check(e, func() error { return e.RunStep(0) })
+	r, err := c.Check(e, opcase.Float32, func() error { return e.RunStep(0) })
 	if err != nil {
 		return err
 	}

@@ -63,18 +63,23 @@ func TestBrokenOffOtherLoads(t *testing.T) {
 	}
 }
 
-// A product without a right form for exact executors shuts out neither a way to load nor the device, since others have
-// more forms. An op with one form does, for all.
-func TestBrokenExact(t *testing.T) {
+// A product without a right form for exact executors, or for those that round, shuts out neither a way to load nor the
+// device, since others have more forms. An op with one form does, for all.
+func TestBrokenPartial(t *testing.T) {
 	m := demoModel(t)
 	for name, c := range map[string]struct {
 		op, modules string
+		o           Options
 		shut        bool
-	}{"product": {"MatMul", "matmul_*.spv", false}, "op": {"LayerNorm", "layer_norm.*.spv", true}} {
+	}{
+		"product": {"MatMul", "matmul_*.spv", Options{Exact: true}, false},
+		"op":      {"LayerNorm", "layer_norm.*.spv", Options{Half: true}, true},
+	} {
 		t.Run(name, func(t *testing.T) {
 			b := breaker{modules: modules(t, c.modules)}
 			k := b.on(t)
-			r, err := Vulkan(t.Context(), k, Options{Program: only(m, c.op), Exact: true})
+			c.o.Program = only(m, c.op)
+			r, err := Vulkan(t.Context(), k, c.o)
 			if err != nil || len(r.Lost) == 0 || b.met == 0 {
 				t.Fatalf("%+v, %v", r, err)
 			}
@@ -88,13 +93,14 @@ func TestBrokenExact(t *testing.T) {
 }
 
 // A run judges the ways that ran, and through them the way to load and the device whose reason is an op that it found
-// right. What it did not try stays, and a run of exact forms leaves the device as it is.
+// right. What it did not try stays, and a run of exact forms, or of those that round, leaves the device as it is.
 func TestJudged(t *testing.T) {
 	var b breaker
 	k := b.on(t)
 	prog := only(demoModel(t), "LayerNorm")
-	for _, exact := range []bool{false, true} {
-		r, err := vulkanBy(t.Context(), k, profile.Buffers, Options{Program: prog, Exact: exact})
+	for _, o := range []Options{{Program: prog}, {Program: prog, Exact: true}, {Program: prog, Half: true}} {
+		all := !o.Exact && !o.Half
+		r, err := vulkanBy(t.Context(), k, profile.Buffers, o)
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -105,13 +111,13 @@ func TestJudged(t *testing.T) {
 			{"LayerNorm (buffers)", "", true},
 			{"LayerNorm (texels)", "", false},
 			{"F16 reg 8x1 (buffers)", "", false},
-			{unfit.Whole, unfit.NoneLeft("LayerNorm"), !exact},
+			{unfit.Whole, unfit.NoneLeft("LayerNorm"), all},
 			{unfit.Whole, unfit.NoneLeft("F16"), false},
-			{unfit.Loading("buffers"), unfit.NoneLeft("LayerNorm"), !exact},
+			{unfit.Loading("buffers"), unfit.NoneLeft("LayerNorm"), all},
 			{unfit.Loading("texels"), unfit.NoneLeft("LayerNorm"), false},
 		} {
 			if got := r.Judged(c.way, c.why); got != c.want {
-				t.Errorf("exact %t, %s, %q: got %t", exact, c.way, c.why, got)
+				t.Errorf("exact %t, half %t, %s, %q: got %t", o.Exact, o.Half, c.way, c.why, got)
 			}
 		}
 		if r.Lost = []string{"LayerNorm"}; r.Judged(unfit.Whole, unfit.NoneLeft("LayerNorm")) {

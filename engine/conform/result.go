@@ -25,8 +25,8 @@ type Report struct {
 	Loads   string   // the way to load that was judged, or to which the device was driven; "" on the CPU
 	Lost    []string // ops for which no right form is left
 
-	ways  []unfit.Way // that ran
-	exact bool        // reports whether they are those of exact executors
+	ways    []unfit.Way // that ran
+	partial bool        // reports whether other executors have forms of products that did not run
 }
 
 // Judged reports whether a run judged what a list of unfit ways has, with its reason. A way to load and the device as a
@@ -36,7 +36,7 @@ func (r *Report) Judged(way, why string) bool {
 		if way != unfit.Whole && way != unfit.Loading(w.Loads) {
 			return way == w.String()
 		}
-		return why == unfit.NoneLeft(w.What) && !r.exact && !slices.Contains(r.Lost, w.What)
+		return why == unfit.NoneLeft(w.What) && !r.partial && !slices.Contains(r.Lost, w.What)
 	})
 }
 

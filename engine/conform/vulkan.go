@@ -21,11 +21,15 @@ import (
 type Options struct {
 	Program  *op.Program         // whose ops, types of weights and sizes of heads are tried
 	Exact    bool                // in the forms of exact executors
+	Half     bool                // in the forms of executors whose products may round to float16 once; not with Exact
 	Progress func(done, all int) // cases; may be nil
 	Trying   func(t *Trying)     // before a way of Vulkan runs, and before a case makes its first kernels; may be nil
 	Tuner    *tune.Tuner         // of Vulkan: knows the way to load; may be nil
 	Threads  int                 // of the CPU; 0: as executors have it
 }
+
+// partial reports whether other executors have forms of products that are not run.
+func (o *Options) partial() bool { return o.Exact || o.Half }
 
 // Trying is what a run tries next.
 type Trying struct {
@@ -37,9 +41,9 @@ type Trying struct {
 
 // Vulkan runs the cases on a device, in all forms that its executors may choose. What gives wrong results is added to
 // the kernels' list of what is unfit. If an op has no right form left, the other way to load is judged, and replaces the
-// first if all is right there. Else the device as a whole is unfit. Exact executors have fewer forms of products than
-// others: a product that has none left for them makes no device unfit. An error is that of a device that fails, or that
-// has too little memory, and names what ran.
+// first if all is right there. Else the device as a whole is unfit. Exact executors, and those that round to float16, do
+// not have all forms of products: a product that has none left for them makes no device unfit. An error is that of a
+// device that fails, or that has too little memory, and names what ran.
 func Vulkan(ctx context.Context, k *vulkan.Kernels, o Options) (*Report, error) {
 	loads, err := k.Loads(o.Tuner)
 	if err != nil {
@@ -58,7 +62,7 @@ func vulkanBy(ctx context.Context, k *vulkan.Kernels, loads profile.Loads, o Opt
 	if err := j.all(list); err != nil || len(j.lost) == 0 {
 		return j.report(), err
 	}
-	if o.Exact && !j.single { // other executors have more forms of what is lost
+	if o.partial() && !j.single { // other executors have more forms of what is lost
 		return j.report(), nil
 	}
 	first := j.lost
@@ -91,7 +95,7 @@ type judge struct {
 }
 
 func (j *judge) report() *Report {
-	return &Report{Results: j.table.list, Loads: j.loads.String(), Lost: j.lost, ways: j.ran, exact: j.o.Exact}
+	return &Report{Results: j.table.list, Loads: j.loads.String(), Lost: j.lost, ways: j.ran, partial: j.o.partial()}
 }
 
 func (j *judge) all(list []trial) error {
@@ -113,13 +117,14 @@ func (j *judge) all(list []trial) error {
 type way struct {
 	unfit.Way
 	choice *kernel.Choice // whose form it is; nil if there is nothing to choose
+	need   opcase.Accuracy
 }
 
 // trial runs a case in every way that is not known to be unfit.
 func (j *judge) trial(t *trial) (err error) {
 	tuner := tune.New("", true, nil) // which measures nothing, and chooses what is asked for
 	tuner.Budget = 0
-	o := vulkan.Options{Sizes: t.Sizes, Guard: opcase.Guard, Loads: j.loads, Tuner: tuner, Exact: j.o.Exact}
+	o := vulkan.Options{Sizes: t.Sizes, Guard: opcase.Guard, Loads: j.loads, Tuner: tuner, Exact: j.o.Exact, Half: j.o.Half}
 	if t.sparse {
 		o.MatMul = form.Sparse
 	}
@@ -170,7 +175,11 @@ func (j *judge) ways(t *trial, p *vulkan.Prober) []way {
 			j.lose(w.What, t.op)
 			return nil
 		}
-		return []way{{w, nil}}
+		return []way{{w, nil, opcase.Float32}}
+	}
+	need := opcase.Float32
+	if slices.ContainsFunc(choices, rounds) {
+		need = opcase.Float16
 	}
 	var list []way
 	for i := range choices {
@@ -179,13 +188,19 @@ func (j *judge) ways(t *trial, p *vulkan.Prober) []way {
 				j.lose(what, t.op)
 				continue
 			}
-			list = append(list, way{of(f), &choices[i]})
+			list = append(list, way{of(f), &choices[i], need})
 		}
 	}
 	return list
 }
 
-// lose notes that an op has no right form left. Products alone have forms that exact executors lack.
+// rounds reports whether a product has forms that round numbers to float16. If one of a group's products has, the results
+// of the group are judged like those, whatever form the others take.
+func rounds(c kernel.Choice) bool {
+	return slices.ContainsFunc(c.Forms, func(f tune.Form) bool { return form.Rounds(f.Kernel) })
+}
+
+// lose notes that an op has no right form left. Products alone have forms that some executors lack.
 func (j *judge) lose(what, op string) {
 	j.single = j.single || op != "MatMul"
 	if !slices.Contains(j.lost, what) {
@@ -200,7 +215,7 @@ func (j *judge) run(t *trial, p *vulkan.Prober, tuner *tune.Tuner, w way) error 
 	}
 	name := Result{Op: t.op, Type: t.typ, Form: formName(w.Form), Loads: w.Loads}
 	j.trying(t, w.String(), name)
-	r, err := t.Check(p, func() error { return p.RunStep(0) })
+	r, err := t.Check(p, w.need, func() error { return p.RunStep(0) })
 	fault, err := faultOf(r.Faults, err)
 	if err != nil {
 		return err

@@ -51,6 +51,9 @@ func (s Chooser) Halves(u *layout.Slab, n uint32) []tune.Form {
 	return list
 }
 
+// Rounds reports whether a kernel rounds the numbers that it multiplies to float16.
+func Rounds(kernel string) bool { return kernel == Half || kernel == HalfWide }
+
 // TakesWide reports whether a lane has registers for the sums of a wide tile. They leave the registers by the tokens of
 // one matrix at a time, which have to fit the tile's memory.
 func (s Chooser) TakesWide(f tune.Form) bool { return !s.FewRegisters && f.Tokens <= 16 }

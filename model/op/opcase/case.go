@@ -138,9 +138,10 @@ func garbage(data []float32, scale float32) {
 	}
 }
 
-// Check has an executor of the case's program run the step by run, and judges what it left. The executor has Guard
-// elements around each operand. An error is the executor's own; what it computed wrong is in the result.
-func (s *Setup) Check(e op.Prober, run func() error) (Result, error) {
+// Check has an executor of the case's program run the step by run, and judges what it left, whose results are to be as
+// accurate as a says. The executor has Guard elements around each operand. An error is the executor's own; what it
+// computed wrong is in the result.
+func (s *Setup) Check(e op.Prober, a Accuracy, run func() error) (Result, error) {
 	var r Result
 	if err := e.Stage(&s.batch); err != nil {
 		return r, err
@@ -162,7 +163,7 @@ func (s *Setup) Check(e op.Prober, run func() error) (Result, error) {
 	if err := run(); err != nil {
 		return r, err
 	}
-	if err := s.results(e, &r); err != nil {
+	if err := s.results(e, a, &r); err != nil {
 		return r, err
 	}
 	after, stateAfter, err := e.Arenas()
@@ -181,16 +182,16 @@ func (s *Setup) Check(e op.Prober, run func() error) (Result, error) {
 }
 
 // results compares what the step wrote with the oracle.
-func (s *Setup) results(e op.Prober, r *Result) (err error) {
+func (s *Setup) results(e op.Prober, a Accuracy, r *Result) (err error) {
 	done := make(map[int]bool)
-	s.Prog.Steps[0].Op.Operands(func(name string, v op.View, a op.Access) {
-		if a&op.Write == 0 || done[v.Of.ID] || err != nil {
+	s.Prog.Steps[0].Op.Operands(func(name string, v op.View, access op.Access) {
+		if access&op.Write == 0 || done[v.Of.ID] || err != nil {
 			return
 		}
 		done[v.Of.ID] = true
 		var got []float32
 		if got, err = e.Read(v.Of); err == nil {
-			r.compare(name, got, s.ref.flat(v.Of))
+			r.compare(name, got, s.ref.flat(v.Of), a)
 		}
 	})
 	return err

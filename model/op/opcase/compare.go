@@ -6,9 +6,22 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
 )
 
-// compare wants got within rounding of want: no element further than 1e-5 of the largest, a normalised mean square
-// error below 1e-10, and nothing that is not finite.
-func (r *Result) compare(what string, got []float32, want []float64) {
+// Accuracy is how far a result may be off.
+type Accuracy struct {
+	MaxAbs float64 // of an element, as a part of the operand's largest
+	NMSE   float64 // of an operand
+}
+
+// Float32 is for results whose numbers all are float32 or better. Float16 is for products of numbers that were rounded to
+// float16, to 11 bits: a sum of many such products is off by about 2^-12 of its size, and a function of it by some
+// times that (TestFloat16).
+var (
+	Float32 = Accuracy{MaxAbs: 1e-5, NMSE: 1e-10}
+	Float16 = Accuracy{MaxAbs: 1. / (1 << 9), NMSE: 1. / (1 << 21)}
+)
+
+// compare wants got to be as near to want as a says, and all of it finite.
+func (r *Result) compare(what string, got []float32, want []float64, a Accuracy) {
 	if len(got) != len(want) {
 		r.faultf("%s: want %d elements, got %d", what, len(want), len(got))
 		return
@@ -31,10 +44,10 @@ func (r *Result) compare(what string, got []float32, want []float64) {
 	}
 	nmse := errSum / (sum + 1e-30)
 	r.MaxAbs, r.NMSE = max(r.MaxAbs, worst), max(r.NMSE, nmse)
-	if limit := 1e-5*largest + 1e-9; worst > limit {
+	if limit := a.MaxAbs*largest + 1e-9; worst > limit {
 		r.faultf("%s: element %d: want %v, got %v: off by %.3g, at most %.3g", what, at, want[at], got[at], worst, limit)
 	}
-	if nmse > 1e-10 && errSum > 1e-16 {
-		r.faultf("%s: normalised mean square error %.3g, at most 1e-10", what, nmse)
+	if nmse > a.NMSE && errSum > 1e-16 {
+		r.faultf("%s: normalised mean square error %.3g, at most %.3g", what, nmse, a.NMSE)
 	}
 }

@@ -39,7 +39,7 @@ func run(t *testing.T, c *opcase.Case, open Open) {
 		t.Fatal(err)
 	}
 	e := open(t, s.Prog, s.Sizes, opcase.Guard)
-	r, err := s.Check(e, func() error { return e.RunStep(0) })
+	r, err := s.Check(e, opcase.Float32, func() error { return e.RunStep(0) })
 	if err != nil {
 		t.Fatal(err)
 	}
