@@ -1,12 +1,25 @@
 package eval
 
-import "math"
+import (
+	"math"
+
+	"gonum.org/v1/gonum/mathext"
+)
 
 // z is how many standard errors a 95 % interval of the normal distribution extends to either side.
 const z = 1.959963984540054
 
+// exp is math.Exp without an infinity, which JSON does not have.
+func exp(x float64) float64 { return min(math.Exp(x), math.MaxFloat64) }
+
 // Interval is a 95 % confidence interval: its ends.
 type Interval [2]float64
+
+// positive returns the part of the interval that is not below 0, for a figure that cannot be: a confidence interval stays
+// one without what the figure cannot be.
+func (i *Interval) positive() *Interval {
+	return i.through(func(x float64) float64 { return max(0, x) })
+}
 
 // through returns the interval's image under a rising function.
 func (i *Interval) through(f func(float64) float64) *Interval {
@@ -25,9 +38,9 @@ const (
 	blockTokens     = 256
 )
 
-// ratio returns the sum of all units over their count, and its interval by the normal distribution. The standard error is
-// that of a ratio of two sums over units drawn at random, to first order: sqrt(m/(m-1) sum (s - r n)^2) / sum n, for m
-// units (Cochran, Sampling Techniques, chapter 6). With one unit there is no interval.
+// ratio returns the sum of all units over their count, and its interval by Student's t distribution with m-1 degrees of
+// freedom, for m units. The standard error is that of a ratio of two sums over units drawn at random, to first order:
+// sqrt(m/(m-1) sum (s - r n)^2) / sum n (Cochran, Sampling Techniques, chapter 6). With one unit there is no interval.
 func ratio(units []unit) (r float64, interval *Interval) {
 	var sum, count float64
 	for _, u := range units {
@@ -44,8 +57,15 @@ func ratio(units []unit) (r float64, interval *Interval) {
 		d := u.sum - r*u.count
 		squares += d * d
 	}
-	off := z * math.Sqrt(squares*m/(m-1)) / count
+	off := studentsT(m-1) * math.Sqrt(squares*m/(m-1)) / count
 	return r, &Interval{r - off, r + off}
+}
+
+// studentsT returns how many standard errors a 95 % interval of Student's t distribution extends to either side. x is
+// beta-distributed if t = sqrt(freedom (1-x) / x) is as far from 0 as that distribution has it.
+func studentsT(freedom float64) float64 {
+	x := mathext.InvRegIncBeta(freedom/2, 0.5, 0.05)
+	return math.Sqrt(freedom * (1 - x) / x)
 }
 
 // wilson returns Wilson's score interval of a share of n (J. Am. Stat. Assoc. 22, 1927). It stays between 0 and 1 and is

@@ -137,11 +137,11 @@ func (t *LAMBADA) Result(scores [][]Score) *Result {
 		list = append(list, unit{ends[0].sum(), 1})
 	}
 	nll, interval := ratio(list)
-	accuracy, perplexity := float64(right)/float64(r.N), math.Exp(nll)
+	accuracy, perplexity := float64(right)/float64(r.N), exp(nll)
 	r.Accuracy, r.Perplexity = &accuracy, &perplexity
 	r.Errors = &StdError{Accuracy: standardError(accuracy, r.N)}
-	r.Intervals = Intervals{Method: fmt.Sprintf("accuracy: %s; perplexity: %s over %d passages", byWilson, byNormal, r.N),
-		Accuracy: wilson(accuracy, r.N), Perplexity: interval.through(math.Exp)}
+	r.Intervals = Intervals{Method: fmt.Sprintf("accuracy: %s; perplexity: %s over %d passages", byWilson, byT, r.N),
+		Accuracy: wilson(accuracy, r.N), Perplexity: interval.positive().through(exp)}
 	return r
 }
 

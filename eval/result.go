@@ -3,6 +3,8 @@ package eval
 import (
 	"fmt"
 	"math"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
 )
 
 // Result is what a task found. Figures that a task does not have are nil.
@@ -43,7 +45,7 @@ type Intervals struct {
 
 // methods of intervals.
 const (
-	byNormal = "normal distribution"
+	byT      = "Student's t distribution"
 	byWilson = "Wilson score"
 )
 
@@ -79,9 +81,9 @@ func (r *Result) common(scores [][]Score) {
 // units returns what intervals of figures per token are of: documents, or blocks of so many tokens if there are few
 // documents. weigh returns what the i-th token of the d-th document adds to the sum, and to the count.
 func units(scores [][]Score, weigh func(d, i int) (sum, count float64)) (list []unit, what string) {
-	most, what := math.MaxInt, "documents"
+	most, one, of := math.MaxInt, "document", ""
 	if len(scores) < fewestDocuments {
-		most, what = blockTokens, fmt.Sprintf("blocks of %d tokens", blockTokens)
+		most, one, of = blockTokens, "block", fmt.Sprintf(" of %d tokens", blockTokens)
 	}
 	for d, ends := range scores {
 		for i := range ends[0].Loss {
@@ -93,7 +95,7 @@ func units(scores [][]Score, weigh func(d, i int) (sum, count float64)) (list []
 			u.sum, u.count = u.sum+sum, u.count+count
 		}
 	}
-	return list, fmt.Sprintf("%d %s", len(list), what)
+	return list, words.Plural(len(list), one) + of
 }
 
 // Change is how much a model's loss differs from another's on the same items.
@@ -105,5 +107,5 @@ type Change struct {
 // changeOf returns the change whose units are differences of losses.
 func changeOf(list []unit) *Change {
 	mean, interval := ratio(list)
-	return &Change{math.Exp(mean), interval.through(math.Exp)}
+	return &Change{exp(mean), interval.through(exp)}
 }

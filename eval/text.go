@@ -85,13 +85,13 @@ func (t *Text) Result(scores [][]Score) *Result {
 	}
 	list, over := units(scores, func(d, i int) (float64, float64) { return scores[d][0].Loss[i], 1 })
 	nll, interval := ratio(list)
-	perplexity, share := math.Exp(nll), float64(top)/float64(r.Tokens)
+	perplexity, share := exp(nll), float64(top)/float64(r.Tokens)
 	r.NLL, r.Perplexity, r.Top1 = &nll, &perplexity, &share
-	r.Intervals = Intervals{Method: byNormal + " over " + over, Perplexity: interval.through(math.Exp)}
+	r.Intervals = Intervals{Method: byT + " over " + over, Perplexity: interval.positive().through(exp)}
 	if r.Bytes > 0 {
 		list, _ = units(scores, func(d, i int) (float64, float64) { return scores[d][0].Loss[i] / math.Ln2, float64(t.sizes[d][i]) })
 		bits, interval := ratio(list)
-		r.BitsPerByte, r.Intervals.BitsPerByte = &bits, interval
+		r.BitsPerByte, r.Intervals.BitsPerByte = &bits, interval.positive()
 	}
 	return r
 }

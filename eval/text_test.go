@@ -79,8 +79,22 @@ func TestTextResult(t *testing.T) {
 	if want := 21 / math.Ln2 / 20; math.Abs(*r.BitsPerByte-want) > 1e-12 {
 		t.Errorf("want %v bits per byte, got %v", want, *r.BitsPerByte)
 	}
-	if r.Intervals.Method != "normal distribution over 2 blocks of 256 tokens" || r.Intervals.Perplexity[1]-r.Intervals.Perplexity[0] > 1e-9 {
+	if r.Intervals.Method != "Student's t distribution over 2 blocks of 256 tokens" || r.Intervals.Perplexity[1]-r.Intervals.Perplexity[0] > 1e-9 {
 		t.Errorf("both documents have a mean of 3, the interval is %v, %s", r.Intervals.Perplexity, r.Intervals.Method)
+	}
+	r = x.Result([][]Score{
+		{{Loss: []float64{0, 0, 0, 0, 1}, Likeliest: make([]bool, 5)}},
+		{{Loss: []float64{9, 9}, Likeliest: make([]bool, 2)}},
+	})
+	if p, bits := r.Intervals.Perplexity, r.Intervals.BitsPerByte; p[0] != 1 || bits[0] != 0 || p[1] <= *r.Perplexity {
+		t.Errorf("perplexity in %v, bits per byte in %v", *p, *bits)
+	}
+	words := (&LAMBADA{items: make([]Item, 2)}).Result([][]Score{
+		{{Loss: []float64{0.1}, Likeliest: []bool{true}}},
+		{{Loss: []float64{1, 9}, Likeliest: []bool{true, false}}},
+	})
+	if p := words.Intervals.Perplexity; p[0] != 1 || p[1] <= *words.Perplexity {
+		t.Errorf("perplexity of words in %v", *p)
 	}
 }
 

@@ -39,8 +39,8 @@ acc and acc_norm as lm-evaluation-harness computes them.
 text, or the token that a --state has pending. For choices auto is none, as in lm-evaluation-harness, but for an empty
 text. With none the first token of a document is not predicted.
 
-Intervals are of 95 %: by the normal distribution over documents (or over blocks of 256 tokens, if there are fewer than 20
-documents), and for shares by Wilson's score.
+Intervals are of 95 %: by Student's t distribution over documents (or over blocks of 256 tokens, if there are fewer than
+20 documents), and for shares by Wilson's score.
 
 --quants none,q8_0,q4_k makes a table of quality, speed and memory with the model quantized to each type. Its changes and
 KL divergences are from the first.

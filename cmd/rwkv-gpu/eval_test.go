@@ -92,7 +92,7 @@ func TestEvalForms(t *testing.T) {
 		t.Errorf("without a token before it: %+v", none)
 	}
 	said := cli("eval", file, "--device", "cpu")
-	for _, want := range []string{"perplexity: ", "bits per byte: ", "tokens in 1 document; intervals: normal distribution over 1 blocks of 256 tokens\ndemo on CPU ("} {
+	for _, want := range []string{"perplexity: ", "bits per byte: ", "tokens in 1 document; intervals: Student's t distribution over 1 block of 256 tokens\ndemo on CPU ("} {
 		if said.status != statusDone || !strings.Contains(said.stdout, want) {
 			t.Errorf("want %q, got %s", want, said)
 		}
