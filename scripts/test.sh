@@ -13,7 +13,7 @@ swiftshader | device packages on SwiftShader, long cases left out
 gpu         | device packages on lavapipe as on a discrete GPU, subgroups of 8
 gpu4        | most of them with subgroups of 4, few to a workgroup, and poison behind every buffer
 cpu4        | what lavapipe runs on processors of narrow vectors, such as most of ARM: subgroups of 4, not as a GPU
-view        | the window on lavapipe, in a display without a screen
+view        | the window and its command on lavapipe, in a display without a screen
 compilers   | kernels for five AMD GPUs that are not there, by the compiler of Mesa: none spills registers
 race        | what is concurrent under the race detector, long cases and comparisons of numbers left out
 '
@@ -80,10 +80,18 @@ run() {
 	gpu4) (export RWKV_DEVICE_TYPE=discrete RWKV_POISON=1 && narrow on lavapipe $device4 ./engine ./engine/generate $vulkan) ;;
 	cpu4) narrow on lavapipe -short ./engine/vulkan -run 'TestOps/.*/auto|TestCandidatesAlike|TestTuner' ;;
 	swiftshader) on swiftshader $swift ./gpu/... ./shaders ./engine ./engine/device ./engine/generate ./engine/compare $vulkan ;;
-	view) on_display on lavapipe -tags view,vulkan ./view ;;
+	view) on_display window ;;
 	compilers) RWKV_RADV=$(driver radv) RWKV_REQUIRE_RADV=1 scripts/with-go.sh go test -vet=off -count=1 ./engine/vulkan/kernel -run '^TestGPUs$' ;;
 	race) (export GORACE="$end ${GORACE:-}" && on lavapipe -race -short $(scripts/with-go.sh go list ./... | grep -vE "$sequential")) ;;
 	esac
+}
+
+# window tests the window, and the command that opens it.
+window() {
+	failed=0
+	on lavapipe -tags view,vulkan ./view || failed=1
+	on lavapipe -tags view,vulkan ./cmd/rwkv-gpu -run '^TestView' || failed=1
+	return $failed
 }
 
 # on_display COMMAND... runs it with a display that Xvfb has in memory, at the first free number.

@@ -5,6 +5,9 @@ package view
 import (
 	"errors"
 	"fmt"
+	"io"
+	"log"
+	"strings"
 
 	"github.com/go-gl/glfw/v3.3/glfw"
 
@@ -23,22 +26,47 @@ var ErrNoWindow = errors.New("no window can be opened")
 
 // Open opens a window of so many screen units. It must be called on the process's main thread.
 func Open(title string, width, height int) (w *Window, err error) {
-	if err := glfw.Init(); err != nil {
+	logged, err := heard(glfw.Init)
+	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrNoWindow, err)
 	}
 	if !glfw.VulkanSupported() {
+		if logged != "" { // GLFW is not initialized
+			return nil, fmt.Errorf("%w: %s", ErrNoWindow, logged)
+		}
 		glfw.Terminate()
 		return nil, fmt.Errorf("%w: GLFW finds no Vulkan loader", ErrNoWindow)
 	}
 	glfw.WindowHint(glfw.ClientAPI, glfw.NoAPI)
 	glfw.WindowHint(glfw.ScaleToMonitor, glfw.True)
-	window, err := glfw.CreateWindow(width, height, title, nil, nil)
+	var window *glfw.Window
+	logged, err = heard(func() (err error) {
+		window, err = glfw.CreateWindow(width, height, title, nil, nil)
+		return err
+	})
+	if err == nil && window == nil {
+		err = errors.New(logged)
+	}
 	if err != nil {
 		glfw.Terminate()
 		return nil, fmt.Errorf("%w: %w", ErrNoWindow, err)
 	}
 	window.SetSizeLimits(480, 320, glfw.DontCare, glfw.DontCare)
 	return &Window{glfw: window}, nil
+}
+
+// heard returns the error of do, and in one line what do logged: package glfw returns no errors of the display, such as
+// that there is none, but logs them.
+func heard(do func() error) (logged string, err error) {
+	var b strings.Builder
+	defer func(w io.Writer, flags int) {
+		log.SetOutput(w)
+		log.SetFlags(flags)
+	}(log.Writer(), log.Flags())
+	log.SetOutput(&b)
+	log.SetFlags(0)
+	err = do()
+	return strings.Join(strings.Fields(b.String()), " "), err
 }
 
 // Close closes the window, after the device that shows pictures there.

@@ -5,9 +5,11 @@ package main
 import (
 	"context"
 	"errors"
+	"fmt"
 	"image"
 	"image/png"
 	"io"
+	"io/fs"
 	"runtime"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
@@ -73,7 +75,14 @@ func (o *viewFlags) take() func(*image.RGBA) error {
 		return nil
 	}
 	return func(img *image.RGBA) error {
-		return output(files.Replace(o.screenshot, func(w io.Writer) error { return png.Encode(w, img) }, nil))
+		err := files.Replace(o.screenshot, func(w io.Writer) error { return png.Encode(w, img) }, nil)
+		if err == nil {
+			return nil
+		}
+		if p := (*fs.PathError)(nil); errors.As(err, &p) { // whose path is that of an unfinished file
+			err = fmt.Errorf("%s: %w", p.Op, p.Err)
+		}
+		return &failure{statusFailed, o.screenshot, err}
 	}
 }
 
