@@ -10,8 +10,8 @@
 // # Concurrency
 //
 // Any goroutine may call any method of Engine and Seq at any time. Calls that use the device take turns, in no set
-// order: Pass, Feed (for each of its passes), Burst, NewSeq, Fork, Save, Restore, Prepare, PassTimes, Reopen and Close.
-// Save and Restore keep the turn until their copies are submitted, not until the copies are done. If many copies are
+// order: Pass, Feed (for each of its passes), Burst, NewSeq, Fork, Swap, Save, Restore, Prepare, PassTimes, Reopen and
+// Close. Save and Restore keep the turn until their copies are submitted, not until the copies are done. If many copies are
 // under way, that includes a wait for others. Release and Stats wait for nothing. Functions given to a call, such as
 // Row.Each, run while the call has the turn. So they may call Release, Stats and Transfer.Wait, and nothing else of the
 // engine. Rows, continuations and samplers belong to the call that has them until it returns.

@@ -1,6 +1,10 @@
 package engine
 
-import "context"
+import (
+	"context"
+	"errors"
+	"fmt"
+)
 
 // Seq is a sequence: a handle for a slot of the engine with its state. After its Release every call with it fails with
 // ErrNotInUse, even if another sequence has the slot by then.
@@ -18,7 +22,7 @@ type Seq struct {
 // NewSeq takes a free slot and gives it a state, float32[Program.StateLen()]; nil is the model's initial state. If no
 // slot is free the error matches ErrNoSlot.
 func (e *Engine) NewSeq(state []float32) (*Seq, error) {
-	return e.newSeq(func(s *Seq) error {
+	return takeSeq(e, func(s *Seq) error {
 		if state == nil {
 			state = e.host.initial
 		}
@@ -28,7 +32,7 @@ func (e *Engine) NewSeq(state []float32) (*Seq, error) {
 
 // Fork takes a free slot and gives it the state of s.
 func (e *Engine) Fork(s *Seq) (*Seq, error) {
-	return e.newSeq(func(child *Seq) error {
+	return takeSeq(e, func(child *Seq) error {
 		if err := e.table.check(s); err != nil {
 			return err
 		}
@@ -43,8 +47,31 @@ func (e *Engine) Fork(s *Seq) (*Seq, error) {
 	})
 }
 
-// newSeq takes a free slot. begin gives it its state.
-func (e *Engine) newSeq(begin func(*Seq) error) (*Seq, error) {
+// Swap exchanges the states of two sequences, and copies nothing.
+func (e *Engine) Swap(a, b *Seq) error {
+	if err := e.begin(context.Background()); err != nil {
+		return err
+	}
+	defer e.end()
+	if err := errors.Join(e.table.check(a), e.table.check(b)); err != nil {
+		return err
+	}
+	e.keeper.settle() // it knows the sequences whose states are being read
+	e.table.mu.Lock()
+	defer e.table.mu.Unlock()
+	if a.released || b.released { // meanwhile, so its slot is about to be free
+		return fmt.Errorf("engine: the sequence is %w: it was released", ErrNotInUse)
+	}
+	seqs := e.table.seqs
+	seqs[a.slot], seqs[b.slot] = b, a
+	a.slot, b.slot = b.slot, a.slot
+	a.stale, b.stale = b.stale, a.stale
+	a.kept, b.kept = b.kept, a.kept
+	return nil
+}
+
+// takeSeq takes a free slot. begin gives it its state.
+func takeSeq(e *Engine, begin func(*Seq) error) (*Seq, error) {
 	if err := e.begin(context.Background()); err != nil {
 		return nil, err
 	}

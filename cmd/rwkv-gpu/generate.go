@@ -57,6 +57,7 @@ func (a *app) generateCommand() *cobra.Command {
 	f.StringVar(&o.tokens, "tokens", "", "token `IDS` to continue, such as 1,2,3, in place of a text")
 	a.stateFlag(f)
 	a.accuracyFlags(f)
+	a.draftFlags(f)
 	f.BoolVar(&o.bos, "bos", false, "begin with token 0, the start of a document; no prompt is needed then")
 	return a.command(c, func(ctx context.Context, args []string) error {
 		if o.seeded = f.Changed("seed"); !o.seeded {
@@ -122,12 +123,27 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	if m.Begin != nil {
 		q.Sampler = m.Begin.Sampler
 	}
+	small, err := a.openDraft(m, tok)
+	if err != nil {
+		return err
+	}
+	if small != nil {
+		defer func() { err = errors.Join(err, small.Close()) }()
+	}
 	s, err := a.start(ctx, m.Model, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.Close()) }()
-	return a.emit(ctx, s, tok, q, prompt)
+	d, err := a.startDraft(ctx, small, s.Engine, s.device)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, d.Close()) }()
+	q.Draft = d.Drafter
+	err = a.emit(ctx, s, tok, q, prompt)
+	a.drafted(d)
+	return err
 }
 
 func (o *generateFlags) check() error {

@@ -28,6 +28,7 @@ type commonFlags struct {
 	retune               bool
 	json, quiet, exact   bool
 	precision            string
+	draft, draftDevice   string
 }
 
 // mostThreads bounds --threads: far more than help.
@@ -111,6 +112,9 @@ func (a *app) check(flags *pflag.FlagSet) error {
 		return usagef("--tuning", "want on or off, got %q", c.tuning)
 	}
 	if err := a.checkAccuracy(flags); err != nil {
+		return err
+	}
+	if err := a.checkDraft(flags); err != nil {
 		return err
 	}
 	return a.checkLoading(flags)

@@ -26,7 +26,7 @@ func (a *app) start(ctx context.Context, m *model.Model, chunk int) (*session, e
 		return nil, err
 	}
 	progress, clearBar := a.progress(ctx)
-	e, err := engine.New(m, d, engine.Options{Chunk: chunk, Exact: a.common.exact, Half: a.accuracy().Half, Progress: progress})
+	e, err := engine.New(m, d, engine.Options{Slots: a.slots(1), Chunk: chunk, Exact: a.common.exact, Half: a.accuracy().Half, Progress: progress})
 	clearBar()
 	if err != nil {
 		return nil, errors.Join(err, d.Close())

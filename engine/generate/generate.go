@@ -3,10 +3,12 @@ package generate
 import (
 	"context"
 	"errors"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/draft"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
@@ -20,6 +22,8 @@ type Request struct {
 	// Sampler is where the sampler goes on, as its MarshalBinary returned it; nil for a new one.
 	Sampler []byte
 	Stop    []string
+	// Draft, if not nil, draws ahead for the engine; the text is the same. It begins to read at Prompt.
+	Draft *draft.Drafter
 	// Emit receives text as soon as it is certain. An error from it ends the generation and is returned.
 	Emit func(text string) error
 }
@@ -105,10 +109,7 @@ func (g *generation) run(ctx context.Context, e *engine.Engine, s *engine.Seq, s
 	c := []engine.Continuation{{Seq: s, Token: rows[0].ID, Sampler: smp, Ends: []int{text.EndOfText}}}
 	c[0].Over = g.q.Max <= 0 || !g.take(rows[0].ID)
 	for left := g.q.Max - 1; left > 0 && !c[0].Over; {
-		steps, err := e.Burst(ctx, c, left, func(_, id int) bool {
-			g.DecodedTokens++
-			return g.take(id)
-		})
+		steps, err := g.burst(ctx, e, c, left)
 		if err := errors.Join(err, c[0].Err); err != nil {
 			return err
 		}
@@ -116,6 +117,19 @@ func (g *generation) run(ctx context.Context, e *engine.Engine, s *engine.Seq, s
 	}
 	g.Decode = clock()
 	return g.err
+}
+
+// burst draws the next tokens, with the draft if there is one.
+func (g *generation) burst(ctx context.Context, e *engine.Engine, c []engine.Continuation, most int) (steps int, err error) {
+	each := func(_, id int) bool {
+		g.DecodedTokens++
+		return g.take(id)
+	}
+	if g.q.Draft == nil {
+		return e.Burst(ctx, c, most, each)
+	}
+	text := append(slices.Clone(g.q.Prompt), g.Tokens[:len(g.Tokens)-1]...) // the last one is c's
+	return g.q.Draft.Burst(ctx, c, text, most, each)
 }
 
 // take adds a token to the text and reports whether there shall be another.
