@@ -61,6 +61,9 @@ func (c Cache) has(r *remote) (path string, ok bool) {
 	return path, err == nil && info.Mode().IsRegular()
 }
 
+// symlink is os.Symlink, but in tests.
+var symlink = os.Symlink
+
 // place links a fetched blob into its snapshot, and returns the path there.
 func (c Cache) place(r *remote) (string, error) {
 	link := filepath.Join(c.snapshot(r.folder, r.commit), filepath.FromSlash(r.path))
@@ -75,7 +78,11 @@ func (c Cache) place(r *remote) (string, error) {
 	if info, err := os.Lstat(link); err == nil && info.Mode()&fs.ModeSymlink != 0 { // to a blob that is gone, or another
 		_ = os.Remove(link) // or making the link fails
 	}
-	err = os.Symlink(to, link)
+	if err = symlink(to, link); err == nil {
+		if _, err = os.Stat(link); err != nil { // some systems make links that they do not follow
+			_ = os.Remove(link)
+		}
+	}
 	switch {
 	case errors.Is(err, fs.ErrExist): // somebody else was faster
 	case err != nil: // a system without links, on which huggingface_hub moves the file too

@@ -26,8 +26,15 @@ func (m *Model) Remove() (freed int64, err error) {
 		return 0, err
 	}
 	for _, link := range links {
-		if err := os.Remove(link); err != nil {
-			return 0, err
+		info, err := os.Lstat(link)
+		if err == nil {
+			err = os.Remove(link)
+		}
+		if err != nil {
+			return freed, err
+		}
+		if info.Mode().IsRegular() { // on a system without links, the blob itself
+			freed += info.Size()
 		}
 		removeEmpty(filepath.Dir(link), m.cache.snapshot(m.folder, m.commit))
 	}
@@ -43,7 +50,7 @@ func (m *Model) Remove() (freed int64, err error) {
 		switch {
 		case err == nil:
 			freed += info.Size()
-		case !errors.Is(err, fs.ErrNotExist): // on a system without links the blob was in the link's place
+		case !errors.Is(err, fs.ErrNotExist): // it was in the link's place
 			return freed, err
 		}
 	}
