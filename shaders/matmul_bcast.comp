@@ -68,8 +68,8 @@ vec4 x_of(uint k, uint s, uint t, uint last) {
 }
 
 #ifdef PLAIN
-// rows_of_spans adds the products of a turn's units, from unit u on. A row is multiplied as it is fetched: where lanes are
-// emulated a fetch is a call, which leaves nothing in registers. Fetches go along memory, which prefetches then.
+// rows_of_spans adds the products of a turn's units, from unit u on. A unit of all rows is fetched before the first is
+// multiplied: a processor waits for many loads at once then, and fetches go along memory, which prefetches.
 void rows_of_spans(uint w_at[MAX_ROWS], uint u, uint units) {
     vec4 x_lo[4 * MAX_TOKENS], x_hi[4 * MAX_TOKENS];
     [[unroll]] for (uint k = 0; k < Turn; k++) {
@@ -80,21 +80,26 @@ void rows_of_spans(uint w_at[MAX_ROWS], uint u, uint units) {
                 x_hi[(k * Span + s) * TileTokens + t] = x_of(k, s, t, 1);
             }
     }
-    [[unroll]] for (uint k = 0; k < Turn * Span; k++)
+    [[unroll]] for (uint k = 0; k < Turn * Span; k++) {
+        Packed w[MAX_ROWS];
+        [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(w_at[r], min(u + k, units - 1));
         [[unroll]] for (uint r = 0; r < TileRows; r++) {
             vec4 lo, hi;
-            weight8(fetch(w_at[r], min(u + k, units - 1)), 0, lo, hi);
+            weight8(w[r], 0, lo, hi);
             [[unroll]] for (uint t = 0; t < TileTokens; t++)
                 acc[r * TileTokens + t] = along(lo, hi, x_lo[k * TileTokens + t], x_hi[k * TileTokens + t], acc[r * TileTokens + t]);
         }
+    }
 }
 
 // tokens_of_spans does the same token after token, with all rows unpacked.
 void tokens_of_spans(uint w_at[MAX_ROWS], uint u, uint units) {
     vec4 lo[4 * MAX_ROWS], hi[4 * MAX_ROWS];
-    [[unroll]] for (uint k = 0; k < Turn * Span; k++)
-        [[unroll]] for (uint r = 0; r < TileRows; r++)
-            weight8(fetch(w_at[r], min(u + k, units - 1)), 0, lo[k * TileRows + r], hi[k * TileRows + r]);
+    [[unroll]] for (uint k = 0; k < Turn * Span; k++) {
+        Packed w[MAX_ROWS];
+        [[unroll]] for (uint r = 0; r < TileRows; r++) w[r] = fetch(w_at[r], min(u + k, units - 1));
+        [[unroll]] for (uint r = 0; r < TileRows; r++) weight8(w[r], 0, lo[k * TileRows + r], hi[k * TileRows + r]);
+    }
     [[unroll]] for (uint k = 0; k < Turn; k++) load(k, u + k * Span, 0, units);
     [[unroll]] for (uint t = 0; t < TileTokens; t++) {
         vec4 x_lo[4], x_hi[4];
@@ -113,8 +118,8 @@ float x_sum_of(uint s, uint t, float sum) {
     return sum + subgroupShuffle(x_quad[vector_of(t, 0)], lane_of(s, t, 0)) + subgroupShuffle(x_quad[vector_of(t, 1)], lane_of(s, t, 1));
 }
 
-// whole_unit adds the products of unit u, of which the lanes have x at once. A row is multiplied as it is fetched: where
-// lanes are emulated a fetch is a call, which leaves nothing in registers.
+// whole_unit adds the products of unit u, of which the lanes have x at once. All rows are fetched before the first is
+// multiplied, as in rows_of_spans.
 void whole_unit(Head heads[MAX_ROWS], uint w_at[MAX_ROWS], uint u) {
     load(0, u, 0, 0);
     vec4 x_lo[GROUPS * MAX_TOKENS], x_hi[GROUPS * MAX_TOKENS];
@@ -128,8 +133,10 @@ void whole_unit(Head heads[MAX_ROWS], uint w_at[MAX_ROWS], uint u) {
             x_hi[c * TileTokens + t] = x_of(0, c, t, 1);
         }
     }
+    Packed fetched[MAX_ROWS];
+    [[unroll]] for (uint r = 0; r < TileRows; r++) fetched[r] = fetch(heads[r], w_at[r], u);
     [[unroll]] for (uint r = 0; r < TileRows; r++) {
-        Packed w = fetch(heads[r], w_at[r], u);
+        Packed w = fetched[r];
         [[unroll]] for (uint h = 0; h < SCALES; h++) {
             float sums[MAX_TOKENS];
             [[unroll]] for (uint t = 0; t < TileTokens; t++) sums[t] = 0.0;

@@ -84,14 +84,14 @@ void main() {
     uint m0 = gl_WorkGroupID.x * push.rows, rows = min(push.rows, p.rows - m0);
     uint t0 = gl_WorkGroupID.y * 4 * TOKENS + lane;
 
-    uint next_band = Band * (words(p.units) - 1);
+    uint next_band = Band * (words(p.units) - Line);
     for (uint u0 = 0; u0 < p.units; u0 += 4 * UNITS) {
         hold(p, t0, u0);
         uint unit[UNITS], at = row_at(p.weight, m0, p.units), left = Band - m0 % Band;
         [[unroll]] for (uint i = 0; i < UNITS; i++) unit[i] = min(u0 + lane * UNITS + i, p.units - 1);
         for (uint m = 0; m < rows; m++) {
             add(at, unit, m * T4, u0 > 0);
-            at++; // as row_at has it, without its divisions
+            at += Line; // as row_at has it, without its divisions
             left--;
             if (left == 0) {
                 at += next_band;

@@ -19,6 +19,8 @@ const (
 	CombineMul        = 4          // COMBINE_MUL of matmul_vec.comp
 	DecayScale        = -0.606531  // DECAY_SCALE of matmul_vec.comp
 	Segments          = 8          // SEGMENTS of matmul_vec.comp: that the sum of a row is made of where its order is fixed
+	WideBand          = 64         // WIDE_BAND of matmul_bcast.comp: rows of which lines lie side by side
+	LineWords         = 4          // LINE of matmul_bcast.comp: of block types in a wide band
 	UnitElements      = 32         // 8*GROUPS of embed.comp: of block types
 	WordsQ4_0         = 9          // SIZE of embed.comp
 	WordsIQ4_NL       = 9          // SIZE of embed.comp

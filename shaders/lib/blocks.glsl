@@ -3,7 +3,8 @@
 // (engine/vulkan/layout/pack.go): SIZE uvec4 each, what belongs to a unit together in whole uvec4 or words.
 //
 // Words of 16 bytes lie in bands: word w of the Band rows of a band lie side by side, and with Band = 1 a row is whole.
-// Lanes that take a row each then load neighbouring words.
+// Lanes that take a row each then load neighbouring words. In a wide band of a block type, lines lie side by side, of Line
+// words of a row each.
 //
 // Elements are scale * code + minimum, with one scale and minimum to a unit, or SCALES = 2 for its halves.
 
@@ -11,6 +12,7 @@
 
 #define PLAIN
 const uint GROUPS = 1, SCALES = 1; // groups of 8 elements in a unit
+const uint Line = 1;
 
 #ifdef W_F32
 struct Packed { uvec4 lo; uvec4 hi; };
@@ -37,6 +39,14 @@ const uint SCALES = 2;
 #else
 const uint SCALES = 1;
 #endif
+
+// Wide bands are for processors, whose vectors emulate lanes. There is much to do between two words of a row, too much for
+// a processor to load so far ahead. A line of its cache has LINE words: the first of them brings the others.
+const uint WIDE_BAND = 64, LINE = 4;
+const uint Line = Band >= WIDE_BAND ? LINE : 1;
+
+// place returns where word i of a row lies behind the row's first.
+uint place(uint i) { return i / Line * Line * Band + i % Line; }
 
 // SIZE counts the words of a superblock, CODES those before its units' codes, and HIGH those before the bits of these
 // that lie apart, a bit for each element.
@@ -89,18 +99,18 @@ uvec2 six(uvec4 head, uint j) {
     return uvec2(low & 15u | (high & 3u) << 4, low >> 4 & 15u | (high & 12u) << 2);
 }
 
-#define AT(k) (at + Band * (k)) // word k of a superblock
+#define AT(k) (row + place(at + (k))) // word k of the superblock that begins with word at of a row
 
 // The first words of a superblock belong to all its units. A kernel that defines HEADS loads them once, by head, for
 // the fetches of 8 units.
 #ifdef HEADS
 struct Head { uvec4 first, second; };
 Head head(uint row, uint superblock) {
-    uint at = row + Band * SIZE * superblock;
+    uint at = SIZE * superblock;
 #if defined(W_Q4_1) || defined(W_Q5_1) || defined(W_Q6_K)
-    return Head(W16(at), W16(AT(1)));
+    return Head(W16(AT(0)), W16(AT(1)));
 #else
-    return Head(W16(at), uvec4(0));
+    return Head(W16(AT(0)), uvec4(0));
 #endif
 }
 #define OF_HEAD Head h,
@@ -111,13 +121,13 @@ Head head(uint row, uint superblock) {
 #else
 #define OF_HEAD
 #define HEAD
-#define FIRST4 W16(at)
-#define FIRST1(c) W1(at, c)
+#define FIRST4 W16(AT(0))
+#define FIRST1(c) W1(AT(0), c)
 #define EITHER1(k, c) W1(AT(k), c)
 #endif
 
-// factors gives the scales and minima of unit j of a superblock.
-void factors(OF_HEAD uint at, uint j, inout Packed p) {
+// factors gives the scales and minima of unit j of the superblock that begins with word at of a row.
+void factors(OF_HEAD uint row, uint at, uint j, inout Packed p) {
 #if defined(W_Q8_0)
     p.s = vec2(half_of(FIRST1(j >> 1), j & 1));
     p.m = vec2(0.0);
@@ -148,7 +158,7 @@ void factors(OF_HEAD uint at, uint j, inout Packed p) {
 }
 
 Packed fetch(OF_HEAD uint row, uint u) {
-    uint j = u & 7, at = row + Band * SIZE * (u >> 3);
+    uint j = u & 7, at = SIZE * (u >> 3);
     Packed p;
 #if defined(W_Q8_0)
     p.q = W16(AT(CODES + 2 * j));
@@ -164,7 +174,7 @@ Packed fetch(OF_HEAD uint row, uint u) {
 #ifdef HIGH
     p.high = W1(AT(HIGH + (j >> 2)), j & 3);
 #endif
-    factors(HEAD at, j, p);
+    factors(HEAD row, at, j, p);
     return p;
 }
 
@@ -269,7 +279,7 @@ float scaled(Packed p, uint h, float sum, float x_sum, float to) {
 // returns, with its scale and minimum as those of the first half.
 #ifndef HEADS
 Packed fetch8(uint row, uint u, uint c) {
-    uint j = u & 7, at = row + Band * SIZE * (u >> 3);
+    uint j = u & 7, at = SIZE * (u >> 3);
     Packed p;
 #if defined(W_Q8_0)
     uint k = AT(CODES + 2 * j + (c >> 1));
@@ -285,7 +295,7 @@ Packed fetch8(uint row, uint u, uint c) {
 #ifdef HIGH
     p.high = W1(AT(HIGH + (j >> 2)), j & 3) >> 2 * c;
 #endif
-    factors(at, j, p);
+    factors(row, at, j, p);
     uint h = c * SCALES / GROUPS;
     p.s.x = scale(p, h);
     p.m.x = minimum(p, h);
@@ -293,12 +303,13 @@ Packed fetch8(uint row, uint u, uint c) {
 }
 #endif
 
-uint words(uint units) { return SIZE * ((units + 7) >> 3); }
+// words returns the words of a row, whole lines.
+uint words(uint units) { return (SIZE * ((units + 7) >> 3) + Line - 1) / Line * Line; }
 
 #endif
 
 // row_at returns where row m of a matrix that starts at first lies; both count words.
-uint row_at(uint first, uint m, uint units) { return first + m / Band * Band * words(units) + m % Band; }
+uint row_at(uint first, uint m, uint units) { return first + m / Band * Band * words(units) + m % Band * Line; }
 
 const uint UNIT4 = 2 * GROUPS; // 4-element groups in a unit
 

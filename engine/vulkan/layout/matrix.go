@@ -16,22 +16,31 @@ type matrix struct {
 	typ      tensor.Type
 	data     []byte // as loaded
 	rows     int
-	from, to int // bytes of a row as loaded and on the device
-	band     int // rows whose words lie side by side on the device
+	from, to int // bytes of a row as loaded and as packed
+	band     int // rows whose lines lie side by side on the device
+	line     int // bytes of a line
+	step     int // bytes of a row on the device, whole lines
 }
 
 func newMatrix(l *Loader, w *op.Operand, data []byte) *matrix {
 	typ := w.Source.Type
-	return &matrix{l: l, of: w, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: RowBytes(w), band: 1}
+	m := &matrix{l: l, of: w, typ: typ, data: data, rows: w.Shape[0], from: typ.Bytes(w.Shape[1]), to: RowBytes(w)}
+	m.lie(1)
+	return m
+}
+
+// lie sets how many rows a band has.
+func (m *matrix) lie(band int) {
+	m.band, m.line, m.step = band, lineBytes(m.typ, band), stepOf(m.of, band)
 }
 
 // upload brings n rows, from row first on, to b at offset off, in whole bands of so many rows. It checks that every
 // element of them is finite. It reads the loaded bytes in place.
 func (m *matrix) upload(b *gpu.Buffer, off, first, n, band int) error {
-	m.band = band
+	m.lie(band)
 	var fault error
 	next := first // the first row that is not checked
-	bandBytes := m.to * m.band
+	bandBytes := m.step * m.band
 	return tensor.Use(m.data, func() error {
 		err := m.l.dev.UploadFunc(b.Range(off, bandsOf(n, m.band)*bandBytes), func(piece []byte, at int) {
 			if fault != nil {
@@ -39,7 +48,7 @@ func (m *matrix) upload(b *gpu.Buffer, off, first, n, band int) error {
 			}
 			row, end := first+at/bandBytes*m.band, first+min(((at+len(piece)-1)/bandBytes+1)*m.band, n)
 			var bad int
-			if bad, fault = m.fill(piece, (row-first)*m.to-at, row, end, next); bad >= 0 {
+			if bad, fault = m.fill(piece, (row-first)*m.step-at, row, end, next); bad >= 0 {
 				fault = &op.NotFiniteError{Tensor: m.of.Source.Name, Index: bad}
 			}
 			if fault == nil {
@@ -61,7 +70,7 @@ const together = 128 << 10
 // piece, which is 0 or negative. fill checks the rows from next on. It returns the index of the first element that is
 // not finite, or -1. The error says that the file could not be read.
 func (m *matrix) fill(piece []byte, at, row, end, next int) (int, error) {
-	step := bandsOf(max(1, together/m.to), m.band) * m.band
+	step := bandsOf(max(1, together/m.step), m.band) * m.band
 	groups := (end - row + step - 1) / step
 	workers := min(runtime.GOMAXPROCS(0), groups)
 	bad, errs := make([]int, workers), make([]error, workers)
@@ -72,7 +81,7 @@ func (m *matrix) fill(piece []byte, at, row, end, next int) (int, error) {
 				a := row + g*step
 				b := min(a+step, end)
 				if bad[w] = m.check(max(a, next), b); bad[w] < 0 {
-					m.write(piece, at+(a-row)*m.to, a, b)
+					m.write(piece, at+(a-row)*m.step, a, b)
 				}
 			}
 			return nil
@@ -115,7 +124,7 @@ func (m *matrix) write(piece []byte, at, row, end int) {
 		copy(piece[max(at, 0):], m.data[row*m.from+max(-at, 0):end*m.from])
 		return
 	}
-	bandBytes := m.to * m.band
+	bandBytes := m.step * m.band
 	var whole []byte
 	for ; row < end; row, at = row+m.band, at+bandBytes {
 		if at >= 0 && at+bandBytes <= len(piece) {
@@ -147,8 +156,21 @@ func (m *matrix) writeBand(dst []byte, row, end int) {
 		default:
 			packRow(m.typ, packed, m.data[(row+i)*m.from:][:m.from])
 		}
-		for at := i * WordBytes; len(src) > 0; at, src = at+m.band*WordBytes, src[WordBytes:] {
+		m.writeLines(dst[i*m.line:], src)
+	}
+}
+
+// writeLines writes the lines of a row to their places in a band, from the row's first on. The last is filled with zeros.
+func (m *matrix) writeLines(dst, src []byte) {
+	if m.line == WordBytes {
+		for at := 0; len(src) > 0; at, src = at+m.band*WordBytes, src[WordBytes:] {
 			*(*[WordBytes]byte)(dst[at:]) = *(*[WordBytes]byte)(src)
 		}
+		return
+	}
+	for at := 0; len(src) > 0; at += m.band * m.line {
+		n := copy(dst[at:at+m.line], src)
+		clear(dst[at+n : at+m.line])
+		src = src[n:]
 	}
 }

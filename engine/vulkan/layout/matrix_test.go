@@ -50,7 +50,7 @@ func TestMatrixFill(t *testing.T) {
 			rows, cols = 7, 40_000+8*rng.IntN(9000)+try%20 // several groups of rows, for several cores
 		}
 		m, padded := randomMatrix(rng, typ, rows, cols)
-		m.band = 1 << rng.IntN(4)
+		m.lie(1 << rng.IntN(4))
 		first := rng.IntN(rows)
 		want, bad := banded(padded[first*m.to:], m.to, m.band), -1
 		if try%2 == 0 {
@@ -74,6 +74,47 @@ func TestMatrixFill(t *testing.T) {
 		}
 		if found != bad {
 			t.Fatalf("%s[%d %d] from row %d: want element %d found not to be finite, got %d", typ, rows, cols, first, bad, found)
+		}
+	}
+}
+
+// Of a block type, a wide band has the lines of its rows side by side, whatever pieces it is sent in. What is left of a
+// line, and of a band, is zeros.
+func TestLines(t *testing.T) {
+	rng := rand.New(rand.NewPCG(2, 8))
+	const band, line = 64, 4 // as shaders/lib/blocks.glsl reads them
+	for _, typ := range tensor.BlockTypes {
+		rows, cols := 1+rng.IntN(150), 256*(1+rng.IntN(5))
+		stored := typ.Bytes(cols)
+		data := make([]byte, rows*stored)
+		for i := range data {
+			data[i] = byte(rng.IntN(0x3c)) // whatever is a scale is finite
+		}
+		m := newMatrix(nil, &op.Operand{Shape: []int{rows, cols}, Source: tensor.FromBytes("w", typ, []int{rows, cols}, data)}, data)
+		m.lie(band)
+		words := m.to / 16
+		lines := (words + line - 1) / line
+		want := make([]byte, (rows+band-1)/band*band*lines*line*16)
+		for r := range rows {
+			packed := make([]byte, m.to)
+			packRow(typ, packed, data[r*stored:][:stored])
+			for w := range words {
+				at := r/band*band*lines*line + w/line*line*band + r%band*line + w%line
+				copy(want[16*at:], packed[16*w:][:16])
+			}
+		}
+		bandBytes := m.step * band
+		for at, next := 0, 0; at < len(want); {
+			n := min(1+rng.IntN(2*bandBytes), len(want)-at)
+			piece := bytes.Repeat([]byte{0xaa}, n)
+			row, end := at/bandBytes*band, min(((at+n-1)/bandBytes+1)*band, rows)
+			if _, err := m.fill(piece, row*m.step-at, row, end, next); err != nil {
+				t.Fatal(err)
+			}
+			if !bytes.Equal(piece, want[at:at+n]) {
+				t.Fatalf("%s[%d %d]: the %d bytes at %d are not those of the lines", typ, rows, cols, n, at)
+			}
+			next, at = end, at+n
 		}
 	}
 }

@@ -189,7 +189,7 @@ func packQ3K(dst super, src []byte, units int) {
 	}
 }
 
-// RowBytes returns the bytes of a row of w on the device.
+// RowBytes returns the bytes of a row of w on the device, without what fills a line.
 func RowBytes(w *op.Operand) int {
 	if p, ok := packings[w.Source.Type]; ok {
 		return (w.Shape[1] + superElements - 1) / superElements * p.words * WordBytes

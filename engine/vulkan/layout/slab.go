@@ -12,7 +12,7 @@ import (
 // Stored is how weights lie on the device.
 type Stored struct {
 	Type tensor.Type
-	Band int // rows whose words lie side by side
+	Band int // rows whose words lie side by side, or lines if it is wide (shaders/lib/blocks.glsl)
 }
 
 // Slab is what one dispatch takes of a MatMul: parts of one storage type whose weights lie in one buffer.
@@ -106,8 +106,8 @@ func (l *Loader) Slabs(o *op.MatMul, b Bounds) ([]Slab, error) {
 func cut(typ tensor.Type, list []Part, b Bounds, most int) ([]Slab, error) {
 	var slabs []Slab
 	for _, part := range list {
-		rowBytes := RowBytes(part.W)
-		band := b.band(most, rowBytes)
+		band := b.band(most, stepOf(part.W, b.Band))
+		rowBytes := stepOf(part.W, band)
 		limit, bandBytes := b.bytes(most, rowBytes)-Pad*band, rowBytes*band
 		if _, err := rowsWithin(part.W, rowBytes, limit); err != nil {
 			return nil, err
@@ -165,4 +165,18 @@ func Words(w *op.Operand) int {
 }
 
 // Bytes returns how many bytes a matrix takes on a device whose kernels read bands of so many rows.
-func Bytes(w *op.Operand, band int) int { return bandsOf(w.Shape[0], band) * band * RowBytes(w) }
+func Bytes(w *op.Operand, band int) int { return bandsOf(w.Shape[0], band) * band * stepOf(w, band) }
+
+// lineBytes returns the bytes of a row that lie together in a band of so many rows.
+func lineBytes(typ tensor.Type, band int) int {
+	if typ.IsBlock() && band >= glsl.WideBand {
+		return glsl.LineWords * WordBytes
+	}
+	return WordBytes
+}
+
+// stepOf returns the bytes that a row of w takes in a band of so many rows, whole lines.
+func stepOf(w *op.Operand, band int) int {
+	line := lineBytes(w.Source.Type, band)
+	return (RowBytes(w) + line - 1) / line * line
+}

@@ -34,7 +34,7 @@ type Workgroups struct {
 }
 
 // bandMost is the most rows of a band: matrices begin with multiples of it.
-const bandMost = 64
+const bandMost = glsl.WideBand
 
 // Narrow says which kernels for few emulated lanes suit a device.
 type Narrow struct {
