@@ -64,7 +64,7 @@ func (l *life) history() []int {
 
 // With Exact, each of 64 sequences (16 in a short run) that come and go at random, in any pieces and any company, some
 // forked from others and some released too early, has to the last bit the logits, ids and state that it has alone.
-func TestExact(t *testing.T) {
+func TestExactInCompany(t *testing.T) {
 	if reference.Race {
 		t.Skip("one goroutine that compares numbers")
 	}

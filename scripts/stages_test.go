@@ -114,8 +114,8 @@ func TestStagesOfFreshMachine(t *testing.T) {
 		{first, "test: stages: lavapipe swiftshader gpu gpu4 cpu4 compilers race\n"},
 		{first, "test: lavapipe: every package on lavapipe\nran lavapipe.json//" + goTest + "./...\n"},
 		{side, "test: gpu: device packages on lavapipe as on a discrete GPU, subgroups of 8\n" +
-			"ran lavapipe.json/discrete/" + goTest + "-short -skip /^cpu$|//^cpu$ ./engine "},
-		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + "-short -skip ^Test(Golden|RWKVCpp|LlamaCpp|Lost.*|Reopen.*|ChangedFiles)$|/^cpu$|//^cpu$ ./engine "},
+			"ran lavapipe.json/discrete/" + goTest + "-short -skip ^Test(RWKVCpp|LlamaCpp)$|/^cpu$|//^cpu$ ./engine "},
+		{side, "\nran lavapipe.json/discrete/128 in cache/rwkv-gpu/narrow/poison" + goTest + "-short -skip ^Test(Golden|RWKVCpp|LlamaCpp|ExactInCompany|Lost.*|Reopen.*|ChangedFiles|RecordingsPure)$|/^cpu$|//^cpu$ ./engine "},
 		{side, "\nran lavapipe.json//128 in cache/rwkv-gpu/narrow" + goTest + "-short ./engine/vulkan -run "},
 		{side, "\nran swiftshader.json//" + goTest + "-short -skip "},
 		{side, "\nran radv.json//: go test -vet=off -count=1 ./engine/vulkan/kernel -run ^TestGPUs$\n"},

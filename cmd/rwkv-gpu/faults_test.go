@@ -68,9 +68,9 @@ func faultCount(t *testing.T) int {
 	text := os.Getenv(faultsEnv)
 	if text == "" {
 		if testing.Short() {
-			return 30
+			return 20
 		}
-		return 120
+		return 100
 	}
 	n, err := strconv.Atoi(text)
 	if err != nil || n < 1 {
@@ -108,7 +108,9 @@ func TestFaults(t *testing.T) {
 		})
 	}
 	t.Log(sum)
-	if ran == 0 && (sum.failed < sum.fired/2 || sum.fired == sum.failed) { // else not all were asked for
+	few := total < 50 // all of few faults may be noticed
+
+	if ran == 0 && (sum.failed < sum.fired/2 || sum.fired == sum.failed && !few) { // else not all were asked for
 		t.Errorf("want most faults noticed and some survived, got %s", sum)
 	}
 }

@@ -83,8 +83,9 @@ func openerOf(k *Kernels, product string, l profile.Loads) optest.Open {
 }
 
 // Every form of every kernel takes every case, whatever it would be chosen for. In a short run, the kernels that no
-// choice leads to load in one way only, and on GPUs they take some types only: to unpack a type is the same on a
-// processor. The race detector sees one way to load, too, and only what is chosen.
+// choice leads to load in one way only, and some types are enough for kernels on GPUs, and on a processor for those that
+// only GPUs choose: to unpack a type is the same everywhere. The race detector sees one way to load, too, and only what
+// is chosen.
 func TestOps(t *testing.T) {
 	k := kernels(t)
 	for _, l := range []profile.Loads{profile.Texels, profile.Buffers} {
@@ -95,7 +96,7 @@ func TestOps(t *testing.T) {
 			t.Run(l.String()+"/"+kernelName(product), func(t *testing.T) {
 				offered(t, k, product)
 				want := concerns(product, l)
-				if product != "" && testing.Short() && !k.set.Is.CPU && !ownLoads(product) {
+				if product != "" && testing.Short() && (!k.set.Is.CPU || forGPUs(product)) && !ownLoads(product) {
 					want = typesOf(want, someTypes(product))
 				}
 				runForced(t, k, product, l, want)
@@ -199,6 +200,11 @@ func kernelName(product string) string {
 // ownLoads reports whether a kernel loads in a way of its own, whatever the others do.
 func ownLoads(product string) bool {
 	return product == form.Narrow || product == form.Hold || product == form.Coop
+}
+
+// forGPUs reports whether no choice leads to a kernel on a processor.
+func forGPUs(product string) bool {
+	return slices.Contains([]string{form.Vec, form.Shared, form.Tile, form.Segment, form.SegmentTile}, product)
 }
 
 // someTypes picks the cases of one plain type and one block type that a kernel takes.

@@ -3,6 +3,7 @@
 package optest
 
 import (
+	"sync"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/op"
@@ -21,8 +22,12 @@ func RunIf(t *testing.T, open Open, want func(name string) bool) {
 	if missing := opcase.Uncovered(); len(missing) > 0 {
 		t.Errorf("ops without a conformance case: %v", missing)
 	}
-	none := true
+	none, names := true, map[string]bool{}
 	for _, c := range opcase.Cases() {
+		if names[c.Name] {
+			t.Fatalf("two cases have the name %s", c.Name)
+		}
+		names[c.Name] = true
 		if !(c.Perf && testing.Short()) && want(c.Name) {
 			none = false
 			t.Run(c.Name, func(t *testing.T) { run(t, &c, open) })
@@ -33,11 +38,25 @@ func RunIf(t *testing.T, open Open, want func(name string) bool) {
 	}
 }
 
-func run(t *testing.T, c *opcase.Case, open Open) {
+// setups holds the cases that this process has built, by name. Tests run a case on many executors, and the oracle takes
+// longer than most of them.
+var setups sync.Map
+
+func setupOf(t *testing.T, c *opcase.Case) *opcase.Setup {
+	t.Helper()
+	if s, ok := setups.Load(c.Name); ok {
+		return s.(*opcase.Setup)
+	}
 	s, err := c.Setup()
 	if err != nil {
 		t.Fatal(err)
 	}
+	setups.Store(c.Name, s)
+	return s
+}
+
+func run(t *testing.T, c *opcase.Case, open Open) {
+	s := setupOf(t, c)
 	e := open(t, s.Prog, s.Sizes, opcase.Guard)
 	r, err := s.Check(e, opcase.Float32, func() error { return e.RunStep(0) })
 	if err != nil {
