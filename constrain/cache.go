@@ -40,26 +40,25 @@ func NewCache(most, bytes int) *Cache {
 
 // JSONSchema is the function of that name, or what it returned before.
 func (c *Cache) JSONSchema(schema []byte, o jsonschema.Options) (*Grammar, error) {
-	return c.get(fmt.Sprintf("schema %d %v ", o.Blanks, o.AnnotateFormats)+string(schema), func() (*Grammar, error) {
-		return JSONSchema(schema, o)
-	})
+	return c.Get(Source{Kind: OfSchema, Text: string(schema), Schema: o})
 }
 
 // JSONSchemaBetween is the function of that name, or what it returned before.
 func (c *Cache) JSONSchemaBetween(before string, schema []byte, behind string, o jsonschema.Options) (*Grammar, error) {
-	return c.get(fmt.Sprintf("between %q %q %d %v ", before, behind, o.Blanks, o.AnnotateFormats)+string(schema), func() (*Grammar, error) {
-		return JSONSchemaBetween(before, schema, behind, o)
-	})
+	return c.Get(Source{Kind: OfBetween, Text: string(schema), Before: before, Behind: behind, Schema: o})
 }
 
 // Regexp is the function of that name, or what it returned before.
 func (c *Cache) Regexp(pattern string) (*Grammar, error) {
-	return c.get("regexp "+pattern, func() (*Grammar, error) { return Regexp(pattern) })
+	return c.Get(Source{Kind: OfRegexp, Text: pattern})
 }
 
 // GBNF is the function of that name, or what it returned before.
-func (c *Cache) GBNF(text string) (*Grammar, error) {
-	return c.get("gbnf "+text, func() (*Grammar, error) { return GBNF(text) })
+func (c *Cache) GBNF(text string) (*Grammar, error) { return c.Get(Source{Kind: OfGBNF, Text: text}) }
+
+// Get compiles a source, or returns what it was compiled to before.
+func (c *Cache) Get(source Source) (*Grammar, error) {
+	return c.get(fmt.Sprintf("%q %+v", []string{string(source.Kind), source.Text, source.Before, source.Behind}, source.Schema), source.Compile)
 }
 
 func (c *Cache) get(source string, compile func() (*Grammar, error)) (*Grammar, error) {

@@ -18,6 +18,7 @@ var ErrTooLarge = grammar.ErrTooLarge
 // Grammar says which texts are allowed. It is safe for concurrent use.
 type Grammar struct {
 	machine *grammar.Machine
+	source  Source
 
 	mu       sync.Mutex
 	thinking map[thinkKey]*thinking

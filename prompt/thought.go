@@ -1,6 +1,10 @@
 package prompt
 
-import "strings"
+import (
+	"encoding/json"
+	"fmt"
+	"strings"
+)
 
 // thoughts finds the content of an answer, behind a thought, tags and white space.
 type thoughts struct {
@@ -98,15 +102,17 @@ func (t *thoughts) step(text string, last bool, give func(string)) (rest string,
 type Start struct {
 	thoughts
 	never bool
+	begun bool // reports whether it has seen some of the text
 }
 
 // Start returns the start of the content of the answer to a prompt. An answer that the prompt begins as a call of a
 // tool has none.
-func (p *Prompt) Start() *Start { return &Start{p.thoughts(), p.opening == inCall} }
+func (p *Prompt) Start() *Start { return &Start{thoughts: p.thoughts(), never: p.opening == inCall} }
 
 // Next takes the next piece of the text, and reports whether the content has started. n is how many bytes at the end of
 // the text so far are content or, as long as it has not started, may be. last says that nothing follows.
 func (s *Start) Next(piece []byte, last bool) (n int, found bool) {
+	s.begun = true
 	if s.never {
 		return 0, false
 	}
@@ -115,4 +121,28 @@ func (s *Start) Next(piece []byte, last bool) (n int, found bool) {
 		return len(s.held), false
 	}
 	return len(content), found
+}
+
+// startRecipe is what a Start is made from.
+type startRecipe struct {
+	Place thought `json:"place"`
+	Never bool    `json:"never,omitempty"`
+}
+
+// Recipe returns what RemakeStart makes a start from that has seen no text; nil once it has seen some.
+func (s *Start) Recipe() []byte {
+	if s.begun {
+		return nil
+	}
+	r, _ := json.Marshal(startRecipe{s.state, s.never}) // never fails
+	return r
+}
+
+// RemakeStart returns the start of a recipe.
+func RemakeStart(recipe []byte) (*Start, error) {
+	var r startRecipe
+	if err := json.Unmarshal(recipe, &r); err != nil || r.Place < beforeContent || r.Place > contentText {
+		return nil, fmt.Errorf("prompt: the recipe of the start of an answer: want a place from %d to %d, got something else", beforeContent, contentText)
+	}
+	return &Start{thoughts: thoughts{state: r.Place}, never: r.Never}, nil
 }

@@ -42,7 +42,7 @@ func describe(t *testing.T, c *contract.Contract, change func(*server.Options, *
 		if err != nil {
 			t.Fatal(err)
 		}
-		o.Routes = slices.Concat(page, document)
+		o.Routes, o.Cluster = slices.Concat(page, document), func() string { return "together" }
 		if change != nil {
 			change(o, m, p)
 		}

@@ -22,11 +22,12 @@ import (
 
 // Options say what is served, and how.
 type Options struct {
-	Routes []api.Route                                // besides /health and /metrics
-	Fail   func(w http.ResponseWriter, e *wire.Error) // answers with an error where no route says how
-	Health func() error                               // of the model, as api.Model has it
-	Keys   *keys.Ring
-	Origin string // that pages of other sites come from which may use the server: one, or * for any; "" for none
+	Routes  []api.Route                                // besides /health and /metrics
+	Fail    func(w http.ResponseWriter, e *wire.Error) // answers with an error where no route says how
+	Health  func() error                               // of the model, as api.Model has it
+	Cluster func() string                              // how the server works with others, for /health; nil or "" for no others
+	Keys    *keys.Ring
+	Origin  string // that pages of other sites come from which may use the server: one, or * for any; "" for none
 
 	Local bool     // reports whether the server is reached from this computer alone
 	Hosts []string // names that it then has besides localhost, in lower case; "*" is any
@@ -97,9 +98,15 @@ func (s *Server) health(w http.ResponseWriter, _ *api.Call) *wire.Error {
 	case err != nil:
 		status, text = http.StatusServiceUnavailable, "the device does not work"
 	}
+	cluster := ""
+	if s.o.Cluster != nil {
+		if how := s.o.Cluster(); how != "" {
+			cluster = fmt.Sprintf(`,"cluster":%q`, how)
+		}
+	}
 	w.Header().Set("Content-Type", "application/json")
 	w.WriteHeader(status)
-	_, _ = fmt.Fprintf(w, `{"status":%q}`, text) // if the client has left, nobody is there to be told
+	_, _ = fmt.Fprintf(w, `{"status":%q%s}`, text, cluster) // if the client has left, nobody is there to be told
 	return nil
 }
 

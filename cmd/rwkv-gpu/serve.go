@@ -21,6 +21,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/load"
 	"github.com/rwkv-gpu/rwkv-gpu/prompt"
 	"github.com/rwkv-gpu/rwkv-gpu/server"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/server/chat"
 	"github.com/rwkv-gpu/rwkv-gpu/server/grammars"
 	"github.com/rwkv-gpu/rwkv-gpu/server/keys"
@@ -56,6 +57,7 @@ type serveFlags struct {
 	body                 size
 	timeout, drain, ping time.Duration
 	most                 int
+	cluster              clusterFlags
 }
 
 func (a *app) serveCommand() *cobra.Command {
@@ -89,6 +91,7 @@ func (a *app) serveCommand() *cobra.Command {
 	f.DurationVar(&o.timeout, "timeout", 10*time.Minute, "end a request after `TIME`; 0 is never")
 	f.DurationVar(&o.drain, "drain", 30*time.Second, "give answers under way `TIME` to end when the server ends")
 	f.DurationVar(&o.ping, "ping", 15*time.Second, "say in a stream that it is alive when nothing came for `TIME`; 0 is never")
+	o.cluster.add(f)
 	a.stateFlag(f)
 	a.accuracyFlags(f)
 	return a.command(c, func(ctx context.Context, _ []string) error { return a.serve(ctx, &o) })
@@ -121,7 +124,8 @@ func (o *serveFlags) check() error {
 	if err != nil {
 		return usagef("--listen", "want an address and a port such as 127.0.0.1:8080, got %q", o.listen)
 	}
-	return nil
+	_, err = o.cluster.check()
+	return err
 }
 
 // ring reads the keys that clients have to send.
@@ -279,20 +283,31 @@ func (a *app) log() *slog.Logger {
 
 // serveModel answers requests until ctx is done.
 func (a *app) serveModel(ctx context.Context, o *serveFlags, l net.Listener, ring *keys.Ring, m *load.Opened, model *local.Model, p chat.Options) (err error) {
+	together, err := a.cluster(ctx, o, model, p.Forms)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, together.Close(context.WithoutCancel(ctx))) }() // before the model is closed
+	front := api.Model(model)
+	if together != nil {
+		front, p.Shared = together, together
+	}
+	defer context.AfterFunc(ctx, together.leave)()
 	metrics := server.NewMetrics()
 	model.Measure(metrics)
+	together.measure(metrics)
 	measureStates(metrics, p.States)
-	talk := openai.New(model, p).Routes()
+	talk := openai.New(front, p).Routes()
 	jobs, err := a.batches(o, m, model, &p, ring, talk, metrics)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, jobs.Close()) }() // before the model is closed
-	routes, err := routesOf(model, p, ring.Asked(), talk, jobs.Routes())
+	routes, err := routesOf(front, p, ring.Asked(), talk, jobs.Routes())
 	if err != nil {
 		return err
 	}
-	s, err := server.New(server.Options{Routes: routes, Fail: openai.Fail, Health: model.Health, Keys: ring,
+	s, err := server.New(server.Options{Routes: routes, Fail: openai.Fail, Health: model.Health, Cluster: together.standing, Keys: ring,
 		Origin: o.origin, Local: loopback(l), Hosts: lower(o.hosts), MaxBody: int64(o.body), Timeout: o.timeout, Metrics: metrics,
 		Log: a.log()})
 	if err != nil {

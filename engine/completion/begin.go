@@ -17,13 +17,17 @@ type beginning struct {
 	state []float32 // where the prompt begins; nil for the initial state
 	fresh bool      // reports whether all of the prompt is fed
 	ids   []int     // of the prompt, and then also those drawn
-	most  int       // ids of the prompt that a state may have seen: one at least is fed
+	asked int       // of ids, those of the prompt alone
+	most  int       // ids that a state may have seen before the request begins: one at least is fed
 	marks []statecache.Mark
 	hit   *statecache.Hit // what was found first, until the first token is fed
+	size  int             // elements of a state
+	kept  func(ids []int, state []float32)
 }
 
-// begin chooses ids for the prompt of a request, looks for the longest state, and chooses what is kept.
-func (s *Service) begin(r *Request) (*beginning, error) {
+// begin chooses ids for the prompt of a request, behind which fed comes, looks for the longest state, and chooses what is
+// kept.
+func (s *Service) begin(r *Request, fed []int) (*beginning, error) {
 	name := r.Space
 	switch { // what follows another state than the initial one is another text
 	case r.State == nil:
@@ -35,7 +39,8 @@ func (s *Service) begin(r *Request) (*beginning, error) {
 	default:
 		name = fmt.Sprintf("%x %s", digest(r.State), name)
 	}
-	b := &beginning{space: s.cache.Space(name), state: r.State, fresh: r.Fresh || r.Prompted != nil, hit: new(statecache.Hit)}
+	b := &beginning{space: s.cache.Space(name), state: r.State, fresh: r.Fresh || r.Prompted != nil, hit: new(statecache.Hit),
+		size: s.size}
 	p, err := b.space.Prompt(s.tok, r.Prompt)
 	if err != nil {
 		return nil, err
@@ -43,6 +48,7 @@ func (s *Service) begin(r *Request) (*beginning, error) {
 	if b.ids = p.IDs; len(b.ids) == 0 {
 		return nil, errors.New("completion: prompt: want at least one token, got none")
 	}
+	b.asked, b.ids = len(b.ids), append(b.ids, fed...)
 	if b.most = len(b.ids) - 1; !b.fresh {
 		b.hit = b.space.Find(b.ids, b.most)
 	}
@@ -54,7 +60,7 @@ func (s *Service) begin(r *Request) (*beginning, error) {
 
 // again returns the beginning of another request with the prompt, by which no states on the way are kept.
 func (b *beginning) again() *beginning {
-	return &beginning{space: b.space, state: b.state, fresh: b.fresh, ids: slices.Clone(b.ids), most: b.most, hit: new(statecache.Hit)}
+	return &beginning{space: b.space, state: b.state, fresh: b.fresh, ids: slices.Clone(b.ids), asked: b.asked, most: b.most, hit: new(statecache.Hit), size: b.size}
 }
 
 // places returns how many tokens the states that are kept have seen.
@@ -102,7 +108,11 @@ func (b *beginning) keep(tokens int) (to []float32, kept func(error)) {
 	case tokens > b.most:
 		kind = statecache.Turn
 	}
-	return b.reserve(tokens, kind)
+	to, kept = b.reserve(tokens, kind)
+	if b.kept == nil || tokens <= b.most {
+		return to, kept
+	}
+	return b.tell(tokens, to, kept)
 }
 
 // keepWithin makes room in the cache for a state within the answer, which need not be there when the last one is.

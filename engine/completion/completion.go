@@ -19,6 +19,9 @@ type Completion struct {
 	job      *schedule.Job
 	detailed bool // reports whether tokens are told of
 	buffer   int
+	prompted []int // the ids of the prompt
+	earlier  []int // ids that another run drew; they stand at the end of beginning.ids too
+	left     int   // most tokens to draw
 
 	// Of the scheduler's goroutine, until the job is done.
 	out    *text.Writer
@@ -68,6 +71,16 @@ func (c *Completion) take(t Token) (more bool) {
 	c.hit.Release()
 	c.ids = append(c.ids, t.ID)
 	c.drawn++
+	more = c.push(t)
+	if c.unread {
+		return false
+	}
+	c.poke()
+	return more
+}
+
+// push makes a token text. It reports whether another one is wanted.
+func (c *Completion) push(t Token) (more bool) {
 	added, done := c.out.Push(t.ID)
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -81,13 +94,16 @@ func (c *Completion) take(t Token) (more bool) {
 	}
 	if len(c.piece.Text)+tokenBytes*len(c.piece.Tokens) > c.buffer {
 		c.unread = true
-		return false
 	}
+	return !done
+}
+
+// poke says that there is a piece to take.
+func (c *Completion) poke() {
 	select {
 	case c.ready <- struct{}{}:
 	default:
 	}
-	return !done
 }
 
 // tokenBytes is about what a Token takes of the buffer.
@@ -161,7 +177,9 @@ func (c *Completion) Result() (Result, error) {
 		err = ErrSlowReader
 	}
 	u := c.job.Usage()
-	r := Result{Text: c.text.String(), Finish: c.out.Finish(), Stop: c.out.Stop(), Cached: u.Cached, Prefilled: u.Fed, Drawn: u.Drawn}
+	r := Result{Text: c.text.String(), Finish: c.out.Finish(), Stop: c.out.Stop(), Drawn: u.Drawn + len(c.earlier)}
+	r.Cached = min(u.Cached, c.asked)
+	r.Prefilled = min(u.Cached+u.Fed, c.asked) - r.Cached
 	if err == nil && r.Finish == text.Unfinished { // its constraint allowed nothing more
 		r.Finish = text.FinishedEnd
 	}

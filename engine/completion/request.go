@@ -49,6 +49,7 @@ type Request struct {
 	LateStop
 
 	Probabilities
+	Run
 }
 
 // Start enters a request into the queue. What is wrong with the request is the error, and so are those of
@@ -74,12 +75,15 @@ func (s *Service) StartAll(ctx context.Context, list []Request) ([]*Completion, 
 		if err != nil {
 			return nil, err
 		}
-		c := &Completion{prompt: list[0].Prompt, out: out, detailed: r.Logprobs || r.Top > 0, buffer: s.options.Buffer,
+		c := &Completion{prompt: list[0].Prompt, out: out, detailed: r.Logprobs || r.Top > 0 || r.Traced, buffer: s.options.Buffer,
 			ready: make(chan struct{}, 1)}
-		all[i], asked[i] = c, schedule.Request{User: r.User, Standing: r.Standing, Sampler: smp, Penal: r.Penal, Max: r.Max,
+		if err := c.replay(r, smp, len(list)); err != nil {
+			return nil, err
+		}
+		all[i], asked[i] = c, schedule.Request{User: r.User, Standing: r.Standing, Sampler: smp, Penal: r.Penal, Max: c.left,
 			Ends: []int{text.EndOfText}, Probabilities: r.Probabilities, Token: c.take}
 	}
-	first, err := s.begin(&list[0])
+	first, err := s.begin(&list[0], all[0].fed())
 	if err != nil {
 		return nil, err
 	}
@@ -89,9 +93,9 @@ func (s *Service) StartAll(ctx context.Context, list []Request) ([]*Completion, 
 			b = first.again()
 		}
 		q := &asked[i]
-		c.beginning, q.Prompt, q.Begin, q.Marks = b, b.ids, b.begin, b.places()
+		c.open(b, q)
 		if !list[0].Fresh {
-			q.Keep = b.keep
+			b.kept, q.Keep = list[i].Kept, b.keep
 			if list[i].Returned {
 				q.Every, q.Within = returnedEvery, b.keepWithin
 			}
@@ -147,7 +151,7 @@ func (s *Service) drawing(r *Request) (*sample.Sampler, *text.Writer, error) {
 // Fresh and Standing count.
 func (s *Service) State(ctx context.Context, r Request) (state []float32, ids []int, err error) {
 	r.Prompted = nil
-	b, err := s.begin(&r)
+	b, err := s.begin(&r, nil)
 	if err != nil {
 		return nil, nil, err
 	}

@@ -37,6 +37,7 @@ var ErrSlowReader = errors.New("completion: the pieces were not taken in time")
 // Service completes prompts on one engine. Its methods may be called by any goroutine.
 type Service struct {
 	options   Options
+	engine    *engine.Engine
 	tok       tokenizer.Tokenizer
 	vocab     *sample.Vocabulary
 	cache     *statecache.Cache
@@ -52,7 +53,7 @@ func New(e *engine.Engine, tok tokenizer.Tokenizer, o Options) (*Service, error)
 	if o.Buffer <= 0 {
 		o.Buffer = DefaultBuffer
 	}
-	s := &Service{options: o, tok: tok, vocab: sample.NewVocabulary(e.Model.Vocab, tok), size: e.Model.Program.StateLen()}
+	s := &Service{options: o, engine: e, tok: tok, vocab: sample.NewVocabulary(e.Model.Vocab, tok), size: e.Model.Program.StateLen()}
 	o.Cache.Size = s.size
 	if o.Cache.Disk > 0 { // only files outlive the engine
 		id, err := identity(e)

@@ -160,6 +160,20 @@ type Request struct {
 	Prompted bool // reports whether the prompt's tokens are told of as well, with as much as drawn ones
 	Whole    bool // Result.Whole is asked for
 	Returned bool // reports whether the state behind the answer will be asked for
+
+	Run
+}
+
+// Run is what several runs of a request need, of which each goes on where the one before has ended, perhaps in another
+// process.
+type Run struct {
+	// Drawn are the tokens that earlier runs drew: the Piece.Drawn of their answers. The answer begins with them, and pieces
+	// tell of them again. IDs has to be the Piece.Prompt of an earlier run then.
+	Drawn  []Token
+	Traced bool // reports whether Piece.Prompt and Piece.Drawn are asked for
+	// Kept, if not nil, is told of the state that is kept at the end, and of the ids that it has seen, before the end of the
+	// answer is told of. Both are its own during the call only, which may take its time.
+	Kept func(ids []int, state []float32)
 }
 
 // Stream is an answer as it comes. But for Close it is for one goroutine.
@@ -179,6 +193,8 @@ type Piece struct {
 	// Tokens are those whose text is part of the texts up to here, if log-probabilities were asked for: first those of the
 	// prompt, and last the end of the text without any bytes, if that was drawn.
 	Tokens []Token
+	Prompt []int   // the ids of the prompt, with the first piece
+	Drawn  []Token // by the answer since the piece before; their text may come later
 }
 
 // Token is a token of an answer or a prompt.

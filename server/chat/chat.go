@@ -29,6 +29,7 @@ type Options struct {
 	Ping    time.Duration      // between signs of life in a stream while nothing comes; 0 for none
 	Write   time.Duration      // that a reader may take for one event; 0 for any time
 	States  *states.Store      // that requests may begin from
+	Shared  api.Shared         // of servers that work together; nil for none
 }
 
 // Own are the fields of requests that no other server has.

@@ -45,25 +45,27 @@ func New(tok tokenizer.Tokenizer, vocab int) (*Compiler, error) {
 
 // Thought returns a constraint for an answer that begins with a thought, whose tag the prompt has opened: the thought
 // begins before it ends. next, which may be nil, holds beside it.
-func (c *Compiler) Thought(next sample.Constraint) sample.Constraint { return c.thoughts.Begin(next) }
+func (c *Compiler) Thought(next sample.Constraint) sample.Constraint {
+	switch m, known := next.(*made); {
+	case next == nil:
+		return &made{Constraint: c.thoughts.Begin(nil), r: recipe{Thought: true}}
+	case known && !m.begun && !m.r.Thought:
+		r := m.r
+		r.Thought = true
+		return &made{Constraint: c.thoughts.Begin(m.Constraint), r: r}
+	}
+	return c.thoughts.Begin(next)
+}
 
 // Constraint returns a constraint of a grammar: for the beginning of an answer, where a few blanks may stand before if it is
 // spaced, or behind the first place in the answer where a text ends, such as </think>, if after is not "".
 func (c *Compiler) Constraint(g *constrain.Grammar, after string, spaced bool) (sample.Constraint, *wire.Error) {
-	switch {
-	case after != "":
-		limit, err := constrain.NewAfter(g, c.vocab, after)
-		return limit, refuse("response_format", err)
-	case spaced:
-		return constrain.NewSpaced(g, c.vocab), nil
-	}
-	return constrain.New(g, c.vocab), nil
+	return c.make(recipe{Source: source(g), After: after, Spaced: spaced}, g)
 }
 
 // Behind returns a constraint of a grammar for an answer that has to begin with a text, such as the end of a tag.
 func (c *Compiler) Behind(g *constrain.Grammar, first string) (sample.Constraint, *wire.Error) {
-	limit, err := constrain.NewBehind(g, c.vocab, first)
-	return limit, refuse("response_format", err)
+	return c.make(recipe{Source: source(g), First: first}, g)
 }
 
 // Object is the grammar of any JSON object.

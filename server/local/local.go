@@ -116,6 +116,7 @@ func (m *Model) Start(ctx context.Context, list []api.Request) ([]api.Stream, er
 		q.Prompt = parts
 		q.Sample, q.Constraint, q.Max, q.Logprobs, q.Top = r.Params, r.Constraint, max(r.Max, 1), r.Logprobs, r.Top
 		q.Stop, q.Late, q.Gate, q.Returned = r.Stop, r.Late, r.Gate, r.Returned
+		q.Run, own[i].traced = runOf(r), r.Traced
 		if r.State != nil {
 			q.Sampler = r.State.Sampler
 		}

@@ -21,6 +21,8 @@ type stream struct {
 	wholly  bool     // reports whether the result has all ids
 	reading *reading // of the prompt, which other streams may have too
 	recited bool     // reports whether the prompt's tokens were returned
+	traced  bool     // reports whether ids are told as they come, and of the prompt, which asked says was not done
+	asked   bool
 
 	held        []api.Token // whose text may not be certain yet
 	drawn       int         // tokens that came
@@ -33,6 +35,10 @@ type stream struct {
 
 // Next waits for more of the answer.
 func (s *stream) Next() (api.Piece, error) {
+	if s.traced && !s.asked {
+		s.asked = true
+		return api.Piece{Prompt: slices.Clone(s.c.Asked()[s.reading.hidden:])}, nil
+	}
 	for !s.ended {
 		p, more := s.c.Next()
 		if !more {
@@ -42,7 +48,7 @@ func (s *stream) Next() (api.Piece, error) {
 			s.first = time.Now()
 		}
 		s.drawn, s.last = s.drawn+1, time.Now()
-		if out := s.piece(p); out.Text != "" || len(out.Tokens) > 0 {
+		if out := s.piece(p); out.Text != "" || len(out.Tokens) > 0 || len(out.Drawn) > 0 {
 			return out, nil
 		}
 	}
@@ -71,7 +77,12 @@ func (s *stream) piece(p completion.Piece) api.Piece {
 		if t.ID != text.EndOfText {
 			next.Bytes = s.m.tok.Bytes(t.ID)
 		}
-		s.held = append(s.held, next)
+		if s.traced {
+			out.Drawn = append(out.Drawn, next)
+		}
+		if s.told || !s.traced {
+			s.held = append(s.held, next)
+		}
 	}
 	for len(s.held) > 0 && s.spelt+len(s.held[0].Bytes) <= s.shown && s.held[0].ID != text.EndOfText {
 		s.spelt += len(s.held[0].Bytes)

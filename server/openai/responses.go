@@ -1,6 +1,7 @@
 package openai
 
 import (
+	"context"
 	"math"
 	"net/http"
 	"slices"
@@ -34,6 +35,7 @@ func (h *Handlers) responseRoutes() []api.Route {
 // responseCall is a request to /v1/responses under way.
 type responseCall struct {
 	h        *Handlers
+	ctx      context.Context
 	user     string
 	q        ResponseRequest
 	messages []prompt.Message // the conversation, without instructions
@@ -53,7 +55,7 @@ type responseCall struct {
 }
 
 func (h *Handlers) inputTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
-	q := &responseCall{h: h, user: c.User}
+	q := &responseCall{h: h, ctx: c.Context(), user: c.User}
 	err := c.Decode(w, &q.q.ResponseConversation)
 	if err == nil {
 		err = q.render()
@@ -73,7 +75,7 @@ func (h *Handlers) inputTokens(w http.ResponseWriter, c *api.Call) *wire.Error {
 }
 
 func (h *Handlers) responses(w http.ResponseWriter, c *api.Call) *wire.Error {
-	q := &responseCall{h: h, user: c.User}
+	q := &responseCall{h: h, ctx: c.Context(), user: c.User}
 	defer func() { q.span.End() }()
 	return c.Answer(w, h.model, &q.q, func() ([]api.Request, *wire.Error) {
 		err := q.prepare(c)
@@ -97,7 +99,7 @@ func (q *responseCall) render() (err *wire.Error) {
 	}
 	q.from = q.q.State
 	if q.q.Previous != "" {
-		k := q.h.kept.get(q.user, q.q.Previous, false)
+		k := q.h.response(q.ctx, q.user, q.q.Previous)
 		switch {
 		case k == nil:
 			return noResponse("previous_response_id")
@@ -325,7 +327,7 @@ func (q *responseCall) end(r api.Result, status string) error {
 	now := time.Now().Unix()
 	q.answer.Status, q.answer.Completed, q.answer.Usage, q.answer.State = status, &now, usageOf(r, q.h.thoughtTokens(r, said.Reasoning)), state
 	if q.answer.Store {
-		q.h.kept.add(&keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: plain(q.answer.Output), input: q.items, own: q.own,
+		q.h.keep(q.ctx, &keptResponse{id: q.answer.ID, user: q.user, body: encode(&q.answer), items: plain(q.answer.Output), input: q.items, own: q.own,
 			messages: chat.Answered(q.messages, said), begin: q.from})
 	}
 	return nil

@@ -154,7 +154,7 @@ func (it *Item) message(list []prompt.Message, at string) ([]prompt.Message, *wi
 // inputItems answers with the items that a response was made from: those of the responses before it and those of its
 // request.
 func (h *Handlers) inputItems(w http.ResponseWriter, c *api.Call) *wire.Error {
-	k := h.kept.get(c.User, c.PathValue("id"), false)
+	k := h.response(c.Context(), c.User, c.PathValue("id"))
 	if k == nil {
 		return noResponse("id")
 	}
@@ -211,7 +211,7 @@ func pageOf(items []OutputItem, q url.Values) (page []OutputItem, more bool, err
 
 // cancelResponse refuses: no response of this server goes on without its request.
 func (h *Handlers) cancelResponse(_ http.ResponseWriter, c *api.Call) *wire.Error {
-	if h.kept.get(c.User, c.PathValue("id"), false) == nil {
+	if h.response(c.Context(), c.User, c.PathValue("id")) == nil {
 		return noResponse("id")
 	}
 	return wire.Wrong("id", "a response that is made in the background, which this server has none of", "one that is there")

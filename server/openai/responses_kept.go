@@ -99,6 +99,22 @@ func newKeptResponses(most int, mostBytes int64) *keptResponses {
 func (s *keptResponses) add(k *keptResponse) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	s.insert(k)
+}
+
+// adopt keeps a response of another server, unless it is kept already, and returns the one that is kept.
+func (s *keptResponses) adopt(k *keptResponse) *keptResponse {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e := s.byID[k.id]; e != nil {
+		return e.Value.(*keptResponse)
+	}
+	s.insert(k)
+	return k
+}
+
+// insert is add with the lock held.
+func (s *keptResponses) insert(k *keptResponse) {
 	u := s.users[k.user]
 	if u == nil {
 		u = new(keptShare)
@@ -185,7 +201,7 @@ func (h *Handlers) oneResponse(w http.ResponseWriter, c *api.Call) *wire.Error {
 	if err := checkQuery(c.URL.Query()); err != nil {
 		return err
 	}
-	k := h.kept.get(c.User, c.PathValue("id"), false)
+	k := h.response(c.Context(), c.User, c.PathValue("id"))
 	if k == nil {
 		return noResponse("id")
 	}
@@ -195,14 +211,17 @@ func (h *Handlers) oneResponse(w http.ResponseWriter, c *api.Call) *wire.Error {
 }
 
 func (h *Handlers) deleteResponse(w http.ResponseWriter, c *api.Call) *wire.Error {
-	k := h.kept.get(c.User, c.PathValue("id"), true)
-	if k == nil {
+	there, err := h.forget(c.Context(), c.User, c.PathValue("id"))
+	switch {
+	case err != nil:
+		return err
+	case !there:
 		return noResponse("id")
 	}
 	reply(w, struct {
 		ID      string `json:"id"`
 		Object  string `json:"object"`
 		Deleted bool   `json:"deleted"`
-	}{k.id, "response", true})
+	}{c.PathValue("id"), "response", true})
 	return nil
 }

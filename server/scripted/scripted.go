@@ -175,6 +175,11 @@ func (m *Model) start(ctx context.Context, r *api.Request) (api.Stream, error) {
 			s.told = append(s.told, s.token(id, i == 0 && r.State == nil, true))
 		}
 	}
+	if err := s.replay(); err != nil {
+		m.open--
+		cancel()
+		return nil, err
+	}
 	return s, nil
 }
 
@@ -189,6 +194,8 @@ type stream struct {
 	pushed []int
 	at     int
 	told   []api.Token
+	again  *api.Piece // what earlier runs told, as long as it is to be told again
+	asked  bool       // reports whether the ids of the prompt were told
 	done   bool
 	text   string // so far
 	result api.Result
@@ -215,6 +222,9 @@ func Logprob(id int) float32 { return -float32(id%13) / 8 }
 
 // Next returns the next token's text.
 func (s *stream) Next() (api.Piece, error) {
+	if p, there := s.earlier(); there {
+		return p, nil
+	}
 	if s.told != nil {
 		p := api.Piece{Tokens: s.told}
 		s.told = nil
@@ -229,6 +239,7 @@ func (s *stream) Next() (api.Piece, error) {
 		if s.r.Whole {
 			s.whole()
 		}
+		s.kept()
 		return api.Piece{}, io.EOF
 	}
 	if s.m.Pause != nil {
@@ -245,6 +256,9 @@ func (s *stream) Next() (api.Piece, error) {
 	s.done = done
 	s.pushed, s.text = append(s.pushed, id), s.text+string(more)
 	p := api.Piece{Text: string(more)}
+	if s.r.Traced {
+		p.Drawn = []api.Token{s.token(id, false, false)}
+	}
 	if s.r.Logprobs {
 		p.Tokens = []api.Token{s.token(id, false, false)}
 	}

@@ -1,0 +1,324 @@
+package main
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/cluster/clustertest"
+)
+
+// spoken is a message of a chat.
+type spoken struct {
+	Role    string `json:"role"`
+	Content string `json:"content"`
+}
+
+// errBroken says that an answer ended before its end: the replica that has the connection is gone.
+var errBroken = errors.New("the answer broke off")
+
+// turn asks for the next answer of a chat, as a stream, and tells when each piece came.
+func turn(url string, chat []spoken, most int, came func()) (string, error) {
+	body, err := json.Marshal(map[string]any{"messages": chat, "max_tokens": most, "temperature": 0, "stream": true})
+	if err != nil {
+		return "", err
+	}
+	r, err := http.Post(url+"/v1/chat/completions", "application/json", bytes.NewReader(body))
+	if err != nil {
+		return "", fmt.Errorf("%w: %w", errBroken, err)
+	}
+	defer r.Body.Close()
+	if r.StatusCode != http.StatusOK {
+		text, _ := io.ReadAll(r.Body)
+		if r.StatusCode == http.StatusServiceUnavailable {
+			return "", fmt.Errorf("%w: %s", errBroken, text)
+		}
+		return "", fmt.Errorf("%s: %s", r.Status, text)
+	}
+	var answer strings.Builder
+	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+		data, found := strings.CutPrefix(lines.Text(), "data: ")
+		if !found {
+			continue
+		}
+		if data == "[DONE]" {
+			return answer.String(), nil
+		}
+		var event struct {
+			Choices []struct{ Delta struct{ Content string } }
+			Error   *struct{ Message string }
+		}
+		if err := json.Unmarshal([]byte(data), &event); err != nil {
+			return "", fmt.Errorf("%q: %w", data, err)
+		}
+		if event.Error != nil {
+			return "", errors.New(event.Error.Message)
+		}
+		for _, c := range event.Choices {
+			answer.WriteString(c.Delta.Content)
+		}
+		came()
+	}
+	return answer.String(), errBroken
+}
+
+// chats holds several conversations, of which next says what the user says in a turn, each turn at the server of url. A
+// turn whose server is gone is asked for again, at another. It returns what was said, and the longest waits within a
+// stream.
+func chats(t *testing.T, n, turns int, url func(chat, turn, try int) string) (all [][]spoken, waits []time.Duration) {
+	t.Helper()
+	all = make([][]spoken, n)
+	var mu sync.Mutex
+	var wg sync.WaitGroup
+	for i := range n {
+		wg.Add(1)
+		go func() {
+			defer wg.Done()
+			for k := range turns {
+				all[i] = append(all[i], spoken{"user", fmt.Sprintf("Tell me more about fox %d and its %dth day.", i, k)})
+				for try := 0; ; try++ {
+					last, most := time.Now(), time.Duration(0)
+					text, err := turn(url(i, k, try), all[i], 16+i%9, func() {
+						most, last = max(most, time.Since(last)), time.Now()
+					})
+					if err == nil {
+						all[i] = append(all[i], spoken{"assistant", text})
+						mu.Lock()
+						waits = append(waits, most)
+						mu.Unlock()
+						break
+					}
+					if !errors.Is(err, errBroken) || try > 200 {
+						t.Errorf("chat %d, turn %d: %v", i, k, err)
+						return
+					}
+					time.Sleep(20 * time.Millisecond)
+				}
+			}
+		}()
+	}
+	wg.Wait()
+	slices.Sort(waits)
+	return all, waits
+}
+
+// Three replicas with three NATS servers answer chats while replicas are killed and servers are stopped, again and
+// again. Each chat is complete, and says what it says to one process that nothing disturbs. RWKV_CLUSTER_CHATS and
+// RWKV_CLUSTER_TURNS make it longer.
+func TestServeCluster(t *testing.T) {
+	n, turns := fromEnv("RWKV_CLUSTER_CHATS", 6), fromEnv("RWKV_CLUSTER_TURNS", 4)
+	one := startServing(t, "--device", "cpu", "--exact", "--max-sequences", "8", "--queue", "2000")
+	want, _ := chats(t, n, turns, func(int, int, int) string { return one.url })
+	one.end(t, syscall.SIGTERM)
+	nats := clustertest.Start(t, 3)
+	args := []string{"--device", "cpu", "--exact", "--max-sequences", "8", "--queue", "2000", "--cluster", nats.URL(), "--cluster-name", "test"}
+	var mu sync.Mutex
+	all := make([]*serving, 3)
+	for i := range all {
+		all[i] = startServing(t, args...)
+	}
+	for _, s := range all {
+		s.works(t, "together")
+	}
+	stop, kills := make(chan struct{}), 0
+	var gaps []float64 // in which an answer had no run, in ms
+	note := func(s *serving) {
+		for _, m := range regexp.MustCompile(`an answer has gone on" ms=([0-9.]+)`).FindAllStringSubmatch(s.log.String(), -1) {
+			ms, _ := strconv.ParseFloat(m[1], 64)
+			gaps = append(gaps, ms)
+		}
+	}
+	var killer sync.WaitGroup
+	killer.Add(1)
+	go func() {
+		defer killer.Done()
+		for ; ; kills++ {
+			select {
+			case <-stop:
+				return
+			case <-time.After(time.Duration(200+rand.IntN(600)) * time.Millisecond):
+			}
+			if kills%4 == 3 {
+				i := rand.IntN(3)
+				nats.Stop(i)
+				time.Sleep(300 * time.Millisecond)
+				nats.Restart(i)
+				continue
+			}
+			i := rand.IntN(3)
+			mu.Lock()
+			old := all[i]
+			mu.Unlock()
+			old.end(t, syscall.SIGKILL)
+			note(old)
+			fresh := startServing(t, args...)
+			mu.Lock()
+			all[i] = fresh
+			mu.Unlock()
+		}
+	}()
+	got, waits := chats(t, n, turns, func(chat, turn, try int) string {
+		mu.Lock()
+		defer mu.Unlock()
+		return all[(chat+turn+try)%3].url
+	})
+	close(stop)
+	killer.Wait()
+	for i := range want {
+		if !slices.Equal(got[i], want[i]) {
+			t.Errorf("chat %d: got %q, want %q", i, got[i], want[i])
+		}
+	}
+	away, resumed := 0.0, 0.0
+	for _, s := range all {
+		m := s.get(t, "/metrics")
+		away, resumed = away+metric(t, m, "rwkv_cluster_away_total"), resumed+metric(t, m, "rwkv_cluster_resumed_total")
+		if status := s.end(t, syscall.SIGTERM); status != 0 {
+			t.Errorf("status %d: %s", status, s.log)
+		}
+		note(s)
+	}
+	t.Logf("%d turns, %d kills; of the replicas at the end: %v calls away, %v answers resumed; longest waits within an answer: median %v, p99 %v, most %v",
+		n*turns, kills, away, resumed, waits[len(waits)/2], waits[len(waits)*99/100], waits[len(waits)-1])
+	if slices.Sort(gaps); len(gaps) > 0 {
+		t.Logf("%d answers went on in another run, after %.0f ms (median), %.0f ms (p99), %.0f ms (most)", len(gaps), gaps[len(gaps)/2],
+			gaps[len(gaps)*99/100], gaps[len(gaps)-1])
+	}
+}
+
+// works waits until a server works together with others, or alone.
+func (s *serving) works(t *testing.T, how string) {
+	t.Helper()
+	clustertest.Until(t, how, func() error {
+		if got := s.get(t, "/health"); !strings.Contains(got, fmt.Sprintf(`"cluster":%q`, how)) {
+			return errors.New(got)
+		}
+		return nil
+	})
+}
+
+// metric returns a figure of a page of metrics.
+func metric(t *testing.T, page, name string) float64 {
+	t.Helper()
+	for line := range strings.SplitSeq(page, "\n") {
+		if rest, found := strings.CutPrefix(line, name+" "); found {
+			v, err := strconv.ParseFloat(rest, 64)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return v
+		}
+	}
+	t.Fatalf("no %s in the metrics", name)
+	return 0
+}
+
+// A server with NATS in its process works together with one that comes to it, if both know the token. Servers whose
+// NATS server is gone, or was never there, answer alone and say so.
+func TestServeClusterEmbedded(t *testing.T) {
+	t.Setenv(tokenEnv, "a-word")
+	port := freePort(t)
+	first := startServing(t, "--device", "cpu", "--cluster", fmt.Sprint("embedded:", port), "--cluster-dir", t.TempDir())
+	second := startServing(t, "--device", "cpu", "--cluster", fmt.Sprint("nats://127.0.0.1:", port))
+	first.works(t, "together")
+	second.works(t, "together")
+	stranger := startServing(t, "--device", "cpu", "--quant", "q8_0", "--cluster", fmt.Sprint("nats://127.0.0.1:", port))
+	for _, s := range []*serving{first, second, stranger} {
+		clustertest.Until(t, "the stranger is told of", func() error {
+			if text := s.log.String(); !strings.Contains(text, "a replica with another model, other weights or another device does not work with this one") {
+				return errors.New(text)
+			}
+			return nil
+		})
+	}
+	stranger.works(t, "alone")
+	if a := stranger.post(t, "/v1/chat/completions", fmt.Sprintf(aChat, "Hello!")); len(a.Choices) != 1 {
+		t.Errorf("another model: %+v", a)
+	}
+	if status := stranger.end(t, syscall.SIGTERM); status != 0 {
+		t.Errorf("status %d: %s", status, stranger.log)
+	}
+	t.Setenv(tokenEnv, "another-word")
+	r := finish(t, start(t, "serve", "--listen", "127.0.0.1:0", "--device", "cpu", "--cluster", fmt.Sprint("nats://127.0.0.1:", port)))
+	if r.status != 1 || !strings.Contains(r.stderr, "--cluster: cluster: the servers do not let this replica in") || strings.Contains(r.stderr, "another-word") {
+		t.Errorf("with another token: status %d, %s", r.status, r.stderr)
+	}
+	if status := first.end(t, syscall.SIGTERM); status != 0 {
+		t.Errorf("status %d: %s", status, first.log)
+	}
+	second.works(t, "alone")
+	third := startServing(t, "--device", "cpu", "--cluster", fmt.Sprint("nats://127.0.0.1:", port))
+	for _, s := range []*serving{second, third} {
+		if a := s.post(t, "/v1/chat/completions", fmt.Sprintf(aChat, "Hello!")); len(a.Choices) != 1 {
+			t.Errorf("alone: %+v", a)
+		}
+		if m := s.get(t, "/metrics"); metric(t, m, "rwkv_cluster_connected") != 0 {
+			t.Error("connected to nobody")
+		}
+		if status := s.end(t, syscall.SIGTERM); status != 0 {
+			t.Errorf("status %d: %s", status, s.log)
+		}
+		if !strings.Contains(s.log.String(), "this replica works alone") {
+			t.Errorf("the log says %s", s.log)
+		}
+	}
+}
+
+// freePort returns a port of loopback that nobody has, nor the one of routes that lies above.
+func freePort(t *testing.T) int {
+	t.Helper()
+	for {
+		l, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		port := l.Addr().(*net.TCPAddr).Port
+		if err := l.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if port+routeOffset < 65536 {
+			return port
+		}
+	}
+}
+
+// What is wrong with the flags is told by their names.
+func TestServeClusterFlags(t *testing.T) {
+	for flags, want := range map[string]string{
+		"--cluster http://host":                         "--cluster: want a URL that begins with nats://, tls://, ws:// or wss://, got the scheme \"http\"",
+		"--cluster nats://":                             "--cluster: want a host",
+		"--cluster embedded:x":                          "--cluster: want embedded or embedded:PORT",
+		"--cluster embedded:64000":                      "--cluster: want embedded or embedded:PORT with a port of at most 63535",
+		"--cluster embeddedly":                          "--cluster: want embedded or embedded:PORT",
+		"--cluster nats://h --cluster-dir d":            "--cluster: want embedded[:PORT] with --cluster-dir",
+		"--cluster nats://h --cluster-copies 6":         "--cluster-copies: want 0 to 5, got 6",
+		"--cluster nats://h --cluster-bytes 0":          "--cluster-bytes: want 1 or more, got 0",
+		"--cluster-creds none":                          "--cluster-creds: want --cluster too, got none",
+		"--cluster-key none":                            "--cluster-key: want --cluster too, got none",
+		"--cluster-join h:4222":                         "--cluster-join: want --cluster too, got none",
+		"--cluster nats://h --cluster-creds /none":      "--cluster-creds: open /none",
+		"--cluster nats://h --cluster-name a.b":         "--cluster-name: want letters",
+		"--cluster nats://h --cluster-cert /none":       "--cluster-cert: want a certificate and its key, got one of them",
+		"--cluster embedded:1 --cluster-join elsewhere": "--cluster-join: want HOST:PORT",
+		"--cluster embedded:1 --cluster-join h:1000000": "--cluster-join: want HOST:PORT",
+	} {
+		r := finish(t, start(t, append([]string{"serve", "--listen", "127.0.0.1:0", "--device", "cpu"}, strings.Fields(flags)...)...))
+		if r.status != 2 || !strings.Contains(r.stderr, want) {
+			t.Errorf("%s: status %d, %q, want %q", flags, r.status, r.stderr, want)
+		}
+	}
+}

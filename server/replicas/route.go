@@ -1,0 +1,103 @@
+package replicas
+
+import (
+	"cmp"
+	"context"
+	"hash/fnv"
+	"slices"
+)
+
+// candidate is a replica that may take a request.
+type candidate struct {
+	id   string
+	has  int // requests
+	most int // that it works on at once
+	own  bool
+}
+
+// share returns how much of what a replica can do it does.
+func (c *candidate) share() float64 { return float64(c.has) / float64(max(c.most, 1)) }
+
+// candidates returns the replicas that take requests, those with the least to do first, without one that was lost.
+func (m *Model) candidates(not string) (list []candidate) {
+	if waiting, working := m.Load(); m.Health() == nil {
+		list = append(list, candidate{m.node.ID(), waiting + working, m.Info().Sequences, true})
+	}
+	for _, p := range m.node.Peers() {
+		if !p.Leaving && p.ID != not {
+			list = append(list, candidate{p.ID, p.Waiting + p.Working + p.Sent, p.Slots, false})
+		}
+	}
+	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.share(), b.share()) }) // itself first of equals
+	return list
+}
+
+// choose returns the replicas that may take a request, the one that is to be asked first at the front: the one that
+// holds the conversation's state if it has a free sequence, else the one that is likely to hold its beginning if that
+// has not much more to do than others, else the one with the least to do.
+func (m *Model) choose(ctx context.Context, places []place) []candidate {
+	list := m.candidates("")
+	if len(list) < 2 {
+		return list
+	}
+	if holder := m.holder(ctx, places); holder != "" {
+		at := slices.IndexFunc(list, func(c candidate) bool { return c.id == holder })
+		if at >= 0 && list[at].has < list[at].most {
+			m.warmed.Add(1)
+			return front(list, at)
+		}
+		m.cold.Add(1)
+		return list
+	}
+	for _, p := range slices.Backward(places) {
+		if p.anchor {
+			at := rendezvous(list, p.key)
+			if c := &list[at]; c.has < c.most && c.share() <= list[0].share()+0.25 {
+				return front(list, at)
+			}
+			break
+		}
+	}
+	return list
+}
+
+// front moves the element at a place to the front.
+func front(list []candidate, at int) []candidate {
+	c := list[at]
+	return slices.Insert(slices.Delete(list, at, at+1), 0, c)
+}
+
+// rendezvous returns the place of the replica that all replicas choose for a key, as long as it is there.
+func rendezvous(list []candidate, key string) (at int) {
+	var most uint64
+	for i, c := range list {
+		h := fnv.New64a()
+		_, _ = h.Write([]byte(key + " " + c.id))
+		if sum := h.Sum64(); sum >= most {
+			at, most = i, sum
+		}
+	}
+	return at
+}
+
+// holder returns the replica that answered the conversation last, "" if none is known.
+func (m *Model) holder(ctx context.Context, places []place) string {
+	looked := 0
+	for i, p := range slices.Backward(places) {
+		if p.anchor || p.answer == "" && i < len(places)-1 {
+			continue
+		}
+		if id := m.warm.get(p.key); id != "" {
+			return id
+		}
+		if p.answer == "" || looked == lookBack {
+			continue
+		}
+		looked++
+		if e, found := m.fitting(m.look(ctx, p.key), p.answer); found {
+			m.warm.set(p.key, e.Replica)
+			return e.Replica
+		}
+	}
+	return ""
+}
