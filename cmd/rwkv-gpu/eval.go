@@ -308,7 +308,7 @@ func (a *app) evalOnce(ctx context.Context, p *stages, m *load.Opened, task eval
 	if err != nil {
 		return nil, err
 	}
-	rate := float64(e.Stats().Rows) / time.Since(start).Seconds()
+	rate := float64(e.Stats().Rows) / max(time.Since(start).Seconds(), 1e-3)
 	return &evaluated{task.Result(scores), e.Device(), m.File.Path, m.Version, a.common.quant, rate}, nil
 }
 

@@ -269,7 +269,7 @@ func (t *together) measured(prog *op.Program, a Accuracy) ([]float64, error) {
 		if err != nil {
 			return nil, err
 		}
-		speeds[i] = 1 / took.Seconds()
+		speeds[i] = 1 / max(took.Seconds(), 1e-9)
 	}
 	t.speeds, t.of = speeds, prog
 	return slices.Clone(speeds), nil

@@ -31,6 +31,8 @@ const (
 	streamRun  = 64 << 20 // bytes that a thread reads in a run, at least, so that its start does not count
 	addRun     = 1 << 28  // multiply-adds of a thread in a run: some milliseconds of the widest vectors
 	cpuRuns    = 10       // the best of them counts
+
+	cpuRun = 20 * time.Millisecond // a run's least time, since a clock of Windows may go on in steps of 16 ms
 )
 
 // read streams through memory that is written before, since a system may give memory only then.
@@ -68,9 +70,12 @@ func (p processor) multiplyAdds() float64 {
 // rate returns how much of an amount per second all threads do together, in the best of some runs.
 func (p processor) rate(amount float64, do func(thread int)) (best float64) {
 	for range cpuRuns {
-		start := time.Now()
-		p.all(do)
-		best = max(best, amount/time.Since(start).Seconds())
+		start, times := time.Now(), 0
+		for time.Since(start) < cpuRun {
+			p.all(do)
+			times++
+		}
+		best = max(best, float64(times)*amount/time.Since(start).Seconds())
 	}
 	return best
 }
