@@ -218,3 +218,16 @@ func TestErrors(t *testing.T) {
 		t.Errorf("%v, without a draft %v", got.text, want.text)
 	}
 }
+
+// A fork that fails, for example since the model's engine is closed, is an error, and the drafter can still be closed.
+func TestForkFails(t *testing.T) {
+	main := newEngine(t, stranger(t, 67, 1), &device.Device{}, engine.Options{Slots: 1 + Slots})
+	d := newDrafter(t, main, stranger(t, 67, 2), 4)
+	w := newTeller(t, main, []int{3}, newSampler(t, sample.Params{}, 67))
+	if err := main.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := d.Burst(t.Context(), []engine.Continuation{w.c}, w.text, 9, func(int, int) bool { return true }); !errors.Is(err, engine.ErrClosed) {
+		t.Errorf("want the error of a closed engine, got %v", err)
+	}
+}

@@ -77,9 +77,11 @@ func (d *Drafter) speculate(ctx context.Context, k int) (drawn int, err error) {
 		}
 	}
 	d.spare.Release()
-	if d.spare, err = d.main.Fork(r.of.Seq); err != nil {
+	spare, err := d.main.Fork(r.of.Seq)
+	if err != nil {
 		return 0, err
 	}
+	d.spare = spare
 	if err := d.verify(ctx); err != nil {
 		return r.drawn, err
 	}
