@@ -19,6 +19,7 @@ import (
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/completion"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/sample"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/statecache"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/text"
 	"github.com/rwkv-gpu/rwkv-gpu/internal/words"
@@ -70,6 +71,7 @@ func (a *app) chatCommand() *cobra.Command {
 	f.Uint64Var(&o.seed, "seed", 0, "`SEED` of the random numbers (default: another one for each answer)")
 	a.stateFlag(f)
 	a.accuracyFlags(f)
+	a.draftFlags(f)
 	return a.command(c, func(ctx context.Context, _ []string) error { return a.chat(ctx, &o) })
 }
 
@@ -137,13 +139,18 @@ func (a *app) chat(ctx context.Context, o *chatFlags) (err error) {
 	if err != nil {
 		return err
 	}
+	small, err := a.openDraft(m, tok)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, closeModel(small)) }()
 	d, err := a.openDevice(a.common.device)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, d.Close()) }()
 	progress, clearBar := a.progress(ctx)
-	e, err := engine.New(m.Model, d, engine.Options{Slots: 2, Keep: 256, Exact: a.common.exact, Half: a.accuracy().Half, Progress: progress})
+	e, err := engine.New(m.Model, d, engine.Options{Slots: a.slots(2), Keep: 256, Exact: a.common.exact, Half: a.accuracy().Half, Progress: progress})
 	clearBar()
 	if err != nil {
 		return err
@@ -152,7 +159,12 @@ func (a *app) chat(ctx context.Context, o *chatFlags) (err error) {
 	if err := e.Prepare(ctx, 64, true); err != nil {
 		return err
 	}
-	s, err := completion.New(e, tok, completion.Options{Cache: statecache.Options{Host: chatMemory}})
+	ahead, err := a.startDraft(ctx, small, e, d)
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, ahead.Close()) }()
+	s, err := completion.New(e, tok, completion.Options{Schedule: schedule.Options{Draft: ahead.Drafter}, Cache: statecache.Options{Host: chatMemory}})
 	if err != nil {
 		return err
 	}

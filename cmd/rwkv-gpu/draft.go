@@ -107,6 +107,14 @@ func (a *app) openDraft(m *load.Opened, tok tokenizer.Tokenizer) (*load.Opened, 
 	return small, nil
 }
 
+// closeModel closes a model, if there is one.
+func closeModel(m *load.Opened) error {
+	if m == nil {
+		return nil
+	}
+	return m.Close()
+}
+
 // sameVocabulary wants the draft in a file to have the vocabulary of m, which is tok. A draft whose vocabulary is nowhere
 // to be found may have any of as many ids.
 func sameVocabulary(path string, small, m *load.Opened, tok tokenizer.Tokenizer) error {

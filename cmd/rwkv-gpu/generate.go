@@ -127,9 +127,7 @@ func (a *app) generate(ctx context.Context, o *generateFlags, args []string) (er
 	if err != nil {
 		return err
 	}
-	if small != nil {
-		defer func() { err = errors.Join(err, small.Close()) }()
-	}
+	defer func() { err = errors.Join(err, closeModel(small)) }()
 	s, err := a.start(ctx, m.Model, 0)
 	if err != nil {
 		return err

@@ -94,6 +94,7 @@ func (a *app) serveCommand() *cobra.Command {
 	o.cluster.add(f)
 	a.stateFlag(f)
 	a.accuracyFlags(f)
+	a.draftFlags(f)
 	return a.command(c, func(ctx context.Context, _ []string) error { return a.serve(ctx, &o) })
 }
 
@@ -234,32 +235,40 @@ func (a *app) localModel(ctx context.Context, m *load.Opened, o *serveFlags) (*l
 	if err != nil {
 		return nil, err
 	}
-	d, err := a.openDevice(a.common.device)
+	small, err := a.openDraft(m, tok)
 	if err != nil {
 		return nil, err
 	}
+	d, err := a.openDevice(a.common.device)
+	if err != nil {
+		return nil, errors.Join(err, closeModel(small))
+	}
 	progress, clearBar := a.progress(ctx)
-	e, err := engine.New(m.Model, d, engine.Options{Slots: o.sequences, Keep: 256, Exact: a.common.exact, Half: a.accuracy().Half, Progress: progress})
+	e, err := engine.New(m.Model, d, engine.Options{Slots: a.slots(o.sequences), Keep: 256, Exact: a.common.exact, Half: a.accuracy().Half, Progress: progress})
 	clearBar()
 	if err != nil {
-		return nil, errors.Join(err, d.Close())
+		return nil, errors.Join(err, d.Close(), closeModel(small))
 	}
 	if err := e.Prepare(ctx, e.Chunk(), true); err != nil {
-		return nil, errors.Join(err, e.Close(), d.Close())
+		return nil, errors.Join(err, e.Close(), d.Close(), closeModel(small))
+	}
+	ahead, err := a.startDraft(ctx, small, e, d)
+	if err != nil {
+		return nil, errors.Join(err, e.Close(), d.Close(), closeModel(small))
 	}
 	names := o.names
 	if len(names) == 0 || names[0] == "*" { // which is no name to tell
 		names = append([]string{modelName(m)}, names...)
 	}
 	model, err := local.New(e, tok, local.Options{Names: names, ID: id, Created: created(a.common.model), First: m.Begin.First(nil),
-		Completion: completion.Options{Schedule: schedule.Options{Queue: o.queue}, Cache: o.cache()}})
+		Completion: completion.Options{Schedule: schedule.Options{Queue: o.queue, Draft: ahead.Drafter}, Cache: o.cache()}})
 	if err != nil {
 		if o.disk != "" {
 			err = blame(o.disk, err)
 		}
-		return nil, errors.Join(err, e.Close(), d.Close())
+		return nil, errors.Join(err, ahead.Close(), e.Close(), d.Close(), closeModel(small))
 	}
-	model.Own(e.Close, d.Close)
+	model.Own(ahead.Close, e.Close, d.Close, func() error { return closeModel(small) })
 	return model, nil
 }
 

@@ -213,6 +213,9 @@ func (d *Drafter) fail(ctx context.Context, err error) error {
 		_ = d.restart()
 		return e
 	}
+	if errors.Is(err, engine.ErrDeviceLost) && d.small.Reopen(ctx) == nil {
+		return d.restart()
+	}
 	d.broken = true
 	d.notice("the draft failed, so decoding goes on without it: " + err.Error())
 	return nil

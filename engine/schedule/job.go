@@ -125,6 +125,7 @@ type Job struct {
 	fork  *fork       // nil for a prompt that no other job has
 	c     engine.Continuation
 	at    progress
+	told  []int // all tokens drawn or forced, if there is a draft
 
 	holds  atomic.Int32 // by what the job is not done: itself, and copies of states at marks
 	forced forced
@@ -246,6 +247,9 @@ func (j *Job) seen() int {
 func (j *Job) tell(t Token) (more bool) {
 	j.at.drawn++
 	j.at.turn++
+	if j.s.draft != nil {
+		j.told = append(j.told, t.ID)
+	}
 	more = j.Token(t)
 	return more && j.at.drawn < j.Max && !j.Sampler.Done() && !slices.Contains(j.Ends, t.ID) && j.over() == nil
 }

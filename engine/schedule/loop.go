@@ -167,7 +167,7 @@ func (s *Scheduler) draw() {
 		most = min(most, j.Max-j.at.drawn)
 	}
 	start := s.now()
-	steps, err := s.run.Burst(context.Background(), s.round.list, most, s.round.onDrawn)
+	steps, err := s.burst(most)
 	took := s.now().Sub(start)
 	if s.round.burst = took; steps > 0 {
 		s.run.succeeded()
@@ -175,7 +175,9 @@ func (s *Scheduler) draw() {
 	}
 	for i, j := range s.round.drawing {
 		j.c = s.round.list[i]
-		j.force(j.c.Token)
+		if len(j.forced.left()) == 0 { // else the draft left some unfed
+			j.force(j.c.Token)
+		}
 	}
 	s.door.mu.Lock()
 	s.door.stats.LongestBurst = max(s.door.stats.LongestBurst, took)

@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/draft"
 )
 
 // Options set what New makes. The zero value is good for a server.
@@ -18,6 +19,10 @@ type Options struct {
 	Parked  int
 	Latency time.Duration // longest that a token should wait for others' prompts; 0 is DefaultLatency
 	Quantum int           // tokens, fed or drawn, after which a sequence may be parked for others; 0 is DefaultQuantum
+
+	// Draft, if not nil, draws ahead where one sequence is alone. It is the scheduler's alone, and has one of the engine's
+	// slots. The tokens are the same.
+	Draft *draft.Drafter
 }
 
 // The values that 0 stands for in Options.
@@ -47,6 +52,7 @@ type Scheduler struct {
 	copies   copies
 	lot      lot
 	run      reopener
+	draft    drafter // nil for none
 	round    round
 }
 
@@ -77,6 +83,7 @@ type round struct {
 	feeding   []*Job // of rows
 	list      []engine.Continuation
 	drawing   []*Job // of list
+	text      []int  // of the sequence that is alone
 	onDrawn   func(i, id int) bool
 }
 
@@ -99,6 +106,9 @@ type Stats struct {
 // the rest, and wait while there is none.
 func New(e *engine.Engine, o Options) *Scheduler {
 	s := prepare(engineRunner{e}, e.Stats().Slots, e.Seqs(), e.Chunk(), o)
+	if o.Draft != nil {
+		s.draft = o.Draft
+	}
 	go s.loop()
 	return s
 }
