@@ -83,3 +83,20 @@ func TestRecent(t *testing.T) {
 		t.Errorf("%q, %q, %q of %d", r.get("a"), r.get("b"), r.get("c"), r.order.Len())
 	}
 }
+
+// A text that ends by its length lacks the last token of its answer, which was drawn and not fed.
+func TestSpells(t *testing.T) {
+	for _, c := range []struct {
+		text, answer string
+		want         bool
+	}{
+		{"User: Hi!\n\nAssistant: He ran home.", "He ran home.", true},
+		{"User: Hi!\n\nAssistant: He ran home", "He ran home.", true},
+		{"User: Hi!\n\nAssistant: He ran", "He ran home", true},
+		{"User: Hi!\n\nAssistant: She sat", "He ran home", false},
+	} {
+		if got := spells(c.text, c.answer); got != c.want {
+			t.Errorf("%q, %q: got %v, want %v", c.text, c.answer, got, c.want)
+		}
+	}
+}

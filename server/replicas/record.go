@@ -178,12 +178,29 @@ func (m *Model) fitting(r record, answer string) (entry, bool) {
 	answer = strings.TrimSpace(answer)
 	for _, e := range r.Entries {
 		ids, err := readIDs(e.IDs)
-		if err == nil && strings.Contains(string(tokenizer.Decode(m.Tokenizer(), ids)), answer) {
+		if err == nil && spells(string(tokenizer.Decode(m.Tokenizer(), ids)), answer) {
 			return e, true
 		}
 	}
 	return entry{}, false
 }
+
+// spells reports whether a text has an answer, or ends within its last token: where a text ends by its length, that token
+// is drawn and not fed.
+func spells(text, answer string) bool {
+	if strings.Contains(text, answer) {
+		return true
+	}
+	for n := len(answer) - 1; n > 0 && n >= len(answer)-mostToken; n-- {
+		if strings.HasSuffix(text, answer[:n]) {
+			return true
+		}
+	}
+	return false
+}
+
+// mostToken is how many bytes a token may have.
+const mostToken = 256
 
 // learn has this replica know a state, and reports whether it does.
 func (m *Model) learn(ctx context.Context, user string, ids []int, name string) bool {
