@@ -1,6 +1,9 @@
 package replicas
 
 import (
+	"context"
+	"errors"
+	"sync/atomic"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/cluster/clustertest"
@@ -108,4 +111,30 @@ func TestFullStore(t *testing.T) {
 	if a.read.Load() == 0 || a.learnt.Load() != 0 {
 		t.Errorf("%d conversations read, %d states taken over", a.read.Load(), a.learnt.Load())
 	}
+}
+
+// late is a store that takes no states at first.
+type late struct {
+	Store
+	left atomic.Int32 // tries that fail
+}
+
+func (l *late) PutState(ctx context.Context, name string, state []byte) error {
+	if l.left.Add(-1) >= 0 {
+		return errors.New("nobody leads the bucket")
+	}
+	return l.Store.PutState(ctx, name, state)
+}
+
+// A state that the store does not take at first is kept later, without another answer.
+func TestLateStates(t *testing.T) {
+	a := start(t, clustertest.Start(t, 1).URL(), 0)
+	opened(t, a)
+	l := &late{Store: a.store}
+	l.left.Store(3)
+	a.store = l
+	if _, err := a.ask(t.Context(), api.Request{Segments: say("Are you there?"), Max: 100}); err != nil {
+		t.Fatal(err)
+	}
+	until(t, "the state is kept", func() bool { return a.saved.Load() == 1 && a.keeping() && a.queued.Load() == 0 })
 }

@@ -40,6 +40,7 @@ const (
 	putTime     = time.Second
 	stateTime   = time.Second
 	saveTime    = 10 * time.Second
+	mostTries   = 20          // of a state
 	silentTime  = time.Second // in which a store that has not answered is not asked for records
 )
 
@@ -264,7 +265,9 @@ type saving struct {
 // size returns how many bytes it holds.
 func (s *saving) size() int64 { return int64(len(s.data) + len(s.entry.IDs)) }
 
-// saveAll writes states until ctx is done, and records that the store did not take: of these, each until it does.
+// saveAll writes states until ctx is done, and records that the store did not take: of these, each until it does. A state
+// that the store did not take, though it has room, is tried some times: servers that have come back agree on who leads
+// one bucket after the other.
 func (m *Model) saveAll(ctx context.Context) {
 	for {
 		select {
@@ -281,16 +284,23 @@ func (m *Model) saveAll(ctx context.Context) {
 				case <-time.After(pause):
 				}
 			}
-			m.saveState(ctx, &s)
+			for try, pause := 1, firstPause; !m.saveState(ctx, &s) && try < mostTries; try++ {
+				select {
+				case <-ctx.Done():
+					return
+				case <-time.After(pause):
+				}
+				pause = min(2*pause, longPause)
+			}
 			m.queued.Add(-s.size())
 		}
 	}
 }
 
-// saveState writes a state.
-func (m *Model) saveState(ctx context.Context, s *saving) {
+// saveState writes a state. It reports whether there is nothing more to try.
+func (m *Model) saveState(ctx context.Context, s *saving) bool {
 	if s.data == nil {
-		return
+		return true
 	}
 	to, cancel := context.WithTimeout(ctx, saveTime)
 	defer cancel()
@@ -301,7 +311,9 @@ func (m *Model) saveState(ctx context.Context, s *saving) {
 		m.saved.Add(1)
 	default:
 		m.complain("cluster: a state is not kept: if this replica ends, another one reads its text again", err)
+		return errors.Is(err, store.ErrFull)
 	}
+	return true
 }
 
 // stateName returns the name of a user's state after ids.
