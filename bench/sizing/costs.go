@@ -68,7 +68,7 @@ func readJSON(path string, v any) error {
 	if err != nil {
 		return err
 	}
-	defer f.Close() //nolint:errcheck // it was only read
+	defer f.Close() // it was only read
 	d := json.NewDecoder(f)
 	d.DisallowUnknownFields()
 	if err := d.Decode(v); err != nil {

@@ -134,7 +134,7 @@ func (t *target) ask(ctx context.Context, one *turn, chat []message) (answer str
 	if err != nil {
 		return "", err
 	}
-	defer got.Body.Close() //nolint:errcheck // it was read to its end, or is of no use
+	defer got.Body.Close() // it was read to its end, or is of no use
 	if got.StatusCode != http.StatusOK {
 		said, _ := io.ReadAll(io.LimitReader(got.Body, 300)) // for the error alone
 		return "", fmt.Errorf("%s: %s", got.Status, said)
