@@ -278,6 +278,67 @@ func TestServeClusterEmbedded(t *testing.T) {
 	}
 }
 
+// Three servers, each with NATS in its process, are told of each other. When one is killed the others work together still,
+// also by what it kept, and it comes back to them.
+func TestServeClusterJoin(t *testing.T) {
+	t.Setenv(tokenEnv, "a-word")
+	ports, dirs := []int{freePort(t), freePort(t), freePort(t)}, []string{t.TempDir(), t.TempDir(), t.TempDir()}
+	begin := func(i int) *serving {
+		args := []string{"--device", "cpu", "--exact", "--cluster", fmt.Sprint("embedded:", ports[i]), "--cluster-dir", dirs[i]}
+		for k, port := range ports {
+			if k != i {
+				args = append(args, "--cluster-join", fmt.Sprint("127.0.0.1:", port))
+			}
+		}
+		return startServing(t, args...)
+	}
+	all := []*serving{begin(0), begin(1), begin(2)}
+	for _, s := range all {
+		clustertest.Until(t, "three replicas", func() error {
+			if n := metric(t, s.get(t, "/metrics"), "rwkv_cluster_replicas"); n != 3 {
+				return fmt.Errorf("%v of them", n)
+			}
+			return nil
+		})
+	}
+	say := func(s *serving, chat []spoken) []spoken {
+		t.Helper()
+		text, err := turn(s.url, chat, 20, func() {})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return append(slices.Clone(chat), spoken{"assistant", text}, spoken{"user", "And then?"})
+	}
+	chat := say(all[1], say(all[0], []spoken{{"user", "Tell me of a fox."}}))
+	clustertest.Until(t, "both answers are kept", func() error { // NATS servers that have just begun take some seconds
+		saved := 0.0
+		for _, s := range all {
+			saved += metric(t, s.get(t, "/metrics"), "rwkv_cluster_saved_total")
+		}
+		if saved < 2 {
+			return fmt.Errorf("%v are", saved)
+		}
+		return nil
+	})
+	all[0].end(t, syscall.SIGKILL)
+	for _, s := range all[1:] {
+		s.works(t, "together")
+	}
+	want := say(all[1], chat)
+	all[0] = begin(0)
+	all[0].works(t, "together")
+	for i, s := range all {
+		if got := say(s, chat); !slices.Equal(got, want) {
+			t.Errorf("server %d: got %q, want %q", i, got, want)
+		}
+	}
+	for _, s := range all {
+		if status := s.end(t, syscall.SIGTERM); status != 0 {
+			t.Errorf("status %d: %s", status, s.log)
+		}
+	}
+}
+
 // freePort returns a port of loopback that nobody has, nor the one of routes that lies above.
 func freePort(t *testing.T) int {
 	t.Helper()

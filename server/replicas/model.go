@@ -69,6 +69,7 @@ type Model struct {
 	waited                            atomic.Int64 // of answers that went on in another run, in ns
 	queued                            atomic.Int64 // bytes of states and records that wait to be written
 	complained                        atomic.Int64 // when the log was told last that nothing can be kept
+	since                             atomic.Int64 // since when the store has not answered; 0: it does
 	silent                            atomic.Int64 // until when the store is not asked, since it does not answer
 }
 

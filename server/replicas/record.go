@@ -40,8 +40,10 @@ const (
 	putTime     = time.Second
 	stateTime   = time.Second
 	saveTime    = 10 * time.Second
-	mostTries   = 20          // of a state
-	silentTime  = time.Second // in which a store that has not answered is not asked for records
+	mostTries   = 20 // of a state
+	againTime   = 50 * time.Millisecond
+	patience    = 5 * time.Second // with a store that does not answer
+	silentTime  = time.Second     // in which a store that has not answered is not asked for records
 )
 
 // keep writes the record of an answer, and has its state written after that.
@@ -126,19 +128,38 @@ func (m *Model) get(ctx context.Context, key string) (r record, version uint64, 
 	return r, version, err
 }
 
-// look returns the record of a key, within a time that a client does not notice.
+// look returns the record of a key. If the store does not answer, as while its servers agree who leads, look tries again
+// for as long as that may take. A store that has not answered for longer costs a client no time.
 func (m *Model) look(ctx context.Context, key string) record {
-	if m.mute() {
-		return record{}
+	for {
+		var err error
+		if !m.mute() {
+			var r record
+			wait, cancel := context.WithTimeout(ctx, getTime)
+			r, _, err = m.get(wait, key)
+			cancel()
+			if err == nil || errors.Is(err, store.ErrNone) {
+				m.since.Store(0)
+				return r
+			}
+		}
+		if ctx.Err() != nil {
+			return record{}
+		}
+		now := time.Now()
+		m.since.CompareAndSwap(0, now.UnixNano())
+		if since := m.since.Load(); since > 0 && now.Sub(time.Unix(0, since)) > patience {
+			if err != nil {
+				m.silent.Store(now.Add(silentTime).UnixNano())
+				m.complain("cluster: a record is not read", err)
+			}
+			return record{}
+		}
+		select {
+		case <-ctx.Done():
+		case <-time.After(againTime):
+		}
 	}
-	wait, cancel := context.WithTimeout(ctx, getTime)
-	defer cancel()
-	r, _, err := m.get(wait, key)
-	if err != nil && !errors.Is(err, store.ErrNone) && ctx.Err() == nil {
-		m.silent.Store(time.Now().Add(silentTime).UnixNano())
-		m.complain("cluster: a record is not read", err)
-	}
-	return r
 }
 
 // takeOver has this replica know the state behind the last answer of a prompt, if another one wrote it.
