@@ -172,7 +172,7 @@ func TestStagesMissing(t *testing.T) {
 		{"installed, but not there", 0, nil, false, 0, "test: stage swiftshader cannot run, what it needs is not here (make setup): "},
 		{"not asked for", 1, []string{"STAGES=race gpu4"}, true, 2, "test: stages: race gpu4\n"},
 		{"no stage", 0, []string{"STAGES=race rice"}, false, 0, "test: no stage rice: there are lavapipe swiftshader gpu gpu4 cpu4 view compilers race\n"},
-		{"no display offered", 0, []string{"STAGES=view race"}, true, 1, "test: stage view is not offered on this system: the window on lavapipe"},
+		{"no display offered", 0, []string{"STAGES=view race"}, true, 1, "test: stage view is not offered on this system: the window and its command on lavapipe"},
 		{"a display not installed", 0, []string{"STAGES=view race", "DISPLAY_STATUS=1"}, false, 0, "test: stage view cannot run, what it needs is not here"},
 		{"a stage fails", 3, []string{"FAIL= ./..."}, false, 1, "test: lavapipe: "},
 		{"a later stage fails", 3, []string{"FAIL=/vulkan/trial"}, false, 5, "test: gpu: "}, // those beside it run, and none behind it

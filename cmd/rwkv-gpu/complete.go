@@ -63,9 +63,13 @@ func (a *app) completionCommand() *cobra.Command {
 	})
 }
 
+// deviceWords are the devices that have a word.
+func deviceWords() []string { return []string{"auto", "gpu", "cpu"} }
+
 // choices are the values of flags that have only some. A name with a command holds for its flag alone.
 var choices = map[string]func() []string{
-	"device":         func() []string { return []string{"auto", "gpu", "cpu"} },
+	"device":         deviceWords,
+	"draft-device":   deviceWords,
 	"quant":          load.QuantNames,
 	"quants":         load.QuantNames,
 	"tuning":         func() []string { return []string{"on", "off"} },

@@ -19,9 +19,7 @@ type Completion struct {
 	job      *schedule.Job
 	detailed bool // reports whether tokens are told of
 	buffer   int
-	prompted []int // the ids of the prompt
-	earlier  []int // ids that another run drew; they stand at the end of beginning.ids too
-	left     int   // most tokens to draw
+	course
 
 	// Of the scheduler's goroutine, until the job is done.
 	out    *text.Writer
@@ -33,6 +31,13 @@ type Completion struct {
 	piece Piece // that nobody took yet
 	text  strings.Builder
 	ended bool // reports whether the rest of the text was taken from out
+}
+
+// course is where a completion begins, and how far it may go.
+type course struct {
+	prompted []int // the ids of the prompt
+	earlier  []int // ids that another run drew; they stand at the end of beginning.ids too
+	left     int   // most tokens to draw
 }
 
 // Piece is some more of the text.

@@ -26,15 +26,15 @@ func (s *Scheduler) burst(most int) (steps int, err error) {
 		return s.run.Burst(context.Background(), s.round.list, most, s.round.onDrawn)
 	}
 	j := s.round.drawing[0]
-	if step := s.round.pace.step; step > 0 { // somebody may come meanwhile
+	if step := s.round.pace.Step(); step > 0 { // somebody may come meanwhile
 		most = min(most, max(leastDrafted, int(s.share()/3/max(step, time.Microsecond))))
 	}
-	s.round.text = append(append(s.round.text[:0], j.Prompt...), j.told[:len(j.told)-1]...)
+	s.round.text = append(append(s.round.text[:0], j.Prompt...), j.at.told[:len(j.at.told)-1]...)
 	steps, err = s.draft.Burst(context.Background(), s.round.list, s.round.text, most, s.round.onDrawn)
 	if n := s.draft.Unfed(); err != nil && n > 0 && s.round.list[0].Err == nil {
 		// They are fed with the last one, like forced ones, when the device is there again.
-		last := len(j.told) - 1
-		j.forced = forced{ids: append(j.forced.ids[:0], j.told[last-n:]...)}
+		last := len(j.at.told) - 1
+		j.forced = forced{ids: append(j.forced.ids[:0], j.at.told[last-n:]...)}
 		if c := &s.round.list[0]; c.Over { // it is over when they are fed
 			j.forced.ids, j.forced.last, c.Over = j.forced.ids[:n], true, false
 		}

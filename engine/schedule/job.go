@@ -125,7 +125,6 @@ type Job struct {
 	fork  *fork       // nil for a prompt that no other job has
 	c     engine.Continuation
 	at    progress
-	told  []int // all tokens drawn or forced, if there is a draft
 
 	holds  atomic.Int32 // by what the job is not done: itself, and copies of states at marks
 	forced forced
@@ -136,11 +135,12 @@ type progress struct {
 	cached  int // tokens of the prompt that were not to be fed
 	fed     int // tokens of the prompt, with those
 	drawn   int
-	counted int // drawn tokens that Stats knows
-	turn    int // tokens, fed or drawn, since it got its slot
-	marked  int // of Marks, that lie behind
-	kept    int // tokens that the last state has seen of which Request.Keep was asked
-	served  int // round in which it had its turn last
+	counted int   // drawn tokens that Stats knows
+	turn    int   // tokens, fed or drawn, since it got its slot
+	marked  int   // of Marks, that lie behind
+	kept    int   // tokens that the last state has seen of which Request.Keep was asked
+	served  int   // round in which it had its turn last
+	told    []int // all tokens drawn or forced, if there is a draft
 }
 
 // Cancel makes the request end soon, with ErrCanceled.
@@ -248,7 +248,7 @@ func (j *Job) tell(t Token) (more bool) {
 	j.at.drawn++
 	j.at.turn++
 	if j.s.draft != nil {
-		j.told = append(j.told, t.ID)
+		j.at.told = append(j.at.told, t.ID)
 	}
 	more = j.Token(t)
 	return more && j.at.drawn < j.Max && !j.Sampler.Done() && !slices.Contains(j.Ends, t.ID) && j.over() == nil

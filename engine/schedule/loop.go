@@ -161,7 +161,7 @@ func (s *Scheduler) draw() {
 	s.resident = s.round.behind(s.resident, s.round.drawing)
 	most := mostSteps
 	if reading || s.queue.n > 0 {
-		most = s.round.pace.steps(s.share())
+		most = s.round.pace.Steps(s.share())
 	}
 	for _, j := range s.round.drawing { // what is drawn past an end costs passes that take it back
 		most = min(most, j.Max-j.at.drawn)
@@ -171,7 +171,7 @@ func (s *Scheduler) draw() {
 	took := s.now().Sub(start)
 	if s.round.burst = took; steps > 0 {
 		s.run.succeeded()
-		s.round.pace.burst(len(s.round.list), steps, took)
+		s.round.pace.Burst(len(s.round.list), steps, took)
 	}
 	for i, j := range s.round.drawing {
 		j.c = s.round.list[i]
@@ -247,7 +247,7 @@ func (s *Scheduler) read() error {
 	tokens := s.size.chunk
 	if beside {
 		round := s.share()
-		tokens = s.round.pace.tokens(min(round/3, round-s.round.admission-s.round.burst-round/6), s.size.chunk)
+		tokens = s.round.pace.Tokens(min(round/3, round-s.round.admission-s.round.burst-round/6), s.size.chunk)
 	}
 	left := tokens
 	for _, behind := range classes {
@@ -276,7 +276,7 @@ func (s *Scheduler) read() error {
 		s.round.feeding[i].took(&s.round.rows[i])
 	}
 	if fed == tokens {
-		s.round.pace.learn(fed, took)
+		s.round.pace.Learn(fed, took)
 	}
 	s.door.mu.Lock()
 	if s.door.stats.Fed += fed; beside {

@@ -305,25 +305,6 @@ func TestHopelessDevice(t *testing.T) {
 	}
 }
 
-// A pacer's pieces come to fill the time, on either side of a change of speed.
-func TestPacer(t *testing.T) {
-	var p pacer
-	if n := p.tokens(time.Second, 256); n != firstPiece {
-		t.Errorf("first %d tokens", n)
-	}
-	for _, rate := range []float64{100, 4000, 10, 1e6, 0.1} {
-		for range 40 {
-			n := p.tokens(80*time.Millisecond, 256)
-			p.learn(n, time.Duration(float64(n)/rate*float64(time.Second)))
-		}
-		n := float64(p.tokens(80*time.Millisecond, 256))
-		want := min(max(rate*0.08, 1), 256)
-		if n > want*1.01 || n < want/2.2 {
-			t.Errorf("at %g tokens a second: %g tokens, want about %g", rate, n, want)
-		}
-	}
-}
-
 // Bad requests are refused, and so are requests after the end.
 func TestRefusals(t *testing.T) {
 	_, s := manual(t, 1, 1, 8, Options{Queue: 1})

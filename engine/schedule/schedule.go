@@ -9,6 +9,7 @@ import (
 
 	"github.com/rwkv-gpu/rwkv-gpu/engine"
 	"github.com/rwkv-gpu/rwkv-gpu/engine/draft"
+	"github.com/rwkv-gpu/rwkv-gpu/engine/schedule/pace"
 )
 
 // Options set what New makes. The zero value is good for a server.
@@ -76,7 +77,7 @@ type lot struct {
 // round has the memory of the rounds of draws and prompts, which is reused.
 type round struct {
 	number    int // see behind
-	pace      pacer
+	pace      pace.Pacer
 	admission time.Duration // that the round's took
 	burst     time.Duration // that the last one took
 	rows      []engine.Row

@@ -88,11 +88,14 @@ func (s *Setup) judge() error {
 	for _, id := range slices.Sorted(maps.Keys(s.gen.fill)) { // in one order, so that a case has the same values each time
 		s.inputs[id] = s.ref.fill(s.Prog.Operands[id], s.gen.fill[id])
 	}
-	err := s.Prog.Steps[0].Op.Apply(s.ref)
+	return s.Prog.Steps[0].Op.Apply(s.ref)
+}
+
+// Slim drops the oracle's weights, of eight bytes an element. What a case is checked by stays.
+func (s *Setup) Slim() {
 	for _, o := range s.Prog.Of(op.Weight) {
-		delete(s.ref.vals, o.ID) // eight bytes an element, which nobody reads any more
+		delete(s.ref.vals, o.ID)
 	}
-	return err
 }
 
 // Start stages the batch on an executor of the case's program, and writes the inputs.

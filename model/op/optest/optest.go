@@ -51,6 +51,7 @@ func setupOf(t *testing.T, c *opcase.Case) *opcase.Setup {
 	if err != nil {
 		t.Fatal(err)
 	}
+	s.Slim()
 	setups.Store(c.Name, s)
 	return s
 }
