@@ -91,7 +91,8 @@ func (d *Drafter) Stats() Stats {
 
 // Burst does what the main engine's Burst does. With one continuation it draws most tokens, fewer if the sequence is
 // over. text has all ids before c[0].Token that led to the sequence's state, as far as they are known; the draft reads
-// what it has not seen of them. With several continuations the draft does nothing. After an error the sequence may not have seen all ids that were told: Unfed says how many.
+// what it has not seen of them. With several continuations the draft does nothing. After an error the sequence may not
+// have seen all ids that were told: Unfed says how many.
 func (d *Drafter) Burst(ctx context.Context, c []engine.Continuation, text []int, most int, each func(i, id int) (more bool)) (steps int, err error) {
 	r := &d.round
 	if len(c) != 1 || c[0].Over {
@@ -115,8 +116,8 @@ func (d *Drafter) Burst(ctx context.Context, c []engine.Continuation, text []int
 	return steps, err
 }
 
-// Unfed returns how many of the last ids before the continuation's Token the sequence has not seen, if the last Burst failed. They are to
-// be fed before it goes on.
+// Unfed returns how many of the last ids before the continuation's Token the sequence has not seen, if the last Burst
+// failed. They are to be fed before it goes on.
 func (d *Drafter) Unfed() int { return d.round.unfed - 1 }
 
 // plain draws tokens without the draft.
