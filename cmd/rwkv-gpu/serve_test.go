@@ -11,6 +11,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"strings"
+	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -20,8 +21,26 @@ import (
 type serving struct {
 	*exec.Cmd
 	url    string
-	log    *strings.Builder
+	log    *processLog
 	client *http.Client
+}
+
+// processLog is what a process writes, which may be read before it ends.
+type processLog struct {
+	mu   sync.Mutex
+	text strings.Builder
+}
+
+func (l *processLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *processLog) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
 }
 
 // startServing starts a server on a free port and waits until it listens.
@@ -33,7 +52,7 @@ func startServing(t *testing.T, args ...string) *serving {
 // startServingIn starts it in a folder, "" for the test's own.
 func startServingIn(t *testing.T, dir string, args ...string) *serving {
 	t.Helper()
-	s := &serving{Cmd: child(append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...), log: new(strings.Builder), client: describedClient(t)}
+	s := &serving{Cmd: child(append([]string{"serve", "--listen", "127.0.0.1:0", "--json"}, args...)...), log: new(processLog), client: describedClient(t)}
 	s.Dir, s.Stderr = dir, s.log
 	out, err := s.StdoutPipe()
 	if err == nil {
