@@ -5,10 +5,11 @@ package bulk
 import (
 	"errors"
 	"os"
-	"os/exec"
 	"strings"
 	"syscall"
 	"testing"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 const fullEnv = "RWKV_TEST_BULK_FULL" // the input of a process of TestFullDisk
@@ -33,7 +34,7 @@ func TestFullDisk(t *testing.T) {
 		t.Fatal(err)
 	}
 	o := options(file(t, t.TempDir(), lines...))
-	c := exec.Command(os.Args[0], "-test.run=^TestFullDisk$")
+	c := reference.Self("-test.run=^TestFullDisk$")
 	c.Env = append(os.Environ(), fullEnv+"="+o.Input)
 	if out, err := c.CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)

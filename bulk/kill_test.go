@@ -6,10 +6,11 @@ import (
 	"io"
 	"math/rand/v2"
 	"os"
-	"os/exec"
 	"strconv"
 	"testing"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 const killedEnv = "RWKV_TEST_BULK" // the input of a process of TestKills
@@ -59,7 +60,7 @@ func TestKills(t *testing.T) {
 	total, began := 0, time.Now()
 	var resumed time.Duration
 	for run := 0; ; run++ {
-		c := exec.Command(os.Args[0], "-test.run=^TestKills$")
+		c := reference.Self("-test.run=^TestKills$")
 		c.Env = append(os.Environ(), killedEnv+"="+o.Input)
 		out, err := c.StdoutPipe()
 		if err == nil {

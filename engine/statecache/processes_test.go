@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 	"time"
+
+	"github.com/rwkv-gpu/rwkv-gpu/internal/reference"
 )
 
 const (
@@ -93,7 +95,7 @@ func TestProcess(t *testing.T) {
 // process starts one.
 func process(t *testing.T, dir string, seed int, rounds string) (*exec.Cmd, *bufio.Scanner) {
 	t.Helper()
-	cmd := exec.Command(os.Args[0], "-test.run=^TestProcess$")
+	cmd := reference.Self("-test.run=^TestProcess$")
 	cmd.Env = append(os.Environ(), folderEnv+"="+dir, seedEnv+"="+strconv.Itoa(seed), roundsEnv+"="+rounds)
 	cmd.Stderr = os.Stderr
 	out, err := cmd.StdoutPipe()
