@@ -3,7 +3,6 @@ package hub
 import (
 	"crypto/sha256"
 	"encoding/hex"
-	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -50,6 +49,7 @@ func (c Cache) snapshot(folder, commit string) string {
 	return filepath.Join(string(c), folder, "snapshots", commit)
 }
 
+// lock returns the lock file of a blob, or of a file that lies in a snapshot itself, by the last part of its path.
 func (c Cache) lock(folder, blob string) string {
 	return filepath.Join(string(c), ".locks", folder, blob+".lock")
 }
@@ -59,38 +59,6 @@ func (c Cache) has(r *remote) (path string, ok bool) {
 	path = filepath.Join(c.snapshot(r.folder, r.commit), filepath.FromSlash(r.path))
 	info, err := os.Stat(path) // follows the link
 	return path, err == nil && info.Mode().IsRegular()
-}
-
-// symlink is os.Symlink, but in tests.
-var symlink = os.Symlink
-
-// place links a fetched blob into its snapshot, and returns the path there.
-func (c Cache) place(r *remote) (string, error) {
-	link := filepath.Join(c.snapshot(r.folder, r.commit), filepath.FromSlash(r.path))
-	blob := c.blob(r.folder, r.blob)
-	if err := os.MkdirAll(filepath.Dir(link), 0o755); err != nil {
-		return "", err
-	}
-	to, err := filepath.Rel(filepath.Dir(link), blob)
-	if err != nil {
-		return "", err
-	}
-	if info, err := os.Lstat(link); err == nil && info.Mode()&fs.ModeSymlink != 0 { // to a blob that is gone, or another
-		_ = os.Remove(link) // or making the link fails
-	}
-	if err = symlink(to, link); err == nil {
-		if _, err = os.Stat(link); err != nil { // some systems make links that they do not follow
-			_ = os.Remove(link)
-		}
-	}
-	switch {
-	case errors.Is(err, fs.ErrExist): // somebody else was faster
-	case err != nil: // a system without links, on which huggingface_hub moves the file too
-		if err := os.Rename(blob, link); err != nil {
-			return "", err
-		}
-	}
-	return link, c.refer(r)
 }
 
 // refer keeps which commit a revision had.

@@ -237,32 +237,39 @@ func (h *Hub) bring(ctx context.Context, c Cache, r *remote, p *Pulled) (string,
 		return path, nil
 	}
 	p.Reused = false
-	blob := c.blob(r.folder, r.blob)
-	lock := c.lock(r.folder, r.blob)
-	if err := c.keepAddress(r); err != nil { // so that what is unfinished has a name
-		return "", fetch.LocalError(err, blob)
+	unlock, err := fetch.Lock(ctx, h.Fetch, r.file.Name, c.lock(r.folder, r.blob))
+	if err != nil {
+		return "", err
 	}
-	got, err := fetch.Fetch(ctx, h.Fetch, r.file, blob, blob, lock)
+	defer unlock()
+	if path, ok = c.has(r); ok { // somebody else fetched it meanwhile
+		return path, fetch.LocalError(c.refer(r), path)
+	}
+	if err := h.fetchBlob(ctx, c, r, p); err != nil {
+		return "", err
+	}
+	if path, err = h.place(ctx, c, r); err != nil {
+		return "", fetch.LocalError(err, c.blob(r.folder, r.blob))
+	}
+	c.sweep(r)
+	return path, nil
+}
+
+// fetchBlob fetches a file to its blob, whose lock is held.
+func (h *Hub) fetchBlob(ctx context.Context, c Cache, r *remote, p *Pulled) error {
+	blob := c.blob(r.folder, r.blob)
+	if err := c.keepAddress(r); err != nil { // so that what is unfinished has a name
+		return fetch.LocalError(err, blob)
+	}
+	got, err := fetch.FetchHeld(ctx, h.Fetch, r.file, blob, blob)
 	if got != nil {
 		p.Fetched += got.Bytes
 	}
 	if err != nil {
 		c.tidy(r.folder, "")
-		return "", err
+		return err
 	}
-	unlock, err := fetch.Lock(ctx, h.Fetch, r.file.Name, lock)
-	if err != nil {
-		return "", err
-	}
-	defer unlock()
-	if err := c.keepAddress(r); err != nil { // somebody may have removed it
-		return "", fetch.LocalError(err, blob)
-	}
-	if path, err = c.place(r); err != nil {
-		return "", fetch.LocalError(err, blob)
-	}
-	c.sweep(r)
-	return path, nil
+	return fetch.LocalError(c.keepAddress(r), blob) // somebody may have removed it
 }
 
 // keepAddress keeps the address of a file of no hub, by which it is found again. Only the user may read it: an address

@@ -91,24 +91,33 @@ func TestRemoveRevision(t *testing.T) {
 	}
 }
 
-// A model whose blob somebody holds stays.
+// A model stays while somebody holds what its link leads to, or the file itself where there are no links.
 func TestRemoveBusy(t *testing.T) {
-	s := hubtest.New(t)
-	data := content(1, 3000)
-	s.Put(g1Repo, g1File, data)
-	h := newHub(t, s)
-	m := pull(t, h, "g1:7.2b")
-	unlock, ok := fetch.TryLock(h.Cache.lock(m.folder, hubtest.SHA256(data)))
-	if !ok {
-		t.Fatal("want the lock")
-	}
-	if _, err := m.Remove(); !errors.Is(err, errBusy) {
-		t.Errorf("want it busy, got %v", err)
-	}
-	holds(t, m.Path, data)
-	unlock()
-	if _, err := m.Remove(); err != nil {
-		t.Error(err)
+	for _, links := range []bool{true, false} {
+		if !links {
+			withoutLinks(t)
+		}
+		s := hubtest.New(t)
+		data := content(1, 3000)
+		s.Put(g1Repo, g1File, data)
+		h := newHub(t, s)
+		m := pull(t, h, "g1:7.2b")
+		real, err := filepath.EvalSymlinks(m.Path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		unlock, ok := fetch.TryLock(h.Cache.lock(m.folder, filepath.Base(real)))
+		if !ok {
+			t.Fatal("want the lock")
+		}
+		if _, err := m.Remove(); !errors.Is(err, errBusy) {
+			t.Errorf("links %v: want it busy, got %v", links, err)
+		}
+		holds(t, m.Path, data)
+		unlock()
+		if _, err := m.Remove(); err != nil {
+			t.Error(err)
+		}
 	}
 }
 

@@ -39,6 +39,15 @@ func Fetch(ctx context.Context, o Options, f File, target, part, lock string) (*
 		return nil, local(err, lock)
 	}
 	defer unlock()
+	return fetchHeld(ctx, u, f, target, part)
+}
+
+// FetchHeld is Fetch for who holds the lock already, by Lock.
+func FetchHeld(ctx context.Context, o Options, f File, target, part string) (*Result, error) {
+	return fetchHeld(ctx, o.usual(), f, target, part)
+}
+
+func fetchHeld(ctx context.Context, u *Options, f File, target, part string) (*Result, error) {
 	if _, err := os.Stat(target); err == nil {
 		return &Result{Shared: true}, nil
 	}
