@@ -76,8 +76,13 @@ func newEngine(tb testing.TB, m *model.Model, d *device.Device, o engine.Options
 // newDrafter returns a drafter whose draft runs on the CPU and always pays.
 func newDrafter(tb testing.TB, main *engine.Engine, small *model.Model, most int) *Drafter {
 	tb.Helper()
-	e := newEngine(tb, small, &device.Device{}, engine.Options{Slots: SmallSlots})
-	d, err := New(main, e, Options{Most: most})
+	return newDrafterOn(tb, main, newEngine(tb, small, &device.Device{}, engine.Options{Slots: SmallSlots}), most)
+}
+
+// newDrafterOn returns a drafter that always pays.
+func newDrafterOn(tb testing.TB, main, small *engine.Engine, most int) *Drafter {
+	tb.Helper()
+	d, err := New(main, small, Options{Most: most})
 	if err != nil {
 		tb.Fatal(err)
 	}
