@@ -46,6 +46,18 @@ func TestLinkless(t *testing.T) {
 	}
 }
 
+// links reports whether links can be made here, and lead to their files.
+func links(t *testing.T) bool {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "file")
+	put(t, file, nil)
+	if os.Symlink("file", file+".link") != nil {
+		return false
+	}
+	_, err := os.Stat(file + ".link")
+	return err == nil
+}
+
 // withoutLinks makes a system of which no link can be made, until the test ends.
 func withoutLinks(t *testing.T) {
 	t.Helper()

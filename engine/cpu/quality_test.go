@@ -12,7 +12,11 @@ import (
 
 // The perplexity of a model as it is stored, in float16, is the reference's.
 func TestPerplexity(t *testing.T) {
-	texts := golden.HeldOut(t, 1500)
+	tokens := 1500
+	if testing.Short() {
+		tokens = 200
+	}
+	texts := golden.HeldOut(t, tokens)
 	want := golden.Perplexity(t, func(tb testing.TB, m *model.Model, s op.Sizes) op.Executor {
 		e, err := reference.New(m.Program, reference.Options{Sizes: s})
 		if err != nil {

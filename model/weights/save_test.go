@@ -96,12 +96,16 @@ func TestSaveTargets(t *testing.T) {
 	}
 	var e *weights.SaveError
 	missing := filepath.Join(dir, "no", "folder")
-	if err := weights.Save(missing, false, text("x")); !errors.As(err, &e) || !errors.Is(err, fs.ErrNotExist) || e.Path != missing || err.Error() != missing+": open: no such file or directory" {
+	_, cause := os.Open(missing) // whose text each system has its own of
+	if err := weights.Save(missing, false, text("x")); !errors.As(err, &e) || !errors.Is(err, fs.ErrNotExist) || e.Path != missing || err.Error() != missing+": open: "+errors.Unwrap(cause).Error() {
 		t.Errorf("%v", err)
 	}
 	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
 	if err := errors.Join(os.WriteFile(real, []byte("old"), 0o600), os.Symlink("real", link)); err != nil {
 		t.Skip(err)
+	}
+	if _, err := os.Readlink(link); err != nil {
+		t.Skipf("links are made here that cannot be read: %v", err)
 	}
 	if err := weights.Save(link, true, text("new")); err != nil {
 		t.Error(err)
