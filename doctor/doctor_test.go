@@ -204,3 +204,20 @@ func TestMachine(t *testing.T) {
 		t.Errorf("GPUs do not matter to the processor: %+v", e.Findings)
 	}
 }
+
+// Who uses lavapipe with vectors of 256 bits on a processor that has 512 is told of the wider ones, and nobody else.
+func TestNarrowVectors(t *testing.T) {
+	lavapipe := gpu.Info{Name: "llvmpipe", DriverID: gpu.Lavapipe, Type: gpu.CPU, Subgroup: gpu.Subgroup{Size: 8}}
+	wide, other := lavapipe, lavapipe
+	wide.Subgroup.Size, other.DriverID = 16, gpu.SwiftShader
+	levels := []string{"generic", "avx2", "avx512"}
+	for _, c := range []struct {
+		in     gpu.Info
+		levels []string
+		want   bool
+	}{{lavapipe, levels, true}, {lavapipe, levels[:2], false}, {wide, levels, false}, {other, levels, false}} {
+		if got := narrowVectors(c.in, c.levels); got != c.want {
+			t.Errorf("%s %d, subgroups of %d on %v: want %t", c.in.Name, c.in.DriverID, c.in.Subgroup.Size, c.levels, c.want)
+		}
+	}
+}

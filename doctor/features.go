@@ -96,3 +96,12 @@ func (r *Report) findLimits() {
 		}
 	}
 }
+
+// vectorWidth is the environment variable by which people choose the bits of lavapipe's vectors.
+const vectorWidth = "LP_NATIVE_VECTOR_WIDTH"
+
+// narrowVectors reports whether a device is lavapipe with the vectors of 256 bits that it takes by itself, a subgroup in
+// each, on a processor of these levels that has vectors of 512.
+func narrowVectors(in gpu.Info, levels []string) bool {
+	return in.DriverID == gpu.Lavapipe && in.Subgroup.Size == 8 && slices.Contains(levels, "avx512")
+}

@@ -29,8 +29,11 @@ type Info struct {
 	NoPictures string `json:"-"`
 }
 
-// SwiftShader is that driver's DriverID.
-const SwiftShader = 10
+// These are the DriverIDs of drivers that run on processors.
+const (
+	SwiftShader = 10
+	Lavapipe    = 13
+)
 
 // MatrixShape says that a matrix of M x K elements times one of K x N is added to one of M x N.
 type MatrixShape struct{ M, N, K int }
