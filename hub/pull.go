@@ -261,7 +261,7 @@ func (h *Hub) fetchBlob(ctx context.Context, c Cache, r *remote, p *Pulled) erro
 	if err := c.keepAddress(r); err != nil { // so that what is unfinished has a name
 		return fetch.LocalError(err, blob)
 	}
-	got, err := fetch.FetchHeld(ctx, h.Fetch, r.file, blob, blob)
+	got, err := fetch.Held(ctx, h.Fetch, r.file, blob, blob)
 	if got != nil {
 		p.Fetched += got.Bytes
 	}

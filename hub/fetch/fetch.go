@@ -42,8 +42,8 @@ func Fetch(ctx context.Context, o Options, f File, target, part, lock string) (*
 	return fetchHeld(ctx, u, f, target, part)
 }
 
-// FetchHeld is Fetch for who holds the lock already, by Lock.
-func FetchHeld(ctx context.Context, o Options, f File, target, part string) (*Result, error) {
+// Held is Fetch for who holds the lock already, by Lock.
+func Held(ctx context.Context, o Options, f File, target, part string) (*Result, error) {
 	return fetchHeld(ctx, o.usual(), f, target, part)
 }
 
