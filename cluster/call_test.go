@@ -26,7 +26,7 @@ func join(t *testing.T, url, group string, h Handler) *Node {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := n.Serve(func() Load { return Load{Slots: 3} }, h); err != nil {
+	if err := n.Serve(func() Load { return Load{Slots: 3} }, h, nil); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {
@@ -218,7 +218,7 @@ func TestLost(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if err := w.Serve(func() Load { return Load{} }, work); err != nil {
+		if err := w.Serve(func() Load { return Load{} }, work, nil); err != nil {
 			t.Fatal(err)
 		}
 		see(t, n, w)

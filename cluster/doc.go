@@ -1,10 +1,11 @@
 // Package cluster lets replicas of a server work for each other, by NATS.
 //
 //	n, err := cluster.Join(ctx, cluster.Options{URL: "nats://10.0.0.1", Name: "rwkv", Group: digest})
-//	n.Serve(func() cluster.Load { … }, func(ctx context.Context, request []byte, send func([]byte) error) { … })
+//	n.Serve(func() cluster.Load { … }, func(ctx context.Context, request []byte, send func([]byte) error) { … }, reply)
 //	for _, p := range n.Peers() { … }          // who is there, and how much each has to do
 //	call, err := n.Call(ctx, p.ID, request)    // has a peer work
 //	frame, err := call.Next()                  // until io.EOF, or ErrLost
+//	n.Ask(ctx, question, take)                 // has all peers reply at once
 //
 // A replica is a member of a group: those of one group may take over each other's work. It publishes its [Load] four
 // times a second, by which others know that it is there.

@@ -27,6 +27,7 @@ type Node struct {
 
 	load   func() Load
 	handle Handler
+	reply  func(question []byte) []byte
 	stop   context.CancelFunc
 	work   sync.WaitGroup
 }
@@ -88,12 +89,13 @@ func (n *Node) subject(parts ...string) string {
 	return s
 }
 
-// Serve has the replica tell of its load, and work for others. It is called once.
-func (n *Node) Serve(load func() Load, h Handler) error {
+// Serve has the replica tell of its load, work for others, and reply to what others Ask, at once. It is called once.
+func (n *Node) Serve(load func() Load, h Handler, reply func(question []byte) []byte) error {
 	ctx, cancel := context.WithCancel(context.Background())
-	n.load, n.handle, n.stop = load, h, cancel
+	n.load, n.handle, n.reply, n.stop = load, h, reply, cancel
 	for subject, take := range map[string]nats.MsgHandler{
 		n.subject("here", "*"):                  n.hear,
+		n.subject("all", n.o.Group):             n.asked,
 		n.subject("to", n.o.Group, n.id):        func(m *nats.Msg) { n.take(ctx, m) },
 		n.subject("from", n.o.Group, n.id, "*"): n.frame,
 	} {

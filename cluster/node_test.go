@@ -52,7 +52,7 @@ func TestPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer n.Close()
-	if err := n.Serve(func() Load { return Load{} }, nil); err != nil {
+	if err := n.Serve(func() Load { return Load{} }, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	a, b := join(t, s.URL(), "g", nil), join(t, s.URL(), "g", nil)
@@ -61,7 +61,7 @@ func TestPeers(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer other.Close()
-	if err := other.Serve(func() Load { return Load{Model: "another"} }, nil); err != nil {
+	if err := other.Serve(func() Load { return Load{Model: "another"} }, nil, nil); err != nil {
 		t.Fatal(err)
 	}
 	meet(t, n, 2)

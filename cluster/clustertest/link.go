@@ -8,10 +8,10 @@ import (
 
 // Link is a way to a server that can be cut.
 type Link struct {
-	to string
-	l  net.Listener
+	l net.Listener
 
 	mu      sync.Mutex
+	to      string
 	moved   sync.Cond
 	stalled bool
 	cut     bool
@@ -51,8 +51,18 @@ func NewLink(t testing.TB, to string) *Link {
 	return k
 }
 
-// URL returns where the server is reached by the link.
-func (k *Link) URL() string { return "nats://" + k.l.Addr().String() }
+// URL returns where the server is reached by the link, if it is one of NATS.
+func (k *Link) URL() string { return "nats://" + k.Addr() }
+
+// Addr returns HOST:PORT of the link.
+func (k *Link) Addr() string { return k.l.Addr().String() }
+
+// Lead has connections that begin from now on lead to another HOST:PORT.
+func (k *Link) Lead(to string) {
+	k.mu.Lock()
+	defer k.mu.Unlock()
+	k.to = to
+}
 
 // Cut ends all connections, and lets none begin.
 func (k *Link) Cut() {
@@ -96,7 +106,10 @@ func (k *Link) carry(c net.Conn) {
 	if !k.holds(c) {
 		return
 	}
-	s, err := net.Dial("tcp", k.to)
+	k.mu.Lock()
+	to := k.to
+	k.mu.Unlock()
+	s, err := net.Dial("tcp", to)
 	if err != nil {
 		return
 	}

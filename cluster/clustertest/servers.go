@@ -39,7 +39,7 @@ func Start(t testing.TB, n int) *Servers {
 	for i := range n {
 		s.o[i] = embedded.Options{Dir: dirs[i], Name: fmt.Sprint("s", i)}
 		if n > 1 {
-			s.o[i].Cluster, s.o[i].Route = "test", freePort(t)
+			s.o[i].Cluster, s.o[i].Route, s.o[i].Silent = "test", freePort(t), true
 		}
 	}
 	for i := range n {

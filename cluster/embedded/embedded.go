@@ -27,6 +27,7 @@ type Options struct {
 	Cluster string
 	Route   int      // port; 0 is any free one
 	Join    []string // at least one; this one may be among them
+	Silent  bool     // clients are not told of the others, as where they reach them by other addresses
 
 	Token string // that clients and servers have to know; "" for none
 }
@@ -48,7 +49,7 @@ func Start(o Options) (*Server, error) {
 		if len(o.Join) == 0 {
 			return nil, errors.New("embedded: join: want another server of the cluster, got none")
 		}
-		n.Cluster = server.ClusterOpts{Name: o.Cluster, Host: o.Host, Port: port(o.Route)}
+		n.Cluster = server.ClusterOpts{Name: o.Cluster, Host: o.Host, Port: port(o.Route), NoAdvertise: o.Silent}
 		if o.Token != "" {
 			n.Cluster.Username, n.Cluster.Password = "server", o.Token
 		}

@@ -18,7 +18,7 @@
 //
 // The ids of an answer that comes back as text are those that were drawn for it, if the cache knows them (package
 // statecache). So that every replica knows them, a worker writes them to a record before the front hears of the
-// answer's end. Before a replica begins a request that has an answer in its prompt, it looks for that answer's record,
-// unless it wrote it itself, and takes over the state behind it: from the store or, if it is not there, by reading the
-// ids.
+// answer's end, or has the others hold them while the store takes nothing. Before a replica begins a request that has an
+// answer in its prompt, it looks for that answer's record, unless it knows it, and takes over the state behind it: from
+// the store or, if it is not there, by reading the ids.
 package replicas

@@ -57,11 +57,13 @@ type Model struct {
 	store Store
 	o     Options
 	warm  *recent // which replica holds the state behind a text, by its key
-	mine  *recent // the ids of the records that this replica wrote or took over, by their keys
+	mine  *recent // the ids of the records that this replica wrote, took over or holds for others, by their keys
 	save  chan saving
+	late  chan writing
 	stop  context.CancelFunc
 	work  sync.WaitGroup
 
+	patience                          time.Duration // with a store that does not answer, and with links that are cut
 	leaving                           atomic.Bool
 	unkeeping                         atomic.Bool // reports whether the store did not take what it was given last
 	here, away, resumed, warmed, cold atomic.Int64
@@ -69,7 +71,9 @@ type Model struct {
 	waited                            atomic.Int64 // of answers that went on in another run, in ns
 	queued                            atomic.Int64 // bytes of states and records that wait to be written
 	complained                        atomic.Int64 // when the log was told last that nothing can be kept
+	behind                            atomic.Bool  // reports whether records wait that the store has not taken
 	since                             atomic.Int64 // since when the store has not answered; 0: it does
+	lone                              atomic.Int64 // since when neither the store nor a replica has taken a record; 0: one does
 	silent                            atomic.Int64 // until when the store is not asked, since it does not answer
 }
 
@@ -86,16 +90,20 @@ func New(l Local, n *cluster.Node, s Store, o Options) (*Model, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &Model{Local: l, node: n, store: s, o: o, warm: newRecent(1 << 16), mine: newRecent(mostMine), save: make(chan saving, 1<<12), stop: cancel}
-	if err := n.Serve(m.load, m.serveOther); err != nil {
+	m := &Model{Local: l, node: n, store: s, o: o, warm: newRecent(1 << 16), mine: newRecent(mostMine), save: make(chan saving, 1<<12),
+		late: make(chan writing, 1<<16), patience: patience, stop: cancel}
+	m.lone.Store(1) // a replica that has never reached others waits for none
+	if err := n.Serve(m.load, m.serveOther, m.reply); err != nil {
 		cancel()
 		return nil, err
 	}
-	m.work.Add(1)
-	go func() {
-		defer m.work.Done()
-		m.saveAll(ctx)
-	}()
+	for _, work := range []func(context.Context){m.saveAll, m.writeAll} {
+		m.work.Add(1)
+		go func() {
+			defer m.work.Done()
+			work(ctx)
+		}()
+	}
 	return m, nil
 }
 
@@ -112,10 +120,12 @@ func (m *Model) Leave() {
 	m.node.Leave()
 }
 
-// Close ends the work with other replicas. States that are not in the store yet are written until ctx is done.
+// Close ends the work with other replicas. Records and states that are not in the store yet are written until ctx is
+// done. A store that does not take them is not waited for.
 func (m *Model) Close(ctx context.Context) error {
 	m.Leave()
-	for len(m.save) > 0 && ctx.Err() == nil && m.node.Connected() {
+	for began := time.Now(); m.queued.Load() > 0 && ctx.Err() == nil && m.node.Connected() &&
+		(m.keeping() || time.Since(began) < putTime); {
 		time.Sleep(5 * time.Millisecond)
 	}
 	m.stop()

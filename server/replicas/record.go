@@ -9,14 +9,11 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
-	"log/slog"
 	"math"
 	"slices"
-	"strings"
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/cluster/store"
-	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
 // record tells of the answers to one prompt.
@@ -42,38 +39,33 @@ const (
 	saveTime    = 10 * time.Second
 	mostTries   = 20 // of a state
 	againTime   = 50 * time.Millisecond
-	patience    = 5 * time.Second // with a store that does not answer
+	patience    = 5 * time.Second // Model.patience
 	silentTime  = time.Second     // in which a store that has not answered is not asked for records
 )
 
-// keep writes the record of an answer, and has its state written after that.
+// keep secures the record of an answer, and has its state written after that.
 func (m *Model) keep(key, user string, ids []int, state []float32) {
 	e := entry{m.node.ID(), appendIDs(nil, ids), stateName(user, ids)}
-	m.warm.set(key, m.node.ID())
-	m.mine.set(key, string(e.IDs))
-	later := saving{name: e.State}
-	if err := m.kept(m.put(key, e)); err != nil {
-		m.unkept.Add(1)
-		m.complain("cluster: a record is not written: if this replica ends, others encode an answer of it anew", err)
-		if !lasting(err) {
-			later.key, later.entry = key, e
+	m.remember(key, e)
+	if m.secure(key, e) != nil {
+		line(m, m.late, writing{key, e}, len(e.IDs), 2*mostQueued)
+	}
+	if m.queued.Load() < mostQueued { // else another replica reads the ids
+		data := encodeState(state)
+		line(m, m.save, saving{e.State, data}, len(data), 2*mostQueued)
+	}
+}
+
+// line has something wait to be written, unless too much waits.
+func line[T any](m *Model, c chan T, v T, size int, most int64) {
+	if m.queued.Add(int64(size)) <= most {
+		select {
+		case c <- v:
+			return
+		default:
 		}
 	}
-	if m.queued.Load() < mostQueued {
-		later.data = encodeState(state)
-	}
-	if later.data == nil && later.key == "" {
-		return // another replica reads the ids
-	}
-	if m.queued.Add(later.size()) > 2*mostQueued { // of records, since states stop before
-		m.queued.Add(-later.size())
-		return
-	}
-	select {
-	case m.save <- later:
-	default:
-		m.queued.Add(-later.size())
-	}
+	m.queued.Add(-int64(size))
 }
 
 // put makes an entry the first of a record.
@@ -81,7 +73,7 @@ func (m *Model) put(key string, e entry) error {
 	ctx, cancel := context.WithTimeout(context.Background(), putTime)
 	defer cancel()
 	if !m.node.Connected() {
-		return errors.New("no server is reached")
+		return errUnreached
 	}
 	var r record
 	var version uint64
@@ -104,6 +96,9 @@ func (m *Model) put(key string, e entry) error {
 		}
 	}
 }
+
+// errUnreached is the error of what a server is needed for.
+var errUnreached = errors.New("no server is reached")
 
 // errLong is the error of a text whose ids are too many for a record.
 var errLong = fmt.Errorf("want records of at most %d bytes, got more", mostRecord)
@@ -128,201 +123,69 @@ func (m *Model) get(ctx context.Context, key string) (r record, version uint64, 
 	return r, version, err
 }
 
-// look returns the record of a key. If the store does not answer, as while its servers agree who leads, look tries again
-// for as long as that may take. A store that has not answered for longer costs a client no time.
-func (m *Model) look(ctx context.Context, key string) record {
-	for {
-		var err error
-		if !m.mute() {
-			var r record
-			wait, cancel := context.WithTimeout(ctx, getTime)
-			r, _, err = m.get(wait, key)
-			cancel()
-			if err == nil || errors.Is(err, store.ErrNone) {
-				m.since.Store(0)
-				return r
-			}
-		}
-		if ctx.Err() != nil {
-			return record{}
-		}
-		now := time.Now()
-		m.since.CompareAndSwap(0, now.UnixNano())
-		if since := m.since.Load(); since > 0 && now.Sub(time.Unix(0, since)) > patience {
-			if err != nil {
-				m.silent.Store(now.Add(silentTime).UnixNano())
-				m.complain("cluster: a record is not read", err)
-			}
-			return record{}
-		}
-		select {
-		case <-ctx.Done():
-		case <-time.After(againTime):
-		}
-	}
-}
-
-// takeOver has this replica know the state behind the last answer of a prompt, if another one wrote it.
-func (m *Model) takeOver(ctx context.Context, user string, places []place) {
-	looked := 0
-	for _, p := range slices.Backward(places) {
-		if p.answer == "" {
-			continue
-		}
-		if own := m.mine.get(p.key); own != "" {
-			if ids, err := readIDs([]byte(own)); err == nil {
-				m.learn(ctx, user, ids, stateName(user, ids))
-			}
-			return
-		}
-		if looked == lookBack {
-			return
-		}
-		looked++
-		e, found := m.fitting(m.look(ctx, p.key), p.answer)
-		if !found {
-			continue
-		}
-		ids, err := readIDs(e.IDs)
-		if err != nil {
-			m.complain("cluster: a record is broken", err)
-			continue
-		}
-		if m.learn(ctx, user, ids, e.State) {
-			m.mine.set(p.key, string(e.IDs))
-		}
-		return
-	}
-}
-
-// fitting returns the entry of a record whose ids spell an answer.
-func (m *Model) fitting(r record, answer string) (entry, bool) {
-	answer = strings.TrimSpace(answer)
-	for _, e := range r.Entries {
-		ids, err := readIDs(e.IDs)
-		if err == nil && spells(string(tokenizer.Decode(m.Tokenizer(), ids)), answer) {
-			return e, true
-		}
-	}
-	return entry{}, false
-}
-
-// spells reports whether a text has an answer, or ends within its last token: where a text ends by its length, that token
-// is drawn and not fed.
-func spells(text, answer string) bool {
-	if strings.Contains(text, answer) {
-		return true
-	}
-	for n := len(answer) - 1; n > 0 && n >= len(answer)-mostToken; n-- {
-		if strings.HasSuffix(text, answer[:n]) {
-			return true
-		}
-	}
-	return false
-}
-
-// mostToken is how many bytes a token may have.
-const mostToken = 256
-
-// learn has this replica know a state, and reports whether it does.
-func (m *Model) learn(ctx context.Context, user string, ids []int, name string) bool {
-	if m.Knows(user, ids) {
-		return true
-	}
-	state := m.state(ctx, name)
-	if state != nil {
-		m.learnt.Add(1)
-	} else {
-		m.read.Add(1)
-	}
-	if err := m.Learn(ctx, user, ids, state); err != nil {
-		if ctx.Err() == nil {
-			m.complain("cluster: a state is not taken over", err)
-		}
-		return false
-	}
-	return true
-}
-
-// state returns a state of the store; nil where it is not there, or does not come in time.
-func (m *Model) state(ctx context.Context, name string) []float32 {
-	if m.mute() {
-		return nil
-	}
-	ctx, cancel := context.WithTimeout(ctx, stateTime)
-	defer cancel()
-	data, err := m.store.State(ctx, name)
-	if err == nil {
-		var state []float32
-		if state, err = decodeState(data); err == nil {
-			return state
-		}
-	}
-	if !errors.Is(err, store.ErrNone) {
-		m.complain("cluster: a state is not read", err)
-	}
-	return nil
-}
-
-// mute reports whether the store is not to be asked now, since it does not answer.
-func (m *Model) mute() bool { return !m.node.Connected() || time.Now().UnixNano() < m.silent.Load() }
-
-// complain tells the log, once in ten seconds.
-func (m *Model) complain(what string, err error) {
-	now := time.Now().UnixNano()
-	if before := m.complained.Load(); now-before > int64(10*time.Second) && m.complained.CompareAndSwap(before, now) {
-		m.o.Log.Warn(what, slog.Any("cause", err))
-	}
-}
-
-// saving is a state on its way to the store, with its record where that could not be written.
+// saving is a state on its way to the store.
 type saving struct {
-	name  string
-	data  []byte // nil for the record alone
-	key   string // "" for no record
+	name string
+	data []byte
+}
+
+// writing is a record that the store has not taken.
+type writing struct {
+	key   string
 	entry entry
 }
 
-// size returns how many bytes it holds.
-func (s *saving) size() int64 { return int64(len(s.data) + len(s.entry.IDs)) }
+// writeAll writes records that the store did not take until ctx is done: each until it does.
+func (m *Model) writeAll(ctx context.Context) {
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case w := <-m.late:
+			for pause := firstPause; ; pause = min(2*pause, longPause) {
+				if err := m.kept(m.put(w.key, w.entry)); err == nil || lasting(err) {
+					break
+				}
+				if !sleep(ctx, pause) {
+					return
+				}
+			}
+			m.behind.Store(false)
+			m.queued.Add(-int64(len(w.entry.IDs)))
+		}
+	}
+}
 
-// saveAll writes states until ctx is done, and records that the store did not take: of these, each until it does. A state
-// that the store did not take, though it has room, is tried some times: servers that have come back agree on who leads
-// one bucket after the other.
+// saveAll writes states until ctx is done. A state that the store did not take, though it has room, is tried some times:
+// servers that have come back agree on who leads one bucket after the other.
 func (m *Model) saveAll(ctx context.Context) {
 	for {
 		select {
 		case <-ctx.Done():
 			return
 		case s := <-m.save:
-			for pause := firstPause; s.key != ""; pause = min(2*pause, longPause) {
-				if err := m.kept(m.put(s.key, s.entry)); err == nil || lasting(err) {
-					break
-				}
-				select {
-				case <-ctx.Done():
-					return
-				case <-time.After(pause):
-				}
-			}
 			for try, pause := 1, firstPause; !m.saveState(ctx, &s) && try < mostTries; try++ {
-				select {
-				case <-ctx.Done():
+				if !sleep(ctx, pause) {
 					return
-				case <-time.After(pause):
 				}
 				pause = min(2*pause, longPause)
 			}
-			m.queued.Add(-s.size())
+			m.queued.Add(-int64(len(s.data)))
 		}
 	}
 }
 
+// sleep waits. It reports whether ctx is not done.
+func sleep(ctx context.Context, pause time.Duration) bool {
+	select {
+	case <-ctx.Done():
+	case <-time.After(pause):
+	}
+	return ctx.Err() == nil
+}
+
 // saveState writes a state. It reports whether there is nothing more to try.
 func (m *Model) saveState(ctx context.Context, s *saving) bool {
-	if s.data == nil {
-		return true
-	}
 	to, cancel := context.WithTimeout(ctx, saveTime)
 	defer cancel()
 	err := m.store.PutState(to, s.name, s.data)

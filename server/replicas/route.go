@@ -94,7 +94,7 @@ func (m *Model) holder(ctx context.Context, places []place) string {
 			continue
 		}
 		looked++
-		if e, found := m.fitting(m.look(ctx, p.key), p.answer); found {
+		if e, found := m.look(ctx, p.key, p.answer); found {
 			m.warm.set(p.key, e.Replica)
 			return e.Replica
 		}
