@@ -7,6 +7,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model/weights"
@@ -96,8 +97,7 @@ func TestSaveTargets(t *testing.T) {
 	}
 	var e *weights.SaveError
 	missing := filepath.Join(dir, "no", "folder")
-	_, cause := os.Open(missing) // whose text each system has its own of
-	if err := weights.Save(missing, false, text("x")); !errors.As(err, &e) || !errors.Is(err, fs.ErrNotExist) || e.Path != missing || err.Error() != missing+": open: "+errors.Unwrap(cause).Error() {
+	if err := weights.Save(missing, false, text("x")); !errors.As(err, &e) || !errors.Is(err, fs.ErrNotExist) || e.Path != missing || !strings.HasPrefix(err.Error(), missing+": open: ") {
 		t.Errorf("%v", err)
 	}
 	real, link := filepath.Join(dir, "real"), filepath.Join(dir, "link")
