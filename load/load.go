@@ -69,6 +69,8 @@ func (o *Options) file(s *settings) (*weights.File, error) {
 		return synthetic.New(*s.size, tensor.F16, synthetic.Seed)
 	case o.Model == "":
 		return weights.Parse(demo.Name, demo.Weights())
+	case o.Model == DemoDraft:
+		return weights.Parse(demo.DraftName, demo.Draft())
 	}
 	return weights.Open(o.Model)
 }

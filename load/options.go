@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/rwkv-gpu/rwkv-gpu/model"
+	"github.com/rwkv-gpu/rwkv-gpu/model/demo"
 	"github.com/rwkv-gpu/rwkv-gpu/model/lora"
 	"github.com/rwkv-gpu/rwkv-gpu/model/synthetic"
 	"github.com/rwkv-gpu/rwkv-gpu/model/tensor"
@@ -16,7 +17,7 @@ import (
 // Options say what to open. The zero value is the embedded demo model with its vocabulary.
 type Options struct {
 	// Model is a file or directory of any format. SyntheticPrefix and a size stand for a made-up model, "" for the demo
-	// model.
+	// model, and DemoDraft for the smaller one that draws ahead for it.
 	Model string
 	// Vocab is the vocabulary's file. "" looks for it inside the model's file, beside it, and in the user's data
 	// directory.
@@ -40,6 +41,9 @@ type Options struct {
 
 // SyntheticPrefix begins an Options.Model that is made up. A size follows, one of synthetic.Names.
 const SyntheticPrefix = "synthetic:"
+
+// DemoDraft is the Options.Model of the embedded draft for the demo model.
+const DemoDraft = demo.DraftName
 
 // AsStored is the Options.Quant that changes nothing.
 const AsStored = "none"

@@ -177,7 +177,7 @@ func valuesOf(c *cobra.Command, f *pflag.Flag) cobra.CompletionFunc {
 		list = choices[f.Name]
 	}
 	switch {
-	case f.Name == "model":
+	case f.Name == "model" || f.Name == "draft":
 		return func(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCompDirective) {
 			return modelsFor(typed), cobra.ShellCompDirectiveDefault
 		}
@@ -206,10 +206,14 @@ func listFor(values []string, typed string) (lists []string) {
 	return lists
 }
 
-// modelsFor returns the models that --model takes by name: fetched ones, and made-up ones once their name has begun.
+// modelsFor returns the models that --model and --draft take by name: fetched ones, and the embedded draft and made-up
+// ones once their name has begun.
 // Where no name fits what was typed, shells look for files.
 func modelsFor(typed string) []string {
 	names := pulledNames()
+	if strings.HasPrefix(typed, "dem") {
+		names = append(names, load.DemoDraft)
+	}
 	if strings.HasPrefix(typed, "syn") {
 		for _, size := range synthetic.Names() {
 			names = append(names, "synthetic:"+size)

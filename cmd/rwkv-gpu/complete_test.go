@@ -114,6 +114,8 @@ func TestComplete(t *testing.T) {
 		{"generate --model ./", nil, files},
 		{"info --model=g", []string{pullName}, files},
 		{"info --model synthetic:0.4", []string{"synthetic:0.4b"}, files},
+		{"chat --draft ", []string{pullName}, files},
+		{"chat --draft demo", []string{"demo:draft"}, files},
 		{"generate --dev", []string{"--device"}, none},
 		{"generate ", nil, none},
 		{"generate -n ", nil, none},

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/pflag"
 
@@ -16,8 +17,8 @@ import (
 
 // draftFlags adds --draft and --draft-device to the flags of a command.
 func (a *app) draftFlags(f *pflag.FlagSet) {
-	f.StringVar(&a.common.draft, "draft", "", "a smaller model `FILE` with the same vocabulary, which draws ahead: one text at a time is written faster, and stays the same")
-	f.StringVar(&a.common.draftDevice, "draft-device", "", "`DEVICE` of the draft, as --device (default: that of the model)")
+	f.StringVar(&a.common.draft, "draft", "", "a smaller model `FILE` with the same vocabulary, which draws ahead: one text at a time is written faster, and stays the same; a name as --model takes, or "+load.DemoDraft+" for the embedded model's")
+	f.StringVar(&a.common.draftDevice, "draft-device", "", "`DEVICE` of the draft, as --device (default: that of the model, with --split the first)")
 }
 
 // checkDraft checks the flags of draftFlags.
@@ -69,8 +70,8 @@ func (a *app) startDraft(ctx context.Context, small *load.Opened, e *engine.Engi
 			err = errors.Join(err, d.Close())
 		}
 	}()
-	if a.common.draftDevice != "" {
-		if on, err = a.openDevice(a.common.draftDevice); err != nil {
+	if spec := a.draftDevice(); spec != "" {
+		if on, err = a.openBy(device.Open, spec, func(line string) { a.notice("%s", line) }); err != nil {
 			return d, err
 		}
 		d.close = append(d.close, on.Close)
@@ -84,6 +85,16 @@ func (a *app) startDraft(ctx context.Context, small *load.Opened, e *engine.Engi
 	d.close = append(d.close, s.Close)
 	d.Drafter, err = draft.New(e, s, draft.Options{Notice: func(line string) { a.notice("%s", line) }})
 	return d, err
+}
+
+// draftDevice returns which device the draft has for itself, "" for none: it runs on the model's then. Nobody divides the
+// few layers of a draft.
+func (a *app) draftDevice() string {
+	if a.common.draftDevice == "" && a.common.split != "" {
+		first, _, _ := strings.Cut(a.common.device, ",")
+		return strings.TrimSpace(first)
+	}
+	return a.common.draftDevice
 }
 
 // openDraft opens the model of --draft, if there is one: else it returns nil. Its ids have to mean what those of m do,

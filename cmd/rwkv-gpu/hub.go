@@ -36,24 +36,31 @@ func caches(dir string) (list []hub.Cache) {
 	return list
 }
 
-// findModel makes the name in --model the path of that model.
-func (a *app) findModel() error {
-	text := a.common.model
-	if !hub.IsName(text) {
+// findModels makes names in --model and --draft the paths of those models.
+func (a *app) findModels() error {
+	if err := findModel("--model", &a.common.model); err != nil {
+		return err
+	}
+	return findModel("--draft", &a.common.draft)
+}
+
+// findModel makes a name that a flag has the path of that model.
+func findModel(flag string, text *string) error {
+	if !hub.IsName(*text) {
 		return nil
 	}
-	if _, err := os.Stat(text); err == nil { // a file that has such a name
+	if _, err := os.Stat(*text); err == nil { // a file that has such a name
 		return nil
 	}
-	n, err := hub.Parse(text)
+	n, err := hub.Parse(*text)
 	if err != nil {
-		return hubFault("--model", err)
+		return hubFault(flag, err)
 	}
 	m, err := hub.Find(caches(""), n)
 	if err != nil {
-		return hubFault("--model", err)
+		return hubFault(flag, err)
 	}
-	a.common.model = m.Path
+	*text = m.Path
 	return nil
 }
 

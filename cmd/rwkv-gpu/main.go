@@ -117,7 +117,7 @@ func (a *app) command(c *cobra.Command, do func(ctx context.Context, args []stri
 			return err
 		}
 		a.started = true
-		if err := a.findModel(); err != nil {
+		if err := a.findModels(); err != nil {
 			return err
 		}
 		return do(c.Context(), args)

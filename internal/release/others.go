@@ -22,8 +22,8 @@ func otherNotices(t *target, root string) ([]notice, error) {
 			return nil, err
 		}
 	}
-	demo := notice{title: "The demo model (model/demo)", ids: []string{"Apache-2.0"}, texts: []string{}}
-	for _, name := range []string{"MODEL_CARD.md", "SOURCES.md"} {
+	demo := notice{title: "The demo model and its draft (model/demo)", ids: []string{"Apache-2.0"}, texts: []string{}}
+	for _, name := range []string{"MODEL_CARD.md", "DRAFT_CARD.md", "SOURCES.md"} {
 		if err := demo.add(filepath.Join(root, "model", "demo", name)); err != nil {
 			return nil, err
 		}

@@ -16,7 +16,7 @@ import (
 
 // The embedded bytes and the reference data are the published ones, byte for byte (checksums.txt, sha256sum's format).
 func TestChecksums(t *testing.T) {
-	embedded := map[string][]byte{"demo.safetensors": Weights(), "vocab.txt": Vocab()}
+	embedded := map[string][]byte{"demo.safetensors": Weights(), "vocab.txt": Vocab(), "draft.gguf": Draft()}
 	lines := strings.Split(strings.TrimSpace(string(read(t, "checksums.txt"))), "\n")
 	for _, line := range lines {
 		want, name, ok := strings.Cut(line, "  ")
@@ -88,11 +88,12 @@ func TestVocabIsComplete(t *testing.T) {
 	}
 }
 
-// The model card, which lies beside the weights, says what the model is.
-func TestCardNamesTheModel(t *testing.T) {
-	card, err := os.ReadFile("MODEL_CARD.md")
-	if err != nil || !strings.Contains(string(card), "RWKV-7") || Name == "" {
-		t.Errorf("the model card does not say what the model is (%v)", err)
+// The model cards, which lie beside the weights, say what the models are.
+func TestCardsNameTheModels(t *testing.T) {
+	for name, card := range map[string]string{Name: "MODEL_CARD.md", DraftName: "DRAFT_CARD.md"} {
+		if text, err := os.ReadFile(card); err != nil || name == "" || !strings.Contains(string(text), "RWKV-7") {
+			t.Errorf("%s does not say what the model %q is (%v)", card, name, err)
+		}
 	}
 }
 
