@@ -48,10 +48,17 @@ func TestGatherPanic(t *testing.T) {
 // TestWait checks that a reader hears of work that takes long, and that a fault of either side is told when work has
 // ended.
 func TestWait(t *testing.T) {
-	heard := make(chan struct{})
+	heard, over := make(chan struct{}), make(chan struct{})
 	fault, gone := errors.New("a fault"), errors.New("gone")
-	idle := func() error { heard <- struct{}{}; return nil }
+	idle := func() error {
+		select {
+		case heard <- struct{}{}:
+		case <-over: // a fourth time, before Wait has seen the end of the work
+		}
+		return nil
+	}
 	thrice := func() error {
+		defer close(over)
 		for range 3 {
 			<-heard
 		}
