@@ -136,13 +136,18 @@ func (s *cluster) choose(x *call) (away bool) {
 			x.at, least = r, has
 		}
 	}
-	if s.Choices == 0 {
+	left := s.Choices
+	if left == 0 || left >= len(s.all)-1 {
 		for _, r := range s.all {
 			compare(r)
 		}
+		return x.at != x.front
 	}
-	for range s.Choices {
-		compare(s.all[s.random.IntN(len(s.all))])
+	for _, i := range s.random.Perm(len(s.all)) {
+		if r := s.all[i]; r != x.front && left > 0 {
+			compare(r)
+			left--
+		}
 	}
 	return x.at != x.front
 }

@@ -33,8 +33,8 @@ type costs struct {
 	Chunk     int     `json:"chunk"`     // most tokens of a pass
 	Latency   float64 `json:"latency"`   // of a round with prompts, at most
 
-	// Choices is how many of the others, taken at random, a front compares with itself, and 0 is all of them, as the server
-	// does. All fronts hear the same loads at the same time, so where each compares all of them, they all choose the same few.
+	// Choices is how many of the others, taken at random, a front compares with itself: the server compares two. 0 is all of
+	// them. All fronts hear the same loads at the same time, so where each compares all of them, they all choose the same few.
 	Choices int `json:"choices"`
 }
 

@@ -12,7 +12,7 @@
 //
 // Sessions arrive at random (Poisson). Each has some turns, with a time to think between them. A turn goes to any replica,
 // its front, which chooses the one that computes as the server does: the holder of the state if it has a free sequence,
-// else the replica with the least to do by what it told of itself last, four times a second.
+// else that with the least to do of itself and two others, taken at random, by what these told last, four times a second.
 //
 // A replica works in rounds, as the scheduler does (engine/schedule): some steps of all sequences that decode, then a piece
 // of the prompts. Times of steps and passes are those that bench prints. What connections, events and messages cost is

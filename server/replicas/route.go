@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"hash/fnv"
+	"math/rand/v2"
 	"slices"
 )
 
@@ -32,9 +33,30 @@ func (m *Model) candidates(not string) (list []candidate) {
 	return list
 }
 
+// compared is how many others, taken at random, a replica compares with itself. All replicas hear the same loads at the
+// same time: if each of many compared all others, all would choose the same few, which then had too much.
+const compared = 2
+
+// spread moves a replica to the front that has the least to do of itself and some others, taken at random. Of three it is
+// the first. The list is sorted.
+func spread(list []candidate) []candidate {
+	at, left := len(list)-1, compared
+	for _, i := range rand.Perm(len(list)) {
+		if c := &list[i]; c.own {
+			at = min(at, i)
+		} else if left > 0 {
+			at, left = min(at, i), left-1
+		}
+	}
+	if at <= 0 {
+		return list
+	}
+	return front(list, at)
+}
+
 // choose returns the replicas that may take a request, the one that is to be asked first at the front: the one that
 // holds the conversation's state if it has a free sequence, else the one that is likely to hold its beginning if that
-// has not much more to do than others, else the one with the least to do.
+// has not much more to do than others, else the one with the least to do, of itself and two others.
 func (m *Model) choose(ctx context.Context, places []place) []candidate {
 	list := m.candidates("")
 	if len(list) < 2 {
@@ -47,7 +69,7 @@ func (m *Model) choose(ctx context.Context, places []place) []candidate {
 			return front(list, at)
 		}
 		m.cold.Add(1)
-		return list
+		return spread(list)
 	}
 	for _, p := range slices.Backward(places) {
 		if p.anchor {
@@ -58,7 +80,7 @@ func (m *Model) choose(ctx context.Context, places []place) []candidate {
 			break
 		}
 	}
-	return list
+	return spread(list)
 }
 
 // front moves the element at a place to the front.

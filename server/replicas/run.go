@@ -233,7 +233,7 @@ func (m *Model) resume(ctx context.Context, x *answer, a *asked, i int, not stri
 			x.fail(ctx.Err())
 			return
 		}
-		for _, to := range m.candidates(not) {
+		for _, to := range spread(m.candidates(not)) {
 			m.o.Log.Warn("cluster: an answer goes on in another run", slog.Any("cause", why), slog.String("lost", not),
 				slog.String("in", to.id))
 			c, err := m.open(ctx, to.id, x.rest(a, i))
