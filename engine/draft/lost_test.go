@@ -70,3 +70,66 @@ func TestDraftLost(t *testing.T) {
 		_, _ = small.Close(), dev.Close() // of a lost device
 	}
 }
+
+// When the device that both models run on is lost, the caller is told, opens it anew and feeds what the sequence has not
+// seen. The text goes on, with the draft.
+func TestBothLost(t *testing.T) {
+	ctl := gputest.Faulty(t)
+	if ctl == nil {
+		return
+	}
+	dev, err := device.Open("gpu", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := dev.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	main := newEngine(t, stranger(t, 67, 1), dev, engine.Options{Slots: 2 + Slots, Keep: 4, Exact: true})
+	small := newEngine(t, stranger(t, 67, 1), dev, engine.Options{Slots: SmallSlots})
+	begin := func() *teller {
+		return newTeller(t, main, []int{3}, newSampler(t, sample.Params{Temperature: 1, TopP: 1, Seed: 5}, 67))
+	}
+	want := begin()
+	want.plain(t, main, 31)
+	for at := 1; at <= 5; at++ {
+		d := newDrafterOn(t, main, small, 4)
+		got := begin()
+		got.drafted(t, d, 6)
+		before := d.Stats()
+		if err := ctl.Begin(faultvk.Fault{Function: "vkQueueSubmit", At: at, Result: faultvk.DeviceLost}); err != nil {
+			t.Fatal(err)
+		}
+		list, last := []engine.Continuation{got.c}, got.c.Token
+		_, err := d.Burst(t.Context(), list, slices.Clone(got.text), 25, func(_, id int) bool {
+			got.c = list[0]
+			got.take(last, id)
+			last = id
+			return true
+		})
+		got.c = list[0]
+		if !errors.Is(err, engine.ErrDeviceLost) {
+			t.Fatalf("call %d: want the device lost, got %v", at, err)
+		}
+		if err := errors.Join(main.Reopen(t.Context()), ctl.Begin(faultvk.Fault{})); err != nil {
+			t.Fatal(err)
+		}
+		if n := d.Unfed(); n > 0 {
+			rows := []engine.Row{{Seq: got.c.Seq, Tokens: got.text[len(got.text)-n:]}}
+			if err := errors.Join(main.Feed(t.Context(), rows), rows[0].Err); err != nil {
+				t.Fatal(err)
+			}
+		}
+		got.drafted(t, d, 31-len(got.told))
+		if !slices.Equal(want.text, got.text) || !slices.Equal(want.state(t, main), got.state(t, main)) {
+			t.Errorf("call %d: %v, without a draft %v; or another state", at, got.text, want.text)
+		}
+		if after := d.Stats(); after.Off || after.Accepted <= before.Accepted {
+			t.Errorf("call %d: %+v, before the loss %+v", at, after, before)
+		}
+		got.c.Seq.Release()
+		d.Close()
+	}
+}
