@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/rwkv-gpu/rwkv-gpu/cluster/store"
+	"github.com/rwkv-gpu/rwkv-gpu/server/api"
 	"github.com/rwkv-gpu/rwkv-gpu/tokenizer"
 )
 
@@ -72,6 +73,19 @@ func (m *Model) takeOver(ctx context.Context, user string, places []place) {
 		}
 	}
 }
+
+// takeOverFor is takeOver for a request. A run that goes on for a lost one has the ids of its prompt: a state saves it
+// time, and changes nothing that it says. So it does not wait for a store that is silent.
+func (m *Model) takeOverFor(ctx context.Context, r *api.Request, places []place) {
+	if r.IDs != nil {
+		hurried, cancel := context.WithTimeout(ctx, hurry)
+		defer cancel()
+		ctx = hurried
+	}
+	m.takeOver(ctx, r.User, places)
+}
+
+const hurry = 500 * time.Millisecond
 
 // fitting returns the first of the entries whose ids spell an answer.
 func (m *Model) fitting(list []entry, answer string) (entry, bool) {

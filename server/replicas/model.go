@@ -167,7 +167,7 @@ func (m *Model) prepare(ctx context.Context, list []api.Request, places []place)
 	if first.State != nil || first.Cold { // of which nothing is kept by its text
 		return
 	}
-	m.takeOver(ctx, first.User, places)
+	m.takeOverFor(ctx, first, places)
 	for i := range list {
 		user := list[i].User
 		list[i].Kept = func(ids []int, state []float32) { m.keep(ownKey(places), user, ids, state) }

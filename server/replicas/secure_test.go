@@ -88,3 +88,23 @@ func TestCutOff(t *testing.T) {
 		t.Errorf("alone: %v, %s", err, same(got, want(t, q)))
 	}
 }
+
+// A run that goes on for a lost one does not wait for a store that is silent, since it has the ids of its prompt.
+func TestHurry(t *testing.T) {
+	t.Parallel()
+	s := clustertest.Start(t, 1)
+	l := clustertest.NewLink(t, s.All[0].URL()[len("nats://"):])
+	a := start(t, l.URL(), 0)
+	a.patience = time.Hour
+	opened(t, a)
+	l.Stall()
+	defer l.Heal()
+	q := api.Request{Segments: say("Are you there?", "I am.", "And now?"), Max: 100}
+	places := placesOf(&q)
+	q.IDs, q.Segments = []int{1, 2, 3}, nil
+	began := time.Now()
+	a.prepare(t.Context(), []api.Request{q}, places)
+	if took := time.Since(began); took > time.Minute {
+		t.Errorf("it has waited %v", took)
+	}
+}
