@@ -328,7 +328,7 @@ func (c *chaos) fail(links ...*clustertest.Link) {
 // or stall, again and again. Each chat is complete, and says what it says to one process that nothing disturbs.
 // RWKV_CLUSTER_CHATS and RWKV_CLUSTER_TURNS make it longer, and RWKV_CLUSTER_TOKENS the answers.
 func TestServeCluster(t *testing.T) {
-	n, turns, tokens := fromEnv("RWKV_CLUSTER_CHATS", 10), fromEnv("RWKV_CLUSTER_TURNS", 6), fromEnv("RWKV_CLUSTER_TOKENS", 16)
+	n, turns, tokens := fromEnv("RWKV_CLUSTER_CHATS", 16), fromEnv("RWKV_CLUSTER_TURNS", 12), fromEnv("RWKV_CLUSTER_TOKENS", 16)
 	args := []string{"--device", "cpu", "--exact", "--max-sequences", "16", "--queue", "2000"}
 	one := startServing(t, args...)
 	want := chats{n: n, turns: turns, tokens: tokens, together: 16, url: func(int, int, int) string { return one.url }}
