@@ -141,16 +141,22 @@ func (s *cluster) choose(x *call) (away bool) {
 		for _, r := range s.all {
 			compare(r)
 		}
-		return x.at != x.front
-	}
-	for _, i := range s.random.Perm(len(s.all)) {
-		if r := s.all[i]; r != x.front && left > 0 {
-			compare(r)
-			left--
+	} else {
+		for _, i := range s.random.Perm(len(s.all)) {
+			if r := s.all[i]; r != x.front && left > 0 {
+				compare(r)
+				left--
+			}
 		}
+	}
+	if own := x.front.has(); own < s.Sequences && float64(own) <= float64(least)+slack*float64(s.Sequences) {
+		x.at = x.front
 	}
 	return x.at != x.front
 }
+
+// slack is how much more of its sequences than others a front may use before it has another one compute.
+const slack = 1.0 / 8
 
 // seen is how many requests a front believes that a replica has: its own number, and else what the replica told last with
 // the calls that the front itself has sent it since. Calls of other fronts it does not know of.

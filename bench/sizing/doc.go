@@ -12,7 +12,9 @@
 //
 // Sessions arrive at random (Poisson). Each has some turns, with a time to think between them. A turn goes to any replica,
 // its front, which chooses the one that computes as the server does: the holder of the state if it has a free sequence,
-// else that with the least to do of itself and two others, taken at random, by what these told last, four times a second.
+// else itself, unless it has no free sequence, or an eighth of its sequences more to do than another one. Then it is that
+// with the least to do of itself and two others, taken at random, by what these told last, four times a second. Beginnings
+// that conversations share are none here.
 //
 // A replica works in rounds, as the scheduler does (engine/schedule): some steps of all sequences that decode, then a piece
 // of the prompts. Times of steps and passes are those that bench prints. What connections, events and messages cost is

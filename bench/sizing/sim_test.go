@@ -149,7 +149,7 @@ func TestScale(t *testing.T) {
 	c.NATS.Message, c.NATS.Record, c.NATS.State, c.NATS.Byte = 0, 0, 0, 0
 	late := func(replicas, choices int) float64 {
 		c.Choices = choices
-		w := workload{Rate: 1.5 * float64(replicas), Turns: 3, Think: 2, Prompt: [2]int{5, 60}, Answer: [2]int{1, 80}}
+		w := workload{Rate: 3.6 * float64(replicas), Turns: 3, Think: 2, Prompt: [2]int{5, 60}, Answer: [2]int{1, 80}}
 		return quantile(simulate(c, replicas, w.sessions(60, 7), 20, 60).First, 0.95)
 	}
 	ten, hundred, herd := late(10, 2), late(100, 2), late(100, 0)

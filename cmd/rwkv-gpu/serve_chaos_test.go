@@ -48,31 +48,42 @@ func turn(url string, chat []spoken, most int, came func()) (string, error) {
 		}
 		return "", fmt.Errorf("%s: %s", r.Status, text)
 	}
+	answer, _, err := listen(r.Body, came)
+	return answer, err
+}
+
+// listen reads a stream to its end, and tells when each piece comes. It returns the number of tokens too, if the stream
+// tells of it.
+func listen(body io.Reader, came func()) (text string, tokens int, err error) {
 	var answer strings.Builder
-	for lines := bufio.NewScanner(r.Body); lines.Scan(); {
+	for lines := bufio.NewScanner(body); lines.Scan(); {
 		data, found := strings.CutPrefix(lines.Text(), "data: ")
 		if !found {
 			continue
 		}
 		if data == "[DONE]" {
-			return answer.String(), nil
+			return answer.String(), tokens, nil
 		}
 		var event struct {
 			Choices []struct{ Delta struct{ Content string } }
-			Error   *struct{ Message string }
+			Usage   struct {
+				Tokens int `json:"completion_tokens"`
+			}
+			Error *struct{ Message string }
 		}
 		if err := json.Unmarshal([]byte(data), &event); err != nil {
-			return "", fmt.Errorf("%q: %w", data, err)
+			return "", 0, fmt.Errorf("%q: %w", data, err)
 		}
 		if event.Error != nil {
-			return "", errors.New(event.Error.Message)
+			return "", 0, errors.New(event.Error.Message)
 		}
 		for _, c := range event.Choices {
 			answer.WriteString(c.Delta.Content)
 		}
+		tokens = max(tokens, event.Usage.Tokens)
 		came()
 	}
-	return answer.String(), errBroken
+	return answer.String(), tokens, errBroken
 }
 
 // chats are conversations, each of turns that are asked for one after the other, at the server that url tells of. A turn

@@ -56,8 +56,9 @@ type Model struct {
 	node  *cluster.Node
 	store Store
 	o     Options
-	warm  *recent // which replica holds the state behind a text, by its key
-	mine  *recent // the ids of the records that this replica wrote, took over or holds for others, by their keys
+	warm  *recent[string] // which replica holds the state behind a text, by its key
+	mine  *recent[string] // the ids of the records that this replica wrote, took over or holds for others, by their keys
+	met   *recent[int]    // how many conversations began here with an anchor, up to a number, by its key
 	save  chan saving
 	late  chan writing
 	stop  context.CancelFunc
@@ -90,8 +91,8 @@ func New(l Local, n *cluster.Node, s Store, o Options) (*Model, error) {
 		o.Log = slog.New(slog.DiscardHandler)
 	}
 	ctx, cancel := context.WithCancel(context.Background())
-	m := &Model{Local: l, node: n, store: s, o: o, warm: newRecent(1 << 16), mine: newRecent(mostMine), save: make(chan saving, 1<<12),
-		late: make(chan writing, 1<<16), patience: patience, stop: cancel}
+	m := &Model{Local: l, node: n, store: s, o: o, warm: newRecent[string](1 << 16), mine: newRecent[string](mostMine),
+		met: newRecent[int](mostMet), save: make(chan saving, 1<<12), late: make(chan writing, 1<<16), patience: patience, stop: cancel}
 	m.lone.Store(1) // a replica that has never reached others waits for none
 	if err := n.Serve(m.load, m.serveOther, m.reply); err != nil {
 		cancel()

@@ -16,6 +16,7 @@ type place struct {
 	key    string
 	answer string // what the model answered there; "" where the prompt ends
 	anchor bool   // reports whether many texts have this beginning
+	size   int    // bytes of the text up to an anchor
 }
 
 // placesOf returns the places of a request's prompt, the first ones first: beginnings that many texts have, the place
@@ -30,7 +31,7 @@ func placesOf(r *api.Request) (all []place) {
 		h.Write(appendIDs(nil, r.IDs))
 		return []place{{key: "i" + key()}}
 	}
-	at := "" // key of the place of the next answer, once that is known
+	at, size := "", 0 // key of the place of the next answer, once that is known; bytes so far
 	for i := range r.Segments {
 		s := &r.Segments[i]
 		if s.Answer {
@@ -41,9 +42,10 @@ func placesOf(r *api.Request) (all []place) {
 			at = ""
 		}
 		h.Write([]byte(s.Text))
+		size += len(s.Text)
 		switch {
 		case s.End == prompt.Anchor:
-			all = append(all, place{key: "t" + key(), anchor: true})
+			all = append(all, place{key: "t" + key(), anchor: true, size: size})
 		case at == "" && message(s):
 			at = "t" + key()
 		}
@@ -66,40 +68,53 @@ func message(s *prompt.Segment) bool {
 func ownKey(places []place) string { return places[len(places)-1].key }
 
 // recent remembers the values of the keys that were used last. Its methods may be called by any goroutine.
-type recent struct {
+type recent[V any] struct {
 	most  int
 	mu    sync.Mutex
-	order list.List // of [2]string, the last used first
+	order list.List // of *remembered[V], the last used first
 	byKey map[string]*list.Element
 }
 
-func newRecent(most int) *recent { return &recent{most: most, byKey: map[string]*list.Element{}} }
-
-// set remembers a value.
-func (r *recent) set(key, value string) {
-	r.mu.Lock()
-	defer r.mu.Unlock()
-	if e := r.byKey[key]; e != nil {
-		e.Value = [2]string{key, value}
-		r.order.MoveToFront(e)
-		return
-	}
-	r.byKey[key] = r.order.PushFront([2]string{key, value})
-	if r.order.Len() > r.most {
-		e := r.order.Back()
-		r.order.Remove(e)
-		delete(r.byKey, e.Value.([2]string)[0])
-	}
+type remembered[V any] struct {
+	key   string
+	value V
 }
 
-// get returns the value of a key, "" for none.
-func (r *recent) get(key string) string {
+func newRecent[V any](most int) *recent[V] {
+	return &recent[V]{most: most, byKey: map[string]*list.Element{}}
+}
+
+// set remembers a value.
+func (r *recent[V]) set(key string, value V) { r.update(key, func(V) V { return value }) }
+
+// update changes the value of a key, the zero value for none, and returns what it is then.
+func (r *recent[V]) update(key string, change func(V) V) V {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	e := r.byKey[key]
 	if e == nil {
-		return ""
+		e = r.order.PushFront(&remembered[V]{key: key})
+		r.byKey[key] = e
 	}
 	r.order.MoveToFront(e)
-	return e.Value.([2]string)[1]
+	one := e.Value.(*remembered[V])
+	one.value = change(one.value)
+	if r.order.Len() > r.most {
+		last := r.order.Back()
+		r.order.Remove(last)
+		delete(r.byKey, last.Value.(*remembered[V]).key)
+	}
+	return one.value
+}
+
+// get returns the value of a key, the zero value for none.
+func (r *recent[V]) get(key string) (value V) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	e := r.byKey[key]
+	if e == nil {
+		return value
+	}
+	r.order.MoveToFront(e)
+	return e.Value.(*remembered[V]).value
 }

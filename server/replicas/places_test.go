@@ -73,7 +73,7 @@ func TestPlaces(t *testing.T) {
 
 // What was used last is remembered, up to a number.
 func TestRecent(t *testing.T) {
-	r := newRecent(2)
+	r := newRecent[string](2)
 	r.set("a", "1")
 	r.set("b", "2")
 	r.get("a")

@@ -19,6 +19,8 @@ type candidate struct {
 // share returns how much of what a replica can do it does.
 func (c *candidate) share() float64 { return float64(c.has) / float64(max(c.most, 1)) }
 
+func byShare(a, b candidate) int { return cmp.Compare(a.share(), b.share()) }
+
 // candidates returns the replicas that take requests, those with the least to do first, without one that was lost.
 func (m *Model) candidates(not string) (list []candidate) {
 	if waiting, working := m.Load(); m.Health() == nil {
@@ -29,7 +31,7 @@ func (m *Model) candidates(not string) (list []candidate) {
 			list = append(list, candidate{p.ID, p.Waiting + p.Working + p.Sent, p.Slots, false})
 		}
 	}
-	slices.SortStableFunc(list, func(a, b candidate) int { return cmp.Compare(a.share(), b.share()) }) // itself first of equals
+	slices.SortStableFunc(list, byShare) // itself first of equals
 	return list
 }
 
@@ -37,16 +39,28 @@ func (m *Model) candidates(not string) (list []candidate) {
 // same time: if each of many compared all others, all would choose the same few, which then had too much.
 const compared = 2
 
-// spread moves a replica to the front that has the least to do of itself and some others, taken at random. Of three it is
-// the first. The list is sorted.
+// slack is how much larger a share than the least one a replica may have before a request that it is best for goes
+// elsewhere. What is computed elsewhere costs frames, and words about loads are a quarter of a second old.
+const slack = 1.0 / 8
+
+// takes reports whether a replica has a sequence for a request, and little more to do than one with the least.
+func (c *candidate) takes(least *candidate) bool {
+	return c.has < c.most && c.share() <= least.share()+slack
+}
+
+// spread moves a replica to the front: itself, unless it has much more to do than others, else the one with the least to
+// do of itself and some others, taken at random, of three the first. The list is sorted.
 func spread(list []candidate) []candidate {
-	at, left := len(list)-1, compared
+	at, left, own := len(list)-1, compared, -1
 	for _, i := range rand.Perm(len(list)) {
 		if c := &list[i]; c.own {
-			at = min(at, i)
+			at, own = min(at, i), i
 		} else if left > 0 {
 			at, left = min(at, i), left-1
 		}
+	}
+	if own >= 0 && list[own].takes(&list[at]) {
+		at = own
 	}
 	if at <= 0 {
 		return list
@@ -55,8 +69,8 @@ func spread(list []candidate) []candidate {
 }
 
 // choose returns the replicas that may take a request, the one that is to be asked first at the front: the one that
-// holds the conversation's state if it has a free sequence, else the one that is likely to hold its beginning if that
-// has not much more to do than others, else the one with the least to do, of itself and two others.
+// holds the conversation's state if it has a free sequence, else the one that is likely to hold its beginning if that is
+// worth it and it has not much more to do than others, else this one or one with less to do (spread).
 func (m *Model) choose(ctx context.Context, places []place) []candidate {
 	list := m.candidates("")
 	if len(list) < 2 {
@@ -71,16 +85,32 @@ func (m *Model) choose(ctx context.Context, places []place) []candidate {
 		m.cold.Add(1)
 		return spread(list)
 	}
+	return m.newcomer(list, places)
+}
+
+// newcomer is choose for a conversation of which no state is known.
+func (m *Model) newcomer(list []candidate, places []place) []candidate {
 	for _, p := range slices.Backward(places) {
-		if p.anchor {
-			at := rendezvous(list, p.key)
-			if c := &list[at]; c.has < c.most && c.share() <= list[0].share()+0.25 {
+		if p.anchor && p.size >= longAnchor {
+			if at := rendezvous(list, p.key); m.rare(p.key) && list[at].takes(&list[0]) {
 				return front(list, at)
 			}
 			break
 		}
 	}
 	return spread(list)
+}
+
+const (
+	longAnchor = 2 << 10 // bytes of a beginning; a shorter one is read for less than the frames of an answer cost
+	rareAnchor = 2       // how often a replica meets a beginning that others may hold alone
+	mostMet    = 1 << 12 // beginnings that a replica counts
+)
+
+// rare notes that a conversation with a beginning is new here. It reports whether there were few of them. A beginning of
+// many conversations is worth having in each replica: it is read once, and its state is small.
+func (m *Model) rare(key string) bool {
+	return m.met.update(key, func(n int) int { return min(n+1, rareAnchor+1) }) <= rareAnchor
 }
 
 // front moves the element at a place to the front.
