@@ -209,7 +209,9 @@ func (d *Device) newBlock(typ, size int) (*block, error) {
 			vk.FreeMemory(d.vk, mem, nil)
 			return nil, err
 		}
-		b.mapped = p
+		if b.mapped = p; d.info.Type == CPU { // it is memory of the process
+			advisePages(p, size)
+		}
 	}
 	d.blocks = append(d.blocks, b)
 	return b, nil

@@ -28,9 +28,9 @@ const uint Loads = Tokens == Local ? 2 : 1;
 const uint Groups = Loads == 2 ? 1 : Local / (2 * Tokens);
 #ifdef PLAIN
 const uint Span = Groups < 4 ? Groups : 4;
-// A turn of the loop takes two units at least, since its masks are instructions too, but one with tokens that need as much
-// code.
-const uint Turn = TileTokens > 8 || Span > 1 ? 1 : 2; // spans
+// A turn of the loop takes several units, since its masks are instructions too, but no more code than processors keep decoded.
+const uint Sums = TileRows * TileTokens;
+const uint Turn = Span > 1 ? 1 : Sums > 32 ? 1 : 2; // spans
 #else
 const uint Span = Groups < GROUPS ? 1 : GROUPS;
 const uint Turn = 1;
