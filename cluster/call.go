@@ -51,13 +51,14 @@ type Call struct {
 	closing  sync.Once
 	done     chan struct{}
 
-	mu     sync.Mutex
-	frames [][]byte
-	part   []byte // of a frame that has not come whole
-	next   uint64 // number of the next message with a frame
-	err    error  // by which the call has ended, once frames are taken
-	heard  time.Time
-	taken  uint64 // bytes of messages
+	mu       sync.Mutex
+	frames   [][]byte
+	part     []byte // of a frame that has not come whole
+	next     uint64 // number of the next message with a frame
+	err      error  // by which the call has ended, once frames are taken
+	heard    time.Time
+	answered bool   // reports whether the worker has said anything
+	taken    uint64 // bytes of messages
 }
 
 // Call has a peer work on a request.
@@ -121,7 +122,7 @@ func (c *Call) tell() {
 
 // Next waits for a frame. The error is io.EOF behind the last one, ErrLost, or that of the call's context.
 func (c *Call) Next() ([]byte, error) {
-	t := time.NewTimer(c.n.o.Silence)
+	t := time.NewTimer(c.patience())
 	defer t.Stop()
 	for {
 		frame, told, err := c.first()
@@ -134,17 +135,26 @@ func (c *Call) Next() ([]byte, error) {
 		select {
 		case <-c.ready:
 		case <-t.C:
-			c.mu.Lock()
-			silence := time.Since(c.heard)
-			c.mu.Unlock()
-			if silence >= c.n.o.Silence {
-				c.n.lost(c.peer)
-				c.lose(ErrLost)
+			if left := c.patience(); left > 0 {
+				t.Reset(left)
 				continue
 			}
-			t.Reset(c.n.o.Silence - silence)
+			c.n.lost(c.peer)
+			c.lose(ErrLost)
 		}
 	}
+}
+
+// patience returns how long the call waits for the worker's next word. A worker that is there says so at once: if it does
+// not, the next one is asked sooner.
+func (c *Call) patience() time.Duration {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	silence := c.n.o.Silence
+	if !c.answered {
+		silence /= 2
+	}
+	return silence - time.Since(c.heard)
 }
 
 // first takes the first frame that is there. It reports whether the worker is to be told of what was taken.
@@ -184,7 +194,7 @@ func (c *Call) take(kind byte, data []byte) {
 	if c.err != nil {
 		return
 	}
-	c.heard = time.Now()
+	c.heard, c.answered = time.Now(), true
 	number, size := binary.Uvarint(data)
 	if size <= 0 || number != c.next {
 		c.end(ErrLost)

@@ -268,6 +268,18 @@ func TestLost(t *testing.T) {
 	c.Close()
 }
 
+// A worker that has not said anything is waited for half as long as one that has.
+func TestPatience(t *testing.T) {
+	c := &Call{n: &Node{o: Options{Silence: time.Hour}}, heard: time.Now()}
+	if got := c.patience(); got > 30*time.Minute || got < 20*time.Minute {
+		t.Errorf("before the first word the call waits for %v", got)
+	}
+	c.take(aliveMessage, []byte{0})
+	if got := c.patience(); got > time.Hour || got < 50*time.Minute || c.err != nil {
+		t.Errorf("behind it the call waits for %v, %v", got, c.err)
+	}
+}
+
 // Messages that are no parts of calls end nothing but what they are about.
 func TestStrangeMessages(t *testing.T) {
 	s := clustertest.Start(t, 1)

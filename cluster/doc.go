@@ -13,9 +13,10 @@
 // # Calls
 //
 // A call is a request and the frames that answer it, both of any size. NATS delivers a message once or not at all, so
-// frames are numbered. A frame that is missing, two seconds without a sign of the peer, or a peer that nobody knows
-// ends the call with [ErrLost]: then it is not known what the peer has done, and nothing of it comes any more. Frames
-// go to a subject that has the number of the call, so frames of an earlier call are nobody's.
+// frames are numbered. A frame that is missing, a second and a half without a sign of the peer (half of that before its
+// first one), or a peer that nobody knows ends the call with [ErrLost]: then it is not known what the peer has done, and
+// nothing of it comes any more. Frames go to a subject that has the number of the call, so frames of an earlier call are
+// nobody's.
 //
 // The caller confirms what it has taken. A peer that is Window bytes ahead waits, and one whose caller confirms nothing
 // for some seconds gives up.

@@ -27,14 +27,14 @@ type Options struct {
 	Creds         string // file of credentials, as nsc writes it
 	Token         string // that the servers ask for; "" for none
 
-	Silence time.Duration // after which a call is lost; 0 is DefaultSilence
+	Silence time.Duration // after which a call is lost, and half of it before the worker's first word; 0 is DefaultSilence
 	Log     *slog.Logger  // nil for no log
 	// Server connects to a server in the process in place of URL; nil for none.
 	Server nats.InProcessConnProvider
 }
 
 // DefaultSilence is what Options means by 0.
-const DefaultSilence = 2 * time.Second
+const DefaultSilence = 1500 * time.Millisecond
 
 // An OptionError is a mistake in a field of Options.
 type OptionError struct {
