@@ -214,10 +214,11 @@ func TestNarrowVectors(t *testing.T) {
 	for _, c := range []struct {
 		in     gpu.Info
 		levels []string
+		width  string
 		want   bool
-	}{{lavapipe, levels, true}, {lavapipe, levels[:2], false}, {wide, levels, false}, {other, levels, false}} {
-		if got := narrowVectors(c.in, c.levels); got != c.want {
-			t.Errorf("%s %d, subgroups of %d on %v: want %t", c.in.Name, c.in.DriverID, c.in.Subgroup.Size, c.levels, c.want)
+	}{{lavapipe, levels, "", true}, {lavapipe, levels, "256", false}, {lavapipe, levels[:2], "", false}, {wide, levels, "", false}, {other, levels, "", false}} {
+		if got := narrowVectors(c.in, c.levels, c.width); got != c.want {
+			t.Errorf("%s %d, subgroups of %d on %v, width %q: want %t", c.in.Name, c.in.DriverID, c.in.Subgroup.Size, c.levels, c.width, c.want)
 		}
 	}
 }

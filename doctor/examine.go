@@ -242,9 +242,9 @@ func (e *examination) describe(in gpu.Info) {
 	}
 	if in.Type == gpu.CPU {
 		e.find(Note, in.Name+" is a processor behind Vulkan", "--device cpu is faster")
-		if narrowVectors(in, e.Processor.Levels) && e.o.Machine.Getenv(vectorWidth) == "" {
-			e.find(Note, in.Name+" uses half of each vector that the processor has", "'"+vectorWidth+"=512', with an empty folder of its own in "+
-				"MESA_SHADER_CACHE_DIR: prompts and many sequences are a fifth faster, and one sequence a tenth slower")
+		if narrowVectors(in, e.Processor.Levels, e.o.Machine.Getenv(vectorWidth)) {
+			e.find(Note, in.Name+" uses half of each vector that the processor has", "compare by 'bench' with '"+vectorWidth+"=512' and an empty folder of its "+
+				"own in MESA_SHADER_CACHE_DIR: on some processors prompts and many sequences are a fifth faster, on others most is slower")
 		}
 	}
 }

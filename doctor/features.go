@@ -101,7 +101,7 @@ func (r *Report) findLimits() {
 const vectorWidth = "LP_NATIVE_VECTOR_WIDTH"
 
 // narrowVectors reports whether a device is lavapipe with the vectors of 256 bits that it takes by itself, a subgroup in
-// each, on a processor of these levels that has vectors of 512.
-func narrowVectors(in gpu.Info, levels []string) bool {
-	return in.DriverID == gpu.Lavapipe && in.Subgroup.Size == 8 && slices.Contains(levels, "avx512")
+// each, on a processor of these levels that has vectors of 512. width is what people chose, "" for nothing.
+func narrowVectors(in gpu.Info, levels []string, width string) bool {
+	return width == "" && in.DriverID == gpu.Lavapipe && in.Subgroup.Size == 8 && slices.Contains(levels, "avx512")
 }
